@@ -1,0 +1,109 @@
+import type { StoredRecord } from "./event_store.ts";
+import type { Position } from "./position.ts";
+
+/** How to join a group. */
+export interface MemberOptions {
+  /** The consumer's name, as people know it; the store adds an incarnation of its own. */
+  readonly consumer: string;
+  /** How long, in milliseconds, this consumer counts as alive after it joined or last renewed. */
+  readonly lease: number;
+  /** Where a new group begins: a position is the first one it gets. */
+  readonly startFrom: "beginning" | "now" | Position;
+}
+
+/** An entry handed to one consumer of a group, until it is settled or lost. */
+export interface ClaimedRecord extends StoredRecord {
+  /** Which attempt this would be, from 1: one more than the failures counted in the store. */
+  readonly attempt: number;
+  /** How often it came back from a consumer that died, since it was last settled in any way. */
+  readonly recovered: number;
+  /** Which delivery this is; given back unread with every renewal and outcome. */
+  readonly fence: string;
+}
+
+/** What one claim found. */
+export interface Claim {
+  readonly records: readonly ClaimedRecord[];
+  /** Deliveries of this group whose entries somebody removed from the stream: they are settled now, and lost. */
+  readonly missing: readonly Position[];
+  /** True when something may have been taken from this member meanwhile (a rewind): renewing tells what. */
+  readonly disturbed: boolean;
+}
+
+/** Names one delivery. */
+export interface Held {
+  readonly position: Position;
+  readonly fence: string;
+}
+
+/** Why an event lies among the dead letters. */
+export type DeadReason = "attempts" | "permanent" | "undecodable" | "died";
+
+/** An error as a dead letter keeps it. */
+export interface ErrorRecord {
+  readonly name: string;
+  readonly message: string;
+  readonly stack?: string;
+}
+
+/**
+ * How a delivery ended, or went on:
+ *
+ * - `ack`: done, never again;
+ * - `retry`: an attempt failed and is counted; it comes again to any consumer once `delay` has passed. With `hold` it
+ *   stays this consumer's, who will wait and try again: the due time is stored all the same, for whoever recovers it;
+ * - `release`: handed back, nothing counted, for anyone to take at once or after `delay`;
+ * - `dead`: moved to the group's dead letters, in one step with its acknowledgement;
+ * - `isolate`: still held; says that its handler starts now and that nothing else runs in this consumer. If the
+ *   consumer dies before it settles, that counts as an attempt.
+ */
+export type Outcome =
+  & Held
+  & (
+    | { readonly kind: "ack" }
+    | { readonly kind: "retry"; readonly delay: number; readonly hold?: boolean }
+    | { readonly kind: "release"; readonly delay?: number }
+    | { readonly kind: "dead"; readonly reason: DeadReason; readonly attempts: number; readonly error: ErrorRecord }
+    | { readonly kind: "isolate" }
+  );
+
+/**
+ * One consumer in one group of one stream. It is alive until its lease runs out, counted from the last renewal,
+ * whatever the lease of those who look. Deliveries belong to it until they settle, until it is dead and another took
+ * them, or until a rewind dropped them.
+ */
+export interface GroupMember {
+  /** The consumer's name in the store, unique among all that ever joined: `<name>.<incarnation>`. */
+  readonly consumer: string;
+
+  /**
+   * Takes up to `limit` entries. A call serves one source: retries that are due, what was handed back and what dead
+   * consumers held, in order of position; only when there is none, entries that the group has not read. What a dead
+   * consumer held comes back with `recovered` raised; a retry that is not due yet is never taken early, whoever held
+   * it. Waits until there is something to return. An aborted `signal` ends the wait by resolving, perhaps with records
+   * that were taken on the way, never by rejecting. One call at a time.
+   *
+   * Rejects with `"group-deleted"` when the group was deleted.
+   */
+  claim(options: { readonly limit: number; readonly signal: AbortSignal }): Promise<Claim>;
+
+  /**
+   * Renews this consumer's lease, and resolves with the positions of those among `held` that it no longer has. A
+   * consumer that was already given up joins again by this. `stalled` says that it takes nothing new because what it
+   * holds fills it; `info` shows it.
+   */
+  renew(held: readonly Held[], options?: { readonly stalled?: boolean }): Promise<readonly Position[]>;
+
+  /**
+   * Settles deliveries, each atomically, and resolves with the positions of those refused because this member no
+   * longer has that very delivery. A refused outcome changes nothing. Calling again with the same outcomes after a
+   * failure is safe: what was settled the first time is refused the second time.
+   */
+  settle(outcomes: readonly Outcome[]): Promise<readonly Position[]>;
+
+  /**
+   * Ends this member, in one step: hands back, uncounted, what it still holds (keeping due times), and removes the
+   * consumer if it then holds nothing. Resolves with false if the consumer had to stay. Ends a claim that waits.
+   */
+  leave(): Promise<boolean>;
+}

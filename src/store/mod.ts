@@ -1,0 +1,35 @@
+/**
+ * The port between the engine and its stores: plain records in, plain records out.
+ *
+ * @module
+ */
+export type { AppendOptions, EventStore, Fields, Producer, ReadRange, StoredRecord } from "./event_store.ts";
+export type {
+  Claim,
+  ClaimedRecord,
+  DeadReason,
+  ErrorRecord,
+  GroupMember,
+  Held,
+  MemberOptions,
+  Outcome,
+} from "./group_member.ts";
+export type {
+  ConsumerState,
+  DeadLetterBox,
+  GroupState,
+  LetterRecord,
+  StreamAdmin,
+  StreamState,
+  TrimOptions,
+  TrimResult,
+} from "./stream_admin.ts";
+export {
+  comparePositions,
+  firstPositionAt,
+  isPosition,
+  lastPositionAt,
+  type Position,
+  positionTime,
+} from "./position.ts";
+export { StoreError, type StoreErrorKind } from "./errors.ts";
