@@ -15,7 +15,7 @@ export interface MemberOptions {
 export interface ClaimedRecord extends StoredRecord {
   /** Which attempt this would be, from 1: one more than the failures counted in the store. */
   readonly attempt: number;
-  /** How often it came back from a consumer that died, since it was last settled in any way. */
+  /** How often it came back from a consumer that died, since its last failed attempt; a release changes nothing. */
   readonly recovered: number;
   /** Which delivery this is; given back unread with every renewal and outcome. */
   readonly fence: string;

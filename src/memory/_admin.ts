@@ -1,0 +1,109 @@
+import type {
+  DeadLetterBox,
+  LetterRecord,
+  Position,
+  StreamAdmin,
+  StreamState,
+  TrimOptions,
+  TrimResult,
+} from "../store/mod.ts";
+import { assertIdle, unknownGroup } from "../store/_groups.ts";
+import type { MemoryGroup } from "./_group.ts";
+import type { MemoryStream } from "./_stream.ts";
+
+/** A stream in memory as its operators see it. */
+export class MemoryAdmin implements StreamAdmin {
+  #stream: MemoryStream;
+
+  constructor(stream: MemoryStream) {
+    this.#stream = stream;
+  }
+
+  info(): Promise<StreamState> {
+    const stream = this.#stream;
+    return Promise.resolve({
+      length: stream.end - stream.start,
+      first: stream.at(stream.start)?.position,
+      last: stream.last,
+      groups: [...stream.groups.values()].map((group) => group.state()),
+    });
+  }
+
+  trim(options: TrimOptions): Promise<TrimResult> {
+    return Promise.resolve(this.#stream.trim(options));
+  }
+
+  // deno-lint-ignore require-await -- what is thrown here must reach the caller as a rejection
+  async rewind(
+    name: string,
+    to: "beginning" | "now" | Position,
+  ): Promise<{ dropped: number; first: Position | undefined }> {
+    const group = this.#stream.groups.get(name);
+    if (group === undefined) throw unknownGroup(name, this.#stream.name, [...this.#stream.groups.keys()]);
+    return group.rewind(to);
+  }
+
+  // deno-lint-ignore require-await -- what is thrown here must reach the caller as a rejection
+  async removeGroup(name: string, { force = false }: { readonly force?: boolean } = {}): Promise<boolean> {
+    const group = this.#stream.groups.get(name);
+    if (group === undefined) return false;
+    if (!force) assertIdle(group.state(), this.#stream.name);
+    group.deleted = true;
+    this.#stream.groups.delete(name);
+    this.#stream.bell.ring();
+    return true;
+  }
+
+  deadLetters(name: string): DeadLetterBox {
+    return new MemoryLetterBox(this.#stream, name);
+  }
+}
+
+class MemoryLetterBox implements DeadLetterBox {
+  #stream: MemoryStream;
+  #name: string;
+
+  constructor(stream: MemoryStream, name: string) {
+    this.#stream = stream;
+    this.#name = name;
+  }
+
+  get #group(): MemoryGroup | undefined {
+    return this.#stream.groups.get(this.#name);
+  }
+
+  async *list({ signal }: { readonly signal?: AbortSignal } = {}): AsyncGenerator<readonly LetterRecord[]> {
+    signal?.throwIfAborted();
+    const page = this.#select();
+    if (page.length > 0) yield page;
+  }
+
+  #select(ids?: readonly string[]): LetterRecord[] {
+    const letters = this.#group?.letters ?? new Map<string, LetterRecord>();
+    if (ids === undefined) return [...letters.values()];
+    return ids.map((id) => letters.get(id)).filter((letter) => letter !== undefined);
+  }
+
+  redrive(ids?: readonly string[]): Promise<number> {
+    const letters = this.#select(ids);
+    for (const letter of letters) this.#group!.redrive(letter);
+    return Promise.resolve(letters.length);
+  }
+
+  discard(
+    { ids, maxAge = Infinity, maxLength = Infinity }: {
+      readonly ids?: readonly string[];
+      readonly maxAge?: number;
+      readonly maxLength?: number;
+    } = {},
+  ): Promise<number> {
+    const letters = this.#select(ids);
+    const bounded = maxAge !== Infinity || maxLength !== Infinity;
+    const now = this.#stream.now();
+    const doomed = letters.filter(({ lastFailedAt }, index) =>
+      !bounded || index < letters.length - maxLength || lastFailedAt < now - maxAge
+    );
+    for (const { id } of doomed) this.#group!.letters.delete(id);
+    return Promise.resolve(doomed.length);
+  }
+}

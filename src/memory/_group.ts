@@ -1,0 +1,380 @@
+import type {
+  Claim,
+  ClaimedRecord,
+  GroupState,
+  Held,
+  LetterRecord,
+  MemberOptions,
+  Outcome,
+  Position,
+  StoredRecord,
+} from "../store/mod.ts";
+import { comparePositions, StoreError } from "../store/mod.ts";
+import { Parking } from "./_parking.ts";
+import type { MemoryStream } from "./_stream.ts";
+
+/** A delivery that is not settled: held by a consumer, or parked until it is due. */
+interface Pending {
+  readonly position: Position;
+  readonly index: number;
+  /** Set when the entry itself is gone and this is a copy, brought back from the dead letters. */
+  readonly copy: StoredRecord | undefined;
+  readonly epoch: number;
+  owner: Consumer | undefined;
+  /** Parked until then; while it is held, the time its holder will try again. */
+  due: number | undefined;
+  retryAt: number | undefined;
+  failures: number;
+  recovered: number;
+  deliveries: number;
+  isolated: boolean;
+  firstFailedAt: number | undefined;
+  lastFailedAt: number | undefined;
+}
+
+interface Consumer {
+  readonly name: string;
+  readonly storeName: string;
+  readonly lease: number;
+  readonly held: Set<Pending>;
+  expires: number;
+  stalled: boolean;
+}
+
+/** One group of one stream: what it has read, what is under way, and what it gave up. */
+export class MemoryGroup {
+  readonly name: string;
+  readonly letters: Map<string, LetterRecord> = new Map();
+  /** Raised by every rewind: a delivery from before it does not fit one from after it. */
+  epoch = 0;
+  deleted = false;
+  #stream: MemoryStream;
+  #next: number;
+  #notBefore: Position | undefined;
+  #pending = new Map<Position, Pending>();
+  #parking = new Parking<Pending>();
+  #consumers = new Map<string, Consumer>();
+  #lettersEver = 0;
+  #incarnations = 0;
+
+  constructor(stream: MemoryStream, name: string, startFrom: MemberOptions["startFrom"]) {
+    this.#stream = stream;
+    this.name = name;
+    this.#next = this.#seek(startFrom);
+  }
+
+  #seek(to: MemberOptions["startFrom"]): number {
+    this.#notBefore = undefined;
+    if (to === "beginning") return this.#stream.start;
+    if (to === "now") return this.#stream.end;
+    this.#notBefore = to;
+    return this.#stream.indexOf(to);
+  }
+
+  #skipToNext(): number {
+    if (this.#next < this.#stream.start) this.#next = this.#stream.start;
+    // A group may begin at a position that is still to come.
+    while (this.#notBefore !== undefined && this.#next < this.#stream.end) {
+      if (comparePositions(this.#stream.at(this.#next)!.position, this.#notBefore) >= 0) this.#notBefore = undefined;
+      else this.#next++;
+    }
+    return this.#next;
+  }
+
+  /** The index of the first entry that this group has not read or not settled. */
+  floor(): number {
+    let floor = this.#skipToNext();
+    for (const pending of this.#pending.values()) {
+      if (pending.copy === undefined && pending.index < floor) floor = pending.index;
+    }
+    return floor;
+  }
+
+  join({ consumer: name, lease }: MemberOptions): string {
+    this.#assertNameFree(name, undefined);
+    const storeName = `${name}.${(++this.#incarnations).toString(36)}${crypto.randomUUID().slice(0, 6)}`;
+    this.#enrol(name, storeName, lease);
+    return storeName;
+  }
+
+  #enrol(name: string, storeName: string, lease: number): Consumer {
+    const expires = this.#stream.now() + lease;
+    const consumer: Consumer = { name, storeName, lease, held: new Set(), expires, stalled: false };
+    this.#consumers.set(storeName, consumer);
+    return consumer;
+  }
+
+  #assertNameFree(name: string, self: string | undefined): void {
+    const now = this.#stream.now();
+    for (const other of this.#consumers.values()) {
+      if (other.name !== name || other.storeName === self || other.expires <= now) continue;
+      throw new StoreError(
+        "name-taken",
+        `Cannot join group "${this.name}" of ${this.#stream.name} as "${name}": ${other.storeName} is alive ` +
+          `under that name for another ${other.expires - now} ms; close it, or take another name`,
+      );
+    }
+  }
+
+  /** The consumer, alive for another lease; one that was given up joins again, unless somebody took its name. */
+  touch(storeName: string, lease: number): Consumer {
+    if (this.deleted) {
+      throw new StoreError("group-deleted", `Cannot use group "${this.name}" of ${this.#stream.name}: it was deleted`);
+    }
+    const now = this.#stream.now();
+    let consumer = this.#consumers.get(storeName);
+    if (consumer === undefined || consumer.expires <= now) {
+      const name = storeName.slice(0, storeName.lastIndexOf("."));
+      this.#assertNameFree(name, storeName);
+      consumer ??= this.#enrol(name, storeName, lease);
+    }
+    consumer.expires = now + lease;
+    return consumer;
+  }
+
+  /** Whether this very delivery is still this consumer's. */
+  #find(storeName: string, { position, fence }: Held): Pending | undefined {
+    const pending = this.#pending.get(position);
+    return pending?.owner?.storeName === storeName && fenceOf(pending) === fence ? pending : undefined;
+  }
+
+  lost(storeName: string, held: readonly Held[]): Position[] {
+    return held.filter((delivery) => this.#find(storeName, delivery) === undefined).map(({ position }) => position);
+  }
+
+  /** What there is to take now, without waiting. */
+  claim(consumer: Consumer, limit: number): Omit<Claim, "disturbed"> {
+    const missing: Position[] = [];
+    const returned = this.#claimReturned(consumer, limit, missing);
+    const records = returned.length > 0 ? returned : this.#claimNew(consumer, limit);
+    return { records, missing };
+  }
+
+  #claimReturned(consumer: Consumer, limit: number, missing: Position[]): ClaimedRecord[] {
+    const now = this.#stream.now();
+    this.#bury(consumer, now, limit);
+    const taken: Pending[] = [];
+    while (taken.length < limit) {
+      const pending = this.#parking.take(now);
+      if (pending === undefined) break;
+      if (this.#recordOf(pending) !== undefined) taken.push(pending);
+      else {
+        this.#pending.delete(pending.position);
+        missing.push(pending.position);
+      }
+    }
+    return taken.sort((a, b) => a.index - b.index).map((pending) => this.#deliver(pending, consumer));
+  }
+
+  // What dead consumers hold is parked for whoever comes first: at once, or when the retry that it waits for is due.
+  #bury(taker: Consumer, now: number, limit: number): void {
+    let room = limit;
+    for (const dead of this.#consumers.values()) {
+      if (dead === taker || dead.expires > now) continue;
+      for (const pending of dead.held) {
+        if (room-- <= 0) return;
+        dead.held.delete(pending);
+        pending.recovered++;
+        if (pending.isolated) this.#countFailure(pending, now);
+        this.#park(pending, Math.max(now, pending.retryAt ?? now));
+      }
+      this.#consumers.delete(dead.storeName);
+    }
+  }
+
+  #countFailure(pending: Pending, now: number): void {
+    pending.failures++;
+    pending.isolated = false;
+    pending.firstFailedAt ??= now;
+    pending.lastFailedAt = now;
+  }
+
+  #park(pending: Pending, due: number): void {
+    pending.owner = undefined;
+    pending.isolated = false;
+    this.#parking.park(pending, due);
+  }
+
+  #claimNew(consumer: Consumer, limit: number): ClaimedRecord[] {
+    const records: ClaimedRecord[] = [];
+    for (let index = this.#skipToNext(); index < this.#stream.end && records.length < limit; index++) {
+      this.#next = index + 1;
+      const { position } = this.#stream.at(index)!;
+      // After a rewind an earlier delivery may still be under way: it serves.
+      if (this.#pending.has(position)) continue;
+      const pending = this.#newPending(position, index, undefined);
+      records.push(this.#deliver(pending, consumer));
+    }
+    return records;
+  }
+
+  #newPending(position: Position, index: number, copy: StoredRecord | undefined): Pending {
+    const pending: Pending = {
+      position,
+      index,
+      copy,
+      epoch: this.epoch,
+      owner: undefined,
+      due: undefined,
+      retryAt: undefined,
+      failures: 0,
+      recovered: 0,
+      deliveries: 0,
+      isolated: false,
+      firstFailedAt: undefined,
+      lastFailedAt: undefined,
+    };
+    this.#pending.set(position, pending);
+    return pending;
+  }
+
+  #recordOf({ copy, index }: Pending): StoredRecord | undefined {
+    return copy ?? this.#stream.at(index);
+  }
+
+  #deliver(pending: Pending, consumer: Consumer): ClaimedRecord {
+    pending.owner = consumer;
+    pending.retryAt = undefined;
+    pending.deliveries++;
+    consumer.held.add(pending);
+    return {
+      position: pending.position,
+      fields: this.#recordOf(pending)!.fields,
+      attempt: pending.failures + 1,
+      recovered: pending.recovered,
+      fence: fenceOf(pending),
+    };
+  }
+
+  settle(storeName: string, outcomes: readonly Outcome[]): Position[] {
+    const refused: Position[] = [];
+    const now = this.#stream.now();
+    let parked = false;
+    for (const outcome of outcomes) {
+      const pending = this.#find(storeName, outcome);
+      if (pending === undefined) refused.push(outcome.position);
+      else parked = this.#apply(outcome, pending, now) || parked;
+    }
+    if (parked) this.#stream.bell.ring();
+    return refused;
+  }
+
+  /** Resolves with whether something was parked. */
+  #apply(outcome: Outcome, pending: Pending, now: number): boolean {
+    if (outcome.kind === "isolate") {
+      pending.isolated = true;
+      return false;
+    }
+    if (outcome.kind === "retry") {
+      this.#countFailure(pending, now);
+      pending.recovered = 0;
+      pending.retryAt = now + outcome.delay;
+      if (outcome.hold) return false;
+    }
+    pending.owner!.held.delete(pending);
+    if (outcome.kind === "retry" || outcome.kind === "release") {
+      if (outcome.kind === "release") pending.retryAt = outcome.delay ? now + outcome.delay : undefined;
+      this.#park(pending, pending.retryAt ?? now);
+      return true;
+    }
+    if (outcome.kind === "dead") this.#bringLetter(pending, outcome, now);
+    this.#pending.delete(pending.position);
+    return false;
+  }
+
+  #bringLetter(pending: Pending, outcome: Outcome & { kind: "dead" }, now: number): void {
+    const id = `${++this.#lettersEver}`;
+    this.letters.set(id, {
+      id,
+      position: pending.position,
+      fields: this.#recordOf(pending)?.fields ?? [],
+      reason: outcome.reason,
+      attempts: outcome.attempts,
+      error: outcome.error,
+      consumer: pending.owner!.storeName,
+      firstFailedAt: pending.firstFailedAt ?? now,
+      // A consumer that died failed when its work was recovered; every other failure is this one.
+      lastFailedAt: outcome.reason === "died" ? pending.lastFailedAt ?? now : now,
+    });
+  }
+
+  leave(storeName: string): boolean {
+    const consumer = this.#consumers.get(storeName);
+    if (consumer === undefined) return true;
+    const now = this.#stream.now();
+    for (const pending of consumer.held) this.#park(pending, Math.max(now, pending.retryAt ?? now));
+    this.#consumers.delete(storeName);
+    this.#stream.bell.ring();
+    return true;
+  }
+
+  /** When a claim that found nothing should look again unasked: something falls due, or a lease may run out. */
+  nextChange(): number {
+    let next = this.#parking.nextDue();
+    for (const { held, expires } of this.#consumers.values()) if (held.size > 0 && expires < next) next = expires;
+    return next;
+  }
+
+  setStalled(storeName: string, stalled: boolean): void {
+    const consumer = this.#consumers.get(storeName);
+    if (consumer !== undefined) consumer.stalled = stalled;
+  }
+
+  rewind(to: MemberOptions["startFrom"]): { dropped: number; first: Position | undefined } {
+    this.epoch++;
+    this.#next = this.#seek(to);
+    let dropped = 0;
+    for (const pending of this.#pending.values()) {
+      const before = this.#notBefore === undefined
+        ? pending.index < this.#next
+        : comparePositions(pending.position, this.#notBefore) < 0;
+      if (before) continue;
+      this.#pending.delete(pending.position);
+      pending.owner?.held.delete(pending);
+      pending.due = undefined;
+      dropped++;
+    }
+    this.#stream.bell.ring();
+    return { dropped, first: this.#stream.at(this.#skipToNext())?.position };
+  }
+
+  redrive(letter: LetterRecord): void {
+    this.letters.delete(letter.id);
+    const index = this.#stream.indexOf(letter.position);
+    const stillThere = this.#stream.at(index)?.position === letter.position;
+    if (this.#pending.has(letter.position) || (stillThere && index >= this.#skipToNext())) return;
+    const copy = stillThere ? undefined : { position: letter.position, fields: letter.fields };
+    this.#park(this.#newPending(letter.position, index, copy), this.#stream.now());
+    this.#stream.bell.ring();
+  }
+
+  state(): GroupState {
+    const now = this.#stream.now();
+    const all = [...this.#pending.values()];
+    const next = this.#skipToNext();
+    const oldest = all.map(({ position }) => position).sort(comparePositions)[0];
+    const unread = this.#stream.at(next)?.position;
+    const floor = oldest !== undefined && (unread === undefined || comparePositions(oldest, unread) < 0)
+      ? oldest
+      : unread;
+    return {
+      name: this.name,
+      pending: all.length,
+      retrying: all.filter(({ retryAt }) => retryAt !== undefined).length,
+      deadLetters: this.letters.size,
+      lag: this.#stream.end - next,
+      lagIsExact: true,
+      floor,
+      consumers: [...this.#consumers.values()].map(({ storeName, held, expires, stalled }) => ({
+        name: storeName,
+        pending: held.size,
+        alive: expires > now,
+        stalled,
+      })),
+    };
+  }
+}
+
+function fenceOf({ epoch, deliveries }: Pending): string {
+  return `${epoch}.${deliveries}`;
+}

@@ -1,0 +1,52 @@
+import type { Claim, GroupMember, Held, MemberOptions, Outcome, Position } from "../store/mod.ts";
+import type { MemoryGroup } from "./_group.ts";
+import type { MemoryStream } from "./_stream.ts";
+
+/** One consumer of a group in memory. */
+export class MemoryMember implements GroupMember {
+  readonly consumer: string;
+  #stream: MemoryStream;
+  #group: MemoryGroup;
+  #lease: number;
+  #epoch: number;
+  #left = new AbortController();
+
+  constructor(stream: MemoryStream, group: MemoryGroup, options: MemberOptions) {
+    this.consumer = group.join(options);
+    this.#stream = stream;
+    this.#group = group;
+    this.#lease = options.lease;
+    this.#epoch = group.epoch;
+  }
+
+  async claim({ limit, signal }: { readonly limit: number; readonly signal: AbortSignal }): Promise<Claim> {
+    const ended = AbortSignal.any([signal, this.#left.signal]);
+    while (!ended.aborted) {
+      const consumer = this.#group.touch(this.consumer, this.#lease);
+      const found = this.#group.claim(consumer, limit);
+      const disturbed = this.#group.epoch !== this.#epoch;
+      this.#epoch = this.#group.epoch;
+      if (found.records.length > 0 || found.missing.length > 0 || disturbed) return { ...found, disturbed };
+      await this.#stream.bell.wait(ended, this.#group.nextChange() - this.#stream.now());
+    }
+    return { records: [], missing: [], disturbed: false };
+  }
+
+  // deno-lint-ignore require-await -- what is thrown here must reach the caller as a rejection
+  async renew(held: readonly Held[], { stalled }: { readonly stalled?: boolean } = {}): Promise<readonly Position[]> {
+    this.#group.touch(this.consumer, this.#lease);
+    if (stalled !== undefined) this.#group.setStalled(this.consumer, stalled);
+    return this.#group.lost(this.consumer, held);
+  }
+
+  // deno-lint-ignore require-await -- what is thrown here must reach the caller as a rejection
+  async settle(outcomes: readonly Outcome[]): Promise<readonly Position[]> {
+    return this.#group.settle(this.consumer, outcomes);
+  }
+
+  // deno-lint-ignore require-await -- what is thrown here must reach the caller as a rejection
+  async leave(): Promise<boolean> {
+    this.#left.abort();
+    return this.#group.leave(this.consumer);
+  }
+}

@@ -1,0 +1,150 @@
+import { Bell } from "../store/_bell.ts";
+import { judge, PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../store/_producer.ts";
+import type { Fields, Position, Producer, ReadRange, StoredRecord, TrimOptions, TrimResult } from "../store/mod.ts";
+import { comparePositions, firstPositionAt } from "../store/mod.ts";
+import type { MemoryGroup } from "./_group.ts";
+
+interface Remembered {
+  last: number;
+  answers: Map<number, readonly Position[]>;
+  expires: number;
+}
+
+/** One stream: its entries, its groups, and what it remembers of its producers. */
+export class MemoryStream {
+  readonly name: string;
+  readonly groups: Map<string, MemoryGroup> = new Map();
+  /** Rung when something may have come for those who wait. */
+  readonly bell: Bell = new Bell();
+  readonly now: () => number;
+  #records: StoredRecord[] = [];
+  #trimmed = 0;
+  #last: { ms: number; seq: number } | undefined;
+  #producers = new Map<string, Remembered>();
+
+  constructor(name: string, now: () => number) {
+    this.name = name;
+    this.now = now;
+  }
+
+  /** The number of entries there ever were: the index of the next one. */
+  get end(): number {
+    return this.#trimmed + this.#records.length;
+  }
+
+  /** The index of the first entry that is still there. */
+  get start(): number {
+    return this.#trimmed;
+  }
+
+  /** The last position ever given. */
+  get last(): Position | undefined {
+    return this.#last && `${this.#last.ms}-${this.#last.seq}`;
+  }
+
+  /** The entry with this index, counted from the first one ever; undefined when it was trimmed. */
+  at(index: number): StoredRecord | undefined {
+    return this.#records[index - this.#trimmed];
+  }
+
+  /** The index of the first entry at or after a position. */
+  indexOf(position: Position): number {
+    let low = 0;
+    let high = this.#records.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (comparePositions(this.#records[middle]!.position, position) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return this.#trimmed + low;
+  }
+
+  append(records: readonly Fields[], producer: Producer | undefined): readonly Position[] {
+    if (producer === undefined) return this.#push(records);
+    const state = this.#remember(producer.id);
+    const verdict = judge(
+      state && { last: state.last, answered: (sequence) => state.answers.has(sequence) },
+      producer,
+      records.length === 0,
+    );
+    if (verdict === "answer") return state!.answers.get(producer.sequence)!;
+    const positions = verdict === "append" ? this.#push(records) : [];
+    const answers = state?.answers ?? new Map<number, readonly Position[]>();
+    if (verdict === "append") answers.set(producer.sequence, positions);
+    answers.delete(producer.sequence - REMEMBERED_BATCHES);
+    const last = Math.max(state?.last ?? 0, producer.sequence);
+    this.#producers.set(producer.id, { last, answers, expires: this.now() + PRODUCER_MEMORY });
+    return positions;
+  }
+
+  // The clock may stand still or go back; positions rise all the same.
+  #push(records: readonly Fields[]): Position[] {
+    const now = this.now();
+    const positions: Position[] = [];
+    for (const fields of records) {
+      const last = this.#last;
+      this.#last = last && last.ms >= now ? { ms: last.ms, seq: last.seq + 1 } : { ms: now, seq: 0 };
+      const position: Position = `${this.#last.ms}-${this.#last.seq}`;
+      this.#records.push({ position, fields });
+      positions.push(position);
+    }
+    if (records.length > 0) this.bell.ring();
+    return positions;
+  }
+
+  #remember(id: string): Remembered | undefined {
+    const now = this.now();
+    const state = this.#producers.get(id);
+    if (state === undefined) {
+      // A new producer is the occasion to forget old ones.
+      for (const [other, { expires }] of this.#producers) if (expires <= now) this.#producers.delete(other);
+    }
+    return state;
+  }
+
+  async *read(range: ReadRange, pageSize: number): AsyncGenerator<readonly StoredRecord[]> {
+    const { limit = Infinity, reverse = false, follow = false, signal } = range;
+    signal?.throwIfAborted();
+    let low = range.from === undefined ? 0 : this.indexOf(range.from);
+    if (range.after !== undefined) low = Math.max(low, this.#indexAfter(range.after));
+    // The end of a read that does not follow is looked up anew with every page: entries may be trimmed or added.
+    const bound = () => range.to === undefined ? this.end : this.#indexAfter(range.to);
+    let high = bound();
+    for (let left = limit; left > 0;) {
+      signal?.throwIfAborted();
+      low = Math.max(low, this.#trimmed);
+      if (!reverse) high = bound();
+      const size = Math.min(pageSize, left, high - low);
+      if (size > 0) {
+        const from = reverse ? high - size : low;
+        const page = this.#records.slice(from - this.#trimmed, from - this.#trimmed + size);
+        yield reverse ? page.reverse() : page;
+        left -= size;
+        if (reverse) high -= size;
+        else low += size;
+      } else if (follow) {
+        await this.bell.wait(signal);
+      } else return;
+    }
+  }
+
+  #indexAfter(position: Position): number {
+    const index = this.indexOf(position);
+    return this.at(index)?.position === position ? index + 1 : index;
+  }
+
+  trim({ maxAge = Infinity, maxLength = Infinity, force = false }: TrimOptions): TrimResult {
+    let wanted = Math.max(this.#trimmed, this.end - maxLength);
+    if (maxAge !== Infinity) wanted = Math.max(wanted, this.indexOf(firstPositionAt(this.now() - maxAge)));
+    let allowed = wanted;
+    let pinnedBy: string | undefined;
+    for (const group of force ? [] : this.groups.values()) {
+      const floor = group.floor();
+      if (floor < allowed) [allowed, pinnedBy] = [floor, group.name];
+    }
+    const removed = Math.max(0, allowed - this.#trimmed);
+    this.#records.splice(0, removed);
+    this.#trimmed += removed;
+    return { removed, pinnedBy };
+  }
+}
