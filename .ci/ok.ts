@@ -1,0 +1,125 @@
+/**
+ * The gate: everything a change must pass. Each step prints its time, and what it said if it failed; the others run all
+ * the same. The last line counts tests, a failed step of another kind as one failed test.
+ *
+ * @module
+ */
+import { fileURLToPath } from "node:url";
+import manifest from "../deno.json" with { type: "json" };
+import { importFlags, importSource } from "../offline/imports.ts";
+import { childEnv } from "../offline/launch.ts";
+
+interface Step {
+  name: string;
+  args: readonly string[];
+  /** Whether it is a `deno test`, whose tests count. */
+  tests?: boolean;
+  cwd?: string;
+}
+
+interface Result {
+  passed: number;
+  failed: number;
+  output: string;
+}
+
+const root = new URL("../", import.meta.url);
+const path = (name: string): string => fileURLToPath(new URL(name, root));
+const source = await importSource();
+// A lock file that does not fit is rewritten at home, and refused where nobody would commit it.
+const imports = [...importFlags[source], ...(Deno.env.get("CI") && source === "stand-in" ? ["--frozen"] : [])];
+// Tests and snippets write here only, and what they leave behind goes with it.
+const scratch = await Deno.realPath(await Deno.makeTempDir({ prefix: "tidings-" }));
+
+// A server that tests need is fetched by a step before them; the tests start it themselves, each on a free port.
+const steps: readonly Step[] = [
+  { name: "format", args: ["fmt", "--check", ".", ".ci"] },
+  { name: "lint", args: ["lint", ".", ".ci"] },
+  { name: "types", args: ["check", ...imports, ".", ".ci"] },
+  { name: "doc lint", args: ["doc", "--lint", ...imports, ...Object.values(manifest.exports)] },
+  {
+    name: "snippets",
+    tests: true,
+    // README's snippets name files by relative paths.
+    cwd: scratch,
+    args: [
+      "test",
+      "--doc",
+      "--allow-read=.",
+      "--allow-write=.",
+      `--config=${path("deno.json")}`,
+      ...imports,
+      ...["mod.ts", "src", "README.md"].map(path),
+    ],
+  },
+  {
+    name: "tests",
+    tests: true,
+    args: [
+      "test",
+      // The permissions of deno.json, but for its directories of temporary files.
+      "-P",
+      `--allow-read=.,${scratch}`,
+      `--allow-write=${scratch}`,
+      "--parallel",
+      "--trace-leaks",
+      "--ignore=**/*_long_test.ts",
+      ...imports,
+      "tests",
+    ],
+  },
+];
+
+// Interrupted, the gate still tidies up after itself.
+const stop = new AbortController();
+for (const signal of Deno.build.os === "windows" ? ["SIGINT"] as const : ["SIGINT", "SIGTERM"] as const) {
+  Deno.addSignalListener(signal, () => stop.abort());
+}
+
+const write = (text: string): void => void Deno.stdout.writeSync(new TextEncoder().encode(text));
+const coloured = Deno.stdout.isTerminal() && !Deno.noColor;
+const paint = (code: number, text: string): string => coloured ? `\x1b[${code}m${text}\x1b[39m` : text;
+
+/** Runs one step to its end and counts what it tested. */
+async function run({ args, cwd, tests = false }: Step): Promise<Result> {
+  const command = new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    cwd: cwd ?? path("."),
+    env: { ...childEnv(source), TMPDIR: scratch, NO_COLOR: "1" },
+    stdin: "null",
+    signal: AbortSignal.any([stop.signal, AbortSignal.timeout(600_000)]),
+  });
+  const { code, stdout, stderr } = await command.output();
+  const output = [stderr, stdout].map((bytes) => new TextDecoder().decode(bytes)).join("\n");
+  if (!tests) return { passed: 0, failed: code === 0 ? 0 : 1, output };
+  // Deno's own last word, for example `FAILED | 3 passed (2 steps) | 1 failed | 1 ignored (70ms)`. Its JUnit report is
+  // easier to read but leaves out a file that throws while it loads.
+  const summary = [...output.matchAll(/^(?:ok|FAILED) \| (\d+) passed\b.* \| (\d+) failed\b/gm)].at(-1);
+  const [passed, failed] = [Number(summary?.[1] ?? 0), Number(summary?.[2] ?? 0)];
+  const sound = code === 0 && summary !== undefined;
+  return { passed, failed: sound ? failed : Math.max(failed, 1), output };
+}
+
+write(`imports from ${source === "jsr" ? "JSR" : "npm, standing in for JSR"}\n`);
+let [passed, failed] = [0, 0];
+try {
+  for (const step of steps) {
+    write(`${step.name.padEnd(10)}`);
+    const start = performance.now();
+    const result = await run(step);
+    if (stop.signal.aborted) break;
+    const seconds = ((performance.now() - start) / 1_000).toFixed(1);
+    const verdict = result.failed === 0 ? paint(32, "ok    ") : paint(31, "FAILED");
+    write(
+      `${verdict} ${seconds.padStart(6)} s${step.tests ? `, ${result.passed} passed, ${result.failed} failed` : ""}\n`,
+    );
+    if (result.failed > 0) write(`\n${result.output.trim()}\n\n`);
+    passed += result.passed;
+    failed += result.failed;
+  }
+} finally {
+  await Deno.remove(scratch, { recursive: true });
+}
+if (stop.signal.aborted) Deno.exit(130);
+write(`${passed} passed, ${failed} failed\n`);
+Deno.exit(failed === 0 ? 0 : 1);

@@ -1,0 +1,60 @@
+/**
+ * Runs a Deno subcommand with the imports that this machine can reach, so that one command line works everywhere:
+ *
+ *     deno run -A offline/launch.ts test -P tests/events
+ *
+ * @module
+ */
+import { delimiter, dirname } from "node:path";
+import { importFlags, importSource, type Source } from "./imports.ts";
+
+/**
+ * Runs `deno <subcommand> <import flags> <args>` on this terminal and waits for its end.
+ *
+ * @returns Its exit code; 130 if Ctrl-C ended it.
+ */
+export async function launch(subcommand: string, args: readonly string[]): Promise<number> {
+  const source = await importSource();
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [subcommand, ...(subcommand === "lint" ? [] : importFlags[source]), ...args],
+    env: childEnv(source),
+  }).spawn();
+  const { code, interrupted } = await ended(child);
+  return interrupted && code === 0 ? 130 : code;
+}
+
+/** What children are told: the imports that were chosen, and this very Deno as `deno`, which `npx` leaves off the path. */
+export function childEnv(source: Source): Record<string, string> {
+  const env = { TIDINGS_JSR: source, PATH: dirname(Deno.execPath()) + delimiter + (Deno.env.get("PATH") ?? "") };
+  // `deno lint` takes no import map and waits for JSR without end where packets to it are dropped; here it is refused.
+  return source === "jsr" ? env : { ...env, JSR_URL: "http://127.0.0.1:9/" };
+}
+
+/** Waits for a child and passes on the signals that would otherwise end only this process. */
+async function ended(child: Deno.ChildProcess): Promise<{ code: number; interrupted: boolean }> {
+  let interrupted = false;
+  const interrupt = () => {
+    interrupted = true;
+    // A terminal sends Ctrl-C to the child as well; twice would cut its clean ending short.
+    if (!Deno.stdin.isTerminal()) child.kill("SIGINT");
+  };
+  const terminate = () => child.kill("SIGTERM");
+  const signals: [Deno.Signal, () => void][] = [["SIGINT", interrupt]];
+  if (Deno.build.os !== "windows") signals.push(["SIGTERM", terminate]);
+  for (const [signal, listener] of signals) Deno.addSignalListener(signal, listener);
+  try {
+    const { code } = await child.status;
+    return { code, interrupted };
+  } finally {
+    for (const [signal, listener] of signals) Deno.removeSignalListener(signal, listener);
+  }
+}
+
+if (import.meta.main) {
+  const [subcommand, ...args] = Deno.args;
+  if (subcommand === undefined) {
+    console.error("Cannot launch Deno: no subcommand given, for example `deno task test:unit`");
+    Deno.exit(2);
+  }
+  Deno.exit(await launch(subcommand, args));
+}

@@ -1,0 +1,30 @@
+import { assertEquals } from "@std/assert";
+import { importMap, importsOf, isRelative, pathOf, root } from "./_imports.ts";
+
+/** All that a module loads before it runs: paths of the project, and packages by the names they are imported by. */
+function staticGraph(entry: string): { modules: Set<string>; packages: Set<string> } {
+  const names = importMap("deno.json");
+  const modules = new Set<string>();
+  const packages = new Set<string>();
+  const visit = (file: URL): void => {
+    if (modules.has(pathOf(file))) return;
+    modules.add(pathOf(file));
+    for (const { specifier, kind } of importsOf(file)) {
+      if (kind !== "static") continue;
+      const own = isRelative(specifier)
+        ? new URL(specifier, file)
+        : names[specifier]?.startsWith("./") && new URL(names[specifier], root);
+      if (own) visit(own);
+      else packages.add(specifier);
+    }
+  };
+  visit(new URL(entry, root));
+  return { modules, packages };
+}
+
+Deno.test("mod.ts loads nothing but @std/uuid, and no durable store, before it is asked to", () => {
+  const { modules, packages } = staticGraph("mod.ts");
+  assertEquals([...packages].filter((name) => name !== "@std/uuid/v7"), []);
+  assertEquals([...modules].filter((path) => !/^(mod\.ts$|src\/)/.test(path)), []);
+  assertEquals([...modules].filter((path) => /^src\/(sqlite|redis|testing)\//.test(path)), []);
+});

@@ -1,0 +1,99 @@
+import { assertEquals } from "@std/assert";
+import { importMap, importsOf, isRelative, modulesIn, pathOf, root } from "./_imports.ts";
+
+interface Rule {
+  /** Layers it may import, types included. */
+  layers: readonly string[];
+  /** Layers it may load when asked for. */
+  dynamic?: readonly string[];
+  /** Packages and builtins it may import, beside `@standard-schema/spec`, which is types alone. */
+  packages?: RegExp;
+}
+
+/** Imports point one way. A layer is a directory of src/, or a file directly in it. */
+const RULES: Record<string, Rule> = {
+  events: { layers: [], packages: /^@std\/uuid\/v7$/ },
+  store: { layers: [], packages: /^@std\/uuid\/v7$/ },
+  broker: { layers: ["events", "store"], packages: /^@std\/uuid\/v7$/ },
+  memory: { layers: ["store"] },
+  sqlite: { layers: ["store"], packages: /^node:/ },
+  connect: { layers: ["events", "store", "broker", "memory"], dynamic: ["sqlite"] },
+  testing: {
+    layers: ["events", "store", "broker", "memory", "sqlite"],
+    packages: /^(@std\/assert|fast-check|node:.+)$/,
+  },
+};
+
+const layerOf = (path: string): string => path.match(/^src\/(\w+)/)?.[1] ?? path;
+
+Deno.test("src/ imports one way, from layer to layer", () => {
+  const faults: string[] = [];
+  for (const file of modulesIn("src")) {
+    const layer = layerOf(pathOf(file));
+    const rule = RULES[layer];
+    if (rule === undefined) {
+      faults.push(`${pathOf(file)}: layer "${layer}" has no rule, add one`);
+      continue;
+    }
+    for (const { specifier, kind } of importsOf(file)) {
+      const target = isRelative(specifier) ? layerOf(pathOf(new URL(specifier, file))) : undefined;
+      const allowed = target === undefined
+        ? specifier === "@standard-schema/spec" && kind === "type" || rule.packages?.test(specifier)
+        : target === layer || rule.layers.includes(target) || (kind === "dynamic" && rule.dynamic?.includes(target));
+      if (!allowed) faults.push(`${pathOf(file)} imports ${specifier} (${kind})`);
+    }
+  }
+  assertEquals(faults, []);
+});
+
+Deno.test("src/ has no import cycle", () => {
+  const done = new Set<string>();
+  const visit = (file: URL, way: readonly string[]): void => {
+    const path = pathOf(file);
+    if (way.includes(path)) throw new Error([...way.slice(way.indexOf(path)), path].join(" → "));
+    if (done.has(path)) return;
+    for (const { specifier, kind } of importsOf(file)) {
+      if (kind === "static" && isRelative(specifier)) visit(new URL(specifier, file), [...way, path]);
+    }
+    done.add(path);
+  };
+  for (const file of modulesIn("src")) visit(file, []);
+});
+
+Deno.test("examples import the project by its public name", () => {
+  const faults: string[] = [];
+  for (const file of modulesIn("examples")) {
+    for (const { specifier } of importsOf(file)) {
+      const allowed = isRelative(specifier)
+        ? pathOf(new URL(specifier, file)).startsWith("examples/")
+        : specifier === "@tidings/broker" || /^(@std\/|zod$|node:)/.test(specifier);
+      if (!allowed) faults.push(`${pathOf(file)} imports ${specifier}`);
+    }
+  }
+  assertEquals(faults, []);
+});
+
+Deno.test("packages are imported by names that deno.json maps", () => {
+  const names = importMap("deno.json");
+  const faults: string[] = [];
+  for (const directory of ["src", "examples", "tests"]) {
+    for (const file of modulesIn(directory)) {
+      for (const { specifier } of importsOf(file)) {
+        if (isRelative(specifier) || specifier in names || specifier.startsWith("node:")) continue;
+        faults.push(`${pathOf(file)} imports ${specifier}`);
+      }
+    }
+  }
+  assertEquals(faults, []);
+});
+
+Deno.test("the stand-in import map maps the names of deno.json", () => {
+  const [names, standIns] = [importMap("deno.json"), importMap("offline/imports.json")];
+  assertEquals(Object.keys(standIns).sort(), Object.keys(names).sort());
+  for (const [name, target] of Object.entries(names)) {
+    const standIn = standIns[name]!;
+    // Only what comes from JSR needs a stand-in; all else is the same module in both.
+    if (target.startsWith("npm:")) assertEquals(standIn, target);
+    if (target.startsWith("./")) assertEquals(new URL(standIn, new URL("offline/", root)), new URL(target, root));
+  }
+});
