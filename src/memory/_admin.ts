@@ -48,7 +48,7 @@ export class MemoryAdmin implements StreamAdmin {
     const group = this.#stream.groups.get(name);
     if (group === undefined) return false;
     if (!force) assertIdle(group.state(), this.#stream.name);
-    group.deleted = true;
+    group.delete();
     this.#stream.groups.delete(name);
     this.#stream.bell.ring();
     return true;
@@ -81,7 +81,7 @@ class MemoryLetterBox implements DeadLetterBox {
   #select(ids?: readonly string[]): LetterRecord[] {
     const letters = this.#group?.letters ?? new Map<string, LetterRecord>();
     if (ids === undefined) return [...letters.values()];
-    return ids.map((id) => letters.get(id)).filter((letter) => letter !== undefined);
+    return [...new Set(ids)].map((id) => letters.get(id)).filter((letter) => letter !== undefined);
   }
 
   redrive(ids?: readonly string[]): Promise<number> {

@@ -19,14 +19,14 @@ interface Pending {
   readonly index: number;
   /** Set when the entry itself is gone and this is a copy, brought back from the dead letters. */
   readonly copy: StoredRecord | undefined;
-  readonly epoch: number;
   owner: Consumer | undefined;
   /** Parked until then; while it is held, the time its holder will try again. */
   due: number | undefined;
   retryAt: number | undefined;
   failures: number;
   recovered: number;
-  deliveries: number;
+  /** Which delivery of the group's this is. */
+  delivery: number;
   isolated: boolean;
   firstFailedAt: number | undefined;
   lastFailedAt: number | undefined;
@@ -45,7 +45,7 @@ interface Consumer {
 export class MemoryGroup {
   readonly name: string;
   readonly letters: Map<string, LetterRecord> = new Map();
-  /** Raised by every rewind: a delivery from before it does not fit one from after it. */
+  /** Raised by every rewind, for members to see. */
   epoch = 0;
   deleted = false;
   #stream: MemoryStream;
@@ -55,6 +55,7 @@ export class MemoryGroup {
   #parking = new Parking<Pending>();
   #consumers = new Map<string, Consumer>();
   #lettersEver = 0;
+  #deliveriesEver = 0;
   #incarnations = 0;
 
   constructor(stream: MemoryStream, name: string, startFrom: MemberOptions["startFrom"]) {
@@ -85,9 +86,13 @@ export class MemoryGroup {
   floor(): number {
     let floor = this.#skipToNext();
     for (const pending of this.#pending.values()) {
-      if (pending.copy === undefined && pending.index < floor) floor = pending.index;
+      if (pending.index < floor && this.#isThere(pending)) floor = pending.index;
     }
     return floor;
+  }
+
+  #isThere({ copy, index }: Pending): boolean {
+    return copy === undefined && this.#stream.at(index) !== undefined;
   }
 
   join({ consumer: name, lease }: MemberOptions): string {
@@ -152,7 +157,7 @@ export class MemoryGroup {
 
   #claimReturned(consumer: Consumer, limit: number, missing: Position[]): ClaimedRecord[] {
     const now = this.#stream.now();
-    this.#bury(consumer, now, limit);
+    this.#bury(consumer, now);
     const taken: Pending[] = [];
     while (taken.length < limit) {
       const pending = this.#parking.take(now);
@@ -163,17 +168,16 @@ export class MemoryGroup {
         missing.push(pending.position);
       }
     }
-    return taken.sort((a, b) => a.index - b.index).map((pending) => this.#deliver(pending, consumer));
+    return taken.sort((a, b) => comparePositions(a.position, b.position)).map((pending) =>
+      this.#deliver(pending, consumer)
+    );
   }
 
   // What dead consumers hold is parked for whoever comes first: at once, or when the retry that it waits for is due.
-  #bury(taker: Consumer, now: number, limit: number): void {
-    let room = limit;
+  #bury(taker: Consumer, now: number): void {
     for (const dead of this.#consumers.values()) {
       if (dead === taker || dead.expires > now) continue;
       for (const pending of dead.held) {
-        if (room-- <= 0) return;
-        dead.held.delete(pending);
         pending.recovered++;
         if (pending.isolated) this.#countFailure(pending, now);
         this.#park(pending, Math.max(now, pending.retryAt ?? now));
@@ -200,10 +204,7 @@ export class MemoryGroup {
     for (let index = this.#skipToNext(); index < this.#stream.end && records.length < limit; index++) {
       this.#next = index + 1;
       const { position } = this.#stream.at(index)!;
-      // After a rewind an earlier delivery may still be under way: it serves.
-      if (this.#pending.has(position)) continue;
-      const pending = this.#newPending(position, index, undefined);
-      records.push(this.#deliver(pending, consumer));
+      records.push(this.#deliver(this.#newPending(position, index, undefined), consumer));
     }
     return records;
   }
@@ -213,13 +214,12 @@ export class MemoryGroup {
       position,
       index,
       copy,
-      epoch: this.epoch,
       owner: undefined,
       due: undefined,
       retryAt: undefined,
       failures: 0,
       recovered: 0,
-      deliveries: 0,
+      delivery: 0,
       isolated: false,
       firstFailedAt: undefined,
       lastFailedAt: undefined,
@@ -235,7 +235,7 @@ export class MemoryGroup {
   #deliver(pending: Pending, consumer: Consumer): ClaimedRecord {
     pending.owner = consumer;
     pending.retryAt = undefined;
-    pending.deliveries++;
+    pending.delivery = ++this.#deliveriesEver;
     consumer.held.add(pending);
     return {
       position: pending.position,
@@ -309,9 +309,11 @@ export class MemoryGroup {
   }
 
   /** When a claim that found nothing should look again unasked: something falls due, or a lease may run out. */
-  nextChange(): number {
+  nextChange(waiting: Consumer): number {
     let next = this.#parking.nextDue();
-    for (const { held, expires } of this.#consumers.values()) if (held.size > 0 && expires < next) next = expires;
+    for (const consumer of this.#consumers.values()) {
+      if (consumer !== waiting && consumer.held.size > 0) next = Math.min(next, consumer.expires);
+    }
     return next;
   }
 
@@ -320,15 +322,19 @@ export class MemoryGroup {
     if (consumer !== undefined) consumer.stalled = stalled;
   }
 
+  /** Ends the group: whoever still holds something of it has lost it. */
+  delete(): void {
+    this.deleted = true;
+    this.#pending.clear();
+    this.#consumers.clear();
+  }
+
   rewind(to: MemberOptions["startFrom"]): { dropped: number; first: Position | undefined } {
     this.epoch++;
     this.#next = this.#seek(to);
     let dropped = 0;
     for (const pending of this.#pending.values()) {
-      const before = this.#notBefore === undefined
-        ? pending.index < this.#next
-        : comparePositions(pending.position, this.#notBefore) < 0;
-      if (before) continue;
+      if (to === "now" || (to !== "beginning" && comparePositions(pending.position, to) < 0)) continue;
       this.#pending.delete(pending.position);
       pending.owner?.held.delete(pending);
       pending.due = undefined;
@@ -360,7 +366,7 @@ export class MemoryGroup {
     return {
       name: this.name,
       pending: all.length,
-      retrying: all.filter(({ retryAt }) => retryAt !== undefined).length,
+      retrying: all.filter(({ retryAt = 0 }) => retryAt > now).length,
       deadLetters: this.letters.size,
       lag: this.#stream.end - next,
       lagIsExact: true,
@@ -375,6 +381,6 @@ export class MemoryGroup {
   }
 }
 
-function fenceOf({ epoch, deliveries }: Pending): string {
-  return `${epoch}.${deliveries}`;
+function fenceOf({ delivery }: Pending): string {
+  return `${delivery}`;
 }

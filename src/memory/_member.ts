@@ -27,7 +27,7 @@ export class MemoryMember implements GroupMember {
       const disturbed = this.#group.epoch !== this.#epoch;
       this.#epoch = this.#group.epoch;
       if (found.records.length > 0 || found.missing.length > 0 || disturbed) return { ...found, disturbed };
-      await this.#stream.bell.wait(ended, this.#group.nextChange() - this.#stream.now());
+      await this.#stream.bell.wait(ended, this.#group.nextChange(consumer) - this.#stream.now());
     }
     return { records: [], missing: [], disturbed: false };
   }

@@ -105,23 +105,28 @@ export class MemoryStream {
   async *read(range: ReadRange, pageSize: number): AsyncGenerator<readonly StoredRecord[]> {
     const { limit = Infinity, reverse = false, follow = false, signal } = range;
     signal?.throwIfAborted();
-    let low = range.from === undefined ? 0 : this.indexOf(range.from);
-    if (range.after !== undefined) low = Math.max(low, this.#indexAfter(range.after));
+    // Looked up anew until something was read: both may still be to come.
+    const lowest = () =>
+      Math.max(
+        range.from === undefined ? 0 : this.indexOf(range.from),
+        range.after === undefined ? 0 : this.#indexAfter(range.after),
+      );
     // The end of a read that does not follow is looked up anew with every page: entries may be trimmed or added.
     const bound = () => range.to === undefined ? this.end : this.#indexAfter(range.to);
+    let next: number | undefined;
     let high = bound();
     for (let left = limit; left > 0;) {
       signal?.throwIfAborted();
-      low = Math.max(low, this.#trimmed);
+      const low = Math.max(next ?? lowest(), this.#trimmed);
       if (!reverse) high = bound();
       const size = Math.min(pageSize, left, high - low);
       if (size > 0) {
         const from = reverse ? high - size : low;
         const page = this.#records.slice(from - this.#trimmed, from - this.#trimmed + size);
-        yield reverse ? page.reverse() : page;
         left -= size;
         if (reverse) high -= size;
-        else low += size;
+        else next = low + size;
+        yield reverse ? page.reverse() : page;
       } else if (follow) {
         await this.bell.wait(signal);
       } else return;

@@ -1,0 +1,59 @@
+import { register, type SuiteOptions } from "./_contract.ts";
+import { appending } from "./_append.ts";
+import { claiming } from "./_claims.ts";
+import { grouping } from "./_groups.ts";
+import { leasing } from "./_leases.ts";
+import { letters } from "./_letters.ts";
+import { producing } from "./_producers.ts";
+import { reading } from "./_read.ts";
+import { rewinding } from "./_rewind.ts";
+import { settling } from "./_settling.ts";
+import { Bench, type StoreContract, type StoreFeature, type StoreUnderTest } from "./_store_bench.ts";
+import { trimming } from "./_trim.ts";
+
+/** All that a store promises. */
+export const storeContracts: readonly StoreContract[] = [
+  ...appending,
+  ...producing,
+  ...reading,
+  ...claiming,
+  ...leasing,
+  ...settling,
+  ...letters,
+  ...rewinding,
+  ...trimming,
+  ...grouping,
+];
+
+/**
+ * Registers the tests that every store passes: one for each promise of the port, each with a store of its own.
+ *
+ * @param name What the store is called in the tests' names.
+ * @param open Opens an empty store for one test, which disposes it.
+ * @throws {TypeError} If there is neither a Deno nor the option `test`.
+ *
+ * @example On Deno
+ * ```ts no-eval
+ * import { testEventStore } from "@tidings/broker/testing";
+ * import { openMyStore } from "./my_store.ts";
+ *
+ * testEventStore("MyStore", async () => {
+ *   const store = await openMyStore();
+ *   return { store, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
+ * }, { skip: { "clock": "the server has its own", "second-store": "it lives in this process" } });
+ * ```
+ */
+export function testEventStore(
+  name: string,
+  open: () => Promise<StoreUnderTest>,
+  options: SuiteOptions<StoreFeature> = {},
+): void {
+  register(name, storeContracts, options, async (contract) => {
+    const bench = new Bench(await open());
+    try {
+      await contract.body(bench);
+    } finally {
+      await bench.close();
+    }
+  });
+}
