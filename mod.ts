@@ -1,0 +1,91 @@
+/**
+ * Typed, durable events on Web-standard APIs: event classes, one broker, and stores behind it.
+ *
+ * ```ts
+ * import { connect, defineEvent } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class AuctionEnded extends defineEvent("AuctionEnded")<{ auctionId: string; winningPrice: number }> {}
+ *
+ * await using broker = await connect("memory:", { events: [AuctionEnded] });
+ * const charged = Promise.withResolvers<number>();
+ * await broker.subscribe(AuctionEnded, (event) => charged.resolve(event.detail.winningPrice), { group: "payments" });
+ * await broker.publish(new AuctionEnded({ auctionId: "a-1", winningPrice: 99.99 }));
+ * assertEquals(await charged.promise, 99.99);
+ * ```
+ *
+ * @module
+ */
+export { connect } from "./src/connect.ts";
+export { InMemoryBroker } from "./src/in_memory_broker.ts";
+export {
+  BrokerErrorEvent,
+  type BrokerEventMap,
+  type BrokerOptions,
+  type ConsumeOptions,
+  type DeadLetter,
+  DeadLetterEvent,
+  type Delivery,
+  DeliveryEvent,
+  EntriesLostEvent,
+  EventBroker,
+  type EventMap,
+  type GroupInfo,
+  type Handler,
+  LeaseLostError,
+  PermanentError,
+  PublishError,
+  type PulledDelivery,
+  type ReadOptions,
+  ReconnectEvent,
+  RetryEvent,
+  type RetryOptions,
+  type StartFrom,
+  type StreamInfo,
+  type SubscribeOptions,
+  type Subscription,
+  type SubscriptionEventMap,
+  UncertainPublishError,
+  UndecodableError,
+} from "./src/broker/mod.ts";
+export {
+  type CloudEvent,
+  defineEvent,
+  DomainEvent,
+  type DomainEventInit,
+  type EventBase,
+  type EventClass,
+  type EventOptions,
+  type PathOf,
+  type RetentionOptions,
+  type SchemaEventBase,
+  type SchemaEventOptions,
+  type StandardSchemaV1,
+} from "./src/events/mod.ts";
+export {
+  type AppendOptions,
+  type Claim,
+  type ClaimedRecord,
+  type ConsumerState,
+  type DeadLetterBox,
+  type DeadReason,
+  type ErrorRecord,
+  type EventStore,
+  type Fields,
+  type GroupMember,
+  type GroupState,
+  type Held,
+  type LetterRecord,
+  type MemberOptions,
+  type Outcome,
+  type Position,
+  type Producer,
+  type ReadRange,
+  type StoredRecord,
+  StoreError,
+  type StoreErrorKind,
+  type StreamAdmin,
+  type StreamState,
+  type TrimOptions,
+  type TrimResult,
+} from "./src/store/mod.ts";

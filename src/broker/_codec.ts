@@ -1,0 +1,131 @@
+import { definitionOf, type EventDefinition } from "../events/_definition.ts";
+import { encodeDetail } from "../events/_lossless.ts";
+import { checkExtensions, EventRecord, restore, statedTime } from "../events/_state.ts";
+import type { DomainEvent, EventClass } from "../events/mod.ts";
+import type { Fields, StoredRecord } from "../store/mod.ts";
+import { positionTime } from "../store/mod.ts";
+import { UndecodableError } from "./errors.ts";
+
+/** Turns events of one class into the fields of entries, and entries into events: the same for every store. */
+export class EventCodec<E extends DomainEvent = DomainEvent> {
+  readonly definition: EventDefinition;
+  /** The stream of these events: `<prefix>:<Type>`. */
+  readonly stream: string;
+  #class: EventClass<E>;
+
+  constructor(eventClass: EventClass<E>, prefix: string) {
+    this.#class = eventClass;
+    this.definition = definitionOf(eventClass);
+    this.stream = `${prefix}:${this.definition.type}`;
+  }
+
+  /** Whether it is the codec of this very class. */
+  isFor(eventClass: unknown): boolean {
+    return eventClass === this.#class;
+  }
+
+  /** Whether this is an event of the class. */
+  accepts(event: unknown): event is E {
+    return event instanceof this.#class;
+  }
+
+  /** The fields of an entry, in the one order; beyond id and payload only what says something. */
+  encode(event: E): Fields {
+    const fields = ["id", event.id, "payload", encodeDetail(event.detail)];
+    const { version } = this.definition;
+    if (version !== 1) fields.push("version", String(version));
+    const time = statedTime(event);
+    if (time !== undefined) fields.push("time", new Date(time).toISOString());
+    if (event.source !== undefined) fields.push("source", event.source);
+    if (event.subject !== undefined) fields.push("subject", event.subject);
+    if (event.correlationId !== undefined) fields.push("correlationid", event.correlationId);
+    if (event.causationId !== undefined) fields.push("causationid", event.causationId);
+    if (event.traceparent !== undefined) fields.push("traceparent", event.traceparent);
+    const { extensions } = event;
+    for (const _ in extensions) {
+      fields.push("ext", JSON.stringify(extensions));
+      break;
+    }
+    return fields;
+  }
+
+  /** The event of an entry, or why it is none: an entry from another writer harms nobody. */
+  decode({ position, fields }: StoredRecord): E | UndecodableError {
+    try {
+      const entry = parseFields(fields);
+      const record = this.#record(entry, position);
+      return restore(this.#class, this.#detail(entry), record);
+    } catch (error) {
+      const { type } = this.definition;
+      const why = error instanceof Error ? error.message : String(error);
+      const message = `Cannot decode ${type} at ${position}: ${why}`;
+      return new UndecodableError(message, position, rawFields(fields), { cause: error });
+    }
+  }
+
+  #record(entry: Entry, position: StoredRecord["position"]): EventRecord {
+    // Entries of other writers may have no id: their position in the stream is as unique.
+    const record = new EventRecord(entry.id ?? `${this.definition.type}:${position}`);
+    record.position = position;
+    if (entry.time !== undefined) record.ms = parseTime(entry.time);
+    else if (entry.id === undefined) record.ms = positionTime(position);
+    record.source = entry.source;
+    record.subject = entry.subject;
+    record.correlationId = entry.correlationid;
+    record.causationId = entry.causationid;
+    record.traceparent = entry.traceparent;
+    if (entry.ext !== undefined) record.extensions = checkExtensions(JSON.parse(entry.ext));
+    return record;
+  }
+
+  #detail(entry: Entry): unknown {
+    const { payload, version, id } = entry;
+    if (payload === undefined) throw new TypeError("it has no payload");
+    let detail: unknown = JSON.parse(payload);
+    const { upcast, version: current } = this.definition;
+    // The Python ancestor wrote neither id nor version: its entries are version 0 where the class knows what those are.
+    const from = version === undefined ? (id === undefined && upcast[0] !== undefined ? 0 : 1) : parseVersion(version);
+    if (from > current) throw new TypeError(`it is of version ${from}, and this class knows up to ${current}`);
+    for (let step = from; step < current; step++) {
+      const next = upcast[step];
+      if (next === undefined) throw new TypeError(`it is of version ${from}, and nothing upcasts from ${step}`);
+      detail = next(detail);
+    }
+    return detail;
+  }
+}
+
+interface Entry {
+  id?: string;
+  payload?: string;
+  version?: string;
+  time?: string;
+  source?: string;
+  subject?: string;
+  correlationid?: string;
+  causationid?: string;
+  traceparent?: string;
+  ext?: string;
+}
+
+function parseFields(fields: Fields): Entry {
+  const entry: Record<string, string> = Object.create(null);
+  for (let at = 0; at + 1 < fields.length; at += 2) entry[fields[at]!] = fields[at + 1]!;
+  return entry;
+}
+
+/** Fields by name, for people: without a prototype, so that no name means anything. */
+export function rawFields(fields: Fields): Readonly<Record<string, string>> {
+  return Object.freeze(parseFields(fields) as Record<string, string>);
+}
+
+function parseVersion(text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new TypeError(`its version is ${JSON.stringify(text)}, not a number`);
+}
+
+function parseTime(text: string): number {
+  const time = Date.parse(text);
+  if (Number.isNaN(time)) throw new TypeError(`its time is ${JSON.stringify(text)}, not a date`);
+  return time;
+}

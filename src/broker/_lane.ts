@@ -1,0 +1,273 @@
+import type { EventStore, Fields, Position } from "../store/mod.ts";
+import { StoreError } from "../store/mod.ts";
+import { backoff, RECONNECT } from "./_backoff.ts";
+import { Fifo } from "./_fifo.ts";
+import { UncertainPublishError } from "./errors.ts";
+
+/** The most events in one batch, and about the most bytes: no script and no transaction holds a store for long. */
+export const MAX_BATCH = 500;
+export const MAX_BATCH_BYTES: number = 2 ** 20;
+
+// Batches of this size, up to so many on their way, measured best: client and store work at the same time.
+const USUAL_BATCH = 125;
+const MAX_FLIGHTS = 8;
+
+/** Records that are appended together or not at all, and whoever waits for them. */
+export interface Parcel {
+  readonly records: readonly Fields[];
+  readonly bytes: number;
+  /** When the wait for an answer is over, by `performance.now()`. */
+  readonly deadline: number;
+  stored(positions: readonly Position[]): void;
+  /** It is certain that the store does not have it. */
+  refused(error: unknown): void;
+  /** Nobody can tell for now, or, when `forgotten`, ever; `stored` or `refused` may follow in the first case. */
+  uncertain(error: UncertainPublishError, forgotten: boolean): void;
+  /** True when the caller no longer wants it: it is left out unless it is on its way. */
+  withdrawn: boolean;
+}
+
+/** A batch with its number. */
+interface Flight {
+  readonly sequence: number;
+  readonly parcels: readonly Parcel[];
+  readonly deadline: number;
+  /** On its way; or to be sent again; or given up, so that the store is only asked what became of it. */
+  state: "flying" | "unanswered" | "given-up";
+  /** True once a failure left open whether the store has it. */
+  doubtful: boolean;
+  lastError: unknown;
+}
+
+/** What a lane goes by. */
+export interface LaneOptions {
+  readonly store: EventStore;
+  readonly stream: string;
+  /** Who publishes. */
+  readonly producer: string;
+  /** The store could not be reached; trying again after `delay`. */
+  retrying(error: unknown, delay: number): void;
+  appended(count: number): void;
+}
+
+/**
+ * The way into one stream: what is published is sent in order, in numbered batches, several on their way at once.
+ * After a failure everything unanswered is sent again in its order before anything else, under its old numbers: what
+ * the store has already, it does not append again.
+ */
+export class Lane {
+  #options: LaneOptions;
+  #queue = new Fifo<Parcel>();
+  #queued = 0;
+  /** By number, oldest first: insertion order is order of numbers. */
+  #flights = new Map<number, Flight>();
+  #flying = 0;
+  #sequence = 0;
+  /** True once the store has answered: it must know this producer from then on. */
+  #known = false;
+  #blockers = 0;
+  #scheduled = false;
+  #recovering = false;
+  #failures = 0;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  #empty: (() => void)[] = [];
+
+  constructor(options: LaneOptions) {
+    this.#options = options;
+  }
+
+  /** True while something is unanswered or waits to be sent. */
+  get busy(): boolean {
+    return this.#flights.size > 0 || this.#queue.length > 0;
+  }
+
+  push(parcel: Parcel): void {
+    this.#queue.push(parcel);
+    this.#queued += parcel.records.length;
+    this.#schedule();
+  }
+
+  /** Sends nothing until the promise has settled. */
+  async holdUntil(ready: Promise<unknown>): Promise<void> {
+    this.#blockers++;
+    await ready.catch(() => {});
+    this.#blockers--;
+    this.#schedule();
+  }
+
+  // In a microtask: what is published in one go goes out in one go, and a lone event does not wait.
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    while (!this.#recovering && this.#blockers === 0 && this.#flights.size < MAX_FLIGHTS) {
+      const parcels = this.#nextBatch(MAX_FLIGHTS - this.#flights.size);
+      if (parcels.length === 0) break;
+      const deadline = Math.min(...parcels.map((parcel) => parcel.deadline));
+      const sequence = ++this.#sequence;
+      const flight: Flight = { sequence, parcels, deadline, state: "flying", doubtful: false, lastError: undefined };
+      this.#flights.set(sequence, flight);
+      void this.#send(flight);
+    }
+    if (!this.busy) { for (const resolve of this.#empty.splice(0)) resolve(); }
+  }
+
+  #nextBatch(freeFlights: number): Parcel[] {
+    // Batches grow when more waits than the free flights would carry.
+    const most = this.#queued > freeFlights * USUAL_BATCH ? MAX_BATCH : USUAL_BATCH;
+    const parcels: Parcel[] = [];
+    let count = 0;
+    let bytes = 0;
+    for (let next = this.#queue.peek(); next !== undefined; next = this.#queue.peek()) {
+      const size = next.records.length;
+      if (!next.withdrawn) {
+        if (count > 0 && (count + size > most || bytes + next.bytes > MAX_BATCH_BYTES)) break;
+        parcels.push(next);
+        count += size;
+        bytes += next.bytes;
+      }
+      this.#queue.shift();
+      this.#queued -= size;
+    }
+    return parcels;
+  }
+
+  async #send(flight: Flight): Promise<void> {
+    const { store, stream, producer: id } = this.#options;
+    const { sequence, parcels } = flight;
+    const oldest: number = this.#flights.keys().next().value ?? sequence;
+    const givenUp = flight.state === "given-up";
+    const decided = givenUp ? sequence : oldest - 1;
+    const records = givenUp ? [] : parcels.length === 1 ? parcels[0]!.records : parcels.flatMap((it) => it.records);
+    flight.state = givenUp ? "given-up" : "flying";
+    this.#flying++;
+    try {
+      const sentBefore = givenUp || flight.doubtful;
+      const producer = { id, sequence, decided, known: this.#known && sentBefore };
+      const positions = await store.append(stream, records, { producer });
+      this.#known = true;
+      this.#failures = 0;
+      this.#answered(flight, positions);
+    } catch (error) {
+      this.#failed(flight, error, decided);
+    } finally {
+      this.#flying--;
+      if (this.#recovering && this.#flying === 0) this.#recover();
+      else this.#flush();
+    }
+  }
+
+  #answered(flight: Flight, positions: readonly Position[]): void {
+    this.#flights.delete(flight.sequence);
+    if (positions.length === 0) {
+      const error = flight.lastError ?? new Error("the store does not have it");
+      for (const parcel of flight.parcels) parcel.refused(error);
+      return;
+    }
+    this.#options.appended(positions.length);
+    let from = 0;
+    for (const parcel of flight.parcels) {
+      const to = from + parcel.records.length;
+      parcel.stored(flight.parcels.length === 1 ? positions : positions.slice(from, to));
+      from = to;
+    }
+  }
+
+  #failed(flight: Flight, error: unknown, decided: number): void {
+    const kind = error instanceof StoreError ? error.kind : undefined;
+    flight.lastError = error;
+    // Refused as out of sequence although nothing is undecided before it: the store has given this number up.
+    const refusedForGood = kind === "out-of-sequence" && decided === flight.sequence - 1;
+    if (kind === "forgotten" || refusedForGood) {
+      this.#flights.delete(flight.sequence);
+      for (const parcel of flight.parcels) parcel.uncertain(uncertain(this.#options.stream, error), true);
+    } else if (kind === "transient" || kind === "uncertain" || kind === "out-of-sequence") {
+      if (kind === "uncertain") flight.doubtful = true;
+      if (flight.state === "flying") flight.state = "unanswered";
+      this.#recovering = true;
+    } else {
+      this.#flights.delete(flight.sequence);
+      for (const parcel of flight.parcels) parcel.refused(error);
+    }
+  }
+
+  // Nothing is on its way any more: after a pause, everything unanswered goes out again, in order.
+  #recover(): void {
+    if (this.#retryTimer !== undefined) return;
+    const first = this.#flights.values().next().value;
+    if (first === undefined) return this.#recovered();
+    const outOfSequence = first.lastError instanceof StoreError && first.lastError.kind === "out-of-sequence";
+    const delay = outOfSequence ? 0 : backoff(RECONNECT, ++this.#failures);
+    if (delay > 0) this.#options.retrying(first.lastError, delay);
+    this.#retryTimer = setTimeout(() => {
+      this.#retryTimer = undefined;
+      this.expire();
+      this.#recovering = false;
+      const unanswered = [...this.#flights.values()];
+      // What was given up is asked about alone: the numbers after it follow from the answer.
+      const upTo = unanswered.findIndex(({ state }) => state === "given-up");
+      if (upTo === 0) this.#recovering = true;
+      for (const flight of upTo === 0 ? unanswered.slice(0, 1) : unanswered) void this.#send(flight);
+      this.#schedule();
+    }, delay);
+  }
+
+  #recovered(): void {
+    this.#recovering = false;
+    this.#schedule();
+  }
+
+  /** Tells those whose time is over; `now` may be set ahead to give up everything. */
+  expire(now: number = performance.now()): void {
+    for (const flight of this.#flights.values()) {
+      if (flight.deadline > now || flight.state === "given-up") continue;
+      const inDoubt = flight.state === "flying" || flight.doubtful;
+      const error = flight.lastError;
+      if (inDoubt) {
+        flight.state = "given-up";
+        this.#recovering = true;
+        for (const parcel of flight.parcels) parcel.uncertain(uncertain(this.#options.stream, error), false);
+      } else {
+        this.#flights.delete(flight.sequence);
+        for (const parcel of flight.parcels) parcel.refused(unsent(this.#options.stream, error));
+      }
+    }
+    for (let next = this.#queue.peek(); next !== undefined && next.deadline <= now; next = this.#queue.peek()) {
+      this.#queue.shift();
+      this.#queued -= next.records.length;
+      const blocking = this.#flights.values().next().value?.lastError;
+      if (!next.withdrawn) next.refused(unsent(this.#options.stream, blocking));
+    }
+  }
+
+  /** Resolves when everything is answered. */
+  drained(): Promise<void> {
+    return this.busy ? new Promise((resolve) => this.#empty.push(resolve)) : Promise.resolve();
+  }
+
+  /** Gives everything up, for good. */
+  close(): void {
+    this.expire(Infinity);
+    clearTimeout(this.#retryTimer);
+    this.#recovering = true;
+  }
+}
+
+function uncertain(stream: string, cause: unknown): UncertainPublishError {
+  return new UncertainPublishError(
+    `Cannot tell whether ${stream} has the event: no answer in time; publish the same object again to find out`,
+    { cause },
+  );
+}
+
+function unsent(stream: string, cause: unknown): Error {
+  return new Error(`Cannot publish to ${stream}: the store could not be reached in time; nothing was stored`, {
+    cause,
+  });
+}

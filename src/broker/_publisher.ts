@@ -1,0 +1,197 @@
+import { stamp } from "../events/_state.ts";
+import type { DomainEvent } from "../events/mod.ts";
+import type { EventStore, Fields, Position } from "../store/mod.ts";
+import { handledEvent } from "./_context.ts";
+import { Lane, MAX_BATCH, MAX_BATCH_BYTES } from "./_lane.ts";
+import { Outgoing } from "./_outgoing.ts";
+import { sleep } from "./_sleep.ts";
+import { PublishError, UncertainPublishError } from "./errors.ts";
+
+// What is larger would hold up everything behind it: it belongs elsewhere, and a reference to it in the event.
+const MAX_EVENT_BYTES = 16 * 2 ** 20;
+
+/** What a publisher goes by. */
+export interface PublisherOptions {
+  readonly store: EventStore;
+  readonly publishTimeout: number;
+  streamOf(event: DomainEvent): string;
+  encode(event: DomainEvent): Fields;
+  retrying(error: unknown, delay: number): void;
+  appended(stream: string, count: number): void;
+}
+
+/** Sends events on their way, one lane for each stream. */
+export class Publisher {
+  #options: PublisherOptions;
+  #producer = crypto.randomUUID();
+  #lanes = new Map<string, Lane>();
+  /** What was given to this broker and is stored, or may be. */
+  #sent = new WeakMap<DomainEvent, Outgoing>();
+  #watch: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+  }
+
+  /** Publishes one event, or finds out what became of it. */
+  async publish(event: DomainEvent, signal: AbortSignal | undefined): Promise<Position> {
+    signal?.throwIfAborted();
+    const earlier = this.#sent.get(event);
+    const positions = earlier === undefined
+      ? await this.#send(this.#options.streamOf(event), [event], signal)
+      : await this.#find(earlier, signal) ?? await this.#send(this.#options.streamOf(event), [event], signal);
+    return positions[earlier === undefined ? 0 : Math.max(0, earlier.events.indexOf(event))] ?? positions[0]!;
+  }
+
+  /** Publishes events, those of one stream together or not at all. */
+  async publishAll(events: readonly DomainEvent[], signal: AbortSignal | undefined): Promise<Position[]> {
+    signal?.throwIfAborted();
+    if (new Set(events).size !== events.length) {
+      throw new TypeError("Cannot publish the array: it holds the same event object twice");
+    }
+    const parts = new Map<string, number[]>();
+    for (const [index, event] of events.entries()) {
+      const stream = this.#options.streamOf(event);
+      const part = parts.get(stream);
+      if (part === undefined) parts.set(stream, [index]);
+      else part.push(index);
+    }
+    const positions: (Position | undefined)[] = events.map(() => undefined);
+    const errors: unknown[] = [];
+    const publishPart = async (stream: string, part: readonly number[]) => {
+      const found = await this.#sendOrFind(stream, part.map((index) => events[index]!), signal);
+      part.forEach((index, nth) => positions[index] = found[nth]!);
+    };
+    await Promise.all(
+      [...parts].map(([stream, part]) => publishPart(stream, part).catch((error) => errors.push(error))),
+    );
+    if (errors.length === 0) return positions as Position[];
+    if (parts.size === 1) throw errors[0];
+    throw new PublishError(
+      errors,
+      `Cannot publish to ${errors.length} of ${parts.size} streams: see errors, and positions for what was stored`,
+      positions,
+    );
+  }
+
+  async #sendOrFind(
+    stream: string,
+    events: readonly DomainEvent[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly Position[]> {
+    const known = events.filter((event) => this.#sent.has(event));
+    if (known.length === 0) return await this.#send(stream, events, signal);
+    // Published before, alone or in an array: each finds its own answer, and only what is not stored goes out again.
+    const missing: DomainEvent[] = [];
+    for (const event of known) {
+      const outgoing = this.#sent.get(event);
+      if (outgoing === undefined || await this.#find(outgoing, signal) === undefined) missing.push(event);
+    }
+    const fresh = events.filter((event) => !known.includes(event) || missing.includes(event));
+    if (fresh.length > 0) await this.#send(stream, fresh, signal);
+    return events.map((event) => event.position!);
+  }
+
+  /** What became of events that were published before: their positions, or undefined if they were not stored. */
+  async #find(outgoing: Outgoing, signal: AbortSignal | undefined): Promise<readonly Position[] | undefined> {
+    if (outgoing.truth === undefined) {
+      const found = new AbortController();
+      outgoing.whenKnown(() => found.abort());
+      const ended = signal === undefined ? found.signal : AbortSignal.any([found.signal, signal]);
+      await sleep(this.#options.publishTimeout, ended);
+      signal?.throwIfAborted();
+    }
+    const { truth } = outgoing;
+    if (truth === undefined) {
+      throw new UncertainPublishError("Cannot tell yet whether the event was stored: publish the same object again");
+    }
+    if ("error" in truth) throw truth.error;
+    return truth.positions;
+  }
+
+  async #send(
+    stream: string,
+    events: readonly DomainEvent[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly Position[]> {
+    const cause = handledEvent();
+    if (cause !== undefined) {
+      const correlationId = cause.correlationId ?? cause.id;
+      for (const event of events) stamp(event, { correlationId, causationId: cause.id });
+    }
+    const records = events.map((event) => this.#options.encode(event));
+    const bytes = sizeOf(records);
+    checkSize(stream, events.length, bytes);
+    const deadline = performance.now() + this.#options.publishTimeout;
+    const outgoing = new Outgoing(events, records, bytes, deadline, (refused) => this.#forget(refused));
+    for (const event of events) this.#sent.set(event, outgoing);
+    this.lane(stream).push(outgoing);
+    this.#keepWatch();
+    if (signal === undefined) return await outgoing.answer;
+    const withdraw = () => outgoing.withdraw(signal.reason);
+    signal.addEventListener("abort", withdraw);
+    try {
+      return await outgoing.answer;
+    } finally {
+      signal.removeEventListener("abort", withdraw);
+    }
+  }
+
+  #forget(outgoing: Outgoing): void {
+    for (const event of outgoing.events) if (this.#sent.get(event) === outgoing) this.#sent.delete(event);
+  }
+
+  /** The way into a stream. */
+  lane(stream: string): Lane {
+    let lane = this.#lanes.get(stream);
+    if (lane === undefined) {
+      const { store, retrying, appended } = this.#options;
+      const producer = this.#producer;
+      lane = new Lane({ store, stream, producer, retrying, appended: (count) => appended(stream, count) });
+      this.#lanes.set(stream, lane);
+    }
+    return lane;
+  }
+
+  // One timer for all that is under way, and none while nothing is: a timer for each event would cost more than it.
+  #keepWatch(): void {
+    if (this.#watch !== undefined) return;
+    const period = Math.max(10, Math.min(1_000, this.#options.publishTimeout / 10));
+    this.#watch = setTimeout(() => {
+      this.#watch = undefined;
+      const busy = [...this.#lanes.values()].filter((lane) => lane.busy);
+      for (const lane of busy) lane.expire();
+      if (busy.length > 0) this.#keepWatch();
+    }, period);
+  }
+
+  /** Waits for what is under way, at most until `signal` aborts; then whatever has no answer is given up. */
+  async close(signal: AbortSignal): Promise<void> {
+    const drained = new AbortController();
+    const ended = AbortSignal.any([signal, drained.signal]);
+    void Promise.all([...this.#lanes.values()].map((lane) => lane.drained())).then(() => drained.abort());
+    await sleep(Infinity, ended);
+    clearTimeout(this.#watch);
+    for (const lane of this.#lanes.values()) lane.close();
+  }
+}
+
+function sizeOf(records: readonly Fields[]): number {
+  let size = 0;
+  for (const fields of records) for (const field of fields) size += field.length;
+  return size;
+}
+
+function checkSize(stream: string, count: number, bytes: number): void {
+  if (count > MAX_BATCH) {
+    throw new RangeError(`Cannot publish ${count} events to ${stream} at once: at most ${MAX_BATCH} go together`);
+  }
+  const most = count === 1 ? MAX_EVENT_BYTES : MAX_BATCH_BYTES;
+  if (bytes > most) {
+    throw new RangeError(
+      count === 1
+        ? `Cannot publish an event of ${bytes} bytes to ${stream}: at most ${most}; store it elsewhere and publish where`
+        : `Cannot publish ${bytes} bytes to ${stream} at once: at most ${most} go together; publish smaller arrays`,
+    );
+  }
+}

@@ -1,0 +1,213 @@
+import type { DomainEvent } from "../events/mod.ts";
+import type { Claim, ClaimedRecord, GroupMember, Outcome, Position } from "../store/mod.ts";
+import { Bell } from "../store/_bell.ts";
+import { StoreError } from "../store/mod.ts";
+import { backoff, RECONNECT } from "./_backoff.ts";
+import { LeaseLostError, type UndecodableError } from "./errors.ts";
+import { Job } from "./_job.ts";
+import { macrotask } from "./_macrotask.ts";
+import { Settler } from "./_settler.ts";
+import { MAX_CLAIM, type Settings } from "./_settings.ts";
+import { sleep } from "./_sleep.ts";
+import { Window } from "./_window.ts";
+
+// From so many deliveries on, their handlers start in the next turn of the event loop: the next claim goes out first.
+const LARGE_BATCH = 64;
+
+/** What a stream consumer needs of its subscription. */
+export interface StreamConsumerOwner {
+  readonly settings: Settings;
+  /** Takes new work, in order. */
+  admit(jobs: readonly Job[]): void;
+  /** The job was lost, or its outcome was refused. */
+  lost(job: Job): void;
+  recovered(job: Job): void;
+  missing(source: StreamConsumer, positions: readonly Position[]): void;
+  /** The store could not be reached; trying again after `delay`. */
+  retrying(error: unknown, delay: number): void;
+  /** Ends the subscription. */
+  failed(error: unknown): void;
+}
+
+/** One subscription's consumer of one stream: claims, keeps its lease, and settles. */
+export class StreamConsumer {
+  readonly eventType: string;
+  readonly group: string;
+  /** How many of its handlers run now. */
+  running = 0;
+  #member: GroupMember;
+  #owner: StreamConsumerOwner;
+  #decode: (record: ClaimedRecord) => DomainEvent | UndecodableError;
+  #settler: Settler;
+  #window: Window;
+  /** What the store says this consumer has. */
+  #held = new Map<Position, Job>();
+  /** What is claimed and whose handler has not ended. */
+  #open = 0;
+  #room = new Bell();
+  #stopReading = new AbortController();
+  #stopRenewing = new AbortController();
+  #renewedAt: number;
+  #stalled = false;
+  #streak = 0;
+  #reading: Promise<void> | undefined;
+  #renewing: Promise<void> | undefined;
+
+  constructor(
+    owner: StreamConsumerOwner,
+    eventType: string,
+    member: GroupMember,
+    joinedAt: number,
+    decode: (record: ClaimedRecord) => DomainEvent | UndecodableError,
+  ) {
+    this.#owner = owner;
+    this.eventType = eventType;
+    this.group = owner.settings.group;
+    this.#member = member;
+    this.#decode = decode;
+    this.#renewedAt = joinedAt;
+    this.#window = new Window(owner.settings);
+    this.#settler = new Settler(member, {
+      settled: (job, outcome, refused) => this.#settled(job, outcome, refused),
+      retrying: (error, delay) => owner.retrying(error, delay),
+      failed: (error) => owner.failed(error),
+    });
+  }
+
+  get consumer(): string {
+    return this.#member.consumer;
+  }
+
+  /** False when the lease may have run out since it was last renewed: nothing may start before it is renewed. */
+  get fresh(): boolean {
+    return Date.now() - this.#renewedAt < this.#owner.settings.lease;
+  }
+
+  start(): void {
+    this.#reading = this.#read().catch((error) => this.#owner.failed(error));
+    this.#renewing = this.#keepLease().catch((error) => this.#owner.failed(error));
+  }
+
+  async #read(): Promise<void> {
+    const { signal } = this.#stopReading;
+    let failures = 0;
+    while (!signal.aborted) {
+      const limit = Math.min(MAX_CLAIM, this.#window.room(this.#open));
+      this.#checkStalled(limit === 0);
+      if (limit === 0 || this.#settler.backlog > 4 * MAX_CLAIM) {
+        await this.#room.wait(signal);
+        continue;
+      }
+      try {
+        const claim = await this.#member.claim({ limit, signal });
+        failures = 0;
+        await this.#receive(claim);
+      } catch (error) {
+        if (!(error instanceof StoreError) || error.kind !== "transient" && error.kind !== "uncertain") throw error;
+        const delay = backoff(RECONNECT, ++failures);
+        this.#owner.retrying(error, delay);
+        await sleep(delay, signal);
+      }
+    }
+  }
+
+  async #receive({ records, missing, disturbed }: Claim): Promise<void> {
+    if (missing.length > 0) this.#owner.missing(this, missing);
+    if (disturbed) await this.renew();
+    if (records.length === 0) return;
+    this.#open += records.length;
+    this.#window.claimed();
+    this.#streak += records.length;
+    if (this.#streak < LARGE_BATCH) return this.#hand(records);
+    this.#streak = 0;
+    const handed = new Promise<void>((resolve) => macrotask(() => resolve(this.#hand(records))));
+    // With room for more the next claim is sent meanwhile; without, the event loop has had its turn all the same.
+    if (this.#window.room(this.#open) === 0) await handed;
+  }
+
+  #hand(records: readonly ClaimedRecord[]): void {
+    const jobs = records.map((record) => {
+      const job = new Job(this, record, this.#decode(record));
+      this.#held.set(job.position, job);
+      return job;
+    });
+    for (const job of jobs) if (job.recovered > 0) this.#owner.recovered(job);
+    this.#owner.admit(jobs);
+  }
+
+  /** One of what was claimed is done with: its handler has ended, or will never start. */
+  closed(): void {
+    this.#open--;
+    this.#window.done(this.#open);
+    if (this.#window.room(this.#open) > 0) this.#room.ring();
+  }
+
+  /** Has the store know the outcome; `told` says when it does, and whether it was refused. */
+  settle(job: Job, outcome: Outcome, told: (refused: boolean) => void): void {
+    this.#settler.push(job, outcome, told);
+  }
+
+  #settled(job: Job, outcome: Outcome, refused: boolean): void {
+    const goesOn = !refused && (outcome.kind === "isolate" || outcome.kind === "retry" && outcome.hold === true);
+    if (!goesOn) this.#held.delete(job.position);
+    if (refused) this.#owner.lost(job);
+    this.#room.ring();
+  }
+
+  async #keepLease(): Promise<void> {
+    const { signal } = this.#stopRenewing;
+    const { lease } = this.#owner.settings;
+    let failures = 0;
+    while (true) {
+      await sleep(failures === 0 ? lease / 3 : Math.min(lease / 10, backoff(RECONNECT, failures)), signal);
+      if (signal.aborted) return;
+      try {
+        await this.renew();
+        failures = 0;
+      } catch (error) {
+        if (!(error instanceof StoreError) || error.kind !== "transient" && error.kind !== "uncertain") throw error;
+        failures++;
+      }
+    }
+  }
+
+  /** Renews the lease, and learns what was lost. */
+  async renew(): Promise<void> {
+    const asked = Date.now();
+    const jobs = [...this.#held.values()].filter(({ state }) => state !== "settling" && state !== "gone");
+    const lost = await this.#member.renew(jobs, { stalled: this.#stalled });
+    this.#renewedAt = asked;
+    if (lost.length === 0) return;
+    const positions = new Set(lost);
+    for (const job of jobs) {
+      if (!positions.has(job.position) || job.state === "settling" || job.state === "gone") continue;
+      if (this.#held.get(job.position) === job) this.#held.delete(job.position);
+      this.#owner.lost(job);
+    }
+  }
+
+  // Handlers that stand idle while the window is full: what fills it waits in lines behind busy keys.
+  #checkStalled(full: boolean): void {
+    const { key, concurrency } = this.#owner.settings;
+    const stalled = full && key !== undefined && this.running < concurrency;
+    if (stalled === this.#stalled) return;
+    this.#stalled = stalled;
+    this.renew().catch((error) => this.#owner.retrying(error, 0));
+  }
+
+  /** Ends the reading: what a claim still brings is handed back. */
+  async stopReading(): Promise<void> {
+    this.#stopReading.abort();
+    await this.#reading;
+  }
+
+  /** Waits until the store has all outcomes, hands back the rest, and leaves the group. */
+  async leave(deadline: AbortSignal): Promise<void> {
+    await this.#settler.drain(deadline);
+    this.#stopRenewing.abort();
+    await this.#renewing;
+    await this.#member.leave();
+    for (const job of this.#held.values()) job.abort(new LeaseLostError("The subscription is closed"));
+    this.#held.clear();
+  }
+}

@@ -1,0 +1,331 @@
+import type { DomainEvent } from "../events/mod.ts";
+import type { Outcome, Position } from "../store/mod.ts";
+import { backoff } from "./_backoff.ts";
+import { handling } from "./_context.ts";
+import { Deadlines } from "./_deadlines.ts";
+import { errorRecord } from "./_error_record.ts";
+import { type Job, JobDelivery } from "./_job.ts";
+import { ObservedTarget } from "./_observed_target.ts";
+import { Scheduler } from "./_scheduler.ts";
+import type { Settings } from "./_settings.ts";
+import { sleep } from "./_sleep.ts";
+import type { StreamConsumer, StreamConsumerOwner } from "./_stream_consumer.ts";
+import { show } from "../events/_check.ts";
+import type { Handler } from "./delivery.ts";
+import { LeaseLostError, PermanentError, UndecodableError } from "./errors.ts";
+import {
+  BrokerErrorEvent,
+  DeadLetterEvent,
+  DeliveryEvent,
+  EntriesLostEvent,
+  ReconnectEvent,
+  RetryEvent,
+} from "./lifecycle_events.ts";
+import type { Subscription } from "./subscription.ts";
+
+/** What a handler throws to hand its delivery back, uncounted. */
+export const RELEASE: unique symbol = Symbol("release");
+
+// How long closing waits for a store that does not answer: then the lease has to run out.
+const SETTLE_TIMEOUT = 5_000;
+
+/** What a subscription needs of its broker. */
+export interface SubscriptionOwner {
+  /** Takes an error that nobody listens to on the subscription. */
+  report(error: unknown): void;
+  /** So many events of this type were settled. */
+  consumed(eventType: string, count: number): void;
+  /** The subscription is over. */
+  ended(subscription: GroupSubscription): void;
+}
+
+/** A handler at work in a group, over one or more streams. */
+export class GroupSubscription extends ObservedTarget implements Subscription, StreamConsumerOwner {
+  readonly settings: Settings;
+  readonly closed: Promise<void>;
+  #owner: SubscriptionOwner;
+  #handler: Handler<DomainEvent>;
+  #sources: StreamConsumer[] = [];
+  #scheduler: Scheduler;
+  #deadlines: Deadlines<{ job: Job; attempt: number }>;
+  /** Every job that is not done with. */
+  #open = new Set<Job>();
+  #timers = new Map<Job, ReturnType<typeof setTimeout>>();
+  #closing: Promise<void> | undefined;
+  #resolveClosed!: () => void;
+  #rejectClosed!: (error: unknown) => void;
+  #abort = () => void this.close();
+
+  constructor(owner: SubscriptionOwner, settings: Settings, handler: Handler<DomainEvent>) {
+    super();
+    this.#owner = owner;
+    this.settings = settings;
+    this.#handler = handler;
+    this.#scheduler = new Scheduler(settings.concurrency, {
+      run: (job) => this.#run(job),
+      isolate: (job) => this.#isolate(job),
+      renew: (job) => job.source.renew().catch((error) => this.failed(error)),
+    });
+    this.#deadlines = new Deadlines(settings.timeout, ({ job, attempt }) => this.#timedOut(job, attempt));
+    this.closed = new Promise((resolve, reject) => [this.#resolveClosed, this.#rejectClosed] = [resolve, reject]);
+    this.closed.catch(() => {});
+  }
+
+  get group(): string {
+    return this.settings.group;
+  }
+
+  /** Begins to deliver from these consumers. */
+  start(sources: readonly StreamConsumer[]): void {
+    this.#sources = [...sources];
+    for (const source of sources) source.start();
+    this.settings.signal?.addEventListener("abort", this.#abort);
+    if (this.settings.signal?.aborted) this.#abort();
+  }
+
+  admit(jobs: readonly Job[]): void {
+    for (const job of jobs) {
+      this.#open.add(job);
+      if (job.content instanceof UndecodableError) this.#undecodable(job, job.content);
+      // Its attempts were used up by the deaths of those who ran it: nobody ever got to say so.
+      else if (job.attempt > this.settings.retry.maxAttempts) this.#bury(job);
+      else if (this.#closing !== undefined) this.#finish(job, { kind: "release", ...named(job) });
+      else if (this.#setKey(job)) this.#scheduler.admit(job);
+    }
+    this.#scheduler.pump();
+  }
+
+  #setKey(job: Job): boolean {
+    const { key } = this.settings;
+    if (key === undefined) return true;
+    try {
+      job.key = key(job.content as DomainEvent);
+      if (typeof job.key === "string") return true;
+      throw new TypeError(`Cannot order ${job.source.eventType} by the key ${show(job.key)}: it must be a string`);
+    } catch (error) {
+      job.key = undefined;
+      this.#fail(job, error);
+      return false;
+    }
+  }
+
+  #bury(job: Job): void {
+    const attempts = job.attempt - 1;
+    const error = new Error(`Its consumer died ${attempts} times while handling it alone`);
+    this.#finish(job, { kind: "dead", reason: "died", attempts, error: errorRecord(error), ...named(job) }, error);
+  }
+
+  #undecodable(job: Job, error: UndecodableError): void {
+    this.#finish(
+      job,
+      { kind: "dead", reason: "undecodable", attempts: 0, error: errorRecord(error), ...named(job) },
+      error,
+    );
+  }
+
+  #isolate(job: Job): Promise<boolean> {
+    return new Promise((resolve) => {
+      const told = (refused: boolean) => resolve(!refused && job.state === "starting");
+      job.source.settle(job, { kind: "isolate", ...named(job) }, told);
+    });
+  }
+
+  #run(job: Job): void {
+    const { attempt } = job;
+    this.#deadlines.add({ job, attempt });
+    let result: unknown;
+    try {
+      const event = job.content as DomainEvent;
+      result = handling(event, this.#handler, event, new JobDelivery(job));
+    } catch (error) {
+      return this.#ended(job, attempt, { error });
+    }
+    // A handler that returns at once costs no promise.
+    if (typeof (result as PromiseLike<unknown> | undefined)?.then !== "function") return this.#ended(job, attempt);
+    (result as PromiseLike<unknown>).then(
+      () => this.#ended(job, attempt),
+      (error) => this.#ended(job, attempt, { error }),
+    );
+  }
+
+  #ended(job: Job, attempt: number, failure?: { readonly error: unknown }): void {
+    // A handler that outlived its timeout gave its slot back then, and what it says now counts nothing.
+    if (!job.busy || job.attempt !== attempt) return;
+    job.busy = false;
+    if (job.state === "running") this.#conclude(job, failure);
+    else this.#done(job);
+    this.#scheduler.ended(job);
+  }
+
+  #timedOut(job: Job, attempt: number): void {
+    if (!job.busy || job.attempt !== attempt || job.state !== "running") return;
+    const error = new DOMException(`The handler took longer than ${this.settings.timeout} ms`, "TimeoutError");
+    job.abort(error);
+    job.busy = false;
+    this.#conclude(job, { error });
+    this.#scheduler.ended(job);
+  }
+
+  #conclude(job: Job, failure: { readonly error: unknown } | undefined): void {
+    if (failure === undefined) this.#finish(job, { kind: "ack", ...named(job) });
+    else if (failure.error === RELEASE) this.#finish(job, { kind: "release", ...named(job) });
+    else this.#fail(job, failure.error);
+  }
+
+  #fail(job: Job, error: unknown): void {
+    const { retry } = this.settings;
+    const permanent = error instanceof PermanentError;
+    if (permanent || job.attempt >= retry.maxAttempts) {
+      const reason = permanent ? "permanent" : "attempts";
+      const attempts = job.attempt;
+      return this.#finish(job, { kind: "dead", reason, attempts, error: errorRecord(error), ...named(job) }, error);
+    }
+    const delay = backoff(retry, job.attempt);
+    if (job.key === undefined || this.#closing !== undefined) {
+      return this.#finish(job, { kind: "retry", delay, ...named(job) }, error);
+    }
+    this.#hold(job, delay, error);
+  }
+
+  // The line of its key waits with it: it stays ours, though the store knows when it is due should we die.
+  #hold(job: Job, delay: number, error: unknown): void {
+    const { attempt } = job;
+    job.state = "holding";
+    job.attempt++;
+    job.retryAt = Date.now() + delay;
+    job.source.settle(job, { kind: "retry", delay, hold: true, ...named(job) }, (refused) => {
+      this.#scheduler.aloneNoMore(job);
+      if (!refused) this.dispatchEvent(new RetryEvent(job.source.eventType, job.position, attempt, delay, error));
+    });
+    this.#timers.set(
+      job,
+      setTimeout(() => {
+        this.#timers.delete(job);
+        job.renewSignal();
+        this.#scheduler.enqueue(job);
+        this.#scheduler.pump();
+      }, Math.min(delay, 2 ** 31 - 1)),
+    );
+  }
+
+  /** The delivery ends with this outcome; what the store says of it comes later. */
+  #finish(job: Job, outcome: Outcome, error?: unknown): void {
+    const { attempt } = job;
+    job.state = "settling";
+    job.source.settle(job, outcome, (refused) => {
+      job.state = "gone";
+      this.#scheduler.aloneNoMore(job);
+      if (!refused) this.#tell(job, outcome, attempt, error);
+      job.onSettled?.(refused);
+    });
+    // A handler that is still running keeps its place: nothing of its key may overlap with it.
+    if (!job.busy) this.#done(job);
+  }
+
+  #tell(job: Job, outcome: Outcome, attempt: number, error: unknown): void {
+    const { eventType } = job.source;
+    this.#owner.consumed(eventType, 1);
+    if (outcome.kind === "retry") {
+      this.dispatchEvent(new RetryEvent(eventType, job.position, attempt, outcome.delay, error));
+    } else if (outcome.kind === "dead") {
+      this.dispatchEvent(new DeadLetterEvent(eventType, job.position, outcome.attempts, outcome.reason, error));
+    }
+  }
+
+  /** The job needs no room any more, and the next of its key has its turn. */
+  #done(job: Job): void {
+    if (!this.#open.delete(job)) return;
+    job.source.closed();
+    this.#scheduler.leaveLine(job);
+  }
+
+  lost(job: Job): void {
+    const { state } = job;
+    if (state === "gone") return;
+    this.#clearTimer(job);
+    if (state !== "settling") job.state = "gone";
+    job.abort(
+      new LeaseLostError(`Delivery of ${job.source.eventType} at ${job.position} was lost by ${job.source.consumer}`),
+    );
+    // While its handler still runs, the next of its key has to wait: nothing of one key ever overlaps.
+    if (!job.busy) this.#done(job);
+    if (state !== "settling") job.onSettled?.(true);
+    this.dispatchEvent(new DeliveryEvent("leaselost", job.source.eventType, job.position));
+  }
+
+  #clearTimer(job: Job): void {
+    clearTimeout(this.#timers.get(job));
+    this.#timers.delete(job);
+  }
+
+  recovered(job: Job): void {
+    this.dispatchEvent(new DeliveryEvent("recovered", job.source.eventType, job.position));
+  }
+
+  missing(source: StreamConsumer, positions: readonly Position[]): void {
+    this.dispatchEvent(new EntriesLostEvent(source.eventType, positions));
+  }
+
+  retrying(error: unknown, delay: number): void {
+    this.dispatchEvent(new ReconnectEvent(error, delay));
+  }
+
+  failed(error: unknown): void {
+    if (this.#closing === undefined) this.#rejectClosed(error);
+    this.report(error);
+    void this.close();
+  }
+
+  override report(error: unknown): void {
+    if (this.hasListeners("error")) this.dispatchEvent(new BrokerErrorEvent(error));
+    else this.#owner.report(error);
+  }
+
+  close(): Promise<void> {
+    return this.#closing ??= this.#shutDown();
+  }
+
+  async #shutDown(): Promise<void> {
+    // Set before anything else happens, so that what a claim still brings is handed back.
+    await Promise.resolve();
+    this.settings.signal?.removeEventListener("abort", this.#abort);
+    const reading = this.#sources.map((source) => source.stopReading());
+    this.#handBack((job) => !job.busy && job.state !== "starting");
+    await Promise.all(reading);
+    const drained = new AbortController();
+    await Promise.race([this.#scheduler.idle(), sleep(this.settings.drainTimeout, drained.signal)]);
+    drained.abort();
+    this.#deadlines.clear();
+    this.#handBack(() => true);
+    await this.#leave();
+    this.#resolveClosed();
+    this.#owner.ended(this);
+    this.dispatchEvent(new Event("close"));
+  }
+
+  #handBack(which: (job: Job) => boolean): void {
+    for (const job of [...this.#open]) {
+      if (!which(job) || job.state === "gone" || job.state === "settling") continue;
+      this.#clearTimer(job);
+      if (job.busy) job.abort(new DOMException("The subscription is closed", "AbortError"));
+      const delay = job.state === "holding" ? Math.max(0, job.retryAt - Date.now()) : 0;
+      this.#finish(job, { kind: "release", delay, ...named(job) });
+    }
+  }
+
+  async #leave(): Promise<void> {
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(), SETTLE_TIMEOUT);
+    const left = await Promise.allSettled(this.#sources.map((source) => source.leave(deadline.signal)));
+    clearTimeout(timer);
+    for (const result of left) if (result.status === "rejected") this.report(result.reason);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+function named({ position, fence }: Job): { readonly position: Position; readonly fence: string } {
+  return { position, fence };
+}

@@ -1,0 +1,68 @@
+import type { DomainEvent } from "../events/mod.ts";
+import type { EventStore, Position } from "../store/mod.ts";
+import { backoff, RECONNECT } from "./_backoff.ts";
+import type { EventCodec } from "./_codec.ts";
+import { lastPosition } from "./_reader.ts";
+import { sleep } from "./_sleep.ts";
+import { UndecodableError } from "./errors.ts";
+
+/** What a tail tells. */
+export interface TailEvents {
+  arrived(event: DomainEvent): void;
+  undecodable(error: UndecodableError): void;
+  retrying(error: unknown, delay: number): void;
+}
+
+/** Follows one stream for live listeners: each entry once, from the moment it was attached, over reconnects. */
+export class Tail {
+  /** Resolves when what is published from now on will be heard. */
+  readonly attached: Promise<void>;
+  #store: EventStore;
+  #codec: EventCodec<DomainEvent>;
+  #events: TailEvents;
+  #last: Position | undefined;
+  #ended = new AbortController();
+  #following: Promise<void>;
+
+  constructor(store: EventStore, codec: EventCodec<DomainEvent>, events: TailEvents) {
+    this.#store = store;
+    this.#codec = codec;
+    this.#events = events;
+    this.attached = this.#untilEnded(async () => void (this.#last = await lastPosition(store, codec.stream)));
+    this.#following = this.attached.then(() => this.#untilEnded(() => this.#follow()));
+  }
+
+  async #follow(): Promise<void> {
+    const after = this.#last === undefined ? {} : { after: this.#last };
+    for await (
+      const page of this.#store.read(this.#codec.stream, { ...after, follow: true, signal: this.#ended.signal })
+    ) {
+      for (const record of page) {
+        if (this.#ended.signal.aborted) return;
+        this.#last = record.position;
+        const event = this.#codec.decode(record);
+        if (event instanceof UndecodableError) this.#events.undecodable(event);
+        else this.#events.arrived(event);
+      }
+    }
+  }
+
+  /** Does it until it succeeds: a live listener outlasts whatever ails the store. */
+  async #untilEnded(work: () => Promise<void>): Promise<void> {
+    for (let attempt = 1; !this.#ended.signal.aborted; attempt++) {
+      try {
+        return await work();
+      } catch (error) {
+        if (this.#ended.signal.aborted) return;
+        const delay = backoff(RECONNECT, attempt);
+        this.#events.retrying(error, delay);
+        await sleep(delay, this.#ended.signal);
+      }
+    }
+  }
+
+  async end(): Promise<void> {
+    this.#ended.abort();
+    await this.#following;
+  }
+}

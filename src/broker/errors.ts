@@ -1,0 +1,59 @@
+import type { Position } from "../store/mod.ts";
+
+/**
+ * Thrown by a handler to say that trying again is useless: the event goes to the group's dead letters at once.
+ *
+ * @example Give up on a declined card
+ * ```ts
+ * import { PermanentError } from "@tidings/broker";
+ * import { assertThrows } from "@std/assert";
+ *
+ * function charge(card: { declined: boolean }) {
+ *   if (card.declined) throw new PermanentError("Card declined");
+ * }
+ * assertThrows(() => charge({ declined: true }), PermanentError, "Card declined");
+ * ```
+ */
+export class PermanentError extends Error {
+  override readonly name = "PermanentError";
+}
+
+/**
+ * The store may or may not have the event: no answer came within `publishTimeout`. Publish the same event object again
+ * on the same broker to find out: that never doubles it.
+ */
+export class UncertainPublishError extends Error {
+  override readonly name = "UncertainPublishError";
+}
+
+/** Some parts of an array over several streams failed; `errors` holds why, each part standing alone. */
+export class PublishError extends AggregateError {
+  override readonly name = "PublishError";
+  /** The positions of what was stored, by index in the array; undefined where it was not. */
+  readonly positions: readonly (Position | undefined)[];
+
+  constructor(errors: readonly unknown[], message: string, positions: readonly (Position | undefined)[]) {
+    super(errors, message);
+    this.positions = positions;
+  }
+}
+
+/** Why `delivery.signal` aborted: this consumer no longer has the delivery, and cannot settle it any more. */
+export class LeaseLostError extends Error {
+  override readonly name = "LeaseLostError";
+}
+
+/** An entry that is no event of its class: no payload, broken JSON, a version that nobody here knows. */
+export class UndecodableError extends Error {
+  override readonly name = "UndecodableError";
+  /** Where the entry stands: reading can go on `after` it. */
+  readonly position: Position;
+  /** The entry's fields, as they were found. */
+  readonly raw: Readonly<Record<string, string>>;
+
+  constructor(message: string, position: Position, raw: Readonly<Record<string, string>>, options?: ErrorOptions) {
+    super(message, options);
+    this.position = position;
+    this.raw = raw;
+  }
+}

@@ -1,0 +1,432 @@
+import { assertName } from "../events/_names.ts";
+import { checkKeys, checkNumber, show } from "../events/_check.ts";
+import type { DomainEvent, EventClass } from "../events/mod.ts";
+import type { EventStore, Position } from "../store/mod.ts";
+import { EventCodec } from "./_codec.ts";
+import { handling } from "./_context.ts";
+import { ObservedTarget } from "./_observed_target.ts";
+import { deadLetters, redrive, streamInfo } from "./_operator.ts";
+import { Publisher } from "./_publisher.ts";
+import { pull } from "./_pull.ts";
+import { readEvents, readRange, replayEvents } from "./_reader.ts";
+import { Retention } from "./_retention.ts";
+import { consumeSettings, type Settings, startPoint, subscribeSettings } from "./_settings.ts";
+import { StreamConsumer } from "./_stream_consumer.ts";
+import { GroupSubscription } from "./_subscription.ts";
+import { Tail } from "./_tail.ts";
+import type { Handler, PulledDelivery } from "./delivery.ts";
+import { BrokerErrorEvent, type BrokerEventMap, ReconnectEvent } from "./lifecycle_events.ts";
+import type { BrokerOptions, ConsumeOptions, ReadOptions, StartFrom, SubscribeOptions } from "./options.ts";
+import type { DeadLetter, StreamInfo } from "./stream_info.ts";
+import type { Subscription } from "./subscription.ts";
+
+type Of<C extends EventClass> = InstanceType<C>;
+type OneOrMore<C> = C | readonly C[];
+type Listener<This, E> = ((this: This, event: E & Event) => void) | { handleEvent(event: E & Event): void } | null;
+
+/** What can be listened to on a broker: its event classes by their types, and what it tells of itself. */
+export type EventMap<C extends EventClass> = { [K in C as K["type"]]: InstanceType<K> } & BrokerEventMap;
+
+const OPTION_KEYS = ["events", "prefix", "retention", "publishTimeout", "signal"];
+
+// How long closing waits for what is being published: whoever published it learns how it ended.
+const CLOSE_TIMEOUT = 10_000;
+
+/**
+ * Publishes and delivers events of a set of classes over a store: durably to groups, live to listeners. It is an
+ * `EventTarget`, typed by its event classes.
+ *
+ * Usually made by {@linkcode connect}, or as an {@linkcode InMemoryBroker}.
+ *
+ * @example Publish, and handle in a group
+ * ```ts
+ * import { defineEvent, InMemoryBroker } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class AuctionEnded extends defineEvent("AuctionEnded")<{ winningPrice: number }> {}
+ *
+ * const broker = new InMemoryBroker({ events: [AuctionEnded] });
+ * const handled = Promise.withResolvers<number>();
+ * await broker.subscribe(AuctionEnded, (event) => handled.resolve(event.detail.winningPrice), { group: "payments" });
+ * await broker.publish(new AuctionEnded({ winningPrice: 99.99 }));
+ * assertEquals(await handled.promise, 99.99);
+ * await broker.close();
+ * ```
+ */
+export class EventBroker<C extends EventClass = EventClass> extends ObservedTarget implements AsyncDisposable {
+  #store: EventStore;
+  #codecs = new Map<string, EventCodec>();
+  #publisher: Publisher;
+  #retention: Retention;
+  #tails = new Map<string, Tail>();
+  #subscriptions = new Set<GroupSubscription>();
+  /** `<stream> <group>` of every subscription: neither part holds a space. */
+  #taken = new Set<string>();
+  #closing: Promise<void> | undefined;
+  #signal: AbortSignal | undefined;
+  #abort = () => void this.close();
+
+  /**
+   * Makes a broker over any store, which it takes over: closing the broker disposes of it.
+   *
+   * @throws {TypeError} If `events` is empty, holds a type twice or what is not made by `defineEvent`, or an option is
+   * unknown.
+   * @throws {RangeError} If a number is out of range.
+   */
+  constructor(store: EventStore, options: BrokerOptions<C>) {
+    super();
+    checkKeys("make a broker", options, OPTION_KEYS);
+    const { events, prefix = "events", retention, publishTimeout = 60_000, signal } = options;
+    assertName("group", prefix);
+    checkNumber("publishTimeout (ms)", publishTimeout, { min: 1, max: 2 ** 40 });
+    this.#store = store;
+    this.#retention = new Retention(store, (error) => this.report(error));
+    for (const codec of codecsOf(events, prefix)) {
+      this.#codecs.set(codec.definition.type, codec);
+      const kept = codec.definition.retention ?? retention;
+      if (kept !== undefined) this.#retention.keep(codec.stream, kept);
+    }
+    this.#publisher = new Publisher({
+      store,
+      publishTimeout,
+      streamOf: (event) => this.#codecs.get(event.type)!.stream,
+      encode: (event) => this.#codecs.get(event.type)!.encode(event),
+      retrying: (error, delay) => this.#retrying(error, delay),
+      appended: (stream, count) => this.#retention.noted(stream, count),
+    });
+    this.#signal = signal;
+    signal?.addEventListener("abort", this.#abort);
+    if (signal?.aborted) this.#abort();
+  }
+
+  /**
+   * Publishes one event, and resolves with its position once the store has it. Concurrent calls share round trips; the
+   * order of a caller's events in their stream is that of the calls.
+   *
+   * @param options.signal Ends the wait, by rejecting with its reason. What was sent by then may still be stored.
+   * @throws {TypeError} If the event's class is not in `events`, or JSON would lose something of its detail.
+   * @throws {RangeError} If the event is too large.
+   * @throws {UncertainPublishError} If no answer came within `publishTimeout`: publish the same object again.
+   */
+  publish(event: Of<C>, options?: { signal?: AbortSignal }): Promise<Position>;
+  /**
+   * Publishes events, those of one type together or not at all: at most 500 and about 1 MiB. Types stand alone.
+   *
+   * @throws {RangeError} If there are too many for one batch; nothing was written then.
+   * @throws {PublishError} If some types failed: it says which events were stored.
+   */
+  publish(events: readonly Of<C>[], options?: { signal?: AbortSignal }): Promise<Position[]>;
+  // Not delayed by a single await until the events stand in line: the order of calls is the order of events.
+  async publish(
+    events: Of<C> | readonly Of<C>[],
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<Position | Position[]> {
+    this.#assertOpen("publish");
+    if (Array.isArray(events)) {
+      for (const event of events) this.#assertPublishable(event);
+      return await this.#publisher.publishAll(events, signal);
+    }
+    this.#assertPublishable(events);
+    return await this.#publisher.publish(events as DomainEvent, signal);
+  }
+
+  /**
+   * Has a group's events handled: each at least once by one of the group's consumers, across crashes. Resolve to
+   * acknowledge, throw to have it tried again after a backoff, and after `maxAttempts` go to the dead letters. Resolves
+   * once the consumer has joined the group.
+   *
+   * @throws {TypeError} If an option is missing, unknown or malformed, an event class is not in `events`, or this
+   * broker has a subscription to the same group and type.
+   * @throws {RangeError} If a number is out of range.
+   */
+  async subscribe<K extends C>(
+    events: OneOrMore<K>,
+    handler: Handler<Of<K>>,
+    options: SubscribeOptions<Of<K>>,
+  ): Promise<Subscription> {
+    if (typeof handler !== "function") {
+      throw new TypeError(`Cannot subscribe ${show(handler)}: the handler must be a function (event, delivery) => …`);
+    }
+    return await this.#subscribe(this.#codecsFor(events), handler as Handler<DomainEvent>, subscribeSettings(options));
+  }
+
+  /**
+   * Pulls a group's events one by one: `ack()` or `nack()` each. At most `prefetch` of each type are unsettled at once,
+   * then it waits. Leaving the loop hands back what is not settled, uncounted, and leaves the group.
+   *
+   * @throws As `subscribe` does.
+   */
+  consume<K extends C>(
+    events: OneOrMore<K>,
+    options: ConsumeOptions,
+  ): AsyncGenerator<PulledDelivery<Of<K>>, void, void> {
+    const codecs = this.#codecsFor(events);
+    const settings = consumeSettings(options);
+    return pull<Of<K>>(
+      (handler) => this.#subscribe(codecs, handler as Handler<DomainEvent>, settings),
+      settings.signal,
+    );
+  }
+
+  async #subscribe(
+    codecs: readonly EventCodec[],
+    handler: Handler<DomainEvent>,
+    settings: Settings,
+  ): Promise<Subscription> {
+    this.#assertOpen("subscribe");
+    settings.signal?.throwIfAborted();
+    const release = this.#reserve(codecs, settings.group);
+    const subscription = new GroupSubscription(
+      {
+        report: (error) => this.report(error),
+        consumed: (type, count) => this.#retention.noted(this.#codecs.get(type)!.stream, count),
+        ended: (ended) => {
+          this.#subscriptions.delete(ended);
+          release();
+        },
+      },
+      settings,
+      handler,
+    );
+    const sources: StreamConsumer[] = [];
+    try {
+      for (const codec of codecs) {
+        const joinedAt = Date.now();
+        const member = await this.#store.member(codec.stream, settings.group, settings);
+        sources.push(
+          new StreamConsumer(subscription, codec.definition.type, member, joinedAt, (record) => codec.decode(record)),
+        );
+      }
+      this.#assertOpen("subscribe");
+      settings.signal?.throwIfAborted();
+    } catch (error) {
+      await Promise.allSettled(sources.map((source) => source.leave(AbortSignal.abort())));
+      release();
+      throw error;
+    }
+    this.#subscriptions.add(subscription);
+    subscription.start(sources);
+    return subscription;
+  }
+
+  #reserve(codecs: readonly EventCodec[], group: string): () => void {
+    const names = codecs.map(({ stream }) => `${stream} ${group}`);
+    for (const [index, name] of names.entries()) {
+      if (!this.#taken.has(name) && names.indexOf(name) === index) continue;
+      throw new TypeError(
+        `Cannot subscribe group "${group}" to ${codecs[index]!.definition.type} a second time on one broker: ` +
+          `raise concurrency on the first subscription instead`,
+      );
+    }
+    for (const name of names) this.#taken.add(name);
+    return () => {
+      for (const name of names) this.#taken.delete(name);
+    };
+  }
+
+  /**
+   * Reads past events, touching no group: a snapshot that ends at this call, fetched page by page as it is pulled;
+   * several types merged by position. With `follow` it goes on with what comes.
+   *
+   * @throws {UndecodableError} If an entry is no event of its class: reading can go on `after` its position.
+   */
+  history<K extends C>(events: OneOrMore<K>, options: ReadOptions = {}): AsyncGenerator<Of<K>, void, void> {
+    const codecs = this.#codecsFor(events) as unknown as EventCodec<Of<K>>[];
+    return readEvents(this.#store, codecs, readRange("read history", options));
+  }
+
+  /**
+   * Gives past events to one handler, in order, one at a time, touching no group: no attempts, no acknowledgements.
+   * Rejects with what the handler throws. Resolves with how many there were.
+   */
+  replay<K extends C>(
+    events: OneOrMore<K>,
+    handler: (event: Of<K>) => unknown,
+    options: ReadOptions = {},
+  ): Promise<number> {
+    const codecs = this.#codecsFor(events) as unknown as EventCodec<Of<K>>[];
+    if (typeof handler !== "function") {
+      throw new TypeError(`Cannot replay to ${show(handler)}: the handler must be a function (event) => …`);
+    }
+    return replayEvents(readEvents(this.#store, codecs, readRange("replay", options)), handler);
+  }
+
+  /**
+   * Has a whole group read again from `to`, in one step, also while it consumes. Its deliveries at or after `to` are
+   * dropped: their signals abort, and they cannot be settled any more. Resolves with how many, and the first event that
+   * it will read, if it is there already.
+   *
+   * @throws {RangeError} If there is no such group.
+   */
+  async rewind<K extends C>(
+    event: K,
+    { group, to }: { group: string; to: StartFrom },
+  ): Promise<{ dropped: number; first: Position | undefined }> {
+    const { stream } = this.#codecFor(event);
+    assertName("group", group);
+    return await this.#store.admin(stream).rewind(group, startPoint(to, "to"));
+  }
+
+  /** What a stream holds, and how far its groups are. */
+  async info<K extends C>(event: K): Promise<StreamInfo> {
+    const { stream, definition } = this.#codecFor(event);
+    return streamInfo(definition.type, await this.#store.admin(stream).info(), this.#retention.of(stream));
+  }
+
+  /**
+   * The events that a group gave up, oldest first.
+   *
+   * @throws {RangeError} If there is no such group.
+   */
+  deadLetters<K extends C>(
+    event: K,
+    { group, signal }: { group: string; signal?: AbortSignal },
+  ): AsyncGenerator<DeadLetter<Of<K>>, void, void> {
+    const codec = this.#codecFor(event) as unknown as EventCodec<Of<K>>;
+    assertName("group", group);
+    return deadLetters(this.#store, codec, group, signal);
+  }
+
+  /**
+   * Hands dead letters, all or those with these `ids`, back to their group and no other, with their attempts at zero.
+   * Resolves with how many; with `dryRun` only counts.
+   *
+   * @throws {RangeError} If there is no such group.
+   */
+  async redrive<K extends C>(
+    event: K,
+    options: { group: string; ids?: readonly string[]; dryRun?: boolean; signal?: AbortSignal },
+  ): Promise<number> {
+    const { stream } = this.#codecFor(event);
+    checkKeys("redrive", options, ["group", "ids", "dryRun", "signal"]);
+    assertName("group", options.group);
+    return await redrive(this.#store, stream, options);
+  }
+
+  /**
+   * Ends a group for good, with its position and its dead letters; subscriptions to it end with an error.
+   *
+   * @param options.force Deletes it even with live consumers, unsettled deliveries or dead letters. @default {false}
+   * @throws {StoreError} If it has any of those and `force` is not set.
+   */
+  async deleteGroup<K extends C>(
+    event: K,
+    { group, force = false }: { group: string; force?: boolean },
+  ): Promise<void> {
+    const { stream } = this.#codecFor(event);
+    assertName("group", group);
+    await this.#store.admin(stream).removeGroup(group, { force });
+  }
+
+  /**
+   * Listens live: to what is published from now on, here or in another process, best effort. A listener that throws
+   * harms nobody: what it throws becomes an `error` event.
+   */
+  override addEventListener<T extends keyof EventMap<C>>(
+    type: T,
+    listener: Listener<this, EventMap<C>[T]>,
+    options?: boolean | AddEventListenerOptions,
+  ): void {
+    super.addEventListener(type as string, listener as EventListener | null, options);
+  }
+
+  /** Stops listening. */
+  override removeEventListener<T extends keyof EventMap<C>>(
+    type: T,
+    listener: Listener<this, EventMap<C>[T]>,
+    options?: boolean | EventListenerOptions,
+  ): void {
+    super.removeEventListener(type as string, listener as EventListener | null, options);
+  }
+
+  protected override listenersChanged(type: string): void {
+    const codec = this.#codecs.get(type);
+    if (codec === undefined || this.#closing !== undefined) return;
+    const tail = this.#tails.get(type);
+    if (!this.hasListeners(type)) {
+      this.#tails.delete(type);
+      void tail?.end();
+    } else if (tail === undefined) this.#attach(type, codec);
+  }
+
+  #attach(type: string, codec: EventCodec): void {
+    const tail = new Tail(this.#store, codec, {
+      arrived: (event) => void handling(event, () => this.dispatchEvent(event)),
+      undecodable: (error) => void this.dispatchEvent(new BrokerErrorEvent(error, "undecodable")),
+      retrying: (error, delay) => this.#retrying(error, delay),
+    });
+    this.#tails.set(type, tail);
+    // What is published after addEventListener is heard: it waits until the tail knows where it begins.
+    void this.#publisher.lane(codec.stream).holdUntil(tail.attached);
+  }
+
+  /**
+   * Closes everything: subscriptions drain, what is being published is answered, the store is let go. Calling it again
+   * gives the same promise.
+   */
+  close(): Promise<void> {
+    return this.#closing ??= this.#shutDown();
+  }
+
+  async #shutDown(): Promise<void> {
+    this.#signal?.removeEventListener("abort", this.#abort);
+    await Promise.all([...this.#subscriptions].map((subscription) => subscription.close()));
+    await Promise.all([...this.#tails.values()].map((tail) => tail.end()));
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(), CLOSE_TIMEOUT);
+    await this.#publisher.close(deadline.signal);
+    clearTimeout(timer);
+    await this.#retention.close();
+    await this.#store[Symbol.asyncDispose]();
+    this.dispatchEvent(new Event("close"));
+  }
+
+  /** The same as `close`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #retrying(error: unknown, delay: number): void {
+    this.dispatchEvent(new ReconnectEvent(error, delay));
+  }
+
+  #assertOpen(what: string): void {
+    if (this.#closing !== undefined) throw new Error(`Cannot ${what}: the broker is closed`);
+  }
+
+  #assertPublishable(event: unknown): void {
+    const type = (event as Partial<DomainEvent> | null | undefined)?.type;
+    if (this.#codecs.get(type!)?.accepts(event)) return;
+    throw new TypeError(
+      `Cannot publish ${type === undefined ? show(event) : show(type)}: it is no instance of a class in events, ` +
+        `there are ${[...this.#codecs.keys()].join(", ")}`,
+    );
+  }
+
+  #codecFor(eventClass: EventClass): EventCodec {
+    const codec = this.#codecs.get(eventClass?.type);
+    if (codec?.isFor(eventClass)) return codec;
+    throw new TypeError(
+      `Cannot use ${show(eventClass)}: it is not in the broker's events, there are ${
+        [...this.#codecs.keys()].join(", ")
+      }`,
+    );
+  }
+
+  #codecsFor(events: EventClass | readonly EventClass[]): EventCodec[] {
+    const classes: readonly EventClass[] = Array.isArray(events) ? events : [events];
+    if (classes.length === 0) throw new TypeError("Cannot use an empty list of event classes: give at least one");
+    return classes.map((eventClass) => this.#codecFor(eventClass));
+  }
+}
+
+function codecsOf(events: readonly EventClass[], prefix: string): EventCodec[] {
+  if (!Array.isArray(events) || events.length === 0) {
+    throw new TypeError(`Cannot make a broker with events: ${show(events)}: list the event classes it is for`);
+  }
+  const codecs = events.map((eventClass) => new EventCodec(eventClass, prefix));
+  const types = codecs.map(({ definition }) => definition.type);
+  const twice = types.find((type, index) => types.indexOf(type) !== index);
+  if (twice !== undefined) throw new TypeError(`Cannot make a broker: two classes in events have the type "${twice}"`);
+  return codecs;
+}

@@ -1,0 +1,120 @@
+import type { Position } from "../store/mod.ts";
+
+/** Something failed that no caller waits for. An `error` without a listener goes to `reportError`. */
+export class BrokerErrorEvent extends Event {
+  /** What failed. */
+  readonly error: unknown;
+
+  constructor(error: unknown, type: "error" | "undecodable" = "error") {
+    super(type);
+    this.error = error;
+  }
+}
+
+/** The store could not be reached, and will be tried again after `delay` milliseconds; nothing is lost meanwhile. */
+export class ReconnectEvent extends Event {
+  /** What went wrong this time. */
+  readonly error: unknown;
+  /** How long until the next try, in milliseconds. */
+  readonly delay: number;
+
+  constructor(error: unknown, delay: number) {
+    super("reconnect");
+    this.error = error;
+    this.delay = delay;
+  }
+}
+
+/** What befell one delivery: `recovered`, `leaselost`. */
+export class DeliveryEvent extends Event {
+  /** The type of the event that was delivered. */
+  readonly eventType: string;
+  /** Where it stands in its stream. */
+  readonly position: Position;
+
+  constructor(type: string, eventType: string, position: Position) {
+    super(type);
+    this.eventType = eventType;
+    this.position = position;
+  }
+}
+
+/** A handler failed; the event comes again. */
+export class RetryEvent extends DeliveryEvent {
+  /** The attempt that failed, from 1. */
+  readonly attempt: number;
+  /** How long until the next one is due, in milliseconds. */
+  readonly delay: number;
+  /** What the handler threw. */
+  readonly error: unknown;
+
+  constructor(eventType: string, position: Position, attempt: number, delay: number, error: unknown) {
+    super("retry", eventType, position);
+    this.attempt = attempt;
+    this.delay = delay;
+    this.error = error;
+  }
+}
+
+/** An event went to the group's dead letters. */
+export class DeadLetterEvent extends DeliveryEvent {
+  /** How many attempts were counted. */
+  readonly attempts: number;
+  /** Why it was given up. */
+  readonly reason: string;
+  /** What the last attempt failed with. */
+  readonly error: unknown;
+
+  constructor(eventType: string, position: Position, attempts: number, reason: string, error: unknown) {
+    super("deadletter", eventType, position);
+    this.attempts = attempts;
+    this.reason = reason;
+    this.error = error;
+  }
+}
+
+/** Somebody removed entries from the stream that this group had not settled: they are lost to it. */
+export class EntriesLostEvent extends Event {
+  /** The type of the events that are lost. */
+  readonly eventType: string;
+  /** Where they stood. */
+  readonly positions: readonly Position[];
+
+  constructor(eventType: string, positions: readonly Position[]) {
+    super("entrieslost");
+    this.eventType = eventType;
+    this.positions = positions;
+  }
+}
+
+/** What a broker tells of itself. */
+export interface BrokerEventMap {
+  /** Something failed that no caller waits for, a live listener that threw included. */
+  error: BrokerErrorEvent;
+  /** The store could not be reached, and will be tried again. */
+  reconnect: ReconnectEvent;
+  /** A live listener would have got an entry that is no event of its class. */
+  undecodable: BrokerErrorEvent;
+  /** The broker is closed. */
+  close: Event;
+}
+
+/** What a subscription tells of itself. */
+export interface SubscriptionEventMap {
+  /** A handler failed; the event comes again. */
+  retry: RetryEvent;
+  /** An event went to the dead letters. */
+  deadletter: DeadLetterEvent;
+  /** An event came back from a consumer that died. */
+  recovered: DeliveryEvent;
+  /** A delivery was lost to another consumer, or to a rewind, before it was settled. */
+  leaselost: DeliveryEvent;
+  /** Entries were removed from the stream before this group had settled them. */
+  entrieslost: EntriesLostEvent;
+  /** The subscription failed, or something in it did that no caller waits for. */
+  error: BrokerErrorEvent;
+  /** The store could not be reached, and will be tried again. */
+  reconnect: ReconnectEvent;
+  /** The subscription is closed. */
+  close: Event;
+}

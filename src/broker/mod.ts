@@ -1,0 +1,28 @@
+/**
+ * The engine: one broker over any store.
+ *
+ * @module
+ */
+export { type EventMap, EventBroker } from "./event_broker.ts";
+export type { Delivery, Handler, PulledDelivery } from "./delivery.ts";
+export { LeaseLostError, PermanentError, PublishError, UncertainPublishError, UndecodableError } from "./errors.ts";
+export {
+  BrokerErrorEvent,
+  type BrokerEventMap,
+  DeadLetterEvent,
+  DeliveryEvent,
+  EntriesLostEvent,
+  ReconnectEvent,
+  RetryEvent,
+  type SubscriptionEventMap,
+} from "./lifecycle_events.ts";
+export type {
+  BrokerOptions,
+  ConsumeOptions,
+  ReadOptions,
+  RetryOptions,
+  StartFrom,
+  SubscribeOptions,
+} from "./options.ts";
+export type { DeadLetter, GroupInfo, StreamInfo } from "./stream_info.ts";
+export type { Subscription } from "./subscription.ts";

@@ -1,0 +1,84 @@
+import type { DomainEvent, EventClass, RetentionOptions } from "../events/mod.ts";
+import type { Position } from "../store/mod.ts";
+
+/** How to make a broker. */
+export interface BrokerOptions<C extends EventClass> {
+  /** The event classes it publishes and delivers. */
+  events: readonly C[];
+  /** What stream names begin with: `<prefix>:<Type>`. @default {"events"} */
+  prefix?: string;
+  /** What to keep of streams whose class does not say. @default {everything} */
+  retention?: RetentionOptions;
+  /** How long a publish may take until it rejects, in milliseconds. @default {60_000} */
+  publishTimeout?: number;
+  /** Closes the broker when it aborts. */
+  signal?: AbortSignal;
+}
+
+/** When a failed event comes again: `minTimeout * multiplier ** (attempt - 1)`, at most `maxTimeout`, less jitter. */
+export interface RetryOptions {
+  /** How many attempts, the first one included, before the event goes to the dead letters. @default {10} */
+  maxAttempts?: number;
+  /** The delay after the first failure, in milliseconds. @default {1_000} */
+  minTimeout?: number;
+  /** The longest delay, in milliseconds. @default {60_000} */
+  maxTimeout?: number;
+  /** What the delay grows by with every attempt. @default {2} */
+  multiplier?: number;
+  /** Which part of the delay is random, from 0 (none) to 1 (anything up to the delay). @default {1} */
+  jitter?: number;
+}
+
+/** Where a new group begins, or a rewound one goes on: a position or a time is the first it gets. */
+export type StartFrom = "beginning" | "now" | Position | Date;
+
+/** How to consume by pulling. */
+export interface ConsumeOptions {
+  /** The consumer group: each group gets every event, its consumers share them. */
+  group: string;
+  /** The name of this consumer, unique among the live ones of its group. @default {a random one} */
+  consumer?: string;
+  /**
+   * The most deliveries of one type held here at once, those that run included. By default it adapts: it starts at
+   * `concurrency` and grows, up to 1,000, while handlers are fast, so that slow work is not hoarded.
+   */
+  prefetch?: number;
+  /** How long after its last sign of life this consumer counts as dead, in milliseconds. @default {30_000} */
+  lease?: number;
+  /** What happens after a failed attempt. */
+  retry?: RetryOptions;
+  /** Where the group begins, if it is new. @default {"beginning"} */
+  startFrom?: StartFrom;
+  /** How long closing waits for running handlers before it aborts their signals, in milliseconds. @default {10_000} */
+  drainTimeout?: number;
+  /** Closes the subscription when it aborts. */
+  signal?: AbortSignal;
+}
+
+/** How to subscribe a handler. */
+export interface SubscribeOptions<E extends DomainEvent> extends ConsumeOptions {
+  /** How many handlers may run at once. @default {1} */
+  concurrency?: number;
+  /** Events of one key are handled one after the other, in order, retries included. @default {no order by key} */
+  key?: (event: E) => string;
+  /** How long a handler may take before it counts as failed, in milliseconds. @default {Infinity} */
+  timeout?: number;
+}
+
+/** Which events to read, bounds inclusive; a Date compares with the time of the position. */
+export interface ReadOptions {
+  /** The first one. @default {the oldest} */
+  from?: Position | Date;
+  /** The one before the first. */
+  after?: Position;
+  /** The last one. @default {the newest at the time of the call} */
+  to?: Position | Date;
+  /** The most events. @default {Infinity} */
+  limit?: number;
+  /** From the newest to the oldest. Not with `follow`. @default {false} */
+  reverse?: boolean;
+  /** After the newest, wait for more until `signal` aborts. @default {false} */
+  follow?: boolean;
+  /** Ends the reading; it rejects with the signal's reason. */
+  signal?: AbortSignal;
+}

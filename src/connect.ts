@@ -1,0 +1,76 @@
+import { type BrokerOptions, EventBroker } from "./broker/mod.ts";
+import { show } from "./events/_check.ts";
+import type { EventClass } from "./events/mod.ts";
+import { InMemoryStore } from "./memory/mod.ts";
+import type { EventStore } from "./store/mod.ts";
+
+type Open = (rest: string) => EventStore | Promise<EventStore>;
+
+// Each store is loaded when its scheme is asked for: a program pays for none that it does not use.
+const SCHEMES: ReadonlyMap<string, Open> = new Map<string, Open>([
+  ["memory", (name) => new InMemoryStore(name === "" ? {} : { name })],
+  ["sqlite", async (path) => {
+    if (path === "") {
+      throw new TypeError(`Cannot connect to "sqlite:": name the file, as in "sqlite:auction.db"`);
+    }
+    const { SqliteStore } = await import("./sqlite/mod.ts");
+    return await SqliteStore.open(path);
+  }],
+]);
+
+/**
+ * Opens a broker: the URL says where the events are, and nothing else of the program depends on it.
+ *
+ * - `memory:` keeps them in this process for this broker alone, `memory:name` for all brokers of the process that ask
+ *   for that name;
+ * - `sqlite:auction.db` keeps them in a file, a path relative to the working directory or absolute.
+ *
+ * @param url Where the events are.
+ * @param options Which event classes the broker is for, and how it works.
+ * @returns The broker; close it, or declare it with `await using`.
+ * @throws {TypeError} If nothing here knows the URL's scheme, or an option is malformed.
+ *
+ * @example Connect, publish, close
+ * ```ts
+ * import { connect, defineEvent } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class Greeted extends defineEvent("Greeted")<{ name: string }> {}
+ *
+ * await using broker = await connect("memory:", { events: [Greeted] });
+ * await broker.publish(new Greeted({ name: "Ada" }));
+ * assertEquals((await broker.info(Greeted)).length, 1);
+ * ```
+ */
+export async function connect<C extends EventClass>(
+  url: string | URL,
+  options: BrokerOptions<C>,
+): Promise<EventBroker<C>> {
+  options?.signal?.throwIfAborted();
+  const store = await openStore(url);
+  try {
+    return new EventBroker(store, options);
+  } catch (error) {
+    await store[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function openStore(url: string | URL): Promise<EventStore> {
+  // As written, not as URL parses it: that would turn the path of a file upside down on the way.
+  const text = typeof url === "string" ? url : url instanceof URL ? url.href : undefined;
+  const colon = text?.indexOf(":") ?? -1;
+  const open = SCHEMES.get(text?.slice(0, colon) ?? "");
+  if (text === undefined || colon < 0 || open === undefined) {
+    throw new TypeError(
+      `Cannot connect to ${show(withoutPassword(text) ?? url)}: give a URL that begins with ` +
+        [...SCHEMES.keys()].map((scheme) => `"${scheme}:"`).join(" or "),
+    );
+  }
+  return await open(text.slice(colon + 1));
+}
+
+// A mistyped URL may hold credentials, and error messages end up in logs.
+function withoutPassword(url: string | undefined): string | undefined {
+  return url?.replace(/\/\/[^@/]*@/, "//***@");
+}
