@@ -1,0 +1,242 @@
+import { comparePositions, firstPositionAt, type Position } from "../../src/store/mod.ts";
+
+/** A delivery that is not settled, as the port's comments have it. */
+export interface Delivery {
+  readonly position: Position;
+  /** The entry's own text; kept when the entry was trimmed before it came back from the letters. */
+  readonly copy: string | undefined;
+  owner: Member | undefined;
+  /** Which handing over of it is the last. */
+  serial: number;
+  due: number | undefined;
+  retryAt: number | undefined;
+  failures: number;
+  recovered: number;
+  isolated: boolean;
+}
+
+/** A delivery as a consumer remembers it, rightly or not. */
+export interface Hand {
+  readonly delivery: Delivery;
+  readonly serial: number;
+  readonly fence: string;
+}
+
+export interface Member {
+  readonly name: string;
+  readonly lease: number;
+  expires: number;
+  /** False once it left or was given up: it joins again when it is heard of. */
+  enrolled: boolean;
+  seenEpoch: number;
+}
+
+export interface Letter {
+  readonly position: Position;
+  readonly text: string | undefined;
+}
+
+/** One stream of plain arrays, slow and obvious. */
+export class Model {
+  now = 1_700_000_000_000;
+  entries: { readonly position: Position; readonly text: string }[] = [];
+  last: Position | undefined;
+  readonly groups = new Map<string, ModelGroup>();
+
+  textOf(position: Position): string | undefined {
+    return this.entries.find((entry) => entry.position === position)?.text;
+  }
+
+  get end(): Position {
+    return this.last === undefined ? "0-0" : after(this.last);
+  }
+
+  /** What trimming removes, and who may be named for keeping the rest. */
+  trim({ maxAge = Infinity, maxLength = Infinity, force = false }): { removed: number; pinnedBy: string[] } {
+    const tooMany = this.entries.length - maxLength;
+    const oldest = maxAge === Infinity ? "0-0" : firstPositionAt(this.now - maxAge);
+    const wanted = this.entries.filter(({ position }, index) => index < tooMany || before(position, oldest));
+    const floors = [...this.groups].map(([name, group]) => [name, group.trimFloor()] as const);
+    const kept = force ? [] : wanted.filter(({ position }) => floors.some(([, floor]) => !before(position, floor)));
+    const lowest = floors.map(([, floor]) => floor).toSorted(comparePositions)[0];
+    this.entries = this.entries.filter((entry) => !wanted.includes(entry) || kept.includes(entry));
+    return {
+      removed: wanted.length - kept.length,
+      pinnedBy: kept.length === 0 ? [] : floors.filter(([, floor]) => floor === lowest).map(([name]) => name),
+    };
+  }
+}
+
+export class ModelGroup {
+  pending: Delivery[] = [];
+  letters: Letter[] = [];
+  members: Member[] = [];
+  epoch = 0;
+  #from: Position;
+  #model: Model;
+
+  constructor(model: Model, startFrom: "beginning" | "now" | Position) {
+    this.#model = model;
+    this.#from = this.#place(startFrom);
+  }
+
+  #place(at: "beginning" | "now" | Position): Position {
+    return at === "beginning" ? "0-0" : at === "now" ? this.#model.end : at;
+  }
+
+  get unread(): Position[] {
+    return this.#model.entries.map(({ position }) => position).filter((position) => !before(position, this.#from));
+  }
+
+  isGone({ copy, position }: Delivery): boolean {
+    return copy === undefined && this.#model.textOf(position) === undefined;
+  }
+
+  get floor(): Position | undefined {
+    return [...this.pending.map(({ position }) => position), ...this.unread].toSorted(comparePositions)[0];
+  }
+
+  trimFloor(): Position {
+    const held = this.pending.filter((delivery) => delivery.copy === undefined && !this.isGone(delivery));
+    const places = [...held.map(({ position }) => position), ...this.unread, this.#model.end];
+    return places.toSorted(comparePositions)[0]!;
+  }
+
+  isAlive(member: Member): boolean {
+    return member.enrolled && member.expires > this.#model.now;
+  }
+
+  nameIsTaken(name: string, self?: Member): boolean {
+    return this.members.some((member) => member !== self && member.name === name && this.isAlive(member));
+  }
+
+  join(name: string, lease: number): Member {
+    const expires = this.#model.now + lease;
+    const member: Member = { name, lease, expires, enrolled: true, seenEpoch: this.epoch };
+    this.members.push(member);
+    return member;
+  }
+
+  /** False when this member is shut out, because another has its name. */
+  touch(member: Member): boolean {
+    if (!this.isAlive(member) && this.nameIsTaken(member.name, member)) return false;
+    member.enrolled = true;
+    member.expires = this.#model.now + member.lease;
+    return true;
+  }
+
+  heldBy(member: Member): Delivery[] {
+    return this.pending.filter(({ owner }) => owner === member);
+  }
+
+  holds(member: Member, { delivery, serial }: Hand): boolean {
+    return this.pending.includes(delivery) && delivery.owner === member && delivery.serial === serial;
+  }
+
+  /** What is to be taken by a member now: what comes back, or else what is new; and what is gone of it. */
+  available(taker: Member): { returned: Delivery[]; gone: Delivery[]; fresh: Position[] } {
+    for (const member of this.members) {
+      if (member === taker || !member.enrolled || this.isAlive(member)) continue;
+      member.enrolled = false;
+      for (const delivery of this.heldBy(member)) {
+        delivery.recovered++;
+        if (delivery.isolated) delivery.failures++;
+        this.#park(delivery);
+      }
+    }
+    const due = this.pending.filter((delivery) => delivery.due !== undefined && delivery.due <= this.#model.now);
+    const returned = due.filter((delivery) => !this.isGone(delivery));
+    const gone = due.filter((delivery) => this.isGone(delivery));
+    return { returned, gone, fresh: returned.length > 0 ? [] : this.unread };
+  }
+
+  #park(delivery: Delivery): void {
+    delivery.owner = undefined;
+    delivery.isolated = false;
+    delivery.due = Math.max(this.#model.now, delivery.retryAt ?? 0);
+  }
+
+  read(position: Position): Delivery {
+    this.#from = after(position);
+    return this.#add(position, undefined);
+  }
+
+  #add(position: Position, copy: string | undefined): Delivery {
+    const delivery = {
+      position,
+      copy,
+      owner: undefined,
+      serial: 0,
+      due: this.#model.now,
+      retryAt: undefined,
+      failures: 0,
+      recovered: 0,
+      isolated: false,
+    };
+    this.pending.push(delivery);
+    return delivery;
+  }
+
+  hand(delivery: Delivery, member: Member, fence: string): Hand {
+    delivery.owner = member;
+    delivery.due = delivery.retryAt = undefined;
+    return { delivery, serial: ++delivery.serial, fence };
+  }
+
+  drop(delivery: Delivery): void {
+    this.pending = this.pending.filter((other) => other !== delivery);
+  }
+
+  retry(delivery: Delivery, delay: number, hold: boolean): void {
+    delivery.failures++;
+    delivery.recovered = 0;
+    delivery.isolated = false;
+    delivery.retryAt = this.#model.now + delay;
+    if (!hold) this.#park(delivery);
+  }
+
+  release(delivery: Delivery, delay: number): void {
+    delivery.retryAt = delay === 0 ? undefined : this.#model.now + delay;
+    this.#park(delivery);
+  }
+
+  bury(delivery: Delivery): void {
+    this.drop(delivery);
+    const { position, copy } = delivery;
+    this.letters.push({ position, text: copy ?? this.#model.textOf(position) });
+  }
+
+  leave(member: Member): void {
+    for (const delivery of this.heldBy(member)) this.#park(delivery);
+    member.enrolled = false;
+  }
+
+  rewind(to: "beginning" | "now" | Position): { dropped: number; first: Position | undefined } {
+    this.epoch++;
+    this.#from = this.#place(to);
+    const kept = this.pending.filter(({ position }) => before(position, this.#from));
+    const dropped = this.pending.length - kept.length;
+    this.pending = kept;
+    return { dropped, first: this.unread[0] };
+  }
+
+  redrive(letter: Letter): void {
+    this.discard(letter);
+    const { position, text } = letter;
+    if (this.pending.some((delivery) => delivery.position === position) || this.unread.includes(position)) return;
+    this.#add(position, this.#model.textOf(position) === undefined ? text ?? "" : undefined);
+  }
+
+  discard(letter: Letter): void {
+    this.letters = this.letters.filter((other) => other !== letter);
+  }
+}
+
+function before(a: Position, b: Position): boolean {
+  return comparePositions(a, b) < 0;
+}
+
+function after(position: Position): Position {
+  const [ms, seq] = position.split("-");
+  return `${Number(ms)}-${Number(seq) + 1}`;
+}

@@ -1,0 +1,359 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import fc from "fast-check";
+import {
+  comparePositions,
+  type EventStore,
+  type GroupMember,
+  type LetterRecord,
+  type Outcome,
+  type Position,
+  StoreError,
+} from "../../src/store/mod.ts";
+import { type Hand, type Member, Model, ModelGroup } from "./_model.ts";
+
+const STREAM = "Stream";
+const GROUPS = ["one", "two"];
+const LEASES = [50, 100, 1_000];
+
+type Place = { readonly at: "beginning" | "now" | "entry" | "between" | "future"; readonly index: number };
+type Ending = { readonly kind: Outcome["kind"] | "hold"; readonly delay: number };
+
+export type Command =
+  | { readonly do: "append"; readonly count: number }
+  | { readonly do: "join"; readonly group: number; readonly name: number; readonly lease: number; readonly from: Place }
+  | { readonly do: "claim"; readonly member: number; readonly limit: number }
+  | { readonly do: "settle"; readonly member: number; readonly endings: readonly Ending[]; readonly late: number }
+  | { readonly do: "renew" | "leave" | "crash"; readonly member: number }
+  | { readonly do: "advance"; readonly ms: number }
+  | { readonly do: "trim"; readonly maxLength: number; readonly maxAge: number; readonly force: boolean }
+  | { readonly do: "rewind"; readonly group: number; readonly to: Place }
+  | { readonly do: "redrive" | "discard"; readonly group: number; readonly which: number };
+
+const index = fc.nat(11);
+const member = fc.nat(5);
+const group = fc.constantFrom(0, 0, 0, 1);
+const place: fc.Arbitrary<Place> = fc.record({
+  at: fc.constantFrom("beginning", "now", "entry", "entry", "between", "future"),
+  index,
+});
+const ending: fc.Arbitrary<Ending> = fc.record({
+  kind: fc.constantFrom("ack", "ack", "retry", "hold", "release", "dead", "isolate"),
+  delay: fc.constantFrom(0, 10, 60, 500),
+});
+const as = <Name extends Command["do"], T>(name: Name, model: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
+  fc.record({ do: fc.constant(name), ...model });
+
+/** What may happen to a stream, in any order. */
+export const commands: fc.Arbitrary<Command[]> = fc.array(
+  fc.oneof(
+    { weight: 6, arbitrary: as("append", { count: fc.integer({ min: 1, max: 4 }) }) },
+    { weight: 4, arbitrary: as("join", { group, name: fc.nat(2), lease: fc.nat(2), from: place }) },
+    { weight: 12, arbitrary: as("claim", { member, limit: fc.integer({ min: 1, max: 5 }) }) },
+    {
+      weight: 12,
+      arbitrary: as("settle", { member, endings: fc.array(ending, { minLength: 1, maxLength: 4 }), late: fc.nat(3) }),
+    },
+    { weight: 2, arbitrary: as("renew", { member }) },
+    { weight: 1, arbitrary: as("leave", { member }) },
+    { weight: 2, arbitrary: as("crash", { member }) },
+    { weight: 5, arbitrary: as("advance", { ms: fc.constantFrom(1, 10, 49, 60, 100, 1_000) }) },
+    {
+      weight: 2,
+      arbitrary: as("trim", {
+        maxLength: fc.constantFrom(0, 1, 3, 1_000),
+        maxAge: fc.constantFrom(0, 20, 200, Infinity),
+        force: fc.constantFrom(false, false, false, true),
+      }),
+    },
+    { weight: 2, arbitrary: as("rewind", { group, to: place }) },
+    { weight: 2, arbitrary: as("redrive", { group, which: fc.nat(4) }) },
+    { weight: 1, arbitrary: as("discard", { group, which: fc.nat(4) }) },
+  ) as fc.Arbitrary<Command>,
+  { minLength: 20, maxLength: 80 },
+);
+
+interface Seat {
+  readonly group: ModelGroup;
+  readonly groupName: string;
+  readonly model: Member;
+  readonly real: GroupMember;
+  hands: Hand[];
+}
+
+/** Does the same to a model and to a store, and asserts after each command that they agree. */
+export class Run {
+  readonly model = new Model();
+  #stores: readonly EventStore[];
+  #turn = 0;
+  #seats: Seat[] = [];
+  #texts = 0;
+
+  /** All stores are over the same data, and their clock is the model's. */
+  constructor(open: (now: () => number) => readonly EventStore[]) {
+    this.#stores = open(() => this.model.now);
+  }
+
+  async all(commands: readonly Command[]): Promise<void> {
+    for (const command of commands) {
+      await this.#do(command);
+      await this.#compare();
+    }
+    await this.#drain();
+  }
+
+  // Two stores over the same data take turns: neither may rely on what it remembers.
+  get #store(): EventStore {
+    return this.#stores[this.#turn++ % this.#stores.length]!;
+  }
+
+  #seat(index: number): Seat | undefined {
+    return this.#seats[index % this.#seats.length];
+  }
+
+  #place({ at, index }: Place): "beginning" | "now" | Position {
+    const entries = this.model.entries;
+    if (at === "beginning" || at === "now") return at;
+    if (at === "future" || entries.length === 0) return `${this.model.now + 30}-0`;
+    const { position } = entries[index % entries.length]!;
+    return at === "entry" ? position : `${position}0000` as Position;
+  }
+
+  async #do(command: Command): Promise<void> {
+    switch (command.do) {
+      case "append":
+        return await this.#append(command.count);
+      case "join":
+        return await this.#join(command);
+      case "advance":
+        this.model.now += command.ms;
+        return;
+      case "trim":
+        return await this.#trim(command);
+      case "rewind":
+        return await this.#rewind(GROUPS[command.group]!, this.#place(command.to));
+      case "redrive":
+      case "discard":
+        return await this.#pick(command.do, GROUPS[command.group]!, command.which);
+    }
+    const seat = this.#seat(command.member);
+    if (seat === undefined) return;
+    if (command.do === "claim") await this.#claim(seat, command.limit);
+    else if (command.do === "settle") await this.#settle(seat, command.endings, command.late);
+    else if (command.do === "renew") await this.#renew(seat);
+    else if (command.do === "leave") await this.#leave(seat);
+    // Nobody renews any more: its lease will run out, or it comes back too late.
+    else this.model.now += seat.model.lease / 2;
+  }
+
+  async #append(count: number): Promise<void> {
+    const texts = Array.from({ length: count }, () => `${++this.#texts}`);
+    const positions = await this.#store.append(STREAM, texts.map((text) => ["id", text]));
+    for (const [index, position] of positions.entries()) {
+      if (this.model.last !== undefined) assert(comparePositions(this.model.last, position) < 0);
+      this.model.last = position;
+      this.model.entries.push({ position, text: texts[index]! });
+    }
+    assertEquals(positions.length, count);
+  }
+
+  async #join(command: Command & { do: "join" }): Promise<void> {
+    const groupName = GROUPS[command.group]!;
+    const startFrom = this.#place(command.from);
+    const [consumer, lease] = [`c${command.name}`, LEASES[command.lease]!];
+    const joining = this.#store.member(STREAM, groupName, { consumer, lease, startFrom });
+    let group = this.model.groups.get(groupName);
+    if (group?.nameIsTaken(consumer)) return await assertNameTaken(joining);
+    if (group === undefined) this.model.groups.set(groupName, group = new ModelGroup(this.model, startFrom));
+    const real = await joining;
+    this.#seats.push({ group, groupName, model: group.join(consumer, lease), real, hands: [] });
+  }
+
+  async #claim(seat: Seat, limit: number): Promise<void> {
+    const { group, model, real } = seat;
+    if (!group.touch(model)) return await assertNameTaken(real.claim({ limit, signal: AbortSignal.timeout(1_000) }));
+    const disturbed = model.seenEpoch !== group.epoch;
+    const { returned, gone, fresh } = group.available(model);
+    const nothing = !disturbed && returned.length + gone.length + fresh.length === 0;
+    const claim = await claimFor(real, limit, nothing ? 1 : 2_000);
+    if (nothing) return assertEquals(claim, { records: [], missing: [], disturbed: false });
+    model.seenEpoch = group.epoch;
+    assertEquals(claim.disturbed, disturbed, "disturbed");
+    for (const position of claim.missing) {
+      const delivery = gone.find((delivery) => delivery.position === position);
+      assert(delivery, `${position} is reported missing, and is not`);
+      group.drop(delivery);
+    }
+    const expected = Math.min(limit, returned.length > 0 ? returned.length : fresh.length);
+    assertEquals(claim.records.length, expected, "records in a claim");
+    if (expected < limit) assertEquals(claim.missing.length, gone.length, "missing in a claim");
+    const positions = claim.records.map(({ position }) => position);
+    assertEquals(positions, positions.toSorted(comparePositions), "order in a claim");
+    if (returned.length === 0) assertEquals(positions, fresh.slice(0, expected), "new entries in a claim");
+    for (const { position, fields, attempt, recovered, fence } of claim.records) {
+      const delivery = returned.length === 0
+        ? group.read(position)
+        : returned.find((delivery) => delivery.position === position);
+      assert(delivery, `${position} came, and should not have`);
+      assertEquals({ fields, attempt, recovered }, {
+        fields: ["id", delivery.copy ?? this.model.textOf(position)!],
+        attempt: delivery.failures + 1,
+        recovered: delivery.recovered,
+      });
+      seat.hands.push(group.hand(delivery, model, fence));
+    }
+  }
+
+  async #settle(seat: Seat, endings: readonly Ending[], late: number): Promise<void> {
+    const { group, model, real, hands } = seat;
+    // The newest, or now and then older ones that may be settled or lost by now.
+    const chosen = hands.slice(-(endings.length + late)).slice(0, endings.length);
+    const refused: Position[] = [];
+    const outcomes = chosen.map((hand, index): Outcome => {
+      const { kind, delay } = endings[index]!;
+      const { position } = hand.delivery;
+      if (group.holds(model, hand)) this.#end(group, hand, kind, delay);
+      else refused.push(position);
+      return outcomeOf({ position, fence: hand.fence }, kind, delay);
+    });
+    assertEquals(await real.settle(outcomes), refused, "refused by settle");
+  }
+
+  #end(group: ModelGroup, { delivery }: Hand, kind: Ending["kind"], delay: number): void {
+    // An entry that is gone leaves a letter without fields: nothing to compare.
+    if (kind === "ack" || (kind === "dead" && group.isGone(delivery))) return group.drop(delivery);
+    if (kind === "dead") return group.bury(delivery);
+    if (kind === "isolate") delivery.isolated = true;
+    else if (kind === "release") group.release(delivery, delay);
+    else group.retry(delivery, delay, kind === "hold");
+  }
+
+  async #renew({ group, model, real, hands }: Seat): Promise<void> {
+    const held = hands.map(({ delivery: { position }, fence }) => ({ position, fence }));
+    if (!group.touch(model)) return await assertNameTaken(real.renew(held));
+    const lost = hands.filter((hand) => !group.holds(model, hand)).map(({ delivery }) => delivery.position);
+    assertEquals(await real.renew(held), lost, "lost by renew");
+  }
+
+  async #leave(seat: Seat): Promise<void> {
+    seat.group.leave(seat.model);
+    this.#seats = this.#seats.filter((other) => other !== seat);
+    assertEquals(await seat.real.leave(), true);
+  }
+
+  async #trim({ maxLength, maxAge, force }: Command & { do: "trim" }): Promise<void> {
+    const options = { force, ...(maxLength < 1_000 ? { maxLength } : {}), ...(maxAge < Infinity ? { maxAge } : {}) };
+    const { removed, pinnedBy } = this.model.trim(options);
+    const result = await this.#store.admin(STREAM).trim(options);
+    assertEquals(result.removed, removed, "removed by trim");
+    assert(pinnedBy.length === 0 ? result.pinnedBy === undefined : pinnedBy.includes(result.pinnedBy!), "pinned by");
+  }
+
+  async #rewind(groupName: string, to: "beginning" | "now" | Position): Promise<void> {
+    const rewinding = this.#store.admin(STREAM).rewind(groupName, to);
+    const group = this.model.groups.get(groupName);
+    if (group === undefined) await assertRejects(() => rewinding, RangeError);
+    else assertEquals(await rewinding, group.rewind(to));
+  }
+
+  async #pick(act: "redrive" | "discard", groupName: string, which: number): Promise<void> {
+    const box = this.#store.admin(STREAM).deadLetters(groupName);
+    const letters = await this.#letters(groupName);
+    const ids = which === 0 ? undefined : letters.filter((_, index) => index % 4 === which - 1).map(({ id }) => id);
+    const chosen = letters.flatMap(({ id }, index) => ids === undefined || ids.includes(id) ? [index] : []);
+    const group = this.model.groups.get(groupName);
+    for (const letter of chosen.map((index) => group!.letters[index]!)) group![act](letter);
+    const done = act === "redrive" ? await box.redrive(ids) : await box.discard(ids === undefined ? {} : { ids });
+    assertEquals(done, chosen.length, act);
+  }
+
+  // Letters of trimmed entries have no fields and are none of the model's.
+  async #letters(groupName: string): Promise<LetterRecord[]> {
+    const pages = await Array.fromAsync(this.#store.admin(STREAM).deadLetters(groupName).list());
+    const empty = pages.flat().filter(({ fields }) => fields.length === 0).map(({ id }) => id);
+    if (empty.length > 0) await this.#store.admin(STREAM).deadLetters(groupName).discard({ ids: empty });
+    return pages.flat().filter(({ fields }) => fields.length > 0);
+  }
+
+  async #compare(): Promise<void> {
+    const { model } = this;
+    for (const [name, group] of model.groups) {
+      const letters = (await this.#letters(name)).map(({ position, fields }) => ({ position, text: fields[1] }));
+      assertEquals(letters, group.letters, "letters");
+    }
+    const info = await this.#store.admin(STREAM).info();
+    const shown = {
+      ...info,
+      groups: info.groups.map(({ consumers, ...group }) => ({
+        ...group,
+        alive: consumers.filter(({ alive }) => alive).map(({ name, pending }) => `${name}: ${pending}`).sort(),
+      })),
+    };
+    assertEquals(shown, {
+      length: model.entries.length,
+      first: model.entries[0]?.position,
+      last: model.last,
+      groups: [...model.groups].map(([name, group]) => ({
+        name,
+        pending: group.pending.length,
+        retrying: group.pending.filter(({ retryAt }) => retryAt !== undefined && retryAt > model.now).length,
+        deadLetters: group.letters.length,
+        lag: group.unread.length,
+        lagIsExact: true,
+        floor: group.floor,
+        alive: this.#seats
+          .filter((seat) => seat.group === group && group.isAlive(seat.model))
+          .map(({ model, real }) => `${real.consumer}: ${group.heldBy(model).length}`)
+          .sort(),
+      })),
+    });
+    const pages = await Array.fromAsync(this.#store.read(STREAM));
+    assertEquals(pages.flat().map(({ position, fields }) => ({ position, text: fields[1] })), model.entries);
+  }
+
+  // When all have died and all is due, one consumer gets everything that is left, and each once.
+  async #drain(): Promise<void> {
+    this.model.now += 10_000;
+    for (const [groupName, group] of this.model.groups) {
+      await this.#join({
+        do: "join",
+        group: GROUPS.indexOf(groupName),
+        name: 9,
+        lease: 2,
+        from: { at: "now", index: 0 },
+      });
+      const seat = this.#seats.at(-1)!;
+      while (group.pending.length + group.unread.length > 0) {
+        await this.#claim(seat, 5);
+        await this.#settle(seat, seat.hands.map(() => ({ kind: "ack", delay: 0 })), 0);
+        seat.hands = [];
+      }
+      await this.#claim(seat, 5);
+    }
+    await this.#compare();
+  }
+
+  async close(): Promise<void> {
+    for (const { real } of this.#seats) await real.leave();
+    for (const store of this.#stores) await store[Symbol.asyncDispose]();
+  }
+}
+
+function outcomeOf(held: { position: Position; fence: string }, kind: Ending["kind"], delay: number): Outcome {
+  if (kind === "hold") return { ...held, kind: "retry", delay, hold: true };
+  if (kind === "retry" || kind === "release") return { ...held, kind, delay };
+  if (kind === "dead") return { ...held, kind, reason: "attempts", attempts: 1, error: { name: "Error", message: "" } };
+  return { ...held, kind };
+}
+
+async function claimFor(member: GroupMember, limit: number, timeout: number): ReturnType<GroupMember["claim"]> {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(), timeout);
+  const claim = await member.claim({ limit, signal: controller.signal });
+  clearTimeout(timer);
+  return claim;
+}
+
+async function assertNameTaken(doing: Promise<unknown>): Promise<void> {
+  const error = await assertRejects(() => doing, StoreError);
+  assertEquals(error.kind, "name-taken");
+}
