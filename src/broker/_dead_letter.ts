@@ -2,10 +2,10 @@ import type { DomainEvent } from "../events/mod.ts";
 import type { DeadReason, ErrorRecord, LetterRecord, Position } from "../store/mod.ts";
 import { type EventCodec, rawFields } from "./_codec.ts";
 import { UndecodableError } from "./errors.ts";
-import type { DeadLetter } from "./stream_info.ts";
+import type { DeadLetter as Shape } from "./stream_info.ts";
 
 /** A letter as a class, so that what it holds in the clear is not what a log shows. */
-export class Letter<E extends DomainEvent> implements DeadLetter<E> {
+export class DeadLetter<E extends DomainEvent> implements Shape<E> {
   readonly id: string;
   readonly position: Position;
   readonly reason: DeadReason;

@@ -3,8 +3,8 @@ import type { EventStore, GroupState, StreamState } from "../store/mod.ts";
 import { comparePositions, positionTime } from "../store/mod.ts";
 import { unknownGroup } from "../store/_groups.ts";
 import type { EventCodec } from "./_codec.ts";
-import { Letter } from "./_dead_letter.ts";
-import type { DeadLetter, GroupInfo, StreamInfo } from "./stream_info.ts";
+import { DeadLetter } from "./_dead_letter.ts";
+import type { GroupInfo, StreamInfo } from "./stream_info.ts";
 
 /** What a stream's `info` says to people. */
 export function streamInfo(type: string, state: StreamState, retention: RetentionOptions | undefined): StreamInfo {
@@ -48,7 +48,7 @@ export async function* deadLetters<E extends DomainEvent>(
   for await (const page of store.admin(codec.stream).deadLetters(group).list(signal ? { signal } : {})) {
     for (const record of page) {
       signal?.throwIfAborted();
-      yield new Letter(record, codec);
+      yield new DeadLetter(record, codec);
     }
   }
 }

@@ -113,7 +113,8 @@ export class StreamConsumer {
 
   async #receive({ records, missing, disturbed }: Claim): Promise<void> {
     if (missing.length > 0) this.#owner.missing(this, missing);
-    if (disturbed) await this.renew();
+    // Not awaited: should it fail, the next renewal tells the same, and the records are ours all the same.
+    if (disturbed) this.renew().catch((error) => this.#owner.retrying(error, 0));
     if (records.length === 0) return;
     this.#open += records.length;
     this.#window.claimed();

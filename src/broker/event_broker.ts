@@ -63,6 +63,8 @@ export class EventBroker<C extends EventClass = EventClass> extends ObservedTarg
   /** `<stream> <group>` of every subscription: neither part holds a space. */
   #taken = new Set<string>();
   #closing: Promise<void> | undefined;
+  /** Handlers that finish while the broker closes may still publish; nothing may once they have. */
+  #drained = false;
   #signal: AbortSignal | undefined;
   #abort = () => void this.close();
 
@@ -121,7 +123,7 @@ export class EventBroker<C extends EventClass = EventClass> extends ObservedTarg
     events: Of<C> | readonly Of<C>[],
     { signal }: { signal?: AbortSignal } = {},
   ): Promise<Position | Position[]> {
-    this.#assertOpen("publish");
+    if (this.#drained) throw closedError("publish");
     if (Array.isArray(events)) {
       for (const event of events) this.#assertPublishable(event);
       return await this.#publisher.publishAll(events, signal);
@@ -371,6 +373,7 @@ export class EventBroker<C extends EventClass = EventClass> extends ObservedTarg
   async #shutDown(): Promise<void> {
     this.#signal?.removeEventListener("abort", this.#abort);
     await Promise.all([...this.#subscriptions].map((subscription) => subscription.close()));
+    this.#drained = true;
     await Promise.all([...this.#tails.values()].map((tail) => tail.end()));
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), CLOSE_TIMEOUT);
@@ -391,7 +394,7 @@ export class EventBroker<C extends EventClass = EventClass> extends ObservedTarg
   }
 
   #assertOpen(what: string): void {
-    if (this.#closing !== undefined) throw new Error(`Cannot ${what}: the broker is closed`);
+    if (this.#closing !== undefined) throw closedError(what);
   }
 
   #assertPublishable(event: unknown): void {
@@ -418,6 +421,10 @@ export class EventBroker<C extends EventClass = EventClass> extends ObservedTarg
     if (classes.length === 0) throw new TypeError("Cannot use an empty list of event classes: give at least one");
     return classes.map((eventClass) => this.#codecFor(eventClass));
   }
+}
+
+function closedError(what: string): Error {
+  return new Error(`Cannot ${what}: the broker is closed`);
 }
 
 function codecsOf(events: readonly EventClass[], prefix: string): EventCodec[] {

@@ -27,7 +27,10 @@ export interface Producer {
   readonly sequence: number;
   /** Everything up to this number is decided: answered, or given up and never to be appended again. */
   readonly decided: number;
-  /** True when the store has answered this producer on this stream before: one that does not know it has forgotten. */
+  /**
+   * True when this batch may have come before, to a store that has answered this producer on this stream: one that does
+   * not know the producer has forgotten, and says so (`StoreError` `"forgotten"`) instead of appending.
+   */
   readonly known: boolean;
 }
 

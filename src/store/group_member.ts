@@ -81,7 +81,8 @@ export interface GroupMember {
    * consumers held, in order of position; only when there is none, entries that the group has not read. What a dead
    * consumer held comes back with `recovered` raised; a retry that is not due yet is never taken early, whoever held
    * it. Waits until there is something to return. An aborted `signal` ends the wait by resolving, perhaps with records
-   * that were taken on the way, never by rejecting. One call at a time.
+   * that were taken on the way, never by rejecting. One call at a time. When it rejects, whatever it took all the same
+   * comes with a later call.
    *
    * Rejects with `"group-deleted"` when the group was deleted.
    */
