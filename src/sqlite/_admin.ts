@@ -1,0 +1,87 @@
+import type {
+  DeadLetterBox,
+  MemberOptions,
+  Position,
+  StreamAdmin,
+  StreamState,
+  TrimOptions,
+  TrimResult,
+} from "../store/mod.ts";
+import { assertIdle, unknownGroup } from "../store/_groups.ts";
+import type { Changes } from "./_changes.ts";
+import type { Database } from "./_database.ts";
+import { allGroups, findGroup, groupState, removeGroup, rewind } from "./_group.ts";
+import { SqliteLetterBox } from "./_letters.ts";
+import { positionOf } from "./_records.ts";
+import { entryFrom, findStream } from "./_stream.ts";
+import { trim } from "./_trim.ts";
+
+/** A stream in an SQLite file as its operators see it. */
+export class SqliteAdmin implements StreamAdmin {
+  #db: Database;
+  #changes: Changes;
+  #now: () => number;
+  #name: string;
+
+  constructor(db: Database, changes: Changes, now: () => number, name: string) {
+    this.#db = db;
+    this.#changes = changes;
+    this.#now = now;
+    this.#name = name;
+  }
+
+  info(): Promise<StreamState> {
+    const db = this.#db;
+    return db.read(() => {
+      const stream = findStream(db, this.#name);
+      if (stream === undefined) return { length: 0, first: undefined, last: undefined, groups: [] };
+      const { first_n, next_n, last_ms, last_seq } = stream;
+      const first = entryFrom(db, stream, first_n);
+      return {
+        length: next_n - first_n,
+        first: first && positionOf(first),
+        last: last_ms === null || last_seq === null ? undefined : positionOf({ ms: last_ms, seq: last_seq }),
+        groups: allGroups(db, stream).map((group) => groupState(db, this.#now(), stream, group)),
+      };
+    });
+  }
+
+  async trim(options: TrimOptions): Promise<TrimResult> {
+    const result = await trim(this.#db, this.#now(), this.#name, options);
+    if (result.removed > 0) this.#changes.ring(this.#name);
+    return result;
+  }
+
+  async rewind(
+    name: string,
+    to: MemberOptions["startFrom"],
+  ): Promise<{ dropped: number; first: Position | undefined }> {
+    const db = this.#db;
+    const result = await db.write(() => {
+      const stream = findStream(db, this.#name);
+      const group = stream && findGroup(db, stream, name);
+      if (group !== undefined) return rewind(db, stream!, group, to);
+      throw unknownGroup(name, this.#name, stream === undefined ? [] : allGroups(db, stream).map(({ name }) => name));
+    });
+    this.#changes.ring(this.#name);
+    return result;
+  }
+
+  async removeGroup(name: string, { force = false }: { readonly force?: boolean } = {}): Promise<boolean> {
+    const db = this.#db;
+    const removed = await db.write(() => {
+      const stream = findStream(db, this.#name);
+      const group = stream && findGroup(db, stream, name);
+      if (group === undefined) return false;
+      if (!force) assertIdle(groupState(db, this.#now(), stream!, group), this.#name);
+      removeGroup(db, group);
+      return true;
+    });
+    if (removed) this.#changes.ring(this.#name);
+    return removed;
+  }
+
+  deadLetters(group: string): DeadLetterBox {
+    return new SqliteLetterBox(this.#db, this.#changes, this.#now, this.#name, group);
+  }
+}

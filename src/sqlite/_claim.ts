@@ -1,0 +1,181 @@
+import type { Claim, ClaimedRecord, Position } from "../store/mod.ts";
+import { assertGroup, type LiveConsumer, type Seat, touch } from "./_consumer.ts";
+import type { Database } from "./_database.ts";
+import { type GroupRow, nextNumber } from "./_group.ts";
+import { decodeFields, type EntryRow, positionOf, toRecord } from "./_records.ts";
+import { findStream, readPage, type StreamRow } from "./_stream.ts";
+
+/** What a claim found, or when it should look again unasked. */
+export interface Found extends Omit<Claim, "disturbed"> {
+  readonly epoch: number;
+  /** When to look again unasked: something falls due, or a lease may run out. */
+  readonly nextChange: number;
+}
+
+interface Work {
+  readonly db: Database;
+  readonly now: number;
+  readonly stream: StreamRow;
+  readonly group: GroupRow;
+  readonly consumer: LiveConsumer;
+  readonly limit: number;
+}
+
+interface DueRow extends Omit<EntryRow, "n"> {
+  /** Null when the entry is gone. */
+  readonly n: number | null;
+  readonly copy: string | null;
+  readonly failures: number;
+  readonly recovered: number;
+}
+
+/** Takes what there is to take now. Runs in a write transaction. */
+export function claim(db: Database, now: number, seat: Seat, limit: number): Found {
+  const group = assertGroup(db, seat);
+  const work: Work = {
+    db,
+    now,
+    stream: findStream(db, seat.stream)!,
+    group,
+    consumer: touch(db, now, seat),
+    limit,
+  };
+  bury(work);
+  const { taken, missing } = takeDue(work);
+  const records = taken.length > 0 ? taken : takeNew(work);
+  return { records, missing, epoch: group.epoch, nextChange: nextChange(db, group.id, seat) };
+}
+
+/** When a claim should be tried: -Infinity when there is something to take or to tell now. Writes nothing. */
+export function nextClaim(db: Database, seat: Seat, epoch: number): number {
+  const group = assertGroup(db, seat);
+  const stream = findStream(db, seat.stream)!;
+  const ready = group.epoch !== epoch || nextNumber(db, stream, group) < stream.next_n;
+  return ready ? -Infinity : nextChange(db, group.id, seat);
+}
+
+// When something falls due, or the lease of another may run out, whichever is first.
+function nextChange(db: Database, groupId: number, { consumer }: Seat): number {
+  const { due } = db.get<{ due: number | null }>(
+    "SELECT min(due) AS due FROM delivery WHERE grp = ? AND due IS NOT NULL",
+    groupId,
+  )!;
+  const { expires } = db.get<{ expires: number | null }>(
+    `SELECT min(expires) AS expires FROM consumer
+      WHERE grp = ? AND store_name <> ? AND EXISTS (SELECT 1 FROM delivery WHERE owner = consumer.id)`,
+    groupId,
+    consumer,
+  )!;
+  return Math.min(due ?? Infinity, expires ?? Infinity);
+}
+
+// What dead consumers hold is parked for whoever comes first: at once, or when the retry that it waits for is due.
+function bury({ db, now, group, consumer }: Work): void {
+  const dead = db.all<{ id: number }>(
+    "SELECT id FROM consumer WHERE grp = ? AND id <> ? AND expires <= ? ORDER BY id",
+    group.id,
+    consumer.id,
+    now,
+  );
+  for (const { id } of dead) {
+    db.run(
+      `UPDATE delivery SET owner = NULL, isolated = 0, recovered = recovered + 1, failures = failures + isolated,
+          first_failed_at = iif(isolated, ifnull(first_failed_at, ?1), first_failed_at),
+          last_failed_at = iif(isolated, ?1, last_failed_at),
+          due = max(?1, ifnull(retry_at, 0))
+        WHERE owner = ?2`,
+      now,
+      id,
+    );
+    db.run("DELETE FROM consumer WHERE id = ?", id);
+  }
+}
+
+function takeDue(work: Work): { taken: ClaimedRecord[]; missing: Position[] } {
+  const { db, group, limit } = work;
+  const taken: (DueRow & { readonly number: number })[] = [];
+  const missing: Position[] = [];
+  while (taken.length < limit) {
+    const due = findDue(work, limit - taken.length);
+    if (due.length === 0) break;
+    for (const row of due) {
+      if (row.copy !== null || row.n !== null) {
+        const number = group.deliveries + taken.length + 1;
+        hand(work, row, number);
+        taken.push({ ...row, number });
+      } else {
+        db.run("DELETE FROM delivery WHERE grp = ? AND ms = ? AND seq = ?", group.id, row.ms, row.seq);
+        missing.push(positionOf(row));
+      }
+    }
+  }
+  if (taken.length > 0) {
+    db.run("UPDATE consumer_group SET deliveries = deliveries + ? WHERE id = ?", taken.length, group.id);
+  }
+  taken.sort((a, b) => a.ms - b.ms || a.seq - b.seq);
+  return { taken: taken.map(toClaimed), missing };
+}
+
+function findDue({ db, now, stream, group }: Work, limit: number): DueRow[] {
+  return db.all<DueRow>(
+    `SELECT d.ms, d.seq, copy, failures, recovered, e.n, e.id, payload, fields
+      FROM delivery d LEFT JOIN entry e ON e.stream = ? AND e.n = d.n
+      WHERE grp = ? AND due <= ? ORDER BY due, d.ms, d.seq LIMIT ?`,
+    stream.id,
+    group.id,
+    now,
+    limit,
+  );
+}
+
+function hand({ db, group, consumer }: Work, { ms, seq }: DueRow, number: number): void {
+  db.run(
+    `UPDATE delivery SET owner = ?, number = ?, due = NULL, retry_at = NULL
+      WHERE grp = ? AND ms = ? AND seq = ?`,
+    consumer.id,
+    number,
+    group.id,
+    ms,
+    seq,
+  );
+}
+
+function toClaimed(row: DueRow & { readonly number: number }): ClaimedRecord {
+  return {
+    position: positionOf(row),
+    fields: row.copy === null ? decodeFields(row) : JSON.parse(row.copy),
+    attempt: row.failures + 1,
+    recovered: row.recovered,
+    fence: `${row.number}`,
+  };
+}
+
+function takeNew({ db, stream, group, consumer, limit }: Work): ClaimedRecord[] {
+  const next = nextNumber(db, stream, group);
+  if (next === stream.next_n) return [];
+  const rows = readPage(db, stream, next, stream.next_n, limit);
+  const [first, last] = [rows[0], rows.at(-1)];
+  if (first === undefined || last === undefined) {
+    // Somebody removed the rest by hand: a group that went on waiting for it would never sleep.
+    db.run("UPDATE consumer_group SET next_n = ? WHERE id = ?", stream.next_n, group.id);
+    return [];
+  }
+  const before = group.deliveries + 1 - first.n;
+  db.run(
+    `INSERT INTO delivery (grp, ms, seq, n, owner, number)
+      SELECT ?, ms, seq, n, ?, n + ? FROM entry WHERE stream = ? AND n >= ? AND n <= ?`,
+    group.id,
+    consumer.id,
+    before,
+    stream.id,
+    first.n,
+    last.n,
+  );
+  db.run(
+    "UPDATE consumer_group SET next_n = ?, from_ms = NULL, from_seq = NULL, deliveries = ? WHERE id = ?",
+    last.n + 1,
+    last.n + before,
+    group.id,
+  );
+  return rows.map((row) => ({ ...toRecord(row), attempt: 1, recovered: 0, fence: `${row.n + before}` }));
+}

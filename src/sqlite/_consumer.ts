@@ -1,0 +1,141 @@
+import type { Held, Position } from "../store/mod.ts";
+import { StoreError } from "../store/mod.ts";
+import type { Database } from "./_database.ts";
+import { groupById, type GroupRow } from "./_group.ts";
+import { placeOf } from "./_records.ts";
+
+/** Where a member sits: what every statement about it names. */
+export interface Seat {
+  readonly stream: string;
+  readonly group: string;
+  readonly groupId: number;
+  /** The consumer's name as people know it. */
+  readonly name: string;
+  /** Its name in the store, with the incarnation. */
+  readonly consumer: string;
+  readonly lease: number;
+}
+
+/** A consumer that was just found alive. */
+export interface LiveConsumer {
+  readonly id: number;
+}
+
+/** The condition that a delivery is this very one and this consumer's; {@linkcode thisDelivery} has its values. */
+export const THIS_DELIVERY = `delivery.grp = ? AND delivery.ms = ? AND delivery.seq = ? AND owner = ? AND number = ?`;
+
+/** The values of {@linkcode THIS_DELIVERY}. */
+export function thisDelivery(
+  seat: Seat,
+  owner: number,
+  { position, fence }: Held,
+): [number, number, number, number, number] {
+  const { ms, seq } = placeOf(position);
+  return [seat.groupId, ms, seq, owner, Number(fence)];
+}
+
+/** The number of the consumer; one that no delivery has when it was given up. */
+export function consumerId(db: Database, { groupId, consumer }: Seat): number {
+  const found = db.get<{ id: number }>("SELECT id FROM consumer WHERE grp = ? AND store_name = ?", groupId, consumer);
+  return found?.id ?? -1;
+}
+
+/** Makes a new consumer of the group; throws when a live one has its name. */
+export function join(
+  db: Database,
+  now: number,
+  stream: string,
+  group: GroupRow,
+  { name, lease }: Pick<Seat, "name" | "lease">,
+): Seat {
+  const { incarnations } = db.get<{ incarnations: number }>(
+    "UPDATE consumer_group SET incarnations = incarnations + 1 WHERE id = ? RETURNING incarnations",
+    group.id,
+  )!;
+  // A group that is deleted and made again counts from 1: the random part keeps the names apart.
+  const consumer = `${name}.${incarnations.toString(36)}${crypto.randomUUID().slice(0, 6)}`;
+  const seat: Seat = { stream, group: group.name, groupId: group.id, name, consumer, lease };
+  assertNameFree(db, now, seat);
+  enrol(db, now, seat);
+  return seat;
+}
+
+function enrol(db: Database, now: number, { groupId, name, consumer, lease }: Seat): void {
+  db.run(
+    "INSERT INTO consumer (grp, name, store_name, expires) VALUES (?, ?, ?, ?)",
+    groupId,
+    name,
+    consumer,
+    Math.ceil(now + lease),
+  );
+}
+
+function assertNameFree(db: Database, now: number, { stream, group, groupId, name, consumer }: Seat): void {
+  const other = db.get<{ store_name: string; expires: number }>(
+    `SELECT store_name, expires FROM consumer WHERE grp = ? AND name = ? AND store_name <> ? AND expires > ?
+      ORDER BY id LIMIT 1`,
+    groupId,
+    name,
+    consumer,
+    now,
+  );
+  if (other === undefined) return;
+  throw new StoreError(
+    "name-taken",
+    `Cannot join group "${group}" of ${stream} as "${name}": ${other.store_name} is alive under that name for ` +
+      `another ${other.expires - now} ms; close it, or take another name`,
+  );
+}
+
+/** The group, unless it was deleted. */
+export function assertGroup(db: Database, { groupId, group, stream }: Seat): GroupRow {
+  const row = groupById(db, groupId);
+  if (row !== undefined) return row;
+  throw new StoreError("group-deleted", `Cannot use group "${group}" of ${stream}: it was deleted`);
+}
+
+/** Keeps the consumer alive for another lease; one that was given up joins again, unless somebody took its name. */
+export function touch(db: Database, now: number, seat: Seat): LiveConsumer {
+  const { groupId, consumer, lease } = seat;
+  const found = db.get<{ expires: number }>(
+    "SELECT expires FROM consumer WHERE grp = ? AND store_name = ?",
+    groupId,
+    consumer,
+  );
+  if (found === undefined || found.expires <= now) assertNameFree(db, now, seat);
+  if (found === undefined) enrol(db, now, seat);
+  return db.get<LiveConsumer>(
+    "UPDATE consumer SET expires = ? WHERE grp = ? AND store_name = ? RETURNING id",
+    Math.ceil(now + lease),
+    groupId,
+    consumer,
+  )!;
+}
+
+/** Notes whether the consumer takes nothing new. */
+export function setStalled(db: Database, { groupId, consumer }: Seat, stalled: boolean): void {
+  db.run("UPDATE consumer SET stalled = ? WHERE grp = ? AND store_name = ?", Number(stalled), groupId, consumer);
+}
+
+/** The positions of those deliveries that this member no longer has. */
+export function lost(db: Database, seat: Seat, held: readonly Held[]): Position[] {
+  const owner = consumerId(db, seat);
+  const has = (delivery: Held) =>
+    db.get(`SELECT 1 FROM delivery WHERE ${THIS_DELIVERY}`, ...thisDelivery(seat, owner, delivery)) !== undefined;
+  return held.filter((delivery) => !has(delivery)).map(({ position }) => position);
+}
+
+/** Hands back all that the consumer holds, and removes it. */
+export function leave(db: Database, now: number, { groupId, consumer }: Seat): void {
+  const found = db.get<{ id: number }>(
+    "DELETE FROM consumer WHERE grp = ? AND store_name = ? RETURNING id",
+    groupId,
+    consumer,
+  );
+  if (found === undefined) return;
+  db.run(
+    `UPDATE delivery SET owner = NULL, isolated = 0, due = max(?, ifnull(retry_at, 0)) WHERE owner = ?`,
+    now,
+    found.id,
+  );
+}

@@ -1,0 +1,59 @@
+import { StoreError } from "../store/mod.ts";
+
+// The primary result codes of SQLite that a user meets: https://sqlite.org/rescode.html
+const BUSY = 5;
+const LOCKED = 6;
+const READONLY = 8;
+const IOERR = 10;
+const CORRUPT = 11;
+const FULL = 13;
+const CANTOPEN = 14;
+const PROTOCOL = 15;
+const NOTADB = 26;
+
+const ADVICE: Readonly<Record<number, string>> = {
+  [READONLY]: "it is read-only; make the file and its directory writable, or choose another path",
+  [IOERR]: "reading or writing it failed; look at the disk",
+  [CORRUPT]: "it is damaged; restore it from a backup, or salvage it with sqlite3's .recover",
+  [FULL]: "the disk is full; make room",
+  [CANTOPEN]: "it is no file that can be opened here; check the path and who may write there",
+  [NOTADB]: "it is no SQLite database; choose another path, or move the file away",
+};
+
+function resultCode(error: unknown): number | undefined {
+  if (!(error instanceof Error) || !("code" in error) || error.code !== "ERR_SQLITE_ERROR") return undefined;
+  if ("errcode" in error && typeof error.errcode === "number") return error.errcode & 0xff;
+  // Deno leaves the result code out where no statement is involved, as when opening a file.
+  return error.message.startsWith("unable to open database file") ? CANTOPEN : undefined;
+}
+
+/** True when another connection is in the way, and trying again soon may succeed. */
+export function isBusy(error: unknown): boolean {
+  const code = resultCode(error);
+  return code === BUSY || code === LOCKED || code === PROTOCOL;
+}
+
+/** True when the file could not be opened, as when its directory is missing. */
+export function cannotOpen(error: unknown): boolean {
+  return resultCode(error) === CANTOPEN;
+}
+
+/** The error for a lock that did not come free in time. */
+export function stillBusy(path: string, waited: number, cause: unknown): StoreError {
+  return new StoreError(
+    "transient",
+    `Cannot use ${path}: another connection kept it locked for ${waited} ms; end its transaction, or raise busyTimeout`,
+    { cause },
+  );
+}
+
+/** What to throw for a failure of SQLite: an error that names the file and the way out, or `error` itself. */
+export function explain(error: unknown, path: string): unknown {
+  if (error instanceof Error && error.name === "NotCapable") {
+    return new Error(`Cannot open ${path}: Deno needs --allow-read=${path} and --allow-write=${path}`, {
+      cause: error,
+    });
+  }
+  const advice = ADVICE[resultCode(error) ?? -1];
+  return advice === undefined ? error : new Error(`Cannot use ${path}: ${advice}`, { cause: error });
+}

@@ -1,0 +1,176 @@
+import type { DeadLetterBox, DeadReason, LetterRecord } from "../store/mod.ts";
+import type { Changes } from "./_changes.ts";
+import type { Database } from "./_database.ts";
+import { findGroup, type GroupRow, nextNumber } from "./_group.ts";
+import { type Place, positionOf } from "./_records.ts";
+import { findStream, numberAt, type StreamRow } from "./_stream.ts";
+
+const PAGE_SIZE = 100;
+
+interface LetterRow extends Place {
+  readonly id: number;
+  readonly fields: string;
+  readonly reason: string;
+  readonly attempts: number;
+  readonly first_failed_at: number;
+  readonly last_failed_at: number;
+  readonly consumer: string;
+  readonly error: string;
+}
+
+interface Box {
+  readonly stream: StreamRow;
+  readonly group: GroupRow;
+}
+
+/** The dead letters of one group in an SQLite file. */
+export class SqliteLetterBox implements DeadLetterBox {
+  #db: Database;
+  #changes: Changes;
+  #now: () => number;
+  #stream: string;
+  #group: string;
+
+  constructor(db: Database, changes: Changes, now: () => number, stream: string, group: string) {
+    this.#db = db;
+    this.#changes = changes;
+    this.#now = now;
+    this.#stream = stream;
+    this.#group = group;
+  }
+
+  #find(): Box | undefined {
+    const stream = findStream(this.#db, this.#stream);
+    const group = stream && findGroup(this.#db, stream, this.#group);
+    return group && { stream: stream!, group };
+  }
+
+  // Up to this one, so that letters which come meanwhile do not make a walk through the box endless.
+  #lastId({ group }: Box): number {
+    return this.#db.get<{ id: number | null }>("SELECT max(id) AS id FROM letter WHERE grp = ?", group.id)!.id ?? 0;
+  }
+
+  #page({ group }: Box, after: number, last: number): LetterRow[] {
+    return this.#db.all<LetterRow>(
+      "SELECT * FROM letter WHERE grp = ? AND id > ? AND id <= ? ORDER BY id LIMIT ?",
+      group.id,
+      after,
+      last,
+      PAGE_SIZE,
+    );
+  }
+
+  #letter({ group }: Box, id: number): LetterRow | undefined {
+    return this.#db.get<LetterRow>("SELECT * FROM letter WHERE grp = ? AND id = ?", group.id, id);
+  }
+
+  async *list({ signal }: { readonly signal?: AbortSignal } = {}): AsyncGenerator<readonly LetterRecord[]> {
+    let last: number | undefined;
+    for (let after = 0;;) {
+      signal?.throwIfAborted();
+      const page = await this.#db.read(() => {
+        const box = this.#find();
+        return box === undefined ? [] : this.#page(box, after, last ??= this.#lastId(box));
+      });
+      signal?.throwIfAborted();
+      if (page.length === 0) return;
+      yield page.map(toLetter);
+      after = page.at(-1)!.id;
+    }
+  }
+
+  async redrive(ids?: readonly string[]): Promise<number> {
+    const redriven = ids === undefined ? await this.#redriveAll() : await this.#redriveNamed(numbersOf(ids));
+    if (redriven > 0) this.#changes.ring(this.#stream);
+    return redriven;
+  }
+
+  async #redriveAll(): Promise<number> {
+    let last: number | undefined;
+    for (let redriven = 0;;) {
+      const letters = await this.#db.write(() => {
+        const box = this.#find();
+        if (box === undefined) return [];
+        const page = this.#page(box, 0, last ??= this.#lastId(box));
+        for (const letter of page) this.#redrive(box, letter);
+        return page;
+      });
+      if (letters.length === 0) return redriven;
+      redriven += letters.length;
+    }
+  }
+
+  #redriveNamed(ids: readonly number[]): Promise<number> {
+    return this.#db.write(() => {
+      const box = this.#find();
+      if (box === undefined) return 0;
+      const letters = ids.map((id) => this.#letter(box, id)).filter((letter) => letter !== undefined);
+      for (const letter of letters) this.#redrive(box, letter);
+      return letters.length;
+    });
+  }
+
+  #redrive({ stream, group }: Box, { id, ms, seq, fields }: LetterRow): void {
+    const db = this.#db;
+    db.run("DELETE FROM letter WHERE grp = ? AND id = ?", group.id, id);
+    const n = numberAt(db, stream, { ms, seq });
+    const stillThere = numberAt(db, stream, { ms, seq: seq + 1 }) !== n;
+    if (stillThere && n >= nextNumber(db, stream, group)) return;
+    // What the group is working on already keeps its own delivery.
+    db.run(
+      "INSERT INTO delivery (grp, ms, seq, n, copy, due) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+      group.id,
+      ms,
+      seq,
+      n,
+      stillThere ? null : fields,
+      this.#now(),
+    );
+  }
+
+  discard(
+    { ids, maxAge = Infinity, maxLength = Infinity }: {
+      readonly ids?: readonly string[];
+      readonly maxAge?: number;
+      readonly maxLength?: number;
+    } = {},
+  ): Promise<number> {
+    const db = this.#db;
+    const bounded = maxAge !== Infinity || maxLength !== Infinity;
+    return db.write(() => {
+      const box = this.#find();
+      if (box === undefined) return 0;
+      const oldest = this.#now() - maxAge;
+      const letters = this.#times(box, ids && numbersOf(ids));
+      const doomed = letters.filter(({ last_failed_at }, index) =>
+        !bounded || index < letters.length - maxLength || last_failed_at < oldest
+      );
+      for (const { id } of doomed) db.run("DELETE FROM letter WHERE grp = ? AND id = ?", box.group.id, id);
+      return doomed.length;
+    });
+  }
+
+  #times(box: Box, ids: readonly number[] | undefined): Pick<LetterRow, "id" | "last_failed_at">[] {
+    if (ids !== undefined) return ids.map((id) => this.#letter(box, id)).filter((letter) => letter !== undefined);
+    return this.#db.all("SELECT id, last_failed_at FROM letter WHERE grp = ? ORDER BY id", box.group.id);
+  }
+}
+
+// An id that this store never gave out is that of no letter.
+function numbersOf(ids: readonly string[]): number[] {
+  return [...new Set(ids)].filter((id) => /^[1-9][0-9]{0,15}$/.test(id)).map(Number);
+}
+
+function toLetter(row: LetterRow): LetterRecord {
+  return {
+    id: `${row.id}`,
+    position: positionOf(row),
+    fields: JSON.parse(row.fields),
+    reason: row.reason as DeadReason,
+    attempts: row.attempts,
+    firstFailedAt: row.first_failed_at,
+    lastFailedAt: row.last_failed_at,
+    consumer: row.consumer,
+    error: JSON.parse(row.error),
+  };
+}

@@ -1,0 +1,83 @@
+import type { Claim, GroupMember, Held, Outcome, Position } from "../store/mod.ts";
+import type { Changes } from "./_changes.ts";
+import { claim, type Found, nextClaim } from "./_claim.ts";
+import { assertGroup, leave, lost, type Seat, setStalled, touch } from "./_consumer.ts";
+import type { Database } from "./_database.ts";
+import { settle } from "./_settle.ts";
+
+/** One consumer of a group in an SQLite file. */
+export class SqliteMember implements GroupMember {
+  readonly consumer: string;
+  #db: Database;
+  #changes: Changes;
+  #now: () => number;
+  #seat: Seat;
+  #epoch: number;
+  #left = new AbortController();
+
+  constructor(db: Database, changes: Changes, now: () => number, seat: Seat, epoch: number) {
+    this.consumer = seat.consumer;
+    this.#db = db;
+    this.#changes = changes;
+    this.#now = now;
+    this.#seat = seat;
+    this.#epoch = epoch;
+  }
+
+  async claim({ limit, signal }: { readonly limit: number; readonly signal: AbortSignal }): Promise<Claim> {
+    const ended = AbortSignal.any([signal, this.#left.signal]);
+    while (!ended.aborted) {
+      const seen = this.#changes.count(this.#seat.stream);
+      const found = await this.#take(limit, ended);
+      if (found === undefined) break;
+      const disturbed = found.epoch !== this.#epoch;
+      this.#epoch = found.epoch;
+      const { records, missing } = found;
+      if (records.length > 0 || missing.length > 0 || disturbed) return { records, missing, disturbed };
+      await this.#wait(found.nextChange, seen, ended);
+    }
+    return { records: [], missing: [], disturbed: false };
+  }
+
+  // Undefined when the claim ended before it could take anything.
+  async #take(limit: number, ended: AbortSignal): Promise<Found | undefined> {
+    try {
+      return await this.#db.write(() => claim(this.#db, this.#now(), this.#seat, limit), ended);
+    } catch (error) {
+      if (ended.aborted) return undefined;
+      throw error;
+    }
+  }
+
+  // Many are woken by one change: they look first, which keeps nobody from writing.
+  async #wait(next: number, seen: number, ended: AbortSignal): Promise<void> {
+    while (!ended.aborted && next > this.#now()) {
+      await this.#changes.wait(this.#seat.stream, seen, ended, next - this.#now());
+      if (ended.aborted) return;
+      seen = this.#changes.count(this.#seat.stream);
+      next = await this.#db.read(() => nextClaim(this.#db, this.#seat, this.#epoch));
+    }
+  }
+
+  renew(held: readonly Held[], { stalled }: { readonly stalled?: boolean } = {}): Promise<readonly Position[]> {
+    return this.#db.write(() => {
+      assertGroup(this.#db, this.#seat);
+      touch(this.#db, this.#now(), this.#seat);
+      if (stalled !== undefined) setStalled(this.#db, this.#seat, stalled);
+      return lost(this.#db, this.#seat, held);
+    });
+  }
+
+  async settle(outcomes: readonly Outcome[]): Promise<readonly Position[]> {
+    const { refused, parked } = await this.#db.write(() => settle(this.#db, this.#now(), this.#seat, outcomes));
+    if (parked) this.#changes.ring(this.#seat.stream);
+    return refused;
+  }
+
+  async leave(): Promise<boolean> {
+    this.#left.abort();
+    await this.#db.write(() => leave(this.#db, this.#now(), this.#seat));
+    this.#changes.ring(this.#seat.stream);
+    return true;
+  }
+}

@@ -1,0 +1,148 @@
+import type { Database } from "./_database.ts";
+
+/** Marks a file as ours ("TIDE"), so that no other program's database is taken for one. */
+export const APPLICATION_ID = 0x54494445;
+
+/** The version of the tables below. */
+export const SCHEMA_VERSION = 1;
+
+/*
+ * Every entry of a stream has a number, n, one more than the one before it: with those of the first and the next entry
+ * kept in the stream's row, lengths and lags need no counting. A group remembers the number it reads next; `from_*` is
+ * set only while a group waits for a position that is still to come.
+ *
+ * A delivery is held (`owner` is set), or parked (`due` is set): each has its own partial index, so taking what is due
+ * costs the same however many wait, and an acknowledged delivery leaves nothing behind. `number` says which delivery of
+ * its group's it is. `copy` holds the fields of an entry that came back from the dead letters when the stream no longer
+ * had it.
+ */
+const TABLES = `
+  CREATE TABLE stream (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    first_n INTEGER NOT NULL DEFAULT 0,
+    next_n INTEGER NOT NULL DEFAULT 0,
+    last_ms INTEGER,
+    last_seq INTEGER
+  ) STRICT;
+
+  CREATE TABLE entry (
+    stream INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    ms INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    id TEXT,
+    payload TEXT,
+    fields TEXT,
+    PRIMARY KEY (stream, n)
+  ) STRICT, WITHOUT ROWID;
+  CREATE UNIQUE INDEX entry_position ON entry (stream, ms, seq);
+
+  CREATE VIEW events AS
+    SELECT stream.name AS stream, ms || '-' || seq AS position, entry.id, payload, fields
+    FROM entry JOIN stream ON stream.id = entry.stream;
+
+  CREATE TABLE producer (
+    id INTEGER PRIMARY KEY,
+    stream INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    last INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    UNIQUE (stream, name)
+  ) STRICT;
+
+  CREATE TABLE batch (
+    producer INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    ms INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    length INTEGER NOT NULL,
+    PRIMARY KEY (producer, sequence)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE consumer_group (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    stream INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    epoch INTEGER NOT NULL DEFAULT 0,
+    next_n INTEGER NOT NULL,
+    from_ms INTEGER,
+    from_seq INTEGER,
+    incarnations INTEGER NOT NULL DEFAULT 0,
+    deliveries INTEGER NOT NULL DEFAULT 0,
+    letters INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (stream, name)
+  ) STRICT;
+
+  CREATE TABLE consumer (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    grp INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    store_name TEXT NOT NULL,
+    expires INTEGER NOT NULL,
+    stalled INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (grp, store_name)
+  ) STRICT;
+
+  CREATE TABLE delivery (
+    grp INTEGER NOT NULL,
+    ms INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    copy TEXT,
+    number INTEGER NOT NULL DEFAULT 0,
+    owner INTEGER,
+    due INTEGER,
+    retry_at INTEGER,
+    failures INTEGER NOT NULL DEFAULT 0,
+    recovered INTEGER NOT NULL DEFAULT 0,
+    isolated INTEGER NOT NULL DEFAULT 0,
+    first_failed_at INTEGER,
+    last_failed_at INTEGER,
+    PRIMARY KEY (grp, ms, seq)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX delivery_held ON delivery (owner) WHERE owner IS NOT NULL;
+  CREATE INDEX delivery_due ON delivery (grp, due) WHERE due IS NOT NULL;
+
+  CREATE TABLE letter (
+    grp INTEGER NOT NULL,
+    id INTEGER NOT NULL,
+    ms INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    fields TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    first_failed_at INTEGER NOT NULL,
+    last_failed_at INTEGER NOT NULL,
+    consumer TEXT NOT NULL,
+    error TEXT NOT NULL,
+    PRIMARY KEY (grp, id)
+  ) STRICT;
+
+  PRAGMA application_id = ${APPLICATION_ID};
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+/** True when the file has our tables, false when it has none yet; throws when it is not ours to use. */
+export function checkSchema(db: Database): boolean {
+  const { id } = db.get<{ id: number }>("SELECT application_id AS id FROM pragma_application_id")!;
+  const { version } = db.get<{ version: number }>("SELECT user_version AS version FROM pragma_user_version")!;
+  const { tables } = db.get<{ tables: number }>("SELECT count(*) AS tables FROM sqlite_master")!;
+  if (id === APPLICATION_ID) {
+    if (version <= SCHEMA_VERSION) return true;
+    throw new Error(
+      `Cannot open ${db.path}: its schema is version ${version}, and this release knows ${SCHEMA_VERSION}; ` +
+        "upgrade @tidings/broker, or choose another file",
+    );
+  }
+  if (id === 0 && tables === 0) return false;
+  throw new Error(
+    `Cannot open ${db.path}: it is another program's SQLite database (application_id ${id}, ${tables} tables and ` +
+      "indexes); choose another file",
+  );
+}
+
+/** Makes the tables, unless somebody else was faster. Runs in a write transaction. */
+export function makeSchema(db: Database): void {
+  if (!checkSchema(db)) db.exec(TABLES);
+}

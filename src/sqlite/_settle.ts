@@ -1,0 +1,109 @@
+import type { Outcome, Position } from "../store/mod.ts";
+import { consumerId, type Seat, THIS_DELIVERY, thisDelivery } from "./_consumer.ts";
+import type { Database } from "./_database.ts";
+import { decodeFields } from "./_records.ts";
+
+/** What settling did. */
+export interface Settled {
+  readonly refused: Position[];
+  /** Whether something may be taken now, or later. */
+  readonly parked: boolean;
+}
+
+/** Settles deliveries, as the port says. Runs in a write transaction. */
+export function settle(db: Database, now: number, seat: Seat, outcomes: readonly Outcome[]): Settled {
+  const refused: Position[] = [];
+  let parked = false;
+  const owner = consumerId(db, seat);
+  for (const outcome of outcomes) {
+    if (!apply(db, now, seat, owner, outcome)) refused.push(outcome.position);
+    else parked ||= outcome.kind === "retry" || outcome.kind === "release";
+  }
+  return { refused, parked };
+}
+
+/** Returns false when this member no longer has that delivery. */
+function apply(db: Database, now: number, seat: Seat, owner: number, outcome: Outcome): boolean {
+  const which = thisDelivery(seat, owner, outcome);
+  switch (outcome.kind) {
+    case "ack":
+      return db.run(`DELETE FROM delivery WHERE ${THIS_DELIVERY}`, ...which) === 1;
+    case "isolate":
+      return db.run(`UPDATE delivery SET isolated = 1 WHERE ${THIS_DELIVERY}`, ...which) === 1;
+    case "retry": {
+      const due = Math.ceil(now + outcome.delay);
+      return db.run(
+        `UPDATE delivery SET failures = failures + 1, recovered = 0, isolated = 0,
+            first_failed_at = ifnull(first_failed_at, ?), last_failed_at = ?, retry_at = ?
+            ${outcome.hold ? "" : ", owner = NULL, due = ?"}
+          WHERE ${THIS_DELIVERY}`,
+        now,
+        now,
+        due,
+        ...(outcome.hold ? [] : [due]),
+        ...which,
+      ) === 1;
+    }
+    case "release": {
+      const due = Math.ceil(now + (outcome.delay ?? 0));
+      return db.run(
+        `UPDATE delivery SET owner = NULL, isolated = 0, retry_at = ?, due = ? WHERE ${THIS_DELIVERY}`,
+        outcome.delay ? due : null,
+        due,
+        ...which,
+      ) === 1;
+    }
+    case "dead":
+      return bringLetter(db, now, seat, owner, outcome);
+  }
+}
+
+interface DyingRow {
+  readonly ms: number;
+  readonly seq: number;
+  readonly copy: string | null;
+  readonly n: number | null;
+  readonly id: string | null;
+  readonly payload: string | null;
+  readonly fields: string | null;
+  readonly first_failed_at: number | null;
+  readonly last_failed_at: number | null;
+}
+
+function bringLetter(
+  db: Database,
+  now: number,
+  seat: Seat,
+  owner: number,
+  outcome: Outcome & { readonly kind: "dead" },
+): boolean {
+  const which = thisDelivery(seat, owner, outcome);
+  const row = db.get<DyingRow>(
+    `SELECT delivery.ms, delivery.seq, copy, first_failed_at, last_failed_at, entry.n, entry.id, payload, fields
+      FROM delivery LEFT JOIN entry ON entry.n = delivery.n AND
+        entry.stream = (SELECT stream FROM consumer_group WHERE id = delivery.grp)
+      WHERE ${THIS_DELIVERY}`,
+    ...which,
+  );
+  if (row === undefined) return false;
+  const { letters } = db.get<{ letters: number }>(
+    "UPDATE consumer_group SET letters = letters + 1 WHERE id = ? RETURNING letters",
+    seat.groupId,
+  )!;
+  db.run(
+    "INSERT INTO letter VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    seat.groupId,
+    letters,
+    row.ms,
+    row.seq,
+    row.copy ?? JSON.stringify(row.n === null ? [] : decodeFields(row)),
+    outcome.reason,
+    outcome.attempts,
+    row.first_failed_at ?? now,
+    // A consumer that died failed when its work was recovered; every other failure is this one.
+    outcome.reason === "died" ? row.last_failed_at ?? now : now,
+    seat.consumer,
+    JSON.stringify(outcome.error),
+  );
+  return db.run(`DELETE FROM delivery WHERE ${THIS_DELIVERY}`, ...which) === 1;
+}

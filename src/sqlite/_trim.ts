@@ -1,0 +1,39 @@
+import { firstPositionAt, type TrimOptions, type TrimResult } from "../store/mod.ts";
+import type { Database } from "./_database.ts";
+import { allGroups, floorNumber } from "./_group.ts";
+import { placeOf } from "./_records.ts";
+import { findStream, numberAt } from "./_stream.ts";
+
+// One transaction holds up everybody else and, in this process, the event loop: some milliseconds are enough.
+const MOST_AT_ONCE = 2_000;
+
+/** Removes old entries, as the port says, a few at a time. */
+export async function trim(db: Database, now: number, name: string, options: TrimOptions): Promise<TrimResult> {
+  for (let removed = 0;;) {
+    const step = await db.write(() => trimSome(db, now, name, options));
+    removed += step.removed;
+    if (step.removed < MOST_AT_ONCE) return { removed, pinnedBy: step.pinnedBy };
+  }
+}
+
+function trimSome(
+  db: Database,
+  now: number,
+  name: string,
+  { maxAge = Infinity, maxLength = Infinity, force = false }: TrimOptions,
+): TrimResult {
+  const stream = findStream(db, name);
+  if (stream === undefined) return { removed: 0, pinnedBy: undefined };
+  let allowed = Math.max(stream.first_n, stream.next_n - maxLength);
+  if (maxAge !== Infinity) allowed = Math.max(allowed, numberAt(db, stream, placeOf(firstPositionAt(now - maxAge))));
+  let pinnedBy: string | undefined;
+  for (const group of force ? [] : allGroups(db, stream)) {
+    const floor = floorNumber(db, stream, group);
+    if (floor < allowed) [allowed, pinnedBy] = [floor, group.name];
+  }
+  const first = Math.min(allowed, stream.first_n + MOST_AT_ONCE);
+  if (first <= stream.first_n) return { removed: 0, pinnedBy };
+  db.run("DELETE FROM entry WHERE stream = ? AND n < ?", stream.id, first);
+  db.run("UPDATE stream SET first_n = ? WHERE id = ?", first, stream.id);
+  return { removed: first - stream.first_n, pinnedBy };
+}
