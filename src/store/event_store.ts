@@ -50,7 +50,7 @@ export interface ReadRange {
   readonly limit?: number;
   /** From the newest to the oldest. Not with `follow`. */
   readonly reverse?: boolean;
-  /** After the last entry, wait for more, for ever: ends by `signal` alone, by rejecting with its reason. */
+  /** After the last entry, wait for more: ends at `limit`, else by `signal` alone, by rejecting with its reason. */
   readonly follow?: boolean;
   readonly signal?: AbortSignal;
 }
@@ -76,7 +76,8 @@ export interface EventStore extends AsyncDisposable {
 
   /**
    * Reads pages of the stream in order, lazily: the next page is fetched when it is pulled. Trimmed entries are left
-   * out silently. A page is never empty. Reading touches no group.
+   * out silently; entries appended meanwhile may be among the last ones, unless `to` excludes them. A page is never
+   * empty. Reading touches no group.
    */
   read(stream: string, range?: ReadRange): AsyncIterable<readonly StoredRecord[]>;
 

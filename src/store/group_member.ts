@@ -5,7 +5,7 @@ import type { Position } from "./position.ts";
 export interface MemberOptions {
   /** The consumer's name, as people know it; the store adds an incarnation of its own. */
   readonly consumer: string;
-  /** How long, in milliseconds, this consumer counts as alive after it joined or last renewed. */
+  /** How long, in milliseconds, this consumer counts as alive after it joined, or last renewed or claimed. */
   readonly lease: number;
   /** Where a new group begins: a position is the first one it gets. */
   readonly startFrom: "beginning" | "now" | Position;
@@ -15,9 +15,9 @@ export interface MemberOptions {
 export interface ClaimedRecord extends StoredRecord {
   /** Which attempt this would be, from 1: one more than the failures counted in the store. */
   readonly attempt: number;
-  /** How often it came back from a consumer that died, since its last failed attempt; a release changes nothing. */
+  /** How often it came back from a consumer that died, since its last `retry`; a release changes nothing. */
   readonly recovered: number;
-  /** Which delivery this is; given back unread with every renewal and outcome. */
+  /** Which delivery this is, unlike any other of that entry ever; given back unread with every renewal and outcome. */
   readonly fence: string;
 }
 
@@ -68,29 +68,31 @@ export type Outcome =
   );
 
 /**
- * One consumer in one group of one stream. It is alive until its lease runs out, counted from the last renewal,
- * whatever the lease of those who look. Deliveries belong to it until they settle, until it is dead and another took
- * them, or until a rewind dropped them.
+ * One consumer in one group of one stream. It is alive until its lease runs out, counted from the last renewal or
+ * claim, whatever the lease of those who look. Deliveries belong to it until they settle, until it is dead and another
+ * took them, until a rewind dropped them, or until the group was deleted.
  */
 export interface GroupMember {
   /** The consumer's name in the store, unique among all that ever joined: `<name>.<incarnation>`. */
   readonly consumer: string;
 
   /**
-   * Takes up to `limit` entries. A call serves one source: retries that are due, what was handed back and what dead
-   * consumers held, in order of position; only when there is none, entries that the group has not read. What a dead
-   * consumer held comes back with `recovered` raised; a retry that is not due yet is never taken early, whoever held
-   * it. Waits until there is something to return. An aborted `signal` ends the wait by resolving, perhaps with records
+   * Takes up to `limit` entries, at least 1. A call serves one source: retries that are due, what was handed back and
+   * what dead consumers held; only when there is none, entries that the group has not read. Either way they come in
+   * order of position; which of those that are due come first, when they are more than `limit`, is the store's choice.
+   * What a dead consumer held comes back with `recovered` raised; a retry that is not due yet is never taken early,
+   * whoever held it. Waits until there is something to return. An aborted `signal` ends the wait by resolving, perhaps with records
    * that were taken on the way, never by rejecting. One call at a time. When it rejects, whatever it took all the same
    * comes with a later call.
    *
-   * Rejects with `"group-deleted"` when the group was deleted.
+   * Rejects with `"group-deleted"` when the group was deleted, also when one of that name was made anew, and with
+   * `"name-taken"` when this consumer was given up and another of its name has joined since.
    */
   claim(options: { readonly limit: number; readonly signal: AbortSignal }): Promise<Claim>;
 
   /**
    * Renews this consumer's lease, and resolves with the positions of those among `held` that it no longer has. A
-   * consumer that was already given up joins again by this. `stalled` says that it takes nothing new because what it
+   * consumer that was already given up joins again by this; rejects as `claim` does where it cannot. `stalled` says that it takes nothing new because what it
    * holds fills it; `info` shows it.
    */
   renew(held: readonly Held[], options?: { readonly stalled?: boolean }): Promise<readonly Position[]>;
@@ -98,7 +100,8 @@ export interface GroupMember {
   /**
    * Settles deliveries, each atomically, and resolves with the positions of those refused because this member no
    * longer has that very delivery. A refused outcome changes nothing. Calling again with the same outcomes after a
-   * failure is safe: what was settled the first time is refused the second time.
+   * failure is safe: what was settled the first time is refused the second time. Only a `retry` that is held leaves
+   * the delivery what it was: sent twice, it counts twice. A letter whose entry is gone from the stream has no fields.
    */
   settle(outcomes: readonly Outcome[]): Promise<readonly Position[]>;
 

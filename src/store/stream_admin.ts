@@ -15,13 +15,13 @@ export interface GroupState {
   readonly name: string;
   /** Delivered or parked, and not settled: retries, deliveries handed back and redriven ones included. */
   readonly pending: number;
-  /** Those of them that wait for their next attempt. */
+  /** Those of them whose time to be tried again has not come yet. */
   readonly retrying: number;
   readonly deadLetters: number;
   /** Entries the group has not read yet. */
   readonly lag: number;
   readonly lagIsExact: boolean;
-  /** The first position that it has not read or not settled; undefined when it is through. */
+  /** The first position that it has not read or not settled, trimmed or not; undefined when it is through. */
   readonly floor: Position | undefined;
   readonly consumers: readonly ConsumerState[];
 }
@@ -72,8 +72,8 @@ export interface DeadLetterBox {
 
   /**
    * Hands the letters (all, or those named) back to their group alone, with attempts and recoveries at zero, also
-   * when the entry is gone from the stream; each in one step with the letter's removal. Resolves with how many. A
-   * letter whose event the group is working on or will still read is only removed: it comes anyway.
+   * when the entry is gone from the stream; each in one step with the letter's removal. A letter whose event the group
+   * is working on or will still read is only removed: it comes anyway. Resolves with how many letters were removed.
    */
   redrive(ids?: readonly string[]): Promise<number>;
 
@@ -93,7 +93,8 @@ export interface StreamAdmin {
 
   /**
    * Moves a group in one step: `to` is the next position it reads (`"now"`: the next one appended). What is pending or
-   * parked at or after `to` is dropped, so that late settles of it are refused; earlier deliveries go on. Resolves with
+   * parked at or after `to` is dropped, so that late settles of it are refused; earlier deliveries go on. That holds for
+   * what is gone from the stream, too, and from the beginning everything is dropped. Resolves with
    * how many were dropped and the first entry it will read, if it is there already. Rejects for a group that does not
    * exist with a RangeError that names those there are.
    */

@@ -69,7 +69,7 @@ export const commands: fc.Arbitrary<Command[]> = fc.array(
     { weight: 2, arbitrary: as("redrive", { group, which: fc.nat(4) }) },
     { weight: 1, arbitrary: as("discard", { group, which: fc.nat(4) }) },
   ) as fc.Arbitrary<Command>,
-  { minLength: 20, maxLength: 80 },
+  { maxLength: 80, size: "max" },
 );
 
 interface Seat {
@@ -80,17 +80,23 @@ interface Seat {
   hands: Hand[];
 }
 
+/** Opens stores that are all over the same data, and go by the same clock. */
+export type Open = (now: () => number) => Promise<readonly EventStore[]>;
+
 /** Does the same to a model and to a store, and asserts after each command that they agree. */
 export class Run {
   readonly model = new Model();
-  #stores: readonly EventStore[];
+  #stores: readonly EventStore[] = [];
   #turn = 0;
   #seats: Seat[] = [];
   #texts = 0;
 
-  /** All stores are over the same data, and their clock is the model's. */
-  constructor(open: (now: () => number) => readonly EventStore[]) {
-    this.#stores = open(() => this.model.now);
+  private constructor() {}
+
+  static async open(open: Open): Promise<Run> {
+    const run = new Run();
+    run.#stores = await open(() => run.model.now);
+    return run;
   }
 
   async all(commands: readonly Command[]): Promise<void> {

@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { InMemoryStore } from "../../src/memory/in_memory_store.ts";
-import type { EventStore } from "../../src/store/mod.ts";
-import { commands, Run } from "./_model_run.ts";
+import { SqliteStore } from "../../src/sqlite/mod.ts";
+import { commands, type Open, Run } from "./_model_run.ts";
 
 /** Runs random commands against the model; a failure shows the seed and path to run it again with. */
-async function assertAgrees(open: (now: () => number) => readonly EventStore[], numRuns: number): Promise<void> {
+async function assertAgrees(open: Open, numRuns: number): Promise<void> {
   await fc.assert(
     fc.asyncProperty(commands, async (commands) => {
-      const run = new Run(open);
+      const run = await Run.open(open);
       try {
         await run.all(commands);
       } finally {
@@ -21,6 +21,20 @@ async function assertAgrees(open: (now: () => number) => readonly EventStore[], 
 Deno.test("InMemoryStore: does what the model does, whatever the order of commands", async () => {
   await assertAgrees((now) => {
     const name = crypto.randomUUID();
-    return [new InMemoryStore({ name, now }), new InMemoryStore({ name, now })];
-  }, 300);
+    return Promise.resolve([new InMemoryStore({ name, now }), new InMemoryStore({ name, now })]);
+  }, 200);
+});
+
+Deno.test("SqliteStore: does what the model does, whatever the order of commands", async () => {
+  const directory = await Deno.makeTempDir();
+  let files = 0;
+  try {
+    await assertAgrees((now) => {
+      const path = `${directory}/${++files}.db`;
+      const open = () => SqliteStore.open(path, { now });
+      return open().then(async (first) => [first, await open()]);
+    }, 60);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
 });
