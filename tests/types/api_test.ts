@@ -1,0 +1,76 @@
+// What the types must allow, and, by @ts-expect-error, must refuse. The gate's type check is the test.
+import { connect, defineEvent, InMemoryBroker, type Position } from "@tidings/broker";
+import { assertEquals } from "@std/assert";
+import { z } from "zod";
+
+class AuctionEnded extends defineEvent("AuctionEnded")<{ auctionId: string; winningPrice: number }> {
+  get dollars(): string {
+    return `$${this.detail.winningPrice}`;
+  }
+}
+
+const Bidder = z.object({ name: z.string(), card: z.object({ token: z.string() }), age: z.coerce.number().default(18) });
+
+class BidderRegistered extends defineEvent("BidderRegistered", {
+  version: 2,
+  schema: Bidder,
+  upcast: { 0: (detail) => detail, 1: (detail) => detail },
+  sensitive: ["card.token"],
+}) {}
+
+class Unlisted extends defineEvent("Unlisted")<{ n: number }> {}
+
+/** Never called: the compiler reads it. */
+export async function allowedAndRefused(): Promise<Position[]> {
+  await using broker = await connect("memory:", { events: [AuctionEnded, BidderRegistered] });
+  new BidderRegistered({ name: "a", card: { token: "t" } });
+  // @ts-expect-error a payload of another shape
+  new AuctionEnded({ auctionId: 1, winningPrice: 2 });
+  // @ts-expect-error a sensitive path that the schema does not have
+  defineEvent("X", { schema: Bidder, sensitive: ["card.nope"] });
+  // @ts-expect-error not in events
+  await broker.publish(new Unlisted({ n: 1 }));
+  // @ts-expect-error not in events
+  await broker.subscribe(Unlisted, () => {}, { group: "g" });
+  // @ts-expect-error no group
+  await broker.subscribe(AuctionEnded, () => {}, {});
+  const position = await broker.publish(new AuctionEnded({ auctionId: "a", winningPrice: 1 }));
+  const positions = await broker.publish([new AuctionEnded({ auctionId: "a", winningPrice: 1 })]);
+  await broker.subscribe(AuctionEnded, (event, delivery) => {
+    const text: string = event.dollars;
+    delivery.signal.throwIfAborted();
+    return text;
+  }, { group: "g", key: (event) => event.detail.auctionId, startFrom: position });
+  await broker.subscribe([AuctionEnded, BidderRegistered], (event) => {
+    if (event.type === "AuctionEnded") event.detail.winningPrice.toFixed();
+    else event.detail.age.toFixed();
+    if (event instanceof AuctionEnded) event.dollars;
+  }, { group: "g" });
+  broker.addEventListener("AuctionEnded", (event) => event.detail.winningPrice);
+  broker.addEventListener("error", (event) => event.error);
+  // @ts-expect-error a type that is not in events
+  broker.addEventListener("AuctionEnd", () => {});
+  const listener = (event: AuctionEnded) => void event.dollars;
+  broker.addEventListener("AuctionEnded", listener);
+  broker.removeEventListener("AuctionEnded", listener);
+  // @ts-expect-error no position
+  const wrong: Position = "hello";
+  void wrong;
+  // @ts-expect-error misspelt
+  await broker.subscribe(AuctionEnded, () => {}, { group: "g", startFrom: "begining" });
+  for await (const letter of broker.deadLetters(AuctionEnded, { group: "g" })) letter.event?.dollars;
+  await using memory = new InMemoryBroker({ events: [AuctionEnded] });
+  await memory.publish(new AuctionEnded({ auctionId: "a", winningPrice: 1 }));
+  for await (const event of broker.history([AuctionEnded, BidderRegistered])) {
+    if (event.type === "BidderRegistered") event.detail.card.token;
+  }
+  for await (const delivery of broker.consume(AuctionEnded, { group: "g" })) {
+    delivery.event.dollars;
+    await delivery.ack();
+  }
+  return positions;
+}
+
+Deno.test("a schema's defaults are in the detail that the types promise", () => {
+  assertEquals(new BidderRegistered({ name: "a", card: { token: "t" } }).detail.age, 18);
+});
