@@ -1,0 +1,239 @@
+import {
+  type DeadLetterBox,
+  type DeadReason,
+  type ErrorRecord,
+  type Fields,
+  firstPositionAt,
+  type GroupState,
+  type LetterRecord,
+  type Position,
+  type StreamAdmin,
+  type StreamState,
+  type TrimOptions,
+  type TrimResult,
+} from "../store/mod.ts";
+import { assertIdle, unknownGroup } from "../store/_groups.ts";
+import type { Reply } from "./client.ts";
+import { isNoKey } from "./_errors.ts";
+import { groupKeys, keyList } from "./_keys.ts";
+import type { Link } from "./_link.ts";
+import { before, parsePairs } from "./_replies.ts";
+import type { Script } from "./_script.ts";
+import { GROUP_INFO } from "./scripts/info.ts";
+import { REDRIVE } from "./scripts/redrive.ts";
+import { REMOVE_GROUP } from "./scripts/remove_group.ts";
+import { REWIND } from "./scripts/rewind.ts";
+import { TRIM } from "./scripts/trim.ts";
+
+// Counting what a group has not read costs a look at each entry where the server has lost count.
+const LAG_COUNT = 1_000;
+// No trim holds the server for long: more than this is removed in several steps.
+const TRIM_AT_ONCE = 1_000;
+const DELETED_MARK = 24 * 3_600_000;
+const PAGE = 500;
+// `position`, `reason`, `attempts`, `consumer`, `firstfailedat`, `lastfailedat`, `error`: then the entry's own fields.
+const LETTER_FIELDS = 14;
+
+/** What an admin needs of its store. */
+export interface AdminContext {
+  readonly link: Link;
+  readonly stream: string;
+  wake(connections: Reply): void;
+}
+
+/** A Redis stream as its operators see it. */
+export class RedisAdmin implements StreamAdmin {
+  #context: AdminContext;
+
+  constructor(context: AdminContext) {
+    this.#context = context;
+  }
+
+  async #run(script: Script, group: string, args: readonly string[]): Promise<Reply> {
+    const { link, stream } = this.#context;
+    return await script.run(link, keyList(groupKeys(stream, group)), [group, "", ...args]);
+  }
+
+  async #groups(): Promise<string[]> {
+    const { link, stream } = this.#context;
+    try {
+      const groups = await link.send(["XINFO", "GROUPS", stream]) as readonly Reply[];
+      return groups.map((group) => String(parsePairs(group).get("name")));
+    } catch (error) {
+      if (isNoKey(error)) return [];
+      throw error;
+    }
+  }
+
+  async info(): Promise<StreamState> {
+    const { link, stream } = this.#context;
+    const names = await this.#groups();
+    let state: Map<string, Reply>;
+    try {
+      state = parsePairs(await link.send(["XINFO", "STREAM", stream]));
+    } catch (error) {
+      if (isNoKey(error)) return { length: 0, first: undefined, last: undefined, groups: [] };
+      throw error;
+    }
+    const groups = await Promise.all(names.map((name) => this.#groupState(name)));
+    const first = state.get("first-entry") as readonly [Position] | null;
+    const last = state.get("last-generated-id") as Position;
+    return {
+      length: Number(state.get("length")),
+      first: first?.[0],
+      last: last === "0-0" ? undefined : last,
+      groups: groups.filter((group) => group !== undefined),
+    };
+  }
+
+  async #groupState(name: string): Promise<GroupState | undefined> {
+    const reply = await this.#run(GROUP_INFO, name, [String(LAG_COUNT)]) as readonly Reply[];
+    if (reply.length === 0) return undefined;
+    const [pending, retrying, deadLetters, lag, exact, floor, consumers] = reply as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      Position | "",
+      readonly (readonly [string, number, number, number])[],
+    ];
+    return {
+      name,
+      pending,
+      retrying,
+      deadLetters,
+      lag,
+      lagIsExact: exact === 1,
+      floor: floor === "" ? undefined : floor,
+      consumers: consumers.map(([consumer, held, alive, stalled]) => ({
+        name: consumer,
+        pending: held,
+        alive: alive === 1,
+        stalled: stalled === 1,
+      })),
+    };
+  }
+
+  async trim({ maxAge, maxLength, force = false }: TrimOptions): Promise<TrimResult> {
+    const { link, stream } = this.#context;
+    let oldest = "";
+    if (maxAge !== undefined) {
+      const [seconds, micros] = await link.send(["TIME"]) as readonly [string, string];
+      oldest = firstPositionAt(Number(seconds) * 1_000 + Number(micros) / 1_000 - maxAge).split("-")[0]!;
+    }
+    const args = [oldest, maxLength === undefined ? "" : String(maxLength), force ? "1" : "0", String(TRIM_AT_ONCE)];
+    let removed = 0;
+    for (;;) {
+      const [count, pinnedBy, more] = await TRIM.run(link, [stream], args) as readonly [number, string, number];
+      removed += count;
+      if (more === 0 || count === 0) return { removed, pinnedBy: pinnedBy === "" ? undefined : pinnedBy };
+    }
+  }
+
+  async rewind(
+    group: string,
+    to: "beginning" | "now" | Position,
+  ): Promise<{ dropped: number; first: Position | undefined }> {
+    const names = await this.#groups();
+    if (!names.includes(group)) throw unknownGroup(group, this.#context.stream, names);
+    const from = to === "beginning" ? "0-0" : to;
+    const args = from === "now" ? ["$", ""] : [before(from), from];
+    const reply = await this.#run(REWIND, group, args) as readonly [number, Position | "", Reply];
+    this.#context.wake(reply[2]);
+    return { dropped: reply[0], first: reply[1] === "" ? undefined : reply[1] };
+  }
+
+  async removeGroup(group: string, { force = false }: { readonly force?: boolean } = {}): Promise<boolean> {
+    const names = await this.#groups();
+    if (!names.includes(group)) return false;
+    const state = force ? undefined : await this.#groupState(group);
+    if (state !== undefined) assertIdle(state, this.#context.stream);
+    const [removed, sleepers] = await this.#run(REMOVE_GROUP, group, [String(DELETED_MARK)]) as readonly [number, Reply];
+    this.#context.wake(sleepers);
+    return removed === 1;
+  }
+
+  deadLetters(group: string): DeadLetterBox {
+    return new RedisLetterBox(this.#context, group);
+  }
+}
+
+class RedisLetterBox implements DeadLetterBox {
+  #context: AdminContext;
+  #group: string;
+
+  constructor(context: AdminContext, group: string) {
+    this.#context = context;
+    this.#group = group;
+  }
+
+  async *list({ signal }: { readonly signal?: AbortSignal } = {}): AsyncGenerator<readonly LetterRecord[]> {
+    const { link, stream } = this.#context;
+    const { dead } = groupKeys(stream, this.#group);
+    for (let from = "-";;) {
+      signal?.throwIfAborted();
+      const page = await link.send(["XRANGE", dead, from, "+", "COUNT", String(PAGE)]) as readonly [string, string[]][];
+      if (page.length === 0) return;
+      yield page.map(([id, fields]) => letter(id, fields));
+      from = `(${page.at(-1)![0]}`;
+    }
+  }
+
+  async redrive(ids?: readonly string[]): Promise<number> {
+    const { link, stream } = this.#context;
+    const keys = keyList(groupKeys(stream, this.#group));
+    let count = 0;
+    for await (const part of ids === undefined ? this.#allIds() : chunks(ids)) {
+      const args = [this.#group, "", String(LETTER_FIELDS), ...part];
+      const [moved, sleepers] = await REDRIVE.run(link, keys, args) as readonly [number, Reply];
+      this.#context.wake(sleepers);
+      count += moved;
+    }
+    return count;
+  }
+
+  async *#allIds(): AsyncGenerator<readonly string[]> {
+    for await (const page of this.list()) yield page.map(({ id }) => id);
+  }
+
+  async discard(
+    { ids, maxAge = Infinity, maxLength = Infinity }: {
+      readonly ids?: readonly string[];
+      readonly maxAge?: number;
+      readonly maxLength?: number;
+    } = {},
+  ): Promise<number> {
+    const { link, stream } = this.#context;
+    const { dead } = groupKeys(stream, this.#group);
+    const wanted = ids === undefined ? undefined : new Set(ids);
+    const all: LetterRecord[] = [];
+    for await (const page of this.list()) all.push(...page.filter(({ id }) => wanted === undefined || wanted.has(id)));
+    const bounded = maxAge !== Infinity || maxLength !== Infinity;
+    const doomed = all.filter(({ lastFailedAt }, index) =>
+      !bounded || index < all.length - maxLength || lastFailedAt < Date.now() - maxAge
+    );
+    for (const part of chunks(doomed.map(({ id }) => id))) await link.send(["XDEL", dead, ...part]);
+    return doomed.length;
+  }
+}
+
+function* chunks(ids: readonly string[]): Generator<readonly string[]> {
+  for (let at = 0; at < ids.length; at += PAGE) yield ids.slice(at, at + PAGE);
+}
+
+function letter(id: string, all: readonly string[]): LetterRecord {
+  const about = parsePairs(all.slice(0, LETTER_FIELDS)) as ReadonlyMap<string, string>;
+  const fields: Fields = all.slice(LETTER_FIELDS);
+  return {
+    id,
+    position: about.get("position") as Position,
+    reason: about.get("reason") as DeadReason,
+    attempts: Number(about.get("attempts")),
+    consumer: about.get("consumer")!,
+    firstFailedAt: Number(about.get("firstfailedat")),
+    lastFailedAt: Number(about.get("lastfailedat")),
+    error: JSON.parse(about.get("error")!) as ErrorRecord,
+    fields,
+  };
+}

@@ -1,0 +1,156 @@
+import type { StoredRecord } from "../store/mod.ts";
+import type { Reply } from "./client.ts";
+import type { Link } from "./_link.ts";
+import { parseEntries } from "./_replies.ts";
+
+// How long one read blocks, in ms: a server that does not answer for longer is taken for dead.
+const BLOCK = 4_000;
+// Redis registers every stream of a read again each time it wakes: many streams are read by several connections.
+export const STREAMS_PER_READER = 48;
+
+interface Wait {
+  readonly stream: string;
+  /** What the read asks for behind the stream's name: an id, or `>`. */
+  readonly after: string;
+  readonly limit: number;
+  /** Somebody ended the read: something came back that it cannot tell of. */
+  readonly woken: () => void;
+  readonly resolve: (records: readonly StoredRecord[]) => void;
+  readonly reject: (error: unknown) => void;
+  done: boolean;
+}
+
+/** Waits for new entries of several streams by one blocking read on a connection of its own. */
+export class BlockingReader {
+  #link: Link;
+  #command: readonly string[];
+  #unblock: (connection: string) => Promise<unknown>;
+  #spill: (stream: string, records: readonly StoredRecord[]) => void;
+  #waits = new Set<Wait>();
+  #reading = false;
+  #blocked = false;
+  #interrupted = false;
+  #connection: string | undefined;
+  #closed = false;
+
+  /**
+   * @param command What stands before COUNT: `XREAD`, or `XREADGROUP GROUP group consumer`.
+   * @param unblock Ends a blocked read of this connection id, from another connection.
+   * @param spill Takes what was read for a wait that had ended meanwhile.
+   */
+  constructor(
+    link: Link,
+    command: readonly string[],
+    unblock: (connection: string) => Promise<unknown>,
+    spill: (stream: string, records: readonly StoredRecord[]) => void,
+  ) {
+    this.#link = link;
+    this.#command = command;
+    this.#unblock = unblock;
+    this.#spill = spill;
+  }
+
+  /** How many streams are waited for. */
+  get streams(): number {
+    return this.#waits.size;
+  }
+
+  /** Resolves with new entries of the stream, at most `limit`, or with none once `signal` aborts. */
+  wait(
+    { stream, after, limit, woken }: Pick<Wait, "stream" | "after" | "limit" | "woken">,
+    signal: AbortSignal,
+  ): Promise<readonly StoredRecord[]> {
+    if (signal.aborted || this.#closed) return Promise.resolve([]);
+    return new Promise((resolve, reject) => {
+      const end = () => {
+        signal.removeEventListener("abort", abort);
+        this.#waits.delete(wait);
+        wait.done = true;
+      };
+      const abort = () => {
+        end();
+        resolve([]);
+        // The read goes on for the others; without any it would only hold the connection up.
+        if (this.#waits.size === 0) this.#interrupt();
+      };
+      const wait: Wait = {
+        stream,
+        after,
+        limit,
+        woken,
+        done: false,
+        resolve: (records) => (end(), resolve(records)),
+        reject: (error) => (end(), reject(error)),
+      };
+      signal.addEventListener("abort", abort);
+      this.#waits.add(wait);
+      // A read that blocks without this stream must begin again with it.
+      this.#interrupt();
+      void this.#read();
+    });
+  }
+
+  #interrupt(): void {
+    if (!this.#blocked || this.#interrupted || this.#connection === undefined) return;
+    this.#interrupted = true;
+    this.#unblock(this.#connection).catch(() => this.#link.reset());
+  }
+
+  async #read(): Promise<void> {
+    if (this.#reading) return;
+    this.#reading = true;
+    try {
+      while (this.#waits.size > 0 && !this.#closed) {
+        // A few microtasks on, whoever was just woken is waiting again: one read serves all.
+        for (let turn = 0; turn < 8; turn++) await undefined;
+        await this.#readOnce([...this.#waits]);
+      }
+    } finally {
+      this.#reading = false;
+    }
+  }
+
+  /** Connects, and resolves with the id of the connection. */
+  async connect(): Promise<string> {
+    return this.#connection ??= String(await this.#link.send(["CLIENT", "ID"]));
+  }
+
+  async #readOnce(waits: readonly Wait[]): Promise<void> {
+    const limit = Math.min(...waits.map((wait) => wait.limit));
+    const streams = waits.map((wait) => wait.stream);
+    const ids = waits.map((wait) => wait.after);
+    const options = ["COUNT", String(limit), "BLOCK", String(BLOCK), "STREAMS"];
+    const began = performance.now();
+    try {
+      await this.connect();
+      if (waits.every((wait) => wait.done)) return;
+      this.#blocked = true;
+      const reply = await this.#link.send([...this.#command, ...options, ...streams, ...ids]);
+      if (reply !== null) this.#hand(reply, waits);
+      else if (!this.#interrupted && performance.now() - began < BLOCK - 50) for (const wait of waits) wait.woken();
+    } catch (error) {
+      this.#connection = undefined;
+      for (const wait of waits) if (!wait.done) wait.reject(error);
+    } finally {
+      this.#blocked = false;
+      this.#interrupted = false;
+    }
+  }
+
+  #hand(reply: Reply, waits: readonly Wait[]): void {
+    if (!Array.isArray(reply)) return;
+    for (const [stream, entries] of reply as readonly (readonly [string, Reply])[]) {
+      const records = parseEntries(entries);
+      const wait = waits.find((candidate) => candidate.stream === stream && !candidate.done);
+      if (wait !== undefined) wait.resolve(records);
+      else this.#spill(stream, records);
+    }
+  }
+
+  /** Ends it at once. */
+  close(): void {
+    this.#closed = true;
+    this.#link.close();
+    for (const wait of this.#waits) wait.resolve([]);
+  }
+}

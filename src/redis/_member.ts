@@ -1,0 +1,364 @@
+import {
+  type Claim,
+  type ClaimedRecord,
+  type GroupMember,
+  type Held,
+  type MemberOptions,
+  type Outcome,
+  type Position,
+  StoreError,
+  type StoredRecord,
+} from "../store/mod.ts";
+import { Bell } from "../store/_bell.ts";
+import type { BlockingReader } from "./_blocking_reader.ts";
+import type { Reply } from "./client.ts";
+import { isNoGroup } from "./_errors.ts";
+import { type GroupKeys, keyList } from "./_keys.ts";
+import type { Link } from "./_link.ts";
+import { nameError } from "./_name_error.ts";
+import { parseEntries } from "./_replies.ts";
+import type { Script } from "./_script.ts";
+import { CLAIM } from "./scripts/claim.ts";
+import { HEAL } from "./scripts/heal.ts";
+import { LEAVE } from "./scripts/leave.ts";
+import { RENEW } from "./scripts/renew.ts";
+import { SETTLE } from "./scripts/settle.ts";
+
+// A consumer that is not ours has no lease: it counts as dead after so long without a sign of life.
+const FOREIGN_IDLE = 30_000;
+const LEAVE_AT_ONCE = 1_000;
+// A read without an answer may still be carried out for as long as it would have blocked.
+const DOUBT = 10_000;
+
+/** What a member needs of its store. */
+export interface MemberContext {
+  readonly link: Link;
+  readonly keys: GroupKeys;
+  readonly group: string;
+  readonly consumer: string;
+  readonly options: MemberOptions;
+  readonly reader: BlockingReader;
+  /** Ends the blocked reads of these connections: something came back that no read tells of. */
+  wake(connections: Reply): void;
+  left(): void;
+}
+
+/** What a fence says: takings and epoch at the claim, the delivery count, and whether the group keeps a line on it. */
+interface Fence {
+  readonly takings: string;
+  readonly epoch: string;
+  readonly count: string;
+  readonly plain: boolean;
+}
+
+/** One consumer in a group of a Redis stream. */
+export class RedisMember implements GroupMember {
+  readonly consumer: string;
+  #context: MemberContext;
+  #takings: number;
+  #epoch: number;
+  /** What was read and not claimed yet. */
+  #read: StoredRecord[] = [];
+  #reading = false;
+  #readError: unknown;
+  /** When to look again for what came back, by `performance.now()`. */
+  #nextSweep = 0;
+  #lastReadFull = false;
+  /** Every delivery that whoever claims knows of. */
+  #held = new Set<Position>();
+  /** Until when, by `performance.now()`, a read that got no answer may have brought what nobody knows of. */
+  #doubtUntil = 0;
+  #announced: string | undefined;
+  #bell = new Bell();
+  #left = new AbortController();
+
+  constructor(context: MemberContext, takings: number, epoch: number) {
+    this.#context = context;
+    this.consumer = context.consumer;
+    this.#takings = takings;
+    this.#epoch = epoch;
+  }
+
+  async #run(script: Script, args: readonly string[]): Promise<Reply> {
+    const { link, keys, group } = this.#context;
+    try {
+      return await script.run(link, keyList(keys), [group, this.consumer, ...args]);
+    } catch (error) {
+      throw nameError(error, keys.stream, group);
+    }
+  }
+
+  get stream(): string {
+    return this.#context.keys.stream;
+  }
+
+  get #lease(): string {
+    return String(this.#context.options.lease);
+  }
+
+  async claim({ limit, signal }: { readonly limit: number; readonly signal: AbortSignal }): Promise<Claim> {
+    const ended = AbortSignal.any([signal, this.#left.signal]);
+    while (!ended.aborted) {
+      try {
+        const claim = await this.#look(limit);
+        if (claim !== undefined) {
+          for (const { position } of claim.records) this.#held.add(position);
+          return claim;
+        }
+      } catch (error) {
+        if (!isNoGroup(error)) throw error;
+        await this.#heal();
+        continue;
+      }
+      await this.#bell.wait(ended, this.#nextSweep - performance.now());
+    }
+    return found([]);
+  }
+
+  /** One look at each source in turn; undefined when there is nothing, and a read under way that will ring. */
+  async #look(limit: number): Promise<Claim | undefined> {
+    if (this.#read.length > 0) return found(this.#fresh(this.#read.splice(0, limit)));
+    if (performance.now() >= this.#nextSweep) {
+      const claim = await this.#orphans(limit) ?? await this.#sweep(limit);
+      if (claim !== undefined) return claim;
+    }
+    if (this.#readError !== undefined) {
+      const error = this.#readError;
+      this.#readError = undefined;
+      throw error;
+    }
+    if (this.#lastReadFull && !this.#reading) {
+      const records = await this.#readAtOnce(limit);
+      if (records.length > 0) return found(this.#fresh(records));
+    }
+    if (!this.#reading) void this.#readOn(limit);
+    return undefined;
+  }
+
+  // What a read took whose answer was lost belongs to this consumer, and nobody knows of it.
+  async #orphans(limit: number): Promise<Claim | undefined> {
+    if (performance.now() > this.#doubtUntil) return undefined;
+    const { link, keys: { stream }, group } = this.#context;
+    const unknown: (readonly [Position, number])[] = [];
+    for (let from: string = "-"; unknown.length < limit;) {
+      const rows = await link.send(["XPENDING", stream, group, from, "+", "1000", this.consumer]);
+      const page = rows as readonly (readonly [Position, string, number, number])[];
+      for (const [position, , , count] of page) {
+        const known = this.#held.has(position) || this.#read.some((record) => record.position === position);
+        if (!known && unknown.length < limit) unknown.push([position, count]);
+      }
+      if (page.length < 1_000) break;
+      from = `(${page.at(-1)![0]}`;
+    }
+    if (unknown.length === 0) return undefined;
+    const ids = unknown.map(([position]) => position);
+    const entries = parseEntries(await link.send(["XCLAIM", stream, group, this.consumer, "0", ...ids]));
+    const counts = new Map(unknown);
+    const records = entries.map(({ position, fields }): ClaimedRecord => {
+      const fence = `${this.#takings}:${this.#epoch}:${counts.get(position)! + 1}:0`;
+      return { position, fields, attempt: 1, recovered: 0, fence };
+    });
+    return records.length > 0 ? found(records) : undefined;
+  }
+
+  /** What came back to the group; undefined when nothing did. */
+  async #sweep(limit: number): Promise<Claim | undefined> {
+    const reply = await this.#run(CLAIM, [this.#lease, String(limit), String(FOREIGN_IDLE)]) as readonly Reply[];
+    const [takings, epoch, nextDue, nextEnd, missing, taken] = reply as [
+      number,
+      number,
+      number,
+      number,
+      readonly Position[],
+      readonly (readonly [Position, number, number, number, readonly string[]])[],
+    ];
+    const disturbed = epoch !== this.#epoch;
+    this.#takings = takings;
+    this.#epoch = epoch;
+    const nothing = taken.length === 0 && missing.length === 0 && !disturbed;
+    const next = Math.min(
+      this.#context.options.lease / 4,
+      nextDue < 0 ? Infinity : nextDue,
+      nextEnd < 0 ? Infinity : nextEnd + 1,
+    );
+    this.#nextSweep = nothing ? performance.now() + Math.max(1, next) : 0;
+    if (nothing) return undefined;
+    const records = taken
+      .map(([position, count, failures, recovered, fields]): ClaimedRecord => ({
+        position,
+        fields,
+        attempt: failures + 1,
+        recovered,
+        fence: `${takings}:${epoch}:${count}:${failures + recovered > 0 ? 1 : 0}`,
+      }));
+    return { records, missing, disturbed };
+  }
+
+  async #readAtOnce(limit: number): Promise<readonly StoredRecord[]> {
+    const { keys: { stream }, link, group } = this.#context;
+    try {
+      const reply = await link.send(
+        ["XREADGROUP", "GROUP", group, this.consumer, "COUNT", String(limit), "STREAMS", stream, ">"],
+      );
+      const records = Array.isArray(reply) ? parseEntries((reply[0] as readonly Reply[])[1]!) : [];
+      this.#lastReadFull = records.length === limit;
+      return records;
+    } catch (error) {
+      this.#doubt();
+      throw error;
+    }
+  }
+
+  /** Waits for new entries; what comes is kept for the next claim. */
+  async #readOn(limit: number): Promise<void> {
+    const { keys: { stream, meta }, link, reader } = this.#context;
+    this.#reading = true;
+    try {
+      const connection = await reader.connect();
+      if (connection !== this.#announced) {
+        await link.send(["HSET", meta, `conn:${this.consumer}`, connection]);
+        this.#announced = connection;
+      }
+      const records = await reader.wait({ stream, after: ">", limit, woken: () => this.disturb() }, this.#left.signal);
+      this.#lastReadFull = records.length === limit;
+      this.#read.push(...records);
+    } catch (error) {
+      this.#readError = error;
+      this.#doubt();
+    } finally {
+      this.#reading = false;
+      this.#bell.ring();
+    }
+  }
+
+  #doubt(): void {
+    this.#doubtUntil = performance.now() + DOUBT;
+    this.#nextSweep = 0;
+  }
+
+  #fresh(records: readonly StoredRecord[]): ClaimedRecord[] {
+    const fence = `${this.#takings}:${this.#epoch}:1:0`;
+    return records.map(({ position, fields }) => ({ position, fields, attempt: 1, recovered: 0, fence }));
+  }
+
+  /** Keeps what a read brought that had ended. */
+  spill(records: readonly StoredRecord[]): void {
+    this.#read.push(...records);
+    this.#bell.ring();
+  }
+
+  /** Looks again at once: something came back. */
+  disturb(): void {
+    this.#nextSweep = 0;
+    this.#bell.ring();
+  }
+
+  async #heal(): Promise<void> {
+    const reply = await this.#run(HEAL, [""]) as readonly string[];
+    if (reply[0] === "deleted") {
+      const { keys, group } = this.#context;
+      throw new StoreError("group-deleted", `Cannot use group "${group}" of ${keys.stream}: it was deleted`);
+    }
+    this.#nextSweep = 0;
+  }
+
+  async renew(held: readonly Held[], { stalled }: { readonly stalled?: boolean } = {}): Promise<readonly Position[]> {
+    const flag = stalled === undefined ? "" : stalled ? "1" : "0";
+    // Only what was claimed before something was taken needs a look, and mostly nothing ever was.
+    const oldest = held.reduce((least, { fence }) => Math.min(least, Number(parse(fence).takings)), this.#takings);
+    const args = held.flatMap(({ position, fence }) => [position, parse(fence).epoch, parse(fence).count]);
+    try {
+      const reply = await this.#run(RENEW, [this.#lease, flag, String(oldest), ...args]);
+      const [takings, , lost] = reply as [number, number, readonly Position[]];
+      this.#takings = takings;
+      for (const position of lost) this.#held.delete(position);
+      return lost;
+    } catch (error) {
+      if (!isNoGroup(error)) throw error;
+      return held.map(({ position }) => position);
+    }
+  }
+
+  async settle(outcomes: readonly Outcome[]): Promise<readonly Position[]> {
+    const plain: string[] = [];
+    let takings: string | undefined;
+    const others: Outcome[] = [];
+    for (const outcome of outcomes) {
+      const fence = parse(outcome.fence);
+      const fits = outcome.kind === "ack" && fence.plain && (takings === undefined || takings === fence.takings);
+      if (fits) {
+        takings = fence.takings;
+        plain.push(outcome.position);
+      } else others.push(outcome);
+    }
+    try {
+      const reply = await this.#settle(takings ?? "0", plain, others);
+      if (reply !== undefined) return reply;
+      // Something was taken from this consumer since: each one has to show its fence.
+      return await this.#settle("0", [], outcomes) ?? [];
+    } catch (error) {
+      if (!isNoGroup(error)) throw error;
+      return outcomes.map(({ position }) => position);
+    }
+  }
+
+  async #settle(
+    takings: string,
+    plain: readonly string[],
+    others: readonly Outcome[],
+  ): Promise<readonly Position[] | undefined> {
+    const args = [takings, String(plain.length), ...plain, ...others.flatMap(outcomeArgs)];
+    const [done, refused, sleepers] = await this.#run(SETTLE, args) as readonly [number, readonly Position[], Reply];
+    if (done === 0) return undefined;
+    this.#context.wake(sleepers);
+    for (const position of plain) this.#held.delete(position as Position);
+    for (const outcome of others) if (!staysHeld(outcome)) this.#held.delete(outcome.position);
+    this.#plan(others);
+    return refused;
+  }
+
+  // What this consumer parked, it knows to look for in time.
+  #plan(outcomes: readonly Outcome[]): void {
+    let next = this.#nextSweep;
+    for (const outcome of outcomes) {
+      if (staysHeld(outcome) || outcome.kind !== "retry" && outcome.kind !== "release") continue;
+      next = Math.min(next, performance.now() + (outcome.delay ?? 0));
+    }
+    if (next >= this.#nextSweep) return;
+    this.#nextSweep = next;
+    this.#bell.ring();
+  }
+
+  async leave(): Promise<boolean> {
+    this.#left.abort();
+    for (;;) {
+      const [gone, sleepers] = await this.#run(LEAVE, [String(LEAVE_AT_ONCE)]) as readonly [number, Reply];
+      this.#context.wake(sleepers);
+      if (gone === 1) break;
+    }
+    this.#context.left();
+    return true;
+  }
+}
+
+function staysHeld(outcome: Outcome): boolean {
+  return outcome.kind === "isolate" || outcome.kind === "retry" && outcome.hold === true;
+}
+
+function found(records: readonly ClaimedRecord[]): Claim {
+  return { records, missing: [], disturbed: false };
+}
+
+function parse(fence: string): Fence {
+  const [takings, epoch, count, kept] = fence.split(":") as [string, string, string, string];
+  return { takings, epoch, count, plain: kept === "0" };
+}
+
+function outcomeArgs(outcome: Outcome): string[] {
+  const { epoch, count } = parse(outcome.fence);
+  const { kind, position } = outcome;
+  const name = kind === "retry" && outcome.hold ? "hold" : kind;
+  const delay = kind === "retry" || kind === "release" ? String(Math.round(outcome.delay ?? 0)) : "0";
+  const letter = kind === "dead" ? [outcome.reason, String(outcome.attempts), JSON.stringify(outcome.error)] : ["", "", ""];
+  return [name, position, epoch, count, delay, ...letter];
+}

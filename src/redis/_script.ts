@@ -1,0 +1,33 @@
+import type { RedisConnection, Reply } from "./client.ts";
+import { isNoScript } from "./_errors.ts";
+
+/** A Lua script that runs on the server, by its digest where the server knows it. */
+export class Script {
+  readonly source: string;
+  #digest: Promise<string> | undefined;
+
+  constructor(source: string) {
+    this.source = source;
+  }
+
+  /** Runs it: every key that it touches is among `keys`, so that a cluster can find the node. */
+  async run(
+    connection: Pick<RedisConnection, "send">,
+    keys: readonly string[],
+    args: readonly string[],
+  ): Promise<Reply> {
+    const rest = [String(keys.length), ...keys, ...args];
+    try {
+      return await connection.send(["EVALSHA", await (this.#digest ??= sha1(this.source)), ...rest]);
+    } catch (error) {
+      // Nothing ran then, so that running it is safe; the server keeps it from now on.
+      if (!isNoScript(error)) throw error;
+      return await connection.send(["EVAL", this.source, ...rest]);
+    }
+  }
+}
+
+async function sha1(text: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-1", new TextEncoder().encode(text));
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,205 @@
+import {
+  type AppendOptions,
+  comparePositions,
+  type EventStore,
+  type Fields,
+  type GroupMember,
+  type MemberOptions,
+  type Position,
+  type ReadRange,
+  StoreError,
+  type StoredRecord,
+  type StreamAdmin,
+} from "../store/mod.ts";
+import { PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../store/_producer.ts";
+import { RedisAdmin } from "./_admin.ts";
+import { BlockingReader, STREAMS_PER_READER } from "./_blocking_reader.ts";
+import type { RedisConnection, Reply } from "./client.ts";
+import { classify } from "./_errors.ts";
+import { groupKeys, keyList, producerKey } from "./_keys.ts";
+import { nameError } from "./_name_error.ts";
+import { Link } from "./_link.ts";
+import { RedisMember } from "./_member.ts";
+import { before, parseEntries, positionsFrom } from "./_replies.ts";
+import { APPEND } from "./scripts/append.ts";
+import { JOIN } from "./scripts/join.ts";
+
+const PAGE = 500;
+
+/** Readers of one kind, and who reads by them. */
+interface Pool {
+  readonly readers: BlockingReader[];
+}
+
+/** Events in Redis Streams: readable by redis-cli and anyone, one stream for each type. */
+export class RedisStore implements EventStore {
+  #template: RedisConnection;
+  #link: Link;
+  #life = crypto.randomUUID().slice(0, 8);
+  #lives = 0;
+  /** By group and consumer name: the incarnation that its members of several streams share, and how many they are. */
+  #incarnations = new Map<string, { readonly consumer: string; readonly members: Set<RedisMember>; pool: Pool }>();
+  #followers: Pool = { readers: [] };
+
+  /** @param connection The first connection, taken over: further ones are opened from it. */
+  constructor(connection: RedisConnection) {
+    this.#template = connection;
+    this.#link = new Link(connection, true);
+  }
+
+  async append(stream: string, records: readonly Fields[], options: AppendOptions = {}): Promise<readonly Position[]> {
+    options.signal?.throwIfAborted();
+    const { id, sequence, decided, known } = options.producer ??
+      { id: crypto.randomUUID(), sequence: 1, decided: 0, known: false };
+    if (records.length === 0 && options.producer === undefined) return [];
+    const args = [sequence, decided, known ? 1 : 0, PRODUCER_MEMORY, REMEMBERED_BATCHES].map(String);
+    for (const fields of records) {
+      args.push(String(fields.length));
+      for (const field of fields) args.push(field);
+    }
+    try {
+      const reply = await APPEND.run(this.#link, [stream, producerKey(stream, id)], args);
+      const [first, count] = reply as readonly [string?, number?];
+      return first === undefined ? [] : positionsFrom(first, count!);
+    } catch (error) {
+      throw sequenceError(error);
+    }
+  }
+
+  async *read(stream: string, range: ReadRange = {}): AsyncGenerator<readonly StoredRecord[]> {
+    const { from, after, to, limit = Infinity, reverse = false, follow = false, signal } = range;
+    let low = after === undefined ? from ?? "-" : `(${after}`;
+    if (after !== undefined && from !== undefined && comparePositions(from, after) > 0) low = from;
+    let high: string = to ?? "+";
+    let last = after ?? (from === undefined ? "0-0" : before(from));
+    for (let left = limit; left > 0;) {
+      signal?.throwIfAborted();
+      const count = String(Math.min(PAGE, left));
+      const command = reverse
+        ? ["XREVRANGE", stream, high, low, "COUNT", count]
+        : ["XRANGE", stream, low, high, "COUNT", count];
+      const page = parseEntries(await this.#link.send(command));
+      signal?.throwIfAborted();
+      if (page.length > 0) {
+        last = page.at(-1)!.position;
+        if (reverse) high = `(${last}`;
+        else low = `(${last}`;
+        left -= page.length;
+        yield page;
+      } else if (follow) {
+        // The blocking read only tells that there is more: it is paged as everything is.
+        const reader = this.#reader(this.#followers, ["XREAD"], () => {});
+        await reader.wait({ stream, after: last, limit: 1, woken: () => {} }, signal ?? new AbortController().signal);
+      } else return;
+    }
+  }
+
+  async member(stream: string, group: string, options: MemberOptions): Promise<GroupMember> {
+    const keys = groupKeys(stream, group);
+    const incarnation = this.#incarnation(group, options.consumer);
+    const start = options.startFrom === "beginning"
+      ? "0-0"
+      : options.startFrom === "now"
+      ? "$"
+      : before(options.startFrom);
+    const { consumer, members, pool } = incarnation;
+    let reply: Reply;
+    try {
+      reply = await JOIN.run(this.#link, keyList(keys), [group, consumer, String(options.lease), start]);
+    } catch (error) {
+      this.#release(group, options.consumer);
+      throw nameError(error, stream, group);
+    }
+    const [takings, epoch] = reply as readonly [number, number];
+    const byStream = (name: string) => [...members].find((candidate) => candidate.stream === name);
+    const reader = this.#reader(
+      pool,
+      ["XREADGROUP", "GROUP", group, consumer],
+      (name, records) => byStream(name)?.spill(records),
+    );
+    const member = new RedisMember(
+      {
+        link: this.#link,
+        keys,
+        group,
+        consumer,
+        options,
+        reader,
+        wake: (connections) => this.#wake(connections),
+        left: () => {
+          members.delete(member);
+          this.#release(group, options.consumer);
+        },
+      },
+      takings,
+      epoch,
+    );
+    members.add(member);
+    return member;
+  }
+
+  #incarnation(group: string, name: string) {
+    const key = `${group} ${name}`;
+    let incarnation = this.#incarnations.get(key);
+    if (incarnation === undefined) {
+      const consumer = `${name}.${this.#life}${(++this.#lives).toString(36)}`;
+      incarnation = { consumer, members: new Set(), pool: { readers: [] } };
+      this.#incarnations.set(key, incarnation);
+    }
+    return incarnation;
+  }
+
+  #release(group: string, name: string): void {
+    const key = `${group} ${name}`;
+    const incarnation = this.#incarnations.get(key);
+    if (incarnation === undefined || incarnation.members.size > 0) return;
+    for (const reader of incarnation.pool.readers) reader.close();
+    this.#incarnations.delete(key);
+  }
+
+  /** A reader of the pool that has room for one more stream. */
+  #reader(
+    pool: Pool,
+    command: readonly string[],
+    spill: (stream: string, records: readonly StoredRecord[]) => void,
+  ): BlockingReader {
+    let reader = pool.readers.find(({ streams }) => streams < STREAMS_PER_READER);
+    if (reader === undefined) {
+      reader = new BlockingReader(
+        new Link(this.#template, false),
+        command,
+        (connection) => this.#link.send(["CLIENT", "UNBLOCK", connection]),
+        spill,
+      );
+      pool.readers.push(reader);
+    }
+    return reader;
+  }
+
+  // Best effort: whoever is not woken looks for itself within a quarter of its lease.
+  #wake(connections: Reply): void {
+    for (const connection of connections as readonly string[]) {
+      this.#link.send(["CLIENT", "UNBLOCK", connection]).catch(() => {});
+    }
+  }
+
+  admin(stream: string): StreamAdmin {
+    return new RedisAdmin({ link: this.#link, stream, wake: (connections) => this.#wake(connections) });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    const pools = [this.#followers, ...[...this.#incarnations.values()].map(({ pool }) => pool)];
+    for (const { readers } of pools) for (const reader of readers) reader.close();
+    this.#incarnations.clear();
+    this.#link.close();
+    this.#template.close();
+    return Promise.resolve();
+  }
+}
+
+function sequenceError(error: unknown): unknown {
+  const message = error instanceof Error ? error.message : "";
+  if (message.includes("OUTOFSEQUENCE")) return new StoreError("out-of-sequence", message, { cause: error });
+  if (message.includes("FORGOTTEN")) return new StoreError("forgotten", message, { cause: error });
+  return classify(error);
+}

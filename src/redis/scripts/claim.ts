@@ -1,0 +1,125 @@
+import { Script } from "../_script.ts";
+import { PRELUDE } from "./_prelude.ts";
+
+/**
+ * Takes what came back to the group: retries that are due, what was handed back, what dead consumers held.
+ *
+ * KEYS: as the prelude says. ARGV: group, consumer, lease in ms, limit, how long in ms a foreign consumer may be idle.
+ * Reply: takings of the consumer, epoch, ms until something falls due or -1, ms until another's lease ends or -1,
+ * positions whose entries are gone, then for each delivery taken: id, delivery count, failures, recoveries, fields.
+ * Errors: `NAMETAKEN`, NOGROUP.
+ */
+export const CLAIM: Script = new Script(`${PRELUDE}
+local limit = tonumber(ARGV[4])
+local refused = touch(tonumber(ARGV[3]))
+if refused then return refused end
+
+local taken, room = {}, limit
+local function take(id, count, c) taken[#taken + 1] = {id = id, count = count, copy = c} end
+
+-- One more death; what ran alone was its cause, and that counts as an attempt.
+local function recover(id, count, c)
+  local w = work(id)
+  w.recovered = w.recovered + 1
+  if w.isolated == 1 then countFailure(w) end
+  keep(id, w)
+  room = room - 1
+  if w.retryAt > now then park(id, w.retryAt, '_retry', c) else take(id, count, c) end
+end
+
+local function bury(consumer, ...)
+  local rows = redis.call('XPENDING', stream, group, ...)
+  for _, row in ipairs(rows) do recover(row[1], row[4]) end
+  if #rows > 0 then redis.call('HINCRBY', meta, 'gen:' .. consumer, 1) end
+end
+
+local deadOnes = redis.call('ZRANGEBYSCORE', consumers, '-inf', text(now))
+for _, consumer in ipairs(deadOnes) do
+  if room > 0 then bury(consumer, '-', '+', room, consumer) end
+end
+if redis.call('HLEN', copies) > 0 then
+  for _, id in ipairs(redis.call('HKEYS', copies)) do
+    local c = copy(id)
+    local expires = c.owner ~= '' and redis.call('ZSCORE', consumers, c.owner)
+    if room > 0 and c.owner ~= '' and (not expires or tonumber(expires) <= now) then recover(id, c.count, c) end
+  end
+end
+
+local parkedCount = 0
+for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
+  local name, pending = info[2], info[4]
+  if pending > 0 and room > 0 then
+    if name == '_retry' or name == '_released' then
+      parkedCount = parkedCount + pending
+    elseif name ~= me and not redis.call('ZSCORE', consumers, name) then
+      bury(name, 'IDLE', ARGV[5], '-', '+', room, name)
+    end
+  end
+end
+-- The sorted set was lost: what is parked and stands in it no more is due at once.
+if parkedCount > redis.call('ZCARD', due) then
+  for _, name in ipairs({'_retry', '_released'}) do
+    for _, row in ipairs(redis.call('XPENDING', stream, group, '-', '+', 1000, name)) do
+      if not redis.call('ZSCORE', due, row[1]) then redis.call('ZADD', due, text(now), row[1]) end
+    end
+  end
+end
+
+if room > 0 then
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', text(now), 'LIMIT', 0, room)) do
+    redis.call('ZREM', due, id)
+    local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
+    local c = not row and copy(id)
+    if row or c then take(id, row and row[4] or c.count, c) else redis.call('HDEL', workKey, id) end
+  end
+end
+
+local missing, reply = {}, {}
+local claims, entries = {}, {}
+for _, t in ipairs(taken) do if not t.copy then claims[#claims + 1] = t.id end end
+for at = 1, #claims, 1000 do
+  local chunk = {unpack(claims, at, math.min(at + 999, #claims))}
+  for _, entry in ipairs(redis.call('XCLAIM', stream, group, me, 0, unpack(chunk))) do
+    if entry and entry[2] then entries[entry[1]] = entry[2] end
+  end
+end
+for _, t in ipairs(taken) do
+  local fields = entries[t.id]
+  local w = work(t.id)
+  if w.retryAt > 0 then
+    w.retryAt = 0
+    keep(t.id, w)
+  end
+  if t.copy then
+    t.copy.owner = me
+    t.copy.count = t.copy.count + 1
+    keepCopy(t.id, t.copy)
+    fields = t.copy.fields
+  end
+  if fields then
+    reply[#reply + 1] = {t.id, t.count + 1, w.failures, w.recovered, fields}
+  else
+    missing[#missing + 1] = t.id
+    redis.call('HDEL', workKey, t.id)
+  end
+end
+
+-- Only now, since what was taken stood under the dead one's name until it was claimed.
+for _, consumer in ipairs(deadOnes) do
+  if #redis.call('XPENDING', stream, group, '-', '+', 1, consumer) == 0 then
+    redis.call('XGROUP', 'DELCONSUMER', stream, group, consumer)
+    forget(consumer)
+  end
+end
+
+local nextDue = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]
+local nextEnd = -1
+local first = redis.call('ZRANGE', consumers, 0, 1, 'WITHSCORES')
+for at = 1, #first, 2 do
+  if nextEnd == -1 and first[at] ~= me then nextEnd = math.max(0, tonumber(first[at + 1]) - now) end
+end
+return {
+  tonumber(redis.call('HGET', meta, 'gen:' .. me) or -1), epoch(),
+  nextDue and math.max(0, tonumber(nextDue) - now) or -1, nextEnd, missing, reply
+}
+`);

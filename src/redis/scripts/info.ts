@@ -1,0 +1,58 @@
+import { Script } from "../_script.ts";
+import { PRELUDE } from "./_prelude.ts";
+
+/**
+ * One group at one moment.
+ *
+ * KEYS: as the prelude says. ARGV: group, empty, how far to count what is unread where the server cannot tell. Reply:
+ * pending, of them waiting for their next attempt, dead letters, lag, 1 if that is exact, the first position not read
+ * or not settled or empty, then for each consumer: name, pending, alive, stalled.
+ */
+export const GROUP_INFO: Script = new Script(`${PRELUDE}
+local info = nil
+for _, candidate in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+  if candidate[2] == group then info = candidate end
+end
+if not info then return {} end
+local last = info[8]
+local lag, exact = info[12], 1
+if type(lag) ~= 'number' or lag < 0 then
+  local most = tonumber(ARGV[3])
+  lag = #redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', most + 1)
+  if lag > most then
+    lag = most
+    exact = 0
+  end
+end
+local first = redis.call('XPENDING', stream, group, '-', '+', 1)[1]
+local unread = redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', 1)[1]
+local floor = first and first[1] or ''
+if unread and (floor == '' or less(unread[1], floor)) then floor = unread[1] end
+local retrying, held, names = 0, {}, {}
+for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
+  held[consumer[2]] = consumer[4]
+  if string.sub(consumer[2], 1, 1) ~= '_' then names[consumer[2]] = true end
+end
+for _, consumer in ipairs(redis.call('ZRANGE', consumers, 0, -1)) do names[consumer] = true end
+local copyCount = 0
+for _, id in ipairs(redis.call('HKEYS', copies)) do
+  local c = copy(id)
+  copyCount = copyCount + 1
+  if names[c.owner] then held[c.owner] = (held[c.owner] or 0) + 1 end
+  if floor == '' or less(id, floor) then floor = id end
+end
+for _, id in ipairs(redis.call('HKEYS', workKey)) do
+  if work(id).retryAt > 0 then retrying = retrying + 1 end
+end
+local list = {}
+for name in pairs(names) do
+  local expires = redis.call('ZSCORE', consumers, name)
+  list[#list + 1] = {
+    name, held[name] or 0, expires and tonumber(expires) > now and 1 or 0,
+    redis.call('HGET', meta, 'stalled:' .. name) == '1' and 1 or 0
+  }
+end
+return {
+  info[6] + copyCount, retrying, redis.call('XLEN', dead), lag, exact, floor, list
+}
+`);

@@ -1,0 +1,19 @@
+import { Script } from "../_script.ts";
+import { PRELUDE } from "./_prelude.ts";
+
+/**
+ * Ends a group for good; a mark tells its members for a while that it was meant.
+ *
+ * KEYS: as the prelude says. ARGV: group, empty, how long the mark stays in ms. Reply: 1, or 0 if there was none, then
+ * connections whose blocked reads should end.
+ */
+export const REMOVE_GROUP: Script = new Script(`${PRELUDE}
+local wake = sleepers()
+local removed = redis.call('EXISTS', stream) == 1 and redis.call('XGROUP', 'DESTROY', stream, group) or 0
+redis.call('DEL', meta, consumers, due, workKey, copies, dead)
+if removed == 1 then
+  redis.call('HSET', meta, 'deleted', 1)
+  redis.call('PEXPIRE', meta, ARGV[3])
+end
+return {removed, wake}
+`);

@@ -1,0 +1,42 @@
+import { Script } from "../_script.ts";
+import { PRELUDE } from "./_prelude.ts";
+
+/**
+ * Has a group read again, and drops what is under way from there on.
+ *
+ * KEYS: as the prelude says. ARGV: group, empty, the id before the first one it reads (or `$`), the first position
+ * whose deliveries are dropped (or empty for none). Reply: how many were dropped, the first entry that it will read or
+ * empty, connections whose blocked reads should end.
+ */
+export const REWIND: Script = new Script(`${PRELUDE}
+redis.call('XGROUP', 'SETID', stream, group, ARGV[3])
+local to, dropped = ARGV[4], 0
+local n = redis.call('HINCRBY', meta, 'epoch', 1)
+redis.call('HSET', meta, 'rewind:' .. n, to)
+if to ~= '' then
+  while true do
+    local rows = redis.call('XPENDING', stream, group, to, '+', 1000)
+    for _, row in ipairs(rows) do
+      redis.call('XACK', stream, group, row[1])
+      redis.call('HDEL', workKey, row[1])
+      redis.call('ZREM', due, row[1])
+    end
+    dropped = dropped + #rows
+    if #rows < 1000 then break end
+  end
+  for _, id in ipairs(redis.call('HKEYS', copies)) do
+    if not less(id, to) then
+      redis.call('HDEL', copies, id)
+      redis.call('HDEL', workKey, id)
+      redis.call('ZREM', due, id)
+      dropped = dropped + 1
+    end
+  end
+end
+for _, consumer in ipairs(redis.call('ZRANGE', consumers, 0, -1)) do
+  redis.call('HINCRBY', meta, 'gen:' .. consumer, 1)
+end
+checkpoint()
+local first = to ~= '' and redis.call('XRANGE', stream, to, '+', 'COUNT', 1)[1]
+return {dropped, first and first[1] or '', sleepers()}
+`);

@@ -1,0 +1,74 @@
+import { Script } from "../_script.ts";
+import { PRELUDE } from "./_prelude.ts";
+
+/**
+ * Settles deliveries.
+ *
+ * KEYS: as the prelude says. ARGV: group, consumer, takings that the plain acks' claims saw, how many plain acks, their
+ * ids, then eight arguments for each other outcome: kind, id, epoch, delivery count, delay, reason, attempts, error as
+ * JSON; empty where they do not apply. Kinds: `ack`, `retry`, `hold`, `release`, `dead`, `isolate`.
+ *
+ * Plain acks are acknowledged without a look if nothing was ever taken from this consumer since their claims. Reply:
+ * 1 and the ids refused; or 0 when something was, so that each must be given as `ack` with its fence; then connections
+ * whose blocked reads should end.
+ */
+export const SETTLE: Script = new Script(`${PRELUDE}
+local plain = tonumber(ARGV[4])
+if plain > 0 then
+  if redis.call('HGET', meta, 'gen:' .. me) ~= ARGV[3] then return {0} end
+  redis.call('XACK', stream, group, unpack(ARGV, 5, 4 + plain))
+end
+
+local refused, cameBack = {}, false
+
+local function acknowledge(id, c)
+  if c then redis.call('HDEL', copies, id) else redis.call('XACK', stream, group, id) end
+  redis.call('HDEL', workKey, id)
+end
+
+local function bringLetter(id, c, reason, attempts, err)
+  local w = work(id)
+  local fields = c and c.fields
+  if not fields then
+    local entry = redis.call('XRANGE', stream, id, id)[1]
+    fields = entry and entry[2] or {}
+  end
+  local last = (reason == 'died' and w.last > 0) and w.last or now
+  redis.call('XADD', dead, '*', 'position', id, 'reason', reason, 'attempts', attempts, 'consumer', me,
+    'firstfailedat', text(w.first > 0 and w.first or now), 'lastfailedat', text(last), 'error', err, unpack(fields))
+end
+
+for at = 5 + plain, #ARGV, 8 do
+  local kind, id, since, count, delay, reason, attempts, err = unpack(ARGV, at, at + 7)
+  local ours, c = mine(id, tonumber(since), tonumber(count))
+  if not ours then
+    refused[#refused + 1] = id
+  elseif kind == 'ack' then
+    acknowledge(id, c)
+  elseif kind == 'dead' then
+    bringLetter(id, c, reason, attempts, err)
+    acknowledge(id, c)
+  else
+    local w = work(id)
+    local wait = tonumber(delay)
+    if kind == 'isolate' then
+      w.isolated = 1
+    elseif kind == 'release' then
+      w.isolated = 0
+      w.retryAt = wait > 0 and now + wait or 0
+    else
+      countFailure(w)
+      w.recovered = 0
+      w.retryAt = now + wait
+    end
+    keep(id, w)
+    if kind == 'retry' then park(id, w.retryAt, '_retry', c) end
+    if kind == 'release' then
+      park(id, now + wait, '_released', c)
+      cameBack = cameBack or wait == 0
+    end
+  end
+end
+checkpoint()
+return {1, refused, cameBack and sleepers() or {}}
+`);
