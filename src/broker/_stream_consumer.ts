@@ -51,6 +51,8 @@ export class StreamConsumer {
   #stalled = false;
   #streak = 0;
   #reading: Promise<void> | undefined;
+  /** What was claimed last and starts in the next turn of the event loop. */
+  #handed: Promise<void> | undefined;
   #renewing: Promise<void> | undefined;
 
   constructor(
@@ -121,9 +123,9 @@ export class StreamConsumer {
     this.#streak += records.length;
     if (this.#streak < LARGE_BATCH) return this.#hand(records);
     this.#streak = 0;
-    const handed = new Promise<void>((resolve) => macrotask(() => resolve(this.#hand(records))));
+    this.#handed = new Promise<void>((resolve) => macrotask(() => resolve(this.#hand(records))));
     // With room for more the next claim is sent meanwhile; without, the event loop has had its turn all the same.
-    if (this.#window.room(this.#open) === 0) await handed;
+    if (this.#window.room(this.#open) === 0) await this.#handed;
   }
 
   #hand(records: readonly ClaimedRecord[]): void {
@@ -150,7 +152,8 @@ export class StreamConsumer {
 
   #settled(job: Job, outcome: Outcome, refused: boolean): void {
     const goesOn = !refused && (outcome.kind === "isolate" || outcome.kind === "retry" && outcome.hold === true);
-    if (!goesOn) this.#held.delete(job.position);
+    // It may have come back under the same position before this answer did.
+    if (!goesOn && this.#held.get(job.position) === job) this.#held.delete(job.position);
     if (refused) this.#owner.lost(job);
     this.#room.ring();
   }
@@ -200,13 +203,18 @@ export class StreamConsumer {
   async stopReading(): Promise<void> {
     this.#stopReading.abort();
     await this.#reading;
+    await this.#handed;
   }
 
   /** Waits until the store has all outcomes, hands back the rest, and leaves the group. */
   async leave(deadline: AbortSignal): Promise<void> {
-    await this.#settler.drain(deadline);
-    this.#stopRenewing.abort();
-    await this.#renewing;
+    try {
+      await this.#settler.drain(deadline);
+    } finally {
+      // Also when the store does not answer: a lease that went on would keep from others what is held here.
+      this.#stopRenewing.abort();
+      await this.#renewing;
+    }
     await this.#member.leave();
     for (const job of this.#held.values()) job.abort(new LeaseLostError("The subscription is closed"));
     this.#held.clear();

@@ -37,7 +37,7 @@ export const claiming: readonly StoreContract[] = [
       return positions;
     }));
     const all = (await Promise.all(Array.from({ length: 20 }, () => bench.append(20)))).flat();
-    while ((await bench.group()).floor !== undefined) await sleep(2);
+    while ((await bench.group()).floor !== undefined && !bench.signal.aborted) await sleep(2);
     enough.abort();
     assertEquals((await seen).flat().toSorted(), all.toSorted());
   }),

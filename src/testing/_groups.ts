@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { type Position, StoreError, type StoreErrorKind } from "../store/mod.ts";
+import { type Position, positionTime, StoreError, type StoreErrorKind } from "../store/mod.ts";
 import { ack, contract, dead, LONG, positionsOf, retry, SHORT, type StoreContract } from "./_store_bench.ts";
 
 async function assertFails(kind: StoreErrorKind, act: () => Promise<unknown>): Promise<StoreError> {
@@ -38,7 +38,7 @@ export const grouping: readonly StoreContract[] = [
 
   contract("14, 34", "member() starts a new group at a position that is still to come", async (bench) => {
     const [first] = await bench.append(1);
-    const soon: Position = `${Number(first!.split("-")[0]) + 1_000}-0`;
+    const soon: Position = `${positionTime(first!) + 1_000}-0`;
     const member = await bench.join("a", { startFrom: soon });
     const { lag, floor } = await bench.group();
     assertEquals({ lag, floor }, { lag: 0, floor: undefined });

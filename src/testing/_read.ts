@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { firstPositionAt, lastPositionAt, type Position, type StoredRecord } from "../store/mod.ts";
+import { firstPositionAt, lastPositionAt, type Position, positionTime, type StoredRecord } from "../store/mod.ts";
 import { type Bench, contract, positionsOf, sleep, type StoreContract } from "./_store_bench.ts";
 
 const PAST: Position = "0-1";
@@ -70,7 +70,7 @@ export const reading: readonly StoreContract[] = [
     const positions: Position[] = [];
     for (let i = 0; i < 3; i++) positions.push(...await bench.append(4));
     const at = (ms: number) => ({ from: firstPositionAt(ms), to: lastPositionAt(ms) });
-    const ms = Number(positions[0]!.split("-")[0]);
+    const ms = positionTime(positions[0]!);
     const expected = positions.filter((position) => position.startsWith(`${ms}-`));
     assertEquals(positionsOf(await bench.read(at(ms))), expected);
     assertEquals(await bench.read(at(ms - 1)), []);

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import type { Position } from "../store/mod.ts";
+import { type Position, positionTime } from "../store/mod.ts";
 import { ack, contract, dead, positionsOf, release, retry, SHORT, type StoreContract } from "./_store_bench.ts";
 
 export const rewinding: readonly StoreContract[] = [
@@ -116,7 +116,7 @@ export const rewinding: readonly StoreContract[] = [
     all.push(...await bench.append(2));
     const member = await bench.join();
     await bench.drain(member);
-    const between = `${all[1]}0000` as Position;
+    const between: Position = `${positionTime(all[1]!)}-1000000`;
     assertEquals(await bench.admin.rewind("group", between), { dropped: 0, first: all[2] });
     assertEquals(await bench.drain(member), all.slice(2));
     assertEquals(await bench.admin.rewind("group", "0-0"), { dropped: 0, first: all[0] });
@@ -127,7 +127,7 @@ export const rewinding: readonly StoreContract[] = [
     const [first] = await bench.append(3);
     const member = await bench.join();
     const [held] = await bench.take(member, 1);
-    const soon: Position = `${Number(first!.split("-")[0]) + 1_000}-0`;
+    const soon: Position = `${positionTime(first!) + 1_000}-0`;
     assertEquals(await bench.admin.rewind("group", soon), { dropped: 0, first: undefined });
     await bench.append(2);
     assertEquals((await bench.glance(member)).records, []);

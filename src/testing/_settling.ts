@@ -114,6 +114,15 @@ export const settling: readonly StoreContract[] = [
     assertEquals(later.map(({ position, attempt }) => [position, attempt]), [[second, 1]]);
   }),
 
+  contract("9, 32", "settle() hands a held retry back at once when it is released", async (bench) => {
+    await bench.append(1);
+    const member = await bench.join();
+    const taken = await bench.take(member);
+    await member.settle(retry(taken, LONG, true));
+    assertEquals(await member.settle(release(taken)), []);
+    assertEquals((await bench.take(member))[0]!.attempt, 2);
+  }),
+
   contract("4, 6", "settle() keeps the count of attempts over a release", async (bench) => {
     await bench.append(1);
     const member = await bench.join();

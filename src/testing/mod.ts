@@ -1,8 +1,10 @@
 /**
- * The promises of the port as tests, for whoever writes a store.
+ * The promises of the port and of brokers as tests, for whoever writes a store.
  *
  * @module
  */
+export type { BrokerFeature, BrokerUnderTest } from "./_broker_bench.ts";
+export { testBroker } from "./broker_suite.ts";
 export type { SuiteOptions, TestFunction } from "./_contract.ts";
 export type { StoreFeature, StoreUnderTest } from "./_store_bench.ts";
 export { testEventStore } from "./event_store_suite.ts";

@@ -7,6 +7,7 @@ import {
   type LetterRecord,
   type Outcome,
   type Position,
+  positionTime,
   StoreError,
 } from "../../src/store/mod.ts";
 import { type Hand, type Member, Model, ModelGroup } from "./_model.ts";
@@ -121,7 +122,8 @@ export class Run {
     if (at === "beginning" || at === "now") return at;
     if (at === "future" || entries.length === 0) return `${this.model.now + 30}-0`;
     const { position } = entries[index % entries.length]!;
-    return at === "entry" ? position : `${position}0000` as Position;
+    // Behind all entries of its millisecond.
+    return at === "entry" ? position : `${positionTime(position)}-1000000`;
   }
 
   async #do(command: Command): Promise<void> {

@@ -1,0 +1,40 @@
+interface Bounds {
+  readonly min: number;
+  readonly max?: number;
+  readonly integer?: boolean;
+}
+
+/** Throws a RangeError unless `value` is a number within the bounds; `what` says whose it is. */
+export function checkNumber(what: string, value: number, { min, max = Infinity, integer = false }: Bounds): void {
+  const fits = typeof value === "number" && value >= min && value <= max &&
+    (!integer || value === Infinity && max === Infinity || Number.isInteger(value));
+  if (fits) return;
+  const kind = integer ? "an integer" : "a number";
+  const upper = max === Infinity ? "" : ` and at most ${max}`;
+  throw new RangeError(`Cannot use ${show(value)} as ${what}: give ${kind} of at least ${min}${upper}`);
+}
+
+/** Throws a TypeError that names the first key of `options` that nothing here knows. */
+export function checkKeys(what: string, options: object, known: readonly string[]): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`Cannot ${what}: the options must be an object, not ${show(options)}`);
+  }
+  const unknown = Object.keys(options).find((key) => !known.includes(key));
+  if (unknown !== undefined) {
+    throw new TypeError(`Cannot ${what}: unknown option ${show(unknown)}, there are ${known.join(", ")}`);
+  }
+}
+
+/** A value as an error message shows it: short, and never the insides of an object. */
+export function show(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+  if (typeof value === "function") return `function ${value.name || "(anonymous)"}`;
+  if (Array.isArray(value)) return "an array";
+  if (typeof value === "object" && value !== null) return `a ${className(value) || "plain object"}`;
+  return String(value);
+}
+
+function className(value: object): string | undefined {
+  const { constructor } = value;
+  return typeof constructor === "function" && constructor !== Object ? constructor.name : undefined;
+}

@@ -1,0 +1,39 @@
+import { show } from "./_check.ts";
+import type { Mask } from "./_mask.ts";
+import type { RetentionOptions } from "./event_options.ts";
+import type { StandardSchemaV1 } from "./standard_schema.ts";
+
+/** Turns the detail of one version into that of the next. */
+// deno-lint-ignore no-explicit-any
+export type Upcaster = (detail: any) => unknown;
+
+/** What `defineEvent` was told, checked and complete. */
+export interface EventDefinition {
+  readonly type: string;
+  readonly version: number;
+  /** By the version they start from; without gaps from the first one up to `version`. */
+  readonly upcast: Readonly<Record<number, Upcaster>>;
+  readonly retention: Readonly<RetentionOptions> | undefined;
+  readonly sensitive: readonly string[];
+  readonly mask: Mask | undefined;
+  readonly schema: StandardSchemaV1 | undefined;
+}
+
+/** The key under which a class made by `defineEvent` holds its definition; subclasses inherit it. */
+export const DEFINITION: unique symbol = Symbol("definition");
+
+/** The definition of a class made by `defineEvent`, or of a subclass; a TypeError for anything else. */
+export function definitionOf(eventClass: unknown): EventDefinition {
+  const definition = findDefinition(eventClass);
+  if (definition !== undefined) return definition;
+  throw new TypeError(
+    `Cannot use ${show(eventClass)} as an event class: it is not made by defineEvent, ` +
+      `write class X extends defineEvent("X")<Detail> {}`,
+  );
+}
+
+/** The definition of a class made by `defineEvent`, or of a subclass; undefined for anything else. */
+export function findDefinition(eventClass: unknown): EventDefinition | undefined {
+  if (typeof eventClass !== "function") return undefined;
+  return (eventClass as { readonly [DEFINITION]?: EventDefinition })[DEFINITION];
+}

@@ -1,0 +1,153 @@
+const MAX_DEPTH = 500;
+const MAX_PATH = 120;
+const IDENTIFIER = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u;
+
+/** What JSON would lose, found at the end of `path`, which grows from the inside out while the search returns. */
+interface Loss {
+  reason: string;
+  readonly path: (string | number)[];
+  /** The objects around it, filled in only where one of them may hold itself. */
+  readonly around: object[] | undefined;
+}
+
+/**
+ * The JSON text of a detail. Throws a TypeError that names the path of the first value that JSON would lose or change.
+ * Properties that are `undefined` are left out, as JSON does.
+ */
+export function encodeDetail(detail: unknown): string {
+  const loss = detail === undefined ? undefined : lossIn(detail, 0);
+  if (loss !== undefined) throw lossError(loss);
+  return JSON.stringify(detail) ?? "null";
+}
+
+// Finds out first and stringifies natively after: a replacer function would cost several times as much.
+function lossIn(value: unknown, depth: number): Loss | undefined {
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+      return undefined;
+    case "number":
+      return Number.isFinite(value)
+        ? undefined
+        : lossAt(`it is ${value}, which JSON turns into null; give null or a string`);
+    case "object":
+      if (value === null) return undefined;
+      if (depth >= MAX_DEPTH) return { reason: "", path: [], around: [value] };
+      return Array.isArray(value) ? lossInArray(value, depth) : lossInObject(value, depth);
+    default:
+      return lossAt(PRIMITIVES[typeof value as keyof typeof PRIMITIVES]);
+  }
+}
+
+const PRIMITIVES = {
+  bigint: "it is a bigint, which JSON does not know; give a string",
+  function: "it is a function, which JSON leaves out; leave it out",
+  symbol: "it is a symbol, which JSON leaves out; give a string",
+  undefined: "it is undefined, which JSON turns into null inside an array; give null",
+};
+
+function lossInArray(array: readonly unknown[], depth: number): Loss | undefined {
+  // Array.prototype is an array itself, in every realm, and the prototype of no subclass is.
+  if (!Array.isArray(Object.getPrototypeOf(array))) return lossAt(`it is ${instanceName(array)}; give a plain array`);
+  for (let index = 0; index < array.length; index++) {
+    const loss = lossIn(array[index], depth + 1);
+    if (loss === undefined) continue;
+    if (!(index in array)) loss.reason = "it is a hole, which JSON turns into null; give null";
+    return within(array, index, loss);
+  }
+  return extraKeyOf(array);
+}
+
+function extraKeyOf(array: readonly unknown[]): Loss | undefined {
+  // Indices come first in the order of keys, so a named property, if there is one, is the last.
+  const keys = Object.keys(array);
+  if (keys.length === array.length) return lossInSymbols(array);
+  return within(array, keys.at(-1)!, lossAt("it is a named property of an array, which JSON leaves out; leave it out"));
+}
+
+function lossInObject(object: object, depth: number): Loss | undefined {
+  const prototype = Object.getPrototypeOf(object);
+  if (prototype !== Object.prototype && prototype !== null && !isObjectPrototype(prototype)) {
+    return lossAt(instanceReason(object));
+  }
+  for (const key in object) {
+    const value = (object as Record<string, unknown>)[key];
+    if (value === undefined) continue;
+    const loss = lossIn(value, depth + 1);
+    // What somebody hung on Object.prototype is enumerated here, but not by JSON.
+    if (loss !== undefined && Object.hasOwn(object, key)) return within(object, key, loss);
+  }
+  return lossInSymbols(object);
+}
+
+function lossInSymbols(object: object): Loss | undefined {
+  const symbols = Object.getOwnPropertySymbols(object);
+  if (symbols.length === 0) return undefined;
+  const symbol = symbols.find((symbol) => Object.prototype.propertyIsEnumerable.call(object, symbol));
+  return symbol && lossAt(`it has the key ${String(symbol)}, which JSON leaves out; use strings as keys`);
+}
+
+/** True for the `Object.prototype` of another realm: a frame, a `node:vm` context. */
+function isObjectPrototype(prototype: object): boolean {
+  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, "isPrototypeOf");
+}
+
+function instanceReason(object: object): string {
+  const name = instanceName(object);
+  if (object instanceof Date) return `it is ${name}; give toISOString() or milliseconds`;
+  if (object instanceof Map) return `it is ${name}; give Object.fromEntries(map) or [...map]`;
+  if (object instanceof Set) return `it is ${name}; give [...set]`;
+  if (ArrayBuffer.isView(object) || object instanceof ArrayBuffer) {
+    return `it is ${name}; give base64 text or an array of numbers`;
+  }
+  return `it is ${name}, which JSON cannot bring back; give a plain object`;
+}
+
+function instanceName(object: object): string {
+  const name = object.constructor?.name;
+  return typeof name === "string" && name !== "" ? `an instance of ${name}` : "an instance of a class";
+}
+
+function lossAt(reason: string): Loss {
+  return { reason, path: [], around: undefined };
+}
+
+function within(container: object, key: string | number, loss: Loss): Loss {
+  loss.path.push(key);
+  loss.around?.push(container);
+  return loss;
+}
+
+function lossError({ reason, path, around }: Loss): TypeError {
+  path.reverse();
+  if (around === undefined) return errorAt(path, reason);
+  around.reverse();
+  // A cycle is never looked for on the way down: it is what goes too deep while holding itself.
+  const seen = new Map<object, number>();
+  for (const [depth, object] of around.entries()) {
+    const first = seen.get(object);
+    if (first !== undefined) {
+      return errorAt(
+        path.slice(0, depth),
+        `it is ${pathText(path.slice(0, first))} again, a cycle; give its id instead`,
+      );
+    }
+    seen.set(object, depth);
+  }
+  return errorAt(path, `it is nested more than ${MAX_DEPTH} levels deep; give a flatter detail`);
+}
+
+function errorAt(path: readonly (string | number)[], reason: string): TypeError {
+  return new TypeError(`Cannot encode ${pathText(path)}: ${reason}`);
+}
+
+function pathText(path: readonly (string | number)[]): string {
+  let text = "detail";
+  for (const key of path) {
+    if (text.length > MAX_PATH) return `${text}…`;
+    if (typeof key === "number") text += `[${key}]`;
+    else if (key.length <= MAX_PATH && IDENTIFIER.test(key)) text += `.${key}`;
+    else text += `[${JSON.stringify(key.length > MAX_PATH ? `${key.slice(0, MAX_PATH)}…` : key)}]`;
+  }
+  return text;
+}

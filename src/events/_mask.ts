@@ -1,0 +1,27 @@
+/** The sensitive paths of a detail as a tree: `true` where a path ends, so that everything below is masked too. */
+export type Mask = ReadonlyMap<string, Mask | true>;
+
+const MASKED = "***";
+
+/** Builds the tree of dotted paths, or undefined when there are none. */
+export function maskOf(paths: readonly string[]): Mask | undefined {
+  if (paths.length === 0) return undefined;
+  const below = Map.groupBy(paths, (path) => path.split(".", 1)[0]!);
+  return new Map([...below].map(([key, group]) => {
+    const rest = group.filter((path) => path.length > key.length).map((path) => path.slice(key.length + 1));
+    return [key, rest.length < group.length ? true : maskOf(rest)!];
+  }));
+}
+
+/** A copy of `value` with what the mask names hidden; what it does not touch is shared with the original. */
+export function masked(value: unknown, mask: Mask): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map((item) => masked(item, mask));
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => {
+      const rule = mask.get(key);
+      if (rule === undefined || inner === undefined) return [key, inner];
+      return [key, rule === true ? MASKED : masked(inner, rule)];
+    }),
+  );
+}

@@ -1,0 +1,164 @@
+import { checkKeys, checkNumber, show } from "./_check.ts";
+import { DEFINITION, type EventDefinition, type Upcaster } from "./_definition.ts";
+import { maskOf } from "./_mask.ts";
+import { assertEventType } from "./_names.ts";
+import { storedIn } from "./_record.ts";
+import { checkRetention } from "./_retention.ts";
+import { checkSchema, validated } from "./_schema.ts";
+import { DomainEvent, type DomainEventInit } from "./domain_event.ts";
+import type { EventBase, SchemaEventBase } from "./event_class.ts";
+import type { EventOptions, SchemaEventOptions } from "./event_options.ts";
+import type { StandardSchemaV1 } from "./standard_schema.ts";
+
+/**
+ * Makes a class of events to extend: with the payload type, or with a schema that gives it.
+ *
+ * The type names the event's stream in every store. It has 1 to 200 characters, no white space, control characters,
+ * `{`, `}` or `#`, and is not a single all-lowercase word: those are the broker's own events.
+ *
+ * A subclass may have fields, methods and a constructor. The constructor also runs when an event is read from a store:
+ * it takes `(detail, init)` and hands `init` on to `super`.
+ *
+ * @example An event class
+ * ```ts
+ * import { defineEvent } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class AuctionEnded extends defineEvent("AuctionEnded")<{ auctionId: string; winningPrice: number }> {
+ *   get dollars() {
+ *     return `$${this.detail.winningPrice}`;
+ *   }
+ * }
+ *
+ * assertEquals(AuctionEnded.type, "AuctionEnded");
+ * assertEquals(new AuctionEnded({ auctionId: "a-1", winningPrice: 5 }).dollars, "$5");
+ * ```
+ *
+ * @example A second version, which reads the first
+ * ```ts
+ * import { defineEvent } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class BidPlaced extends defineEvent("BidPlaced", {
+ *   version: 2,
+ *   upcast: { 1: (detail: { price: number }) => ({ cents: Math.round(detail.price * 100) }) },
+ * })<{ cents: number }> {}
+ *
+ * assertEquals(BidPlaced.version, 2);
+ * ```
+ *
+ * @param type The type of the events.
+ * @param options Version, retention and sensitive paths.
+ * @returns The class to extend.
+ * @throws {TypeError} If the type is malformed or reserved, an option unknown or of the wrong kind, or a step is
+ * missing between the versions.
+ * @throws {RangeError} If a number is out of range.
+ */
+export function defineEvent<const Type extends string>(
+  type: Type,
+  options?: EventOptions & { readonly schema?: never },
+): EventBase<Type>;
+/**
+ * Makes a class of events to extend whose payload type is its schema's.
+ *
+ * @example A detail that is validated and completed
+ * ```ts
+ * import { defineEvent } from "@tidings/broker";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ * import { z } from "zod";
+ *
+ * const Bidder = z.object({ name: z.string(), age: z.number().default(18) });
+ * class BidderRegistered extends defineEvent("BidderRegistered", { schema: Bidder, sensitive: ["name"] }) {}
+ *
+ * assertEquals(new BidderRegistered({ name: "Ada" }).detail.age, 18);
+ * // @ts-expect-error: the name is missing
+ * assertThrows(() => new BidderRegistered({}), TypeError, "detail.name");
+ * ```
+ *
+ * @param type The type of the events.
+ * @param options The schema, version, retention and sensitive paths.
+ * @returns The class to extend. Its constructor throws a TypeError, the issues as its `cause`, when the schema refuses
+ * the detail or answers by a promise.
+ * @throws {TypeError} If the type is malformed or reserved, an option unknown or of the wrong kind, or a step is
+ * missing between the versions.
+ * @throws {RangeError} If a number is out of range.
+ */
+export function defineEvent<const Type extends string, Schema extends StandardSchemaV1>(
+  type: Type,
+  options: SchemaEventOptions<Schema>,
+): SchemaEventBase<Type, Schema>;
+export function defineEvent(
+  type: string,
+  options: EventOptions & { readonly schema?: StandardSchemaV1 } = {},
+): EventBase<string> {
+  const definition = define(type, options);
+  const { version, schema } = definition;
+  const Base = class extends DomainEvent {
+    static readonly type = type;
+    static readonly version = version;
+    static readonly [DEFINITION] = definition;
+
+    constructor(detail: unknown, init?: DomainEventInit) {
+      // What a store has was validated when it was made, and a schema's output need not be its input.
+      const trusted = schema === undefined || storedIn(init) !== undefined;
+      super(type, trusted ? detail : validated(type, schema, detail), init);
+    }
+  };
+  Object.defineProperty(Base, "name", { value: type, configurable: true });
+  return Base as EventBase<string>;
+}
+
+const KEYS = ["version", "upcast", "retention", "sensitive", "schema"];
+
+function define(type: string, options: EventOptions & { readonly schema?: StandardSchemaV1 }): EventDefinition {
+  assertEventType(type);
+  checkKeys(`define event ${show(type)}`, options, KEYS);
+  const { version = 1, upcast, retention, sensitive = [], schema } = options;
+  checkNumber(`the version of ${show(type)}`, version, { min: 1, max: Number.MAX_SAFE_INTEGER, integer: true });
+  checkSensitive(type, sensitive);
+  if (schema !== undefined) checkSchema(type, schema);
+  return Object.freeze({
+    type,
+    version,
+    upcast: checkedUpcast(type, version, upcast),
+    retention: retention === undefined ? undefined : checkRetention(retention),
+    sensitive: Object.freeze([...sensitive]),
+    mask: maskOf(sensitive),
+    schema,
+  });
+}
+
+function checkedUpcast(type: string, version: number, upcast: unknown = {}): Readonly<Record<number, Upcaster>> {
+  const refuse = (why: string): TypeError => new TypeError(`Cannot define event ${show(type)}: ${why}`);
+  if (typeof upcast !== "object" || upcast === null) {
+    throw refuse(`upcast must be an object of functions by version, not ${show(upcast)}`);
+  }
+  const steps: Record<number, Upcaster> = Object.create(null);
+  for (const [key, step] of Object.entries(upcast)) {
+    const from = Number(key);
+    if (!Number.isSafeInteger(from) || from < 0 || String(from) !== key) {
+      throw refuse(`upcast has the key ${show(key)}, give integers from 0`);
+    }
+    if (from >= version) throw refuse(`upcast starts from version ${key}, and the class is at version ${version}`);
+    if (typeof step !== "function") throw refuse(`upcast from version ${key} is ${show(step)}, give a function`);
+    steps[from] = step as Upcaster;
+  }
+  const versions = Object.keys(steps).map(Number);
+  for (let from = versions[0] ?? version; from < version; from++) {
+    if (steps[from] === undefined) throw refuse(`upcast has no step from version ${from} to ${from + 1}, add it`);
+  }
+  return Object.freeze(steps);
+}
+
+function checkSensitive(type: string, sensitive: unknown): void {
+  if (!Array.isArray(sensitive)) {
+    throw new TypeError(`Cannot define event ${show(type)}: sensitive must be an array, not ${show(sensitive)}`);
+  }
+  const wrong = sensitive.findIndex((path) => typeof path !== "string" || path.split(".").includes(""));
+  if (wrong !== -1) {
+    throw new TypeError(
+      `Cannot define event ${show(type)}: ${show(sensitive[wrong])} is not a sensitive path, ` +
+        `give keys joined by dots, such as "card.token"`,
+    );
+  }
+}

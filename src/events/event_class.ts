@@ -1,0 +1,49 @@
+import type { DomainEvent, DomainEventInit } from "./domain_event.ts";
+import type { SchemaInput, SchemaOutput, StandardSchemaV1 } from "./standard_schema.ts";
+
+/** A class of events, as brokers take them: what `defineEvent` made, or a subclass of it. */
+export interface EventClass<E extends DomainEvent = DomainEvent> {
+  /** The type of its events, and so the name of their stream. */
+  readonly type: E["type"];
+  /** The version of the detail's shape. */
+  readonly version: number;
+  /** Makes an event. */
+  // deno-lint-ignore no-explicit-any
+  new (detail: any, init?: DomainEventInit): E;
+}
+
+/**
+ * A class to extend with the payload type.
+ *
+ * @example An exported event class, for a package on JSR
+ * ```ts
+ * import { defineEvent, type EventBase } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const Base: EventBase<"BidPlaced"> = defineEvent("BidPlaced");
+ * class BidPlaced extends Base<{ amount: number }> {}
+ *
+ * assertEquals(new BidPlaced({ amount: 5 }).detail.amount, 5);
+ * ```
+ */
+export interface EventBase<Type extends string> {
+  /** The type of its events. */
+  readonly type: Type;
+  /** The version of the detail's shape. */
+  readonly version: number;
+  /** Makes an event. */
+  new <Detail>(detail: Detail, init?: DomainEventInit): DomainEvent<Type, Detail>;
+}
+
+/** A class whose payload type is its schema's: `class X extends defineEvent("X", { schema }) {}`. */
+export interface SchemaEventBase<Type extends string, Schema extends StandardSchemaV1> {
+  /** The type of its events. */
+  readonly type: Type;
+  /** The version of the detail's shape. */
+  readonly version: number;
+  /** Makes an event whose detail is what the schema makes of the given one; a TypeError when it refuses it. */
+  new (
+    detail: SchemaInput<Schema>,
+    init?: DomainEventInit,
+  ): DomainEvent<Type, SchemaOutput<Schema>>;
+}

@@ -1,0 +1,49 @@
+import { register, type SuiteOptions } from "./_contract.ts";
+import { BrokerBench, type BrokerContract, type BrokerFeature, type BrokerUnderTest, within } from "./_broker_bench.ts";
+import { delivering } from "./_broker_delivery.ts";
+
+/** All that a broker promises over any store. */
+export const brokerContracts: readonly BrokerContract[] = [
+  ...delivering,
+];
+
+// A promise that is broken by waiting for ever shall fail its own test, and no other.
+const TIMEOUT = 30_000;
+
+/**
+ * Registers the tests that brokers pass over every store: one for each promise of delivery, each with data of its own.
+ *
+ * @param name What the store is called in the tests' names.
+ * @param open Makes empty data for one test, which disposes it.
+ * @throws {TypeError} If there is neither a Deno nor the option `test`.
+ *
+ * @example On Deno
+ * ```ts no-eval
+ * import { EventBroker } from "@tidings/broker";
+ * import { testBroker } from "@tidings/broker/testing";
+ * import { openMyStore } from "./my_store.ts";
+ *
+ * testBroker("MyStore", async () => {
+ *   const url = "…";
+ *   return {
+ *     connect: async (events, options) => new EventBroker(await openMyStore(url), { events, ...options }),
+ *     store: () => openMyStore(url),
+ *     [Symbol.asyncDispose]: async () => {},
+ *   };
+ * }, { skip: { "clock": "the server has its own" } });
+ * ```
+ */
+export function testBroker(
+  name: string,
+  open: () => Promise<BrokerUnderTest>,
+  options: SuiteOptions<BrokerFeature> = {},
+): void {
+  register(name, brokerContracts, options, async (contract) => {
+    const bench = new BrokerBench(await open());
+    try {
+      await within(contract.body(bench), "the test to end", TIMEOUT);
+    } finally {
+      await within(bench.close(), "its brokers to close", TIMEOUT);
+    }
+  });
+}

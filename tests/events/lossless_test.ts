@@ -1,0 +1,124 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import vm from "node:vm";
+import { encodeDetail } from "../../src/events/_lossless.ts";
+
+class Money {
+  cents = 5;
+}
+
+Deno.test("encodeDetail() gives plain JSON of what JSON can carry", () => {
+  const shared = { x: 1 };
+  for (
+    const detail of [null, "a", "\ud800", 1.5, true, [], {}, [[]], { a: [1, { b: null }] }, { a: shared, b: shared }]
+  ) {
+    assertEquals(encodeDetail(detail), JSON.stringify(detail));
+  }
+  assertEquals(encodeDetail(undefined), "null");
+  assertEquals(encodeDetail({ a: undefined, b: 1 }), '{"b":1}');
+  assertEquals(encodeDetail(Object.assign(Object.create(null), { a: 1 })), '{"a":1}');
+  assertEquals(encodeDetail(vm.runInNewContext("({ a: [1] })")), '{"a":[1]}');
+  const own = JSON.parse('{"__proto__":{"a":1}}');
+  assertEquals(JSON.parse(encodeDetail(own)), own);
+});
+
+Deno.test("encodeDetail() names the path and the reason of what JSON would lose", () => {
+  const cases: [unknown, string][] = [
+    [1n, "Cannot encode detail: it is a bigint"],
+    [{ items: [0, 1, 2, { price: 1n }] }, "Cannot encode detail.items[3].price: it is a bigint"],
+    [{ at: new Date() }, "detail.at: it is an instance of Date; give toISOString()"],
+    [{ m: new Map() }, "detail.m: it is an instance of Map; give Object.fromEntries(map)"],
+    [{ s: new Set() }, "detail.s: it is an instance of Set; give [...set]"],
+    [{ b: new Uint8Array() }, "detail.b: it is an instance of Uint8Array; give base64"],
+    [{ b: new ArrayBuffer(1) }, "an instance of ArrayBuffer; give base64"],
+    [{ m: new Money() }, "detail.m: it is an instance of Money"],
+    [new (class {})(), "detail: it is an instance of a class"],
+    [{ e: new Error("x") }, "an instance of Error"],
+    [{ n: Object(1) }, "an instance of Number"],
+    [{ w: new WeakMap() }, "an instance of WeakMap"],
+    [{ p: Promise.resolve() }, "an instance of Promise"],
+    [new (class List extends Array {})(), "detail: it is an instance of List; give a plain array"],
+    [{ toJSON: () => 1 }, "detail.toJSON: it is a function"],
+    [{ f() {} }, "detail.f: it is a function"],
+    [Symbol("x"), "detail: it is a symbol"],
+    [{ [Symbol("key")]: 1 }, "detail: it has the key Symbol(key)"],
+    [[1, undefined], "detail[1]: it is undefined"],
+    [[1, , 2], "detail[1]: it is a hole"], // deno-lint-ignore no-sparse-arrays
+    [{ a: NaN }, "detail.a: it is NaN"],
+    [{ a: -Infinity }, "detail.a: it is -Infinity"],
+    [/a(?<b>.)/.exec("ab"), "detail.groups: it is a named property of an array"],
+    [Object.assign([1], { [Symbol("key")]: 1 }), "it has the key Symbol(key)"],
+    [{ "a b": { "1": [1n] } }, 'detail["a b"]["1"][0]: it is a bigint'],
+    [{ ["k".repeat(500)]: 1n }, `detail["${"k".repeat(120)}…"]: it is a bigint`],
+  ];
+  for (const [detail, message] of cases) assertThrows(() => encodeDetail(detail), TypeError, message);
+});
+
+Deno.test("encodeDetail() names where a cycle closes", () => {
+  const order: Record<string, unknown> = { id: 1 };
+  order["items"] = [{ order }];
+  assertThrows(() => encodeDetail(order), TypeError, "detail.items[0].order: it is detail again, a cycle");
+  const inner: unknown[] = [];
+  inner.push(inner);
+  assertThrows(() => encodeDetail({ inner }), TypeError, "detail.inner[0]: it is detail.inner again, a cycle");
+});
+
+Deno.test("encodeDetail() refuses what is nested deeper than 500 levels", () => {
+  const nested = (levels: number): unknown => levels === 1 ? [] : [nested(levels - 1)];
+  assertEquals(encodeDetail(nested(500)).length, 1_000);
+  assertThrows(() => encodeDetail(nested(501)), TypeError, "nested more than 500 levels deep");
+  const error = assertThrows(() => encodeDetail(nested(5_000)), TypeError);
+  assert(error.message.length < 300);
+});
+
+Deno.test("encodeDetail() is not confused by what hangs on Object.prototype", () => {
+  Object.defineProperty(Object.prototype, "extra", { value: () => 1, enumerable: true, configurable: true });
+  try {
+    assertEquals(encodeDetail({ a: 1 }), '{"a":1}');
+  } finally {
+    delete (Object.prototype as { extra?: unknown }).extra;
+  }
+});
+
+Deno.test("encodeDetail() brings back any JSON value", () => {
+  fc.assert(fc.property(fc.jsonValue(), (value) => {
+    assert(same(JSON.parse(encodeDetail(value)), value));
+  }));
+});
+
+Deno.test("encodeDetail() refuses or brings back anything", () => {
+  const anything = fc.anything({
+    withBigInt: true,
+    withBoxedValues: true,
+    withDate: true,
+    withMap: true,
+    withSet: true,
+    withSparseArray: true,
+    withTypedArray: true,
+    withNullPrototype: true,
+    withObjectString: true,
+  });
+  fc.assert(
+    fc.property(anything, (value) => {
+      let text: string;
+      try {
+        text = encodeDetail(value);
+      } catch (error) {
+        assert(error instanceof TypeError && error.message.startsWith("Cannot encode detail"), String(error));
+        return;
+      }
+      assert(same(JSON.parse(text), value), text);
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+/** Equal but for what is let through by intent: undefined properties, null prototypes, the sign of zero. */
+function same(a: unknown, b: unknown): boolean {
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return a === (b ?? null);
+  const keys = Object.keys(b).filter((key) => (b as Record<string, unknown>)[key] !== undefined);
+  return Array.isArray(a) === Array.isArray(b) && Object.keys(a).length === keys.length &&
+    keys.every((key) =>
+      Object.hasOwn(a, key) && same((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key])
+    );
+}
