@@ -38,7 +38,9 @@ export const storeContracts: readonly StoreContract[] = [
  * import type { EventStore } from "@tidings/broker";
  * import { testEventStore } from "@tidings/broker/testing";
  *
- * declare function openMyStore(): Promise<EventStore>;
+ * function openMyStore(): Promise<EventStore> {
+ *   throw new Error("Cannot open the store: it is yet to be written");
+ * }
  * const names: string[] = [];
  *
  * testEventStore("MyStore", async () => {
