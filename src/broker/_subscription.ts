@@ -14,7 +14,6 @@ import { show } from "../events/_check.ts";
 import type { Handler } from "./delivery.ts";
 import { LeaseLostError, PermanentError, UndecodableError } from "./errors.ts";
 import {
-  BrokerErrorEvent,
   DeadLetterEvent,
   DeliveryEvent,
   EntriesLostEvent,
