@@ -68,6 +68,7 @@ export class Lane {
   #blockers = 0;
   #scheduled = false;
   #recovering = false;
+  #closed = false;
   #failures = 0;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #empty: (() => void)[] = [];
@@ -82,6 +83,7 @@ export class Lane {
   }
 
   push(parcel: Parcel): void {
+    if (this.#closed) return parcel.refused(unsent(this.#options.stream, new Error("the broker is closed")));
     this.#queue.push(parcel);
     this.#queued += parcel.records.length;
     this.#schedule();
@@ -126,7 +128,8 @@ export class Lane {
     let bytes = 0;
     for (let next = this.#queue.peek(); next !== undefined; next = this.#queue.peek()) {
       const size = next.records.length;
-      if (!next.withdrawn) {
+      if (next.withdrawn) next.refused(unsent(this.#options.stream, undefined));
+      else {
         if (count > 0 && (count + size > most || bytes + next.bytes > MAX_BATCH_BYTES)) break;
         parcels.push(next);
         count += size;
@@ -199,7 +202,7 @@ export class Lane {
 
   // Nothing is on its way any more: after a pause, everything unanswered goes out again, in order.
   #recover(): void {
-    if (this.#retryTimer !== undefined) return;
+    if (this.#retryTimer !== undefined || this.#closed) return;
     const first = this.#flights.values().next().value;
     if (first === undefined) return this.#recovered();
     const outOfSequence = first.lastError instanceof StoreError && first.lastError.kind === "out-of-sequence";
@@ -242,7 +245,7 @@ export class Lane {
       this.#queue.shift();
       this.#queued -= next.records.length;
       const blocking = this.#flights.values().next().value?.lastError;
-      if (!next.withdrawn) next.refused(unsent(this.#options.stream, blocking));
+      next.refused(unsent(this.#options.stream, blocking));
     }
   }
 
@@ -253,6 +256,7 @@ export class Lane {
 
   /** Gives everything up, for good. */
   close(): void {
+    this.#closed = true;
     this.expire(Infinity);
     clearTimeout(this.#retryTimer);
     this.#recovering = true;

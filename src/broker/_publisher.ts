@@ -20,6 +20,14 @@ export interface PublisherOptions {
   appended(stream: string, count: number): void;
 }
 
+/** Events of one stream, encoded and measured. */
+interface Pack {
+  readonly stream: string;
+  readonly events: readonly DomainEvent[];
+  readonly records: readonly Fields[];
+  readonly bytes: number;
+}
+
 /** Sends events on their way, one lane for each stream. */
 export class Publisher {
   #options: PublisherOptions;
@@ -28,6 +36,7 @@ export class Publisher {
   /** What was given to this broker and is stored, or may be. */
   #sent = new WeakMap<DomainEvent, Outgoing>();
   #watch: ReturnType<typeof setTimeout> | undefined;
+  #closed = new AbortController();
 
   constructor(options: PublisherOptions) {
     this.#options = options;
@@ -36,11 +45,13 @@ export class Publisher {
   /** Publishes one event, or finds out what became of it. */
   async publish(event: DomainEvent, signal: AbortSignal | undefined): Promise<Position> {
     signal?.throwIfAborted();
-    const earlier = this.#sent.get(event);
-    const positions = earlier === undefined
-      ? await this.#send(this.#options.streamOf(event), [event], signal)
-      : await this.#find(earlier, signal) ?? await this.#send(this.#options.streamOf(event), [event], signal);
-    return positions[earlier === undefined ? 0 : Math.max(0, earlier.events.indexOf(event))] ?? positions[0]!;
+    // Not stored, so it is forgotten, unless somebody else who waited for that has sent it again meanwhile.
+    for (let earlier = this.#sent.get(event); earlier !== undefined; earlier = this.#sent.get(event)) {
+      const positions = await this.#find(earlier, signal);
+      if (positions !== undefined) return positions[earlier.events.indexOf(event)]!;
+    }
+    const [position] = await this.#send(this.#pack(this.#options.streamOf(event), [event]), signal);
+    return position!;
   }
 
   /** Publishes events, those of one stream together or not at all. */
@@ -58,13 +69,16 @@ export class Publisher {
     }
     const positions: (Position | undefined)[] = events.map(() => undefined);
     const errors: unknown[] = [];
-    const publishPart = async (stream: string, part: readonly number[]) => {
-      const found = await this.#sendOrFind(stream, part.map((index) => events[index]!), signal);
+    // All that goes out for the first time is encoded and measured before any of it goes.
+    const packed = [...parts].map(([stream, part]) => {
+      const all = part.map((index) => events[index]!);
+      return { part, all, fresh: this.#pack(stream, all.filter((event) => !this.#sent.has(event))) };
+    });
+    const publishPart = async ({ part, all, fresh }: typeof packed[number]) => {
+      const found = await this.#sendOrFind(all, fresh, signal);
       part.forEach((index, nth) => positions[index] = found[nth]!);
     };
-    await Promise.all(
-      [...parts].map(([stream, part]) => publishPart(stream, part).catch((error) => errors.push(error))),
-    );
+    await Promise.all(packed.map((it) => publishPart(it).catch((error) => errors.push(error))));
     if (errors.length === 0) return positions as Position[];
     if (parts.size === 1) throw errors[0];
     throw new PublishError(
@@ -75,21 +89,19 @@ export class Publisher {
   }
 
   async #sendOrFind(
-    stream: string,
     events: readonly DomainEvent[],
+    fresh: Pack,
     signal: AbortSignal | undefined,
   ): Promise<readonly Position[]> {
-    const known = events.filter((event) => this.#sent.has(event));
-    if (known.length === 0) return await this.#send(stream, events, signal);
+    if (fresh.events.length === events.length) return await this.#send(fresh, signal);
     // Published before, alone or in an array: each finds its own answer, and only what is not stored goes out again.
-    const missing: DomainEvent[] = [];
-    for (const event of known) {
-      const outgoing = this.#sent.get(event);
-      if (outgoing === undefined || await this.#find(outgoing, signal) === undefined) missing.push(event);
+    for (const event of events) {
+      const earlier = this.#sent.get(event);
+      if (earlier !== undefined) await this.#find(earlier, signal);
     }
-    const fresh = events.filter((event) => !known.includes(event) || missing.includes(event));
-    if (fresh.length > 0) await this.#send(stream, fresh, signal);
-    return events.map((event) => event.position!);
+    const missing = events.filter((event) => !this.#sent.has(event));
+    if (missing.length > 0) await this.#send(this.#pack(fresh.stream, missing), signal);
+    return await Promise.all(events.map((event) => this.publish(event, signal)));
   }
 
   /** What became of events that were published before: their positions, or undefined if they were not stored. */
@@ -97,7 +109,7 @@ export class Publisher {
     if (outgoing.truth === undefined) {
       const found = new AbortController();
       outgoing.whenKnown(() => found.abort());
-      const ended = signal === undefined ? found.signal : AbortSignal.any([found.signal, signal]);
+      const ended = AbortSignal.any([found.signal, this.#closed.signal, ...(signal === undefined ? [] : [signal])]);
       await sleep(this.#options.publishTimeout, ended);
       signal?.throwIfAborted();
     }
@@ -109,11 +121,7 @@ export class Publisher {
     return truth.positions;
   }
 
-  async #send(
-    stream: string,
-    events: readonly DomainEvent[],
-    signal: AbortSignal | undefined,
-  ): Promise<readonly Position[]> {
+  #pack(stream: string, events: readonly DomainEvent[]): Pack {
     const cause = handledEvent();
     if (cause !== undefined) {
       const correlationId = cause.correlationId ?? cause.id;
@@ -122,6 +130,10 @@ export class Publisher {
     const records = events.map((event) => this.#options.encode(event));
     const bytes = sizeOf(records);
     checkSize(stream, events.length, bytes);
+    return { stream, events, records, bytes };
+  }
+
+  async #send({ stream, events, records, bytes }: Pack, signal: AbortSignal | undefined): Promise<readonly Position[]> {
     const deadline = performance.now() + this.#options.publishTimeout;
     const outgoing = new Outgoing(events, records, bytes, deadline, (refused) => this.#forget(refused));
     for (const event of events) this.#sent.set(event, outgoing);
@@ -172,6 +184,7 @@ export class Publisher {
     void Promise.all([...this.#lanes.values()].map((lane) => lane.drained())).then(() => drained.abort());
     await sleep(Infinity, ended);
     clearTimeout(this.#watch);
+    this.#closed.abort();
     for (const lane of this.#lanes.values()) lane.close();
   }
 }

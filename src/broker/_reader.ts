@@ -44,9 +44,14 @@ export function readEvents<E extends DomainEvent>(
   const ends = range.follow ? undefined : codecs.map(({ stream }) => lastPosition(store, stream));
   // Nobody may ever pull: a failure to look up the end is told to whoever does.
   for (const end of ends ?? []) end.catch(() => {});
-  const streams = codecs.map((codec, index) => readStream(store, codec, range, ends?.[index]));
+  // Of several streams that are followed, all but one wait for ever: whoever leaves wakes them.
+  const left = new AbortController();
+  const several = range.follow && codecs.length > 1;
+  const signal = several ? AbortSignal.any([left.signal, ...(range.signal ? [range.signal] : [])]) : range.signal;
+  const each = signal === undefined ? range : { ...range, signal };
+  const streams = codecs.map((codec, index) => readStream(store, codec, each, ends?.[index]));
   if (streams.length === 1) return streams[0]!;
-  return range.follow ? interleave(streams, range) : merge(streams, range);
+  return several ? interleave(streams, range, left) : merge(streams, range);
 }
 
 async function* readStream<E extends DomainEvent>(
@@ -98,23 +103,24 @@ async function* merge<E extends DomainEvent>(
 async function* interleave<E extends DomainEvent>(
   streams: readonly AsyncGenerator<E, void, void>[],
   { limit = Infinity }: ReadRange,
+  left: AbortController,
 ): AsyncGenerator<E, void, void> {
   const pull = (stream: AsyncGenerator<E, void, void>) => stream.next().then((head) => ({ stream, head }));
   const waiting = new Map(streams.map((stream) => [stream, pull(stream)]));
   try {
-    for (let left = limit; left > 0 && waiting.size > 0; left--) {
+    for (let missing = limit; missing > 0 && waiting.size > 0; missing--) {
       const { stream, head } = await Promise.race(waiting.values());
       if (head.done) {
         waiting.delete(stream);
-        left++;
+        missing++;
         continue;
       }
       yield head.value;
       waiting.set(stream, pull(stream));
     }
   } finally {
-    for (const next of waiting.values()) next.catch(() => {});
-    for (const stream of streams) void stream.return().catch(() => {});
+    left.abort();
+    await Promise.allSettled(waiting.values());
   }
 }
 

@@ -1,7 +1,7 @@
 import type { GroupMember, Outcome } from "../store/mod.ts";
-import { StoreError } from "../store/mod.ts";
 import { backoff, RECONNECT } from "./_backoff.ts";
 import type { Job } from "./_job.ts";
+import { mayPass } from "./_passing.ts";
 import { sleep } from "./_sleep.ts";
 
 // Two more batches may fly once so many outcomes wait that a round trip at a time would hold up reading.
@@ -69,6 +69,7 @@ export class Settler {
     }
     signal.removeEventListener("abort", giveUp);
     const left = this.backlog;
+    tellLost(this.#queue.splice(0));
     if (left > 0) throw new Error(`Cannot settle what was handled last: the store does not answer; it comes again`);
   }
 
@@ -82,23 +83,25 @@ export class Settler {
   async #send(batch: readonly Entry[]): Promise<void> {
     this.#flying++;
     const outcomes = batch.map(({ outcome }) => outcome);
+    let inDoubt = false;
     for (let attempt = 1;; attempt++) {
       try {
         const refused = await this.#member.settle(outcomes);
         const lost = refused.length === 0 ? undefined : new Set(refused);
         for (const { job, outcome, told } of batch) {
-          // Of a batch that was sent before, what is refused may be what was settled the first time.
-          const wasRefused = attempt === 1 && lost !== undefined && lost.has(outcome.position);
+          // Of a batch that may have arrived before, what is refused may be what was settled the first time.
+          const wasRefused = !inDoubt && lost !== undefined && lost.has(outcome.position);
           this.#events.settled(job, outcome, wasRefused);
           told(wasRefused);
         }
         break;
       } catch (error) {
-        if (this.#stopped.signal.aborted) break;
-        if (!(error instanceof StoreError) || !RETRYABLE.has(error.kind)) {
-          this.#events.failed(error);
+        if (this.#stopped.signal.aborted || !mayPass(error)) {
+          if (!this.#stopped.signal.aborted) this.#events.failed(error);
+          tellLost(batch);
           break;
         }
+        inDoubt ||= error.kind === "uncertain";
         const delay = backoff(RECONNECT, attempt);
         this.#events.retrying(error, delay);
         await sleep(delay, this.#stopped.signal);
@@ -110,4 +113,7 @@ export class Settler {
   }
 }
 
-const RETRYABLE: ReadonlySet<string> = new Set(["transient", "uncertain"]);
+/** Nobody shall wait for ever for what the store will not be told any more. */
+function tellLost(entries: readonly Entry[]): void {
+  for (const { told } of entries) told(true);
+}

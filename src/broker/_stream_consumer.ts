@@ -1,11 +1,11 @@
 import type { DomainEvent } from "../events/mod.ts";
 import type { Claim, ClaimedRecord, GroupMember, Outcome, Position } from "../store/mod.ts";
 import { Bell } from "../store/_bell.ts";
-import { StoreError } from "../store/mod.ts";
 import { backoff, RECONNECT } from "./_backoff.ts";
 import { LeaseLostError, type UndecodableError } from "./errors.ts";
 import { Job } from "./_job.ts";
 import { macrotask } from "./_macrotask.ts";
+import { mayPass } from "./_passing.ts";
 import { Settler } from "./_settler.ts";
 import { MAX_CLAIM, type Settings } from "./_settings.ts";
 import { sleep } from "./_sleep.ts";
@@ -105,7 +105,7 @@ export class StreamConsumer {
         failures = 0;
         await this.#receive(claim);
       } catch (error) {
-        if (!(error instanceof StoreError) || error.kind !== "transient" && error.kind !== "uncertain") throw error;
+        if (!mayPass(error)) throw error;
         const delay = backoff(RECONNECT, ++failures);
         this.#owner.retrying(error, delay);
         await sleep(delay, signal);
@@ -169,7 +169,7 @@ export class StreamConsumer {
         await this.renew();
         failures = 0;
       } catch (error) {
-        if (!(error instanceof StoreError) || error.kind !== "transient" && error.kind !== "uncertain") throw error;
+        if (!mayPass(error)) throw error;
         failures++;
       }
     }
@@ -187,6 +187,21 @@ export class StreamConsumer {
       if (!positions.has(job.position) || job.state === "settling" || job.state === "gone") continue;
       if (this.#held.get(job.position) === job) this.#held.delete(job.position);
       this.#owner.lost(job);
+    }
+  }
+
+  /** Renews the lease as often as it takes while this consumer is there. */
+  async renewAtLast(): Promise<void> {
+    const { signal } = this.#stopRenewing;
+    for (let attempt = 1; !signal.aborted; attempt++) {
+      try {
+        return await this.renew();
+      } catch (error) {
+        if (!mayPass(error)) throw error;
+        const delay = backoff(RECONNECT, attempt);
+        this.#owner.retrying(error, delay);
+        await sleep(delay, signal);
+      }
     }
   }
 

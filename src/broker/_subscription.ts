@@ -5,7 +5,7 @@ import { handling } from "./_context.ts";
 import { Deadlines } from "./_deadlines.ts";
 import { errorRecord } from "./_error_record.ts";
 import { type Job, JobDelivery } from "./_job.ts";
-import { ObservedTarget } from "./_observed_target.ts";
+import { Listeners } from "./_listeners.ts";
 import { Scheduler } from "./_scheduler.ts";
 import type { Settings } from "./_settings.ts";
 import { sleep } from "./_sleep.ts";
@@ -14,14 +14,15 @@ import { show } from "../events/_check.ts";
 import type { Handler } from "./delivery.ts";
 import { LeaseLostError, PermanentError, UndecodableError } from "./errors.ts";
 import {
-  BrokerErrorEvent,
   DeadLetterEvent,
   DeliveryEvent,
   EntriesLostEvent,
   ReconnectEvent,
   RetryEvent,
+  type SubscriptionEventMap,
 } from "./lifecycle_events.ts";
 import type { Subscription } from "./subscription.ts";
+import type { EventListenerOf } from "./types.ts";
 
 /** What a handler throws to hand its delivery back, uncounted. */
 export const RELEASE: unique symbol = Symbol("release");
@@ -40,9 +41,15 @@ export interface SubscriptionOwner {
 }
 
 /** A handler at work in a group, over one or more streams. */
-export class GroupSubscription extends ObservedTarget implements Subscription, StreamConsumerOwner {
+export class GroupSubscription extends EventTarget implements Subscription, StreamConsumerOwner {
   readonly settings: Settings;
   readonly closed: Promise<void>;
+  #listeners = new Listeners({
+    attach: (type, listener, options) => super.addEventListener(type, listener, options),
+    detach: (type, listener, options) => super.removeEventListener(type, listener, options),
+    dispatch: (event) => this.dispatchEvent(event),
+    unheard: (error) => this.#owner.report(error),
+  });
   #owner: SubscriptionOwner;
   #handler: Handler<DomainEvent>;
   #sources: StreamConsumer[] = [];
@@ -64,7 +71,7 @@ export class GroupSubscription extends ObservedTarget implements Subscription, S
     this.#scheduler = new Scheduler(settings.concurrency, {
       run: (job) => this.#run(job),
       isolate: (job) => this.#isolate(job),
-      renew: (job) => job.source.renew().catch((error) => this.failed(error)),
+      renew: (job) => job.source.renewAtLast().catch((error) => this.failed(error)),
     });
     this.#deadlines = new Deadlines(settings.timeout, ({ job, attempt }) => this.#timedOut(job, attempt));
     this.closed = new Promise((resolve, reject) => [this.#resolveClosed, this.#rejectClosed] = [resolve, reject]);
@@ -87,7 +94,7 @@ export class GroupSubscription extends ObservedTarget implements Subscription, S
     for (const job of jobs) {
       this.#open.add(job);
       if (job.content instanceof UndecodableError) this.#undecodable(job, job.content);
-      // Its attempts were used up by the deaths of those who ran it: nobody ever got to say so.
+      // Its attempts were used up by the deaths of those who ran it, or by a consumer that allowed more of them.
       else if (job.attempt > this.settings.retry.maxAttempts) this.#bury(job);
       else if (this.#closing !== undefined) this.#finish(job, { kind: "release", ...named(job) });
       else if (this.#setKey(job)) this.#scheduler.admit(job);
@@ -111,8 +118,12 @@ export class GroupSubscription extends ObservedTarget implements Subscription, S
 
   #bury(job: Job): void {
     const attempts = job.attempt - 1;
-    const error = new Error(`Its consumer died ${attempts} times while handling it alone`);
-    this.#finish(job, { kind: "dead", reason: "died", attempts, error: errorRecord(error), ...named(job) }, error);
+    const died = job.recovered > 0;
+    const error = new Error(
+      died ? `Its consumer died while handling it alone, attempt ${attempts}` : `It failed ${attempts} times before`,
+    );
+    const reason = died ? "died" : "attempts";
+    this.#finish(job, { kind: "dead", reason, attempts, error: errorRecord(error), ...named(job) }, error);
   }
 
   #undecodable(job: Job, error: UndecodableError): void {
@@ -272,13 +283,24 @@ export class GroupSubscription extends ObservedTarget implements Subscription, S
 
   failed(error: unknown): void {
     if (this.#closing === undefined) this.#rejectClosed(error);
-    this.report(error);
+    this.#listeners.report(error);
     void this.close();
   }
 
-  override report(error: unknown): void {
-    if (this.hasListeners("error")) this.dispatchEvent(new BrokerErrorEvent(error));
-    else this.#owner.report(error);
+  override addEventListener<T extends keyof SubscriptionEventMap>(
+    type: T,
+    listener: EventListenerOf<SubscriptionEventMap[T]>,
+    options?: boolean | AddEventListenerOptions,
+  ): void {
+    this.#listeners.add(type, listener as EventListener | null, options);
+  }
+
+  override removeEventListener<T extends keyof SubscriptionEventMap>(
+    type: T,
+    listener: EventListenerOf<SubscriptionEventMap[T]>,
+    options?: boolean | EventListenerOptions,
+  ): void {
+    this.#listeners.remove(type, listener as EventListener | null, options);
   }
 
   close(): Promise<void> {
@@ -318,7 +340,7 @@ export class GroupSubscription extends ObservedTarget implements Subscription, S
     const timer = setTimeout(() => deadline.abort(), SETTLE_TIMEOUT);
     const left = await Promise.allSettled(this.#sources.map((source) => source.leave(deadline.signal)));
     clearTimeout(timer);
-    for (const result of left) if (result.status === "rejected") this.report(result.reason);
+    for (const result of left) if (result.status === "rejected") this.#listeners.report(result.reason);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -15,6 +15,7 @@ import type { Position } from "../store/mod.ts";
  * ```
  */
 export class PermanentError extends Error {
+  /** Always `"PermanentError"`. */
   override readonly name = "PermanentError";
 }
 
@@ -23,15 +24,18 @@ export class PermanentError extends Error {
  * on the same broker to find out: that never doubles it.
  */
 export class UncertainPublishError extends Error {
+  /** Always `"UncertainPublishError"`. */
   override readonly name = "UncertainPublishError";
 }
 
 /** Some parts of an array over several streams failed; `errors` holds why, each part standing alone. */
 export class PublishError extends AggregateError {
+  /** Always `"PublishError"`. */
   override readonly name = "PublishError";
   /** The positions of what was stored, by index in the array; undefined where it was not. */
   readonly positions: readonly (Position | undefined)[];
 
+  /** Makes the error. */
   constructor(errors: readonly unknown[], message: string, positions: readonly (Position | undefined)[]) {
     super(errors, message);
     this.positions = positions;
@@ -40,17 +44,20 @@ export class PublishError extends AggregateError {
 
 /** Why `delivery.signal` aborted: this consumer no longer has the delivery, and cannot settle it any more. */
 export class LeaseLostError extends Error {
+  /** Always `"LeaseLostError"`. */
   override readonly name = "LeaseLostError";
 }
 
 /** An entry that is no event of its class: no payload, broken JSON, a version that nobody here knows. */
 export class UndecodableError extends Error {
+  /** Always `"UndecodableError"`. */
   override readonly name = "UndecodableError";
   /** Where the entry stands: reading can go on `after` it. */
   readonly position: Position;
   /** The entry's fields, as they were found. */
   readonly raw: Readonly<Record<string, string>>;
 
+  /** Makes the error. */
   constructor(message: string, position: Position, raw: Readonly<Record<string, string>>, options?: ErrorOptions) {
     super(message, options);
     this.position = position;

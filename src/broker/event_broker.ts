@@ -4,7 +4,7 @@ import type { DomainEvent, EventClass } from "../events/mod.ts";
 import type { EventStore, Position } from "../store/mod.ts";
 import { EventCodec } from "./_codec.ts";
 import { handling } from "./_context.ts";
-import { ObservedTarget } from "./_observed_target.ts";
+import { Listeners } from "./_listeners.ts";
 import { deadLetters, redrive, streamInfo } from "./_operator.ts";
 import { Publisher } from "./_publisher.ts";
 import { pull } from "./_pull.ts";
@@ -19,10 +19,7 @@ import { BrokerErrorEvent, type BrokerEventMap, ReconnectEvent } from "./lifecyc
 import type { BrokerOptions, ConsumeOptions, ReadOptions, StartFrom, SubscribeOptions } from "./options.ts";
 import type { DeadLetter, StreamInfo } from "./stream_info.ts";
 import type { Subscription } from "./subscription.ts";
-
-type Of<C extends EventClass> = InstanceType<C>;
-type OneOrMore<C> = C | readonly C[];
-type Listener<This, E> = ((this: This, event: E & Event) => void) | { handleEvent(event: E & Event): void } | null;
+import type { EventListenerOf, EventOf, OneOrMore } from "./types.ts";
 
 /** What can be listened to on a broker: its event classes by their types, and what it tells of itself. */
 export type EventMap<C extends EventClass> = { [K in C as K["type"]]: InstanceType<K> } & BrokerEventMap;
@@ -53,7 +50,13 @@ const CLOSE_TIMEOUT = 10_000;
  * await broker.close();
  * ```
  */
-export class EventBroker<C extends EventClass = EventClass> extends ObservedTarget implements AsyncDisposable {
+export class EventBroker<C extends EventClass = EventClass> extends EventTarget implements AsyncDisposable {
+  #listeners = new Listeners({
+    attach: (type, listener, options) => super.addEventListener(type, listener, options),
+    detach: (type, listener, options) => super.removeEventListener(type, listener, options),
+    dispatch: (event) => this.dispatchEvent(event),
+    changed: (type) => this.#listenersChanged(type),
+  });
   #store: EventStore;
   #codecs = new Map<string, EventCodec>();
   #publisher: Publisher;
@@ -82,7 +85,7 @@ export class EventBroker<C extends EventClass = EventClass> extends ObservedTarg
     assertName("group", prefix);
     checkNumber("publishTimeout (ms)", publishTimeout, { min: 1, max: 2 ** 40 });
     this.#store = store;
-    this.#retention = new Retention(store, (error) => this.report(error));
+    this.#retention = new Retention(store, (error) => this.#listeners.report(error));
     for (const codec of codecsOf(events, prefix)) {
       this.#codecs.set(codec.definition.type, codec);
       const kept = codec.definition.retention ?? retention;
@@ -110,17 +113,17 @@ export class EventBroker<C extends EventClass = EventClass> extends ObservedTarg
    * @throws {RangeError} If the event is too large.
    * @throws {UncertainPublishError} If no answer came within `publishTimeout`: publish the same object again.
    */
-  publish(event: Of<C>, options?: { signal?: AbortSignal }): Promise<Position>;
+  publish(event: EventOf<C>, options?: { signal?: AbortSignal }): Promise<Position>;
   /**
    * Publishes events, those of one type together or not at all: at most 500 and about 1 MiB. Types stand alone.
    *
    * @throws {RangeError} If there are too many for one batch; nothing was written then.
    * @throws {PublishError} If some types failed: it says which events were stored.
    */
-  publish(events: readonly Of<C>[], options?: { signal?: AbortSignal }): Promise<Position[]>;
+  publish(events: readonly EventOf<C>[], options?: { signal?: AbortSignal }): Promise<Position[]>;
   // Not delayed by a single await until the events stand in line: the order of calls is the order of events.
   async publish(
-    events: Of<C> | readonly Of<C>[],
+    events: EventOf<C> | readonly EventOf<C>[],
     { signal }: { signal?: AbortSignal } = {},
   ): Promise<Position | Position[]> {
     if (this.#drained) throw closedError("publish");
@@ -143,8 +146,8 @@ export class EventBroker<C extends EventClass = EventClass> extends ObservedTarg
    */
   async subscribe<K extends C>(
     events: OneOrMore<K>,
-    handler: Handler<Of<K>>,
-    options: SubscribeOptions<Of<K>>,
+    handler: Handler<EventOf<K>>,
+    options: SubscribeOptions<EventOf<K>>,
   ): Promise<Subscription> {
     if (typeof handler !== "function") {
       throw new TypeError(`Cannot subscribe ${show(handler)}: the handler must be a function (event, delivery) => …`);
@@ -161,10 +164,10 @@ export class EventBroker<C extends EventClass = EventClass> extends ObservedTarg
   consume<K extends C>(
     events: OneOrMore<K>,
     options: ConsumeOptions,
-  ): AsyncGenerator<PulledDelivery<Of<K>>, void, void> {
+  ): AsyncGenerator<PulledDelivery<EventOf<K>>, void, void> {
     const codecs = this.#codecsFor(events);
     const settings = consumeSettings(options);
-    return pull<Of<K>>(
+    return pull<EventOf<K>>(
       (handler) => this.#subscribe(codecs, handler as Handler<DomainEvent>, settings),
       settings.signal,
     );
@@ -180,7 +183,7 @@ export class EventBroker<C extends EventClass = EventClass> extends ObservedTarg
     const release = this.#reserve(codecs, settings.group);
     const subscription = new GroupSubscription(
       {
-        report: (error) => this.report(error),
+        report: (error) => this.#listeners.report(error),
         consumed: (type, count) => this.#retention.noted(this.#codecs.get(type)!.stream, count),
         ended: (ended) => {
           this.#subscriptions.delete(ended);
@@ -232,8 +235,8 @@ export class EventBroker<C extends EventClass = EventClass> extends ObservedTarg
    *
    * @throws {UndecodableError} If an entry is no event of its class: reading can go on `after` its position.
    */
-  history<K extends C>(events: OneOrMore<K>, options: ReadOptions = {}): AsyncGenerator<Of<K>, void, void> {
-    const codecs = this.#codecsFor(events) as unknown as EventCodec<Of<K>>[];
+  history<K extends C>(events: OneOrMore<K>, options: ReadOptions = {}): AsyncGenerator<EventOf<K>, void, void> {
+    const codecs = this.#codecsFor(events) as unknown as EventCodec<EventOf<K>>[];
     return readEvents(this.#store, codecs, readRange("read history", options));
   }
 
@@ -243,10 +246,10 @@ export class EventBroker<C extends EventClass = EventClass> extends ObservedTarg
    */
   replay<K extends C>(
     events: OneOrMore<K>,
-    handler: (event: Of<K>) => unknown,
+    handler: (event: EventOf<K>) => unknown,
     options: ReadOptions = {},
   ): Promise<number> {
-    const codecs = this.#codecsFor(events) as unknown as EventCodec<Of<K>>[];
+    const codecs = this.#codecsFor(events) as unknown as EventCodec<EventOf<K>>[];
     if (typeof handler !== "function") {
       throw new TypeError(`Cannot replay to ${show(handler)}: the handler must be a function (event) => …`);
     }
@@ -283,8 +286,8 @@ export class EventBroker<C extends EventClass = EventClass> extends ObservedTarg
   deadLetters<K extends C>(
     event: K,
     { group, signal }: { group: string; signal?: AbortSignal },
-  ): AsyncGenerator<DeadLetter<Of<K>>, void, void> {
-    const codec = this.#codecFor(event) as unknown as EventCodec<Of<K>>;
+  ): AsyncGenerator<DeadLetter<EventOf<K>>, void, void> {
+    const codec = this.#codecFor(event) as unknown as EventCodec<EventOf<K>>;
     assertName("group", group);
     return deadLetters(this.#store, codec, group, signal);
   }
@@ -326,26 +329,26 @@ export class EventBroker<C extends EventClass = EventClass> extends ObservedTarg
    */
   override addEventListener<T extends keyof EventMap<C>>(
     type: T,
-    listener: Listener<this, EventMap<C>[T]>,
+    listener: EventListenerOf<EventMap<C>[T], this>,
     options?: boolean | AddEventListenerOptions,
   ): void {
-    super.addEventListener(type as string, listener as EventListener | null, options);
+    this.#listeners.add(type as string, listener as EventListener | null, options);
   }
 
   /** Stops listening. */
   override removeEventListener<T extends keyof EventMap<C>>(
     type: T,
-    listener: Listener<this, EventMap<C>[T]>,
+    listener: EventListenerOf<EventMap<C>[T], this>,
     options?: boolean | EventListenerOptions,
   ): void {
-    super.removeEventListener(type as string, listener as EventListener | null, options);
+    this.#listeners.remove(type as string, listener as EventListener | null, options);
   }
 
-  protected override listenersChanged(type: string): void {
+  #listenersChanged(type: string): void {
     const codec = this.#codecs.get(type);
     if (codec === undefined || this.#closing !== undefined) return;
     const tail = this.#tails.get(type);
-    if (!this.hasListeners(type)) {
+    if (!this.#listeners.has(type)) {
       this.#tails.delete(type);
       void tail?.end();
     } else if (tail === undefined) this.#attach(type, codec);

@@ -5,6 +5,7 @@ export class BrokerErrorEvent extends Event {
   /** What failed. */
   readonly error: unknown;
 
+  /** Makes the event. */
   constructor(error: unknown, type: "error" | "undecodable" = "error") {
     super(type);
     this.error = error;
@@ -18,6 +19,7 @@ export class ReconnectEvent extends Event {
   /** How long until the next try, in milliseconds. */
   readonly delay: number;
 
+  /** Makes the event. */
   constructor(error: unknown, delay: number) {
     super("reconnect");
     this.error = error;
@@ -32,6 +34,7 @@ export class DeliveryEvent extends Event {
   /** Where it stands in its stream. */
   readonly position: Position;
 
+  /** Makes the event. */
   constructor(type: string, eventType: string, position: Position) {
     super(type);
     this.eventType = eventType;
@@ -48,6 +51,7 @@ export class RetryEvent extends DeliveryEvent {
   /** What the handler threw. */
   readonly error: unknown;
 
+  /** Makes the event. */
   constructor(eventType: string, position: Position, attempt: number, delay: number, error: unknown) {
     super("retry", eventType, position);
     this.attempt = attempt;
@@ -65,6 +69,7 @@ export class DeadLetterEvent extends DeliveryEvent {
   /** What the last attempt failed with. */
   readonly error: unknown;
 
+  /** Makes the event. */
   constructor(eventType: string, position: Position, attempts: number, reason: string, error: unknown) {
     super("deadletter", eventType, position);
     this.attempts = attempts;
@@ -80,6 +85,7 @@ export class EntriesLostEvent extends Event {
   /** Where they stood. */
   readonly positions: readonly Position[];
 
+  /** Makes the event. */
   constructor(eventType: string, positions: readonly Position[]) {
     super("entrieslost");
     this.eventType = eventType;

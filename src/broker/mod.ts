@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { type EventMap, EventBroker } from "./event_broker.ts";
+export { EventBroker, type EventMap } from "./event_broker.ts";
 export type { Delivery, Handler, PulledDelivery } from "./delivery.ts";
 export { LeaseLostError, PermanentError, PublishError, UncertainPublishError, UndecodableError } from "./errors.ts";
 export {
@@ -26,3 +26,4 @@ export type {
 } from "./options.ts";
 export type { DeadLetter, GroupInfo, StreamInfo } from "./stream_info.ts";
 export type { Subscription } from "./subscription.ts";
+export type { EventListenerOf, EventOf, OneOrMore } from "./types.ts";

@@ -1,6 +1,5 @@
 import type { SubscriptionEventMap } from "./lifecycle_events.ts";
-
-type Listener<E> = ((event: E) => void) | { handleEvent(event: E): void } | null;
+import type { EventListenerOf } from "./types.ts";
 
 /** A group's handler at work. */
 export interface Subscription extends EventTarget, AsyncDisposable {
@@ -19,13 +18,13 @@ export interface Subscription extends EventTarget, AsyncDisposable {
   /** Listens to what befalls the subscription and its deliveries. */
   addEventListener<T extends keyof SubscriptionEventMap>(
     type: T,
-    listener: Listener<SubscriptionEventMap[T]>,
+    listener: EventListenerOf<SubscriptionEventMap[T]>,
     options?: boolean | AddEventListenerOptions,
   ): void;
   /** Stops listening. */
   removeEventListener<T extends keyof SubscriptionEventMap>(
     type: T,
-    listener: Listener<SubscriptionEventMap[T]>,
+    listener: EventListenerOf<SubscriptionEventMap[T]>,
     options?: boolean | EventListenerOptions,
   ): void;
 }

@@ -10,36 +10,10 @@ import type {
   StoredRecord,
 } from "../store/mod.ts";
 import { comparePositions, StoreError } from "../store/mod.ts";
+import { type Consumer, Consumers } from "./_consumers.ts";
 import { Parking } from "./_parking.ts";
+import type { Pending } from "./_pending.ts";
 import type { MemoryStream } from "./_stream.ts";
-
-/** A delivery that is not settled: held by a consumer, or parked until it is due. */
-interface Pending {
-  readonly position: Position;
-  readonly index: number;
-  /** Set when the entry itself is gone and this is a copy, brought back from the dead letters. */
-  readonly copy: StoredRecord | undefined;
-  owner: Consumer | undefined;
-  /** Parked until then; while it is held, the time its holder will try again. */
-  due: number | undefined;
-  retryAt: number | undefined;
-  failures: number;
-  recovered: number;
-  /** Which delivery of the group's this is. */
-  delivery: number;
-  isolated: boolean;
-  firstFailedAt: number | undefined;
-  lastFailedAt: number | undefined;
-}
-
-interface Consumer {
-  readonly name: string;
-  readonly storeName: string;
-  readonly lease: number;
-  readonly held: Set<Pending>;
-  expires: number;
-  stalled: boolean;
-}
 
 /** One group of one stream: what it has read, what is under way, and what it gave up. */
 export class MemoryGroup {
@@ -53,14 +27,14 @@ export class MemoryGroup {
   #notBefore: Position | undefined;
   #pending = new Map<Position, Pending>();
   #parking = new Parking<Pending>();
-  #consumers = new Map<string, Consumer>();
+  #consumers: Consumers;
   #lettersEver = 0;
   #deliveriesEver = 0;
-  #incarnations = 0;
 
   constructor(stream: MemoryStream, name: string, startFrom: MemberOptions["startFrom"]) {
     this.#stream = stream;
     this.name = name;
+    this.#consumers = new Consumers(`group "${name}" of ${stream.name}`, stream.now);
     this.#next = this.#seek(startFrom);
   }
 
@@ -95,46 +69,16 @@ export class MemoryGroup {
     return copy === undefined && this.#stream.at(index) !== undefined;
   }
 
-  join({ consumer: name, lease }: MemberOptions): string {
-    this.#assertNameFree(name, undefined);
-    const storeName = `${name}.${(++this.#incarnations).toString(36)}${crypto.randomUUID().slice(0, 6)}`;
-    this.#enrol(name, storeName, lease);
-    return storeName;
+  join({ consumer, lease }: MemberOptions): string {
+    return this.#consumers.join(consumer, lease).storeName;
   }
 
-  #enrol(name: string, storeName: string, lease: number): Consumer {
-    const expires = this.#stream.now() + lease;
-    const consumer: Consumer = { name, storeName, lease, held: new Set(), expires, stalled: false };
-    this.#consumers.set(storeName, consumer);
-    return consumer;
-  }
-
-  #assertNameFree(name: string, self: string | undefined): void {
-    const now = this.#stream.now();
-    for (const other of this.#consumers.values()) {
-      if (other.name !== name || other.storeName === self || other.expires <= now) continue;
-      throw new StoreError(
-        "name-taken",
-        `Cannot join group "${this.name}" of ${this.#stream.name} as "${name}": ${other.storeName} is alive ` +
-          `under that name for another ${other.expires - now} ms; close it, or take another name`,
-      );
-    }
-  }
-
-  /** The consumer, alive for another lease; one that was given up joins again, unless somebody took its name. */
+  /** The consumer, alive for another lease. */
   touch(storeName: string, lease: number): Consumer {
     if (this.deleted) {
       throw new StoreError("group-deleted", `Cannot use group "${this.name}" of ${this.#stream.name}: it was deleted`);
     }
-    const now = this.#stream.now();
-    let consumer = this.#consumers.get(storeName);
-    if (consumer === undefined || consumer.expires <= now) {
-      const name = storeName.slice(0, storeName.lastIndexOf("."));
-      this.#assertNameFree(name, storeName);
-      consumer ??= this.#enrol(name, storeName, lease);
-    }
-    consumer.expires = now + lease;
-    return consumer;
+    return this.#consumers.touch(storeName, lease);
   }
 
   /** Whether this very delivery is still this consumer's. */
@@ -157,7 +101,7 @@ export class MemoryGroup {
 
   #claimReturned(consumer: Consumer, limit: number, missing: Position[]): ClaimedRecord[] {
     const now = this.#stream.now();
-    this.#bury(consumer, now);
+    this.#bury(now);
     const taken: Pending[] = [];
     while (taken.length < limit) {
       const pending = this.#parking.take(now);
@@ -174,15 +118,16 @@ export class MemoryGroup {
   }
 
   // What dead consumers hold is parked for whoever comes first: at once, or when the retry that it waits for is due.
-  #bury(taker: Consumer, now: number): void {
+  // Whoever claims was just found alive, and is none of them.
+  #bury(now: number): void {
     for (const dead of this.#consumers.values()) {
-      if (dead === taker || dead.expires > now) continue;
+      if (dead.expires > now) continue;
       for (const pending of dead.held) {
         pending.recovered++;
         if (pending.isolated) this.#countFailure(pending, now);
         this.#park(pending, Math.max(now, pending.retryAt ?? now));
       }
-      this.#consumers.delete(dead.storeName);
+      this.#consumers.remove(dead.storeName);
     }
   }
 
@@ -303,7 +248,7 @@ export class MemoryGroup {
     if (consumer === undefined) return true;
     const now = this.#stream.now();
     for (const pending of consumer.held) this.#park(pending, Math.max(now, pending.retryAt ?? now));
-    this.#consumers.delete(storeName);
+    this.#consumers.remove(storeName);
     this.#stream.bell.ring();
     return true;
   }

@@ -206,6 +206,8 @@ function makeDirectory(path: string): boolean {
   } catch (error) {
     const explained = explain(error, path);
     if (explained !== error) throw explained;
-    throw new Error(`Cannot make directory ${path}: it is not allowed there; choose another path`, { cause: error });
+    throw new Error(`Cannot make directory ${path}: the system refuses it; choose another path, or make it yourself`, {
+      cause: error,
+    });
   }
 }

@@ -1,6 +1,6 @@
 import type { Claim, GroupMember, Held, Outcome, Position } from "../store/mod.ts";
 import type { Changes } from "./_changes.ts";
-import { claim, type Found, nextClaim } from "./_claim.ts";
+import { claim, nextClaim } from "./_claim.ts";
 import { assertGroup, leave, lost, type Seat, setStalled, touch } from "./_consumer.ts";
 import type { Database } from "./_database.ts";
 import { settle } from "./_settle.ts";
@@ -26,27 +26,21 @@ export class SqliteMember implements GroupMember {
 
   async claim({ limit, signal }: { readonly limit: number; readonly signal: AbortSignal }): Promise<Claim> {
     const ended = AbortSignal.any([signal, this.#left.signal]);
-    while (!ended.aborted) {
-      const seen = this.#changes.count(this.#seat.stream);
-      const found = await this.#take(limit, ended);
-      if (found === undefined) break;
-      const disturbed = found.epoch !== this.#epoch;
-      this.#epoch = found.epoch;
-      const { records, missing } = found;
-      if (records.length > 0 || missing.length > 0 || disturbed) return { records, missing, disturbed };
-      await this.#wait(found.nextChange, seen, ended);
+    try {
+      while (!ended.aborted) {
+        const seen = this.#changes.count(this.#seat.stream);
+        const found = await this.#db.write(() => claim(this.#db, this.#now(), this.#seat, limit), ended);
+        const { records, missing, epoch, nextChange } = found;
+        const disturbed = epoch !== this.#epoch;
+        this.#epoch = epoch;
+        if (records.length > 0 || missing.length > 0 || disturbed) return { records, missing, disturbed };
+        await this.#wait(nextChange, seen, ended);
+      }
+    } catch (error) {
+      // A transaction that fails has taken nothing.
+      if (!ended.aborted) throw error;
     }
     return { records: [], missing: [], disturbed: false };
-  }
-
-  // Undefined when the claim ended before it could take anything.
-  async #take(limit: number, ended: AbortSignal): Promise<Found | undefined> {
-    try {
-      return await this.#db.write(() => claim(this.#db, this.#now(), this.#seat, limit), ended);
-    } catch (error) {
-      if (ended.aborted) return undefined;
-      throw error;
-    }
   }
 
   // Many are woken by one change: they look first, which keeps nobody from writing.

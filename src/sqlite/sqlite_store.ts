@@ -54,8 +54,9 @@ export interface SqliteStoreOptions {
  *   the file only when nobody has it open (or with `sqlite3 x.db ".backup …"`). Missing directories are made.
  * - **Local disks only.** Processes on one machine share the file; a network file system corrupts it sooner or later.
  * - **Several processes.** Each store has one connection. A commit in this store wakes who waits at once; one of another
- *   connection is noticed by a poll every 20 ms, 10 ms on average, at about 0.2 % of a CPU for the whole store, and only
- *   while somebody waits. A locked file is waited for without blocking: 10 ms at most at a time.
+ *   connection is noticed by a poll every 20 ms: measured, half of them within 13 ms, at 1 % of a core for the whole
+ *   store, and only while somebody waits. A locked file is waited for without holding up the event loop: it stands still
+ *   for 10 ms at most at a time. Four processes that append as fast as they can wait for less than half a second.
  * - **Permissions** in Deno: `--allow-read` and `--allow-write` for the file; for its directory too, if that is missing.
  * - **Readable.** `sqlite3 x.db "SELECT * FROM events"` shows stream, position, id and payload of every event.
  */

@@ -23,10 +23,12 @@ export type StoreErrorKind =
  * trying again would not help.
  */
 export class StoreError extends Error {
+  /** Always `"StoreError"`. */
   override readonly name = "StoreError";
   /** What the failure says about the work that was asked for. */
   readonly kind: StoreErrorKind;
 
+  /** Makes the error. */
   constructor(kind: StoreErrorKind, message: string, options?: ErrorOptions) {
     super(message, options);
     this.kind = kind;

@@ -10,7 +10,9 @@ export type Fields = readonly string[];
 
 /** An entry of a stream. */
 export interface StoredRecord {
+  /** Where it stands. */
   readonly position: Position;
+  /** What it holds. */
   readonly fields: Fields;
 }
 
@@ -36,6 +38,7 @@ export interface Producer {
 
 /** How to append. */
 export interface AppendOptions {
+  /** Who appends, so that sending the batch twice does no harm. */
   readonly producer?: Producer;
   /** Ends the wait for the answer; the append itself may still happen. */
   readonly signal?: AbortSignal;
@@ -43,8 +46,11 @@ export interface AppendOptions {
 
 /** Which entries to read, `from` and `to` inclusive, `after` exclusive. */
 export interface ReadRange {
+  /** The first one. @default {the oldest} */
   readonly from?: Position;
+  /** The one before the first. */
   readonly after?: Position;
+  /** The last one. @default {the newest} */
   readonly to?: Position;
   /** The most entries, all pages together. */
   readonly limit?: number;
@@ -52,6 +58,7 @@ export interface ReadRange {
   readonly reverse?: boolean;
   /** After the last entry, wait for more: ends at `limit`, else by `signal` alone, by rejecting with its reason. */
   readonly follow?: boolean;
+  /** Ends the reading, by rejecting with its reason. */
   readonly signal?: AbortSignal;
 }
 

@@ -23,6 +23,7 @@ export interface ClaimedRecord extends StoredRecord {
 
 /** What one claim found. */
 export interface Claim {
+  /** What is this consumer's from now on, in order of position. */
   readonly records: readonly ClaimedRecord[];
   /** Deliveries of this group whose entries somebody removed from the stream: they are settled now, and lost. */
   readonly missing: readonly Position[];
@@ -32,7 +33,9 @@ export interface Claim {
 
 /** Names one delivery. */
 export interface Held {
+  /** Where its entry stands. */
   readonly position: Position;
+  /** What the claim said. */
   readonly fence: string;
 }
 
@@ -41,8 +44,11 @@ export type DeadReason = "attempts" | "permanent" | "undecodable" | "died";
 
 /** An error as a dead letter keeps it. */
 export interface ErrorRecord {
+  /** The class of error. */
   readonly name: string;
+  /** What it says. */
   readonly message: string;
+  /** Where it was thrown. */
   readonly stack?: string;
 }
 

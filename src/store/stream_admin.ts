@@ -4,34 +4,45 @@ import type { Position } from "./position.ts";
 
 /** A consumer, as `info` shows it. */
 export interface ConsumerState {
+  /** Its name. */
   readonly name: string;
+  /** How many deliveries it holds. */
   readonly pending: number;
+  /** Whether its lease is running. */
   readonly alive: boolean;
+  /** Whether it takes nothing new because what it holds fills it. */
   readonly stalled: boolean;
 }
 
 /** A group, as `info` shows it. */
 export interface GroupState {
+  /** Its name. */
   readonly name: string;
   /** Delivered or parked, and not settled: retries, deliveries handed back and redriven ones included. */
   readonly pending: number;
   /** Those of them whose time to be tried again has not come yet. */
   readonly retrying: number;
+  /** Events that it gave up. */
   readonly deadLetters: number;
   /** Entries the group has not read yet. */
   readonly lag: number;
+  /** False when `lag` is a lower bound. */
   readonly lagIsExact: boolean;
   /** The first position that it has not read or not settled, trimmed or not; undefined when it is through. */
   readonly floor: Position | undefined;
+  /** Its consumers. */
   readonly consumers: readonly ConsumerState[];
 }
 
 /** A stream, as `info` shows it. */
 export interface StreamState {
+  /** How many entries it holds. */
   readonly length: number;
+  /** Where its oldest entry stands. */
   readonly first: Position | undefined;
   /** The last position ever given, also when that entry is gone. */
   readonly last: Position | undefined;
+  /** Its groups. */
   readonly groups: readonly GroupState[];
 }
 
@@ -47,6 +58,7 @@ export interface TrimOptions {
 
 /** What trimming did. */
 export interface TrimResult {
+  /** How many entries were removed. */
   readonly removed: number;
   /** The group that kept entries from being removed, the one furthest behind. */
   readonly pinnedBy: string | undefined;
@@ -56,12 +68,17 @@ export interface TrimResult {
 export interface LetterRecord extends StoredRecord {
   /** Unique among the dead letters of its group, rising. */
   readonly id: string;
+  /** Why. */
   readonly reason: DeadReason;
+  /** How many attempts were counted. */
   readonly attempts: number;
+  /** When the first attempt failed, in milliseconds since the epoch. */
   readonly firstFailedAt: number;
+  /** When the last attempt failed, in milliseconds since the epoch. */
   readonly lastFailedAt: number;
   /** The consumer that gave it up, by its name in the store. */
   readonly consumer: string;
+  /** What the last attempt failed with. */
   readonly error: ErrorRecord;
 }
 

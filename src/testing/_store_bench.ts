@@ -22,6 +22,7 @@ export type StoreFeature = "second-store" | "clock";
 
 /** A store that was opened for one test, and what the test may do to it. */
 export interface StoreUnderTest extends AsyncDisposable {
+  /** The store, empty. */
   readonly store: EventStore;
   /** Opens another store over the same data, as another process or a restart would. */
   reopen?(): Promise<EventStore>;

@@ -32,15 +32,27 @@ export const storeContracts: readonly StoreContract[] = [
  * @param open Opens an empty store for one test, which disposes it.
  * @throws {TypeError} If there is neither a Deno nor the option `test`.
  *
- * @example On Deno
- * ```ts no-eval
+ * @example Test a store of your own
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import type { EventStore } from "@tidings/broker";
  * import { testEventStore } from "@tidings/broker/testing";
- * import { openMyStore } from "./my_store.ts";
+ *
+ * function openMyStore(): Promise<EventStore> {
+ *   throw new Error("Cannot open the store: it is yet to be written");
+ * }
+ * const names: string[] = [];
  *
  * testEventStore("MyStore", async () => {
  *   const store = await openMyStore();
  *   return { store, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
- * }, { skip: { "clock": "the server has its own", "second-store": "it lives in this process" } });
+ * }, {
+ *   // Leave this out on Deno; on Node, give it what `node:test` exports.
+ *   test: (name) => names.push(name),
+ *   skip: { "clock": "the server has its own", "second-store": "it lives in this process" },
+ * });
+ *
+ * assertEquals(names[0], "MyStore: append() keeps fields unread when they are odd");
  * ```
  */
 export function testEventStore(

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { InMemoryStore } from "../../src/memory/in_memory_store.ts";
 import { SqliteStore } from "../../src/sqlite/mod.ts";
-import { commands, type Open, Run } from "./_model_run.ts";
+import { commands } from "./_commands.ts";
+import { type Open, Run } from "./_model_run.ts";
 
 /** Runs random commands against the model; a failure shows the seed and path to run it again with. */
 async function assertAgrees(open: Open, numRuns: number): Promise<void> {

@@ -17,6 +17,7 @@ const RULES: Record<string, Rule> = {
   broker: { layers: ["events", "store"], packages: /^@std\/uuid\/v7$/ },
   memory: { layers: ["store"] },
   sqlite: { layers: ["store"], packages: /^node:/ },
+  in_memory_broker: { layers: ["events", "broker", "memory"] },
   connect: { layers: ["events", "store", "broker", "memory"], dynamic: ["sqlite"] },
   testing: {
     layers: ["events", "store", "broker", "memory", "sqlite"],

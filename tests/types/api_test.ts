@@ -9,7 +9,11 @@ class AuctionEnded extends defineEvent("AuctionEnded")<{ auctionId: string; winn
   }
 }
 
-const Bidder = z.object({ name: z.string(), card: z.object({ token: z.string() }), age: z.coerce.number().default(18) });
+const Bidder = z.object({
+  name: z.string(),
+  card: z.object({ token: z.string() }),
+  age: z.coerce.number().default(18),
+});
 
 class BidderRegistered extends defineEvent("BidderRegistered", {
   version: 2,

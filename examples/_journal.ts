@@ -1,0 +1,89 @@
+/**
+ * Takes the steps of a story, and tells each as a tree of cause and effect: events, and under each what was done about it.
+ *
+ * @module
+ */
+import { setTimeout as pause } from "node:timers/promises";
+import { red, yellow } from "@std/fmt/colors";
+import type { Subscription } from "@tidings/broker";
+import { type AuctionBroker, type AuctionHouseEvent, events } from "./auction/events.ts";
+import { heading, line } from "./_print.ts";
+
+/** Collects what the services do, and tells it by the event that it was done for. */
+export class Journal {
+  #broker: AuctionBroker;
+  #signal: AbortSignal;
+  #notes: { about: string; service: string; text: string }[] = [];
+  #told = new Set<string>();
+  #from = new Date();
+
+  constructor(broker: AuctionBroker, signal: AbortSignal) {
+    this.#broker = broker;
+    this.#signal = signal;
+  }
+
+  /** Explains a step, takes it, waits until every group is done with what it led to, and tells what happened. */
+  async step(title: string, lesson: string, act?: () => Promise<void>): Promise<void> {
+    this.#signal.throwIfAborted();
+    heading(title, lesson);
+    await act?.();
+    await this.until(async () => await this.unsettled() === 0);
+    await this.#tell();
+  }
+
+  /** Looks again and again until it holds. */
+  async until(holds: () => Promise<boolean>): Promise<void> {
+    while (!await holds()) await pause(15, undefined, { signal: this.#signal });
+  }
+
+  /** How many deliveries some group has still to read or to settle. */
+  async unsettled(): Promise<number> {
+    let count = 0;
+    // One by one, causes first: what a handler publishes is in its stream before its own event counts as settled.
+    for (const event of events) {
+      for (const { pending, lag } of (await this.#broker.info(event)).groups) count += pending + lag;
+    }
+    return count;
+  }
+
+  /** Notes what a service did about an event, named by its id, or `<type> <position>`. */
+  note(about: string, service: string, text: string): void {
+    this.#notes.push({ about, service, text });
+  }
+
+  /** Notes what fails in subscriptions. */
+  watch(...subscriptions: Subscription[]): void {
+    for (const subscription of subscriptions) {
+      const { group } = subscription;
+      subscription.addEventListener("retry", ({ eventType, position, attempt, delay, error }) => {
+        const text = `attempt ${attempt} failed, next in ${Math.round(delay)} ms: ${said(error)}`;
+        this.note(`${eventType} ${position}`, group, yellow(text));
+      });
+      subscription.addEventListener("deadletter", ({ eventType, position, error }) => {
+        this.note(`${eventType} ${position}`, group, red(`gives up, to the dead letters: ${said(error)}`));
+      });
+    }
+  }
+
+  /** Prints what was published since the last time. */
+  async #tell(): Promise<void> {
+    const past = await Array.fromAsync(this.#broker.history(events, { from: this.#from, signal: this.#signal }));
+    const found = past.filter(({ id }) => !this.#told.has(id));
+    for (const event of found) this.#told.add(event.id);
+    const roots = found.filter((event) => !found.some(({ id }) => id === event.causationId));
+    for (const root of roots) this.#branch(root, found, "");
+  }
+
+  #branch(event: AuctionHouseEvent, all: readonly AuctionHouseEvent[], indent: string): void {
+    line(event, indent);
+    const keys = [event.id, `${event.type} ${event.position}`];
+    for (const { about, service, text } of this.#notes) {
+      if (keys.includes(about)) console.log(`    ${indent}${service.padEnd(12)}  ${text}`);
+    }
+    for (const effect of all) if (effect.causationId === event.id) this.#branch(effect, all, `${indent}  `);
+  }
+}
+
+function said(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

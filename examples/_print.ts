@@ -1,0 +1,87 @@
+/**
+ * How the examples show things: in aligned columns, coloured on a terminal.
+ *
+ * @module
+ */
+import { bold, cyan, dim, red, stripAnsiCode } from "@std/fmt/colors";
+import type { StreamInfo } from "@tidings/broker";
+import { type AuctionBroker, type AuctionHouseEvent, events } from "./auction/events.ts";
+
+/** Prints the title of a step, and what to learn from it. */
+export function heading(title: string, lesson: string): void {
+  console.log(`\n${bold(title)}\n${dim(lesson)}\n`);
+}
+
+/** Prints rows in columns, the first row being the head. */
+export function table(rows: readonly (readonly (string | number | undefined)[])[]): void {
+  const cells = rows.map((row) => row.map((cell) => String(cell ?? "-")));
+  const widths = cells[0]!.map((_, column) => Math.max(...cells.map((row) => width(row[column]!))));
+  for (const [index, row] of cells.entries()) {
+    const line = row.map((cell, column) => pad(cell, widths[column]!)).join("  ").trimEnd();
+    console.log(`  ${index === 0 ? dim(line) : line}`);
+  }
+}
+
+/** Fills a text up to a width; colours count nothing. */
+export function pad(text: string, columns: number): string {
+  return text + " ".repeat(Math.max(0, columns - width(text)));
+}
+
+function width(text: string): number {
+  return stripAnsiCode(text).length;
+}
+
+/** What an event says, in words. The card's token is left out. */
+export function describe(event: AuctionHouseEvent): string {
+  switch (event.type) {
+    case "BidderRegistered":
+      return `${event.detail.name} registers as ${event.detail.bidderId}`;
+    case "AuctionEnded": {
+      const { auctionId, winningBidderId, winningPrice } = event.detail;
+      return `${winningBidderId} wins ${auctionId} for ${winningPrice.toFixed(2)}`;
+    }
+    case "PaymentProcessed": {
+      const { auctionId, bidderId, amount, status } = event.detail;
+      return `${bidderId}, ${amount.toFixed(2)} for ${auctionId}: ${status}`;
+    }
+  }
+}
+
+/** The end of the correlation id: the same for all that one event set off. */
+export function chain(event: AuctionHouseEvent): string {
+  return (event.correlationId ?? event.id).slice(-6);
+}
+
+/** Prints an event as a line. */
+export function line(event: AuctionHouseEvent, indent = ""): void {
+  const name = indent + cyan(event.type);
+  const origin = dim(`${pad(event.position ?? "", 15)}  chain ${chain(event)}  by ${pad(event.source ?? "-", 12)}`);
+  console.log(`  ${pad(name, 20)}  ${origin}  ${describe(event)}`);
+}
+
+/** What all streams hold, and how far their groups are. */
+export async function streams(broker: AuctionBroker): Promise<StreamInfo[]> {
+  return await Promise.all(events.map((event) => broker.info(event)));
+}
+
+/** Prints how far the groups are. */
+export function groups(infos: readonly StreamInfo[]): void {
+  const rows = infos.flatMap(({ type, groups }) =>
+    groups.map(({ name, lag, pending, retrying, deadLetters }) => [name, type, lag, pending, retrying, deadLetters])
+  );
+  table([["group", "stream", "unread", "pending", "retrying", "dead letters"], ...rows]);
+}
+
+/** Prints the last dead letters of each group. */
+export async function deadLetters(broker: AuctionBroker, limit: number): Promise<void> {
+  for (const event of events) {
+    for (const { name: group, deadLetters } of (await broker.info(event)).groups) {
+      if (deadLetters === 0) continue;
+      const letters = await Array.fromAsync(broker.deadLetters(event, { group }));
+      console.log(`\n  dead letters of ${group}, ${letters.length} of them ${event.type}; the last:`);
+      for (const { position, reason, error } of letters.slice(-limit)) {
+        console.log(`    ${dim(position)}  ${red(reason)}  ${error.message}`);
+      }
+    }
+  }
+}

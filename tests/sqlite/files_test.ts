@@ -1,0 +1,115 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { DatabaseSync } from "node:sqlite";
+import { SqliteStore } from "../../src/sqlite/sqlite_store.ts";
+import { entries, scratch, scratchStore } from "./_scratch.ts";
+
+function sql(file: string, statements: string): void {
+  const db = new DatabaseSync(file);
+  db.exec(statements);
+  db.close();
+}
+
+/** Opening rejects with an error that names the file and says all of this. */
+async function assertRefused(file: string, ...said: string[]): Promise<Error> {
+  const error = await assertRejects(() => SqliteStore.open(file, { busyTimeout: 100 }), Error);
+  for (const text of [file, ...said]) assert(error.message.includes(text), `"${error.message}" says "${text}"`);
+  return error;
+}
+
+Deno.test("open() makes missing directories and the file, and leaves one file behind", async () => {
+  using dir = scratch();
+  const file = `${dir.path}/some/where/x.db`;
+  const store = await SqliteStore.open(file);
+  await store.append("Stream", entries(1));
+  await store[Symbol.asyncDispose]();
+  await store[Symbol.asyncDispose]();
+  assertEquals([...Deno.readDirSync(`${dir.path}/some/where`)].map(({ name }) => name), ["x.db"]);
+});
+
+Deno.test("open() takes an empty file for a new one", async () => {
+  using dir = scratch();
+  Deno.writeTextFileSync(dir.file, "");
+  await using store = await SqliteStore.open(dir.file);
+  assertEquals((await store.append("Stream", entries(1))).length, 1);
+});
+
+Deno.test("open() refuses a file that is no database, and leaves it as it was", async () => {
+  using dir = scratch();
+  const text = "Not a database.\n".repeat(1_000);
+  Deno.writeTextFileSync(dir.file, text);
+  const error = await assertRefused(dir.file, "no SQLite database", "choose another path");
+  assert(error.cause instanceof Error);
+  assertEquals(Deno.readTextFileSync(dir.file), text);
+});
+
+Deno.test("open() refuses another program's database, and leaves it as it was", async () => {
+  using dir = scratch();
+  for (const [name, id] of [["unmarked.db", 0], ["marked.db", 42]] as const) {
+    const file = `${dir.path}/${name}`;
+    sql(file, `CREATE TABLE theirs (a); PRAGMA application_id = ${id}`);
+    const before = Deno.readFileSync(file);
+    await assertRefused(file, "another program's", "choose another file");
+    assertEquals(Deno.readFileSync(file), before);
+  }
+});
+
+Deno.test("open() refuses a file of a newer schema", async () => {
+  using dir = scratch();
+  await (await SqliteStore.open(dir.file))[Symbol.asyncDispose]();
+  sql(dir.file, "PRAGMA user_version = 999");
+  await assertRefused(dir.file, "version 999", "upgrade");
+});
+
+Deno.test("open() refuses a directory, and a directory that cannot be made", async () => {
+  using dir = scratch();
+  await assertRefused(dir.path, "check the path");
+  Deno.writeTextFileSync(`${dir.path}/file`, "");
+  const error = await assertRejects(() => SqliteStore.open(`${dir.path}/file/in/x.db`), Error, "choose another path");
+  assert(error.message.includes(`${dir.path}/file/in`));
+});
+
+Deno.test("open() refuses a file that may not be written", async () => {
+  using dir = scratch();
+  await (await SqliteStore.open(dir.file))[Symbol.asyncDispose]();
+  Deno.chmodSync(dir.file, 0o444);
+  try {
+    Deno.openSync(dir.file, { write: true }).close();
+    return; // The superuser writes where he likes.
+  } catch {
+    await assertRefused(dir.file, "read-only", "writable");
+  }
+});
+
+Deno.test({
+  name: "open() says which permission is missing",
+  permissions: { read: ["/tmp"] },
+  async fn() {
+    const error = await assertRejects(() => SqliteStore.open("/tmp/tidings-nowhere.db"), Error);
+    assert(error.message.includes("--allow-write=/tmp/tidings-nowhere.db"), error.message);
+  },
+});
+
+Deno.test("open() refuses options out of range", async () => {
+  using dir = scratch();
+  const { file } = dir;
+  await assertRejects(() => SqliteStore.open(":memory:"), RangeError, "in-memory store");
+  await assertRejects(() => SqliteStore.open(""), RangeError, "no file");
+  await assertRejects(() => SqliteStore.open(file, { busyTimeout: -1 }), RangeError, "busyTimeout");
+  await assertRejects(() => SqliteStore.open(file, { pollInterval: 0 }), RangeError, "pollInterval");
+  await assertRejects(() => SqliteStore.open(file, { synchronous: "off" as "full" }), RangeError, "synchronous");
+});
+
+Deno.test("SqliteStore says so when its file was deleted or replaced while it was open", async () => {
+  await using opened = await scratchStore();
+  const { store, file } = opened;
+  const member = await store.member("Stream", "group", { consumer: "a", lease: 30_000, startFrom: "beginning" });
+  const waiting = assertRejects(
+    () => member.claim({ limit: 1, signal: new AbortController().signal }),
+    Error,
+    "deleted or replaced",
+  );
+  Deno.renameSync(file, `${file}.moved`);
+  Deno.writeTextFileSync(file, "");
+  await waiting;
+  await assertRejects(() => store.append("Stream", entries(1)), Error, "deleted or replaced");
+});

@@ -1,0 +1,62 @@
+import fc from "fast-check";
+import type { Outcome } from "../../src/store/mod.ts";
+
+/** A place in a stream, to be found when the command is run. */
+export type Place = { readonly at: "beginning" | "now" | "entry" | "between" | "future"; readonly index: number };
+/** How a delivery ends, or goes on. */
+export type Ending = { readonly kind: Outcome["kind"] | "hold"; readonly delay: number };
+
+/** Something that happens to a stream. */
+export type Command =
+  | { readonly do: "append"; readonly count: number }
+  | { readonly do: "join"; readonly group: number; readonly name: number; readonly lease: number; readonly from: Place }
+  | { readonly do: "claim"; readonly member: number; readonly limit: number }
+  | { readonly do: "settle"; readonly member: number; readonly endings: readonly Ending[]; readonly late: number }
+  | { readonly do: "renew" | "leave" | "crash"; readonly member: number }
+  | { readonly do: "advance"; readonly ms: number }
+  | { readonly do: "trim"; readonly maxLength: number; readonly maxAge: number; readonly force: boolean }
+  | { readonly do: "rewind"; readonly group: number; readonly to: Place }
+  | { readonly do: "redrive" | "discard"; readonly group: number; readonly which: number };
+
+const index = fc.nat(11);
+const member = fc.nat(5);
+const group = fc.constantFrom(0, 0, 0, 1);
+const place: fc.Arbitrary<Place> = fc.record({
+  at: fc.constantFrom("beginning", "now", "entry", "entry", "between", "future"),
+  index,
+});
+const ending: fc.Arbitrary<Ending> = fc.record({
+  kind: fc.constantFrom("ack", "ack", "retry", "hold", "release", "dead", "isolate"),
+  delay: fc.constantFrom(0, 10, 60, 500),
+});
+const as = <Name extends Command["do"], T>(name: Name, model: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
+  fc.record({ do: fc.constant(name), ...model });
+
+/** What may happen to a stream, in any order. */
+export const commands: fc.Arbitrary<Command[]> = fc.array(
+  fc.oneof(
+    { weight: 6, arbitrary: as("append", { count: fc.integer({ min: 1, max: 4 }) }) },
+    { weight: 4, arbitrary: as("join", { group, name: fc.nat(2), lease: fc.nat(2), from: place }) },
+    { weight: 12, arbitrary: as("claim", { member, limit: fc.integer({ min: 1, max: 5 }) }) },
+    {
+      weight: 12,
+      arbitrary: as("settle", { member, endings: fc.array(ending, { minLength: 1, maxLength: 4 }), late: fc.nat(3) }),
+    },
+    { weight: 2, arbitrary: as("renew", { member }) },
+    { weight: 1, arbitrary: as("leave", { member }) },
+    { weight: 2, arbitrary: as("crash", { member }) },
+    { weight: 5, arbitrary: as("advance", { ms: fc.constantFrom(1, 10, 49, 60, 100, 1_000) }) },
+    {
+      weight: 2,
+      arbitrary: as("trim", {
+        maxLength: fc.constantFrom(0, 1, 3, 1_000),
+        maxAge: fc.constantFrom(0, 20, 200, Infinity),
+        force: fc.constantFrom(false, false, false, true),
+      }),
+    },
+    { weight: 2, arbitrary: as("rewind", { group, to: place }) },
+    { weight: 2, arbitrary: as("redrive", { group, which: fc.nat(4) }) },
+    { weight: 1, arbitrary: as("discard", { group, which: fc.nat(4) }) },
+  ) as fc.Arbitrary<Command>,
+  { maxLength: 80, size: "max" },
+);
