@@ -16,9 +16,9 @@ export interface RedisConnection {
 
   /**
    * Opens one more connection to the same place with the same credentials, and resolves once it is ready. Rejects when
-   * that fails, without trying again.
+   * that fails, without trying again, or when the signal aborts, and leaves nothing open then.
    */
-  open(): Promise<RedisConnection>;
+  open(options?: { readonly signal?: AbortSignal }): Promise<RedisConnection>;
 
   /** Ends the connection at once: what is under way rejects. Twice is fine. */
   close(): void;

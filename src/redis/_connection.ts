@@ -1,0 +1,152 @@
+import { StoreError } from "../store/mod.ts";
+import type { RedisConnection, Reply } from "./client.ts";
+import { isAlive, isServerReply } from "./_errors.ts";
+
+/** How long a command may take, and how long connecting may, in milliseconds. */
+export const COMMAND_TIMEOUT = 5_000;
+
+// A timer that fires this much late, in ms, shows that the process did not run, not that the server did not answer.
+const LATE = 100;
+
+/** A connection whose commands end in time. */
+export interface TimedConnection extends RedisConnection {
+  /**
+   * @param timeout How long the answer may take, in milliseconds: more than the time that a blocking command blocks.
+   * A command that takes longer ends the connection, so that everything on it rejects: it may have been run.
+   *
+   * @default {5000}
+   */
+  send(command: readonly string[], timeout?: number): Promise<Reply>;
+  open(options?: { readonly signal?: AbortSignal }): Promise<TimedConnection>;
+}
+
+/**
+ * Puts a deadline on every command of a connection, and on opening further ones. One timer serves all commands.
+ *
+ * Once the connection is lost, in whatever way, further commands reject as "transient" without being sent.
+ */
+export function withDeadline(connection: RedisConnection, timeout: number = COMMAND_TIMEOUT): TimedConnection {
+  return new Timed(connection, timeout);
+}
+
+/**
+ * Connects within the deadline and sees to it that a Redis answers; where that fails, nothing stays open.
+ *
+ * @param open Opens the connection; `signal` aborts when it took too long.
+ * @throws What `open` rejects with, what the server answers, or a TimeoutError.
+ */
+export async function openInTime(
+  open: (options: { readonly signal: AbortSignal }) => Promise<RedisConnection>,
+  { signal, timeout = COMMAND_TIMEOUT }: { readonly signal?: AbortSignal | undefined; readonly timeout?: number } = {},
+): Promise<TimedConnection> {
+  signal?.throwIfAborted();
+  const limit = new AbortController();
+  const abort = () => limit.abort(signal?.reason);
+  signal?.addEventListener("abort", abort);
+  const timer = setTimeout(
+    () => limit.abort(new DOMException(`nothing answered within ${timeout} ms`, "TimeoutError")),
+    timeout,
+  );
+  let connection: RedisConnection | undefined;
+  // What is under way on a closed connection rejects at once, so that waiting for it is waiting for the signal too.
+  limit.signal.addEventListener("abort", () => connection?.close());
+  try {
+    connection = await open({ signal: limit.signal });
+    limit.signal.throwIfAborted();
+    await greet(connection);
+    return withDeadline(connection, timeout);
+  } catch (error) {
+    connection?.close();
+    throw limit.signal.aborted ? limit.signal.reason : error;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", abort);
+  }
+}
+
+async function greet(connection: RedisConnection): Promise<void> {
+  try {
+    const reply = await connection.send(["PING"]);
+    if (reply !== "PONG") throw new Error(`not a Redis: it answered PING with ${JSON.stringify(reply)}`);
+  } catch (error) {
+    // A server that is loading is there all the same: the commands will tell.
+    if (!isAlive(error)) throw error;
+  }
+}
+
+class Timed implements TimedConnection {
+  #connection: RedisConnection;
+  #timeout: number;
+  // Oldest first: answers come in the order of the commands, so that none can be due before the one in front of it.
+  #pending = new Set<{ due: number }>();
+  #latest = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #wake = 0;
+  #end: StoreError | undefined;
+
+  constructor(connection: RedisConnection, timeout: number) {
+    this.#connection = connection;
+    this.#timeout = timeout;
+  }
+
+  async send(command: readonly string[], timeout: number = this.#timeout): Promise<Reply> {
+    if (this.#end !== undefined) {
+      throw new StoreError("transient", "Cannot send to Redis: the connection was closed", { cause: this.#end });
+    }
+    const entry = { due: this.#due(timeout) };
+    this.#pending.add(entry);
+    this.#timer ?? this.#arm();
+    try {
+      return await this.#connection.send(command);
+    } catch (error) {
+      if (isServerReply(error)) throw error;
+      this.#lose("the connection was lost before the answer came", error);
+      throw this.#end;
+    } finally {
+      this.#pending.delete(entry);
+    }
+  }
+
+  #due(timeout: number): number {
+    const due = performance.now() + timeout;
+    return this.#latest = this.#pending.size === 0 ? due : Math.max(due, this.#latest);
+  }
+
+  #arm(): void {
+    const [oldest] = this.#pending;
+    this.#timer = undefined;
+    // It goes off once more after the last answer: setting and clearing one for each command would cost more.
+    if (oldest === undefined || this.#end !== undefined) return;
+    this.#wake = oldest.due;
+    this.#timer = setTimeout(() => this.#check(), Math.max(0, oldest.due - performance.now()));
+  }
+
+  #check(): void {
+    const now = performance.now();
+    const late = now - this.#wake;
+    if (late > LATE) {
+      // The answers may be here, unread: what the process has slept through does not count.
+      for (const entry of this.#pending) entry.due += late;
+      this.#latest += late;
+    }
+    const [oldest] = this.#pending;
+    if (oldest !== undefined && oldest.due <= now) return this.#lose("no answer came in time");
+    this.#arm();
+  }
+
+  #lose(why: string, cause?: unknown): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#end !== undefined) return;
+    this.#end = new StoreError("uncertain", `Cannot tell whether Redis did it: ${why}`, { cause });
+    this.#connection.close();
+  }
+
+  open({ signal }: { readonly signal?: AbortSignal } = {}): Promise<TimedConnection> {
+    return openInTime((options) => this.#connection.open(options), { signal, timeout: this.#timeout });
+  }
+
+  close(): void {
+    this.#lose("the connection was closed before the answer came");
+  }
+}

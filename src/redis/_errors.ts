@@ -1,0 +1,183 @@
+import { StoreError } from "../store/mod.ts";
+
+/** What the server answered instead of a reply. Adapters throw it, so that nobody else needs to know their classes. */
+export class ReplyError extends Error {
+  override readonly name = "ReplyError";
+  /** The first word of the answer, as in `WRONGTYPE`. */
+  readonly code: string;
+
+  constructor(message: string) {
+    // One of the clients leaves the protocol's own sign for an error in front.
+    super(message.replace(/^-/, ""));
+    this.code = /^[A-Z]+/.exec(this.message)?.[0] ?? "";
+  }
+}
+
+// Nothing was done, and it may be possible later. Not only at the beginning: a script's error may stand around another.
+const TRANSIENT =
+  /\b(LOADING|READONLY|MISCONF|OOM|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|UNBLOCKED|ASK|MOVED)\s|max number of clients/;
+
+// What will not change by itself: what the server or the network says, and the way out.
+const FINAL: readonly (readonly [RegExp, string])[] = [
+  [/\bWRONGPASS\b|invalid password|AUTH <password> called without any password/, "wrong user or password"],
+  [/\bNOAUTH\b/, "it wants a password; give it, as in redis://:password@host or redis://user:password@host"],
+  [
+    /\bNOPERM\b|user executing the script can't|can't access at least one of the keys/,
+    "its user may not do this; allow it with ACL SETUSER",
+  ],
+  [
+    /\bWRONGTYPE\b/,
+    "a key is of another type than expected; something else has written it: move it, or choose another prefix",
+  ],
+  [
+    /unknown command/i,
+    "the server does not know a command; Redis 7.0 or Valkey 7.2 is needed, with no command renamed",
+  ],
+  [/DB index is out of range|invalid DB index/, "it has no database of that number; give another one behind the slash"],
+  [/\bDENIED\b/, "it is in protected mode; set a password, or bind it to 127.0.0.1"],
+];
+
+const CERTIFICATE = /CERT|UNABLE_TO_|invalid peer certificate|certificate|UnknownIssuer/;
+const NO_TLS = /WRONG_VERSION_NUMBER|packet length too long|InvalidContentType|corrupt message/;
+const NO_REDIS = /Unknown RESP type|Protocol error|reply type|unknown code|invalid line|not a Redis/i;
+
+const CONNECT_FINAL: readonly (readonly [RegExp, string])[] = [
+  [NO_TLS, "it does not speak TLS there; use redis:// instead of rediss://, or the port that does"],
+  [
+    CERTIFICATE,
+    "its certificate is not trusted; name its authority in DENO_CERT or NODE_EXTRA_CA_CERTS, or pass a client that knows it",
+  ],
+  [NO_REDIS, "what answers there is not a Redis; check host and port, and rediss:// if it wants TLS"],
+  [
+    /NotCapable|Requires (net|env|sys|read) access/,
+    "Deno needs --allow-net for it, and some clients --allow-env and --allow-sys",
+  ],
+];
+
+const CONNECT_TRANSIENT: readonly (readonly [RegExp, string])[] = [
+  [
+    /ECONNREFUSED|ConnectionRefused|refused/i,
+    "nothing listens there; start one with `redis-server` or `docker compose up -d redis`",
+  ],
+  [/ENOTFOUND|EAI_AGAIN|failed to lookup|Name or service not known/i, "its name cannot be resolved; check it"],
+  [/TimeoutError|ETIMEDOUT|timed? ?out/i, "nothing answered in time; check host, port and firewall"],
+  [
+    /ECONNRESET|EPIPE|closed|EOF|reset|BrokenPipe|BadResource/i,
+    "it closed the connection without an answer; is it a Redis, and does it want TLS (rediss://)",
+  ],
+];
+
+/**
+ * What a failed command means: a StoreError where the engine can act, else an error that says what to do. Errors of
+ * ours and of aborted signals come back as they are.
+ *
+ * Whatever is not an answer of the server leaves open whether the command was run: the connection was lost, or closed.
+ */
+export function classify(error: unknown): StoreError | Error {
+  if (error instanceof StoreError || isAbort(error)) return error;
+  const text = textOf(error);
+  if (error instanceof ReplyError) {
+    if (TRANSIENT.test(text)) return new StoreError("transient", `Cannot use Redis now: ${text}`, { cause: error });
+    const advice = adviceFor(text, FINAL);
+    return advice === undefined ? error : new Error(`Cannot use Redis: ${advice} (${text})`, { cause: error });
+  }
+  if (isOurs(error)) return error;
+  return new StoreError("uncertain", `Cannot tell whether Redis did it: the connection was lost (${text})`, {
+    cause: error,
+  });
+}
+
+/**
+ * What a connection that could not be made means. Final if trying again would not help; otherwise a StoreError
+ * "transient", since nothing was sent: a first attempt throws it, a later one may be followed by others.
+ *
+ * @param where What was tried; credentials in it are not shown.
+ */
+export function connectError(where: URL | string, error: unknown): StoreError | Error {
+  if (isAbort(error) || isOurs(error)) return error;
+  const place = typeof where === "string" ? where : withoutCredentials(where);
+  const cannot = `Cannot connect to ${place}`;
+  const cause = { cause: error };
+  const text = textOf(error);
+  const final = error instanceof ReplyError ? adviceFor(text, FINAL) : adviceFor(text, CONNECT_FINAL);
+  if (final !== undefined) return new Error(`${cannot}: ${final}`, cause);
+  if (error instanceof ReplyError) {
+    return TRANSIENT.test(text)
+      ? new StoreError("transient", `${cannot}: ${text}`, cause)
+      : new Error(`${cannot}: ${text}`, cause);
+  }
+  return new StoreError("transient", `${cannot}: ${adviceFor(text, CONNECT_TRANSIENT) ?? text}`, cause);
+}
+
+/** A URL as it may be shown and logged. */
+export function withoutCredentials(url: URL): string {
+  return `${url.protocol}//${url.host}${url.pathname === "/" ? "" : url.pathname}`;
+}
+
+/** True for what the server answered, which means that the connection works and whether the command was run is known. */
+export function isServerReply(error: unknown): boolean {
+  return replyOf(error) !== undefined;
+}
+
+/** True when the server is there and knows us, whatever else keeps it from answering. */
+export function isAlive(error: unknown): boolean {
+  const text = replyOf(error)?.message ?? "";
+  return /^NOPERM\b/.test(text) || (TRANSIENT.test(text) && !text.includes("max number of clients"));
+}
+
+/** True when the server does not have the script: nothing ran. */
+export function isNoScript(error: unknown): boolean {
+  return says(error, /\bNOSCRIPT\b/);
+}
+
+/** True when the stream or the group is gone, also while a read was waiting for it. */
+export function isNoGroup(error: unknown): boolean {
+  return says(error, /\bNOGROUP\b|\bUNBLOCKED the stream key/);
+}
+
+/** True when a key that XINFO was asked about does not exist. */
+export function isNoKey(error: unknown): boolean {
+  return says(error, /no such key/i);
+}
+
+/** True when the group exists already. */
+export function isBusyGroup(error: unknown): boolean {
+  return says(error, /\bBUSYGROUP\b/);
+}
+
+/** True when somebody ended a blocked read by CLIENT UNBLOCK. */
+export function isUnblocked(error: unknown): boolean {
+  return says(error, /\bUNBLOCKED client/);
+}
+
+function says(error: unknown, pattern: RegExp): boolean {
+  return pattern.test(replyOf(error)?.message ?? "");
+}
+
+// The server's answer in an error, or in what an error was made of.
+function replyOf(error: unknown): ReplyError | undefined {
+  for (let at = error; at instanceof Error; at = at.cause) if (at instanceof ReplyError) return at;
+  return undefined;
+}
+
+function adviceFor(text: string, table: readonly (readonly [RegExp, string])[]): string | undefined {
+  return table.find(([pattern]) => pattern.test(text))?.[1];
+}
+
+function isAbort(error: unknown): error is Error {
+  return error instanceof Error && error.name === "AbortError";
+}
+
+// A wrong option or argument: what the caller did, not what befell the connection.
+function isOurs(error: unknown): error is Error {
+  return (error instanceof TypeError || error instanceof RangeError) && /^Cannot /.test(error.message);
+}
+
+// Clients say it in the message, in the name or in the code, and in those of the causes.
+function textOf(error: unknown): string {
+  if (error instanceof ReplyError) return error.message;
+  if (!(error instanceof Error)) return String(error);
+  const code = "code" in error && typeof error.code === "string" ? ` ${error.code}` : "";
+  const name = error.name === "Error" ? "" : `${error.name}: `;
+  return `${name}${error.message}${code}${error.cause instanceof Error ? ` ${textOf(error.cause)}` : ""}`;
+}

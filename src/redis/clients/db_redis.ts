@@ -1,0 +1,69 @@
+import { connect, ErrorReplyError, type Redis, type RedisConnectOptions } from "@db/redis";
+import type { RedisConnection, Reply } from "../client.ts";
+import { ReplyError } from "../_errors.ts";
+import { parseAddress } from "./_address.ts";
+import { opened } from "./_opened.ts";
+
+/** Connects to a URL with `@db/redis`. */
+export function openDbRedis(url: URL, { signal }: { readonly signal?: AbortSignal } = {}): Promise<RedisConnection> {
+  const { host, port, tls, ...session } = parseAddress(url);
+  return start({ hostname: host, port, tls }, sessionCommands(session), signal);
+}
+
+/** Connects to where an `@db/redis` client of the caller's connects to. That client itself is neither used nor closed. */
+export async function adoptDbRedis(
+  client: unknown,
+  { signal }: { readonly signal?: AbortSignal } = {},
+): Promise<RedisConnection> {
+  // The client has no public way to tell this, nor to duplicate itself.
+  const { hostname, port, options } = (client as PrivateParts).client?.connection ?? {};
+  if (hostname === undefined || options === undefined) {
+    throw new TypeError("Cannot tell where this client of @db/redis connects to: give its URL instead");
+  }
+  const { tls = false, caCerts, ...session } = options;
+  const place = { hostname, port: port ?? 6379, tls, ...(caCerts && { caCerts }) };
+  return await start(place, sessionCommands(session), signal);
+}
+
+interface PrivateParts {
+  readonly client?: { readonly connection?: Partial<RedisConnectOptions> & { options?: Partial<RedisConnectOptions> } };
+}
+
+type Session = { readonly [K in "username" | "password" | "db"]?: RedisConnectOptions[K] | undefined };
+
+// Sent from here: the client's own would go on connecting after the signal has aborted.
+function sessionCommands({ username, password, db }: Session): [string, string[]][] {
+  const commands: [string, string[]][] = [];
+  if (password !== undefined) commands.push(["AUTH", username ? [username, password] : [password]]);
+  if (db) commands.push(["SELECT", [String(db)]]);
+  return commands;
+}
+
+async function start(
+  place: RedisConnectOptions,
+  session: readonly [string, string[]][],
+  signal: AbortSignal | undefined,
+): Promise<RedisConnection> {
+  let client!: Redis;
+  const send = (name: string, args: string[]) => (client.sendCommand(name, args) as Promise<Reply>).catch(rethrow);
+  const connecting = (async () => {
+    // By default it would connect and send again what was under way.
+    client = await connect({ ...place, maxRetryCount: 0, noDelay: true, ...(signal && { signal: () => signal }) });
+    client.addEventListener("error", ({ detail: { error } }) => {
+      // It would go on with the next command, on a connection that is out of step.
+      if (!(error instanceof ErrorReplyError)) client.close();
+    });
+    for (const [name, args] of session) await send(name, args);
+  })();
+  const close = () => client?.close();
+  await opened(connecting, close, () => undefined, signal);
+  return {
+    send: ([name, ...args]) => send(name!, args),
+    open: (options) => start(place, session, options?.signal),
+    close,
+  };
+}
+
+function rethrow(error: unknown): never {
+  throw error instanceof ErrorReplyError ? new ReplyError(error.message) : error;
+}
