@@ -36,6 +36,7 @@ export class Redis {
   #options: RedisConnectOptions;
   #events = new EventTarget();
   #redis: Client | undefined;
+  #failure: unknown;
   #last: Promise<unknown> = Promise.resolve();
   #isClosed = false;
 
@@ -56,9 +57,14 @@ export class Redis {
   async connect(): Promise<void> {
     const { maxRetryCount = 10, signal } = this.#options;
     for (let attempt = 1;; attempt++) {
-      const redis = this.#redis = open(this.#options);
-      const abort = () => redis.destroy();
       const aborted = signal?.();
+      const redis = this.#redis = open(this.#options, aborted);
+      this.#failure = undefined;
+      redis.on("error", (error) => {
+        this.#failure ??= error;
+        queueMicrotask(() => redis.destroy());
+      });
+      const abort = () => redis.destroy();
       aborted?.addEventListener("abort", abort);
       try {
         await redis.connect();
@@ -88,7 +94,7 @@ export class Redis {
         return await this.#redis!.sendCommand(command);
       } catch (cause) {
         const reply = cause instanceof ErrorReply;
-        const error = reply ? new ErrorReplyError(`-${cause.message}`) : cause;
+        const error = reply ? new ErrorReplyError(`-${cause.message}`) : this.#failure ?? cause;
         this.#events.dispatchEvent(new CustomEvent("error", { detail: { error } }));
         if (reply || this.#isClosed || attempt >= maxRetryCount) throw error;
       }
@@ -112,11 +118,15 @@ export async function connect(options: RedisConnectOptions): Promise<Redis> {
   return redis;
 }
 
-function open({ hostname, port = 6379, tls = false, caCerts, username, password, db }: RedisConnectOptions) {
-  const socket = { host: hostname, port: Number(port), tls, ...(caCerts && { ca: caCerts }), reconnectStrategy: false };
-  const client = createClient({
+function open(
+  { hostname, port = 6379, tls = false, caCerts, username, password, db }: RedisConnectOptions,
+  signal: AbortSignal | undefined,
+) {
+  const ca = caCerts && { ca: caCerts };
+  const socket = { host: hostname, port: Number(port), tls, ...ca, reconnectStrategy: false, signal };
+  return createClient({
     RESP: 2,
-    socket: socket as { host: string; port: number; reconnectStrategy: false },
+    socket: socket as object,
     disableOfflineQueue: true,
     disableClientInfo: true,
     maintNotifications: "disabled",
@@ -125,6 +135,4 @@ function open({ hostname, port = 6379, tls = false, caCerts, username, password,
     ...(password !== undefined && { password }),
     ...(db !== undefined && { database: db }),
   });
-  client.on("error", () => queueMicrotask(() => client.destroy()));
-  return client;
 }

@@ -5,14 +5,15 @@ import { isAlive, isServerReply } from "./_errors.ts";
 /** How long a command may take, and how long connecting may, in milliseconds. */
 export const COMMAND_TIMEOUT = 5_000;
 
-// A timer that fires this much late, in ms, shows that the process did not run, not that the server did not answer.
-const LATE = 100;
+// What the oldest command gets on top, in ms: where the process itself stood still, the answer may be here, unread.
+const GRACE = 250;
 
 /** A connection whose commands end in time. */
 export interface TimedConnection extends RedisConnection {
   /**
    * @param timeout How long the answer may take, in milliseconds: more than the time that a blocking command blocks.
-   * A command that takes longer ends the connection, so that everything on it rejects: it may have been run.
+   * A command that takes longer, by a quarter of a second, ends the connection, so that everything on it rejects: it
+   * may have been run.
    *
    * @default {5000}
    */
@@ -81,7 +82,8 @@ class Timed implements TimedConnection {
   #pending = new Set<{ due: number }>();
   #latest = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #wake = 0;
+  // The command that has used up its time and waits for its grace to end.
+  #overdue: { due: number } | undefined;
   #end: StoreError | undefined;
 
   constructor(connection: RedisConnection, timeout: number) {
@@ -117,20 +119,16 @@ class Timed implements TimedConnection {
     this.#timer = undefined;
     // It goes off once more after the last answer: setting and clearing one for each command would cost more.
     if (oldest === undefined || this.#end !== undefined) return;
-    this.#wake = oldest.due;
     this.#timer = setTimeout(() => this.#check(), Math.max(0, oldest.due - performance.now()));
   }
 
   #check(): void {
-    const now = performance.now();
-    const late = now - this.#wake;
-    if (late > LATE) {
-      // The answers may be here, unread: what the process has slept through does not count.
-      for (const entry of this.#pending) entry.due += late;
-      this.#latest += late;
-    }
     const [oldest] = this.#pending;
-    if (oldest !== undefined && oldest.due <= now) return this.#lose("no answer came in time");
+    if (oldest !== undefined && oldest.due <= performance.now()) {
+      if (oldest === this.#overdue) return this.#lose("no answer came in time");
+      this.#overdue = oldest;
+      oldest.due = performance.now() + GRACE;
+    }
     this.#arm();
   }
 

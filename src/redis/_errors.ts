@@ -60,7 +60,10 @@ const CONNECT_TRANSIENT: readonly (readonly [RegExp, string])[] = [
     "nothing listens there; start one with `redis-server` or `docker compose up -d redis`",
   ],
   [/ENOTFOUND|EAI_AGAIN|failed to lookup|Name or service not known/i, "its name cannot be resolved; check it"],
-  [/TimeoutError|ETIMEDOUT|timed? ?out/i, "nothing answered in time; check host, port and firewall"],
+  [
+    /TimeoutError|ETIMEDOUT|timed? ?out/i,
+    "nothing answered in time; check host, port and firewall, and whether it wants TLS (rediss://) or none (redis://)",
+  ],
   [
     /ECONNRESET|EPIPE|closed|EOF|reset|BrokenPipe|BadResource/i,
     "it closed the connection without an answer; is it a Redis, and does it want TLS (rediss://)",

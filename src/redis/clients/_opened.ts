@@ -23,6 +23,8 @@ export async function opened(
   signal?.addEventListener("abort", abort, { once: true });
   try {
     await Promise.race([connecting, aborted]);
+    // One of the clients connects all the same when it could not choose the database.
+    if (failure() !== undefined) throw failure();
   } catch (error) {
     close();
     throw signal?.aborted ? signal.reason : failure() ?? error;

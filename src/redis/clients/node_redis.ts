@@ -15,7 +15,6 @@ interface Client {
   on(type: "error", listener: (error: Error) => void): unknown;
   connect(): Promise<unknown>;
   sendCommand(command: readonly string[]): Promise<Reply>;
-  duplicate(): object;
   destroy(): void;
 }
 
@@ -32,9 +31,8 @@ const SETTINGS = {
 /** Connects to a URL with node-redis (`npm:redis`). */
 export function openNodeRedis(url: URL, { signal }: { readonly signal?: AbortSignal } = {}): Promise<RedisConnection> {
   const { host, port, tls, db, ...credentials } = parseAddress(url);
-  const socket = { host, port, tls, reconnectStrategy: false } as const;
-  const options: object = { ...SETTINGS, socket, database: db, ...credentials };
-  return start(createClient(options), signal);
+  const options = { ...SETTINGS, database: db, ...credentials };
+  return start((socket) => createClient({ ...options, socket: { host, port, tls, ...socket } } as object), signal);
 }
 
 /** Connects to where a node-redis client of the caller's connects to. That client itself is neither used nor closed. */
@@ -43,31 +41,32 @@ export function adoptNodeRedis(
   { signal }: { readonly signal?: AbortSignal } = {},
 ): Promise<RedisConnection> {
   const given = "socket" in client.options ? client.options.socket as object : {};
-  const socket = { ...given, reconnectStrategy: false, socketTimeout: undefined };
-  const overrides = { ...SETTINGS, socket, clientSideCache: undefined, emitInvalidate: false, pingInterval: undefined };
-  return start(client.duplicate(overrides) as Client, signal);
+  const overrides = { ...SETTINGS, clientSideCache: undefined, emitInvalidate: false, pingInterval: undefined };
+  return start((socket) => client.duplicate({ ...overrides, socket: { ...given, ...socket } }) as Client, signal);
 }
 
-async function start(client: Client, signal: AbortSignal | undefined): Promise<RedisConnection> {
+async function start(make: (socket: object) => Client, signal: AbortSignal | undefined): Promise<RedisConnection> {
+  // Without the signal, a socket that is still connecting would stay open for seconds after the client was destroyed.
+  const client = make({ reconnectStrategy: false, socketTimeout: undefined, signal });
   let failure: unknown;
   client.on("error", (error) => {
     failure ??= error;
     // Without reconnecting every error is the end; a microtask on, what is under way has been told the reason.
     queueMicrotask(() => client.destroy());
   });
+  const rethrow = (error: unknown): never => {
+    if (error instanceof Error && isReply(error)) throw new ReplyError(error.message);
+    throw failure ?? error;
+  };
   await opened(client.connect(), () => client.destroy(), () => failure, signal).catch(rethrow);
   return {
     send: (command) => client.sendCommand(command).catch(rethrow),
-    open: (options) => start(client.duplicate() as Client, options?.signal),
+    open: (options) => start(make, options?.signal),
     close: () => client.destroy(),
   };
 }
 
-function rethrow(error: unknown): never {
-  throw error instanceof Error && isReply(error) ? new ReplyError(error.message) : error;
-}
-
 function isReply(error: Error): boolean {
   // The client that was passed in may come from another copy of the package, with a class of its own.
-  return error instanceof ErrorReply || /^-?[A-Z]+ /.test(error.message) && error.constructor.name === "SimpleError";
+  return error instanceof ErrorReply || /^(SimpleError|BlobError|ErrorReply)$/.test(error.constructor.name);
 }

@@ -1,0 +1,168 @@
+/** What the proxy does to a connection, once, when a rule applies to it. */
+export type Fault =
+  /** Passes the request on, waits for the answer, and cuts the connection instead of passing that on. */
+  | "reply"
+  /** Passes half of the request on and cuts the connection. */
+  | "half"
+  /** Swallows everything from here on, in both directions, and keeps the connection open. */
+  | "swallow"
+  /** Ends the direction to the client and keeps on taking what it sends. */
+  | "half-close";
+
+/** When a fault happens: the first request that all of it applies to. */
+export interface Rule {
+  readonly fault: Fault;
+  /** On this connection only, from 1. */
+  readonly connection?: number;
+  /** Only for a request whose bytes, read as Latin-1, are like this; by default for any. */
+  readonly request?: RegExp;
+  /** How often it happens. @default {1} */
+  readonly times?: number;
+}
+
+/** Passes bytes between a client and a server, and does to them what networks do. */
+export class Proxy implements AsyncDisposable {
+  readonly port: number;
+  /** How many connections there have been. */
+  connections = 0;
+  /** How often a fault has happened. */
+  faults = 0;
+  /** How long every chunk is kept back, each way, in milliseconds. */
+  delay = 0;
+  #target: number;
+  #listener: Deno.TcpListener;
+  #rules: { rule: Rule; left: number }[] = [];
+  #open = new Set<Deno.TcpConn>();
+  #running = new Set<Promise<void>>();
+
+  constructor(target: number) {
+    this.#target = target;
+    this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    this.port = (this.#listener.addr as Deno.NetAddr).port;
+    this.#track(this.#accept());
+  }
+
+  get url(): URL {
+    return new URL(`redis://127.0.0.1:${this.port}`);
+  }
+
+  /** How many connections of clients are open. */
+  get open(): number {
+    return this.#open.size / 2;
+  }
+
+  /** Has a fault happen from now on. */
+  inject(rule: Rule): void {
+    this.#rules.push({ rule, left: rule.times ?? 1 });
+  }
+
+  /** Cuts all connections. */
+  cut(): void {
+    for (const connection of this.#open) close(connection);
+  }
+
+  #track(work: Promise<void>): void {
+    this.#running.add(work);
+    void work.finally(() => this.#running.delete(work));
+  }
+
+  async #accept(): Promise<void> {
+    try {
+      for await (const client of this.#listener) this.#track(this.#serve(client, ++this.connections));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BadResource)) throw error;
+    }
+  }
+
+  async #serve(client: Deno.TcpConn, number: number): Promise<void> {
+    let server: Deno.TcpConn;
+    try {
+      server = await Deno.connect({ hostname: "127.0.0.1", port: this.#target });
+    } catch {
+      // As the client would see it: a connection that ends.
+      return close(client);
+    }
+    this.#open.add(client).add(server);
+    const state: { fault: Fault | undefined } = { fault: undefined };
+    await Promise.all([this.#forth(client, server, number, state), this.#back(client, server, state)]);
+    close(client);
+    close(server);
+    this.#open.delete(client);
+    this.#open.delete(server);
+  }
+
+  async #forth(client: Deno.TcpConn, server: Deno.TcpConn, number: number, state: { fault: Fault | undefined }) {
+    for await (const bytes of chunks(client)) {
+      await this.#wait();
+      if (state.fault === "swallow") continue;
+      state.fault ??= this.#faultFor(number, bytes);
+      if (state.fault === "swallow") continue;
+      if (state.fault === "half-close") await client.closeWrite();
+      if (state.fault === "half") {
+        await write(server, bytes.subarray(0, bytes.length >> 1));
+        close(client);
+        break;
+      }
+      await write(server, bytes);
+    }
+    close(server);
+  }
+
+  async #back(client: Deno.TcpConn, server: Deno.TcpConn, state: { fault: Fault | undefined }) {
+    for await (const bytes of chunks(server)) {
+      await this.#wait();
+      if (state.fault === "reply") break;
+      if (state.fault === undefined) await write(client, bytes);
+    }
+    // A link that swallows does not tell its ends that the other one is gone.
+    if (state.fault !== "swallow") close(client);
+  }
+
+  #faultFor(connection: number, bytes: Uint8Array): Fault | undefined {
+    const text = new TextDecoder("latin1").decode(bytes);
+    const found = this.#rules.find(({ rule, left }) =>
+      left > 0 && (rule.connection ?? connection) === connection && (rule.request?.test(text) ?? true)
+    );
+    if (found === undefined) return undefined;
+    found.left--;
+    this.faults++;
+    return found.rule.fault;
+  }
+
+  async #wait(): Promise<void> {
+    if (this.delay > 0) await new Promise((resolve) => setTimeout(resolve, this.delay));
+  }
+
+  /** Cuts everything, and resolves once nothing is left. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    this.cut();
+    await Promise.all(this.#running);
+  }
+}
+
+async function* chunks(connection: Deno.TcpConn): AsyncGenerator<Uint8Array> {
+  const buffer = new Uint8Array(65_536);
+  while (true) {
+    // An end is an end, whoever made it and however rudely.
+    const length = await connection.read(buffer).catch(() => null);
+    if (length === null) return;
+    yield buffer.slice(0, length);
+  }
+}
+
+async function write(connection: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
+  try {
+    for (let written = 0; written < bytes.length;) written += await connection.write(bytes.subarray(written));
+  } catch {
+    // The other side is gone: the reading end learns of it.
+  }
+}
+
+function close(connection: Deno.TcpConn): void {
+  try {
+    connection.close();
+  } catch {
+    // Closed already.
+  }
+}

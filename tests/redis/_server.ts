@@ -1,0 +1,144 @@
+import { delimiter, join } from "node:path";
+
+/**
+ * Where the Redis server is: what REDIS_SERVER names, else `redis-server` or `valkey-server` on the path.
+ *
+ * @throws {Error} If there is none; it says what to do.
+ */
+export function findServer(): string {
+  const told = Deno.env.get("REDIS_SERVER");
+  if (told) return told;
+  for (const name of ["redis-server", "valkey-server"]) {
+    for (const directory of (Deno.env.get("PATH") ?? "").split(delimiter)) {
+      const path = join(directory, name);
+      try {
+        if (Deno.statSync(path).isFile) return path;
+      } catch {
+        // Not in this directory: the next one.
+      }
+    }
+  }
+  throw new Error(
+    "Cannot test with Redis: neither redis-server nor valkey-server is on the PATH; install one " +
+      "(as in `apt install redis-server` or `brew install redis`), or name it in REDIS_SERVER",
+  );
+}
+
+/** A port that nobody listens on at this moment. */
+export function freePort(): number {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  listener.close();
+  return port;
+}
+
+/** A real server in a temporary folder, with an append-only file. */
+export class RedisServer implements AsyncDisposable {
+  readonly port: number;
+  readonly folder: string;
+  #options: readonly string[];
+  #process: Deno.ChildProcess | undefined;
+
+  private constructor(options: readonly string[]) {
+    this.port = freePort();
+    this.folder = Deno.makeTempDirSync({ prefix: "tidings-redis-" });
+    this.#options = options;
+  }
+
+  /**
+   * Starts one on a free port, and resolves once it answers.
+   *
+   * @param options Further arguments of redis-server, as in `["--requirepass", "secret"]`.
+   */
+  static async start(options: readonly string[] = []): Promise<RedisServer> {
+    const server = new RedisServer(options);
+    try {
+      await server.restart();
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
+    }
+    return server;
+  }
+
+  get url(): URL {
+    return new URL(`redis://127.0.0.1:${this.port}`);
+  }
+
+  /** Starts it again after it was killed, with what its append-only file holds. */
+  async restart(): Promise<void> {
+    const common = ["--port", String(this.port), "--bind", "127.0.0.1", "--dir", this.folder, "--save", ""];
+    const durable = ["--appendonly", "yes", "--appendfsync", "everysec", "--logfile", "log"];
+    const started = new Deno.Command(findServer(), {
+      args: [...common, ...durable, ...this.#options],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    this.#process = started;
+    let ended = false;
+    void started.status.then(() => ended = true);
+    for (const deadline = Date.now() + 10_000;;) {
+      if (await this.#answers()) return;
+      if (ended || Date.now() > deadline) throw new Error(`Cannot start ${findServer()}:\n${this.#log()}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  #log(): string {
+    try {
+      return Deno.readTextFileSync(join(this.folder, "log"));
+    } catch {
+      return "it wrote no log";
+    }
+  }
+
+  // Whatever it answers, an error included, but for "LOADING": then it is not ready yet.
+  async #answers(): Promise<boolean> {
+    try {
+      using connection = await Deno.connect({ hostname: "127.0.0.1", port: this.port });
+      await connection.write(new TextEncoder().encode("PING\r\n"));
+      const buffer = new Uint8Array(64);
+      const length = await connection.read(buffer);
+      return length !== null && !new TextDecoder().decode(buffer.subarray(0, length)).includes("LOADING");
+    } catch {
+      return false;
+    }
+  }
+
+  /** Runs a command by redis-cli, and returns what it prints, without the last line break. */
+  async cli(...args: readonly string[]): Promise<string> {
+    const command = findServer().replace(/server([^/\\]*)$/, "cli$1");
+    const { success, stdout, stderr } = await new Deno.Command(command, {
+      args: ["-p", String(this.port), ...args],
+    }).output();
+    const text = new TextDecoder().decode(success ? stdout : stderr).trimEnd();
+    if (!success) throw new Error(`Cannot run ${command} ${args.join(" ")}: ${text}`);
+    return text;
+  }
+
+  /** Kills it as by `kill -9`; {@linkcode restart} starts it again. */
+  async kill(): Promise<void> {
+    const process = this.#process;
+    this.#process = undefined;
+    if (process === undefined) return;
+    process.kill("SIGKILL");
+    await process.status;
+  }
+
+  /** Stops it without closing anything, as a machine does that is overloaded. */
+  pause(): void {
+    this.#process?.kill("SIGSTOP");
+  }
+
+  /** Lets it go on. */
+  resume(): void {
+    this.#process?.kill("SIGCONT");
+  }
+
+  /** Kills it and removes its folder. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+    await Deno.remove(this.folder, { recursive: true });
+  }
+}
