@@ -5,6 +5,7 @@ import {
   type Fields,
   firstPositionAt,
   type GroupState,
+  isPosition,
   type LetterRecord,
   type Position,
   type StreamAdmin,
@@ -31,8 +32,9 @@ const LAG_COUNT = 1_000;
 const TRIM_AT_ONCE = 1_000;
 const DELETED_MARK = 24 * 3_600_000;
 const PAGE = 500;
-// `position`, `reason`, `attempts`, `consumer`, `firstfailedat`, `lastfailedat`, `error`: then the entry's own fields.
-const LETTER_FIELDS = 14;
+// `position`, `reason`, `attempts`, `consumer`, `firstfailedat`, `lastfailedat`, `deliveries`, `error`, each with its
+// value: then come the entry's own fields.
+const LETTER_FIELDS = 16;
 
 /** What an admin needs of its store. */
 export interface AdminContext {
@@ -51,7 +53,7 @@ export class RedisAdmin implements StreamAdmin {
 
   async #run(script: Script, group: string, args: readonly string[]): Promise<Reply> {
     const { link, stream } = this.#context;
-    return await script.run(link, keyList(groupKeys(stream, group)), [group, "", ...args]);
+    return await script.run(link, keyList(groupKeys(stream, group)), [group, "", "", ...args]);
   }
 
   async #groups(): Promise<string[]> {
@@ -149,7 +151,10 @@ export class RedisAdmin implements StreamAdmin {
     if (!names.includes(group)) return false;
     const state = force ? undefined : await this.#groupState(group);
     if (state !== undefined) assertIdle(state, this.#context.stream);
-    const [removed, sleepers] = await this.#run(REMOVE_GROUP, group, [String(DELETED_MARK)]) as readonly [number, Reply];
+    const [removed, sleepers] = await this.#run(REMOVE_GROUP, group, [String(DELETED_MARK)]) as readonly [
+      number,
+      Reply,
+    ];
     this.#context.wake(sleepers);
     return removed === 1;
   }
@@ -184,8 +189,8 @@ class RedisLetterBox implements DeadLetterBox {
     const { link, stream } = this.#context;
     const keys = keyList(groupKeys(stream, this.#group));
     let count = 0;
-    for await (const part of ids === undefined ? this.#allIds() : chunks(ids)) {
-      const args = [this.#group, "", String(LETTER_FIELDS), ...part];
+    for await (const part of ids === undefined ? this.#allIds() : chunks(ids.filter(isPosition))) {
+      const args = [this.#group, "", "", String(LETTER_FIELDS), ...part];
       const [moved, sleepers] = await REDRIVE.run(link, keys, args) as readonly [number, Reply];
       this.#context.wake(sleepers);
       count += moved;

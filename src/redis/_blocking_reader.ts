@@ -70,8 +70,8 @@ export class BlockingReader {
       const abort = () => {
         end();
         resolve([]);
-        // The read goes on for the others; without any it would only hold the connection up.
-        if (this.#waits.size === 0) this.#interrupt();
+        // Nothing may be taken for it any more: the read begins again without it.
+        this.#interrupt();
       };
       const wait: Wait = {
         stream,
@@ -127,13 +127,22 @@ export class BlockingReader {
       this.#blocked = true;
       const reply = await this.#link.send([...this.#command, ...options, ...streams, ...ids]);
       if (reply !== null) this.#hand(reply, waits);
-      else if (!this.#interrupted && performance.now() - began < BLOCK - 50) for (const wait of waits) wait.woken();
+      else if (!this.#interrupted && performance.now() - began < BLOCK - 50) { for (const wait of waits) wait.woken(); }
     } catch (error) {
       this.#connection = undefined;
       for (const wait of waits) if (!wait.done) wait.reject(error);
     } finally {
       this.#blocked = false;
       this.#interrupted = false;
+    }
+  }
+
+  // Whoever is woken looks elsewhere first: nothing new is taken for it meanwhile.
+  #wake(waits: readonly Wait[]): void {
+    for (const wait of waits) {
+      if (wait.done) continue;
+      wait.woken();
+      wait.resolve([]);
     }
   }
 

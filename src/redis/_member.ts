@@ -1,21 +1,22 @@
 import {
   type Claim,
   type ClaimedRecord,
+  comparePositions,
   type GroupMember,
   type Held,
   type MemberOptions,
   type Outcome,
   type Position,
-  StoreError,
   type StoredRecord,
+  StoreError,
 } from "../store/mod.ts";
 import { Bell } from "../store/_bell.ts";
 import type { BlockingReader } from "./_blocking_reader.ts";
 import type { Reply } from "./client.ts";
 import { isNoGroup } from "./_errors.ts";
+import { groupError } from "./_group_error.ts";
 import { type GroupKeys, keyList } from "./_keys.ts";
 import type { Link } from "./_link.ts";
-import { nameError } from "./_name_error.ts";
 import { parseEntries } from "./_replies.ts";
 import type { Script } from "./_script.ts";
 import { CLAIM } from "./scripts/claim.ts";
@@ -26,6 +27,8 @@ import { SETTLE } from "./scripts/settle.ts";
 
 // A consumer that is not ours has no lease: it counts as dead after so long without a sign of life.
 const FOREIGN_IDLE = 30_000;
+// However long leases are: a consumer that was not told looks so often for what came back.
+const LONGEST_SWEEP = 5_000;
 const LEAVE_AT_ONCE = 1_000;
 // A read without an answer may still be carried out for as long as it would have blocked.
 const DOUBT = 10_000;
@@ -55,11 +58,13 @@ interface Fence {
 export class RedisMember implements GroupMember {
   readonly consumer: string;
   #context: MemberContext;
+  #life: string;
   #takings: number;
   #epoch: number;
   /** What was read and not claimed yet. */
   #read: StoredRecord[] = [];
-  #reading = false;
+  /** The read under way, for as long as a claim waits. */
+  #reading: AbortController | undefined;
   #readError: unknown;
   /** When to look again for what came back, by `performance.now()`. */
   #nextSweep = 0;
@@ -72,8 +77,10 @@ export class RedisMember implements GroupMember {
   #bell = new Bell();
   #left = new AbortController();
 
-  constructor(context: MemberContext, takings: number, epoch: number) {
+  /** @param life Which group of this name it joined: one that is deleted and made anew is another. */
+  constructor(context: MemberContext, takings: number, epoch: number, life: string) {
     this.#context = context;
+    this.#life = life;
     this.consumer = context.consumer;
     this.#takings = takings;
     this.#epoch = epoch;
@@ -82,9 +89,9 @@ export class RedisMember implements GroupMember {
   async #run(script: Script, args: readonly string[]): Promise<Reply> {
     const { link, keys, group } = this.#context;
     try {
-      return await script.run(link, keyList(keys), [group, this.consumer, ...args]);
+      return await script.run(link, keyList(keys), [group, this.consumer, this.#life, ...args]);
     } catch (error) {
-      throw nameError(error, keys.stream, group);
+      throw groupError(error, keys.stream, group);
     }
   }
 
@@ -98,21 +105,22 @@ export class RedisMember implements GroupMember {
 
   async claim({ limit, signal }: { readonly limit: number; readonly signal: AbortSignal }): Promise<Claim> {
     const ended = AbortSignal.any([signal, this.#left.signal]);
-    while (!ended.aborted) {
-      try {
-        const claim = await this.#look(limit);
+    // What came back since the last claim goes before what is new.
+    this.#nextSweep = 0;
+    try {
+      while (!ended.aborted) {
+        const claim = await this.#look(limit).catch((error) => this.#healed(error));
         if (claim !== undefined) {
           for (const { position } of claim.records) this.#held.add(position);
           return claim;
         }
-      } catch (error) {
-        if (!isNoGroup(error)) throw error;
-        await this.#heal();
-        continue;
+        await this.#bell.wait(ended, this.#nextSweep - performance.now());
       }
-      await this.#bell.wait(ended, this.#nextSweep - performance.now());
+      return found([]);
+    } finally {
+      // Nothing is taken that nobody asked for; what comes in this moment is kept for the next claim.
+      this.#reading?.abort();
     }
-    return found([]);
   }
 
   /** One look at each source in turn; undefined when there is nothing, and a read under way that will ring. */
@@ -120,6 +128,10 @@ export class RedisMember implements GroupMember {
     if (this.#read.length > 0) return found(this.#fresh(this.#read.splice(0, limit)));
     if (performance.now() >= this.#nextSweep) {
       const claim = await this.#orphans(limit) ?? await this.#sweep(limit);
+      if (claim !== undefined && claim.records.length === 0 && claim.disturbed) {
+        const ready = this.#read.length > 0 ? this.#read.splice(0, limit) : await this.#readAtOnce(limit);
+        return { ...claim, records: this.#fresh(ready) };
+      }
       if (claim !== undefined) return claim;
     }
     if (this.#readError !== undefined) {
@@ -127,11 +139,11 @@ export class RedisMember implements GroupMember {
       this.#readError = undefined;
       throw error;
     }
-    if (this.#lastReadFull && !this.#reading) {
+    if (this.#lastReadFull && this.#reading === undefined) {
       const records = await this.#readAtOnce(limit);
       if (records.length > 0) return found(this.#fresh(records));
     }
-    if (!this.#reading) void this.#readOn(limit);
+    if (this.#reading === undefined) void this.#readOn(limit);
     return undefined;
   }
 
@@ -177,13 +189,14 @@ export class RedisMember implements GroupMember {
     this.#epoch = epoch;
     const nothing = taken.length === 0 && missing.length === 0 && !disturbed;
     const next = Math.min(
-      this.#context.options.lease / 4,
+      Math.min(this.#context.options.lease / 4, LONGEST_SWEEP),
       nextDue < 0 ? Infinity : nextDue,
       nextEnd < 0 ? Infinity : nextEnd + 1,
     );
     this.#nextSweep = nothing ? performance.now() + Math.max(1, next) : 0;
     if (nothing) return undefined;
     const records = taken
+      .toSorted(([a], [b]) => comparePositions(a, b))
       .map(([position, count, failures, recovered, fields]): ClaimedRecord => ({
         position,
         fields,
@@ -209,24 +222,24 @@ export class RedisMember implements GroupMember {
     }
   }
 
-  /** Waits for new entries; what comes is kept for the next claim. */
+  /** Waits for new entries; what comes is kept for the claim. */
   async #readOn(limit: number): Promise<void> {
     const { keys: { stream, meta }, link, reader } = this.#context;
-    this.#reading = true;
+    const reading = this.#reading = new AbortController();
     try {
       const connection = await reader.connect();
       if (connection !== this.#announced) {
         await link.send(["HSET", meta, `conn:${this.consumer}`, connection]);
         this.#announced = connection;
       }
-      const records = await reader.wait({ stream, after: ">", limit, woken: () => this.disturb() }, this.#left.signal);
-      this.#lastReadFull = records.length === limit;
+      const records = await reader.wait({ stream, after: ">", limit, woken: () => this.disturb() }, reading.signal);
+      if (!reading.signal.aborted) this.#lastReadFull = records.length === limit;
       this.#read.push(...records);
     } catch (error) {
       this.#readError = error;
       this.#doubt();
     } finally {
-      this.#reading = false;
+      if (this.#reading === reading) this.#reading = undefined;
       this.#bell.ring();
     }
   }
@@ -253,12 +266,10 @@ export class RedisMember implements GroupMember {
     this.#bell.ring();
   }
 
-  async #heal(): Promise<void> {
-    const reply = await this.#run(HEAL, [""]) as readonly string[];
-    if (reply[0] === "deleted") {
-      const { keys, group } = this.#context;
-      throw new StoreError("group-deleted", `Cannot use group "${group}" of ${keys.stream}: it was deleted`);
-    }
+  /** Makes the group again if that is what an error means; any other error is thrown on. */
+  async #healed(error: unknown): Promise<undefined> {
+    if (!isNoGroup(error)) throw error;
+    await this.#run(HEAL, [""]);
     this.#nextSweep = 0;
   }
 
@@ -274,7 +285,7 @@ export class RedisMember implements GroupMember {
       for (const position of lost) this.#held.delete(position);
       return lost;
     } catch (error) {
-      if (!isNoGroup(error)) throw error;
+      await this.#healed(error);
       return held.map(({ position }) => position);
     }
   }
@@ -285,7 +296,8 @@ export class RedisMember implements GroupMember {
     const others: Outcome[] = [];
     for (const outcome of outcomes) {
       const fence = parse(outcome.fence);
-      const fits = outcome.kind === "ack" && fence.plain && (takings === undefined || takings === fence.takings);
+      const fits = outcome.kind === "ack" && fence.plain && this.#held.has(outcome.position) &&
+        (takings === undefined || takings === fence.takings);
       if (fits) {
         takings = fence.takings;
         plain.push(outcome.position);
@@ -297,7 +309,8 @@ export class RedisMember implements GroupMember {
       // Something was taken from this consumer since: each one has to show its fence.
       return await this.#settle("0", [], outcomes) ?? [];
     } catch (error) {
-      if (!isNoGroup(error)) throw error;
+      // Of a group that is gone nothing is this member's any more.
+      if (!isDeleted(error)) await this.#healed(error);
       return outcomes.map(({ position }) => position);
     }
   }
@@ -331,14 +344,24 @@ export class RedisMember implements GroupMember {
 
   async leave(): Promise<boolean> {
     this.#left.abort();
-    for (;;) {
-      const [gone, sleepers] = await this.#run(LEAVE, [String(LEAVE_AT_ONCE)]) as readonly [number, Reply];
-      this.#context.wake(sleepers);
-      if (gone === 1) break;
+    try {
+      for (let gone = 0; gone === 0;) {
+        const reply = await this.#run(LEAVE, [String(LEAVE_AT_ONCE)]) as readonly [number, Reply];
+        gone = reply[0];
+        this.#context.wake(reply[1]);
+      }
+    } catch (error) {
+      // With the group went all that it held.
+      if (!isDeleted(error)) throw error;
+    } finally {
+      this.#context.left();
     }
-    this.#context.left();
     return true;
   }
+}
+
+function isDeleted(error: unknown): boolean {
+  return error instanceof StoreError && error.kind === "group-deleted";
 }
 
 function staysHeld(outcome: Outcome): boolean {
@@ -359,6 +382,8 @@ function outcomeArgs(outcome: Outcome): string[] {
   const { kind, position } = outcome;
   const name = kind === "retry" && outcome.hold ? "hold" : kind;
   const delay = kind === "retry" || kind === "release" ? String(Math.round(outcome.delay ?? 0)) : "0";
-  const letter = kind === "dead" ? [outcome.reason, String(outcome.attempts), JSON.stringify(outcome.error)] : ["", "", ""];
+  const letter = kind === "dead"
+    ? [outcome.reason, String(outcome.attempts), JSON.stringify(outcome.error)]
+    : ["", "", ""];
   return [name, position, epoch, count, delay, ...letter];
 }

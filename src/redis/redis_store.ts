@@ -7,8 +7,8 @@ import {
   type MemberOptions,
   type Position,
   type ReadRange,
-  StoreError,
   type StoredRecord,
+  StoreError,
   type StreamAdmin,
 } from "../store/mod.ts";
 import { PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../store/_producer.ts";
@@ -16,8 +16,8 @@ import { RedisAdmin } from "./_admin.ts";
 import { BlockingReader, STREAMS_PER_READER } from "./_blocking_reader.ts";
 import type { RedisConnection, Reply } from "./client.ts";
 import { classify } from "./_errors.ts";
+import { groupError } from "./_group_error.ts";
 import { groupKeys, keyList, producerKey } from "./_keys.ts";
-import { nameError } from "./_name_error.ts";
 import { Link } from "./_link.ts";
 import { RedisMember } from "./_member.ts";
 import { before, parseEntries, positionsFrom } from "./_replies.ts";
@@ -31,14 +31,23 @@ interface Pool {
   readonly readers: BlockingReader[];
 }
 
+/** One life of a consumer: its members of several streams share a name, and so one blocking read. */
+interface Incarnation {
+  readonly group: string;
+  readonly name: string;
+  readonly consumer: string;
+  readonly members: Set<RedisMember>;
+  readonly streams: Set<string>;
+  readonly pool: Pool;
+}
+
 /** Events in Redis Streams: readable by redis-cli and anyone, one stream for each type. */
 export class RedisStore implements EventStore {
   #template: RedisConnection;
   #link: Link;
   #life = crypto.randomUUID().slice(0, 8);
   #lives = 0;
-  /** By group and consumer name: the incarnation that its members of several streams share, and how many they are. */
-  #incarnations = new Map<string, { readonly consumer: string; readonly members: Set<RedisMember>; pool: Pool }>();
+  #incarnations = new Set<Incarnation>();
   #followers: Pool = { readers: [] };
 
   /** @param connection The first connection, taken over: further ones are opened from it. */
@@ -96,7 +105,7 @@ export class RedisStore implements EventStore {
 
   async member(stream: string, group: string, options: MemberOptions): Promise<GroupMember> {
     const keys = groupKeys(stream, group);
-    const incarnation = this.#incarnation(group, options.consumer);
+    const incarnation = this.#incarnation(stream, group, options.consumer);
     const start = options.startFrom === "beginning"
       ? "0-0"
       : options.startFrom === "now"
@@ -105,12 +114,19 @@ export class RedisStore implements EventStore {
     const { consumer, members, pool } = incarnation;
     let reply: Reply;
     try {
-      reply = await JOIN.run(this.#link, keyList(keys), [group, consumer, String(options.lease), start]);
+      reply = await JOIN.run(this.#link, keyList(keys), [
+        group,
+        consumer,
+        "",
+        String(options.lease),
+        start,
+        crypto.randomUUID(),
+      ]);
     } catch (error) {
-      this.#release(group, options.consumer);
-      throw nameError(error, stream, group);
+      this.#release(incarnation, stream);
+      throw groupError(error, stream, group);
     }
-    const [takings, epoch] = reply as readonly [number, number];
+    const [takings, epoch, life] = reply as readonly [number, number, string];
     const byStream = (name: string) => [...members].find((candidate) => candidate.stream === name);
     const reader = this.#reader(
       pool,
@@ -128,33 +144,36 @@ export class RedisStore implements EventStore {
         wake: (connections) => this.#wake(connections),
         left: () => {
           members.delete(member);
-          this.#release(group, options.consumer);
+          this.#release(incarnation, stream);
         },
       },
       takings,
       epoch,
+      life,
     );
     members.add(member);
     return member;
   }
 
-  #incarnation(group: string, name: string) {
-    const key = `${group} ${name}`;
-    let incarnation = this.#incarnations.get(key);
-    if (incarnation === undefined) {
-      const consumer = `${name}.${this.#life}${(++this.#lives).toString(36)}`;
-      incarnation = { consumer, members: new Set(), pool: { readers: [] } };
-      this.#incarnations.set(key, incarnation);
+  // A second member of one stream, group and name is another life: the server says whether it may be.
+  #incarnation(stream: string, group: string, name: string): Incarnation {
+    for (const incarnation of this.#incarnations) {
+      if (incarnation.group !== group || incarnation.name !== name || incarnation.streams.has(stream)) continue;
+      incarnation.streams.add(stream);
+      return incarnation;
     }
+    const consumer = `${name}.${this.#life}${(++this.#lives).toString(36)}`;
+    const streams = new Set([stream]);
+    const incarnation = { group, name, consumer, members: new Set<RedisMember>(), streams, pool: { readers: [] } };
+    this.#incarnations.add(incarnation);
     return incarnation;
   }
 
-  #release(group: string, name: string): void {
-    const key = `${group} ${name}`;
-    const incarnation = this.#incarnations.get(key);
-    if (incarnation === undefined || incarnation.members.size > 0) return;
+  #release(incarnation: Incarnation, stream: string): void {
+    incarnation.streams.delete(stream);
+    if (incarnation.streams.size > 0) return;
     for (const reader of incarnation.pool.readers) reader.close();
-    this.#incarnations.delete(key);
+    this.#incarnations.delete(incarnation);
   }
 
   /** A reader of the pool that has room for one more stream. */
@@ -188,7 +207,7 @@ export class RedisStore implements EventStore {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    const pools = [this.#followers, ...[...this.#incarnations.values()].map(({ pool }) => pool)];
+    const pools = [this.#followers, ...[...this.#incarnations].map(({ pool }) => pool)];
     for (const { readers } of pools) for (const reader of readers) reader.close();
     this.#incarnations.clear();
     this.#link.close();

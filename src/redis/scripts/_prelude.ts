@@ -1,6 +1,7 @@
 /**
  * What the scripts of a group share. KEYS: stream, meta, consumers, due, work, redrive, dead. ARGV[1] is the group,
- * ARGV[2] the consumer (or empty).
+ * ARGV[2] the consumer (or empty), ARGV[3] the life of the group that it joined (or empty): a group that was deleted
+ * and made anew is another one, and refuses former members with GROUPDELETED.
  *
  * What is known of a delivery beside its place in the pending list stands in `work` by its id: failures, recoveries,
  * first and last failure, whether it runs alone, and when it is to be tried again. Most deliveries have no such line.
@@ -10,6 +11,11 @@ local stream, meta, consumers, due, workKey, copies, dead = unpack(KEYS)
 local group, me = ARGV[1], ARGV[2]
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+
+local life = redis.call('HGET', meta, 'life')
+if ARGV[3] ~= '' and (life and life ~= ARGV[3] or redis.call('HEXISTS', meta, 'deleted') == 1) then
+  return redis.error_reply('GROUPDELETED ' .. group)
+end
 
 local function text(number) return string.format('%.0f', number) end
 
@@ -107,13 +113,19 @@ local function mine(id, since, count)
 end
 
 -- Those whose blocked read should end, because something came back that no read will tell them of.
-local function sleepers()
+local function sleepers(most)
   local ids = {}
   for _, c in ipairs(redis.call('ZRANGEBYSCORE', consumers, '(' .. text(now), '+inf')) do
-    local id = c ~= me and redis.call('HGET', meta, 'conn:' .. c)
+    local id = c ~= me and #ids < most and redis.call('HGET', meta, 'conn:' .. c)
     if id then ids[#ids + 1] = id end
   end
   return ids
+end
+
+-- When the first parked delivery is due.
+local function firstDue()
+  local score = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]
+  return score and tonumber(score)
 end
 
 local function forget(consumer)

@@ -4,14 +4,14 @@ import { PRELUDE } from "./_prelude.ts";
 /**
  * Takes what came back to the group: retries that are due, what was handed back, what dead consumers held.
  *
- * KEYS: as the prelude says. ARGV: group, consumer, lease in ms, limit, how long in ms a foreign consumer may be idle.
+ * KEYS: as the prelude says. ARGV: group, consumer, life, lease in ms, limit, how long in ms a foreign consumer may be idle.
  * Reply: takings of the consumer, epoch, ms until something falls due or -1, ms until another's lease ends or -1,
  * positions whose entries are gone, then for each delivery taken: id, delivery count, failures, recoveries, fields.
  * Errors: `NAMETAKEN`, NOGROUP.
  */
 export const CLAIM: Script = new Script(`${PRELUDE}
-local limit = tonumber(ARGV[4])
-local refused = touch(tonumber(ARGV[3]))
+local limit = tonumber(ARGV[5])
+local refused = touch(tonumber(ARGV[4]))
 if refused then return refused end
 
 local taken, room = {}, limit
@@ -23,19 +23,35 @@ local function recover(id, count, c)
   w.recovered = w.recovered + 1
   if w.isolated == 1 then countFailure(w) end
   keep(id, w)
-  room = room - 1
-  if w.retryAt > now then park(id, w.retryAt, '_retry', c) else take(id, count, c) end
+  if w.retryAt > now then
+    park(id, w.retryAt, '_retry', c)
+  else
+    take(id, count, c)
+    room = room - 1
+  end
 end
 
+-- Retries that are not due are only parked: they must not stand before what can be taken.
 local function bury(consumer, ...)
-  local rows = redis.call('XPENDING', stream, group, ...)
-  for _, row in ipairs(rows) do recover(row[1], row[4]) end
-  if #rows > 0 then redis.call('HINCRBY', meta, 'gen:' .. consumer, 1) end
+  local from, looked = '-', 0
+  while room > 0 and looked < 5000 do
+    local args = {...}
+    args[#args + 1] = from
+    args[#args + 1] = '+'
+    args[#args + 1] = room
+    args[#args + 1] = consumer
+    local rows = redis.call('XPENDING', stream, group, unpack(args))
+    if #rows == 0 then break end
+    if looked == 0 then redis.call('HINCRBY', meta, 'gen:' .. consumer, 1) end
+    looked = looked + #rows
+    for _, row in ipairs(rows) do recover(row[1], row[4]) end
+    from = '(' .. rows[#rows][1]
+  end
 end
 
 local deadOnes = redis.call('ZRANGEBYSCORE', consumers, '-inf', text(now))
 for _, consumer in ipairs(deadOnes) do
-  if room > 0 then bury(consumer, '-', '+', room, consumer) end
+  if room > 0 then bury(consumer) end
 end
 if redis.call('HLEN', copies) > 0 then
   for _, id in ipairs(redis.call('HKEYS', copies)) do
@@ -52,7 +68,7 @@ for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
     if name == '_retry' or name == '_released' then
       parkedCount = parkedCount + pending
     elseif name ~= me and not redis.call('ZSCORE', consumers, name) then
-      bury(name, 'IDLE', ARGV[5], '-', '+', room, name)
+      bury(name, 'IDLE', ARGV[6])
     end
   end
 end
@@ -112,7 +128,7 @@ for _, consumer in ipairs(deadOnes) do
   end
 end
 
-local nextDue = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]
+local nextDue = firstDue()
 local nextEnd = -1
 local first = redis.call('ZRANGE', consumers, 0, 1, 'WITHSCORES')
 for at = 1, #first, 2 do
@@ -120,6 +136,6 @@ for at = 1, #first, 2 do
 end
 return {
   tonumber(redis.call('HGET', meta, 'gen:' .. me) or -1), epoch(),
-  nextDue and math.max(0, tonumber(nextDue) - now) or -1, nextEnd, missing, reply
+  nextDue and math.max(0, nextDue - now) or -1, nextEnd, missing, reply
 }
 `);

@@ -4,12 +4,12 @@ import { PRELUDE } from "./_prelude.ts";
 /**
  * Makes a group again that was lost: over a living stream at its checkpoint, at the beginning of a new one.
  *
- * KEYS: as the prelude says. ARGV: group, consumer, the checkpoint that the consumer knows (a position it has not
- * settled, or empty). Reply: `deleted` when it was deleted on purpose; `there` when somebody else was faster; else
+ * KEYS: as the prelude says. ARGV: group, consumer, life, the checkpoint that the consumer knows (a position it has not
+ * settled, or empty). Reply: `there` when somebody else was faster; else
  * `healed`, the first position it will read (or empty for the beginning).
  */
 export const HEAL: Script = new Script(`${PRELUDE}
-if redis.call('HGET', meta, 'deleted') then return {'deleted'} end
+if not life then redis.call('HSET', meta, 'life', ARGV[3]) end
 local fresh = redis.call('EXISTS', stream) == 0
 local from = '0-0'
 local including = 0
@@ -17,8 +17,8 @@ if fresh then
   redis.call('DEL', due, workKey, copies)
   redis.call('HDEL', meta, 'checkpoint', 'including')
 else
-  from = redis.call('HGET', meta, 'checkpoint') or (ARGV[3] ~= '' and ARGV[3]) or '0-0'
-  including = tonumber(redis.call('HGET', meta, 'including') or (ARGV[3] ~= '' and '1') or '0')
+  from = redis.call('HGET', meta, 'checkpoint') or (ARGV[4] ~= '' and ARGV[4]) or '0-0'
+  including = tonumber(redis.call('HGET', meta, 'including') or (ARGV[4] ~= '' and '1') or '0')
 end
 if including == 1 and from ~= '0-0' then
   local ms, seq = string.match(from, '^(%d+)-(%d+)$')

@@ -4,7 +4,7 @@ import { PRELUDE } from "./_prelude.ts";
 /**
  * One group at one moment.
  *
- * KEYS: as the prelude says. ARGV: group, empty, how far to count what is unread where the server cannot tell. Reply:
+ * KEYS: as the prelude says. ARGV: group, empty, empty, how far to count what is unread where the server cannot tell. Reply:
  * pending, of them waiting for their next attempt, dead letters, lag, 1 if that is exact, the first position not read
  * or not settled or empty, then for each consumer: name, pending, alive, stalled.
  */
@@ -17,7 +17,7 @@ if not info then return {} end
 local last = info[8]
 local lag, exact = info[12], 1
 if type(lag) ~= 'number' or lag < 0 then
-  local most = tonumber(ARGV[3])
+  local most = tonumber(ARGV[4])
   lag = #redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', most + 1)
   if lag > most then
     lag = most
@@ -41,8 +41,13 @@ for _, id in ipairs(redis.call('HKEYS', copies)) do
   if names[c.owner] then held[c.owner] = (held[c.owner] or 0) + 1 end
   if floor == '' or less(id, floor) then floor = id end
 end
-for _, id in ipairs(redis.call('HKEYS', workKey)) do
-  if work(id).retryAt > 0 then retrying = retrying + 1 end
+-- What is held for its next attempt stands in no sorted set: it is counted where that does not hold the server up.
+if redis.call('HLEN', workKey) <= 10000 then
+  for _, id in ipairs(redis.call('HKEYS', workKey)) do
+    if work(id).retryAt > now then retrying = retrying + 1 end
+  end
+else
+  retrying = redis.call('ZCOUNT', due, '(' .. text(now), '+inf')
 end
 local list = {}
 for name in pairs(names) do

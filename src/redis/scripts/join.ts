@@ -4,15 +4,17 @@ import { PRELUDE } from "./_prelude.ts";
 /**
  * Makes the group if there is none, and enrols the consumer.
  *
- * KEYS: as the prelude says. ARGV: group, consumer, lease in ms, where a new group begins (an id that is not read).
- * Reply: takings of the consumer, epoch of the group. Errors: `NAMETAKEN <consumer> <ms left>`, WRONGTYPE.
+ * KEYS: as the prelude says. ARGV: group, consumer, empty, lease in ms, where a new group begins (an id that is not
+ * read), a life for a new group. Reply: takings of the consumer, epoch and life of the group. Errors: `NAMETAKEN <consumer> <ms left>`, WRONGTYPE.
  */
 export const JOIN: Script = new Script(`${PRELUDE}
-local made = redis.pcall('XGROUP', 'CREATE', stream, group, ARGV[4], 'MKSTREAM')
+local made = redis.pcall('XGROUP', 'CREATE', stream, group, ARGV[5], 'MKSTREAM')
 if made.err and not string.find(made.err, 'BUSYGROUP', 1, true) then return made end
-local refused = touch(tonumber(ARGV[3]))
+local refused = touch(tonumber(ARGV[4]))
 if refused then return refused end
 redis.call('HDEL', meta, 'deleted')
-redis.call('HSET', meta, 'lease:' .. me, ARGV[3])
-return {tonumber(redis.call('HGET', meta, 'gen:' .. me)), epoch()}
+redis.call('PERSIST', meta)
+redis.call('HSETNX', meta, 'life', ARGV[6])
+redis.call('HSET', meta, 'lease:' .. me, ARGV[4])
+return {tonumber(redis.call('HGET', meta, 'gen:' .. me)), epoch(), redis.call('HGET', meta, 'life')}
 `);

@@ -4,11 +4,11 @@ import { PRELUDE } from "./_prelude.ts";
 /**
  * Hands back what a consumer holds, up to a number, and removes the consumer once it holds nothing.
  *
- * KEYS: as the prelude says. ARGV: group, consumer, how many at once. Reply: 1 when the consumer is gone, 0 when it
+ * KEYS: as the prelude says. ARGV: group, consumer, life, how many at once. Reply: 1 when the consumer is gone, 0 when it
  * holds more; connections whose blocked reads should end.
  */
 export const LEAVE: Script = new Script(`${PRELUDE}
-local most = tonumber(ARGV[3])
+local most = tonumber(ARGV[4])
 local rows = redis.pcall('XPENDING', stream, group, '-', '+', most, me)
 if rows.err then
   forget(me)
@@ -30,5 +30,5 @@ end
 if #rows == most then return {0, {}} end
 redis.call('XGROUP', 'DELCONSUMER', stream, group, me)
 forget(me)
-return {1, cameBack and sleepers() or {}}
+return {1, cameBack and sleepers(64) or {}}
 `);

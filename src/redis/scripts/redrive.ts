@@ -4,7 +4,7 @@ import { PRELUDE } from "./_prelude.ts";
 /**
  * Hands dead letters back to their group.
  *
- * KEYS: as the prelude says. ARGV: group, empty, how many leading fields of a letter are about the letter, then ids of
+ * KEYS: as the prelude says. ARGV: group, empty, empty, how many leading fields of a letter are about the letter, then ids of
  * letters. Reply: how many there were, connections whose blocked reads should end.
  */
 export const REDRIVE: Script = new Script(`${PRELUDE}
@@ -12,26 +12,31 @@ local count, last = 0, '0-0'
 for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
   if info[2] == group then last = info[8] end
 end
-for at = 4, #ARGV do
+for at = 5, #ARGV do
   local letter = redis.call('XRANGE', dead, ARGV[at], ARGV[at])[1]
   if letter then
     count = count + 1
     redis.call('XDEL', dead, ARGV[at])
     local id = letter[2][2]
+    -- Deliveries go on being counted, so that no settle of an earlier one fits a later one.
+    local deliveries = 0
+    for nth = 1, tonumber(ARGV[4]), 2 do
+      if letter[2][nth] == 'deliveries' then deliveries = tonumber(letter[2][nth + 1]) end
+    end
     local there = redis.call('XRANGE', stream, id, id)[1]
     local underWay = redis.call('XPENDING', stream, group, id, id, 1)[1] or redis.call('HEXISTS', copies, id) == 1
     -- What is under way, or will still be read, comes anyway.
     if not underWay and not (there and less(last, id)) then
       redis.call('HDEL', workKey, id)
       if there then
-        redis.call('XCLAIM', stream, group, '_released', 0, id, 'RETRYCOUNT', 0, 'FORCE', 'JUSTID')
+        redis.call('XCLAIM', stream, group, '_released', 0, id, 'RETRYCOUNT', deliveries, 'FORCE', 'JUSTID')
         redis.call('ZADD', due, text(now), id)
       else
-        local fields = {unpack(letter[2], tonumber(ARGV[3]) + 1)}
-        park(id, now, '', {owner = '', count = 0, fields = fields})
+        local fields = {unpack(letter[2], tonumber(ARGV[4]) + 1)}
+        park(id, now, '', {owner = '', count = deliveries, fields = fields})
       end
     end
   end
 end
-return {count, sleepers()}
+return {count, sleepers(64)}
 `);

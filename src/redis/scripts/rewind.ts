@@ -4,13 +4,13 @@ import { PRELUDE } from "./_prelude.ts";
 /**
  * Has a group read again, and drops what is under way from there on.
  *
- * KEYS: as the prelude says. ARGV: group, empty, the id before the first one it reads (or `$`), the first position
+ * KEYS: as the prelude says. ARGV: group, empty, empty, the id before the first one it reads (or `$`), the first position
  * whose deliveries are dropped (or empty for none). Reply: how many were dropped, the first entry that it will read or
  * empty, connections whose blocked reads should end.
  */
 export const REWIND: Script = new Script(`${PRELUDE}
-redis.call('XGROUP', 'SETID', stream, group, ARGV[3])
-local to, dropped = ARGV[4], 0
+redis.call('XGROUP', 'SETID', stream, group, ARGV[4])
+local to, dropped = ARGV[5], 0
 local n = redis.call('HINCRBY', meta, 'epoch', 1)
 redis.call('HSET', meta, 'rewind:' .. n, to)
 if to ~= '' then
@@ -38,5 +38,5 @@ for _, consumer in ipairs(redis.call('ZRANGE', consumers, 0, -1)) do
 end
 checkpoint()
 local first = to ~= '' and redis.call('XRANGE', stream, to, '+', 'COUNT', 1)[1]
-return {dropped, first and first[1] or '', sleepers()}
+return {dropped, first and first[1] or '', sleepers(64)}
 `);

@@ -4,7 +4,7 @@ import { PRELUDE } from "./_prelude.ts";
 /**
  * Settles deliveries.
  *
- * KEYS: as the prelude says. ARGV: group, consumer, takings that the plain acks' claims saw, how many plain acks, their
+ * KEYS: as the prelude says. ARGV: group, consumer, life, takings that the plain acks' claims saw, how many plain acks, their
  * ids, then eight arguments for each other outcome: kind, id, epoch, delivery count, delay, reason, attempts, error as
  * JSON; empty where they do not apply. Kinds: `ack`, `retry`, `hold`, `release`, `dead`, `isolate`.
  *
@@ -13,20 +13,20 @@ import { PRELUDE } from "./_prelude.ts";
  * whose blocked reads should end.
  */
 export const SETTLE: Script = new Script(`${PRELUDE}
-local plain = tonumber(ARGV[4])
+local plain = tonumber(ARGV[5])
 if plain > 0 then
-  if redis.call('HGET', meta, 'gen:' .. me) ~= ARGV[3] then return {0} end
-  redis.call('XACK', stream, group, unpack(ARGV, 5, 4 + plain))
+  if redis.call('HGET', meta, 'gen:' .. me) ~= ARGV[4] then return {0} end
+  redis.call('XACK', stream, group, unpack(ARGV, 6, 5 + plain))
 end
 
-local refused, cameBack = {}, false
+local refused, wake, dueBefore = {}, 0, firstDue()
 
 local function acknowledge(id, c)
   if c then redis.call('HDEL', copies, id) else redis.call('XACK', stream, group, id) end
   redis.call('HDEL', workKey, id)
 end
 
-local function bringLetter(id, c, reason, attempts, err)
+local function bringLetter(id, c, deliveries, reason, attempts, err)
   local w = work(id)
   local fields = c and c.fields
   if not fields then
@@ -35,10 +35,11 @@ local function bringLetter(id, c, reason, attempts, err)
   end
   local last = (reason == 'died' and w.last > 0) and w.last or now
   redis.call('XADD', dead, '*', 'position', id, 'reason', reason, 'attempts', attempts, 'consumer', me,
-    'firstfailedat', text(w.first > 0 and w.first or now), 'lastfailedat', text(last), 'error', err, unpack(fields))
+    'firstfailedat', text(w.first > 0 and w.first or now), 'lastfailedat', text(last), 'deliveries', deliveries, 'error', err,
+    unpack(fields))
 end
 
-for at = 5 + plain, #ARGV, 8 do
+for at = 6 + plain, #ARGV, 8 do
   local kind, id, since, count, delay, reason, attempts, err = unpack(ARGV, at, at + 7)
   local ours, c = mine(id, tonumber(since), tonumber(count))
   if not ours then
@@ -46,7 +47,7 @@ for at = 5 + plain, #ARGV, 8 do
   elseif kind == 'ack' then
     acknowledge(id, c)
   elseif kind == 'dead' then
-    bringLetter(id, c, reason, attempts, err)
+    bringLetter(id, c, count, reason, attempts, err)
     acknowledge(id, c)
   else
     local w = work(id)
@@ -65,10 +66,13 @@ for at = 5 + plain, #ARGV, 8 do
     if kind == 'retry' then park(id, w.retryAt, '_retry', c) end
     if kind == 'release' then
       park(id, now + wait, '_released', c)
-      cameBack = cameBack or wait == 0
+      if wait == 0 then wake = 64 end
     end
   end
 end
 checkpoint()
-return {1, refused, cameBack and sleepers() or {}}
+-- One other must know when to look, should this consumer not be there then: it sees to all that follows.
+local dueNow = firstDue()
+if dueNow and (not dueBefore or dueNow < dueBefore) then wake = math.max(wake, 1) end
+return {1, refused, sleepers(wake)}
 `);

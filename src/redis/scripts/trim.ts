@@ -27,11 +27,9 @@ end
 
 -- The first entry to keep, by what was asked for.
 local cut, more = nil, 0
-if ARGV[1] ~= '' then
-  local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
-  local keep = ARGV[1] .. '-0'
-  if oldest and less(oldest[1], keep) then cut = keep end
-end
+local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+if not oldest then return {0, '', 0} end
+if ARGV[1] ~= '' and less(oldest[1], ARGV[1] .. '-0') then cut = ARGV[1] .. '-0' end
 if ARGV[2] ~= '' then
   local excess = redis.call('XLEN', stream) - tonumber(ARGV[2])
   if excess > 0 then
@@ -51,7 +49,8 @@ local pinnedBy = ''
 if ARGV[3] ~= '1' then
   for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
     local floor = after(info[8])
-    local pending = redis.call('XPENDING', stream, info[2], '-', '+', 1)[1]
+    -- What is pending and gone already keeps nothing.
+    local pending = redis.call('XPENDING', stream, info[2], oldest[1], '+', 1)[1]
     if pending and less(pending[1], floor) then floor = pending[1] end
     -- Between the last read entry and the next there may be none: what counts is whether an entry would be lost.
     if less(floor, cut) and redis.call('XRANGE', stream, floor, '(' .. cut, 'COUNT', 1)[1] then

@@ -1,0 +1,20 @@
+import { StoreError } from "../store/mod.ts";
+
+/** What the scripts of a group mean by NAMETAKEN and GROUPDELETED; any other error as it is. */
+export function groupError(error: unknown, stream: string, group: string): unknown {
+  const message = error instanceof Error ? error.message : "";
+  if (message.includes("GROUPDELETED")) {
+    return new StoreError("group-deleted", `Cannot use group "${group}" of ${stream}: it was deleted`, {
+      cause: error,
+    });
+  }
+  const taken = /NAMETAKEN (\S+)\.(\S+) (\d+)/.exec(message);
+  if (taken === null) return error;
+  const [, name, incarnation, left] = taken;
+  return new StoreError(
+    "name-taken",
+    `Cannot be in group "${group}" of ${stream} as "${name}": ${name}.${incarnation} is alive under that name for ` +
+      `another ${left} ms; close it, or take another name`,
+    { cause: error },
+  );
+}
