@@ -311,6 +311,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     // Set before anything else happens, so that what a claim still brings is handed back.
     await Promise.resolve();
     this.settings.signal?.removeEventListener("abort", this.#abort);
+    this.#scheduler.stop();
     const reading = this.#sources.map((source) => source.stopReading());
     this.#handBack((job) => !job.busy && job.state !== "starting");
     await Promise.all(reading);
