@@ -9,7 +9,7 @@ import { type AuctionBroker, type AuctionHouseEvent, events } from "./auction/ev
 
 /** Prints the title of a step, and what to learn from it. */
 export function heading(title: string, lesson: string): void {
-  console.log(`\n${bold(title)}\n${dim(lesson)}\n`);
+  console.log(`\n${bold(title)}\n${lesson}\n`);
 }
 
 /** Prints rows in columns, the first row being the head. */
