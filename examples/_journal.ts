@@ -1,5 +1,5 @@
 /**
- * Takes the steps of a story, and tells each as a tree of cause and effect: events, and under each what was done about it.
+ * Takes the steps of a story, and tells each as a tree of cause and effect.
  *
  * @module
  */
