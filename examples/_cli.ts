@@ -22,7 +22,7 @@ export interface Command {
 }
 
 /** Ends an example with one line and an exit code. */
-export class ExitError extends Error {
+class ExitError extends Error {
   /** 1: it could not be done; 2: it was asked in the wrong way; 130: Ctrl-C. */
   readonly code: 1 | 2 | 130;
 
@@ -59,7 +59,7 @@ export async function main(name: string, about: string, example: (command: Comma
     console.error(error instanceof Error ? error.message : String(error));
     Deno.exitCode = error instanceof ExitError ? error.code : 1;
   } finally {
-    if (!(stop.signal.reason instanceof ExitError)) Deno.removeSignalListener("SIGINT", interrupt);
+    Deno.removeSignalListener("SIGINT", interrupt);
   }
 }
 

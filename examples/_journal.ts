@@ -1,5 +1,5 @@
 /**
- * Takes the steps of a story, and tells each as a tree of cause and effect: events, and under each what was done about it.
+ * Takes the steps of a story, and tells each as a tree of cause and effect.
  *
  * @module
  */
@@ -15,7 +15,8 @@ export class Journal {
   #signal: AbortSignal;
   #notes: { about: string; service: string; text: string }[] = [];
   #told = new Set<string>();
-  #from = new Date();
+  #begun = new Date();
+  #from: Date | undefined;
 
   constructor(broker: AuctionBroker, signal: AbortSignal) {
     this.#broker = broker;
@@ -65,10 +66,14 @@ export class Journal {
     }
   }
 
-  /** Prints what was published since the last time. */
+  /** Prints what was published since the last time, and at first also what earlier runs left to do. */
   async #tell(): Promise<void> {
-    const past = await Array.fromAsync(this.#broker.history(events, { from: this.#from, signal: this.#signal }));
-    const found = past.filter(({ id }) => !this.#told.has(id));
+    const range = { ...(this.#from && { from: this.#from }), signal: this.#signal };
+    this.#from = this.#begun;
+    const past = await Array.fromAsync(this.#broker.history(events, range));
+    const found = past.filter((event) =>
+      !this.#told.has(event.id) && (event.time >= this.#begun || this.#notesOn(event).length > 0)
+    );
     for (const event of found) this.#told.add(event.id);
     const roots = found.filter((event) => !found.some(({ id }) => id === event.causationId));
     for (const root of roots) this.#branch(root, found, "");
@@ -76,11 +81,12 @@ export class Journal {
 
   #branch(event: AuctionHouseEvent, all: readonly AuctionHouseEvent[], indent: string): void {
     line(event, indent);
-    const keys = [event.id, `${event.type} ${event.position}`];
-    for (const { about, service, text } of this.#notes) {
-      if (keys.includes(about)) console.log(`    ${indent}${service.padEnd(12)}  ${text}`);
-    }
+    for (const { service, text } of this.#notesOn(event)) console.log(`    ${indent}${service.padEnd(12)}  ${text}`);
     for (const effect of all) if (effect.causationId === event.id) this.#branch(effect, all, `${indent}  `);
+  }
+
+  #notesOn({ id, type, position }: AuctionHouseEvent): { service: string; text: string }[] {
+    return this.#notes.filter(({ about }) => about === id || about === `${type} ${position}`);
   }
 }
 

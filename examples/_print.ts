@@ -9,7 +9,7 @@ import { type AuctionBroker, type AuctionHouseEvent, events } from "./auction/ev
 
 /** Prints the title of a step, and what to learn from it. */
 export function heading(title: string, lesson: string): void {
-  console.log(`\n${bold(title)}\n${dim(lesson)}\n`);
+  console.log(`\n${bold(title)}\n${lesson}\n`);
 }
 
 /** Prints rows in columns, the first row being the head. */
@@ -23,7 +23,7 @@ export function table(rows: readonly (readonly (string | number | undefined)[])[
 }
 
 /** Fills a text up to a width; colours count nothing. */
-export function pad(text: string, columns: number): string {
+function pad(text: string, columns: number): string {
   return text + " ".repeat(Math.max(0, columns - width(text)));
 }
 
@@ -32,7 +32,7 @@ function width(text: string): number {
 }
 
 /** What an event says, in words. The card's token is left out. */
-export function describe(event: AuctionHouseEvent): string {
+function describe(event: AuctionHouseEvent): string {
   switch (event.type) {
     case "BidderRegistered":
       return `${event.detail.name} registers as ${event.detail.bidderId}`;
@@ -48,7 +48,7 @@ export function describe(event: AuctionHouseEvent): string {
 }
 
 /** The end of the correlation id: the same for all that one event set off. */
-export function chain(event: AuctionHouseEvent): string {
+function chain(event: AuctionHouseEvent): string {
   return (event.correlationId ?? event.id).slice(-6);
 }
 
@@ -72,13 +72,13 @@ export function groups(infos: readonly StreamInfo[]): void {
   table([["group", "stream", "unread", "pending", "retrying", "dead letters"], ...rows]);
 }
 
-/** Prints the last dead letters of each group. */
+/** Prints the last dead letters of each group that has any. */
 export async function deadLetters(broker: AuctionBroker, limit: number): Promise<void> {
   for (const event of events) {
     for (const { name: group, deadLetters } of (await broker.info(event)).groups) {
       if (deadLetters === 0) continue;
       const letters = await Array.fromAsync(broker.deadLetters(event, { group }));
-      console.log(`\n  dead letters of ${group}, ${letters.length} of them ${event.type}; the last:`);
+      console.log(`\n  dead letters of ${group}, ${deadLetters} of them ${event.type}; the last:`);
       for (const { position, reason, error } of letters.slice(-limit)) {
         console.log(`    ${dim(position)}  ${red(reason)}  ${error.message}`);
       }

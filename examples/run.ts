@@ -47,8 +47,8 @@ await main("run", "The auction house at work, step by step", async ({ url, signa
   if (await journal.unsettled() > 0) {
     await journal.step(
       "0  What an earlier run left",
-      "It was cut short, and nothing is lost: the groups go on where they were. What a killed process held\n" +
-        "comes back once its lease ran out, after 30 s at most.",
+      "It was cut short, and nothing is lost: the groups go on where they were, which may take until the lease\n" +
+        "of a killed process runs out (30 s). A winner who never registered ends among the dead letters.",
     );
   }
 

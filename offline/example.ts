@@ -12,8 +12,14 @@ const end = Deno.args.findIndex((arg) => arg.startsWith("-"));
 const names = end === -1 ? Deno.args : Deno.args.slice(0, end);
 const options = end === -1 ? [] : Deno.args.slice(end);
 
-if (names.length === 0) {
-  console.error("Cannot run an example: no name given, for example `deno task example run`");
+// What begins with an underscore is shared by them.
+const examples = [...Deno.readDirSync("examples")].filter(({ isFile, name }) => isFile && !name.startsWith("_"))
+  .map(({ name }) => name.replace(/\.ts$/, "")).sort();
+
+const unknown = names.find((name) => !examples.includes(name));
+if (names.length === 0 || unknown !== undefined) {
+  const given = unknown === undefined ? "no name given" : `there is none named ${unknown}`;
+  console.error(`Cannot run an example: ${given}; for example \`deno task example run\`, or ${examples.join(", ")}`);
   Deno.exit(2);
 }
 for (const name of names) {

@@ -4,12 +4,11 @@ import { Fifo } from "./_fifo.ts";
 import type { JobDelivery } from "./_job.ts";
 import { Pulled } from "./_pulled_delivery.ts";
 import type { Handler, PulledDelivery } from "./delivery.ts";
-import type { Subscription } from "./subscription.ts";
+import type { GroupSubscription } from "./_subscription.ts";
 
 /** Turns a subscription inside out: what its handler would get is yielded, and settled by whoever pulls. */
 export async function* pull<E extends DomainEvent>(
-  subscribe: (handler: Handler<E>) => Promise<Subscription>,
-  signal: AbortSignal | undefined,
+  subscribe: (handler: Handler<E>) => Promise<GroupSubscription>,
 ): AsyncGenerator<PulledDelivery<E>, void, void> {
   const arrived = new Fifo<Pulled<E>>();
   const unsettled = new Set<Pulled<E>>();
@@ -31,9 +30,8 @@ export async function* pull<E extends DomainEvent>(
     for (const pulled of arrived.drain()) pulled.release();
     bell.ring();
   };
-  signal?.addEventListener("abort", end);
-  subscription.closed.then(end, end);
-  if (signal?.aborted) end();
+  subscription.closing.addEventListener("abort", end);
+  if (subscription.closing.aborted) end();
   try {
     while (!closed) {
       const next = arrived.shift();
@@ -42,7 +40,6 @@ export async function* pull<E extends DomainEvent>(
     }
     await subscription.closed;
   } finally {
-    signal?.removeEventListener("abort", end);
     end();
     for (const pulled of unsettled) pulled.release();
     await subscription.close();

@@ -31,6 +31,8 @@ export class Pulled<E extends DomainEvent> implements PulledDelivery<E> {
     this.recovered = delivery.recovered;
     this.#lost = delivery.settled();
     this.handled = new Promise((resolve, reject) => [this.#resolve, this.#reject] = [resolve, reject]);
+    // What was lost gives its place to the next one, whether or not anybody settles it.
+    this.#lost.then((lost) => lost && this.#resolve());
   }
 
   get signal(): AbortSignal {

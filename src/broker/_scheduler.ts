@@ -31,6 +31,7 @@ export class Scheduler {
   #alone: Job | undefined;
   #pumping = false;
   #renewing = false;
+  #stopped = false;
   #idle: (() => void)[] = [];
 
   constructor(concurrency: number, tasks: SchedulerTasks) {
@@ -65,7 +66,9 @@ export class Scheduler {
   }
 
   #startNext(): boolean {
-    if (this.#alone !== undefined || this.#renewing || this.#running >= this.#concurrency) return false;
+    if (this.#stopped || this.#alone !== undefined || this.#renewing || this.#running >= this.#concurrency) {
+      return false;
+    }
     const queue = this.#suspects.length > 0 ? this.#suspects : this.#ready;
     const job = queue.peek();
     if (job === undefined) return false;
@@ -94,7 +97,7 @@ export class Scheduler {
   async #startAlone(job: Job): Promise<void> {
     this.#alone = job;
     job.state = "starting";
-    if (await this.#tasks.isolate(job)) this.#start(job);
+    if (await this.#tasks.isolate(job) && !this.#stopped) this.#start(job);
     else this.aloneNoMore(job);
   }
 
@@ -133,6 +136,11 @@ export class Scheduler {
       this.enqueue(next);
       this.pump();
     }
+  }
+
+  /** Starts nothing from now on. */
+  stop(): void {
+    this.#stopped = true;
   }
 
   /** Resolves when no handler runs. */

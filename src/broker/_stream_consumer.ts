@@ -53,6 +53,7 @@ export class StreamConsumer {
   #reading: Promise<void> | undefined;
   /** What was claimed last and starts in the next turn of the event loop. */
   #handed: Promise<void> | undefined;
+  #handing = 0;
   #renewing: Promise<void> | undefined;
 
   constructor(
@@ -94,7 +95,7 @@ export class StreamConsumer {
     const { signal } = this.#stopReading;
     let failures = 0;
     while (!signal.aborted) {
-      const limit = Math.min(MAX_CLAIM, this.#window.room(this.#open));
+      const limit = Math.min(MAX_CLAIM, this.#window.room(this.#open, this.running));
       this.#checkStalled(limit === 0);
       if (limit === 0 || this.#settler.backlog > 4 * MAX_CLAIM) {
         await this.#room.wait(signal);
@@ -121,11 +122,18 @@ export class StreamConsumer {
     this.#open += records.length;
     this.#window.claimed();
     this.#streak += records.length;
-    if (this.#streak < LARGE_BATCH) return this.#hand(records);
+    // What came first starts first: nothing overtakes what waits for the next turn.
+    if (this.#streak < LARGE_BATCH && this.#handing === 0) return this.#hand(records);
     this.#streak = 0;
-    this.#handed = new Promise<void>((resolve) => macrotask(() => resolve(this.#hand(records))));
+    this.#handing++;
+    this.#handed = new Promise<void>((resolve) =>
+      macrotask(() => {
+        this.#handing--;
+        resolve(this.#hand(records));
+      })
+    );
     // With room for more the next claim is sent meanwhile; without, the event loop has had its turn all the same.
-    if (this.#window.room(this.#open) === 0) await this.#handed;
+    if (this.#window.room(this.#open, this.running) === 0) await this.#handed;
   }
 
   #hand(records: readonly ClaimedRecord[]): void {
@@ -142,7 +150,7 @@ export class StreamConsumer {
   closed(): void {
     this.#open--;
     this.#window.done(this.#open);
-    if (this.#window.room(this.#open) > 0) this.#room.ring();
+    this.#room.ring();
   }
 
   /** Has the store know the outcome; `told` says when it does, and whether it was refused. */

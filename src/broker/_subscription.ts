@@ -59,6 +59,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   #open = new Set<Job>();
   #timers = new Map<Job, ReturnType<typeof setTimeout>>();
   #closing: Promise<void> | undefined;
+  #stop = new AbortController();
   #resolveClosed!: () => void;
   #rejectClosed!: (error: unknown) => void;
   #abort = () => void this.close();
@@ -80,6 +81,11 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
 
   get group(): string {
     return this.settings.group;
+  }
+
+  /** Aborts when it begins to close. */
+  get closing(): AbortSignal {
+    return this.#stop.signal;
   }
 
   /** Begins to deliver from these consumers. */
@@ -310,7 +316,9 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   async #shutDown(): Promise<void> {
     // Set before anything else happens, so that what a claim still brings is handed back.
     await Promise.resolve();
+    this.#stop.abort();
     this.settings.signal?.removeEventListener("abort", this.#abort);
+    this.#scheduler.stop();
     const reading = this.#sources.map((source) => source.stopReading());
     this.#handBack((job) => !job.busy && job.state !== "starting");
     await Promise.all(reading);

@@ -26,11 +26,11 @@ export class Window {
   }
 
   /**
-   * How many more to ask for now, given how many are open. Not before half of the window is free, since asking for one
-   * at a time is slow, unless handlers stand idle.
+   * How many more to ask for now, given how many are open and of how many handlers run. Not before half of the window
+   * is free, since asking for one at a time is slow, unless handlers stand idle: what is open may wait for its key.
    */
-  room(open: number): number {
-    if (open >= this.#size || open >= this.#concurrency && open * 2 > this.#size) return 0;
+  room(open: number, running: number): number {
+    if (open >= this.#size || running >= this.#concurrency && open * 2 > this.#size) return 0;
     return this.#size - open;
   }
 

@@ -169,7 +169,6 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     const settings = consumeSettings(options);
     return pull<EventOf<K>>(
       (handler) => this.#subscribe(codecs, handler as Handler<DomainEvent>, settings),
-      settings.signal,
     );
   }
 
@@ -177,7 +176,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     codecs: readonly EventCodec[],
     handler: Handler<DomainEvent>,
     settings: Settings,
-  ): Promise<Subscription> {
+  ): Promise<GroupSubscription> {
     this.#assertOpen("subscribe");
     settings.signal?.throwIfAborted();
     const release = this.#reserve(codecs, settings.group);

@@ -1,10 +1,20 @@
 import { register, type SuiteOptions } from "./_contract.ts";
 import { BrokerBench, type BrokerContract, type BrokerFeature, type BrokerUnderTest, within } from "./_broker_bench.ts";
 import { delivering } from "./_broker_delivery.ts";
+import { ordering } from "./_broker_order.ts";
+import { retrying } from "./_broker_retry.ts";
+import { leasing } from "./_broker_leases.ts";
+import { closing } from "./_broker_closing.ts";
+import { pulling } from "./_broker_pull.ts";
 
 /** All that a broker promises over any store. */
 export const brokerContracts: readonly BrokerContract[] = [
   ...delivering,
+  ...ordering,
+  ...retrying,
+  ...leasing,
+  ...closing,
+  ...pulling,
 ];
 
 // A promise that is broken by waiting for ever shall fail its own test, and no other.

@@ -1,0 +1,188 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  assertOrder,
+  assertSame,
+  type BrokerContract,
+  contract,
+  Counted,
+  counted,
+  Gate,
+  groupOf,
+  lettersOf,
+  Seen,
+  settled,
+  sleep,
+  SOON,
+  until,
+} from "./_broker_bench.ts";
+
+export const ordering: readonly BrokerContract[] = [
+  contract("5", "subscribe() runs handlers one by one and in order without concurrency", async (bench) => {
+    const broker = await bench.broker();
+    const events = counted(200);
+    const first: Counted[] = [];
+    let running = 0;
+    let most = 0;
+    await broker.subscribe(Counted, async (event, { attempt }) => {
+      most = Math.max(most, ++running);
+      if (attempt === 1) first.push(event);
+      await Promise.resolve();
+      if (event.detail.n % 50 === 3) await sleep(1);
+      running--;
+      if (event.detail.n % 10 === 0 && attempt < 3) throw new Error("again");
+    }, { group: "group", retry: SOON });
+    await broker.publish(events);
+    await settled(broker, Counted);
+    assertOrder(first, events);
+    assertEquals(most, 1);
+  }),
+
+  contract("5", "subscribe() runs at most as many handlers at once as it was told", async (bench) => {
+    const broker = await bench.broker();
+    const gate = new Gate();
+    const seen = new Seen<Counted>();
+    let running = 0;
+    let most = 0;
+    await broker.subscribe(Counted, async (event) => {
+      most = Math.max(most, ++running);
+      seen.handler(event);
+      await gate.opened;
+      await sleep(Math.random() * 3);
+      running--;
+    }, { group: "group", concurrency: 7 });
+    const events = counted(100);
+    await broker.publish(events);
+    await until(() => running === 7, "seven handlers run");
+    assertOrder(seen.ids, events.slice(0, 7));
+    gate.open();
+    await settled(broker, Counted);
+    assertEquals(most, 7);
+    assertOrder(seen.ids, events);
+  }),
+
+  contract("5", "subscribe() holds back the second of a key until the first is through", async (bench) => {
+    const broker = await bench.broker();
+    const log: string[] = [];
+    await broker.subscribe(Counted, async ({ detail: { n } }, { attempt }) => {
+      log.push(`${n}/${attempt} starts`);
+      await sleep(1);
+      log.push(`${n}/${attempt} ends`);
+      if (n === 0 && attempt < 3) throw new Error("again");
+      if (n === 1) throw new Error("never");
+    }, { group: "group", concurrency: 5, key: () => "", retry: { ...SOON, maxAttempts: 3 } });
+    await broker.publish(counted(4));
+    await settled(broker, Counted);
+    const runs = ["0/1", "0/2", "0/3", "1/1", "1/2", "1/3", "2/1", "3/1"];
+    assertEquals(log, runs.flatMap((run) => [`${run} starts`, `${run} ends`]));
+    assertEquals((await lettersOf(broker, Counted)).length, 1);
+  }),
+
+  contract("9", "subscribe() keeps the order of each of 16 keys, though some fail twice", async (bench) => {
+    const broker = await bench.broker();
+    const events = counted(1_000, 0, (n) => `key ${n * 7 % 16}`);
+    const handled = new Map<string, Counted[]>();
+    const busy = new Set<string>();
+    let overlaps = 0;
+    let most = 0;
+    await broker.subscribe(Counted, async (event, { attempt }) => {
+      const key = event.detail.key!;
+      if (busy.has(key)) overlaps++;
+      busy.add(key);
+      most = Math.max(most, busy.size);
+      await (event.detail.n % 3 === 0 ? sleep(Math.random() * 2) : Promise.resolve());
+      busy.delete(key);
+      if (event.detail.n % 10 === 0 && attempt <= 2) throw new Error("again");
+      handled.set(key, [...handled.get(key) ?? [], event]);
+    }, { group: "group", concurrency: 16, key: (event) => event.detail.key!, retry: SOON });
+    for (let at = 0; at < 1_000; at += 250) await broker.publish(events.slice(at, at + 250));
+    await settled(broker, Counted);
+    assertEquals({ overlaps, keys: handled.size }, { overlaps: 0, keys: 16 });
+    assert(most > 4, `At most ${most} keys were handled at once`);
+    for (const [key, mine] of handled) assertOrder(mine, events.filter(({ detail }) => detail.key === key));
+  }),
+
+  contract("31", "subscribe() holds no more than prefetch behind a slow handler", async (bench) => {
+    const broker = await bench.broker();
+    const events = counted(3_000);
+    for (let at = 0; at < 3_000; at += 500) await broker.publish(events.slice(at, at + 500));
+    const gate = new Gate();
+    const seen = new Seen<Counted>();
+    const slow = async (event: Counted) => {
+      seen.handler(event);
+      await gate.opened;
+    };
+    await broker.subscribe(Counted, slow, { group: "fixed", concurrency: 2, prefetch: 10 });
+    await broker.subscribe(Counted, slow, { group: "adaptive", concurrency: 2 });
+    await until(() => seen.events.length === 4, "two handlers run in each group");
+    for (let look = 0; look < 5; look++) {
+      await sleep(10);
+      const [fixed, adaptive] = [await groupOf(broker, Counted, "fixed"), await groupOf(broker, Counted, "adaptive")];
+      assertEquals([fixed.pending, adaptive.pending], [10, 2]);
+      assertEquals([fixed.lag, adaptive.lag], [2_990, 2_998]);
+    }
+    gate.open();
+    await settled(broker, Counted, "fixed");
+    await settled(broker, Counted, "adaptive");
+    assertSame(seen.ids, [...events, ...events]);
+  }),
+
+  contract("31", "info() says so when the events of one key fill what a consumer may hold", async (bench) => {
+    const broker = await bench.broker();
+    const gate = new Gate();
+    const seen = new Seen<Counted>();
+    await broker.subscribe(Counted, async (event) => {
+      if (event.detail.key === "stuck") await gate.opened;
+      seen.handler(event);
+    }, { group: "group", concurrency: 4, prefetch: 10, key: (event) => event.detail.key! });
+    const stuck = counted(30, 0, () => "stuck");
+    await broker.publish(stuck);
+    const stalled = async () => (await groupOf(broker, Counted)).consumers.map(({ stalled }) => stalled);
+    await until(async () => (await stalled())[0] === true, "the consumer says that it is stalled");
+    const { pending, lag } = await groupOf(broker, Counted);
+    assertEquals({ pending, lag }, { pending: 10, lag: 20 });
+    gate.open();
+    await settled(broker, Counted);
+    await until(async () => (await stalled())[0] === false, "the consumer says that it is no longer stalled");
+    assertOrder(seen.ids, stuck);
+  }),
+
+  contract("31", "subscribe() goes on with other keys while one fills a part of what it may hold", async (bench) => {
+    const broker = await bench.broker();
+    const gate = new Gate();
+    const seen = new Seen<Counted>();
+    await broker.subscribe(Counted, async (event) => {
+      if (event.detail.key === "stuck") await gate.opened;
+      seen.handler(event);
+    }, { group: "group", concurrency: 3, prefetch: 10, key: (event) => event.detail.key! });
+    const stuck = counted(8, 0, () => "stuck");
+    const others = counted(100, 8, (n) => `other ${n % 5}`);
+    await broker.publish([...stuck, ...others]);
+    await seen.count(100);
+    assertSame(seen.ids, others);
+    gate.open();
+    await settled(broker, Counted);
+    assertSame(seen.ids, [...others, ...stuck]);
+  }),
+
+  contract("4", "subscribe() counts a key that throws, or is no string, as a failed attempt", async (bench) => {
+    const broker = await bench.broker();
+    const seen = new Seen<Counted>();
+    const calls = [0, 0];
+    await broker.subscribe(Counted, seen.handler, {
+      group: "group",
+      retry: { ...SOON, maxAttempts: 3 },
+      key: ({ detail: { n } }) => {
+        if (n === 0 && calls[0]!++ >= 0) throw new Error("no key");
+        if (n === 1 && calls[1]!++ < 2) return 5 as unknown as string;
+        return "key";
+      },
+    });
+    const events = counted(3);
+    await broker.publish(events);
+    await settled(broker, Counted);
+    assertSame(seen.ids, events.slice(1));
+    assertEquals(calls, [3, 3]);
+    const [letter, ...others] = await lettersOf(broker, Counted);
+    assertEquals([letter?.event?.id, letter?.error.message, others.length], [events[0]!.id, "no key", 0]);
+  }),
+];
