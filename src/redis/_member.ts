@@ -182,7 +182,7 @@ export class RedisMember implements GroupMember {
       number,
       number,
       readonly Position[],
-      readonly (readonly [Position, number, number, number, readonly string[]])[],
+      readonly (readonly [Position, number, number, number, readonly string[], number])[],
     ];
     const disturbed = epoch !== this.#epoch;
     this.#takings = takings;
@@ -197,12 +197,12 @@ export class RedisMember implements GroupMember {
     if (nothing) return undefined;
     const records = taken
       .toSorted(([a], [b]) => comparePositions(a, b))
-      .map(([position, count, failures, recovered, fields]): ClaimedRecord => ({
+      .map(([position, count, failures, recovered, fields, kept]): ClaimedRecord => ({
         position,
         fields,
         attempt: failures + 1,
         recovered,
-        fence: `${takings}:${epoch}:${count}:${failures + recovered > 0 ? 1 : 0}`,
+        fence: `${takings}:${epoch}:${count}:${kept}`,
       }));
     return { records, missing, disturbed };
   }

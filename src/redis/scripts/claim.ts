@@ -6,7 +6,8 @@ import { PRELUDE } from "./_prelude.ts";
  *
  * KEYS: as the prelude says. ARGV: group, consumer, life, lease in ms, limit, how long in ms a foreign consumer may be idle.
  * Reply: takings of the consumer, epoch, ms until something falls due or -1, ms until another's lease ends or -1,
- * positions whose entries are gone, then for each delivery taken: id, delivery count, failures, recoveries, fields.
+ * positions whose entries are gone, then for each delivery taken: id, delivery count, failures, recoveries, fields, and 1
+ * unless it may be settled as a plain ack.
  * Errors: `NAMETAKEN`, NOGROUP.
  */
 export const CLAIM: Script = new Script(`${PRELUDE}
@@ -113,7 +114,9 @@ for _, t in ipairs(taken) do
     fields = t.copy.fields
   end
   if fields then
-    reply[#reply + 1] = {t.id, t.count + 1, w.failures, w.recovered, fields}
+    -- Whatever the group keeps a line on, or a copy of, cannot be acknowledged without a look.
+    local plain = w.failures == 0 and w.recovered == 0 and not t.copy
+    reply[#reply + 1] = {t.id, t.count + 1, w.failures, w.recovered, fields, plain and 0 or 1}
   else
     missing[#missing + 1] = t.id
     redis.call('HDEL', workKey, t.id)
