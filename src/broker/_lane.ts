@@ -70,6 +70,8 @@ export class Lane {
   #recovering = false;
   #closed = false;
   #failures = 0;
+  /** True when the last answer was one: then what is left is sent again at once. */
+  #reachable = true;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #empty: (() => void)[] = [];
 
@@ -156,8 +158,10 @@ export class Lane {
       const positions = await store.append(stream, records, { producer });
       this.#known = true;
       this.#failures = 0;
+      this.#reachable = true;
       this.#answered(flight, positions);
     } catch (error) {
+      this.#reachable = false;
       this.#failed(flight, error, decided);
     } finally {
       this.#flying--;
@@ -206,7 +210,7 @@ export class Lane {
     const first = this.#flights.values().next().value;
     if (first === undefined) return this.#recovered();
     const outOfSequence = first.lastError instanceof StoreError && first.lastError.kind === "out-of-sequence";
-    const delay = outOfSequence ? 0 : backoff(RECONNECT, ++this.#failures);
+    const delay = outOfSequence || this.#reachable ? 0 : backoff(RECONNECT, ++this.#failures);
     if (delay > 0) this.#options.retrying(first.lastError, delay);
     this.#retryTimer = setTimeout(() => {
       this.#retryTimer = undefined;

@@ -279,6 +279,13 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     this.dispatchEvent(new DeliveryEvent("recovered", job.source.eventType, job.position));
   }
 
+  /** Learns now what was lost of this type, instead of at the next renewal. */
+  renew(eventType: string): void {
+    for (const source of this.#sources) {
+      if (source.eventType === eventType) source.renew().catch((error) => this.retrying(error, 0));
+    }
+  }
+
   missing(source: StreamConsumer, positions: readonly Position[]): void {
     this.dispatchEvent(new EntriesLostEvent(source.eventType, positions));
   }

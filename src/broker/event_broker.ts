@@ -266,9 +266,12 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     event: K,
     { group, to }: { group: string; to: StartFrom },
   ): Promise<{ dropped: number; first: Position | undefined }> {
-    const { stream } = this.#codecFor(event);
+    const { stream, definition } = this.#codecFor(event);
     assertName("group", group);
-    return await this.#store.admin(stream).rewind(group, startPoint(to, "to"));
+    const rewound = await this.#store.admin(stream).rewind(group, startPoint(to, "to"));
+    // Others learn at their next claim or renewal what they lost; what runs right here need not wait for that.
+    for (const subscription of this.#subscriptions) if (subscription.group === group) subscription.renew(definition.type);
+    return rewound;
   }
 
   /** What a stream holds, and how far its groups are. */

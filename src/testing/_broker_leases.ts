@@ -271,7 +271,7 @@ export const leasing: readonly BrokerContract[] = [
       ["id", "b-4", "payload", "{}", "version", "x"],
       ["id", "b-5", "payload", "{}", "time", "yesterday"],
       ["id", "b-6", "payload", "{}", "ext", "[]"],
-      [],
+      ["note", "neither id nor payload"],
     ];
     const positions = await store.append(STREAM, broken);
     const after = counted(49, 50);

@@ -8,6 +8,7 @@ import {
   Counted,
   counted,
   groupOf,
+  LEASE,
   lettersOf,
   Other,
   settled,
@@ -151,7 +152,7 @@ export const pulling: readonly BrokerContract[] = [
     const broker = await bench.broker();
     const [event] = counted(1);
     await broker.publish(event!);
-    const pulled = broker.consume(Counted, { group: "group", prefetch: 1 });
+    const pulled = broker.consume(Counted, { group: "group", prefetch: 1, lease: LEASE });
     const { value: first } = await pulled.next();
     assert(first);
     await broker.rewind(Counted, { group: "group", to: "beginning" });

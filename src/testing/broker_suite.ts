@@ -6,6 +6,8 @@ import { retrying } from "./_broker_retry.ts";
 import { leasing } from "./_broker_leases.ts";
 import { closing } from "./_broker_closing.ts";
 import { pulling } from "./_broker_pull.ts";
+import { publishing } from "./_broker_publish.ts";
+import { uncertain } from "./_broker_uncertain.ts";
 
 /** All that a broker promises over any store. */
 export const brokerContracts: readonly BrokerContract[] = [
@@ -15,6 +17,8 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...leasing,
   ...closing,
   ...pulling,
+  ...publishing,
+  ...uncertain,
 ];
 
 // A promise that is broken by waiting for ever shall fail its own test, and no other.
