@@ -18,6 +18,7 @@
  */
 export { connect } from "./src/connect.ts";
 export { InMemoryBroker } from "./src/in_memory_broker.ts";
+export { RedisBroker } from "./src/redis_broker.ts";
 export {
   BrokerErrorEvent,
   type BrokerEventMap,

@@ -4,7 +4,12 @@ import type { EventClass } from "./events/mod.ts";
 import { InMemoryStore } from "./memory/mod.ts";
 import type { EventStore } from "./store/mod.ts";
 
-type Open = (rest: string) => EventStore | Promise<EventStore>;
+type Open = (rest: string, url: string, signal: AbortSignal | undefined) => EventStore | Promise<EventStore>;
+
+const openRedis: Open = async (_rest, url, signal) => {
+  const { openRedisStore } = await import("./redis/mod.ts");
+  return await openRedisStore(url, { signal });
+};
 
 // Each store is loaded when its scheme is asked for: a program pays for none that it does not use.
 const SCHEMES: ReadonlyMap<string, Open> = new Map<string, Open>([
@@ -16,6 +21,8 @@ const SCHEMES: ReadonlyMap<string, Open> = new Map<string, Open>([
     const { SqliteStore } = await import("./sqlite/mod.ts");
     return await SqliteStore.open(path);
   }],
+  ["redis", openRedis],
+  ["rediss", openRedis],
 ]);
 
 /**
@@ -23,12 +30,14 @@ const SCHEMES: ReadonlyMap<string, Open> = new Map<string, Open>([
  *
  * - `memory:` keeps them in this process for this broker alone, `memory:name` for all brokers of the process that ask
  *   for that name;
- * - `sqlite:auction.db` keeps them in a file, a path relative to the working directory or absolute.
+ * - `sqlite:auction.db` keeps them in a file, a path relative to the working directory or absolute;
+ * - `redis://host:6379`, or `rediss://` for TLS, keeps them in Redis Streams.
  *
  * @param url Where the events are.
  * @param options Which event classes the broker is for, and how it works.
  * @returns The broker; close it, or declare it with `await using`.
  * @throws {TypeError} If nothing here knows the URL's scheme, or an option is malformed.
+ * @throws {Error} If what the URL names cannot be opened or reached: at once, saying what to do.
  *
  * @example Connect, publish, close
  * ```ts
@@ -47,7 +56,7 @@ export async function connect<C extends EventClass>(
   options: BrokerOptions<C>,
 ): Promise<EventBroker<C>> {
   options?.signal?.throwIfAborted();
-  const store = await openStore(url);
+  const store = await openStore(url, options?.signal);
   try {
     return new EventBroker(store, options);
   } catch (error) {
@@ -56,7 +65,7 @@ export async function connect<C extends EventClass>(
   }
 }
 
-async function openStore(url: string | URL): Promise<EventStore> {
+async function openStore(url: string | URL, signal: AbortSignal | undefined): Promise<EventStore> {
   // As written, not as URL parses it: that would turn the path of a file upside down on the way.
   const text = typeof url === "string" ? url : url instanceof URL ? url.href : undefined;
   const colon = text?.indexOf(":") ?? -1;
@@ -67,7 +76,7 @@ async function openStore(url: string | URL): Promise<EventStore> {
         [...SCHEMES.keys()].map((scheme) => `"${scheme}:"`).join(" or "),
     );
   }
-  return await open(text.slice(colon + 1));
+  return await open(text.slice(colon + 1), text, signal);
 }
 
 // A mistyped URL may hold credentials, and error messages end up in logs.

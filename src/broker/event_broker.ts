@@ -270,7 +270,9 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     assertName("group", group);
     const rewound = await this.#store.admin(stream).rewind(group, startPoint(to, "to"));
     // Others learn at their next claim or renewal what they lost; what runs right here need not wait for that.
-    for (const subscription of this.#subscriptions) if (subscription.group === group) subscription.renew(definition.type);
+    for (const subscription of this.#subscriptions) {
+      if (subscription.group === group) subscription.renew(definition.type);
+    }
     return rewound;
   }
 

@@ -3,8 +3,9 @@ import type { Reply } from "./client.ts";
 import type { Link } from "./_link.ts";
 import { parseEntries } from "./_replies.ts";
 
-// How long one read blocks, in ms: a server that does not answer for longer is taken for dead.
+// How long one read blocks, in ms, and how long until a server that has not answered by then is taken for dead.
 const BLOCK = 4_000;
+const BLOCK_TIMEOUT = 9_000;
 // Redis registers every stream of a read again each time it wakes: many streams are read by several connections.
 export const STREAMS_PER_READER = 48;
 
@@ -125,7 +126,7 @@ export class BlockingReader {
       await this.connect();
       if (waits.every((wait) => wait.done)) return;
       this.#blocked = true;
-      const reply = await this.#link.send([...this.#command, ...options, ...streams, ...ids]);
+      const reply = await this.#link.send([...this.#command, ...options, ...streams, ...ids], BLOCK_TIMEOUT);
       if (reply !== null) this.#hand(reply, waits);
       else if (!this.#interrupted && performance.now() - began < BLOCK - 50) { for (const wait of waits) wait.woken(); }
     } catch (error) {

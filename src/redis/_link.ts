@@ -1,57 +1,60 @@
 import { StoreError } from "../store/mod.ts";
-import type { RedisConnection, Reply } from "./client.ts";
-import { classify } from "./_errors.ts";
+import type { TimedConnection } from "./_connection.ts";
+import type { Reply } from "./client.ts";
+import { classify, connectError, isServerReply } from "./_errors.ts";
 
 /**
  * One connection that is opened anew when it was lost. What was under way when it was lost is in doubt and rejects so;
  * nothing is ever sent twice from here.
  */
 export class Link {
-  #template: RedisConnection;
-  #current: Promise<RedisConnection> | undefined;
+  #template: TimedConnection;
+  #current: Promise<TimedConnection> | undefined;
+  /** What `#current` resolved with. */
+  #connected: TimedConnection | undefined;
   #closed = false;
 
   /** @param template What further connections are opened from; used as the first one if `first`. */
-  constructor(template: RedisConnection, first: boolean) {
+  constructor(template: TimedConnection, first: boolean) {
     this.#template = template;
-    if (first) this.#current = Promise.resolve(template);
+    if (first) [this.#current, this.#connected] = [Promise.resolve(template), template];
   }
 
-  async send(command: readonly string[]): Promise<Reply> {
+  /** @param timeout How long the answer may take, in milliseconds: longer than a blocking command blocks. */
+  async send(command: readonly string[], timeout?: number): Promise<Reply> {
     const connection = await this.#connection();
     try {
-      return await connection.send(command);
+      return await connection.send(command, timeout);
     } catch (error) {
       const failure = classify(error);
-      if (failure instanceof StoreError && failure.kind === "uncertain") this.#drop(connection);
+      if (!isServerReply(error)) this.#drop(connection);
       throw failure;
     }
   }
 
-  async #connection(): Promise<RedisConnection> {
+  async #connection(): Promise<TimedConnection> {
     if (this.#closed) throw new StoreError("transient", "Cannot reach Redis: the store is closed");
     this.#current ??= this.#open();
     return await this.#current;
   }
 
-  async #open(): Promise<RedisConnection> {
+  async #open(): Promise<TimedConnection> {
     try {
       const connection = await this.#template.open();
       // Closed while it was being made: nobody else would ever close it.
       if (this.#closed) connection.close();
-      return connection;
+      return this.#connected = connection;
     } catch (error) {
       this.#current = undefined;
-      const failure = classify(error);
       // Nothing was sent: whatever was to be done was not.
-      if (!(failure instanceof StoreError)) throw failure;
-      throw new StoreError("transient", failure.message, { cause: error });
+      throw connectError("Redis", error);
     }
   }
 
-  #drop(connection: RedisConnection): void {
+  #drop(connection: TimedConnection): void {
     connection.close();
-    this.#current = undefined;
+    // Others may have failed on it before, and a new one be on its way.
+    if (this.#connected === connection) [this.#current, this.#connected] = [undefined, undefined];
   }
 
   /** Ends what is under way; it is opened anew when it is needed again. */

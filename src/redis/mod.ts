@@ -3,5 +3,6 @@
  *
  * @module
  */
+export { openRedisStore } from "./open.ts";
 export { RedisStore } from "./redis_store.ts";
 export type { RedisConnection, Reply } from "./client.ts";

@@ -14,7 +14,8 @@ import {
 import { PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../store/_producer.ts";
 import { RedisAdmin } from "./_admin.ts";
 import { BlockingReader, STREAMS_PER_READER } from "./_blocking_reader.ts";
-import type { RedisConnection, Reply } from "./client.ts";
+import type { TimedConnection } from "./_connection.ts";
+import type { Reply } from "./client.ts";
 import { classify } from "./_errors.ts";
 import { groupError } from "./_group_error.ts";
 import { groupKeys, keyList, producerKey } from "./_keys.ts";
@@ -43,7 +44,7 @@ interface Incarnation {
 
 /** Events in Redis Streams: readable by redis-cli and anyone, one stream for each type. */
 export class RedisStore implements EventStore {
-  #template: RedisConnection;
+  #template: TimedConnection;
   #link: Link;
   #life = crypto.randomUUID().slice(0, 8);
   #lives = 0;
@@ -51,7 +52,7 @@ export class RedisStore implements EventStore {
   #followers: Pool = { readers: [] };
 
   /** @param connection The first connection, taken over: further ones are opened from it. */
-  constructor(connection: RedisConnection) {
+  constructor(connection: TimedConnection) {
     this.#template = connection;
     this.#link = new Link(connection, true);
   }

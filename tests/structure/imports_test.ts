@@ -18,7 +18,9 @@ const RULES: Record<string, Rule> = {
   memory: { layers: ["store"] },
   sqlite: { layers: ["store"], packages: /^node:/ },
   in_memory_broker: { layers: ["events", "broker", "memory"] },
-  connect: { layers: ["events", "store", "broker", "memory"], dynamic: ["sqlite"] },
+  connect: { layers: ["events", "store", "broker", "memory"], dynamic: ["sqlite", "redis"] },
+  redis_broker: { layers: ["events", "store", "broker"], dynamic: ["redis"] },
+  redis: { layers: ["store"], packages: /^(@db\/redis|redis|ioredis)$/ },
   testing: {
     layers: ["events", "store", "broker", "memory", "sqlite"],
     packages: /^(@std\/assert|fast-check|node:.+)$/,
