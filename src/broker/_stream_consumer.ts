@@ -1,5 +1,5 @@
 import type { DomainEvent } from "../events/mod.ts";
-import type { Claim, ClaimedRecord, GroupMember, Outcome, Position } from "../store/mod.ts";
+import type { Claim, ClaimedRecord, GroupMember, Healed, Outcome, Position } from "../store/mod.ts";
 import { Bell } from "../store/_bell.ts";
 import { backoff, RECONNECT } from "./_backoff.ts";
 import { LeaseLostError, type UndecodableError } from "./errors.ts";
@@ -23,6 +23,7 @@ export interface StreamConsumerOwner {
   lost(job: Job): void;
   recovered(job: Job): void;
   missing(source: StreamConsumer, positions: readonly Position[]): void;
+  healed(source: StreamConsumer, healed: Healed): void;
   /** The store could not be reached; trying again after `delay`. */
   retrying(error: unknown, delay: number): void;
   /** Ends the subscription. */
@@ -114,8 +115,9 @@ export class StreamConsumer {
     }
   }
 
-  async #receive({ records, missing, disturbed }: Claim): Promise<void> {
+  async #receive({ records, missing, disturbed, healed }: Claim): Promise<void> {
     if (missing.length > 0) this.#owner.missing(this, missing);
+    if (healed !== undefined) this.#owner.healed(this, healed);
     // Not awaited: should it fail, the next renewal tells the same, and the records are ours all the same.
     if (disturbed) this.renew().catch((error) => this.#owner.retrying(error, 0));
     if (records.length === 0) return;

@@ -1,5 +1,5 @@
 import type { DomainEvent } from "../events/mod.ts";
-import type { Outcome, Position } from "../store/mod.ts";
+import type { Healed, Outcome, Position } from "../store/mod.ts";
 import { backoff } from "./_backoff.ts";
 import { handling } from "./_context.ts";
 import { Deadlines } from "./_deadlines.ts";
@@ -17,6 +17,7 @@ import {
   DeadLetterEvent,
   DeliveryEvent,
   EntriesLostEvent,
+  GroupLostEvent,
   ReconnectEvent,
   RetryEvent,
   type SubscriptionEventMap,
@@ -288,6 +289,10 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
 
   missing(source: StreamConsumer, positions: readonly Position[]): void {
     this.dispatchEvent(new EntriesLostEvent(source.eventType, positions));
+  }
+
+  healed(source: StreamConsumer, healed: Healed): void {
+    this.dispatchEvent(new GroupLostEvent(source.eventType, healed));
   }
 
   retrying(error: unknown, delay: number): void {

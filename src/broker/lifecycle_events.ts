@@ -1,4 +1,4 @@
-import type { Position } from "../store/mod.ts";
+import type { Healed, Position } from "../store/mod.ts";
 
 /** Something failed that no caller waits for. An `error` without a listener goes to `reportError`. */
 export class BrokerErrorEvent extends Event {
@@ -93,6 +93,24 @@ export class EntriesLostEvent extends Event {
   }
 }
 
+/** The group was lost (destroyed, or its stream deleted) and made again; delivery goes on. */
+export class GroupLostEvent extends Event {
+  /** The type of the events that the group is for. */
+  readonly eventType: string;
+  /** The first position that it reads now; undefined when it begins with a new stream. */
+  readonly from: Position | undefined;
+  /** Whether something may come again that was settled before. */
+  readonly mayRepeat: boolean;
+
+  /** Makes the event. */
+  constructor(eventType: string, { from, mayRepeat }: Healed) {
+    super("grouplost");
+    this.eventType = eventType;
+    this.from = from;
+    this.mayRepeat = mayRepeat;
+  }
+}
+
 /** What a broker tells of itself. */
 export interface BrokerEventMap {
   /** Something failed that no caller waits for, a live listener that threw included. */
@@ -115,6 +133,8 @@ export interface SubscriptionEventMap {
   recovered: DeliveryEvent;
   /** A delivery was lost to another consumer, or to a rewind, before it was settled. */
   leaselost: DeliveryEvent;
+  /** The group was lost and made again; delivery goes on. */
+  grouplost: GroupLostEvent;
   /** Entries were removed from the stream before this group had settled them. */
   entrieslost: EntriesLostEvent;
   /** The subscription failed, or something in it did that no caller waits for. */

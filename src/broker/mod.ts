@@ -12,6 +12,7 @@ export {
   DeadLetterEvent,
   DeliveryEvent,
   EntriesLostEvent,
+  GroupLostEvent,
   ReconnectEvent,
   RetryEvent,
   type SubscriptionEventMap,

@@ -3,6 +3,7 @@ import {
   type ClaimedRecord,
   comparePositions,
   type GroupMember,
+  type Healed,
   type Held,
   type MemberOptions,
   type Outcome,
@@ -17,7 +18,7 @@ import { isNoGroup } from "./_errors.ts";
 import { groupError } from "./_group_error.ts";
 import { type GroupKeys, keyList } from "./_keys.ts";
 import type { Link } from "./_link.ts";
-import { parseEntries } from "./_replies.ts";
+import { parseEntries, positionsFrom } from "./_replies.ts";
 import type { Script } from "./_script.ts";
 import { CLAIM } from "./scripts/claim.ts";
 import { HEAL } from "./scripts/heal.ts";
@@ -66,6 +67,9 @@ export class RedisMember implements GroupMember {
   /** The read under way, for as long as a claim waits. */
   #reading: AbortController | undefined;
   #readError: unknown;
+  /** The last position that was read: where the group goes on, should the store lose both it and its checkpoint. */
+  #lastRead: Position | undefined;
+  #healing: Healed | undefined;
   /** When to look again for what came back, by `performance.now()`. */
   #nextSweep = 0;
   #lastReadFull = false;
@@ -110,6 +114,11 @@ export class RedisMember implements GroupMember {
     try {
       while (!ended.aborted) {
         const claim = await this.#look(limit).catch((error) => this.#healed(error));
+        if (this.#healing !== undefined) {
+          const healed = this.#healing;
+          this.#healing = undefined;
+          return { ...found([]), disturbed: true, healed };
+        }
         if (claim !== undefined) {
           for (const { position } of claim.records) this.#held.add(position);
           return claim;
@@ -250,6 +259,7 @@ export class RedisMember implements GroupMember {
   }
 
   #fresh(records: readonly StoredRecord[]): ClaimedRecord[] {
+    this.#lastRead = records.at(-1)?.position ?? this.#lastRead;
     const fence = `${this.#takings}:${this.#epoch}:1:0`;
     return records.map(({ position, fields }) => ({ position, fields, attempt: 1, recovered: 0, fence }));
   }
@@ -269,7 +279,18 @@ export class RedisMember implements GroupMember {
   /** Makes the group again if that is what an error means; any other error is thrown on. */
   async #healed(error: unknown): Promise<undefined> {
     if (!isNoGroup(error)) throw error;
-    await this.#run(HEAL, [""]);
+    const held = [...this.#held, ...this.#read.map(({ position }) => position)].sort(comparePositions);
+    const reply = await this.#run(HEAL, [held[0] ?? this.#lastRead ?? "", held.length > 0 ? "1" : "0"]);
+    const [after, mayRepeat] = reply as readonly [string?, number?];
+    if (after !== undefined) {
+      this.#healing = {
+        from: after === "" ? undefined : positionsFrom(after, 2)[1]!,
+        mayRepeat: mayRepeat === 1 || held.length > 0,
+      };
+    }
+    // What was read of the group that is gone will be read again.
+    this.#read = [];
+    this.#readError = undefined;
     this.#nextSweep = 0;
   }
 

@@ -29,6 +29,16 @@ export interface Claim {
   readonly missing: readonly Position[];
   /** True when something may have been taken from this member meanwhile (a rewind): renewing tells what. */
   readonly disturbed: boolean;
+  /** Set when the group had been lost, and was made again by this member; everything held before is lost. */
+  readonly healed?: Healed;
+}
+
+/** How a group goes on that somebody destroyed, or whose stream is gone. */
+export interface Healed {
+  /** The first position that it reads; undefined when it begins with a new stream. */
+  readonly from: Position | undefined;
+  /** Whether something may come again that was settled before. */
+  readonly mayRepeat: boolean;
 }
 
 /** Names one delivery. */

@@ -10,6 +10,7 @@ export type {
   DeadReason,
   ErrorRecord,
   GroupMember,
+  Healed,
   Held,
   MemberOptions,
   Outcome,

@@ -4,40 +4,45 @@ import { PRELUDE } from "./_prelude.ts";
 /**
  * Makes a group again that was lost: over a living stream at its checkpoint, at the beginning of a new one.
  *
- * KEYS: as the prelude says. ARGV: group, consumer, life, the checkpoint that the consumer knows (a position it has not
- * settled, or empty). Reply: `there` when somebody else was faster; else
- * `healed`, the first position it will read (or empty for the beginning).
+ * KEYS: as the prelude says. ARGV: group, consumer, life, then the checkpoint as far as the consumer itself knows it,
+ * for when the store has lost it too: a position (or empty), and 1 if that one is not settled. Reply: empty when
+ * somebody else was faster; else the position behind which it reads on (or empty for a new stream), and 1 if what is
+ * settled may come again.
  */
 export const HEAL: Script = new Script(`${PRELUDE}
 if not life then redis.call('HSET', meta, 'life', ARGV[3]) end
+local from, including, mayRepeat = '0-0', '0', 0
 local fresh = redis.call('EXISTS', stream) == 0
-local from = '0-0'
-local including = 0
 if fresh then
-  redis.call('DEL', due, workKey, copies)
   redis.call('HDEL', meta, 'checkpoint', 'including')
 else
-  from = redis.call('HGET', meta, 'checkpoint') or (ARGV[4] ~= '' and ARGV[4]) or '0-0'
-  including = tonumber(redis.call('HGET', meta, 'including') or (ARGV[4] ~= '' and '1') or '0')
-end
-if including == 1 and from ~= '0-0' then
-  local ms, seq = string.match(from, '^(%d+)-(%d+)$')
-  if seq ~= '0' then
-    from = ms .. '-' .. text(tonumber(seq) - 1)
-  else
-    from = text(tonumber(ms) - 1) .. '-18446744073709551615'
+  from = redis.call('HGET', meta, 'checkpoint')
+  including = redis.call('HGET', meta, 'including') or '0'
+  if not from then
+    from, including = ARGV[4], ARGV[5]
+  end
+  if from == '' then
+    from, mayRepeat = '0-0', 1
+  elseif including == '1' then
+    mayRepeat = 1
+    local ms, seq = string.match(from, '^(%d+)-(%d+)$')
+    if seq ~= '0' then
+      from = ms .. '-' .. text(tonumber(seq) - 1)
+    elseif ms ~= '0' then
+      from = text(tonumber(ms) - 1) .. '-18446744073709551615'
+    end
   end
 end
 local made = redis.pcall('XGROUP', 'CREATE', stream, group, from, 'MKSTREAM')
 if made.err then
-  if string.find(made.err, 'BUSYGROUP', 1, true) then return {'there'} end
+  if string.find(made.err, 'BUSYGROUP', 1, true) then return {} end
   return made
 end
-redis.call('DEL', due)
-redis.call('HINCRBY', meta, 'epoch', 1)
-redis.call('HSET', meta, 'rewind:' .. epoch(), '0-0')
+-- Nothing that was under way is anybody's any more: it went with the group.
+redis.call('DEL', due, workKey, copies)
+redis.call('HSET', meta, 'rewind:' .. redis.call('HINCRBY', meta, 'epoch', 1), '0-0')
 for _, consumer in ipairs(redis.call('ZRANGE', consumers, 0, -1)) do
   redis.call('HINCRBY', meta, 'gen:' .. consumer, 1)
 end
-return {'healed', fresh and '' or from}
+return {fresh and '' or from, mayRepeat}
 `);
