@@ -50,7 +50,7 @@ const CONNECT_FINAL: readonly (readonly [RegExp, string])[] = [
   [NO_REDIS, "what answers there is not a Redis; check host and port, and rediss:// if it wants TLS"],
   [
     /NotCapable|Requires (net|env|sys|read) access/,
-    "Deno needs --allow-net for it, and some clients --allow-env and --allow-sys",
+    "Deno needs --allow-net for it, and --allow-env where the client is ioredis",
   ],
 ];
 

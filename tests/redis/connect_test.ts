@@ -1,0 +1,145 @@
+import { assertEquals, assertLess, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { Redis as IoRedis } from "ioredis";
+import { openInTime } from "../../src/redis/_connection.ts";
+import { detectClient, loadAdapter } from "../../src/redis/clients/detect.ts";
+import { StoreError } from "../../src/store/mod.ts";
+import { assertUncertain, failure, made, open, pause, Speaker, standIn, testClients, tlsServer } from "./_clients.ts";
+import { Proxy } from "./_proxy.ts";
+import { freePort, RedisServer } from "./_server.ts";
+
+testClients("connecting", {
+  "says at once when nothing listens": async (kind) => {
+    const url = new URL(`redis://user:sesame@127.0.0.1:${freePort()}/3`);
+    const { error, after } = await failure(open(kind, url));
+    assertEquals(
+      error.message,
+      `Cannot connect to redis://${url.host}/3: nothing listens there; start one with \`redis-server\` or ` +
+        "`docker compose up -d redis`",
+    );
+    assertLess(after, 1_000);
+  },
+
+  "says at once when user or password are wrong, without showing them": async (kind) => {
+    await using server = await RedisServer.start(["--requirepass", "right"]);
+    for (const credentials of [":sesame@", "user:sesame@"]) {
+      const { error, after } = await failure(open(kind, new URL(`redis://${credentials}127.0.0.1:${server.port}`)));
+      assertEquals(error.message, `Cannot connect to redis://127.0.0.1:${server.port}: wrong user or password`);
+      assertEquals(Deno.inspect(error, { depth: 10 }).includes("sesame"), false);
+      assertEquals(error instanceof StoreError, false);
+      assertLess(after, 1_000);
+    }
+    const { error } = await failure(open(kind, server.url));
+    assertMatch(error.message, /: it wants a password; give it/);
+    const connection = await open(kind, new URL(`redis://:right@127.0.0.1:${server.port}/2`));
+    const more = await connection.open();
+    assertMatch(String(await more.send(["CLIENT", "LIST"])), /db=2 .*\n.*db=2 /);
+    connection.close();
+    more.close();
+  },
+
+  "says when the database does not exist": async (kind, { port }) => {
+    const { error } = await failure(open(kind, new URL(`redis://127.0.0.1:${port}/99`)));
+    assertMatch(error.message, /: it has no database of that number/);
+    await assertRejects(() => open(kind, new URL(`redis://127.0.0.1:${port}/events`)), TypeError, 'database "events"');
+  },
+
+  "says when it is not a Redis": async (kind) => {
+    await using http = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, () => new Response());
+    const url = new URL(`redis://127.0.0.1:${http.addr.port}`);
+    const { error, after } = await failure(open(kind, url));
+    assertMatch(error.message, /: what answers there is not a Redis/);
+    assertLess(after, 1_000);
+    await using ssh = new Speaker("SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n");
+    assertMatch((await failure(open(kind, ssh.url))).error.message, /: what answers there is not a Redis/);
+  },
+
+  "gives up a port that answers nothing": async (kind) => {
+    await using silent = new Speaker();
+    for (const url of [silent.url, new URL(silent.url.href.replace("//", "//:secret@"))]) {
+      const { error, after } = await failure(open(kind, url, 300));
+      assertMatch(error.message, /: nothing answered in time/);
+      assertLess(after, 600);
+    }
+    await pause(50);
+    assertEquals(silent.open.size, 0);
+    const tls = new URL(silent.url.href.replace("redis:", "rediss:"));
+    assertMatch((await failure(open(kind, tls, 300))).error.message, /: nothing answered in time/);
+    await pause(50);
+    // Deno keeps a TLS connection that was closed during its handshake until the other end goes.
+    if (standIn || kind !== "@db/redis") assertEquals(silent.open.size, 0);
+  },
+
+  "leaves nothing open when it is aborted while connecting": async (kind, { port }) => {
+    await using proxy = new Proxy(port);
+    proxy.delay = 50;
+    for (const after of [0, 1, 5, 20, 60, 90]) {
+      const controller = new AbortController();
+      const url = new URL(proxy.url.href.replace("//", "//:secret@"));
+      const opening = open(kind, after % 2 === 0 ? proxy.url : url, undefined, controller.signal);
+      setTimeout(() => controller.abort(new DOMException("enough", "AbortError")), after);
+      assertEquals((await failure(opening)).error.message, "enough");
+    }
+    await pause(200);
+    assertEquals(proxy.open, 0);
+  },
+
+  "refuses to speak without TLS to a server that wants it, and the other way round": async (kind, { url }) => {
+    await using server = await tlsServer();
+    const secure = new URL(`rediss://localhost:${server.tlsPort}`);
+    const { error, after } = await failure(open(kind, secure));
+    assertMatch(error.message, /: its certificate is not trusted/);
+    assertLess(after, 1_000);
+    const plain = await failure(open(kind, new URL(`redis://127.0.0.1:${server.tlsPort}`)));
+    assertMatch(plain.error.message, /does it want TLS|rediss:\/\/ if it wants TLS/);
+    // A Redis that speaks no TLS waits for the rest of what it takes for a command.
+    const wrong = await failure(open(kind, new URL(url.href.replace("redis:", "rediss:")), 500));
+    assertMatch(wrong.error.message, /whether it wants TLS \(rediss:\/\/\) or none \(redis:\/\/\)/);
+  },
+
+  "uses neither a client that was passed in nor closes it": async (kind, server) => {
+    const { client, ping, end } = await made[kind](server.url);
+    try {
+      assertEquals(detectClient(client), kind);
+      const adapter = await loadAdapter(kind);
+      const connection = await openInTime((options) => adapter.adopt(client, options));
+      assertEquals(await connection.send(["SET", "adopted", "1"]), "OK");
+      assertEquals(await connection.send(["GET", "adopted"]), "1");
+      assertMatch(await server.cli("GET", "adopted"), /1/);
+      const more = await connection.open();
+      connection.close();
+      assertEquals(await more.send(["HGETALL", "nothing"]), []);
+      more.close();
+      assertEquals(await ping(), "PONG");
+    } finally {
+      end();
+    }
+  },
+
+  "never sends again for a client that was passed in and would": async (kind, server) => {
+    await using proxy = new Proxy(server.port);
+    const { client, end } = await made[kind](proxy.url);
+    try {
+      const adapter = await loadAdapter(kind);
+      const connection = await openInTime((options) => adapter.adopt(client, options));
+      proxy.inject({ fault: "reply", request: /INCR/ });
+      assertUncertain((await failure(connection.send(["INCR", "adopted once"]))).error);
+      await pause(300);
+      assertEquals(await server.cli("GET", "adopted once"), "1");
+      connection.close();
+    } finally {
+      end();
+    }
+  },
+});
+
+Deno.test("detectClient() refuses what it does not know, and clusters, and says what it takes", () => {
+  const cluster = new IoRedis.Cluster([{ host: "127.0.0.1", port: 1 }], { lazyConnect: true });
+  for (const client of [undefined, null, 1, "redis", {}, { sendCommand: 1 }, new Map(), cluster]) {
+    assertThrows(
+      () => detectClient(client),
+      TypeError,
+      "Cannot use this as a Redis client: give a URL, or a client of",
+    );
+  }
+  cluster.disconnect();
+});

@@ -1,0 +1,89 @@
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import {
+  classify,
+  connectError,
+  isNoGroup,
+  isNoKey,
+  isNoScript,
+  isUnblocked,
+  ReplyError,
+} from "../../src/redis/_errors.ts";
+import { StoreError } from "../../src/store/mod.ts";
+
+// As servers of several versions say it, found by making each happen.
+const TRANSIENT = [
+  "LOADING Redis is loading the dataset in memory",
+  "READONLY You can't write against a read only replica.",
+  "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+  "OOM command not allowed when used memory > 'maxmemory'. script: 5b1ce6a5, on @user_script:1.",
+  "ERR Error running script (call to f_5b1ce6a5): @user_script:1: @user_script: 1: -OOM command not allowed when used memory",
+  "BUSY Redis is busy running a script.",
+  "TRYAGAIN Multiple keys request during rehashing of slot",
+  "CLUSTERDOWN The cluster is down",
+  "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+  "NOREPLICAS Not enough good replicas to write.",
+  "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+  "MOVED 866 127.0.0.1:7001",
+  "ERR max number of clients reached",
+];
+
+const FINAL: Record<string, RegExp> = {
+  "WRONGPASS invalid username-password pair or user is disabled.": /wrong user or password/,
+  "NOAUTH Authentication required.": /it wants a password/,
+  "NOPERM this user has no permissions to run the 'xadd' command": /ACL SETUSER/,
+  "ERR The user executing the script can't access at least one of the keys mentioned in the command": /ACL SETUSER/,
+  "WRONGTYPE Operation against a key holding the wrong kind of value": /another type/,
+  "ERR unknown command 'XADD', with args beginning with: ": /Redis 7.0 or Valkey 7.2/,
+};
+
+Deno.test("classify() calls transient what may be possible later", () => {
+  for (const message of TRANSIENT) {
+    for (const error of [new ReplyError(message), new ReplyError(`-${message}`)]) {
+      const classed = classify(error);
+      assertInstanceOf(classed, StoreError, message);
+      assertEquals([classed.kind, classed.cause], ["transient", error]);
+    }
+  }
+});
+
+Deno.test("classify() calls final what will not change, and says the way out", () => {
+  for (const [message, advice] of Object.entries(FINAL)) {
+    const classed = classify(new ReplyError(message));
+    assertEquals(classed instanceof StoreError, false, message);
+    assert(advice.test(classed.message), classed.message);
+    assert(advice.test(connectError("Redis", new ReplyError(message)).message));
+  }
+  for (const message of ["BUSYGROUP Consumer Group name already exists", "ERR something else", "FORGOTTEN batch 3"]) {
+    const reply = new ReplyError(message);
+    assertEquals(classify(reply), reply);
+  }
+});
+
+Deno.test("classify() calls uncertain whatever is no answer of the server", () => {
+  for (const message of ["Socket closed unexpectedly", "Connection is closed.", "read ECONNRESET", ""]) {
+    const classed = classify(new Error(message));
+    assertInstanceOf(classed, StoreError);
+    assertEquals(classed.kind, "uncertain");
+    assertEquals(classify(classed), classed);
+  }
+  const aborted = new DOMException("enough", "AbortError");
+  assertEquals(classify(aborted), aborted);
+});
+
+Deno.test("what the server meant is found in what its answer became", () => {
+  const gone = new ReplyError("UNBLOCKED the stream key no longer exists");
+  assert(isNoGroup(gone) && isNoGroup(classify(gone)));
+  assert(isNoGroup(new ReplyError("-NOGROUP No such key 's' or consumer group 'g' in XREADGROUP with GROUP option")));
+  assert(isUnblocked(classify(new ReplyError("UNBLOCKED client unblocked via CLIENT UNBLOCK"))));
+  assertEquals(isNoGroup(new ReplyError("UNBLOCKED client unblocked via CLIENT UNBLOCK")), false);
+  assert(isNoScript(new ReplyError("NOSCRIPT No matching script. Please use EVAL.")));
+  assert(isNoKey(new ReplyError("ERR no such key")));
+  assertEquals(isNoScript(new Error("NOSCRIPT")), false);
+});
+
+Deno.test("connectError() shows no credentials", () => {
+  const url = new URL("rediss://user:sesame@host:6380/2?password=sesame");
+  const { message } = connectError(url, new Error("connect ECONNREFUSED"));
+  assertEquals(message.slice(0, 41), "Cannot connect to rediss://host:6380/2: n");
+  assertEquals(message.includes("sesame"), false);
+});
