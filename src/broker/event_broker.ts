@@ -1,5 +1,6 @@
 import { assertName } from "../events/_names.ts";
 import { checkKeys, checkNumber, show } from "../events/_check.ts";
+import { checkRetention } from "../events/_retention.ts";
 import type { DomainEvent, EventClass } from "../events/mod.ts";
 import type { EventStore, Position } from "../store/mod.ts";
 import { EventCodec } from "./_codec.ts";
@@ -86,9 +87,10 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     checkNumber("publishTimeout (ms)", publishTimeout, { min: 1, max: 2 ** 40 });
     this.#store = store;
     this.#retention = new Retention(store, (error) => this.#listeners.report(error));
+    const keep = retention === undefined ? undefined : checkRetention(retention);
     for (const codec of codecsOf(events, prefix)) {
       this.#codecs.set(codec.definition.type, codec);
-      const kept = codec.definition.retention ?? retention;
+      const kept = codec.definition.retention ?? keep;
       if (kept !== undefined) this.#retention.keep(codec.stream, kept);
     }
     this.#publisher = new Publisher({
@@ -270,7 +272,9 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     assertName("group", group);
     const rewound = await this.#store.admin(stream).rewind(group, startPoint(to, "to"));
     // Others learn at their next claim or renewal what they lost; what runs right here need not wait for that.
-    for (const subscription of this.#subscriptions) if (subscription.group === group) subscription.renew(definition.type);
+    for (const subscription of this.#subscriptions) {
+      if (subscription.group === group) subscription.renew(definition.type);
+    }
     return rewound;
   }
 
