@@ -8,6 +8,10 @@ import { closing } from "./_broker_closing.ts";
 import { pulling } from "./_broker_pull.ts";
 import { publishing } from "./_broker_publish.ts";
 import { uncertain } from "./_broker_uncertain.ts";
+import { reading } from "./_broker_reading.ts";
+import { live } from "./_broker_live.ts";
+import { operating } from "./_broker_operating.ts";
+import { refusing } from "./_broker_misuse.ts";
 
 /** All that a broker promises over any store. */
 export const brokerContracts: readonly BrokerContract[] = [
@@ -19,6 +23,10 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...pulling,
   ...publishing,
   ...uncertain,
+  ...reading,
+  ...live,
+  ...operating,
+  ...refusing,
 ];
 
 // A promise that is broken by waiting for ever shall fail its own test, and no other.
