@@ -8,6 +8,7 @@ import { handling } from "./_context.ts";
 import { Listeners } from "./_listeners.ts";
 import { deadLetters, redrive, streamInfo } from "./_operator.ts";
 import { Publisher } from "./_publisher.ts";
+import { mayPass } from "./_passing.ts";
 import { pull } from "./_pull.ts";
 import { readEvents, readRange, replayEvents } from "./_reader.ts";
 import { Retention } from "./_retention.ts";
@@ -86,7 +87,9 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     assertName("group", prefix);
     checkNumber("publishTimeout (ms)", publishTimeout, { min: 1, max: 2 ** 40 });
     this.#store = store;
-    this.#retention = new Retention(store, (error) => this.#listeners.report(error));
+    // A store that could not be reached for once is trimmed at the next occasion.
+    const notTrimmed = (error: unknown) => mayPass(error) ? this.#retrying(error, 0) : this.#listeners.report(error);
+    this.#retention = new Retention(store, notTrimmed);
     const keep = retention === undefined ? undefined : checkRetention(retention);
     for (const codec of codecsOf(events, prefix)) {
       this.#codecs.set(codec.definition.type, codec);
