@@ -2,7 +2,7 @@ import { assertName } from "../events/_names.ts";
 import { checkKeys, checkNumber, show } from "../events/_check.ts";
 import { checkRetention } from "../events/_retention.ts";
 import type { DomainEvent, EventClass } from "../events/mod.ts";
-import type { EventStore, Position } from "../store/mod.ts";
+import type { EventStore, Position, ReadRange } from "../store/mod.ts";
 import { EventCodec } from "./_codec.ts";
 import { handling } from "./_context.ts";
 import { Listeners } from "./_listeners.ts";
@@ -70,6 +70,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   #closing: Promise<void> | undefined;
   /** Handlers that finish while the broker closes may still publish; nothing may once they have. */
   #drained = false;
+  #ended = new AbortController();
   #signal: AbortSignal | undefined;
   #abort = () => void this.close();
 
@@ -241,7 +242,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    */
   history<K extends C>(events: OneOrMore<K>, options: ReadOptions = {}): AsyncGenerator<EventOf<K>, void, void> {
     const codecs = this.#codecsFor(events) as unknown as EventCodec<EventOf<K>>[];
-    return readEvents(this.#store, codecs, readRange("read history", options));
+    return readEvents(this.#store, codecs, this.#whileOpen(readRange("read history", options)));
   }
 
   /**
@@ -257,7 +258,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     if (typeof handler !== "function") {
       throw new TypeError(`Cannot replay to ${show(handler)}: the handler must be a function (event) => …`);
     }
-    return replayEvents(readEvents(this.#store, codecs, readRange("replay", options)), handler);
+    return replayEvents(readEvents(this.#store, codecs, this.#whileOpen(readRange("replay", options))), handler);
   }
 
   /**
@@ -386,6 +387,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     this.#signal?.removeEventListener("abort", this.#abort);
     await Promise.all([...this.#subscriptions].map((subscription) => subscription.close()));
     this.#drained = true;
+    this.#ended.abort(closedError("read"));
     await Promise.all([...this.#tails.values()].map((tail) => tail.end()));
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), CLOSE_TIMEOUT);
@@ -403,6 +405,12 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
 
   #retrying(error: unknown, delay: number): void {
     this.dispatchEvent(new ReconnectEvent(error, delay));
+  }
+
+  /** The same range, whose reading ends with the broker: who follows a stream would wait for ever. */
+  #whileOpen(range: ReadRange): ReadRange {
+    const { signal } = this.#ended;
+    return { ...range, signal: range.signal === undefined ? signal : AbortSignal.any([range.signal, signal]) };
   }
 
   #assertOpen(what: string): void {
