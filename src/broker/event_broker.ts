@@ -65,6 +65,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   #retention: Retention;
   #tails = new Map<string, Tail>();
   #subscriptions = new Set<GroupSubscription>();
+  /** By group, what its consumers here are called. */
+  #consumerNames = new Map<string, string>();
   /** `<stream> <group>` of every subscription: neither part holds a space. */
   #taken = new Set<string>();
   #closing: Promise<void> | undefined;
@@ -198,11 +200,12 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       settings,
       handler,
     );
+    const consumer = settings.consumer ?? this.#consumerName(settings.group);
     const sources: StreamConsumer[] = [];
     try {
       for (const codec of codecs) {
         const joinedAt = Date.now();
-        const member = await this.#store.member(codec.stream, settings.group, settings);
+        const member = await this.#store.member(codec.stream, settings.group, { ...settings, consumer });
         sources.push(
           new StreamConsumer(subscription, codec.definition.type, member, joinedAt, (record) => codec.decode(record)),
         );
@@ -219,6 +222,14 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     return subscription;
   }
 
+  // Subscriptions of one group bear one name, so that a store can read for all of them at once. A new one each time the
+  // last of them has gone: what could not be said goodbye to must not be in the way.
+  #consumerName(group: string): string {
+    const name = this.#consumerNames.get(group) ?? `consumer-${crypto.randomUUID().slice(0, 8)}`;
+    this.#consumerNames.set(group, name);
+    return name;
+  }
+
   #reserve(codecs: readonly EventCodec[], group: string): () => void {
     const names = codecs.map(({ stream }) => `${stream} ${group}`);
     for (const [index, name] of names.entries()) {
@@ -231,6 +242,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     for (const name of names) this.#taken.add(name);
     return () => {
       for (const name of names) this.#taken.delete(name);
+      if (![...this.#taken].some((name) => name.endsWith(` ${group}`))) this.#consumerNames.delete(group);
     };
   }
 
