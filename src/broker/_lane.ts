@@ -162,7 +162,7 @@ export class Lane {
       this.#answered(flight, positions);
     } catch (error) {
       this.#reachable = false;
-      this.#failed(flight, error, decided);
+      this.#failed(flight, error, decided, givenUp);
     } finally {
       this.#flying--;
       if (this.#recovering && this.#flying === 0) this.#recover();
@@ -186,18 +186,24 @@ export class Lane {
     }
   }
 
-  #failed(flight: Flight, error: unknown, decided: number): void {
+  #failed(flight: Flight, error: unknown, decided: number, asked: boolean): void {
     const kind = error instanceof StoreError ? error.kind : undefined;
     flight.lastError = error;
     // Refused as out of sequence although nothing is undecided before it: the store has given this number up.
     const refusedForGood = kind === "out-of-sequence" && decided === flight.sequence - 1;
-    if (kind === "forgotten" || refusedForGood) {
+    const passing = kind === "transient" || kind === "uncertain" || kind === "out-of-sequence";
+    if (kind === "forgotten" || refusedForGood || asked && !passing) {
       this.#flights.delete(flight.sequence);
       for (const parcel of flight.parcels) parcel.uncertain(uncertain(this.#options.stream, error), true);
-    } else if (kind === "transient" || kind === "uncertain" || kind === "out-of-sequence") {
+    } else if (passing) {
       if (kind === "uncertain") flight.doubtful = true;
       if (flight.state === "flying") flight.state = "unanswered";
       this.#recovering = true;
+    } else if (flight.doubtful) {
+      // Refused now, but an earlier sending may have arrived: the store is asked what became of that.
+      flight.state = "given-up";
+      this.#recovering = true;
+      for (const parcel of flight.parcels) parcel.uncertain(uncertain(this.#options.stream, error), false);
     } else {
       this.#flights.delete(flight.sequence);
       for (const parcel of flight.parcels) parcel.refused(error);

@@ -14,7 +14,8 @@ const RETRY_KEYS = ["maxAttempts", "minTimeout", "maxTimeout", "multiplier", "ji
 /** What a subscription goes by: its options, checked and complete. */
 export interface Settings {
   readonly group: string;
-  readonly consumer: string;
+  /** Undefined when the broker may choose. */
+  readonly consumer: string | undefined;
   readonly concurrency: number;
   /** Undefined when it adapts. */
   readonly prefetch: number | undefined;
@@ -67,7 +68,7 @@ function commonSettings(
   checkNumber("drainTimeout (ms)", drainTimeout, { min: 0 });
   return {
     group,
-    consumer: consumer ?? `consumer-${crypto.randomUUID().slice(0, 8)}`,
+    consumer,
     prefetch,
     lease,
     drainTimeout,

@@ -1,12 +1,14 @@
 import { assertName } from "../events/_names.ts";
 import { checkKeys, checkNumber, show } from "../events/_check.ts";
+import { checkRetention } from "../events/_retention.ts";
 import type { DomainEvent, EventClass } from "../events/mod.ts";
-import type { EventStore, Position } from "../store/mod.ts";
+import type { EventStore, Position, ReadRange } from "../store/mod.ts";
 import { EventCodec } from "./_codec.ts";
 import { handling } from "./_context.ts";
 import { Listeners } from "./_listeners.ts";
 import { deadLetters, redrive, streamInfo } from "./_operator.ts";
 import { Publisher } from "./_publisher.ts";
+import { mayPass } from "./_passing.ts";
 import { pull } from "./_pull.ts";
 import { readEvents, readRange, replayEvents } from "./_reader.ts";
 import { Retention } from "./_retention.ts";
@@ -63,11 +65,14 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   #retention: Retention;
   #tails = new Map<string, Tail>();
   #subscriptions = new Set<GroupSubscription>();
+  /** By group, what its consumers here are called. */
+  #consumerNames = new Map<string, string>();
   /** `<stream> <group>` of every subscription: neither part holds a space. */
   #taken = new Set<string>();
   #closing: Promise<void> | undefined;
   /** Handlers that finish while the broker closes may still publish; nothing may once they have. */
   #drained = false;
+  #ended = new AbortController();
   #signal: AbortSignal | undefined;
   #abort = () => void this.close();
 
@@ -85,10 +90,13 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     assertName("group", prefix);
     checkNumber("publishTimeout (ms)", publishTimeout, { min: 1, max: 2 ** 40 });
     this.#store = store;
-    this.#retention = new Retention(store, (error) => this.#listeners.report(error));
+    // A store that could not be reached for once is trimmed at the next occasion.
+    const notTrimmed = (error: unknown) => mayPass(error) ? this.#retrying(error, 0) : this.#listeners.report(error);
+    this.#retention = new Retention(store, notTrimmed);
+    const keep = retention === undefined ? undefined : checkRetention(retention);
     for (const codec of codecsOf(events, prefix)) {
       this.#codecs.set(codec.definition.type, codec);
-      const kept = codec.definition.retention ?? retention;
+      const kept = codec.definition.retention ?? keep;
       if (kept !== undefined) this.#retention.keep(codec.stream, kept);
     }
     this.#publisher = new Publisher({
@@ -192,11 +200,12 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       settings,
       handler,
     );
+    const consumer = settings.consumer ?? this.#consumerName(settings.group);
     const sources: StreamConsumer[] = [];
     try {
       for (const codec of codecs) {
         const joinedAt = Date.now();
-        const member = await this.#store.member(codec.stream, settings.group, settings);
+        const member = await this.#store.member(codec.stream, settings.group, { ...settings, consumer });
         sources.push(
           new StreamConsumer(subscription, codec.definition.type, member, joinedAt, (record) => codec.decode(record)),
         );
@@ -213,6 +222,14 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     return subscription;
   }
 
+  // Subscriptions of one group bear one name, so that a store can read for all of them at once. A new one each time the
+  // last of them has gone: what could not be said goodbye to must not be in the way.
+  #consumerName(group: string): string {
+    const name = this.#consumerNames.get(group) ?? `consumer-${crypto.randomUUID().slice(0, 8)}`;
+    this.#consumerNames.set(group, name);
+    return name;
+  }
+
   #reserve(codecs: readonly EventCodec[], group: string): () => void {
     const names = codecs.map(({ stream }) => `${stream} ${group}`);
     for (const [index, name] of names.entries()) {
@@ -225,6 +242,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     for (const name of names) this.#taken.add(name);
     return () => {
       for (const name of names) this.#taken.delete(name);
+      if (![...this.#taken].some((name) => name.endsWith(` ${group}`))) this.#consumerNames.delete(group);
     };
   }
 
@@ -236,7 +254,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    */
   history<K extends C>(events: OneOrMore<K>, options: ReadOptions = {}): AsyncGenerator<EventOf<K>, void, void> {
     const codecs = this.#codecsFor(events) as unknown as EventCodec<EventOf<K>>[];
-    return readEvents(this.#store, codecs, readRange("read history", options));
+    return readEvents(this.#store, codecs, this.#whileOpen(readRange("read history", options)));
   }
 
   /**
@@ -252,7 +270,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     if (typeof handler !== "function") {
       throw new TypeError(`Cannot replay to ${show(handler)}: the handler must be a function (event) => …`);
     }
-    return replayEvents(readEvents(this.#store, codecs, readRange("replay", options)), handler);
+    return replayEvents(readEvents(this.#store, codecs, this.#whileOpen(readRange("replay", options))), handler);
   }
 
   /**
@@ -381,6 +399,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     this.#signal?.removeEventListener("abort", this.#abort);
     await Promise.all([...this.#subscriptions].map((subscription) => subscription.close()));
     this.#drained = true;
+    this.#ended.abort(closedError("read"));
     await Promise.all([...this.#tails.values()].map((tail) => tail.end()));
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), CLOSE_TIMEOUT);
@@ -398,6 +417,12 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
 
   #retrying(error: unknown, delay: number): void {
     this.dispatchEvent(new ReconnectEvent(error, delay));
+  }
+
+  /** The same range, whose reading ends with the broker: who follows a stream would wait for ever. */
+  #whileOpen(range: ReadRange): ReadRange {
+    const { signal } = this.#ended;
+    return { ...range, signal: range.signal === undefined ? signal : AbortSignal.any([range.signal, signal]) };
   }
 
   #assertOpen(what: string): void {

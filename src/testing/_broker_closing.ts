@@ -8,12 +8,14 @@ import {
   counted,
   Gate,
   groupOf,
+  Other,
   Seen,
   settled,
   sleep,
   SOON,
   told,
   until,
+  within,
 } from "./_broker_bench.ts";
 
 export const closing: readonly BrokerContract[] = [
@@ -179,6 +181,19 @@ export const closing: readonly BrokerContract[] = [
     const left = await Array.fromAsync(observer.history(Counted));
     assertSame(left, [cause!, effect!]);
     assertEquals((await groupOf(observer, Counted)).lag, 1);
+  }),
+
+  contract("28, 32", "close() ends who follows a stream", async (bench) => {
+    const broker = await bench.connect([Counted, Other]);
+    const reading = [broker.history(Counted, { follow: true }), broker.history([Counted, Other], { follow: true })];
+    const [event] = counted(1);
+    await broker.publish(event!);
+    for (const history of reading) assertEquals((await history.next()).value!.id, event!.id);
+    const replaying = broker.replay(Counted, () => {}, { follow: true, signal: new AbortController().signal });
+    const waiting = [...reading.map((history) => history.next()), replaying];
+    for (const next of waiting) next.catch(() => {});
+    await broker.close();
+    for (const next of waiting) await within(assertRejects(() => next, Error, "closed"), "the end");
   }),
 
   contract("32", "close() follows the signal of the broker, and an aborted one lets nothing begin", async (bench) => {

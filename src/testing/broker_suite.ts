@@ -8,6 +8,10 @@ import { closing } from "./_broker_closing.ts";
 import { pulling } from "./_broker_pull.ts";
 import { publishing } from "./_broker_publish.ts";
 import { uncertain } from "./_broker_uncertain.ts";
+import { reading } from "./_broker_reading.ts";
+import { live } from "./_broker_live.ts";
+import { operating } from "./_broker_operating.ts";
+import { refusing } from "./_broker_misuse.ts";
 
 /** All that a broker promises over any store. */
 export const brokerContracts: readonly BrokerContract[] = [
@@ -19,6 +23,10 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...pulling,
   ...publishing,
   ...uncertain,
+  ...reading,
+  ...live,
+  ...operating,
+  ...refusing,
 ];
 
 // A promise that is broken by waiting for ever shall fail its own test, and no other.
@@ -31,20 +39,31 @@ const TIMEOUT = 30_000;
  * @param open Makes empty data for one test, which disposes it.
  * @throws {TypeError} If there is neither a Deno nor the option `test`.
  *
- * @example On Deno
- * ```ts no-eval
- * import { EventBroker } from "@tidings/broker";
+ * @example Test brokers over a store of your own
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { EventBroker, type EventStore } from "@tidings/broker";
  * import { testBroker } from "@tidings/broker/testing";
- * import { openMyStore } from "./my_store.ts";
  *
- * testBroker("MyStore", async () => {
- *   const url = "…";
- *   return {
- *     connect: async (events, options) => new EventBroker(await openMyStore(url), { events, ...options }),
- *     store: () => openMyStore(url),
- *     [Symbol.asyncDispose]: async () => {},
- *   };
- * }, { skip: { "clock": "the server has its own" } });
+ * function openMyStore(_name: string): Promise<EventStore> {
+ *   throw new Error("Cannot open the store: it is yet to be written");
+ * }
+ * const names: string[] = [];
+ *
+ * testBroker("MyStore", () => {
+ *   const name = crypto.randomUUID();
+ *   return Promise.resolve({
+ *     connect: async (events, options) => new EventBroker(await openMyStore(name), { events, ...options }),
+ *     store: () => openMyStore(name),
+ *     [Symbol.asyncDispose]: () => Promise.resolve(),
+ *   });
+ * }, {
+ *   // Leave this out on Deno; on Node, give it what `node:test` exports.
+ *   test: (name) => names.push(name),
+ *   skip: { "clock": "the server has its own" },
+ * });
+ *
+ * assert(names.every((name) => name.startsWith("MyStore: ")));
  * ```
  */
 export function testBroker(

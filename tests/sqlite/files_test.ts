@@ -82,10 +82,10 @@ Deno.test("open() refuses a file that may not be written", async () => {
 
 Deno.test({
   name: "open() says which permission is missing",
-  permissions: { read: ["/tmp"] },
+  permissions: "none",
   async fn() {
-    const error = await assertRejects(() => SqliteStore.open("/tmp/tidings-nowhere.db"), Error);
-    assert(error.message.includes("--allow-write=/tmp/tidings-nowhere.db"), error.message);
+    const error = await assertRejects(() => SqliteStore.open("tidings-nowhere.db"), Error);
+    assert(/--allow-(read|write)=\S*tidings-nowhere\.db/.test(error.message), error.message);
   },
 });
 

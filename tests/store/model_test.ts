@@ -1,3 +1,4 @@
+// Guarantee 35: random interleavings against a model, and every store like the in-memory one.
 import fc from "fast-check";
 import { InMemoryStore } from "../../src/memory/in_memory_store.ts";
 import { SqliteStore } from "../../src/sqlite/mod.ts";

@@ -1,0 +1,113 @@
+import { assert, assertEquals } from "@std/assert";
+import { type BrokerErrorEvent, defineEvent, EventBroker, InMemoryBroker, StoreError } from "@tidings/broker";
+import { InMemoryStore } from "../../src/memory/mod.ts";
+import type { EventStore, GroupMember, MemberOptions } from "../../src/store/mod.ts";
+
+class Counted extends defineEvent("Counted")<{ n: number }> {}
+
+/** Collects what would end the process. */
+async function reported(work: () => Promise<void>): Promise<unknown[]> {
+  const errors: unknown[] = [];
+  const original = globalThis.reportError;
+  globalThis.reportError = (error) => void errors.push(error);
+  try {
+    await work();
+  } finally {
+    globalThis.reportError = original;
+  }
+  return errors;
+}
+
+const turn = () => new Promise((resolve) => setTimeout(resolve, 5));
+
+Deno.test("EventBroker reports an error that nobody listens to, and tells only those who do", async () => {
+  const thrown = new Error("thrown by a listener");
+  const heard: unknown[] = [];
+  const unheard = await reported(async () => {
+    const broker = new InMemoryBroker({ events: [Counted] });
+    broker.addEventListener("Counted", () => {
+      throw thrown;
+    });
+    await broker.publish(new Counted({ n: 1 }));
+    await turn();
+    broker.addEventListener("error", ({ error }) => heard.push(error), { once: true });
+    await broker.publish(new Counted({ n: 2 }));
+    await turn();
+    await broker.publish(new Counted({ n: 3 }));
+    await turn();
+    await broker.close();
+  });
+  assertEquals([unheard, heard], [[thrown, thrown], [thrown]]);
+});
+
+Deno.test("EventBroker reports what an error listener throws, and does not tell it again", async () => {
+  const again = new Error("thrown by an error listener");
+  const unheard = await reported(async () => {
+    const broker = new InMemoryBroker({ events: [Counted] });
+    broker.addEventListener("Counted", () => {
+      throw new Error("first");
+    });
+    broker.addEventListener("error", () => {
+      throw again;
+    });
+    await broker.publish(new Counted({ n: 1 }));
+    await turn();
+    await broker.close();
+  });
+  assertEquals(unheard, [again]);
+});
+
+Deno.test("a subscription's error goes to its listeners, else to the broker's, else to the platform", async () => {
+  const final = new Error("wrong password");
+  for (const listener of ["subscription", "broker", "nobody"]) {
+    const heard: unknown[] = [];
+    const unheard = await reported(async () => {
+      const inner = new InMemoryStore();
+      const store: EventStore = {
+        append: (...args) => inner.append(...args),
+        read: (...args) => inner.read(...args),
+        admin: (stream) => inner.admin(stream),
+        member: async (stream: string, group: string, options: MemberOptions): Promise<GroupMember> => {
+          const member = await inner.member(stream, group, options);
+          return {
+            consumer: member.consumer,
+            claim: (options) => member.claim(options),
+            renew: (held) => member.renew(held),
+            settle: () => Promise.reject(final),
+            leave: () => member.leave(),
+          };
+        },
+        [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
+      };
+      const broker = new EventBroker(store, { events: [Counted] });
+      const subscription = await broker.subscribe(Counted, () => {}, { group: "group" });
+      const tell = ({ error }: BrokerErrorEvent) => heard.push(error);
+      if (listener === "subscription") subscription.addEventListener("error", tell);
+      if (listener === "broker") broker.addEventListener("error", tell);
+      await broker.publish(new Counted({ n: 1 }));
+      assert(await subscription.closed.catch((error) => error) === final);
+      await broker.close();
+    });
+    assertEquals([heard, unheard], listener === "nobody" ? [[], [final]] : [[final], []]);
+  }
+});
+
+Deno.test("EventBroker tells of trimming that fails, and goes on", async () => {
+  const inner = new InMemoryStore();
+  const store: EventStore = {
+    append: (...args) => inner.append(...args),
+    read: (...args) => inner.read(...args),
+    member: (...args) => inner.member(...args),
+    admin: (stream) =>
+      Object.assign(inner.admin(stream), { trim: () => Promise.reject(new StoreError("transient", "locked")) }),
+    [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
+  };
+  const unheard = await reported(async () => {
+    const broker = new EventBroker(store, { events: [Counted], retention: { maxLength: 10 } });
+    for (let n = 0; n < 3; n++) await broker.publish(Array.from({ length: 100 }, (_, n) => new Counted({ n })));
+    assertEquals((await broker.info(Counted)).length, 300);
+    await broker.close();
+  });
+  // It will be tried again: nothing that should end a process.
+  assertEquals(unheard, []);
+});

@@ -1,0 +1,112 @@
+import { assert, assertEquals } from "@std/assert";
+import { backoff } from "../../src/broker/_backoff.ts";
+import { Deadlines } from "../../src/broker/_deadlines.ts";
+import { errorRecord } from "../../src/broker/_error_record.ts";
+import { Fifo } from "../../src/broker/_fifo.ts";
+import { subscribeSettings } from "../../src/broker/_settings.ts";
+import { Window } from "../../src/broker/_window.ts";
+
+const settings = (options: { concurrency?: number; prefetch?: number; key?: () => string }) =>
+  subscribeSettings({ group: "group", ...options });
+
+Deno.test("Fifo gives back in order what it was given, over many turns", () => {
+  const fifo = new Fifo<number>();
+  let next = 0;
+  let expected = 0;
+  for (let round = 0; round < 200; round++) {
+    for (let i = 0; i < 1 + round % 50; i++) fifo.push(next++);
+    for (let i = 0; i < round % 47 && fifo.length > 0; i++) {
+      assertEquals(fifo.peek(), expected);
+      assertEquals(fifo.shift(), expected++);
+    }
+    assertEquals(fifo.length, next - expected);
+  }
+  assertEquals(fifo.drain(), Array.from({ length: next - expected }, (_, i) => expected + i));
+  assertEquals([fifo.length, fifo.peek(), fifo.shift()], [0, undefined, undefined]);
+});
+
+Deno.test("Fifo takes a million out of a million quickly", () => {
+  const fifo = new Fifo<number>();
+  for (let i = 0; i < 1_000_000; i++) fifo.push(i);
+  const start = performance.now();
+  for (let i = 0; i < 1_000_000; i++) assert(fifo.shift() === i);
+  assert(performance.now() - start < 5_000);
+});
+
+Deno.test("backoff() grows up to its limit, and jitter only shortens it", () => {
+  const exact = { minTimeout: 100, maxTimeout: 1_000, multiplier: 3, jitter: 0 };
+  assertEquals([1, 2, 3, 4, 5_000].map((attempt) => backoff(exact, attempt)), [100, 300, 900, 1_000, 1_000]);
+  for (const jitter of [0.25, 1]) {
+    const delays = Array.from({ length: 500 }, () => backoff({ ...exact, jitter }, 2));
+    assert(delays.every((delay) => delay >= 300 * (1 - jitter) && delay <= 300));
+    assert(new Set(delays).size > 20);
+    assert(Math.min(...delays) < 300 * (1 - jitter * 0.9) && Math.max(...delays) > 300 * (1 - jitter * 0.1));
+  }
+});
+
+Deno.test("Deadlines expire one after the other by one timer, and not before their time", async () => {
+  const expired: [number, number][] = [];
+  const start = performance.now();
+  const deadlines = new Deadlines<number>(20, (item) => expired.push([item, performance.now() - start]));
+  deadlines.add(1);
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  deadlines.add(2);
+  while (expired.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+  assertEquals(expired.map(([item]) => item), [1, 2]);
+  assert(expired[0]![1] >= 20 && expired[1]![1] >= 29, `${expired}`);
+  deadlines.add(3);
+  deadlines.clear();
+});
+
+Deno.test("Deadlines that never come need no timer", () => {
+  new Deadlines<number>(Infinity, () => {}).add(1);
+});
+
+Deno.test("Window of a given prefetch is refilled by half, unless handlers stand idle", () => {
+  const window = new Window(settings({ concurrency: 4, prefetch: 20 }));
+  assertEquals(window.room(0, 0), 20);
+  assertEquals(window.room(20, 4), 0);
+  assertEquals(window.room(11, 4), 0);
+  assertEquals(window.room(10, 4), 10);
+  assertEquals(window.room(19, 3), 1);
+  assertEquals(window.room(20, 0), 0);
+});
+
+Deno.test("Window grows while handlers are fast, and shrinks when they are slow", async () => {
+  const window = new Window(settings({ concurrency: 2 }));
+  assertEquals(window.room(0, 0), 2);
+  const work = (count: number) => {
+    window.claimed();
+    for (let open = count; open > 0; open--) window.done(open - 1);
+  };
+  for (let round = 0; round < 12; round++) work(window.room(0, 0));
+  assertEquals(window.room(0, 0), 1_000);
+  for (let round = 0; round < 3; round++) {
+    const size = window.room(0, 0);
+    window.claimed();
+    await new Promise((resolve) => setTimeout(resolve, 210));
+    for (let open = size; open > 0; open--) window.done(open - 1);
+    assertEquals(window.room(0, 0), size >> 1);
+  }
+});
+
+Deno.test("Window with keys, or a prefetch, stays as it is", () => {
+  for (const options of [{ key: () => "", concurrency: 2 }, { prefetch: 128, concurrency: 1 }]) {
+    const window = new Window(settings(options));
+    for (let round = 0; round < 10; round++) {
+      window.claimed();
+      for (let open = 128; open > 0; open--) window.done(open - 1);
+    }
+    assertEquals(window.room(0, 0), 128);
+  }
+});
+
+Deno.test("errorRecord() keeps of whatever was thrown what it can", () => {
+  const error = new RangeError("why");
+  assertEquals(errorRecord(error), { name: "RangeError", message: "why", stack: error.stack! });
+  assertEquals(errorRecord("text"), { name: "Error", message: "text" });
+  for (const thrown of [undefined, null, 5n, Symbol("s"), Object.create(null), () => {}]) {
+    const { name, message } = errorRecord(thrown);
+    assertEquals([name, typeof message], ["Error", "string"]);
+  }
+});
