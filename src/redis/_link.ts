@@ -60,7 +60,7 @@ export class Link {
   /** Ends what is under way; it is opened anew when it is needed again. */
   reset(): void {
     void this.#current?.then((connection) => connection.close(), () => {});
-    this.#current = undefined;
+    [this.#current, this.#connected] = [undefined, undefined];
   }
 
   /** Ends it for good. */
