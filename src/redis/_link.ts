@@ -9,14 +9,19 @@ import { classify, connectError, isServerReply } from "./_errors.ts";
  */
 export class Link {
   #template: TimedConnection;
+  #where: string;
   #current: Promise<TimedConnection> | undefined;
   /** What `#current` resolved with. */
   #connected: TimedConnection | undefined;
   #closed = false;
 
-  /** @param template What further connections are opened from; used as the first one if `first`. */
-  constructor(template: TimedConnection, first: boolean) {
+  /**
+   * @param template What further connections are opened from; used as the first one if `first`.
+   * @param where What it connects to, for people.
+   */
+  constructor(template: TimedConnection, first: boolean, where: string) {
     this.#template = template;
+    this.#where = where;
     if (first) [this.#current, this.#connected] = [Promise.resolve(template), template];
   }
 
@@ -47,7 +52,7 @@ export class Link {
     } catch (error) {
       this.#current = undefined;
       // Nothing was sent: whatever was to be done was not.
-      throw connectError("Redis", error);
+      throw connectError(this.#where, error);
     }
   }
 

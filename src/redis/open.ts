@@ -1,5 +1,5 @@
 import { openInTime, type TimedConnection } from "./_connection.ts";
-import { connectError } from "./_errors.ts";
+import { connectError, withoutCredentials } from "./_errors.ts";
 import { DEFAULT_KIND, detectClient, loadAdapter } from "./clients/detect.ts";
 import { RedisStore } from "./redis_store.ts";
 
@@ -27,7 +27,7 @@ export async function openRedisStore(
       { signal },
     );
     await checkVersion(connection);
-    return new RedisStore(connection);
+    return new RedisStore(connection, typeof where === "string" ? where : withoutCredentials(where));
   } catch (error) {
     connection?.close();
     if (signal?.aborted) throw signal.reason;

@@ -45,16 +45,21 @@ interface Incarnation {
 /** Events in Redis Streams: readable by redis-cli and anyone, one stream for each type. */
 export class RedisStore implements EventStore {
   #template: TimedConnection;
+  #where: string;
   #link: Link;
   #life = crypto.randomUUID().slice(0, 8);
   #lives = 0;
   #incarnations = new Set<Incarnation>();
   #followers: Pool = { readers: [] };
 
-  /** @param connection The first connection, taken over: further ones are opened from it. */
-  constructor(connection: TimedConnection) {
+  /**
+   * @param connection The first connection, taken over: further ones are opened from it.
+   * @param where What it connects to, for people; credentials do not belong in it.
+   */
+  constructor(connection: TimedConnection, where: string) {
     this.#template = connection;
-    this.#link = new Link(connection, true);
+    this.#where = where;
+    this.#link = new Link(connection, true, where);
   }
 
   async append(stream: string, records: readonly Fields[], options: AppendOptions = {}): Promise<readonly Position[]> {
@@ -186,7 +191,7 @@ export class RedisStore implements EventStore {
     let reader = pool.readers.find(({ streams }) => streams < STREAMS_PER_READER);
     if (reader === undefined) {
       reader = new BlockingReader(
-        new Link(this.#template, false),
+        new Link(this.#template, false, this.#where),
         command,
         (connection) => this.#link.send(["CLIENT", "UNBLOCK", connection]),
         spill,
