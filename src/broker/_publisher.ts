@@ -5,6 +5,7 @@ import { handledEvent } from "./_context.ts";
 import { Lane, MAX_BATCH, MAX_BATCH_BYTES } from "./_lane.ts";
 import { Outgoing } from "./_outgoing.ts";
 import { sleep } from "./_sleep.ts";
+import { Publications } from "./_publications.ts";
 import { PublishError, UncertainPublishError } from "./errors.ts";
 
 // What is larger would hold up everything behind it: it belongs elsewhere, and a reference to it in the event.
@@ -34,7 +35,7 @@ export class Publisher {
   #producer = crypto.randomUUID();
   #lanes = new Map<string, Lane>();
   /** What was given to this broker and is stored, or may be. */
-  #sent = new WeakMap<DomainEvent, Outgoing>();
+  #sent = new Publications();
   #watch: ReturnType<typeof setTimeout> | undefined;
   #closed = new AbortController();
 
@@ -72,7 +73,7 @@ export class Publisher {
     // All that goes out for the first time is encoded and measured before any of it goes.
     const packed = [...parts].map(([stream, part]) => {
       const all = part.map((index) => events[index]!);
-      return { part, all, fresh: this.#pack(stream, all.filter((event) => !this.#sent.has(event))) };
+      return { part, all, fresh: this.#pack(stream, all.filter((event) => !this.#sent.get(event) !== undefined)) };
     });
     const publishPart = async ({ part, all, fresh }: typeof packed[number]) => {
       const found = await this.#sendOrFind(all, fresh, signal);
@@ -99,7 +100,7 @@ export class Publisher {
       const earlier = this.#sent.get(event);
       if (earlier !== undefined) await this.#find(earlier, signal);
     }
-    const missing = events.filter((event) => !this.#sent.has(event));
+    const missing = events.filter((event) => !this.#sent.get(event) !== undefined);
     if (missing.length > 0) await this.#send(this.#pack(fresh.stream, missing), signal);
     return await Promise.all(events.map((event) => this.publish(event, signal)));
   }

@@ -3,7 +3,7 @@ import type { DomainEvent, DomainEventInit } from "./domain_event.ts";
 import type { EventClass } from "./event_class.ts";
 
 export { checkExtensions, EventRecord } from "./_record.ts";
-export { stamp, statedTime } from "./domain_event.ts";
+export { notePublication, publicationOf, stamp, statedTime } from "./domain_event.ts";
 
 /**
  * Builds an event of the user's class from a stored entry: nothing is checked, not even by the class's schema, and the

@@ -73,6 +73,20 @@ export interface Stamps {
 /** Notes on an event what only the broker knows. */
 export let stamp: (event: DomainEvent, stamps: Stamps) => void;
 
+/** What a publisher knows of an event that it was given. Kept on the event: a map of events costs the collector dearly. */
+export interface Publication {
+  /** The publisher. */
+  readonly by: object;
+  /** What it knows. */
+  readonly known: unknown;
+}
+
+/** What the first publisher of this event noted on it. */
+export let publicationOf: (event: DomainEvent) => Publication | undefined;
+
+/** Notes what a publisher knows of this event, or that it knows nothing. */
+export let notePublication: (event: DomainEvent, publication: Publication | undefined) => void;
+
 /** The event's time in milliseconds where its id does not tell it; undefined where it does. */
 export let statedTime: (event: DomainEvent) => number | undefined;
 
@@ -107,6 +121,7 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
   /** Unique among the events of its type; a UUIDv7 unless it was given. */
   readonly id: string;
   readonly #record: EventRecord;
+  #publication: Publication | undefined;
 
   static {
     stamp = (event, { position, correlationId, causationId }) => {
@@ -116,6 +131,8 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
       record.causationId ??= causationId;
     };
     statedTime = (event) => event.#record.ms;
+    publicationOf = (event) => event.#publication;
+    notePublication = (event, publication) => void (event.#publication = publication);
     // Not as members, since a computed name that is not a literal would make the class a slow type on JSR.
     Object.assign(this.prototype, INSPECTORS);
   }

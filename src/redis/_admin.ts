@@ -120,10 +120,7 @@ export class RedisAdmin implements StreamAdmin {
   async trim({ maxAge, maxLength, force = false }: TrimOptions): Promise<TrimResult> {
     const { link, stream } = this.#context;
     let oldest = "";
-    if (maxAge !== undefined) {
-      const [seconds, micros] = await link.send(["TIME"]) as readonly [string, string];
-      oldest = firstPositionAt(Number(seconds) * 1_000 + Number(micros) / 1_000 - maxAge).split("-")[0]!;
-    }
+    if (maxAge !== undefined) oldest = firstPositionAt(await serverTime(link) - maxAge).split("-")[0]!;
     const args = [oldest, maxLength === undefined ? "" : String(maxLength), force ? "1" : "0", String(TRIM_AT_ONCE)];
     let removed = 0;
     for (;;) {
@@ -215,12 +212,19 @@ class RedisLetterBox implements DeadLetterBox {
     const all: LetterRecord[] = [];
     for await (const page of this.list()) all.push(...page.filter(({ id }) => wanted === undefined || wanted.has(id)));
     const bounded = maxAge !== Infinity || maxLength !== Infinity;
+    const oldest = maxAge === Infinity ? -Infinity : await serverTime(link) - maxAge;
     const doomed = all.filter(({ lastFailedAt }, index) =>
-      !bounded || index < all.length - maxLength || lastFailedAt < Date.now() - maxAge
+      !bounded || index < all.length - maxLength || lastFailedAt < oldest
     );
     for (const part of chunks(doomed.map(({ id }) => id))) await link.send(["XDEL", dead, ...part]);
     return doomed.length;
   }
+}
+
+// Whose clock: the server's, in milliseconds.
+async function serverTime(link: Link): Promise<number> {
+  const [seconds, micros] = await link.send(["TIME"]) as readonly [string, string];
+  return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
 }
 
 function* chunks(ids: readonly string[]): Generator<readonly string[]> {

@@ -128,7 +128,7 @@ export class BlockingReader {
       this.#blocked = true;
       const reply = await this.#link.send([...this.#command, ...options, ...streams, ...ids], BLOCK_TIMEOUT);
       if (reply !== null) this.#hand(reply, waits);
-      else if (!this.#interrupted && performance.now() - began < BLOCK - 50) { for (const wait of waits) wait.woken(); }
+      else if (!this.#interrupted && performance.now() - began < BLOCK - 50) this.#wake(waits);
     } catch (error) {
       this.#connection = undefined;
       for (const wait of waits) if (!wait.done) wait.reject(error);

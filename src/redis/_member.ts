@@ -73,8 +73,8 @@ export class RedisMember implements GroupMember {
   /** When to look again for what came back, by `performance.now()`. */
   #nextSweep = 0;
   #lastReadFull = false;
-  /** Every delivery that whoever claims knows of. */
-  #held = new Set<Position>();
+  /** Every delivery that whoever claims knows of, with its last fence. */
+  #held = new Map<Position, string>();
   /** Until when, by `performance.now()`, a read that got no answer may have brought what nobody knows of. */
   #doubtUntil = 0;
   #announced: string | undefined;
@@ -120,7 +120,7 @@ export class RedisMember implements GroupMember {
           return { ...found([]), disturbed: true, healed };
         }
         if (claim !== undefined) {
-          for (const { position } of claim.records) this.#held.add(position);
+          for (const { position, fence } of claim.records) this.#held.set(position, fence);
           return claim;
         }
         await this.#bell.wait(ended, this.#nextSweep - performance.now());
@@ -279,7 +279,7 @@ export class RedisMember implements GroupMember {
   /** Makes the group again if that is what an error means; any other error is thrown on. */
   async #healed(error: unknown): Promise<undefined> {
     if (!isNoGroup(error)) throw error;
-    const held = [...this.#held, ...this.#read.map(({ position }) => position)].sort(comparePositions);
+    const held = [...this.#held.keys(), ...this.#read.map(({ position }) => position)].sort(comparePositions);
     const reply = await this.#run(HEAL, [held[0] ?? this.#lastRead ?? "", held.length > 0 ? "1" : "0"]);
     const [after, mayRepeat] = reply as readonly [string?, number?];
     if (after !== undefined) {
@@ -296,15 +296,16 @@ export class RedisMember implements GroupMember {
 
   async renew(held: readonly Held[], { stalled }: { readonly stalled?: boolean } = {}): Promise<readonly Position[]> {
     const flag = stalled === undefined ? "" : stalled ? "1" : "0";
+    const current = held.filter(({ position, fence }) => this.#held.get(position) === fence);
     // Only what was claimed before something was taken needs a look, and mostly nothing ever was.
-    const oldest = held.reduce((least, { fence }) => Math.min(least, Number(parse(fence).takings)), this.#takings);
-    const args = held.flatMap(({ position, fence }) => [position, parse(fence).epoch, parse(fence).count]);
+    const oldest = current.reduce((least, { fence }) => Math.min(least, Number(parse(fence).takings)), this.#takings);
+    const args = current.flatMap(({ position, fence }) => [position, parse(fence).epoch, parse(fence).count]);
     try {
       const reply = await this.#run(RENEW, [this.#lease, flag, String(oldest), ...args]);
       const [takings, , lost] = reply as [number, number, readonly Position[]];
       this.#takings = takings;
       for (const position of lost) this.#held.delete(position);
-      return lost;
+      return held.filter(({ position, fence }) => this.#held.get(position) !== fence).map(({ position }) => position);
     } catch (error) {
       await this.#healed(error);
       return held.map(({ position }) => position);
@@ -317,7 +318,7 @@ export class RedisMember implements GroupMember {
     const others: Outcome[] = [];
     for (const outcome of outcomes) {
       const fence = parse(outcome.fence);
-      const fits = outcome.kind === "ack" && fence.plain && this.#held.has(outcome.position) &&
+      const fits = outcome.kind === "ack" && fence.plain && this.#held.get(outcome.position) === outcome.fence &&
         (takings === undefined || takings === fence.takings);
       if (fits) {
         takings = fence.takings;
