@@ -73,7 +73,7 @@ export class Publisher {
     // All that goes out for the first time is encoded and measured before any of it goes.
     const packed = [...parts].map(([stream, part]) => {
       const all = part.map((index) => events[index]!);
-      return { part, all, fresh: this.#pack(stream, all.filter((event) => !this.#sent.get(event) !== undefined)) };
+      return { part, all, fresh: this.#pack(stream, all.filter((event) => this.#sent.get(event) === undefined)) };
     });
     const publishPart = async ({ part, all, fresh }: typeof packed[number]) => {
       const found = await this.#sendOrFind(all, fresh, signal);
@@ -100,7 +100,7 @@ export class Publisher {
       const earlier = this.#sent.get(event);
       if (earlier !== undefined) await this.#find(earlier, signal);
     }
-    const missing = events.filter((event) => !this.#sent.get(event) !== undefined);
+    const missing = events.filter((event) => this.#sent.get(event) === undefined);
     if (missing.length > 0) await this.#send(this.#pack(fresh.stream, missing), signal);
     return await Promise.all(events.map((event) => this.publish(event, signal)));
   }
