@@ -81,5 +81,5 @@ async function openStore(url: string | URL, signal: AbortSignal | undefined): Pr
 
 // A mistyped URL may hold credentials, and error messages end up in logs.
 function withoutPassword(url: string | undefined): string | undefined {
-  return url?.replace(/\/\/[^@/]*@/, "//***@");
+  return url?.replace(/:(\/\/)?.*@/, ":$1***@");
 }

@@ -461,7 +461,8 @@ function closedError(what: string): Error {
 
 function codecsOf(events: readonly EventClass[], prefix: string): EventCodec[] {
   if (!Array.isArray(events) || events.length === 0) {
-    throw new TypeError(`Cannot make a broker with events: ${show(events)}: list the event classes it is for`);
+    const given = Array.isArray(events) ? "an empty array" : show(events);
+    throw new TypeError(`Cannot make a broker with ${given} as events: list the event classes it is for`);
   }
   const codecs = events.map((eventClass) => new EventCodec(eventClass, prefix));
   const types = codecs.map(({ definition }) => definition.type);

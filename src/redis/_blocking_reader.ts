@@ -30,6 +30,7 @@ export class BlockingReader {
   #waits = new Set<Wait>();
   #reading = false;
   #blocked = false;
+  #reads = 0;
   #interrupted = false;
   #connection: string | undefined;
   #closed = false;
@@ -94,7 +95,19 @@ export class BlockingReader {
   #interrupt(): void {
     if (!this.#blocked || this.#interrupted || this.#connection === undefined) return;
     this.#interrupted = true;
-    this.#unblock(this.#connection).catch(() => this.#link.reset());
+    void this.#endRead(this.#connection);
+  }
+
+  async #endRead(connection: string): Promise<void> {
+    const read = this.#reads;
+    try {
+      // On a connection of its own it may overtake the very read that it is to end.
+      while (this.#blocked && this.#reads === read && await this.#unblock(connection) === 0) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+    } catch {
+      this.#link.reset();
+    }
   }
 
   async #read(): Promise<void> {
@@ -126,6 +139,7 @@ export class BlockingReader {
       await this.connect();
       if (waits.every((wait) => wait.done)) return;
       this.#blocked = true;
+      this.#reads++;
       const reply = await this.#link.send([...this.#command, ...options, ...streams, ...ids], BLOCK_TIMEOUT);
       if (reply !== null) this.#hand(reply, waits);
       else if (!this.#interrupted && performance.now() - began < BLOCK - 50) this.#wake(waits);

@@ -55,6 +55,12 @@ interface Fence {
   readonly plain: boolean;
 }
 
+/** A delivery that is held, and whether an ack is all that it takes to settle it. */
+interface Possession {
+  readonly fence: string;
+  plain: boolean;
+}
+
 /** One consumer in a group of a Redis stream. */
 export class RedisMember implements GroupMember {
   readonly consumer: string;
@@ -73,8 +79,8 @@ export class RedisMember implements GroupMember {
   /** When to look again for what came back, by `performance.now()`. */
   #nextSweep = 0;
   #lastReadFull = false;
-  /** Every delivery that whoever claims knows of, with its last fence. */
-  #held = new Map<Position, string>();
+  /** Every delivery that whoever claims knows of. */
+  #held = new Map<Position, Possession>();
   /** Until when, by `performance.now()`, a read that got no answer may have brought what nobody knows of. */
   #doubtUntil = 0;
   #announced: string | undefined;
@@ -120,7 +126,9 @@ export class RedisMember implements GroupMember {
           return { ...found([]), disturbed: true, healed };
         }
         if (claim !== undefined) {
-          for (const { position, fence } of claim.records) this.#held.set(position, fence);
+          for (const { position, fence } of claim.records) {
+            this.#held.set(position, { fence, plain: parse(fence).plain });
+          }
           return claim;
         }
         await this.#bell.wait(ended, this.#nextSweep - performance.now());
@@ -294,9 +302,15 @@ export class RedisMember implements GroupMember {
     this.#nextSweep = 0;
   }
 
+  /** What is held at this position, unless that is another delivery than the fence's. */
+  #holds(position: Position, fence: string): Possession | undefined {
+    const held = this.#held.get(position);
+    return held?.fence === fence ? held : undefined;
+  }
+
   async renew(held: readonly Held[], { stalled }: { readonly stalled?: boolean } = {}): Promise<readonly Position[]> {
     const flag = stalled === undefined ? "" : stalled ? "1" : "0";
-    const current = held.filter(({ position, fence }) => this.#held.get(position) === fence);
+    const current = held.filter(({ position, fence }) => this.#holds(position, fence));
     // Only what was claimed before something was taken needs a look, and mostly nothing ever was.
     const oldest = current.reduce((least, { fence }) => Math.min(least, Number(parse(fence).takings)), this.#takings);
     const args = current.flatMap(({ position, fence }) => [position, parse(fence).epoch, parse(fence).count]);
@@ -305,7 +319,7 @@ export class RedisMember implements GroupMember {
       const [takings, , lost] = reply as [number, number, readonly Position[]];
       this.#takings = takings;
       for (const position of lost) this.#held.delete(position);
-      return held.filter(({ position, fence }) => this.#held.get(position) !== fence).map(({ position }) => position);
+      return held.filter(({ position, fence }) => !this.#holds(position, fence)).map(({ position }) => position);
     } catch (error) {
       await this.#healed(error);
       return held.map(({ position }) => position);
@@ -317,11 +331,13 @@ export class RedisMember implements GroupMember {
     let takings: string | undefined;
     const others: Outcome[] = [];
     for (const outcome of outcomes) {
-      const fence = parse(outcome.fence);
-      const fits = outcome.kind === "ack" && fence.plain && this.#held.get(outcome.position) === outcome.fence &&
-        (takings === undefined || takings === fence.takings);
-      if (fits) {
-        takings = fence.takings;
+      const { position, fence } = outcome;
+      const seen = parse(fence).takings;
+      const held = this.#holds(position, fence);
+      // From now on the group keeps a line on it, also while nobody knows yet that it does.
+      if (held && staysHeld(outcome)) held.plain = false;
+      if (outcome.kind === "ack" && held?.plain && (takings === undefined || takings === seen)) {
+        takings = seen;
         plain.push(outcome.position);
       } else others.push(outcome);
     }
@@ -347,7 +363,12 @@ export class RedisMember implements GroupMember {
     if (done === 0) return undefined;
     this.#context.wake(sleepers);
     for (const position of plain) this.#held.delete(position as Position);
-    for (const outcome of others) if (!staysHeld(outcome)) this.#held.delete(outcome.position);
+    for (const outcome of others) {
+      const { position, fence } = outcome;
+      const gone = !staysHeld(outcome) || refused.includes(position);
+      // A late outcome says nothing of the delivery that came after its own.
+      if (gone && this.#holds(position, fence)) this.#held.delete(position);
+    }
     this.#plan(others);
     return refused;
   }
