@@ -7,6 +7,9 @@ import type { ConsumeOptions, RetryOptions, StartFrom, SubscribeOptions } from "
 /** The longest a claimed batch gets, and so the most that handlers are given in one turn of the event loop. */
 export const MAX_CLAIM = 500;
 
+// Who pulls takes its time: enough to hide round trips, not so much that others of the group stand idle.
+const PULLED_PREFETCH = 64;
+
 const KEYS = ["group", "consumer", "prefetch", "lease", "retry", "startFrom", "drainTimeout", "signal"];
 const SUBSCRIBE_KEYS = [...KEYS, "concurrency", "key", "timeout"];
 const RETRY_KEYS = ["maxAttempts", "minTimeout", "maxTimeout", "multiplier", "jitter"];
@@ -46,10 +49,11 @@ export function subscribeSettings<E extends DomainEvent>(options: SubscribeOptio
 }
 
 /** Checks the options of `consume` and fills in the defaults: whoever pulls decides how much runs at once. */
-export function consumeSettings(options: ConsumeOptions): Settings {
+export function consumeSettings(options: ConsumeOptions, types: number): Settings {
   checkKeys("consume", options ?? {}, KEYS);
   const settings = commonSettings("consume", options);
-  return { ...settings, concurrency: settings.prefetch ?? MAX_CLAIM, key: undefined, timeout: Infinity };
+  const prefetch = settings.prefetch ?? PULLED_PREFETCH;
+  return { ...settings, prefetch, concurrency: types * prefetch, key: undefined, timeout: Infinity };
 }
 
 function commonSettings(

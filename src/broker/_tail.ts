@@ -21,6 +21,8 @@ export class Tail {
   #codec: EventCodec<DomainEvent>;
   #events: TailEvents;
   #last: Position | undefined;
+  /** How often it failed since something last came. */
+  #failures = 0;
   #ended = new AbortController();
   #following: Promise<void>;
 
@@ -37,6 +39,7 @@ export class Tail {
     for await (
       const page of this.#store.read(this.#codec.stream, { ...after, follow: true, signal: this.#ended.signal })
     ) {
+      this.#failures = 0;
       for (const record of page) {
         if (this.#ended.signal.aborted) return;
         this.#last = record.position;
@@ -49,12 +52,12 @@ export class Tail {
 
   /** Does it until it succeeds: a live listener outlasts whatever ails the store. */
   async #untilEnded(work: () => Promise<void>): Promise<void> {
-    for (let attempt = 1; !this.#ended.signal.aborted; attempt++) {
+    while (!this.#ended.signal.aborted) {
       try {
         return await work();
       } catch (error) {
         if (this.#ended.signal.aborted) return;
-        const delay = backoff(RECONNECT, attempt);
+        const delay = backoff(RECONNECT, ++this.#failures);
         this.#events.retrying(error, delay);
         await sleep(delay, this.#ended.signal);
       }

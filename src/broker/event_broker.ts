@@ -174,7 +174,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     options: ConsumeOptions,
   ): AsyncGenerator<PulledDelivery<EventOf<K>>, void, void> {
     const codecs = this.#codecsFor(events);
-    const settings = consumeSettings(options);
+    const settings = consumeSettings(options, codecs.length);
     return pull<EventOf<K>>(
       (handler) => this.#subscribe(codecs, handler as Handler<DomainEvent>, settings),
     );

@@ -39,8 +39,9 @@ export interface ConsumeOptions {
   /** The name of this consumer, unique among the live ones of its group. @default {a random one} */
   consumer?: string;
   /**
-   * The most deliveries of one type held here at once, those that run included. By default it adapts: it starts at
-   * `concurrency` and grows, up to 1,000, while handlers are fast, so that slow work is not hoarded.
+   * The most deliveries of one type held here at once, those that run or were pulled included. By default 64 for
+   * `consume`; for `subscribe` it adapts: it starts at `concurrency` and grows, up to 1,000, while handlers are fast, so
+   * that slow work is not hoarded.
    */
   prefetch?: number;
   /** How long after its last sign of life this consumer counts as dead, in milliseconds. @default {30_000} */

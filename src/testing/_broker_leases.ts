@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { type DeadLetterEvent, type DeliveryEvent, type EntriesLostEvent, LeaseLostError } from "../broker/mod.ts";
+import { type DeadLetterEvent, type DeliveryEvent, LeaseLostError } from "../broker/mod.ts";
 import { StoreError } from "../store/mod.ts";
 import {
   assertOrder,
@@ -257,57 +257,4 @@ export const leasing: readonly BrokerContract[] = [
     },
     "store",
   ),
-
-  contract("24", "subscribe() buries what it cannot decode, and delivers the 99 around it", async (bench) => {
-    const broker = await bench.broker();
-    const store = await bench.store();
-    const seen = new Seen<Counted>();
-    const before = counted(50);
-    await broker.publish(before);
-    const broken = [
-      ["payload", "{", "id", "b-1"],
-      ["id", "b-2", "detail", "{}"],
-      ["id", "b-3", "payload", "{}", "version", "9"],
-      ["id", "b-4", "payload", "{}", "version", "x"],
-      ["id", "b-5", "payload", "{}", "time", "yesterday"],
-      ["id", "b-6", "payload", "{}", "ext", "[]"],
-      ["note", "neither id nor payload"],
-    ];
-    const positions = await store.append(STREAM, broken);
-    const after = counted(49, 50);
-    await broker.publish(after);
-    let lost = 0;
-    const subscription = await broker.subscribe(Counted, seen.handler, { group: "group", concurrency: 5 });
-    subscription.addEventListener("leaselost", () => lost++);
-    await settled(broker, Counted);
-    assertOrder(seen.ids, [...before, ...after]);
-    const letters = await lettersOf(broker, Counted);
-    assertEquals(letters.map(({ position }) => position), positions);
-    for (const { reason, event } of letters) assertEquals([reason, event], ["undecodable", undefined]);
-    assertEquals(letters.map(({ raw }) => Object.entries(raw).flat()), broken);
-    for (const { error } of letters) assertEquals(error.name, "UndecodableError");
-    assertStringIncludes(letters[1]!.error.message, "payload");
-    assertEquals(lost, 0);
-  }, "store"),
-
-  contract("27", "subscribe() tells of entries that somebody removed while they were pending", async (bench) => {
-    const broker = await bench.broker();
-    const store = await bench.store();
-    const events = counted(6);
-    await broker.publish(events);
-    let fail = true;
-    const seen = new Seen<Counted>();
-    const subscription = await broker.subscribe(Counted, (event) => {
-      if (fail) throw new Error("later");
-      seen.handler(event);
-    }, { group: "group", concurrency: 10, retry: { minTimeout: 150, jitter: 0 } });
-    const lost = told<EntriesLostEvent>(subscription, "entrieslost");
-    await until(async () => (await groupOf(broker, Counted)).retrying === 6, "all wait for their next attempt");
-    fail = false;
-    await store.admin(STREAM).trim({ maxLength: 2, force: true });
-    await settled(broker, Counted);
-    assertSame(seen.ids, events.slice(4));
-    assertSame(lost.flatMap(({ positions }) => positions), events.slice(0, 4).map(({ position }) => position!));
-    assert(lost.every(({ eventType }) => eventType === "Counted"));
-  }, "store"),
 ];

@@ -181,30 +181,6 @@ export const operating: readonly BrokerContract[] = [
     assertEquals(seen.distinct, 200);
     assertSame([...new Set(seen.ids)], events);
   }, "store"),
-
-  contract("1, 24", "subscribe() understands entries of other writers", async (bench) => {
-    class Bid extends defineEvent("Bid", {
-      version: 2,
-      upcast: {
-        0: (detail: { price_usd: number }) => ({ price: detail.price_usd }),
-        1: (detail: { price: number }) => ({ cents: detail.price * 100 }),
-      },
-    })<{ cents: number }> {}
-    const broker = await bench.connect([Bid]);
-    const store = await bench.store();
-    const positions = await store.append("events:Bid", [
-      ["event_type", "Bid", "payload", '{"price_usd":3}'],
-      ["id", "b-1", "payload", '{"price":4}'],
-      ["payload", '{"cents":500}', "version", "2", "time", "2026-01-02T03:04:05Z", "unknown", "field", "id", "b-2"],
-    ]);
-    const seen = new Seen<Bid>();
-    await broker.subscribe(Bid, seen.handler, { group: "group" });
-    await settled(broker, Bid);
-    assertEquals(seen.ids, [`Bid:${positions[0]}`, "b-1", "b-2"]);
-    assertEquals(seen.events.map(({ detail }) => detail.cents), [300, 400, 500]);
-    assertEquals(seen.events[0]!.time.getTime(), positionTime(positions[0]!));
-    assertEquals(seen.events[2]!.time, new Date("2026-01-02T03:04:05Z"));
-  }, "store"),
 ];
 
 /** A member that does not answer while it is down. What was asked for may have been done all the same. */

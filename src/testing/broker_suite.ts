@@ -12,6 +12,7 @@ import { reading } from "./_broker_reading.ts";
 import { live } from "./_broker_live.ts";
 import { operating } from "./_broker_operating.ts";
 import { refusing } from "./_broker_misuse.ts";
+import { entries } from "./_broker_entries.ts";
 
 /** All that a broker promises over any store. */
 export const brokerContracts: readonly BrokerContract[] = [
@@ -27,6 +28,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...live,
   ...operating,
   ...refusing,
+  ...entries,
 ];
 
 // A promise that is broken by waiting for ever shall fail its own test, and no other.

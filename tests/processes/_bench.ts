@@ -1,0 +1,120 @@
+import { assert, assertEquals } from "@std/assert";
+import { connect, type EventBroker, type GroupInfo } from "@tidings/broker";
+import type { Role } from "./_child.ts";
+import { Counted } from "./_counted.ts";
+import { Process, until } from "./_processes.ts";
+
+/** Empty data of one test's own, which processes share. */
+export interface SharedData extends AsyncDisposable {
+  readonly url: string;
+  /** What a process has to be allowed to use it: flags of `deno run`. */
+  readonly permissions: readonly string[];
+}
+
+/** A promise about processes: the numbers of the guarantees that it serves, what it says, and how it is checked. */
+export interface ProcessContract {
+  readonly numbers: readonly number[];
+  readonly title: string;
+  body(bench: Bench): Promise<void>;
+}
+
+/** The workbench of one test: processes over the same data, and a broker here. */
+export class Bench implements AsyncDisposable {
+  readonly broker: EventBroker<typeof Counted>;
+  #data: SharedData;
+  #processes: Process[] = [];
+
+  private constructor(data: SharedData, broker: EventBroker<typeof Counted>) {
+    this.#data = data;
+    this.broker = broker;
+  }
+
+  static async open(data: SharedData): Promise<Bench> {
+    return new Bench(data, await connect(data.url, { events: [Counted] }));
+  }
+
+  /** Starts a process, which the test's end ends. */
+  start(role: Role): Process {
+    const process = new Process(this.#data.url, this.#data.permissions, role);
+    this.#processes.push(process);
+    return process;
+  }
+
+  /** Publishes so many events together. */
+  async publish(count: number, from = 0): Promise<Counted[]> {
+    const events = Array.from({ length: count }, (_, i) => new Counted({ n: from + i }));
+    await this.broker.publish(events);
+    return events;
+  }
+
+  async group(name = "group"): Promise<GroupInfo> {
+    const found = (await this.broker.info(Counted)).groups.find((group) => group.name === name);
+    assert(found, `There is no group ${name}`);
+    return found;
+  }
+
+  /** How much a process holds that has started something, as the store sees it. */
+  async heldBy(process: Process): Promise<number> {
+    const [started] = process.said("started");
+    return (await this.group()).consumers.find(({ name }) => name === started?.consumer)?.pending ?? 0;
+  }
+
+  /** Waits until the group has settled all there is, and checks how many events it gave up. */
+  async settled(deadLetters = 0): Promise<void> {
+    let group: GroupInfo | undefined;
+    await until(
+      async () => (group = await this.group()).pending === 0 && group.lag === 0,
+      () => `everything is settled: ${JSON.stringify(group)}`,
+    );
+    assertEquals(group!.deadLetters, deadLetters);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await Promise.all(this.#processes.map((process) => process.kill()));
+    } finally {
+      await this.broker.close();
+      await this.#data[Symbol.asyncDispose]();
+    }
+  }
+}
+
+/** The ids of events. */
+export function idsOf(events: readonly { readonly id: string }[]): string[] {
+  return events.map(({ id }) => id);
+}
+
+/** The same ids as often, in any order: neither missing nor extra ones. */
+export function assertSame(actual: readonly string[], expected: readonly string[]): void {
+  const left = new Map<string, number>();
+  for (const id of expected) left.set(id, (left.get(id) ?? 0) + 1);
+  for (const id of actual) left.set(id, (left.get(id) ?? 0) - 1);
+  const missing = [...left].filter(([, count]) => count > 0).map(([id]) => id);
+  const extra = [...left].filter(([, count]) => count < 0).map(([id]) => id);
+  assertEquals({ missing, extra }, { missing: [], extra: [] });
+}
+
+/** What one process did until it died, and how much it held then, as the store sees it. */
+export interface Life {
+  readonly started: readonly string[];
+  readonly ended: readonly string[];
+  readonly held: number;
+}
+
+/**
+ * Nothing was done again but what was in flight at a death: what ran, and at most so many of what had ended last and was
+ * not settled.
+ */
+export function assertRepeats(lives: readonly Life[], most: number): void {
+  const later = new Set<string>();
+  for (const { started, ended, held } of lives.toReversed()) {
+    assertSame(started, [...new Set(started)]);
+    const repeated = started.filter((id) => later.has(id));
+    assert(repeated.length <= held, `${repeated.length} events came again of ${held} in flight`);
+    const unsettled = new Set(ended.slice(Math.max(0, ended.length - held)));
+    const again = repeated.filter((id) => ended.includes(id));
+    assertEquals(again.filter((id) => !unsettled.has(id)), []);
+    assert(again.length <= most, `${again.length} events that had ended came again`);
+    for (const id of started) later.add(id);
+  }
+}

@@ -1,0 +1,4 @@
+import { defineEvent } from "@tidings/broker";
+
+/** What all processes publish and consume. */
+export class Counted extends defineEvent("Counted")<{ n: number }> {}
