@@ -76,7 +76,8 @@ function brokerUrl(name: string, about: string): string | undefined {
   if (help) {
     console.log(`${about}\n
 Usage: deno task example ${name} [--broker=URL]\n
-  --broker=URL  where the events are: "sqlite:<file>" or "memory:"  [${DEFAULT_BROKER}]
+  --broker=URL  where the events are: "sqlite:<file>", "redis://<host>:<port>" or "memory:"
+                [${DEFAULT_BROKER}]
   --help        shows this`);
     return undefined;
   }
@@ -84,11 +85,15 @@ Usage: deno task example ${name} [--broker=URL]\n
   return broker;
 }
 
+/** Refuses a broker that other processes cannot reach. */
+export function assertShared(name: string, url: string): void {
+  if (url.startsWith("memory:")) throw inMemory(name, url, "memory is its process's own, and here two share the work");
+}
+
 /** Refuses a broker that cannot hold a past: one in memory, or a file that is not there. Nothing is made by asking. */
 export function assertDurable(name: string, url: string): void {
   if (url.startsWith("memory:")) {
-    const why = "memory ends with its process, and this is a new one";
-    throw new ExitError(2, `Cannot run ${name}.ts with "${url}": ${why}; take --broker=sqlite:<file>`);
+    throw inMemory(name, url, "memory ends with its process, and this is a new one");
   }
   if (url.startsWith("sqlite:") && isMissing(url.slice("sqlite:".length))) throw nothingYet(name, url);
 }
@@ -96,6 +101,11 @@ export function assertDurable(name: string, url: string): void {
 /** Refuses to show a past that is not there. */
 export function assertPast(name: string, url: string, infos: readonly StreamInfo[]): void {
   if (infos.every(({ length }) => length === 0)) throw nothingYet(name, url);
+}
+
+function inMemory(name: string, url: string, why: string): ExitError {
+  const take = "take --broker=sqlite:<file> or --broker=redis://<host>:<port>";
+  return new ExitError(2, `Cannot run ${name}.ts with "${url}": ${why}; ${take}`);
 }
 
 function nothingYet(name: string, url: string): ExitError {

@@ -7,12 +7,14 @@ import { setTimeout as pause } from "node:timers/promises";
 import { red, yellow } from "@std/fmt/colors";
 import type { Subscription } from "@tidings/broker";
 import { type AuctionBroker, type AuctionHouseEvent, events } from "./auction/events.ts";
+import { Outage } from "./_outage.ts";
 import { heading, line } from "./_print.ts";
 
 /** Collects what the services do, and tells it by the event that it was done for. */
 export class Journal {
   #broker: AuctionBroker;
   #signal: AbortSignal;
+  #outage: Outage;
   #notes: { about: string; service: string; text: string }[] = [];
   #told = new Set<string>();
   #begun = new Date();
@@ -21,6 +23,8 @@ export class Journal {
   constructor(broker: AuctionBroker, signal: AbortSignal) {
     this.#broker = broker;
     this.#signal = signal;
+    this.#outage = new Outage(signal);
+    broker.addEventListener("reconnect", ({ error }) => this.#outage.lost(error));
   }
 
   /** Explains a step, takes it, waits until every group is done with what it led to, and tells what happened. */
@@ -34,7 +38,12 @@ export class Journal {
 
   /** Looks again and again until it holds. */
   async until(holds: () => Promise<boolean>): Promise<void> {
-    while (!await holds()) await pause(15, undefined, { signal: this.#signal });
+    while (!await this.outlast(holds)) await pause(15, undefined, { signal: this.#signal });
+  }
+
+  /** Reads, again and again while the store cannot be reached. */
+  outlast<T>(read: () => Promise<T>): Promise<T> {
+    return this.#outage.outlast(read);
   }
 
   /** How many deliveries some group has still to read or to settle. */
@@ -70,7 +79,7 @@ export class Journal {
   async #tell(): Promise<void> {
     const range = { ...(this.#from && { from: this.#from }), signal: this.#signal };
     this.#from = this.#begun;
-    const past = await Array.fromAsync(this.#broker.history(events, range));
+    const past = await this.outlast(() => Array.fromAsync(this.#broker.history(events, range)));
     const found = past.filter((event) =>
       !this.#told.has(event.id) && (event.time >= this.#begun || this.#notesOn(event).length > 0)
     );

@@ -116,6 +116,6 @@ await main("run", "The auction house at work, step by step", async ({ url, signa
   }
 
   heading("All settled", "Nothing is unread or pending. Dead letters lie there until somebody redrives them.");
-  groups(await streams(broker));
-  await deadLetters(broker, 1);
+  groups(await journal.outlast(() => streams(broker)));
+  await journal.outlast(() => deadLetters(broker, 1));
 });

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { dirname } from "node:path";
+import { brokerPermissions, filePermissions } from "../examples/_permissions.ts";
 import { launch } from "./launch.ts";
 
 const end = Deno.args.findIndex((arg) => arg.startsWith("-"));
@@ -23,16 +23,15 @@ if (names.length === 0 || unknown !== undefined) {
   Deno.exit(2);
 }
 for (const name of names) {
-  const code = await launch("run", [...permissions(options), `examples/${name}.ts`, ...options]);
+  const code = await launch("run", ["--no-prompt", ...permissions(name), `examples/${name}.ts`, ...options]);
   if (code !== 0) Deno.exit(code);
 }
 
-/** What the broker of these options needs: nothing in memory, else the directory of its file, which it may have to make. */
-function permissions(options: readonly string[]): string[] {
+/** What this example needs with the broker of these options. */
+function permissions(name: string): string[] {
   const at = options.findLastIndex((option) => /^--broker(=|$)/.test(option));
-  const [, inline] = options[at]?.match(/=(.*)/) ?? [];
-  const url = at === -1 ? "sqlite:.tidings/any.db" : inline ?? options[at + 1] ?? "";
-  if (!url.startsWith("sqlite:")) return ["--no-prompt"];
-  const directory = dirname(url.slice("sqlite:".length).replace(/[?#].*$/, ""));
-  return ["--no-prompt", `--allow-read=${directory}`, `--allow-write=${directory}`];
+  const [, inline] = options[at]?.match(/=(.*)/s) ?? [];
+  const broker = brokerPermissions(at === -1 ? "sqlite:.tidings/any.db" : inline ?? options[at + 1] ?? "");
+  // It keeps a ledger beside its broker, and starts processes.
+  return name === "crash" ? [...broker, ...filePermissions(".tidings"), `--allow-run=${Deno.execPath()}`] : broker;
 }

@@ -1,15 +1,28 @@
-import { PermanentError, type Position, type Subscription } from "@tidings/broker";
+import {
+  type Delivery,
+  PermanentError,
+  type Position,
+  type SubscribeOptions,
+  type Subscription,
+} from "@tidings/broker";
 import { type AuctionBroker, AuctionEnded, BidderRegistered, PaymentProcessed, type PaymentStatus } from "./events.ts";
 
 /** Charges a card; charges it once for one `idempotencyKey`, however often it is called. */
 export type Charge = (
   cardToken: string,
   amount: number,
-  options: { idempotencyKey: string; signal: AbortSignal },
+  options: { idempotencyKey: string; signal: AbortSignal; delivery: Delivery<AuctionEnded> },
 ) => Promise<PaymentStatus>;
 
-/** Starts the service that has winners pay: group "payment". Close what it returns to stop it. */
-export async function startPayment(broker: AuctionBroker, charge: Charge): Promise<Subscription> {
+/**
+ * Starts the service that has winners pay: group "payment", in as many processes as there are. Close what it returns to
+ * stop it.
+ */
+export async function startPayment(
+  broker: AuctionBroker,
+  charge: Charge,
+  options: Pick<SubscribeOptions<AuctionEnded>, "consumer" | "concurrency" | "lease"> = {},
+): Promise<Subscription> {
   const cardTokens = new Map<string, string>();
   let learntUpTo: Position | undefined;
 
@@ -23,7 +36,8 @@ export async function startPayment(broker: AuctionBroker, charge: Charge): Promi
   }
 
   await learnBidders();
-  return await broker.subscribe(AuctionEnded, async (event, { signal }) => {
+  return await broker.subscribe(AuctionEnded, async (event, delivery) => {
+    const { signal } = delivery;
     const { auctionId, winningBidderId: bidderId, winningPrice: amount } = event.detail;
 
     // No retry will mend this: straight to the dead letters, where a person can look at it.
@@ -36,12 +50,13 @@ export async function startPayment(broker: AuctionBroker, charge: Charge): Promi
 
     // An event may come twice, for example after a crash between here and its acknowledgement. Its id is the same each
     // time: by it the processor knows that it has charged already.
-    const status = await charge(cardToken, amount, { idempotencyKey: event.id, signal });
+    const status = await charge(cardToken, amount, { idempotencyKey: event.id, signal, delivery });
 
     // For the same reason the payment's own id follows from the event's: whoever hears of it twice can tell.
     const payment = { auctionId, bidderId, amount, status };
     await broker.publish(new PaymentProcessed(payment, { id: `payment-${event.id}`, source: "payment" }), { signal });
   }, {
+    ...options,
     group: "payment",
     // Shorter than the default of 1 s, doubling up to 60 s: nobody likes to wait for an example.
     retry: { minTimeout: 150, maxTimeout: 2_000, jitter: 0.5 },
