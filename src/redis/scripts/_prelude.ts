@@ -70,8 +70,9 @@ local function park(id, at, reason, c)
   if c then
     c.owner = ''
     keepCopy(id, c)
-  else
-    redis.call('XCLAIM', stream, group, reason, 0, id, 'JUSTID')
+  elseif #redis.call('XCLAIM', stream, group, reason, 0, id, 'JUSTID') == 0 then
+    -- Somebody removed the entry, and Redis has just forgotten it: whoever takes it next is to tell.
+    keepCopy(id, {owner = '', count = 0})
   end
 end
 

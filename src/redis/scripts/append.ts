@@ -31,17 +31,16 @@ end
 if sequence ~= math.max(last, decided) + 1 then
   return redis.error_reply('OUTOFSEQUENCE batch ' .. ARGV[1] .. ', the next one is ' .. (math.max(last, decided) + 1))
 end
-local at, count, first, ms, seq = 6, 0, nil, nil, nil
+local at, count, first, ms = 6, 0, nil, nil
 while at <= #ARGV do
   local size = tonumber(ARGV[at])
   local id = '*'
-  -- Explicit ids make the positions of a batch follow each other, so that one of them is the whole answer.
-  if first then id = ms .. '-' .. string.format('%.0f', seq + count) end
+  -- In one millisecond the positions of a batch follow each other, so that one of them is the whole answer.
+  if first then id = ms .. '-*' end
   local given = redis.call('XADD', stream, id, unpack(ARGV, at + 1, at + size))
   if not first then
     first = given
-    ms, seq = string.match(given, '^(%d+)-(%d+)$')
-    seq = tonumber(seq)
+    ms = string.match(given, '^%d+')
   end
   count = count + 1
   at = at + size + 1

@@ -26,20 +26,22 @@ local function recover(id, count, c)
   keep(id, w)
   if w.retryAt > now then
     park(id, w.retryAt, '_retry', c)
-  else
+  elseif room > 0 then
     take(id, count, c)
     room = room - 1
+  else
+    park(id, now, '_released', c)
   end
 end
 
--- Retries that are not due are only parked: they must not stand before what can be taken.
+-- All that the dead one held is anybody's from now on, also should it come back; but no call takes for ever.
 local function bury(consumer, ...)
   local from, looked = '-', 0
-  while room > 0 and looked < 5000 do
+  while looked < 5000 do
     local args = {...}
     args[#args + 1] = from
     args[#args + 1] = '+'
-    args[#args + 1] = room
+    args[#args + 1] = 1000
     args[#args + 1] = consumer
     local rows = redis.call('XPENDING', stream, group, unpack(args))
     if #rows == 0 then break end
@@ -52,13 +54,13 @@ end
 
 local deadOnes = redis.call('ZRANGEBYSCORE', consumers, '-inf', text(now))
 for _, consumer in ipairs(deadOnes) do
-  if room > 0 then bury(consumer) end
+  bury(consumer)
 end
 if redis.call('HLEN', copies) > 0 then
   for _, id in ipairs(redis.call('HKEYS', copies)) do
     local c = copy(id)
     local expires = c.owner ~= '' and redis.call('ZSCORE', consumers, c.owner)
-    if room > 0 and c.owner ~= '' and (not expires or tonumber(expires) <= now) then recover(id, c.count, c) end
+    if c.owner ~= '' and (not expires or tonumber(expires) <= now) then recover(id, c.count, c) end
   end
 end
 
@@ -107,7 +109,9 @@ for _, t in ipairs(taken) do
     w.retryAt = 0
     keep(t.id, w)
   end
-  if t.copy then
+  if t.copy and not t.copy.fields then
+    redis.call('HDEL', copies, t.id)
+  elseif t.copy then
     t.copy.owner = me
     t.copy.count = t.copy.count + 1
     keepCopy(t.id, t.copy)

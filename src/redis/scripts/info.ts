@@ -16,8 +16,12 @@ end
 if not info then return {} end
 local last = info[8]
 local lag, exact = info[12], 1
-if type(lag) ~= 'number' or lag < 0 then
-  local most = tonumber(ARGV[4])
+local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+local most = tonumber(ARGV[4])
+if not oldest or less(last, oldest[1]) then
+  lag = redis.call('XLEN', stream)
+elseif type(lag) ~= 'number' or lag <= most then
+  -- The server loses count after a rewind, and goes on counting what was removed before it was read.
   lag = #redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', most + 1)
   if lag > most then
     lag = most

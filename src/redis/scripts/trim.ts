@@ -22,7 +22,10 @@ local function less(a, b)
 end
 local function after(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
-  return ms .. '-' .. string.format('%.0f', tonumber(seq) + 1)
+  if seq == '18446744073709551615' then return string.format('%.0f', tonumber(ms) + 1) .. '-0' end
+  -- Digit by digit, since it may go past what a number holds.
+  local head, digit, nines = string.match(seq, '^(%d-)([0-8]?)(9*)$')
+  return ms .. '-' .. head .. (digit == '' and '1' or digit + 1) .. string.rep('0', #nines)
 end
 
 -- The first entry to keep, by what was asked for.
