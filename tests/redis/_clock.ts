@@ -1,0 +1,35 @@
+import type { TimedConnection } from "../../src/redis/_connection.ts";
+import type { Reply } from "../../src/redis/client.ts";
+import { ReplyError } from "../../src/redis/_errors.ts";
+
+// As the server would: it never goes back behind the last entry.
+const LAST_TIME = `local function lastTime()
+  if redis.call('EXISTS', stream) == 0 then return 0 end
+  return tonumber(string.match(redis.call('XINFO', 'STREAM', stream)[8], '^%d+'))
+end`;
+
+/**
+ * A connection to a server whose clock is the test's: what asks for the time, or has the server give a position, is
+ * rewritten on its way.
+ */
+export function withClock(connection: TimedConnection, now: () => number): TimedConnection {
+  const time = () => [String(Math.floor(now() / 1_000)), String(now() % 1_000 * 1_000)];
+  const rewrite = (source: string) => {
+    const [seconds, micros] = time();
+    return source
+      .replaceAll("redis.call('TIME')", `{'${seconds}', '${micros}'}`)
+      .replaceAll("local id = '*'", `${LAST_TIME} local id = string.format('%.0f-*', math.max(${now()}, lastTime()))`);
+  };
+  return {
+    async send(command: readonly string[], timeout?: number): Promise<Reply> {
+      const [name, first, ...rest] = command;
+      if (name === "TIME") return time();
+      // The digest is of the script as it is written: nobody knows it, so that the source comes next.
+      if (name === "EVALSHA") throw new ReplyError("NOSCRIPT its clock is the test's");
+      if (name === "EVAL") return await connection.send([name, rewrite(first!), ...rest], timeout);
+      return await connection.send(command, timeout);
+    },
+    open: async (options) => withClock(await connection.open(options), now),
+    close: () => connection.close(),
+  };
+}
