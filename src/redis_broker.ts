@@ -36,9 +36,23 @@ export class RedisBroker<C extends EventClass = EventClass> extends EventBroker<
     urlOrClient: string | URL | object,
     options: BrokerOptions<C>,
   ): Promise<RedisBroker<C>> {
+    return await RedisBroker.connectWith(undefined, urlOrClient, options);
+  }
+
+  /**
+   * Connects as `connect` does, and to a URL with the client that is named.
+   *
+   * @param client `"@db/redis"`, `"node-redis"` or `"ioredis"`; undefined for the usual one.
+   * @throws As `connect` does.
+   */
+  static async connectWith<C extends EventClass>(
+    client: "@db/redis" | "node-redis" | "ioredis" | undefined,
+    urlOrClient: string | URL | object,
+    options: BrokerOptions<C>,
+  ): Promise<RedisBroker<C>> {
     // Loaded when asked for, and with it a client: a program on another store pays for neither.
     const { openRedisStore } = await import("./redis/mod.ts");
-    const store = await openRedisStore(urlOrClient, { signal: options?.signal });
+    const store = await openRedisStore(urlOrClient, { ...(client && { client }), signal: options?.signal });
     try {
       return new RedisBroker(store, options);
     } catch (error) {

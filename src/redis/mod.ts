@@ -3,6 +3,7 @@
  *
  * @module
  */
-export { openRedisStore } from "./open.ts";
+export { type OpenRedisOptions, openRedisStore } from "./open.ts";
+export type { ClientKind } from "./clients/detect.ts";
 export { RedisStore } from "./redis_store.ts";
 export type { RedisConnection, Reply } from "./client.ts";

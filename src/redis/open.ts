@@ -1,9 +1,17 @@
 import { openInTime, type TimedConnection } from "./_connection.ts";
 import { connectError, withoutCredentials } from "./_errors.ts";
-import { DEFAULT_KIND, detectClient, loadAdapter } from "./clients/detect.ts";
+import { type ClientKind, DEFAULT_KIND, detectClient, loadAdapter } from "./clients/detect.ts";
 import { RedisStore } from "./redis_store.ts";
 
 const OLDEST = [7, 0] as const;
+
+/** How to open a store on Redis. */
+export interface OpenRedisOptions {
+  /** Which client connects to a URL. @default {`@db/redis` on Deno, node-redis elsewhere} */
+  readonly client?: ClientKind;
+  /** Ends the connecting, by rejecting with its reason. */
+  readonly signal?: AbortSignal | undefined;
+}
 
 /**
  * Opens a store on the Redis of a URL, or on the one that a client is connected to. That client itself is neither used
@@ -14,10 +22,10 @@ const OLDEST = [7, 0] as const;
  */
 export async function openRedisStore(
   urlOrClient: string | URL | object,
-  { signal }: { readonly signal?: AbortSignal | undefined } = {},
+  { client = DEFAULT_KIND, signal }: OpenRedisOptions = {},
 ): Promise<RedisStore> {
   const url = typeof urlOrClient === "string" || urlOrClient instanceof URL ? parseUrl(urlOrClient) : undefined;
-  const kind = url === undefined ? detectClient(urlOrClient) : DEFAULT_KIND;
+  const kind = url === undefined ? detectClient(urlOrClient) : client;
   const adapter = await loadAdapter(kind);
   const where = url ?? `the Redis of the ${kind} client`;
   let connection: TimedConnection | undefined;

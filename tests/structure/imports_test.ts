@@ -20,6 +20,8 @@ const RULES: Record<string, Rule> = {
   in_memory_broker: { layers: ["events", "broker", "memory"] },
   connect: { layers: ["events", "store", "broker", "memory"], dynamic: ["sqlite", "redis"] },
   redis_broker: { layers: ["events", "store", "broker"], dynamic: ["redis"] },
+  node_redis: { layers: ["events", "broker", "redis_broker"] },
+  ioredis: { layers: ["events", "broker", "redis_broker"] },
   redis: { layers: ["store"], packages: /^(@db\/redis|redis|ioredis)$/ },
   testing: {
     layers: ["events", "store", "broker", "memory", "sqlite"],

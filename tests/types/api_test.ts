@@ -1,5 +1,5 @@
 // What the types must allow, and, by @ts-expect-error, must refuse. The gate's type check is the test.
-import { connect, defineEvent, InMemoryBroker, type Position } from "@tidings/broker";
+import { connect, defineEvent, InMemoryBroker, type Position, RedisBroker } from "@tidings/broker";
 import { assertEquals } from "@std/assert";
 import { z } from "zod";
 
@@ -65,6 +65,8 @@ export async function allowedAndRefused(): Promise<Position[]> {
   for await (const letter of broker.deadLetters(AuctionEnded, { group: "g" })) letter.event?.dollars;
   await using memory = new InMemoryBroker({ events: [AuctionEnded] });
   await memory.publish(new AuctionEnded({ auctionId: "a", winningPrice: 1 }));
+  await using redis = await RedisBroker.connect("redis://127.0.0.1", { events: [AuctionEnded] });
+  (await redis.info(AuctionEnded)).groups[0]?.lag;
   for await (const event of broker.history([AuctionEnded, BidderRegistered])) {
     if (event.type === "BidderRegistered") event.detail.card.token;
   }

@@ -1,0 +1,27 @@
+/**
+ * Redis by `npm:ioredis`, whatever the runtime's usual client is.
+ *
+ * ```ts no-eval
+ * import { defineEvent } from "@tidings/broker";
+ * import { connect } from "@tidings/broker/ioredis";
+ *
+ * class Greeted extends defineEvent("Greeted")<{ name: string }> {}
+ *
+ * await using broker = await connect("redis://127.0.0.1:6379", { events: [Greeted] });
+ * await broker.publish(new Greeted({ name: "Ada" }));
+ * ```
+ *
+ * @module
+ */
+import type { BrokerOptions } from "./broker/mod.ts";
+import type { EventClass } from "./events/mod.ts";
+import { RedisBroker } from "./redis_broker.ts";
+
+/**
+ * Opens a broker on the Redis of a URL, connecting with `npm:ioredis`.
+ *
+ * @throws As {@linkcode RedisBroker.connect} does.
+ */
+export function connect<C extends EventClass>(url: string | URL, options: BrokerOptions<C>): Promise<RedisBroker<C>> {
+  return RedisBroker.connectWith("ioredis", url, options);
+}
