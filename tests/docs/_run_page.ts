@@ -1,0 +1,74 @@
+import { assertEquals } from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { inheritedImportFlags } from "../../offline/imports.ts";
+import { RedisServer } from "../redis/_server.ts";
+import { root } from "../structure/_imports.ts";
+import { difference, fencesOf, readPage, words, writeFiles } from "./_markdown.ts";
+
+const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+
+/** Flags for a child process that is to resolve imports as the project does, wherever it runs. */
+export function projectFlags(): string[] {
+  return [`--config=${fileURLToPath(new URL("deno.json", root))}`, ...inheritedImportFlags()];
+}
+
+/**
+ * Does what a page says, from top to bottom, in an empty directory and with a Redis of its own: saves its programs
+ * where it says, runs those that it does not say to save, and its commands, and compares what they print with what
+ * the page shows.
+ *
+ * @param notHere Commands that are not run, and why.
+ */
+export async function runPage(
+  test: Deno.TestContext,
+  page: string,
+  notHere: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  await using server = await RedisServer.start();
+  const directory = await Deno.makeTempDir({ prefix: "tidings-page-" });
+
+  /** Runs `deno run` of the page: with this Deno, the project's imports and the server's port. */
+  const deno = async (args: readonly string[]): Promise<string> => {
+    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", ...projectFlags(), ...args.map((arg) => arg.replace("6379", String(server.port)))],
+      cwd: directory,
+      env: { NO_COLOR: "1" },
+    }).output();
+    if (!success) throw new Error(`Cannot run ${args.join(" ")}: ${decode(stderr)}`);
+    return decode(stdout);
+  };
+
+  const run = async (line: string): Promise<string> => {
+    const [program, ...args] = words(line);
+    if (program === "redis-cli") return await server.cli(...args.slice(args[0] === "-p" ? 2 : 0)) + "\n";
+    assertEquals([program, ...args.slice(0, 3)], ["npx", "--yes", "deno", "run"], line);
+    return await deno(args.slice(3));
+  };
+
+  try {
+    let printed = "";
+    const met = new Set<string>();
+    for (const fence of fencesOf(readPage(page))) {
+      const place = `${page}:${fence.line}`;
+      if (fence.language === "ts") {
+        const file = fence.file ?? "snippet.ts";
+        const text = fence.text.replaceAll("127.0.0.1:6379", `127.0.0.1:${server.port}`);
+        await writeFiles(directory, new Map([[file, text]]));
+        if (fence.file === undefined) await test.step(place, async () => void (printed = await deno(["-A", file])));
+      } else if (fence.language === "sh") {
+        printed = "";
+        for (const line of fence.text.split("\n")) {
+          const command = words(line).join(" ");
+          if (notHere[command] !== undefined) met.add(command);
+          else await test.step(line, async () => void (printed += await run(line)));
+        }
+      } else if (fence.language === "text") {
+        const wrong = difference(fence, printed);
+        if (wrong !== undefined) throw new Error(`${place}: ${wrong}`);
+      }
+    }
+    assertEquals([...met], Object.keys(notHere), "the list of what is not run is that of the page");
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}

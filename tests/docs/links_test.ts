@@ -1,0 +1,58 @@
+import { assert, assertEquals } from "@std/assert";
+import { root } from "../structure/_imports.ts";
+import { fencesOf, prose, readPage, writeFiles } from "./_markdown.ts";
+import { projectFlags } from "./_run_page.ts";
+
+const DOCS = ["QUICK_START", "README_REDIS", "COMPARISON", "ARCHITECTURE_DIAGRAMS", "MIGRATION"].map((name) =>
+  `docs/${name}.md`
+);
+const PAGES = [...DOCS, "README.md"];
+
+/** The anchors that GitHub makes of a page's headings. */
+function anchorsOf(page: string): Set<string> {
+  const headings = readPage(page).replace(/^```[\s\S]*?^```$/gm, "").matchAll(/^#+ (.+)$/gm);
+  return new Set(
+    [...headings].map(([, heading]) => heading!.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-")),
+  );
+}
+
+Deno.test("docs/ holds the pages that the tests know", () => {
+  const there = [...Deno.readDirSync(new URL("docs/", root))].map(({ name }) => `docs/${name}`).sort();
+  assertEquals(there, [...DOCS].sort());
+});
+
+for (const page of PAGES) {
+  Deno.test(`${page} links to what is there`, () => {
+    for (const [, target] of prose(readPage(page)).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^https:/.test(target!)) continue;
+      const [path, anchor] = target!.split("#") as [string, string?];
+      const file = path === "" ? new URL(page, root) : new URL(path, new URL(page, root));
+      assert(file.href.startsWith(root.href), `${target} leads out of the project`);
+      assert(Deno.statSync(file).isFile, `${target} is no file`);
+      if (anchor !== undefined) {
+        const name = file.href.slice(root.href.length);
+        assert(anchorsOf(name).has(anchor), `${name} has no heading #${anchor}`);
+      }
+    }
+  });
+}
+
+Deno.test("every TypeScript block of docs/ passes the type check", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "tidings-docs-" });
+  try {
+    const files = new Map<string, string>();
+    for (const page of DOCS) {
+      for (const { language, file, line, text } of fencesOf(readPage(page))) {
+        if (language === "ts") files.set(`${page}/${file ?? `line_${line}.ts`}`, text);
+      }
+    }
+    await writeFiles(directory, files);
+    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["check", ...projectFlags(), ...[...files.keys()].map((name) => `${directory}/${name}`)],
+      env: { NO_COLOR: "1" },
+    }).output();
+    assert(success, new TextDecoder().decode(stderr));
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
