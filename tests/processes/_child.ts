@@ -55,9 +55,9 @@ export interface Line {
 const say = (line: Line): void => void Deno.stdout.writeSync(new TextEncoder().encode(`${JSON.stringify(line)}\n`));
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Resolves when the parent says a word; without a parent there is no reason to go on. */
+/** Resolves when the parent says a word. */
 async function told(): Promise<void> {
-  if (await Deno.stdin.read(new Uint8Array(16)) === null) Deno.exit(3);
+  await Deno.stdin.read(new Uint8Array(16));
 }
 
 async function consume(broker: EventBroker<typeof Counted>, role: ConsumeRole): Promise<void> {
@@ -136,6 +136,9 @@ async function play(broker: EventBroker<typeof Counted>, role: Role): Promise<vo
 
 const [url, json] = Deno.args as [string, string];
 const role: Role = JSON.parse(json);
+// A parent that was killed can end nobody; the timer itself keeps nothing alive.
+const parent = Deno.ppid;
+Deno.unrefTimer(setInterval(() => Deno.ppid === parent || Deno.exit(3), 500));
 const broker = await connect(url, { events: [Counted] });
 try {
   await play(broker, role);
