@@ -33,6 +33,8 @@ const LONGEST_SWEEP = 5_000;
 const LEAVE_AT_ONCE = 1_000;
 // A read without an answer may still be carried out for as long as it would have blocked.
 const DOUBT = 10_000;
+// What was read more recently than this, in ms, may be known in a moment: its answer is under way.
+const UNDER_WAY = 1_000;
 
 /** What a member needs of its store. */
 export interface MemberContext {
@@ -164,13 +166,23 @@ export class RedisMember implements GroupMember {
     return undefined;
   }
 
-  // What a read took whose answer was lost belongs to this consumer, and nobody knows of it.
+  // What a read took whose answer was lost, or that a rewind overtook, belongs to this consumer, and nobody knows of it.
   async #orphans(limit: number): Promise<Claim | undefined> {
     if (performance.now() > this.#doubtUntil) return undefined;
     const { link, keys: { stream }, group } = this.#context;
     const unknown: (readonly [Position, number])[] = [];
     for (let from: string = "-"; unknown.length < limit;) {
-      const rows = await link.send(["XPENDING", stream, group, from, "+", "1000", this.consumer]);
+      const rows = await link.send([
+        "XPENDING",
+        stream,
+        group,
+        "IDLE",
+        String(UNDER_WAY),
+        from,
+        "+",
+        "1000",
+        this.consumer,
+      ]);
       const page = rows as readonly (readonly [Position, string, number, number])[];
       for (const [position, , , count] of page) {
         const known = this.#held.has(position) || this.#read.some((record) => record.position === position);
@@ -204,11 +216,14 @@ export class RedisMember implements GroupMember {
     const disturbed = epoch !== this.#epoch;
     this.#takings = takings;
     this.#epoch = epoch;
+    // What was read since the rewind, by the epoch before it, will be refused, and has to come again.
+    if (disturbed) this.#doubt();
     const nothing = taken.length === 0 && missing.length === 0 && !disturbed;
     const next = Math.min(
       Math.min(this.#context.options.lease / 4, LONGEST_SWEEP),
       nextDue < 0 ? Infinity : nextDue,
       nextEnd < 0 ? Infinity : nextEnd + 1,
+      performance.now() < this.#doubtUntil ? UNDER_WAY : Infinity,
     );
     this.#nextSweep = nothing ? performance.now() + Math.max(1, next) : 0;
     if (nothing) return undefined;
