@@ -28,6 +28,21 @@ export async function openStore(url: URL, kind: ClientKind = "node-redis"): Prom
   return new RedisStore(await openConnection(url, kind), withoutCredentials(url));
 }
 
+/** A connection that waits for this before it sends a command. */
+export function withHook(
+  connection: TimedConnection,
+  before: (command: readonly string[]) => Promise<void> | void,
+): TimedConnection {
+  return {
+    send: async (command, timeout) => {
+      await before(command);
+      return await connection.send(command, timeout);
+    },
+    open: async (options) => withHook(await connection.open(options), before),
+    close: () => connection.close(),
+  };
+}
+
 /** A broker over such a store. */
 export async function openBroker<C extends EventClass>(
   url: URL,
