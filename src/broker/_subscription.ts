@@ -1,18 +1,17 @@
 import type { DomainEvent } from "../events/mod.ts";
 import type { Healed, Outcome, Position } from "../store/mod.ts";
-import { backoff } from "./_backoff.ts";
 import { handling } from "./_context.ts";
 import { Deadlines } from "./_deadlines.ts";
-import { errorRecord } from "./_error_record.ts";
 import { type Job, JobDelivery } from "./_job.ts";
 import { Listeners } from "./_listeners.ts";
+import { type Ending, failed, named, undecodable, usedUp } from "./_outcomes.ts";
 import { Scheduler } from "./_scheduler.ts";
 import type { Settings } from "./_settings.ts";
 import { sleep } from "./_sleep.ts";
 import type { StreamConsumer, StreamConsumerOwner } from "./_stream_consumer.ts";
 import { show } from "../events/_check.ts";
 import type { Handler } from "./delivery.ts";
-import { LeaseLostError, PermanentError, UndecodableError } from "./errors.ts";
+import { LeaseLostError, UndecodableError } from "./errors.ts";
 import {
   DeadLetterEvent,
   DeliveryEvent,
@@ -100,10 +99,9 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   admit(jobs: readonly Job[]): void {
     for (const job of jobs) {
       this.#open.add(job);
-      if (job.content instanceof UndecodableError) this.#undecodable(job, job.content);
-      // Its attempts were used up by the deaths of those who ran it, or by a consumer that allowed more of them.
-      else if (job.attempt > this.settings.retry.maxAttempts) this.#bury(job);
-      else if (this.#closing !== undefined) this.#finish(job, { kind: "release", ...named(job) });
+      if (job.content instanceof UndecodableError) this.#finish(job, undecodable(job, job.content));
+      else if (job.attempt > this.settings.retry.maxAttempts) this.#finish(job, usedUp(job));
+      else if (this.#closing !== undefined) this.#release(job);
       else if (this.#setKey(job)) this.#scheduler.admit(job);
     }
     this.#scheduler.pump();
@@ -121,24 +119,6 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
       this.#fail(job, error);
       return false;
     }
-  }
-
-  #bury(job: Job): void {
-    const attempts = job.attempt - 1;
-    const died = job.recovered > 0;
-    const error = new Error(
-      died ? `Its consumer died while handling it alone, attempt ${attempts}` : `It failed ${attempts} times before`,
-    );
-    const reason = died ? "died" : "attempts";
-    this.#finish(job, { kind: "dead", reason, attempts, error: errorRecord(error), ...named(job) }, error);
-  }
-
-  #undecodable(job: Job, error: UndecodableError): void {
-    this.#finish(
-      job,
-      { kind: "dead", reason: "undecodable", attempts: 0, error: errorRecord(error), ...named(job) },
-      error,
-    );
   }
 
   #isolate(job: Job): Promise<boolean> {
@@ -185,24 +165,20 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   }
 
   #conclude(job: Job, failure: { readonly error: unknown } | undefined): void {
-    if (failure === undefined) this.#finish(job, { kind: "ack", ...named(job) });
-    else if (failure.error === RELEASE) this.#finish(job, { kind: "release", ...named(job) });
+    if (failure === undefined) this.#finish(job, { outcome: { kind: "ack", ...named(job) } });
+    else if (failure.error === RELEASE) this.#release(job);
     else this.#fail(job, failure.error);
   }
 
   #fail(job: Job, error: unknown): void {
-    const { retry } = this.settings;
-    const permanent = error instanceof PermanentError;
-    if (permanent || job.attempt >= retry.maxAttempts) {
-      const reason = permanent ? "permanent" : "attempts";
-      const attempts = job.attempt;
-      return this.#finish(job, { kind: "dead", reason, attempts, error: errorRecord(error), ...named(job) }, error);
-    }
-    const delay = backoff(retry, job.attempt);
-    if (job.key === undefined || this.#closing !== undefined) {
-      return this.#finish(job, { kind: "retry", delay, ...named(job) }, error);
-    }
-    this.#hold(job, delay, error);
+    const ending = failed(job, error, this.settings.retry);
+    const waits = ending.outcome.kind === "retry" && job.key !== undefined && this.#closing === undefined;
+    if (waits) this.#hold(job, ending.outcome.delay, error);
+    else this.#finish(job, ending);
+  }
+
+  #release(job: Job, delay = 0): void {
+    this.#finish(job, { outcome: { kind: "release", delay, ...named(job) } });
   }
 
   // The line of its key waits with it: it stays ours, though the store knows when it is due should we die.
@@ -227,7 +203,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   }
 
   /** The delivery ends with this outcome; what the store says of it comes later. */
-  #finish(job: Job, outcome: Outcome, error?: unknown): void {
+  #finish(job: Job, { outcome, error }: Ending): void {
     const { attempt } = job;
     job.state = "settling";
     job.source.settle(job, outcome, (refused) => {
@@ -351,7 +327,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
       this.#clearTimer(job);
       if (job.busy) job.abort(new DOMException("The subscription is closed", "AbortError"));
       const delay = job.state === "holding" ? Math.max(0, job.retryAt - Date.now()) : 0;
-      this.#finish(job, { kind: "release", delay, ...named(job) });
+      this.#release(job, delay);
     }
   }
 
@@ -366,8 +342,4 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-function named({ position, fence }: Job): { readonly position: Position; readonly fence: string } {
-  return { position, fence };
 }

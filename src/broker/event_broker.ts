@@ -12,9 +12,8 @@ import { mayPass } from "./_passing.ts";
 import { pull } from "./_pull.ts";
 import { readEvents, readRange, replayEvents } from "./_reader.ts";
 import { Retention } from "./_retention.ts";
-import { consumeSettings, type Settings, startPoint, subscribeSettings } from "./_settings.ts";
-import { StreamConsumer } from "./_stream_consumer.ts";
-import { GroupSubscription } from "./_subscription.ts";
+import { consumeSettings, startPoint, subscribeSettings } from "./_settings.ts";
+import { Subscriptions } from "./_subscriptions.ts";
 import { Tail } from "./_tail.ts";
 import type { Handler, PulledDelivery } from "./delivery.ts";
 import { BrokerErrorEvent, type BrokerEventMap, ReconnectEvent } from "./lifecycle_events.ts";
@@ -64,11 +63,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   #publisher: Publisher;
   #retention: Retention;
   #tails = new Map<string, Tail>();
-  #subscriptions = new Set<GroupSubscription>();
-  /** By group, what its consumers here are called. */
-  #consumerNames = new Map<string, string>();
-  /** `<stream> <group>` of every subscription: neither part holds a space. */
-  #taken = new Set<string>();
+  #subscriptions: Subscriptions;
   #closing: Promise<void> | undefined;
   /** Handlers that finish while the broker closes may still publish; nothing may once they have. */
   #drained = false;
@@ -106,6 +101,12 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       encode: (event) => this.#codecs.get(event.type)!.encode(event),
       retrying: (error, delay) => this.#retrying(error, delay),
       appended: (stream, count) => this.#retention.noted(stream, count),
+    });
+    this.#subscriptions = new Subscriptions({
+      store,
+      assertOpen: () => this.#assertOpen("subscribe"),
+      report: (error) => this.#listeners.report(error),
+      consumed: (type, count) => this.#retention.noted(this.#codecs.get(type)!.stream, count),
     });
     this.#signal = signal;
     signal?.addEventListener("abort", this.#abort);
@@ -160,7 +161,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     if (typeof handler !== "function") {
       throw new TypeError(`Cannot subscribe ${show(handler)}: the handler must be a function (event, delivery) => …`);
     }
-    return await this.#subscribe(this.#codecsFor(events), handler as Handler<DomainEvent>, subscribeSettings(options));
+    const codecs = this.#codecsFor(events);
+    return await this.#subscriptions.open(codecs, handler as Handler<DomainEvent>, subscribeSettings(options));
   }
 
   /**
@@ -176,74 +178,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     const codecs = this.#codecsFor(events);
     const settings = consumeSettings(options, codecs.length);
     return pull<EventOf<K>>(
-      (handler) => this.#subscribe(codecs, handler as Handler<DomainEvent>, settings),
+      (handler) => this.#subscriptions.open(codecs, handler as Handler<DomainEvent>, settings),
     );
-  }
-
-  async #subscribe(
-    codecs: readonly EventCodec[],
-    handler: Handler<DomainEvent>,
-    settings: Settings,
-  ): Promise<GroupSubscription> {
-    this.#assertOpen("subscribe");
-    settings.signal?.throwIfAborted();
-    const release = this.#reserve(codecs, settings.group);
-    const subscription = new GroupSubscription(
-      {
-        report: (error) => this.#listeners.report(error),
-        consumed: (type, count) => this.#retention.noted(this.#codecs.get(type)!.stream, count),
-        ended: (ended) => {
-          this.#subscriptions.delete(ended);
-          release();
-        },
-      },
-      settings,
-      handler,
-    );
-    const consumer = settings.consumer ?? this.#consumerName(settings.group);
-    const sources: StreamConsumer[] = [];
-    try {
-      for (const codec of codecs) {
-        const joinedAt = Date.now();
-        const member = await this.#store.member(codec.stream, settings.group, { ...settings, consumer });
-        sources.push(
-          new StreamConsumer(subscription, codec.definition.type, member, joinedAt, (record) => codec.decode(record)),
-        );
-      }
-      this.#assertOpen("subscribe");
-      settings.signal?.throwIfAborted();
-    } catch (error) {
-      await Promise.allSettled(sources.map((source) => source.leave(AbortSignal.abort())));
-      release();
-      throw error;
-    }
-    this.#subscriptions.add(subscription);
-    subscription.start(sources);
-    return subscription;
-  }
-
-  // Subscriptions of one group bear one name, so that a store can read for all of them at once. A new one each time the
-  // last of them has gone: what could not be said goodbye to must not be in the way.
-  #consumerName(group: string): string {
-    const name = this.#consumerNames.get(group) ?? `consumer-${crypto.randomUUID().slice(0, 8)}`;
-    this.#consumerNames.set(group, name);
-    return name;
-  }
-
-  #reserve(codecs: readonly EventCodec[], group: string): () => void {
-    const names = codecs.map(({ stream }) => `${stream} ${group}`);
-    for (const [index, name] of names.entries()) {
-      if (!this.#taken.has(name) && names.indexOf(name) === index) continue;
-      throw new TypeError(
-        `Cannot subscribe group "${group}" to ${codecs[index]!.definition.type} a second time on one broker: ` +
-          `raise concurrency on the first subscription instead`,
-      );
-    }
-    for (const name of names) this.#taken.add(name);
-    return () => {
-      for (const name of names) this.#taken.delete(name);
-      if (![...this.#taken].some((name) => name.endsWith(` ${group}`))) this.#consumerNames.delete(group);
-    };
   }
 
   /**
@@ -288,9 +224,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     assertName("group", group);
     const rewound = await this.#store.admin(stream).rewind(group, startPoint(to, "to"));
     // Others learn at their next claim or renewal what they lost; what runs right here need not wait for that.
-    for (const subscription of this.#subscriptions) {
-      if (subscription.group === group) subscription.renew(definition.type);
-    }
+    this.#subscriptions.renew(group, definition.type);
     return rewound;
   }
 
@@ -397,7 +331,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
 
   async #shutDown(): Promise<void> {
     this.#signal?.removeEventListener("abort", this.#abort);
-    await Promise.all([...this.#subscriptions].map((subscription) => subscription.close()));
+    await this.#subscriptions.close();
     this.#drained = true;
     this.#ended.abort(closedError("read"));
     await Promise.all([...this.#tails.values()].map((tail) => tail.end()));
