@@ -100,13 +100,14 @@ export class SharedServer {
 
   /** Keys of this test alone, which are removed after it. */
   keys(): TestKeys {
-    return new TestKeys(this.#url!, `test${Deno.pid}.${++this.#tests}.${crypto.randomUUID().slice(0, 8)}:`);
+    return new TestKeys(this.#url!, `test-${Deno.pid}-${++this.#tests}-${crypto.randomUUID().slice(0, 8)}`);
   }
 }
 
 /** What is one test's own on a server. */
 export class TestKeys implements AsyncDisposable {
   readonly url: URL;
+  /** What all of them hold; fit for a broker's option. */
   readonly prefix: string;
 
   constructor(url: URL, prefix: string) {
@@ -115,7 +116,7 @@ export class TestKeys implements AsyncDisposable {
   }
 
   over(store: EventStore): EventStore {
-    return new PrefixedStore(store, this.prefix);
+    return new PrefixedStore(store, `${this.prefix}:`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

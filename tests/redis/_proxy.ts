@@ -27,16 +27,18 @@ export class Proxy implements AsyncDisposable {
   connections = 0;
   /** How often a fault has happened. */
   faults = 0;
+  /** Whether every new connection is ended at once, as where no server is. */
+  refuse = false;
   /** How long every chunk is kept back, each way, in milliseconds. */
   delay = 0;
-  #target: number;
+  #target: { readonly hostname: string; readonly port: number };
   #listener: Deno.TcpListener;
   #rules: { rule: Rule; left: number }[] = [];
   #open = new Set<Deno.TcpConn>();
   #running = new Set<Promise<void>>();
 
-  constructor(target: number) {
-    this.#target = target;
+  constructor(port: number, hostname = "127.0.0.1") {
+    this.#target = { hostname, port };
     this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     this.port = (this.#listener.addr as Deno.NetAddr).port;
     this.#track(this.#accept());
@@ -75,9 +77,10 @@ export class Proxy implements AsyncDisposable {
   }
 
   async #serve(client: Deno.TcpConn, number: number): Promise<void> {
+    if (this.refuse) return close(client);
     let server: Deno.TcpConn;
     try {
-      server = await Deno.connect({ hostname: "127.0.0.1", port: this.#target });
+      server = await Deno.connect(this.#target);
     } catch {
       // As the client would see it: a connection that ends.
       return close(client);
