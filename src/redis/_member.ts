@@ -20,6 +20,7 @@ import { type GroupKeys, keyList } from "./_keys.ts";
 import type { Link } from "./_link.ts";
 import { parseEntries, positionsFrom } from "./_replies.ts";
 import type { Script } from "./_script.ts";
+import { ANNOUNCE } from "./scripts/announce.ts";
 import { CLAIM } from "./scripts/claim.ts";
 import { HEAL } from "./scripts/heal.ts";
 import { LEAVE } from "./scripts/leave.ts";
@@ -256,12 +257,12 @@ export class RedisMember implements GroupMember {
 
   /** Waits for new entries; what comes is kept for the claim. */
   async #readOn(limit: number): Promise<void> {
-    const { keys: { stream, meta }, link, reader } = this.#context;
+    const { keys: { stream }, reader } = this.#context;
     const reading = this.#reading = new AbortController();
     try {
       const connection = await reader.connect();
       if (connection !== this.#announced) {
-        await link.send(["HSET", meta, `conn:${this.consumer}`, connection]);
+        await this.#run(ANNOUNCE, [connection]);
         this.#announced = connection;
       }
       const records = await reader.wait({ stream, after: ">", limit, woken: () => this.disturb() }, reading.signal);

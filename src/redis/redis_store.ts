@@ -16,7 +16,6 @@ import { RedisAdmin } from "./_admin.ts";
 import { BlockingReader, STREAMS_PER_READER } from "./_blocking_reader.ts";
 import type { TimedConnection } from "./_connection.ts";
 import type { Reply } from "./client.ts";
-import { classify } from "./_errors.ts";
 import { groupError } from "./_group_error.ts";
 import { groupKeys, keyList, producerKey } from "./_keys.ts";
 import { Link } from "./_link.ts";
@@ -226,5 +225,5 @@ function sequenceError(error: unknown): unknown {
   const message = error instanceof Error ? error.message : "";
   if (message.includes("OUTOFSEQUENCE")) return new StoreError("out-of-sequence", message, { cause: error });
   if (message.includes("FORGOTTEN")) return new StoreError("forgotten", message, { cause: error });
-  return classify(error);
+  return error;
 }

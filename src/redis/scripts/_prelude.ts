@@ -12,6 +12,10 @@ local group, me = ARGV[1], ARGV[2]
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
+-- Out of memory, a script may add nothing unless it has written before: this removes nothing, and lets consumers go on
+-- handling and settling what is there, which takes little and frees the rest. Appending is a script apart.
+redis.call('ZREM', consumers, '')
+
 local life = redis.call('HGET', meta, 'life')
 if ARGV[3] ~= '' and (life and life ~= ARGV[3] or redis.call('HEXISTS', meta, 'deleted') == 1) then
   return redis.error_reply('GROUPDELETED ' .. group)
