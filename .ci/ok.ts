@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import manifest from "../deno.json" with { type: "json" };
 import { importFlags, importSource } from "../offline/imports.ts";
 import { childEnv } from "../offline/launch.ts";
+import { bringRedisServer, serverPermissions } from "../offline/redis_server.ts";
 
 interface Step {
   name: string;
@@ -21,6 +22,8 @@ interface Result {
   passed: number;
   failed: number;
   output: string;
+  /** What the step's line says behind its time. */
+  note?: string;
 }
 
 const root = new URL("../", import.meta.url);
@@ -31,7 +34,27 @@ const imports = [...importFlags[source], ...(Deno.env.get("CI") && source === "s
 // Tests and snippets write here only, and what they leave behind goes with it.
 const scratch = await Deno.realPath(await Deno.makeTempDir({ prefix: "tidings-" }));
 
-// A server that tests need is fetched by a step before them; the tests start it themselves, each on a free port.
+// Interrupted, the gate still tidies up after itself.
+const stop = new AbortController();
+for (const signal of Deno.build.os === "windows" ? ["SIGINT"] as const : ["SIGINT", "SIGTERM"] as const) {
+  Deno.addSignalListener(signal, () => stop.abort());
+}
+
+const write = (text: string): void => void Deno.stdout.writeSync(new TextEncoder().encode(text));
+const coloured = Deno.stdout.isTerminal() && !Deno.noColor;
+const paint = (code: number, text: string): string => coloured ? `\x1b[${code}m${text}\x1b[39m` : text;
+
+write(`imports from ${source === "jsr" ? "JSR" : "npm, standing in for JSR"}\n`);
+let [passed, failed] = [0, 0];
+const { note: server } = await timed("server", async () => {
+  try {
+    const found = await bringRedisServer(write, AbortSignal.any([stop.signal, AbortSignal.timeout(600_000)]));
+    return { passed: 0, failed: 0, output: "", note: found };
+  } catch (error) {
+    return { passed: 0, failed: 1, output: error instanceof Error ? error.message : String(error) };
+  }
+});
+
 const steps: readonly Step[] = [
   { name: "format", args: ["fmt", "--check", ".", ".ci"] },
   { name: "lint", args: ["lint", ".", ".ci"] },
@@ -52,13 +75,14 @@ const steps: readonly Step[] = [
       ...["mod.ts", "src", "README.md"].map(path),
     ],
   },
-  {
+  ...(server === undefined ? [] : [{
     name: "tests",
     tests: true,
     args: [
       "test",
       // The permissions of deno.json, but for its directories of temporary files.
       "-P",
+      ...serverPermissions(server),
       `--allow-read=.,${scratch}`,
       `--allow-write=${scratch}`,
       "--parallel",
@@ -67,25 +91,15 @@ const steps: readonly Step[] = [
       ...imports,
       "tests",
     ],
-  },
+  }]),
 ];
-
-// Interrupted, the gate still tidies up after itself.
-const stop = new AbortController();
-for (const signal of Deno.build.os === "windows" ? ["SIGINT"] as const : ["SIGINT", "SIGTERM"] as const) {
-  Deno.addSignalListener(signal, () => stop.abort());
-}
-
-const write = (text: string): void => void Deno.stdout.writeSync(new TextEncoder().encode(text));
-const coloured = Deno.stdout.isTerminal() && !Deno.noColor;
-const paint = (code: number, text: string): string => coloured ? `\x1b[${code}m${text}\x1b[39m` : text;
 
 /** Runs one step to its end and counts what it tested. */
 async function run({ args, cwd, tests = false }: Step): Promise<Result> {
   const command = new Deno.Command(Deno.execPath(), {
     args: [...args],
     cwd: cwd ?? path("."),
-    env: { ...childEnv(source), TMPDIR: scratch, NO_COLOR: "1" },
+    env: { ...childEnv(source), TMPDIR: scratch, NO_COLOR: "1", REDIS_SERVER: server ?? "" },
     stdin: "null",
     signal: AbortSignal.any([stop.signal, AbortSignal.timeout(600_000)]),
   });
@@ -97,29 +111,34 @@ async function run({ args, cwd, tests = false }: Step): Promise<Result> {
   const summary = [...output.matchAll(/^(?:ok|FAILED) \| (\d+) passed\b.* \| (\d+) failed\b/gm)].at(-1);
   const [passed, failed] = [Number(summary?.[1] ?? 0), Number(summary?.[2] ?? 0)];
   const sound = code === 0 && summary !== undefined;
-  return { passed, failed: sound ? failed : Math.max(failed, 1), output };
+  const counted = { passed, failed: sound ? failed : Math.max(failed, 1) };
+  return { ...counted, output, note: `${counted.passed} passed, ${counted.failed} failed` };
 }
 
-write(`imports from ${source === "jsr" ? "JSR" : "npm, standing in for JSR"}\n`);
-let [passed, failed] = [0, 0];
+/** Does a step, and prints its line. */
+async function timed(name: string, act: () => Promise<Result>): Promise<Result> {
+  write(name.padEnd(10));
+  const start = performance.now();
+  const result = await act();
+  if (stop.signal.aborted) return result;
+  const seconds = ((performance.now() - start) / 1_000).toFixed(1);
+  const verdict = result.failed === 0 ? paint(32, "ok    ") : paint(31, "FAILED");
+  write(`${verdict} ${seconds.padStart(6)} s${result.note === undefined ? "" : `, ${result.note}`}\n`);
+  if (result.failed > 0) write(`\n${result.output.trim()}\n\n`);
+  passed += result.passed;
+  failed += result.failed;
+  return result;
+}
+
 try {
   for (const step of steps) {
-    write(`${step.name.padEnd(10)}`);
-    const start = performance.now();
-    const result = await run(step);
     if (stop.signal.aborted) break;
-    const seconds = ((performance.now() - start) / 1_000).toFixed(1);
-    const verdict = result.failed === 0 ? paint(32, "ok    ") : paint(31, "FAILED");
-    write(
-      `${verdict} ${seconds.padStart(6)} s${step.tests ? `, ${result.passed} passed, ${result.failed} failed` : ""}\n`,
-    );
-    if (result.failed > 0) write(`\n${result.output.trim()}\n\n`);
-    passed += result.passed;
-    failed += result.failed;
+    await timed(step.name, () => run(step));
   }
 } finally {
   await Deno.remove(scratch, { recursive: true });
 }
 if (stop.signal.aborted) Deno.exit(130);
+if (server === undefined) write("tests were not run: there is no server for them\n");
 write(`${passed} passed, ${failed} failed\n`);
 Deno.exit(failed === 0 ? 0 : 1);

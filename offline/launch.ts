@@ -7,6 +7,7 @@
  */
 import { delimiter, dirname } from "node:path";
 import { importFlags, importSource, type Source } from "./imports.ts";
+import { findRedisServer, serverPermissions } from "./redis_server.ts";
 
 /**
  * Runs `deno <subcommand> <import flags> <args>` on this terminal and waits for its end.
@@ -15,9 +16,12 @@ import { importFlags, importSource, type Source } from "./imports.ts";
  */
 export async function launch(subcommand: string, args: readonly string[]): Promise<number> {
   const source = await importSource();
+  const imports = subcommand === "lint" ? [] : importFlags[source];
+  const server = subcommand === "test" ? findRedisServer() : undefined;
+  const permissions = subcommand === "test" ? serverPermissions(server) : [];
   const child = new Deno.Command(Deno.execPath(), {
-    args: [subcommand, ...(subcommand === "lint" ? [] : importFlags[source]), ...args],
-    env: childEnv(source),
+    args: [subcommand, ...imports, ...permissions, ...args],
+    env: { ...childEnv(source), ...(server !== undefined && { REDIS_SERVER: server }) },
   }).spawn();
   const { code, interrupted } = await ended(child);
   return interrupted && code === 0 ? 130 : code;
