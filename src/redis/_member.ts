@@ -15,9 +15,11 @@ import { Bell } from "../store/_bell.ts";
 import type { BlockingReader } from "./_blocking_reader.ts";
 import type { Reply } from "./client.ts";
 import { isNoGroup } from "./_errors.ts";
+import { fenceText, outcomeArgs, parseFence, staysHeld } from "./_fence.ts";
 import { groupError } from "./_group_error.ts";
 import { type GroupKeys, keyList } from "./_keys.ts";
 import type { Link } from "./_link.ts";
+import { adoptOrphans, UNDER_WAY } from "./_orphans.ts";
 import { parseEntries, positionsFrom } from "./_replies.ts";
 import type { Script } from "./_script.ts";
 import { ANNOUNCE } from "./scripts/announce.ts";
@@ -34,8 +36,6 @@ const LONGEST_SWEEP = 5_000;
 const LEAVE_AT_ONCE = 1_000;
 // A read without an answer may still be carried out for as long as it would have blocked.
 const DOUBT = 10_000;
-// What was read more recently than this, in ms, may be known in a moment: its answer is under way.
-const UNDER_WAY = 1_000;
 
 /** What a member needs of its store. */
 export interface MemberContext {
@@ -48,14 +48,6 @@ export interface MemberContext {
   /** Ends the blocked reads of these connections: something came back that no read tells of. */
   wake(connections: Reply): void;
   left(): void;
-}
-
-/** What a fence says: takings and epoch at the claim, the delivery count, and whether the group keeps a line on it. */
-interface Fence {
-  readonly takings: string;
-  readonly epoch: string;
-  readonly count: string;
-  readonly plain: boolean;
 }
 
 /** A delivery that is held, and whether an ack is all that it takes to settle it. */
@@ -130,7 +122,7 @@ export class RedisMember implements GroupMember {
         }
         if (claim !== undefined) {
           for (const { position, fence } of claim.records) {
-            this.#held.set(position, { fence, plain: parse(fence).plain });
+            this.#held.set(position, { fence, plain: parseFence(fence).plain });
           }
           return claim;
         }
@@ -167,37 +159,14 @@ export class RedisMember implements GroupMember {
     return undefined;
   }
 
-  // What a read took whose answer was lost, or that a rewind overtook, belongs to this consumer, and nobody knows of it.
+  /** What belongs to this consumer without its knowing; looked for as long as there is doubt. */
   async #orphans(limit: number): Promise<Claim | undefined> {
     if (performance.now() > this.#doubtUntil) return undefined;
-    const { link, keys: { stream }, group } = this.#context;
-    const unknown: (readonly [Position, number])[] = [];
-    for (let from: string = "-"; unknown.length < limit;) {
-      const rows = await link.send([
-        "XPENDING",
-        stream,
-        group,
-        "IDLE",
-        String(UNDER_WAY),
-        from,
-        "+",
-        "1000",
-        this.consumer,
-      ]);
-      const page = rows as readonly (readonly [Position, string, number, number])[];
-      for (const [position, , , count] of page) {
-        const known = this.#held.has(position) || this.#read.some((record) => record.position === position);
-        if (!known && unknown.length < limit) unknown.push([position, count]);
-      }
-      if (page.length < 1_000) break;
-      from = `(${page.at(-1)![0]}`;
-    }
-    if (unknown.length === 0) return undefined;
-    const ids = unknown.map(([position]) => position);
-    const entries = parseEntries(await link.send(["XCLAIM", stream, group, this.consumer, "0", ...ids]));
-    const counts = new Map(unknown);
-    const records = entries.map(({ position, fields }): ClaimedRecord => {
-      const fence = `${this.#takings}:${this.#epoch}:${counts.get(position)! + 1}:0`;
+    const isKnown = (position: Position) =>
+      this.#held.has(position) || this.#read.some((record) => record.position === position);
+    const orphans = await adoptOrphans(this.#context, limit, isKnown);
+    const records = orphans.map(({ position, fields, count }): ClaimedRecord => {
+      const fence = fenceText(this.#takings, this.#epoch, count, true);
       return { position, fields, attempt: 1, recovered: 0, fence };
     });
     return records.length > 0 ? found(records) : undefined;
@@ -235,7 +204,7 @@ export class RedisMember implements GroupMember {
         fields,
         attempt: failures + 1,
         recovered,
-        fence: `${takings}:${epoch}:${count}:${kept}`,
+        fence: fenceText(takings, epoch, count, kept === 0),
       }));
     return { records, missing, disturbed };
   }
@@ -284,7 +253,7 @@ export class RedisMember implements GroupMember {
 
   #fresh(records: readonly StoredRecord[]): ClaimedRecord[] {
     this.#lastRead = records.at(-1)?.position ?? this.#lastRead;
-    const fence = `${this.#takings}:${this.#epoch}:1:0`;
+    const fence = fenceText(this.#takings, this.#epoch, 1, true);
     return records.map(({ position, fields }) => ({ position, fields, attempt: 1, recovered: 0, fence }));
   }
 
@@ -328,8 +297,11 @@ export class RedisMember implements GroupMember {
     const flag = stalled === undefined ? "" : stalled ? "1" : "0";
     const current = held.filter(({ position, fence }) => this.#holds(position, fence));
     // Only what was claimed before something was taken needs a look, and mostly nothing ever was.
-    const oldest = current.reduce((least, { fence }) => Math.min(least, Number(parse(fence).takings)), this.#takings);
-    const args = current.flatMap(({ position, fence }) => [position, parse(fence).epoch, parse(fence).count]);
+    const oldest = current.reduce(
+      (least, { fence }) => Math.min(least, Number(parseFence(fence).takings)),
+      this.#takings,
+    );
+    const args = current.flatMap(({ position, fence }) => [position, parseFence(fence).epoch, parseFence(fence).count]);
     try {
       const reply = await this.#run(RENEW, [this.#lease, flag, String(oldest), ...args]);
       const [takings, , lost] = reply as [number, number, readonly Position[]];
@@ -348,7 +320,7 @@ export class RedisMember implements GroupMember {
     const others: Outcome[] = [];
     for (const outcome of outcomes) {
       const { position, fence } = outcome;
-      const seen = parse(fence).takings;
+      const seen = parseFence(fence).takings;
       const held = this.#holds(position, fence);
       // From now on the group keeps a line on it, also while nobody knows yet that it does.
       if (held && staysHeld(outcome)) held.plain = false;
@@ -423,26 +395,6 @@ function isDeleted(error: unknown): boolean {
   return error instanceof StoreError && error.kind === "group-deleted";
 }
 
-function staysHeld(outcome: Outcome): boolean {
-  return outcome.kind === "isolate" || outcome.kind === "retry" && outcome.hold === true;
-}
-
 function found(records: readonly ClaimedRecord[]): Claim {
   return { records, missing: [], disturbed: false };
-}
-
-function parse(fence: string): Fence {
-  const [takings, epoch, count, kept] = fence.split(":") as [string, string, string, string];
-  return { takings, epoch, count, plain: kept === "0" };
-}
-
-function outcomeArgs(outcome: Outcome): string[] {
-  const { epoch, count } = parse(outcome.fence);
-  const { kind, position } = outcome;
-  const name = kind === "retry" && outcome.hold ? "hold" : kind;
-  const delay = kind === "retry" || kind === "release" ? String(Math.round(outcome.delay ?? 0)) : "0";
-  const letter = kind === "dead"
-    ? [outcome.reason, String(outcome.attempts), JSON.stringify(outcome.error)]
-    : ["", "", ""];
-  return [name, position, epoch, count, delay, ...letter];
 }
