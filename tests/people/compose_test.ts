@@ -1,0 +1,72 @@
+import { assert, assertEquals } from "@std/assert";
+import { DCLinter } from "dclint";
+import { parse } from "yaml";
+import { findServer, RedisServer } from "../redis/_server.ts";
+import { root } from "../structure/_imports.ts";
+
+const file = new URL("compose.yaml", root);
+const compose = parse(Deno.readTextFileSync(file));
+const { redis } = compose.services;
+
+/** What Compose makes of a text when REDIS_PASSWORD is this, or not set. */
+function interpolated(text: string, password = ""): string {
+  const result = text.replaceAll("${REDIS_PASSWORD:-}", password);
+  assert(!result.includes("$"), `${text}: nothing else is to be interpolated`);
+  return result;
+}
+
+Deno.test("compose.yaml is what the Compose specification allows, and the linter has nothing to say", () => {
+  const config: ConstructorParameters<typeof DCLinter>[0] = {
+    rules: { "require-quotes-in-ports": [1, { quoteType: "double" }] },
+    quiet: false,
+    debug: false,
+    exclude: [],
+  };
+  const results = new DCLinter(config).lintFiles([file.pathname], false);
+  const messages = results.flatMap(({ messages }) => messages.map(({ line, message }) => `${line}: ${message}`));
+  assertEquals([results.length, messages], [1, []]);
+});
+
+Deno.test("compose.yaml has the service that README promises", () => {
+  assertEquals(Object.keys(compose.services), ["redis"]);
+  assertEquals([redis.image, redis.container_name], ["redis:7-alpine", "event_broker_redis"]);
+  assertEquals(redis.ports, ["127.0.0.1:6379:6379"]);
+  const [volume, directory] = redis.volumes[0].split(":");
+  assert(volume in compose.volumes, "the volume has a name");
+  assertEquals(directory, "/data");
+  const command = redis.command.join(" ");
+  for (const option of ["--appendonly yes", "--appendfsync everysec", "--requirepass ${REDIS_PASSWORD:-}"]) {
+    assert(command.includes(option), option);
+  }
+});
+
+for (const password of [undefined, "se cret"]) {
+  const what = password === undefined ? "without a password" : "with a password";
+  Deno.test(`compose.yaml's command and health check work ${what}`, async () => {
+    const [program, ...options] = redis.command.map((word: string) => interpolated(word, password));
+    assertEquals(program, "redis-server");
+    await using server = await RedisServer.start(options);
+
+    /** Runs the health check's words, or others, by redis-cli; in the container the port is the default. */
+    const cli = async (words: readonly string[], auth: string) => {
+      const { success, stdout } = await new Deno.Command(findServer().replace(/server([^/\\]*)$/, "cli$1"), {
+        args: ["-p", String(server.port), ...words],
+        env: { REDISCLI_AUTH: auth },
+      }).output();
+      return [success, new TextDecoder().decode(stdout).trim()];
+    };
+    const [cmd, redisCli, ...check] = redis.healthcheck.test;
+    assertEquals([cmd, redisCli], ["CMD", "redis-cli"]);
+    const auth = interpolated(redis.environment.REDISCLI_AUTH, password);
+    assertEquals(await cli(check, auth), [true, "PONG"]);
+    if (password !== undefined) assertEquals((await cli(check, "wrong"))[0], false, "a wrong password is unhealthy");
+
+    const settings = { appendonly: "yes", appendfsync: "everysec", save: "", "maxmemory-policy": "noeviction" };
+    for (const [name, value] of Object.entries(settings)) {
+      const [, said] = await cli(["CONFIG", "GET", name], auth);
+      assertEquals(said, `${name}\n${value}`.trim());
+    }
+    await server.kill();
+    assertEquals((await cli(check, auth))[0], false, "a dead server is unhealthy");
+  });
+}
