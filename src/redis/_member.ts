@@ -20,7 +20,7 @@ import { groupError } from "./_group_error.ts";
 import { type GroupKeys, keyList } from "./_keys.ts";
 import type { Link } from "./_link.ts";
 import { adoptOrphans, UNDER_WAY } from "./_orphans.ts";
-import { parseEntries, positionsFrom } from "./_replies.ts";
+import { after, parseEntries } from "./_replies.ts";
 import type { Script } from "./_script.ts";
 import { ANNOUNCE } from "./scripts/announce.ts";
 import { CLAIM } from "./scripts/claim.ts";
@@ -274,10 +274,10 @@ export class RedisMember implements GroupMember {
     if (!isNoGroup(error)) throw error;
     const held = [...this.#held.keys(), ...this.#read.map(({ position }) => position)].sort(comparePositions);
     const reply = await this.#run(HEAL, [held[0] ?? this.#lastRead ?? "", held.length > 0 ? "1" : "0"]);
-    const [after, mayRepeat] = reply as readonly [string?, number?];
-    if (after !== undefined) {
+    const [behind, mayRepeat] = reply as readonly [Position | "" | undefined, number?];
+    if (behind !== undefined) {
       this.#healing = {
-        from: after === "" ? undefined : positionsFrom(after, 2)[1]!,
+        from: behind === "" ? undefined : after(behind),
         mayRepeat: mayRepeat === 1 || held.length > 0,
       };
     }

@@ -1,6 +1,9 @@
 import type { Position, StoredRecord } from "../store/mod.ts";
 import type { Reply } from "./client.ts";
 
+// The last number that Redis gives in one millisecond.
+const LAST_SEQUENCE = 2n ** 64n - 1n;
+
 /** Entries as XRANGE and its kin give them; those that were deleted meanwhile (without fields) are left out. */
 export function parseEntries(reply: Reply): StoredRecord[] {
   if (!Array.isArray(reply)) return [];
@@ -37,5 +40,13 @@ export function before(position: Position): string {
   const ms = BigInt(position.slice(0, dash));
   const sequence = BigInt(position.slice(dash + 1));
   if (sequence > 0n) return `${ms}-${sequence - 1n}`;
-  return ms > 0n ? `${ms - 1n}-18446744073709551615` : "0-0";
+  return ms > 0n ? `${ms - 1n}-${LAST_SEQUENCE}` : "0-0";
+}
+
+/** The position right after another. */
+export function after(position: Position): Position {
+  const dash = position.indexOf("-");
+  const ms = BigInt(position.slice(0, dash));
+  const sequence = BigInt(position.slice(dash + 1));
+  return (sequence === LAST_SEQUENCE ? `${ms + 1n}-0` : `${ms}-${sequence + 1n}`) as Position;
 }
