@@ -1,0 +1,173 @@
+import process from "node:process";
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { defineEvent, type EventBroker, type GroupLostEvent, type Subscription } from "@tidings/broker";
+import { sleep, told, until } from "../../src/testing/_broker_bench.ts";
+import type { ClientKind } from "../../src/redis/clients/detect.ts";
+import { KINDS, LABELS, openBroker } from "./_bench.ts";
+import { RedisServer } from "./_server.ts";
+
+class Counted extends defineEvent("Counted")<{ n: number }> {}
+
+const STREAM = "events:Counted";
+const numbers = (count: number, from = 0) => Array.from({ length: count }, (_, i) => from + i);
+
+interface Bench {
+  readonly server: RedisServer;
+  readonly broker: EventBroker<typeof Counted>;
+  readonly subscription: Subscription;
+  readonly handled: number[];
+  readonly lost: readonly GroupLostEvent[];
+  publish(numbers: readonly number[]): Promise<void>;
+}
+
+/** A consumer that has handled and settled so many, and waits in a blocked read for more. */
+async function waiting(
+  count: number,
+  run: (bench: Bench) => Promise<void>,
+  { kind, hold = () => {} }: { kind?: ClientKind | undefined; hold?: (n: number) => Promise<void> | void } = {},
+): Promise<void> {
+  await using server = await RedisServer.start();
+  await using broker = await openBroker(server.url, { events: [Counted] }, kind);
+  const publish = async (numbers: readonly number[]) => {
+    await Promise.all(numbers.map((n) => broker.publish(new Counted({ n }))));
+  };
+  await publish(numbers(count));
+  const handled: number[] = [];
+  const handler = (event: Counted) => {
+    handled.push(event.detail.n);
+    return hold(event.detail.n);
+  };
+  const subscription = await broker.subscribe(Counted, handler, { group: "group", concurrency: 50, drainTimeout: 100 });
+  const lost = told<GroupLostEvent>(subscription, "grouplost");
+  await until(() => handled.length === count, "all are handled");
+  await until(async () => {
+    const [group] = (await broker.info(Counted)).groups;
+    return group!.pending === numbers(count).filter((n) => hold(n) !== undefined).length && group!.lag === 0;
+  }, "all are settled");
+  await sleep(50);
+  try {
+    await run({ server, broker, subscription, handled, lost, publish });
+  } finally {
+    await subscription.close();
+  }
+}
+
+/** What the processor does for this process and for the server's, as a share of one. */
+async function load(server: RedisServer, ms: number): Promise<number> {
+  const used = async () => {
+    const info = await server.cli("INFO", "cpu");
+    const seconds = ["sys", "user"].map((kind) => Number(new RegExp(`used_cpu_${kind}:([\\d.]+)`).exec(info)![1]));
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1_000 + 1_000 * (seconds[0]! + seconds[1]!);
+  };
+  const before = await used();
+  await sleep(ms);
+  return (await used() - before) / ms;
+}
+
+const DISASTERS: Readonly<Record<string, (server: RedisServer) => Promise<unknown>>> = {
+  "its stream was deleted": (server) => server.cli("DEL", STREAM),
+  "FLUSHALL took everything": (server) => server.cli("FLUSHALL"),
+  "its stream was renamed": (server) => server.cli("RENAME", STREAM, "elsewhere"),
+};
+
+for (const kind of KINDS) {
+  for (const [title, strike] of Object.entries(DISASTERS)) {
+    Deno.test(`subscribe() by ${LABELS[kind]} goes on when ${title} while it was waiting`, async () => {
+      await waiting(100, async ({ server, broker, handled, lost, publish }) => {
+        await strike(server);
+        await until(() => lost.length > 0, "it is told");
+        await publish(numbers(100, 100));
+        await until(() => handled.length >= 200, "what came later is handled");
+        await sleep(100);
+        assertEquals(handled, numbers(200));
+        assertEquals(lost.map(({ eventType, from, mayRepeat }) => [eventType, from, mayRepeat]), [
+          ["Counted", undefined, false],
+        ]);
+        const { length, groups } = await broker.info(Counted);
+        assertEquals([length, groups[0]!.pending, groups[0]!.lag], [100, 0, 0]);
+      }, { kind });
+    });
+  }
+
+  Deno.test(`subscribe() by ${LABELS[kind]} gets only what was unsettled when its group was destroyed`, async () => {
+    await destroyed((n) => n >= 9_990, 9_990, kind);
+  });
+}
+
+Deno.test("subscribe() gets nothing from before the first that was unsettled when its group was destroyed", async () => {
+  await destroyed((n) => n > 0 && n % 2_000 === 0, 2_000);
+});
+
+/** Destroys a group that has settled 10,000, all but those that are worked on: it goes on with the first of these. */
+async function destroyed(isWorkedOn: (n: number) => boolean, first: number, kind?: ClientKind): Promise<void> {
+  const gate = Promise.withResolvers<void>();
+  const hold = (n: number) => isWorkedOn(n) ? gate.promise : undefined;
+  await waiting(10_000, async ({ server, broker, handled, lost, publish }) => {
+    assertEquals(await server.cli("XGROUP", "DESTROY", STREAM, "group"), "1");
+    await until(() => lost.length > 0, "it is told");
+    gate.resolve();
+    await publish(numbers(10, 10_000));
+    await until(() => handled.length >= 10_010 + 10_000 - first, "what was unsettled, and what came later, is handled");
+    await until(async () => {
+      const [group] = (await broker.info(Counted)).groups;
+      return group!.pending === 0 && group!.lag === 0;
+    }, "all is settled");
+    assertEquals(
+      handled.toSorted((a, b) => a - b),
+      [...numbers(10_010), ...numbers(10_000 - first, first)].sort((a, b) => a - b),
+    );
+    const [at] = await Array.fromAsync(broker.history(Counted, { from: lost[0]!.from!, limit: 1 }));
+    assertEquals([lost.length, lost[0]!.mayRepeat, at!.detail.n], [1, true, first]);
+  }, { kind, hold });
+}
+
+Deno.test("subscribe() repeats nothing when its group was destroyed and all was settled", async () => {
+  await waiting(10_000, async ({ server, broker, handled, lost, publish }) => {
+    await server.cli("XGROUP", "DESTROY", STREAM, "group");
+    await until(() => lost.length > 0, "it is told");
+    await publish(numbers(10, 10_000));
+    await until(() => handled.length >= 10_010, "what came later is handled");
+    await sleep(100);
+    assertEquals(handled, numbers(10_010));
+    assertEquals(lost.length, 1);
+    assertEquals(lost[0]!.mayRepeat, false);
+    const [next] = await Array.fromAsync(broker.history(Counted, { from: lost[0]!.from!, limit: 1 }));
+    assert(next === undefined || next.detail.n >= 9_999);
+  });
+});
+
+Deno.test("subscribe() keeps still when its group is destroyed again and again", async () => {
+  await waiting(100, async ({ server, handled, lost, publish }) => {
+    for (let time = 1; time <= 5; time++) {
+      await server.cli("XGROUP", "DESTROY", STREAM, "group");
+      await until(() => lost.length === time, "it is told");
+    }
+    assertLess(await load(server, 1_000), 0.2);
+    await publish(numbers(10, 100));
+    await until(() => handled.length >= 110, "what came later is handled");
+    assertEquals([handled, lost.length], [numbers(110), 5]);
+  });
+});
+
+Deno.test("subscribe() tells of each group that it lost, and of each once among several consumers", async () => {
+  await using server = await RedisServer.start();
+  await using broker = await openBroker(server.url, { events: [Counted] });
+  await using other = await openBroker(server.url, { events: [Counted] });
+  const handled: string[] = [];
+  const lost: GroupLostEvent[][] = [];
+  for (const [who, group] of [[broker, "one"], [other, "one"], [broker, "two"]] as const) {
+    const handler = (event: Counted) => void handled.push(`${group} ${event.detail.n}`);
+    lost.push(told(await who.subscribe(Counted, handler, { group }), "grouplost"));
+  }
+  await broker.publish(new Counted({ n: 1 }));
+  await until(() => handled.length === 2, "both groups have the first");
+  await sleep(50);
+  await server.cli("FLUSHALL");
+  await until(() => lost[0]!.length + lost[1]!.length > 0 && lost[2]!.length > 0, "both are told");
+  await broker.publish(new Counted({ n: 2 }));
+  await until(() => handled.length === 4, "both groups have the second");
+  await sleep(200);
+  assertEquals(handled.sort(), ["one 1", "one 2", "two 1", "two 2"]);
+  assertEquals([lost[0]!.length + lost[1]!.length, lost[2]!.length], [1, 1]);
+});
