@@ -1,0 +1,219 @@
+import { assert, assertEquals, assertLess, assertMatch, assertRejects } from "@std/assert";
+import { connect, defineEvent, RedisBroker } from "@tidings/broker";
+import { told, until, within } from "../../src/testing/_broker_bench.ts";
+import { KINDS, LABELS, openConnection, SharedServer } from "./_bench.ts";
+import { made } from "./_clients.ts";
+import { freePort, RedisServer } from "./_server.ts";
+
+class Noted extends defineEvent("Noted")<{ n: number }> {}
+const shared = new SharedServer();
+const CREDENTIALS = "alice:open%20sesame@";
+
+/** What connecting says, and that it says it within a second, with no credentials in it. */
+async function refusal(url: URL, timeout = 1_000): Promise<Error> {
+  url.href = url.href.replace("//", `//${CREDENTIALS}`);
+  const began = performance.now();
+  const error = await assertRejects(() => connect(url, { events: [Noted] }), Error);
+  assertLess(performance.now() - began, timeout);
+  const all = Deno.inspect(error, { depth: 10 });
+  assert(!/sesame|alice/.test(all), all);
+  return error;
+}
+
+/** Answers every command by what it is told; for what no real server here would say. */
+class Pretender implements AsyncDisposable {
+  #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  #open = new Set<Deno.TcpConn>();
+  #running: Promise<unknown>;
+
+  constructor(answer: (request: string) => string | undefined) {
+    this.#running = this.#listen(answer);
+  }
+
+  get url(): URL {
+    return new URL(`redis://127.0.0.1:${(this.#listener.addr as Deno.NetAddr).port}`);
+  }
+
+  async #listen(answer: (request: string) => string | undefined): Promise<void> {
+    const serving: Promise<void>[] = [];
+    // It ends by being closed, which the iteration tells by an error.
+    await (async () => {
+      for await (const connection of this.#listener) serving.push(this.#serve(connection, answer));
+    })().catch(() => {});
+    await Promise.all(serving);
+  }
+
+  async #serve(connection: Deno.TcpConn, answer: (request: string) => string | undefined): Promise<void> {
+    this.#open.add(connection);
+    const buffer = new Uint8Array(65_536);
+    for (let length; (length = await connection.read(buffer).catch(() => null)) !== null;) {
+      const requests = new TextDecoder().decode(buffer.subarray(0, length)).split(/(?=\*\d+\r\n)/);
+      const replies = requests.map((request) => answer(request) ?? "+OK\r\n").join("");
+      await connection.write(new TextEncoder().encode(replies)).catch(() => {});
+    }
+    if (this.#open.delete(connection)) connection.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    for (const connection of this.#open) connection.close();
+    this.#open.clear();
+    await this.#running;
+  }
+}
+
+function serverOfVersion(version: string): Pretender {
+  const info = `# Server\r\nredis_version:${version}\r\nredis_mode:standalone\r\n`;
+  return new Pretender((request) => {
+    if (/INFO/.test(request)) return `$${info.length}\r\n${info}\r\n`;
+    if (/PING/.test(request)) return "+PONG\r\n";
+    return undefined;
+  });
+}
+
+Deno.test("connect() says at once when nothing listens, and how to start a server", async () => {
+  const port = freePort();
+  const { message } = await refusal(new URL(`redis://127.0.0.1:${port}`));
+  assertEquals(
+    message,
+    `Cannot connect to redis://127.0.0.1:${port}: nothing listens there; start one with \`redis-server\` or ` +
+      "`docker compose up -d redis`",
+  );
+});
+
+Deno.test("connect() says at once which version it found when the server is too old, and which it needs", async () => {
+  for (const version of ["6.2.14", "2.8.0", "6.999.0"]) {
+    await using server = serverOfVersion(version);
+    const { message } = await refusal(server.url);
+    assertMatch(message, new RegExp(`version ${version}: 7.0 is needed, or Valkey 7.2; upgrade the server$`));
+  }
+  for (const version of ["7.0.0", "7.2.4", "8.0.1", "10.1.0"]) {
+    await using server = serverOfVersion(version);
+    await using _broker = await connect(server.url, { events: [Noted] });
+  }
+});
+
+Deno.test("connect() says at once when user or password are wrong", async () => {
+  await using server = await RedisServer.start(["--requirepass", "right"]);
+  assertMatch((await refusal(server.url)).message, /: wrong user or password$/);
+});
+
+Deno.test("connect() says at once when it is not a Redis", async () => {
+  await using http = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, () => new Response());
+  assertMatch((await refusal(new URL(`redis://127.0.0.1:${http.addr.port}`))).message, /is not a Redis/);
+});
+
+Deno.test("connect() gives up a port that answers nothing, and leaves nothing open", async () => {
+  await using silent = new Pretender(() => "");
+  assertMatch((await refusal(silent.url, 6_000)).message, /: nothing answered in time/);
+});
+
+Deno.test("connect() rejects with the reason of its signal, also while it is connecting", async () => {
+  await using silent = new Pretender(() => "");
+  const reason = new Error("enough");
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(reason), 50);
+  const began = performance.now();
+  const error = await assertRejects(() => connect(silent.url, { events: [Noted], signal: controller.signal }));
+  assertEquals(error, reason);
+  assertLess(performance.now() - began, 1_000);
+});
+
+Deno.test("connect() refuses what is no URL of a Redis without showing it", async () => {
+  for (const url of ["redis://alice:sesame@", "redis:alice:sesame", "rediss://alice:sesame@host:port"]) {
+    const error = await assertRejects(() => connect(url, { events: [Noted] }), TypeError);
+    assert(!error.message.includes("sesame"), error.message);
+  }
+});
+
+Deno.test("publish() and subscribe() fail at once when the key is of another type, and say the way out", async () => {
+  await using keys = shared.keys();
+  await using broker = await connect(keys.url, { events: [Noted], prefix: keys.prefix });
+  const connection = await openConnection(keys.url);
+  await connection.send(["SET", `${keys.prefix}:Noted`, "text"]);
+  const advice = /a key is of another type than expected; .* move it, or choose another prefix/;
+  const event = new Noted({ n: 1 });
+  const attempts: Record<string, () => Promise<unknown>> = {
+    publish: () => broker.publish(event),
+    subscribe: () => broker.subscribe(Noted, () => {}, { group: "group" }),
+    history: () => Array.fromAsync(broker.history(Noted)),
+    info: () => broker.info(Noted),
+  };
+  for (const [name, attempt] of Object.entries(attempts)) {
+    const began = performance.now();
+    const error = await assertRejects(attempt, Error);
+    assertMatch(error.message, advice, name);
+    assertLess(performance.now() - began, 1_000);
+  }
+  await connection.send(["DEL", `${keys.prefix}:Noted`]);
+  connection.close();
+  assertEquals((await broker.history(Noted).next()).done, true);
+  await broker.publish(event);
+  assertEquals((await broker.info(Noted)).length, 1);
+});
+
+Deno.test("a subscription ends, and says why, when its key becomes one of another type", async () => {
+  await using keys = shared.keys();
+  await using broker = await connect(keys.url, { events: [Noted], prefix: keys.prefix });
+  const connection = await openConnection(keys.url);
+  const subscription = await broker.subscribe(Noted, () => {}, { group: "group" });
+  const errors = told<Event & { error: Error }>(subscription, "error");
+  await broker.publish(new Noted({ n: 1 }));
+  await until(async () => (await broker.info(Noted)).groups[0]!.lag === 0, "it is read");
+  await connection.send(["SET", `${keys.prefix}:Noted`, "text"]);
+  const error = await within(assertRejects(() => subscription.closed, Error), "it ends", 8_000);
+  assertMatch(error.message, /a key is of another type than expected/);
+  assertEquals(errors.map(({ error }) => error.message), [error.message]);
+  connection.close();
+});
+
+Deno.test("a subscription ends, and says why, when its credentials are taken away", async () => {
+  await using server = await RedisServer.start();
+  await server.cli("ACL", "SETUSER", "alice", "on", ">sesame", "~*", "&*", "+@all");
+  const url = new URL(server.url.href.replace("//", "//alice:sesame@"));
+  await using broker = await connect(url, { events: [Noted], publishTimeout: 5_000 });
+  const subscription = await broker.subscribe(Noted, () => {}, { group: "group", drainTimeout: 100 });
+  const errors = told<Event & { error: Error }>(subscription, "error");
+  // Which kicks her out, too.
+  await server.cli("ACL", "DELUSER", "alice");
+  const error = await within(assertRejects(() => subscription.closed, Error), "it ends", 8_000);
+  assertMatch(error.message, /wrong user or password/);
+  assert(!Deno.inspect(error, { depth: 10 }).includes("sesame"));
+  assert(errors.length > 0);
+});
+
+for (const kind of KINDS) {
+  Deno.test(`RedisBroker.connect() disturbs no client of ${LABELS[kind]} that it was given, nor closes it`, async () => {
+    await using keys = shared.keys();
+    const { client, ping, end } = await made[kind](keys.url);
+    try {
+      const broker = await RedisBroker.connect(client, { events: [Noted], prefix: keys.prefix });
+      const handled: number[] = [];
+      await broker.subscribe(Noted, (event) => void handled.push(event.detail.n), { group: "group" });
+      broker.addEventListener("Noted", () => {});
+      const slowest = { ping: 0 };
+      for (let n = 0; n < 20; n++) {
+        await broker.publish(new Noted({ n }));
+        const began = performance.now();
+        assertEquals(await ping(), "PONG");
+        slowest.ping = Math.max(slowest.ping, performance.now() - began);
+      }
+      await until(() => handled.length === 20, "all are handled");
+      // While the broker's reads block, nothing of the client's waits behind them.
+      assertLess(slowest.ping, 1_000);
+      await broker.close();
+      assertEquals(await ping(), "PONG");
+      await using again = await RedisBroker.connect(client, { events: [Noted], prefix: keys.prefix });
+      assertEquals((await again.info(Noted)).length, 20);
+    } finally {
+      end();
+    }
+  });
+}
+
+Deno.test("RedisBroker.connect() refuses what is neither a URL nor a client", async () => {
+  for (const wrong of [{}, [], new Date(), new Map()]) {
+    await assertRejects(() => RedisBroker.connect(wrong, { events: [Noted] }), TypeError, "Cannot use this as a Redis");
+  }
+  await assertRejects(() => RedisBroker.connect("http://127.0.0.1", { events: [Noted] }), TypeError, "Cannot connect");
+});
