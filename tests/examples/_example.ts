@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import { brokerPermissions, filePermissions } from "../../examples/_permissions.ts";
 import { inheritedImportFlags } from "../../offline/imports.ts";
 
 /** How an example ended. */
@@ -8,9 +9,12 @@ export interface Ended {
   stderr: string;
 }
 
-/** Starts an example as README says, with permission for one directory, or for nothing. */
+/** Starts an example as README says, with permission for one directory, for the Redis of its broker, or for nothing. */
 export function start(name: string, options: readonly string[], directory?: string): Deno.ChildProcess {
-  const permissions = directory === undefined ? [] : [`--allow-read=${directory}`, `--allow-write=${directory}`];
+  const permissions = directory === undefined ? [] : filePermissions(directory);
+  const url = options.find((option) => option.startsWith("--broker=redis:"))?.slice("--broker=".length);
+  if (url !== undefined) permissions.push(...brokerPermissions(url));
+  if (name === "crash") permissions.push(`--allow-run=${Deno.execPath()}`);
   const file = fileURLToPath(new URL(`../../examples/${name}.ts`, import.meta.url));
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "--no-prompt", ...inheritedImportFlags(), ...permissions, file, ...options],
