@@ -1,7 +1,7 @@
 /**
  * Redis by `npm:ioredis`, whatever the runtime's usual client is.
  *
- * ```ts no-eval
+ * ```ts ignore
  * import { defineEvent } from "@tidings/broker";
  * import { connect } from "@tidings/broker/ioredis";
  *

@@ -9,7 +9,7 @@ import type { EventStore } from "./store/mod.ts";
  * ever closed.
  *
  * @example With a client of your own
- * ```ts no-eval
+ * ```ts ignore
  * import { defineEvent, RedisBroker } from "@tidings/broker";
  * import { createClient } from "redis";
  *
