@@ -37,10 +37,17 @@ export async function main(name: string, about: string, example: (command: Comma
   // `NO_COLOR` is Deno's own to read, so that no permission is needed.
   setColorEnabled(Deno.stdout.isTerminal() && !Deno.noColor);
   const stop = new AbortController();
+  let hurry: number | undefined;
   const interrupt = () => {
     // A second Ctrl-C is not asked to be patient.
     Deno.removeSignalListener("SIGINT", interrupt);
     stop.abort(new ExitError(130, "Interrupted"));
+    // With a store that is away, closing would wait some time for what has no answer yet. No promise is broken by not
+    // waiting: it is as if this process was killed.
+    hurry = setTimeout(() => {
+      console.error("Interrupted, with the broker's store away");
+      Deno.exit(130);
+    }, 1_500);
   };
   Deno.addSignalListener("SIGINT", interrupt);
   try {
@@ -59,6 +66,7 @@ export async function main(name: string, about: string, example: (command: Comma
     console.error(error instanceof Error ? error.message : String(error));
     Deno.exitCode = error instanceof ExitError ? error.code : 1;
   } finally {
+    clearTimeout(hurry);
     Deno.removeSignalListener("SIGINT", interrupt);
   }
 }

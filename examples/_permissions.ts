@@ -14,7 +14,8 @@ export function brokerPermissions(url: string): string[] {
   if (scheme !== "redis" && scheme !== "rediss") return [];
   const { hostname, port } = URL.parse(url) ?? {};
   // Without a host connecting says what is wrong, and needs no permission for it.
-  return hostname ? [`--allow-net=${hostname}:${port || 6379}`] : [];
+  // A comma would allow two.
+  return hostname && !hostname.includes(",") ? [`--allow-net=${hostname}:${port || 6379}`] : [];
 }
 
 /** Flags for reading and writing in a directory. */

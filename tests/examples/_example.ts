@@ -10,7 +10,12 @@ export interface Ended {
 }
 
 /** Starts an example as README says, with permission for one directory, for the Redis of its broker, or for nothing. */
-export function start(name: string, options: readonly string[], directory?: string): Deno.ChildProcess {
+export function start(
+  name: string,
+  options: readonly string[],
+  directory?: string,
+  cwd = fileURLToPath(new URL("../../", import.meta.url)),
+): Deno.ChildProcess {
   const permissions = directory === undefined ? [] : filePermissions(directory);
   const url = options.find((option) => option.startsWith("--broker=redis:"))?.slice("--broker=".length);
   if (url !== undefined) permissions.push(...brokerPermissions(url));
@@ -18,6 +23,7 @@ export function start(name: string, options: readonly string[], directory?: stri
   const file = fileURLToPath(new URL(`../../examples/${name}.ts`, import.meta.url));
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "--no-prompt", ...inheritedImportFlags(), ...permissions, file, ...options],
+    cwd,
     // Whoever runs the tests may have it set, and a pipe is to be plain by itself.
     env: { NO_COLOR: "" },
     stdin: "null",
@@ -31,4 +37,27 @@ export async function run(name: string, options: readonly string[], directory?: 
   const { code, stdout, stderr } = await start(name, options, directory).output();
   const decoder = new TextDecoder();
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** Reads until it says this; what it said up to then. */
+export async function until(reader: ReadableStreamDefaultReader<Uint8Array>, text: string): Promise<string> {
+  const decoder = new TextDecoder();
+  let said = "";
+  while (!said.includes(text)) {
+    const { done, value } = await reader.read();
+    if (done) throw new Error(`It ended, and never said "${text}":\n${said}`);
+    said += decoder.decode(value, { stream: true });
+  }
+  return said;
+}
+
+/** Reads to its end; what it said from here on. */
+export async function rest(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<string> {
+  const decoder = new TextDecoder();
+  let said = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return said;
+    said += decoder.decode(value, { stream: true });
+  }
 }

@@ -119,7 +119,7 @@ Deno.test("an example answers --help, and refuses what it does not know", async 
   for (const [options, code, why] of cases) {
     await t.step(options.join(), async () => assertRefused(await run("run", options), code, why));
   }
-  for (const name of ["run", "persistence", "replay"]) {
+  for (const name of ["run", "persistence", "replay", "crash"]) {
     await t.step(`${name} --help`, async () => {
       const ended = await run(name, ["--help"]);
       assertFine(ended);
