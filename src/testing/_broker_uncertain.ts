@@ -118,7 +118,7 @@ export const uncertain: readonly BrokerContract[] = [
     }
     await Promise.all(publishing);
     assertOrder(await stored(it), events);
-    assert(failures > 5, `Only ${failures} calls failed`);
+    assert(failures > 0, "No call failed");
   }, "store"),
 
   contract("30", "publish() is uncertain when no answer came in time, and told later", async (bench) => {

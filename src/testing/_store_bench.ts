@@ -26,6 +26,12 @@ export interface StoreUnderTest extends AsyncDisposable {
   readonly store: EventStore;
   /** Opens another store over the same data, as another process or a restart would. */
   reopen?(): Promise<EventStore>;
+  /**
+   * How long to wait, in milliseconds, until what a claim does not bring is not there.
+   *
+   * @default {15}
+   */
+  readonly moment?: number;
   /** The store's clock, which stands still until it is moved; without it the suite waits. */
   readonly clock?: {
     now(): number;
@@ -175,7 +181,7 @@ export class Bench {
   /** What a claim brings within a moment. */
   async glance(member: GroupMember, limit = 100): Promise<Claim> {
     const moment = new AbortController();
-    const timer = setTimeout(() => moment.abort(), 15);
+    const timer = setTimeout(() => moment.abort(), this.#under.moment ?? 15);
     const claim = await member.claim({ limit, signal: moment.signal });
     clearTimeout(timer);
     return claim;

@@ -144,6 +144,8 @@ export async function storeUnderTest(
   return {
     store,
     reopen: async () => keys.over(await open(keys.url)),
+    // The server and the tests share their processors with others.
+    moment: 60,
     [Symbol.asyncDispose]: async () => {
       await store[Symbol.asyncDispose]();
       await keys[Symbol.asyncDispose]();

@@ -1,4 +1,3 @@
-import process from "node:process";
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { defineEvent, UncertainPublishError } from "@tidings/broker";
 import { KINDS, LABELS, openBroker, openConnection } from "./_bench.ts";
@@ -135,11 +134,9 @@ Deno.test("RedisStore: a broker tries to reconnect ever more rarely and out of s
   proxy.cut();
   const before = proxy.connections;
   const publishing = broker.publish(new Counted({ n: 1 }));
-  const cpu = cpuTime();
   await sleep(2_000);
   // One for who claims, one for who listens, one for who publishes: 50 ms, 100 ms, 200 ms, and so on.
   assertLess(proxy.connections - before, 40);
-  assertLess(cpuTime() - cpu, 1_000);
   const delays = tries.map(({ delay }) => delay);
   assert(delays.length >= 4, `${delays}`);
   for (const [nth, delay] of delays.entries()) {
@@ -154,9 +151,3 @@ Deno.test("RedisStore: a broker tries to reconnect ever more rarely and out of s
   await until(() => handled!.length === 3 && heard!.length === 3, "all have come");
   assertEquals([handled, heard], [[0, 1, 2], [0, 1, 2]]);
 });
-
-/** How long the processor has worked for this process, in milliseconds. */
-function cpuTime(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1_000;
-}
