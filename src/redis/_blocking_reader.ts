@@ -172,9 +172,9 @@ export class BlockingReader {
   }
 
   /** Ends it at once. */
-  close(): void {
+  async close(): Promise<void> {
     this.#closed = true;
-    this.#link.close();
     for (const wait of this.#waits) wait.resolve([]);
+    await this.#link.close();
   }
 }

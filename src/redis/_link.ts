@@ -13,7 +13,7 @@ export class Link {
   #current: Promise<TimedConnection> | undefined;
   /** What `#current` resolved with. */
   #connected: TimedConnection | undefined;
-  #closed = false;
+  #ended = new AbortController();
 
   /**
    * @param template What further connections are opened from; used as the first one if `first`.
@@ -38,19 +38,17 @@ export class Link {
   }
 
   async #connection(): Promise<TimedConnection> {
-    if (this.#closed) throw new StoreError("transient", "Cannot reach Redis: the store is closed");
+    if (this.#ended.signal.aborted) throw closed();
     this.#current ??= this.#open();
     return await this.#current;
   }
 
   async #open(): Promise<TimedConnection> {
     try {
-      const connection = await this.#template.open();
-      // Closed while it was being made: nobody else would ever close it.
-      if (this.#closed) connection.close();
-      return this.#connected = connection;
+      return this.#connected = await this.#template.open({ signal: this.#ended.signal });
     } catch (error) {
       this.#current = undefined;
+      if (this.#ended.signal.aborted) throw closed();
       // Nothing was sent: whatever was to be done was not.
       throw connectError(this.#where, error);
     }
@@ -68,9 +66,15 @@ export class Link {
     [this.#current, this.#connected] = [undefined, undefined];
   }
 
-  /** Ends it for good. */
-  close(): void {
-    this.#closed = true;
+  /** Ends it for good, also while it is being made; resolves once nothing of it is left. */
+  async close(): Promise<void> {
+    const current = this.#current;
     this.reset();
+    this.#ended.abort();
+    await current?.catch(() => {});
   }
+}
+
+function closed(): StoreError {
+  return new StoreError("transient", "Cannot reach Redis: the store is closed");
 }

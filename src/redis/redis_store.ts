@@ -50,6 +50,8 @@ export class RedisStore implements EventStore {
   #lives = 0;
   #incarnations = new Set<Incarnation>();
   #followers: Pool = { readers: [] };
+  /** Readers that end, of consumers that have left. */
+  #closing = new Set<Promise<void>>();
 
   /**
    * @param connection The first connection, taken over: further ones are opened from it.
@@ -177,7 +179,7 @@ export class RedisStore implements EventStore {
   #release(incarnation: Incarnation, stream: string): void {
     incarnation.streams.delete(stream);
     if (incarnation.streams.size > 0) return;
-    for (const reader of incarnation.pool.readers) reader.close();
+    for (const reader of incarnation.pool.readers) this.#close(reader);
     this.#incarnations.delete(incarnation);
   }
 
@@ -211,13 +213,17 @@ export class RedisStore implements EventStore {
     return new RedisAdmin({ link: this.#link, stream, wake: (connections) => this.#wake(connections) });
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     const pools = [this.#followers, ...[...this.#incarnations].map(({ pool }) => pool)];
-    for (const { readers } of pools) for (const reader of readers) reader.close();
+    for (const { readers } of pools) for (const reader of readers) this.#close(reader);
     this.#incarnations.clear();
-    this.#link.close();
     this.#template.close();
-    return Promise.resolve();
+    await Promise.all([this.#link.close(), ...this.#closing]);
+  }
+
+  #close(reader: BlockingReader): void {
+    const closing = reader.close().finally(() => this.#closing.delete(closing));
+    this.#closing.add(closing);
   }
 }
 
