@@ -37,7 +37,7 @@ export async function main(name: string, about: string, example: (command: Comma
   // `NO_COLOR` is Deno's own to read, so that no permission is needed.
   setColorEnabled(Deno.stdout.isTerminal() && !Deno.noColor);
   const stop = new AbortController();
-  let hurry: number | undefined;
+  let hurry: ReturnType<typeof setTimeout> | undefined;
   const interrupt = () => {
     // A second Ctrl-C is not asked to be patient.
     Deno.removeSignalListener("SIGINT", interrupt);
