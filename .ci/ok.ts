@@ -26,6 +26,8 @@ interface Result {
   note?: string;
 }
 
+/** Tests that start, time and end processes and servers of their own. */
+const TIMED = ["tests/processes", "tests/redis"];
 const root = new URL("../", import.meta.url);
 const path = (name: string): string => fileURLToPath(new URL(name, root));
 const source = await importSource();
@@ -75,24 +77,22 @@ const steps: readonly Step[] = [
       ...["mod.ts", "src", "README.md"].map(path),
     ],
   },
-  ...(server === undefined ? [] : [{
-    name: "tests",
-    tests: true,
-    args: [
-      "test",
-      // The permissions of deno.json, but for its directories of temporary files.
-      "-P",
-      ...serverPermissions(server),
-      `--allow-read=.,${scratch}`,
-      `--allow-write=${scratch}`,
-      "--parallel",
-      "--trace-leaks",
-      "--ignore=**/*_long_test.ts",
-      ...imports,
-      "tests",
-    ],
-  }]),
+  ...(server === undefined ? [] : [
+    testStep("tests", server, ["--parallel", `--ignore=**/*_long_test.ts,${TIMED.join(",")}`, "tests"]),
+    // One after the other: they kill, stop and time real processes and servers, and tests beside them would decide.
+    testStep("processes", server, ["--ignore=**/*_long_test.ts", ...TIMED]),
+  ]),
 ];
+
+/** A step of tests, with the permissions of deno.json but for its directories of temporary files. */
+function testStep(name: string, server: string, args: readonly string[]): Step {
+  const files = [`--allow-read=.,${scratch}`, `--allow-write=${scratch}`];
+  return {
+    name,
+    tests: true,
+    args: ["test", "-P", ...serverPermissions(server), ...files, "--trace-leaks", ...imports, ...args],
+  };
+}
 
 /** Runs one step to its end and counts what it tested. */
 async function run({ args, cwd, tests = false }: Step): Promise<Result> {
