@@ -73,7 +73,8 @@ export class RedisMember implements GroupMember {
   #healing: Healed | undefined;
   /** When to look again for what came back, by `performance.now()`. */
   #nextSweep = 0;
-  #lastReadFull = false;
+  /** Whether there may be more, so that a read need not wait; to begin with there may. */
+  #lastReadFull = true;
   /** Every delivery that whoever claims knows of. */
   #held = new Map<Position, Possession>();
   /** Until when, by `performance.now()`, a read that got no answer may have brought what nobody knows of. */

@@ -137,7 +137,7 @@ export class TestKeys implements AsyncDisposable {
 
 /** What `testEventStore` wants. */
 export async function storeUnderTest(
-  keys: TestKeys,
+  keys: AsyncDisposable & Pick<TestKeys, "url" | "over">,
   open: (url: URL) => Promise<EventStore>,
 ): Promise<StoreUnderTest> {
   const store = keys.over(await open(keys.url));
@@ -145,7 +145,7 @@ export async function storeUnderTest(
     store,
     reopen: async () => keys.over(await open(keys.url)),
     // The server and the tests share their processors with others.
-    moment: 60,
+    moment: 30,
     [Symbol.asyncDispose]: async () => {
       await store[Symbol.asyncDispose]();
       await keys[Symbol.asyncDispose]();
