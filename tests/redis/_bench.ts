@@ -145,7 +145,7 @@ export async function storeUnderTest(
     store,
     reopen: async () => keys.over(await open(keys.url)),
     // The server and the tests share their processors with others.
-    moment: 30,
+    moment: 20,
     [Symbol.asyncDispose]: async () => {
       await store[Symbol.asyncDispose]();
       await keys[Symbol.asyncDispose]();

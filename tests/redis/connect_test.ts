@@ -1,3 +1,5 @@
+// Guarantee 34: clients that were passed in, and errors that say how to mend them.
+
 import { assertEquals, assertLess, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { Redis as IoRedis } from "ioredis";
 import { openInTime } from "../../src/redis/_connection.ts";

@@ -1,3 +1,5 @@
+// Guarantee 26: groups and streams that are lost.
+
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { defineEvent, type EventBroker, type GroupLostEvent, type Subscription } from "@tidings/broker";
 import { sleep, told, until } from "../../src/testing/_broker_bench.ts";

@@ -1,4 +1,3 @@
-import process from "node:process";
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { defineEvent } from "@tidings/broker";
 import { sleep, told, until } from "../../src/testing/_broker_bench.ts";
@@ -19,8 +18,7 @@ async function commands(server: RedisServer): Promise<{ sent: number; ran: numbe
   return { sent: sum((name) => name === "evalsha" || name === "xreadgroup"), ran: sum((name) => name !== "info") };
 }
 
-Deno.test("idle subscriptions cost the server and this process next to nothing", async () => {
-  const { user, system } = process.cpuUsage();
+Deno.test("idle subscriptions cost the server next to nothing", async () => {
   await Promise.all([1, 20].map(async (count) => {
     await using server = await RedisServer.start();
     const classes = Array.from({ length: count }, (_, n) => class extends defineEvent(`Idle${n}`)<{ n: number }> {});
@@ -36,8 +34,6 @@ Deno.test("idle subscriptions cost the server and this process next to nothing",
     assertLess(sent, 1 + 0.5 * count, `${sent} commands a second with ${count}`);
     assertLess(ran, 2 + 5 * count, `${ran} commands a second, those of scripts included, with ${count}`);
   }));
-  const used = process.cpuUsage();
-  assertLess(used.user + used.system - user - system, 1_000_000);
 });
 
 Deno.test("a blocked read whose connection has died without a word is made anew, and loses nothing", async () => {

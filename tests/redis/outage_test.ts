@@ -1,3 +1,5 @@
+// Guarantees 15, 30, 33: servers that die, run out of memory, or cannot be reached.
+
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { defineEvent, UncertainPublishError } from "@tidings/broker";
 import { KINDS, LABELS, openBroker, openConnection } from "./_bench.ts";

@@ -1,3 +1,5 @@
+// Guarantee 30: publishing over connections that are cut.
+
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { defineEvent, type EventBroker, UncertainPublishError } from "@tidings/broker";
 import type { ClientKind } from "../../src/redis/clients/detect.ts";

@@ -1,4 +1,6 @@
-import { assert, assertEquals, assertLess } from "@std/assert";
+// Guarantees 13, 32: blocked reads, and how they end.
+
+import { assertEquals, assertLess } from "@std/assert";
 import { defineEvent, EventBroker, type EventClass, type Subscription } from "@tidings/broker";
 import { RedisStore } from "../../src/redis/redis_store.ts";
 import { sleep, until, within } from "../../src/testing/_broker_bench.ts";
@@ -10,6 +12,9 @@ class First extends defineEvent("First")<{ n: number }> {}
 class Second extends defineEvent("Second")<{ n: number }> {}
 class Third extends defineEvent("Third")<{ n: number }> {}
 const events = [First, Second, Third] as const;
+
+// In ms, on a machine that is busy with other tests; a read blocks for seconds.
+const AT_ONCE = 500;
 
 /** How many connections the server has, apart from the one that asks. */
 async function connections(server: RedisServer): Promise<number> {
@@ -48,7 +53,7 @@ for (const kind of KINDS) {
     await until(async () => (await server.cli("INFO", "clients")).includes("blocked_clients:3"), "three reads block");
     const began = performance.now();
     await broker.close();
-    assertLess(performance.now() - began, 200);
+    assertLess(performance.now() - began, AT_ONCE);
     assertEquals(await connections(server), 0);
   });
 }
@@ -67,7 +72,7 @@ Deno.test("a subscription's close() ends its blocked read at once, and leaves th
   await until(async () => (await server.cli("INFO", "clients")).includes("blocked_clients:2"), "both reads block");
   const began = performance.now();
   await subscriptions[0]!.close();
-  assertLess(performance.now() - began, 200);
+  assertLess(performance.now() - began, AT_ONCE);
   for (const event of [First, Second]) await broker.publish(new event({ n: 1 }));
   await until(() => handled.length === 3, "the others go on");
   assertEquals(handled.sort(), ["one Second", "two First", "two Second"]);
@@ -102,22 +107,22 @@ Deno.test("a live listener that goes while its connection is being made leaves n
 
 Deno.test("a read that is to end is ended also when the word comes before the read itself", async () => {
   await using server = await RedisServer.start();
-  const raw = await openConnection(server.url);
-  let unblocked = 0;
-  const connection = withHook(raw, async ([name, what]) => {
-    if (name === "CLIENT" && what === "UNBLOCK") unblocked++;
-    // The read is held up on its way, so that whatever is sent on another connection comes first.
-    if (name === "XREADGROUP") await sleep(30);
+  const overtaken = Promise.withResolvers<void>();
+  let [reads, unblocked] = [0, 0];
+  const connection = withHook(await openConnection(server.url), async (command) => {
+    const [name, what] = command;
+    if (name === "CLIENT" && what === "UNBLOCK" && ++unblocked === 3) overtaken.resolve();
+    // The first read is held up on its way.
+    if (name === "XREADGROUP" && command.includes("BLOCK") && ++reads === 1) await overtaken.promise;
   });
   await using broker = new EventBroker(new RedisStore(connection, server.url.host), { events });
   await broker.subscribe(First, () => {}, { group: "group" });
-  await sleep(15);
+  await until(() => reads === 1, "the first read is on its way");
   const handled: number[] = [];
   // Another type of the same group joins the read that is under way.
   await broker.subscribe(Second, (event) => void handled.push(event.detail.n), { group: "group" });
   await broker.publish(new Second({ n: 1 }));
   await until(() => handled.length === 1, "it is read", 1_000);
-  assert(unblocked > 0);
   assertLess(unblocked, 200);
 });
 
