@@ -103,11 +103,6 @@ Deno.test("connect() says at once when it is not a Redis", async () => {
   assertMatch((await refusal(new URL(`redis://127.0.0.1:${http.addr.port}`))).message, /is not a Redis/);
 });
 
-Deno.test("connect() gives up a port that answers nothing, and leaves nothing open", async () => {
-  await using silent = new Pretender(() => "");
-  assertMatch((await refusal(silent.url, 6_000)).message, /: nothing answered in time/);
-});
-
 Deno.test("connect() rejects with the reason of its signal, also while it is connecting", async () => {
   await using silent = new Pretender(() => "");
   const reason = new Error("enough");

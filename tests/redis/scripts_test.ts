@@ -1,10 +1,8 @@
-// Each script by itself against a server: what it replies, what it leaves, and what it refuses.
-import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { TimedConnection } from "../../src/redis/_connection.ts";
-import { ReplyError } from "../../src/redis/_errors.ts";
+import type { Reply } from "../../src/redis/client.ts";
 import { groupKeys, keyList, producerKey } from "../../src/redis/_keys.ts";
 import type { Script } from "../../src/redis/_script.ts";
-import type { Reply } from "../../src/redis/client.ts";
 import { ANNOUNCE } from "../../src/redis/scripts/announce.ts";
 import { APPEND } from "../../src/redis/scripts/append.ts";
 import { CLAIM } from "../../src/redis/scripts/claim.ts";
@@ -21,218 +19,328 @@ import { TRIM } from "../../src/redis/scripts/trim.ts";
 import { openConnection } from "./_bench.ts";
 import { RedisServer } from "./_server.ts";
 
-const STREAM = "events:Counted";
+const STREAM = "events:Scripted";
 const KEYS = groupKeys(STREAM, "group");
-const ME = "me.1";
-const LEASE = "30000";
+const LEASE = "60000";
 
-/** One consumer of a group over three entries, and the scripts as it would run them. */
-class Bench implements AsyncDisposable {
-  readonly server: RedisServer;
+let server: RedisServer;
+Deno.test.beforeAll(async () => void (server = await RedisServer.start(["--enable-debug-command", "yes"])));
+Deno.test.afterAll(() => server[Symbol.asyncDispose]());
+
+/** The server, empty, and shorthands for what these tests do with it. */
+class Bench {
   readonly connection: TimedConnection;
-  #life = "";
 
-  constructor(server: RedisServer, connection: TimedConnection) {
-    this.server = server;
+  constructor(connection: TimedConnection) {
     this.connection = connection;
-  }
-
-  static async open(): Promise<Bench> {
-    const server = await RedisServer.start();
-    const bench = new Bench(server, await openConnection(server.url));
-    for (const n of [1, 2, 3]) await bench.send("XADD", STREAM, `${n}-0`, "id", `${n}`, "payload", "{}");
-    return bench;
   }
 
   send(...command: string[]): Promise<Reply> {
     return this.connection.send(command);
   }
 
-  group(script: Script, ...args: string[]): Promise<Reply> {
-    return script.run(this.connection, keyList(KEYS), ["group", ME, this.#life, ...args]);
+  group(script: Script, consumer: string, life: string, ...args: string[]): Promise<Reply> {
+    return script.run(this.connection, keyList(KEYS), ["group", consumer, life, ...args]);
   }
 
-  async join(): Promise<void> {
-    const [, , life] = await this.group(JOIN, LEASE, "0-0", "life") as readonly [number, number, string];
-    this.#life = life;
+  append(sequence: number, decided: number, known: number, ...payloads: string[]): Promise<Reply> {
+    const records = payloads.flatMap((payload) => ["4", "id", payload, "payload", "{}"]);
+    const args = [sequence, decided, known, 60_000, 4].map(String);
+    return APPEND.run(this.connection, [STREAM, producerKey(STREAM, "producer")], [...args, ...records]);
   }
 
-  read(count: number): Promise<Reply> {
-    return this.send("XREADGROUP", "GROUP", "group", ME, "COUNT", `${count}`, "STREAMS", STREAM, ">");
+  /** Three entries in a group that this consumer has joined and read; their positions. */
+  async read(consumer = "me.1"): Promise<string[]> {
+    await this.append(1, 0, 0, "a", "b", "c");
+    await this.group(JOIN, consumer, "", LEASE, "0-0", "life");
+    const reply = await this.send("XREADGROUP", "GROUP", "group", consumer, "STREAMS", STREAM, ">");
+    return (reply as [[string, [string, string[]][]]])[0][1].map(([position]) => position);
   }
 
-  /** An outcome that is not a plain ack. */
-  settle(kind: string, id: string, count = 1, ...rest: string[]): Promise<Reply> {
-    const [delay = "0", reason = "", attempts = "", error = ""] = rest;
-    return this.group(SETTLE, "0", "0", kind, id, "0", `${count}`, delay, reason, attempts, error);
+  /** An outcome as SETTLE takes it. */
+  outcome(kind: string, position: string, { count = 1, delay = 0, letter = ["", "", ""] } = {}): string[] {
+    return [kind, position, "0", String(count), String(delay), ...letter];
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.connection.close();
-    await this.server[Symbol.asyncDispose]();
+  digest(): Promise<Reply> {
+    return this.send("DEBUG", "DIGEST");
   }
 }
 
-function test(name: string, body: (bench: Bench) => Promise<void>): void {
+function test(name: string, run: (bench: Bench) => Promise<void>): void {
   Deno.test(name, async () => {
-    await using bench = await Bench.open();
-    await body(bench);
+    const connection = await openConnection(server.url);
+    try {
+      await connection.send(["FLUSHALL"]);
+      await connection.send(["SCRIPT", "FLUSH"]);
+      await run(new Bench(connection));
+    } finally {
+      connection.close();
+    }
   });
 }
 
-const CLAIM_ALL = [LEASE, "10", "30000"];
-
-test("a script is known by its digest, and sent whole when the server has forgotten it", async (bench) => {
-  await bench.join();
+test("a script runs also when the server has forgotten it, once, and by its digest from then on", async (bench) => {
+  assertMatch(String((await bench.append(1, 0, 0, "a") as Reply[])[0]), /^\d+-0$/);
   await bench.send("SCRIPT", "FLUSH");
-  const [, , lost] = await bench.group(RENEW, LEASE, "", "0") as readonly Reply[];
-  assertEquals(lost, []);
+  await bench.append(2, 1, 1, "b");
+  await bench.append(3, 2, 1, "c");
+  assertEquals(await bench.send("XLEN", STREAM), 3);
   const stats = String(await bench.send("INFO", "commandstats"));
-  assertMatch(stats, /cmdstat_eval:calls=2/);
+  assertEquals([/cmdstat_eval:calls=(\d+)/.exec(stats)?.[1], /cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1]], [
+    "2",
+    "3",
+  ]);
 });
 
-test("every key of a group lies in the slot of its stream, and none begins as a stream does", () => {
-  const [stream, ...helpers] = keyList(KEYS);
-  for (const key of [...helpers, producerKey(STREAM, "p")]) {
-    assertEquals(/^\{([^}]+)\}:/.exec(key)?.[1], stream);
-  }
-  return Promise.resolve();
-});
-
-test("APPEND takes a batch once, refuses gaps and what was given up, and tells when it has forgotten", async (bench) => {
-  const append = (sequence: number, decided: number, known: number, ...records: string[]) =>
-    APPEND.run(
-      bench.connection,
-      [STREAM, producerKey(STREAM, "p")],
-      [sequence, decided, known, 60_000, 64].map(String).concat(records),
-    );
-  const record = ["2", "payload", "{}"];
-  const [first, count] = await append(1, 0, 0, ...record, ...record) as readonly [string, number];
+test("APPEND answers with the first position and how many, and with the same when it comes again", async (bench) => {
+  const [first, count] = await bench.append(1, 0, 0, "a", "b") as [string, number];
   assertEquals(count, 2);
-  assertEquals(await append(1, 0, 0, ...record, ...record), [first, 2]);
-  assertEquals(await bench.send("XLEN", STREAM), 5);
-  await assertRejects(() => append(3, 1, 0, ...record), ReplyError, "OUTOFSEQUENCE");
-  assertEquals(await append(2, 2, 1), []);
-  await assertRejects(() => append(2, 1, 1, ...record), ReplyError, "OUTOFSEQUENCE");
-  await bench.send("DEL", producerKey(STREAM, "p"));
-  await assertRejects(() => append(3, 2, 1, ...record), ReplyError, "FORGOTTEN");
-  assertEquals(await bench.send("XLEN", STREAM), 5);
+  assertEquals(await bench.append(1, 0, 1, "a", "b"), [first, 2]);
+  const entries = await bench.send("XRANGE", STREAM, "-", "+") as [string, string[]][];
+  const [ms, sequence] = first.split("-");
+  assertEquals(entries, [
+    [first, ["id", "a", "payload", "{}"]],
+    [`${ms}-${Number(sequence) + 1}`, ["id", "b", "payload", "{}"]],
+  ]);
+  const left = Number(await bench.send("PTTL", producerKey(STREAM, "producer")));
+  assert(left > 50_000 && left <= 60_000, `${left}`);
 });
 
-test("APPEND writes nothing to a key of another type", async (bench) => {
-  await bench.send("SET", "events:Other", "x");
-  const keys = ["events:Other", producerKey("events:Other", "p")];
-  const args = ["1", "0", "0", "60000", "64", "2", "payload", "{}"];
-  await assertRejects(() => APPEND.run(bench.connection, keys, args), ReplyError, "WRONGTYPE");
-  assertEquals(await bench.send("EXISTS", keys[1]!), 0);
+test("APPEND refuses a gap, what was given up, and a producer that it has forgotten, and writes nothing", async (bench) => {
+  await bench.append(1, 0, 0, "a");
+  const before = await bench.digest();
+  await assertRejects(() => bench.append(3, 1, 1, "c"), Error, "OUTOFSEQUENCE batch 3, the next one is 2");
+  assertEquals(await bench.digest(), before);
+  assertEquals(await bench.append(2, 2, 1), []);
+  const later = await bench.digest();
+  await assertRejects(() => bench.append(2, 1, 1, "b"), Error, "OUTOFSEQUENCE batch 2, the next one is 3");
+  assertEquals(await bench.digest(), later);
+  assertEquals((await bench.append(3, 2, 1, "c") as Reply[])[1], 1);
+  await bench.send("DEL", producerKey(STREAM, "producer"));
+  await assertRejects(() => bench.append(4, 3, 1, "d"), Error, "FORGOTTEN batch 4");
+  assertEquals(await bench.send("EXISTS", producerKey(STREAM, "producer")), 0);
+  assertEquals((await bench.append(4, 3, 0, "d") as Reply[])[1], 1);
 });
 
-test("JOIN makes the group, and refuses the name of a live consumer", async (bench) => {
-  await bench.join();
-  await bench.join();
-  const other = JOIN.run(bench.connection, keyList(KEYS), ["group", "me.2", "", LEASE, "0-0", "life"]);
-  await assertRejects(() => other, ReplyError, "NAMETAKEN me.1");
+test("APPEND remembers as many answers as it is told, and gives consecutive positions ahead of the clock", async (bench) => {
+  const far = "9999999999999-9007199254740992";
+  await bench.send("XADD", STREAM, far, "id", "0");
+  const answers: Reply[] = [];
+  for (let n = 1; n <= 6; n++) answers.push(await bench.append(n, n - 1, 0, "a", "b", "c"));
+  assertEquals(answers[0], ["9999999999999-9007199254740993", 3]);
+  assertEquals(answers[1], ["9999999999999-9007199254740996", 3]);
+  for (const n of [6, 5, 4, 3]) assertEquals(await bench.append(n, n - 1, 1, "a"), answers[n - 1]);
+  await assertRejects(() => bench.append(2, 1, 1, "a"), Error, "OUTOFSEQUENCE");
+  assertEquals(await bench.send("XLEN", STREAM), 19);
 });
 
-test("ANNOUNCE notes by which connection a consumer waits", async (bench) => {
-  await bench.join();
-  await bench.group(ANNOUNCE, "42");
-  assertEquals(await bench.send("HGET", KEYS.meta, `conn:${ME}`), "42");
+test("JOIN makes the group once, answers with takings, epoch and life, and refuses a live consumer's name", async (bench) => {
+  assertEquals(await bench.group(JOIN, "me.1", "", LEASE, "0-0", "life"), [1_000_000, 0, "life"]);
+  assertEquals(await bench.group(JOIN, "you.1", "", LEASE, "$", "other"), [2_000_000, 0, "life"]);
+  const before = await bench.digest();
+  const error = await assertRejects(() => bench.group(JOIN, "me.2", "", LEASE, "0-0", "life"), Error);
+  assertMatch(error.message, /NAMETAKEN me\.1 (59|60)\d{3}/);
+  assertEquals(await bench.digest(), before);
+  assertEquals(await bench.send("HGET", KEYS.meta, "lease:me.1"), LEASE);
 });
 
-test("SETTLE acknowledges, parks, and refuses what is not held", async (bench) => {
-  await bench.join();
-  await bench.read(3);
-  const takings = String(await bench.send("HGET", KEYS.meta, `gen:${ME}`));
-  assertEquals(await bench.group(SETTLE, takings, "1", "1-0"), [1, [], []]);
-  assertEquals(await bench.group(SETTLE, "-7", "1", "2-0"), [0]);
-  assertEquals(await bench.settle("ack", "1-0"), [1, ["1-0"], []]);
-  assertEquals(await bench.settle("retry", "2-0", 1, "50000"), [1, [], []]);
-  assertEquals(await bench.settle("retry", "2-0", 1, "50000"), [1, ["2-0"], []]);
+test("CLAIM takes what came back, with how often it was delivered and failed", async (bench) => {
+  const [a, b, c] = await bench.read("dead.1") as [string, string, string];
+  await bench.group(SETTLE, "dead.1", "life", "1000000", "0", ...bench.outcome("retry", b));
+  await bench.send("ZADD", KEYS.consumers, "1", "dead.1");
+  await bench.group(JOIN, "me.1", "life", LEASE, "0-0", "life");
+  const reply = await bench.group(CLAIM, "me.1", "life", LEASE, "2", "30000") as Reply[];
+  assertEquals(reply, [2_000_000, 0, 0, -1, [], [
+    [a, 2, 0, 1, ["id", "a", "payload", "{}"], 1],
+    [c, 2, 0, 1, ["id", "c", "payload", "{}"], 1],
+  ]]);
+  const more = await bench.group(CLAIM, "me.1", "life", LEASE, "2", "30000") as Reply[];
+  // Reading, the dead one's parking, and this.
+  assertEquals(more.slice(4), [[], [[b, 2, 1, 0, ["id", "b", "payload", "{}"], 1]]]);
+  assertEquals(await bench.group(CLAIM, "me.1", "life", LEASE, "2", "30000"), [2_000_000, 0, -1, -1, [], []]);
+  assertEquals(await bench.send("ZSCORE", KEYS.consumers, "dead.1"), null);
+});
+
+test("CLAIM and RENEW tell NOGROUP apart, and touch nothing of a group that was deleted", async (bench) => {
+  await bench.send("XADD", STREAM, "1-1", "id", "a");
+  for (
+    const run of [
+      () => bench.group(CLAIM, "me.1", "life", LEASE, "1", "30000"),
+      () => bench.group(RENEW, "me.1", "life", LEASE, "", "0"),
+    ]
+  ) {
+    await assertRejects(run, Error, "NOGROUP");
+  }
+  await bench.group(JOIN, "me.1", "", LEASE, "0-0", "life");
+  assertEquals(await bench.group(REMOVE_GROUP, "", "", "60000"), [1, []]);
+  const before = await bench.digest();
+  for (
+    const [script, ...args] of [[CLAIM, LEASE, "1", "30000"], [RENEW, LEASE, "", "0"], [SETTLE, "0", "0"], [
+      LEAVE,
+      "10",
+    ]]
+  ) {
+    await assertRejects(
+      () => bench.group(script as Script, "me.1", "life", ...args as string[]),
+      Error,
+      "GROUPDELETED group",
+    );
+  }
+  assertEquals(await bench.digest(), before);
+});
+
+test("SETTLE acknowledges plainly only what was claimed under the takings that there are", async (bench) => {
+  const [a, b, c] = await bench.read() as [string, string, string];
+  const before = await bench.digest();
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "999", "2", a, b), [0]);
+  assertEquals(await bench.digest(), before);
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "1000000", "2", a, b), [1, [], []]);
+  const late = [...bench.outcome("ack", a), ...bench.outcome("ack", c, { count: 2 }), ...bench.outcome("ack", "1-1")];
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", ...late), [1, [a, c, "1-1"], []]);
+  assertEquals(await bench.group(SETTLE, "you.1", "life", "0", "0", ...bench.outcome("ack", c)), [1, [c], []]);
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", ...bench.outcome("ack", c)), [1, [], []]);
+  assertEquals((await bench.send("XPENDING", STREAM, "group") as Reply[])[0], 0);
+});
+
+test("SETTLE does nothing by half when a letter cannot be written", async (bench) => {
+  const [a, b] = await bench.read() as [string, string];
+  await bench.send("SET", KEYS.dead, "text");
+  const outcomes = bench.outcome("dead", a, { letter: ["permanent", "1", "{}"] });
+  await assertRejects(() => bench.group(SETTLE, "me.1", "life", "0", "0", ...outcomes), Error, "WRONGTYPE");
+  assertEquals((await bench.send("XPENDING", STREAM, "group") as Reply[])[0], 3);
+  await bench.send("DEL", KEYS.dead);
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", ...outcomes), [1, [], []]);
+  const [[, letter]] = await bench.send("XRANGE", KEYS.dead, "-", "+") as [[string, string[]]];
+  assertEquals(letter.slice(0, 8), ["position", a, "reason", "permanent", "attempts", "1", "consumer", "me.1"]);
+  assertEquals(letter.slice(12), ["deliveries", "1", "error", "{}", "id", "a", "payload", "{}"]);
+  assertEquals(
+    await bench.send("XPENDING", STREAM, "group", "-", "+", "10", "me.1").then((rows) => (rows as Reply[]).length),
+    2,
+  );
+  assertEquals(await bench.send("EXISTS", KEYS.work), 0);
+  await bench.group(SETTLE, "me.1", "life", "0", "0", ...bench.outcome("retry", b, { delay: 5_000 }));
+  assertEquals(await bench.send("HKEYS", KEYS.work), [b]);
   assertEquals(await bench.send("ZCARD", KEYS.due), 1);
-  assertEquals(await bench.settle("dead", "3-0", 2), [1, ["3-0"], []]);
-  const error = JSON.stringify({ name: "Error", message: "no" });
-  assertEquals(await bench.settle("dead", "3-0", 1, "0", "attempts", "3", error), [1, [], []]);
-  const [[, fields]] = await bench.send("XRANGE", KEYS.dead, "-", "+") as readonly [readonly [string, string[]]];
-  assertEquals(fields.slice(0, 6), ["position", "3-0", "reason", "attempts", "attempts", "3"]);
-  assertEquals(fields.slice(-4), ["id", "3", "payload", "{}"]);
 });
 
-test("CLAIM takes what is due and what the dead held, in one step, and never what is not due", async (bench) => {
-  await bench.join();
-  await bench.read(3);
-  await bench.settle("release", "1-0");
-  await bench.settle("retry", "2-0", 1, "50000");
-  const [, , due, , missing, taken] = await bench.group(CLAIM, ...CLAIM_ALL) as readonly Reply[];
+test("SETTLE takes thousands of outcomes at once", async (bench) => {
+  const count = 9_000;
+  for (let n = 0; n < count; n += 1_000) {
+    await bench.append(n / 1_000 + 1, n / 1_000, 0, ...Array.from({ length: 1_000 }, (_, i) => `${n + i}`));
+  }
+  await bench.group(JOIN, "me.1", "", LEASE, "0-0", "life");
+  const read = await bench.send("XREADGROUP", "GROUP", "group", "me.1", "COUNT", "9000", "STREAMS", STREAM, ">");
+  const positions = (read as [[string, [string, string[]][]]])[0][1].map(([position]) => position);
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "1000000", `${count}`, ...positions), [1, [], []]);
+  assertEquals((await bench.send("XPENDING", STREAM, "group") as Reply[])[0], 0);
+});
+
+test("RENEW tells what is lost once something was taken", async (bench) => {
+  const [a, b] = await bench.read() as [string, string];
+  const held = [a, "0", "1", b, "0", "2"];
+  assertEquals(await bench.group(RENEW, "me.1", "life", LEASE, "1", "1000000", ...held), [1_000_000, 0, []]);
+  assertEquals(await bench.send("HGET", KEYS.meta, "stalled:me.1"), "1");
+  assertEquals(await bench.group(RENEW, "me.1", "life", LEASE, "", "0", ...held), [1_000_000, 0, [b]]);
+});
+
+test("LEAVE hands back so many at a time, and goes when it holds nothing", async (bench) => {
+  await bench.read();
+  await bench.group(JOIN, "you.1", "life", LEASE, "0-0", "life");
+  assertEquals(await bench.group(ANNOUNCE, "you.1", "life", "77"), null);
+  assertEquals(await bench.group(LEAVE, "me.1", "life", "2"), [0, []]);
+  assertEquals(await bench.group(LEAVE, "me.1", "life", "2"), [1, ["77"]]);
+  assertEquals(await bench.send("ZRANGE", KEYS.consumers, "0", "-1"), ["you.1"]);
+  assertEquals((await bench.send("HKEYS", KEYS.meta) as string[]).filter((field) => field.endsWith("me.1")), []);
+  const { length } = await bench.send("XPENDING", STREAM, "group", "-", "+", "10", "_released") as Reply[];
+  assertEquals(length, 3);
+});
+
+test("REWIND drops what is under way from there on, raises the epoch, and tells where it goes on", async (bench) => {
+  const [a, b] = await bench.read() as [string, string, string];
+  assertEquals(await bench.group(REWIND, "", "", a, b), [2, b, []]);
+  assertEquals(await bench.send("HGET", KEYS.meta, "epoch"), "1");
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", ...bench.outcome("ack", b)), [1, [b], []]);
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", ...bench.outcome("ack", a)), [1, [], []]);
+  assertEquals(await bench.group(REWIND, "", "", "$", ""), [0, "", []]);
+});
+
+test("GROUP_INFO shows a group, and nothing of one that is not there", async (bench) => {
+  const [a, b] = await bench.read() as [string, string];
+  await bench.group(SETTLE, "me.1", "life", "1000000", "1", a, ...bench.outcome("retry", b, { delay: 60_000 }));
+  await bench.append(2, 1, 1, "d");
+  assertEquals(await bench.group(GROUP_INFO, "", "", "1000"), [2, 1, 0, 1, 1, b, [["me.1", 1, 1, 0]]]);
+  const other = groupKeys(STREAM, "other");
+  assertEquals(await GROUP_INFO.run(bench.connection, keyList(other), ["other", "", "", "1000"]), []);
+});
+
+test("REDRIVE hands letters back, from a copy where the entry is gone", async (bench) => {
+  const [a, b] = await bench.read() as [string, string];
+  const letter = ["permanent", "1", "{}"];
+  const dead = [...bench.outcome("dead", a, { letter }), ...bench.outcome("dead", b, { letter })];
+  await bench.group(SETTLE, "me.1", "life", "0", "0", ...dead);
+  await bench.send("XDEL", STREAM, a);
+  const ids = (await bench.send("XRANGE", KEYS.dead, "-", "+") as [string][]).map(([id]) => id);
+  assertEquals(await bench.group(REDRIVE, "", "", "16", ...ids, "1-1"), [2, []]);
+  assertEquals(await bench.send("XLEN", KEYS.dead), 0);
+  const [, , , , missing, taken] = await bench.group(CLAIM, "me.1", "life", LEASE, "9", "30000") as Reply[];
   assertEquals(missing, []);
-  assertEquals((taken as Reply[][]).map(([id, count]) => [id, count]), [["1-0", 2]]);
-  assertEquals(Number(due) > 40_000, true);
-  // Its lease is over: another takes what it held, but for the retry that is still to come.
-  await bench.send("ZADD", KEYS.consumers, "1", ME);
-  const args = ["group", "heir.1", "life", ...CLAIM_ALL];
-  const [, , , , , inherited] = await CLAIM.run(bench.connection, keyList(KEYS), args) as readonly Reply[];
-  assertEquals((inherited as Reply[][]).map(([id, , , recovered]) => [id, recovered]), [["1-0", 1], ["3-0", 1]]);
+  // Deliveries go on being counted; a copy is never settled as a plain ack.
+  assertEquals((taken as Reply[][]).map(([id, count, failures, , fields]) => [id, count, failures, fields]), [
+    [a, 2, 0, ["id", "a", "payload", "{}"]],
+    [b, 2, 0, ["id", "b", "payload", "{}"]],
+  ]);
+  assertEquals(await bench.send("HKEYS", KEYS.redrive), [a]);
 });
 
-test("RENEW tells what was taken, and LEAVE hands back the rest", async (bench) => {
-  await bench.join();
-  await bench.read(2);
-  await bench.send("XCLAIM", STREAM, "group", "thief", "0", "1-0");
-  const held = ["1-0", "0", "1", "2-0", "0", "1"];
-  const [, , lost] = await bench.group(RENEW, LEASE, "1", "-7", ...held) as readonly Reply[];
-  assertEquals(lost, ["1-0"]);
-  assertEquals(await bench.send("HGET", KEYS.meta, `stalled:${ME}`), "1");
-  assertEquals(await bench.group(LEAVE, "1000"), [1, []]);
-  assertEquals(await bench.send("ZSCORE", KEYS.consumers, ME), null);
-  assertEquals(await bench.send("ZRANGE", KEYS.due, "0", "-1"), ["2-0"]);
+test("REMOVE_GROUP leaves nothing but a mark that passes", async (bench) => {
+  await bench.read();
+  assertEquals(await bench.group(REMOVE_GROUP, "", "", "60000"), [1, []]);
+  assertEquals((await bench.send("KEYS", "*:group") as string[]).sort(), [KEYS.meta]);
+  assert(Number(await bench.send("PTTL", KEYS.meta)) > 0);
+  assertEquals(await bench.group(REMOVE_GROUP, "", "", "60000"), [0, []]);
 });
 
-test("REWIND drops what is under way from there on, and late settles are refused", async (bench) => {
-  await bench.join();
-  await bench.read(3);
-  assertEquals(await bench.group(REWIND, "1-18446744073709551615", "2-0"), [2, "2-0", []]);
-  await bench.read(3);
-  assertEquals(await bench.settle("ack", "2-0"), [1, ["2-0"], []]);
-  assertEquals(await bench.settle("ack", "1-0"), [1, [], []]);
-});
-
-test("REDRIVE hands a letter back to its group, also when its entry is gone", async (bench) => {
-  await bench.join();
-  await bench.read(2);
-  const error = JSON.stringify({ name: "Error", message: "no" });
-  for (const id of ["1-0", "2-0"]) await bench.settle("dead", id, 1, "0", "attempts", "1", error);
-  await bench.send("XDEL", STREAM, "2-0");
-  const letters = await bench.send("XRANGE", KEYS.dead, "-", "+") as readonly [string, string[]][];
-  assertEquals(await bench.group(REDRIVE, "16", ...letters.map(([id]) => id)), [2, []]);
-  const [, , , , , taken] = await bench.group(CLAIM, ...CLAIM_ALL) as readonly Reply[];
-  assertEquals((taken as Reply[][]).map(([id]) => id).sort(), ["1-0", "2-0"]);
-  assertEquals(await bench.send("XLEN", STREAM), 2);
-});
-
-test("TRIM removes nothing that a group has not settled, unless it is forced", async (bench) => {
-  await bench.join();
-  await bench.read(2);
-  await bench.settle("ack", "1-0");
-  const trim = (force: string) => TRIM.run(bench.connection, [STREAM], ["", "0", force, "1000"]);
-  assertEquals(await trim("0"), [1, "group", 0]);
-  assertEquals((await trim("1") as Reply[])[0], 2);
-});
-
-test("HEAL makes a lost group again where it was, and only once", async (bench) => {
-  await bench.join();
-  await bench.read(2);
-  await bench.settle("ack", "1-0");
-  await bench.settle("ack", "2-0");
+test("HEAL makes a group again where it was, and only once", async (bench) => {
+  const [a, b, c] = await bench.read() as [string, string, string];
+  await bench.group(SETTLE, "me.1", "life", "1000000", "1", a);
   await bench.send("XGROUP", "DESTROY", STREAM, "group");
-  assertEquals(await bench.group(HEAL, "", "0"), ["2-0", 0]);
-  assertEquals(await bench.group(HEAL, "", "0"), []);
+  assertEquals(await bench.group(HEAL, "me.1", "life", c, "1"), [a, 1]);
+  assertEquals(await bench.group(HEAL, "you.1", "life", c, "1"), []);
+  const reply = await bench.send("XREADGROUP", "GROUP", "group", "me.1", "STREAMS", STREAM, ">");
+  assertEquals((reply as [[string, [string][]]])[0][1].map(([position]) => position), [b, c]);
+  await bench.send("DEL", STREAM);
+  assertEquals(await bench.group(HEAL, "me.1", "life", c, "1"), ["", 0]);
 });
 
-test("GROUP_INFO counts, and REMOVE_GROUP leaves a mark that former members meet", async (bench) => {
-  await bench.join();
-  await bench.read(1);
-  const [pending, retrying, letters, lag, exact, floor] = await bench.group(GROUP_INFO, "1000") as readonly Reply[];
-  assertEquals([pending, retrying, letters, lag, exact, floor], [1, 0, 0, 2, 1, "1-0"]);
-  assertEquals(await bench.group(REMOVE_GROUP, "60000"), [1, []]);
-  await assertRejects(() => bench.group(RENEW, LEASE, "", "0"), ReplyError, "GROUPDELETED");
+test("TRIM removes up to a time or number, but for what a group has to do", async (bench) => {
+  const trim = (...args: string[]) => TRIM.run(bench.connection, [STREAM], args);
+  assertEquals(await trim("", "1", "0", "1000"), [0, "", 0]);
+  const [a] = await bench.read() as [string];
+  assertEquals(await trim("", "1", "0", "1000"), [0, "group", 0]);
+  await bench.group(SETTLE, "me.1", "life", "1000000", "1", a);
+  assertEquals(await trim("9999999999999", "", "0", "1000"), [1, "group", 0]);
+  assertEquals(await trim("", "0", "1", "1"), [1, "", 1]);
+  assertEquals(await trim("", "0", "1", "1"), [1, "", 0]);
+  assertEquals(await bench.send("XLEN", STREAM), 0);
+  await bench.send("XADD", STREAM, "9999999999999-18446744073709551615", "id", "z");
+  assertEquals(await trim("", "0", "1", "1000"), [1, "", 0]);
+});
+
+test("every script that finds a stream of another type says so, and writes nothing", async (bench) => {
+  await bench.send("SET", STREAM, "text");
+  const before = await bench.digest();
+  await assertRejects(() => bench.append(1, 0, 0, "a", "b"), Error, "WRONGTYPE");
+  const scripts: [Script, ...string[]][] = [
+    [JOIN, LEASE, "0-0", "life"],
+    [REWIND, "0-0", "0-0"],
+    [GROUP_INFO, "1000"],
+    [REMOVE_GROUP, "1000"],
+  ];
+  for (const [script, ...args] of scripts) {
+    await assertRejects(() => bench.group(script, "me.1", "", ...args), Error, "WRONGTYPE");
+    assertEquals(await bench.digest(), before);
+  }
+  await assertRejects(() => TRIM.run(bench.connection, [STREAM], ["", "1", "0", "1000"]), Error, "WRONGTYPE");
+  assertEquals(await bench.digest(), before);
 });

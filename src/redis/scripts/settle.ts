@@ -16,7 +16,10 @@ export const SETTLE: Script = new Script(`${PRELUDE}
 local plain = tonumber(ARGV[5])
 if plain > 0 then
   if redis.call('HGET', meta, 'gen:' .. me) ~= ARGV[4] then return {0} end
-  redis.call('XACK', stream, group, unpack(ARGV, 6, 5 + plain))
+  -- Lua unpacks only some thousands at once.
+  for at = 6, 5 + plain, 1000 do
+    redis.call('XACK', stream, group, unpack(ARGV, at, math.min(at + 999, 5 + plain)))
+  end
 end
 
 local refused, wake, dueBefore = {}, 0, firstDue()

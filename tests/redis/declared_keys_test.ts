@@ -1,0 +1,78 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import type { TimedConnection } from "../../src/redis/_connection.ts";
+import { ReplyError } from "../../src/redis/_errors.ts";
+import type { Reply } from "../../src/redis/client.ts";
+import { RedisStore } from "../../src/redis/redis_store.ts";
+import { testEventStore } from "../../src/testing/mod.ts";
+import { openConnection, storeUnderTest, TestKeys } from "./_bench.ts";
+import { RedisServer } from "./_server.ts";
+
+// A node of a cluster that has all slots: it refuses scripts that go beyond one.
+const SLOTS = ["--cluster-enabled", "yes", "--cluster-require-full-coverage", "no"];
+let server: RedisServer;
+
+Deno.test.beforeAll(async () => {
+  server = await RedisServer.start(SLOTS);
+  await server.cli("CLUSTER", "ADDSLOTSRANGE", "0", "16383");
+  while (!(await server.cli("CLUSTER", "INFO")).includes("cluster_state:ok")) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+});
+Deno.test.afterAll(() => server[Symbol.asyncDispose]());
+
+// Put before a script: it stops at the first command whose key it was not given.
+const GUARD = `local redis = (function(real)
+  local declared = {}
+  for _, key in ipairs(KEYS) do declared[key] = true end
+  local function check(name, ...)
+    if name == 'TIME' then return end
+    local first = (name == 'XGROUP' or name == 'XINFO') and 2 or 1
+    for at = first, name == 'DEL' and select('#', ...) or first do
+      local key = select(at, ...)
+      if not declared[key] then error('UNDECLARED ' .. name .. ' ' .. key) end
+    end
+  end
+  return setmetatable({
+    call = function(...) check(...) return real.call(...) end,
+    pcall = function(...) check(...) return real.pcall(...) end
+  }, {__index = real})
+end)(redis)
+`;
+
+/** A connection whose scripts may touch nothing but the keys that they are given. */
+function confined(connection: TimedConnection): TimedConnection {
+  return {
+    send: async (command: readonly string[], timeout?: number): Promise<Reply> => {
+      const [name, source, ...rest] = command;
+      // The digest is of the script without the guard: nobody knows it, so that the source comes next.
+      if (name === "EVALSHA") throw new ReplyError("NOSCRIPT it has a guard");
+      if (name === "EVAL") return await connection.send([name, GUARD + source, ...rest], timeout);
+      return await connection.send(command, timeout);
+    },
+    open: async (options) => confined(await connection.open(options)),
+    close: () => connection.close(),
+  };
+}
+
+let tests = 0;
+testEventStore("RedisStore confined to declared keys in one slot", () => {
+  const keys = new TestKeys(server.url, `test${++tests}`);
+  const open = async (url: URL) => new RedisStore(confined(await openConnection(url)), url.host);
+  return storeUnderTest(
+    { url: keys.url, over: (store) => keys.over(store), [Symbol.asyncDispose]: async () => {} },
+    open,
+  );
+}, { skip: { clock: "the server goes by its own; see clock_test.ts" } });
+
+Deno.test("what confines scripts refuses another key, and the server another slot", async () => {
+  const connection = confined(await openConnection(server.url));
+  const run = (...keys: string[]) =>
+    connection.send(["EVAL", "return redis.call('GET', 'b{x}')", `${keys.length}`, ...keys]);
+  try {
+    assertEquals(await run("b{x}"), null);
+    await assertRejects(() => run("a{x}"), Error, "UNDECLARED GET b{x}");
+    await assertRejects(() => run("b{x}", "b{y}"), Error, "CROSSSLOT");
+  } finally {
+    connection.close();
+  }
+});
