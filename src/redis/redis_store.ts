@@ -11,6 +11,7 @@ import {
   StoreError,
   type StreamAdmin,
 } from "../store/mod.ts";
+import { Bell } from "../store/_bell.ts";
 import { PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../store/_producer.ts";
 import { RedisAdmin } from "./_admin.ts";
 import { BlockingReader, STREAMS_PER_READER } from "./_blocking_reader.ts";
@@ -25,6 +26,8 @@ import { APPEND } from "./scripts/append.ts";
 import { JOIN } from "./scripts/join.ts";
 
 const PAGE = 500;
+// After how long a consumer that was not waiting is told again, in ms.
+const WAKE_AGAIN = [5, 20, 60, 150, 300];
 
 /** Readers of one kind, and who reads by them. */
 interface Pool {
@@ -52,6 +55,7 @@ export class RedisStore implements EventStore {
   #followers: Pool = { readers: [] };
   /** Readers that end, of consumers that have left. */
   #closing = new Set<Promise<void>>();
+  #disposed = new AbortController();
 
   /**
    * @param connection The first connection, taken over: further ones are opened from it.
@@ -204,8 +208,15 @@ export class RedisStore implements EventStore {
 
   // Best effort: whoever is not woken looks for itself within a quarter of its lease.
   #wake(connections: Reply): void {
-    for (const connection of connections as readonly string[]) {
-      this.#link.send(["CLIENT", "UNBLOCK", connection]).catch(() => {});
+    for (const connection of connections as readonly string[]) this.#unblock(connection).catch(() => {});
+  }
+
+  // Whoever had just looked, and was about to wait, would not hear a single word: it is said again a few times.
+  async #unblock(connection: string): Promise<void> {
+    for (const pause of WAKE_AGAIN) {
+      if (await this.#link.send(["CLIENT", "UNBLOCK", connection]) !== 0) return;
+      await new Bell().wait(this.#disposed.signal, pause);
+      if (this.#disposed.signal.aborted) return;
     }
   }
 
@@ -214,6 +225,7 @@ export class RedisStore implements EventStore {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed.abort();
     const pools = [this.#followers, ...[...this.#incarnations].map(({ pool }) => pool)];
     for (const { readers } of pools) for (const reader of readers) this.#close(reader);
     this.#incarnations.clear();
