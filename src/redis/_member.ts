@@ -32,7 +32,7 @@ import { SETTLE } from "./scripts/settle.ts";
 // A consumer that is not ours has no lease: it counts as dead after so long without a sign of life.
 const FOREIGN_IDLE = 30_000;
 // However long leases are: a consumer that was not told looks so often for what came back.
-const LONGEST_SWEEP = 5_000;
+const LONGEST_SWEEP = 3_000;
 const LEAVE_AT_ONCE = 1_000;
 // A read without an answer may still be carried out for as long as it would have blocked.
 const DOUBT = 10_000;
