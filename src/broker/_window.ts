@@ -14,6 +14,8 @@ export class Window {
   #smallest: number;
   #largest: number;
   #done = 0;
+  /** How long something was open, and since when it is now. */
+  #busy = 0;
   #since: number | undefined;
 
   constructor({ prefetch, concurrency, key }: Settings) {
@@ -40,16 +42,16 @@ export class Window {
 
   /** One more is done, and so many are still open. */
   done(open: number): void {
-    this.#done++;
-    const full = this.#done >= this.#size;
+    const full = ++this.#done >= this.#size;
     if (!full && open > 0) return;
-    if (full) {
-      const took = performance.now() - this.#since!;
-      if (took < FAST) this.#size = Math.min(this.#largest, this.#size * 2);
-      else if (took > 4 * FAST) this.#size = Math.max(this.#smallest, this.#size >> 1);
-    }
-    this.#done = 0;
+    const now = performance.now();
+    this.#busy += now - (this.#since ?? now);
     // While nothing is open the time does not count: that events are rare says nothing about the handler.
-    this.#since = open === 0 ? undefined : performance.now();
+    this.#since = open === 0 ? undefined : now;
+    if (!full) return;
+    if (this.#busy < FAST) this.#size = Math.min(this.#largest, this.#size * 2);
+    else if (this.#busy > 4 * FAST) this.#size = Math.max(this.#smallest, this.#size >> 1);
+    this.#done = 0;
+    this.#busy = 0;
   }
 }

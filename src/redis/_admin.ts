@@ -25,6 +25,7 @@ import { REDRIVE } from "./scripts/redrive.ts";
 import { REMOVE_GROUP } from "./scripts/remove_group.ts";
 import { REWIND } from "./scripts/rewind.ts";
 import { TRIM } from "./scripts/trim.ts";
+import type { Waker } from "./_waker.ts";
 
 // Counting what a group has not read costs a look at each entry where the server has lost count.
 const LAG_COUNT = 1_000;
@@ -40,7 +41,7 @@ const LETTER_FIELDS = 16;
 export interface AdminContext {
   readonly link: Link;
   readonly stream: string;
-  wake(connections: Reply): void;
+  readonly waker: Waker;
 }
 
 /** A Redis stream as its operators see it. */
@@ -139,7 +140,7 @@ export class RedisAdmin implements StreamAdmin {
     const from = to === "beginning" ? "0-0" : to;
     const args = from === "now" ? ["$", ""] : [before(from), from];
     const reply = await this.#run(REWIND, group, args) as readonly [number, Position | "", Reply];
-    this.#context.wake(reply[2]);
+    this.#context.waker.wake(reply[2]);
     return { dropped: reply[0], first: reply[1] === "" ? undefined : reply[1] };
   }
 
@@ -152,7 +153,7 @@ export class RedisAdmin implements StreamAdmin {
       number,
       Reply,
     ];
-    this.#context.wake(sleepers);
+    this.#context.waker.wake(sleepers);
     return removed === 1;
   }
 
@@ -189,7 +190,7 @@ class RedisLetterBox implements DeadLetterBox {
     for await (const part of ids === undefined ? this.#allIds() : chunks(ids.filter(isPosition))) {
       const args = [this.#group, "", "", String(LETTER_FIELDS), ...part];
       const [moved, sleepers] = await REDRIVE.run(link, keys, args) as readonly [number, Reply];
-      this.#context.wake(sleepers);
+      this.#context.waker.wake(sleepers);
       count += moved;
     }
     return count;

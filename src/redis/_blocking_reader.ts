@@ -1,5 +1,6 @@
 import type { StoredRecord } from "../store/mod.ts";
 import type { Reply } from "./client.ts";
+import { isUnblocked } from "./_errors.ts";
 import type { Link } from "./_link.ts";
 import { parseEntries } from "./_replies.ts";
 
@@ -14,10 +15,13 @@ interface Wait {
   /** What the read asks for behind the stream's name: an id, or `>`. */
   readonly after: string;
   readonly limit: number;
+  /** The read has been sent, for the first time with this stream: from now on somebody can end it. */
+  readonly blocked: () => void;
   /** Somebody ended the read: something came back that it cannot tell of. */
   readonly woken: () => void;
   readonly resolve: (records: readonly StoredRecord[]) => void;
   readonly reject: (error: unknown) => void;
+  sent: boolean;
   done: boolean;
 }
 
@@ -37,7 +41,8 @@ export class BlockingReader {
 
   /**
    * @param command What stands before COUNT: `XREAD`, or `XREADGROUP GROUP group consumer`.
-   * @param unblock Ends a blocked read of this connection id, from another connection.
+   * @param unblock Ends a blocked read of this connection id, from another connection, as if its time were up; anybody
+   * else ends it by an error.
    * @param spill Takes what was read for a wait that had ended meanwhile.
    */
   constructor(
@@ -59,7 +64,7 @@ export class BlockingReader {
 
   /** Resolves with new entries of the stream, at most `limit`, or with none once `signal` aborts. */
   wait(
-    { stream, after, limit, woken }: Pick<Wait, "stream" | "after" | "limit" | "woken">,
+    { stream, after, limit, blocked, woken }: Pick<Wait, "stream" | "after" | "limit" | "blocked" | "woken">,
     signal: AbortSignal,
   ): Promise<readonly StoredRecord[]> {
     if (signal.aborted || this.#closed) return Promise.resolve([]);
@@ -79,7 +84,9 @@ export class BlockingReader {
         stream,
         after,
         limit,
+        blocked,
         woken,
+        sent: false,
         done: false,
         resolve: (records) => (end(), resolve(records)),
         reject: (error) => (end(), reject(error)),
@@ -134,16 +141,20 @@ export class BlockingReader {
     const streams = waits.map((wait) => wait.stream);
     const ids = waits.map((wait) => wait.after);
     const options = ["COUNT", String(limit), "BLOCK", String(BLOCK), "STREAMS"];
-    const began = performance.now();
     try {
       await this.connect();
       if (waits.every((wait) => wait.done)) return;
       this.#blocked = true;
       this.#reads++;
-      const reply = await this.#link.send([...this.#command, ...options, ...streams, ...ids], BLOCK_TIMEOUT);
+      const reading = this.#link.send([...this.#command, ...options, ...streams, ...ids], BLOCK_TIMEOUT);
+      for (const wait of waits) {
+        if (!wait.sent) wait.blocked();
+        wait.sent = true;
+      }
+      const reply = await reading;
       if (reply !== null) this.#hand(reply, waits);
-      else if (!this.#interrupted && performance.now() - began < BLOCK - 50) this.#wake(waits);
     } catch (error) {
+      if (isUnblocked(error)) return this.#wake(waits);
       this.#connection = undefined;
       for (const wait of waits) if (!wait.done) wait.reject(error);
     } finally {

@@ -27,7 +27,8 @@ export class Link {
 
   /** @param timeout How long the answer may take, in milliseconds: longer than a blocking command blocks. */
   async send(command: readonly string[], timeout?: number): Promise<Reply> {
-    const connection = await this.#connection();
+    // Without waiting where there is one: commands go out in the order of the calls.
+    const connection = this.#connected ?? await this.#connection();
     try {
       return await connection.send(command, timeout);
     } catch (error) {

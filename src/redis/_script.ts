@@ -4,7 +4,7 @@ import { isNoScript } from "./_errors.ts";
 /** A Lua script that runs on the server, by its digest where the server knows it. */
 export class Script {
   readonly source: string;
-  #digest: Promise<string> | undefined;
+  #digest: string | undefined;
 
   constructor(source: string) {
     this.source = source;
@@ -18,7 +18,7 @@ export class Script {
   ): Promise<Reply> {
     const rest = [String(keys.length), ...keys, ...args];
     try {
-      return await connection.send(["EVALSHA", await (this.#digest ??= sha1(this.source)), ...rest]);
+      return await connection.send(["EVALSHA", this.#digest ??= await sha1(this.source), ...rest]);
     } catch (error) {
       // Nothing ran then, so that running it is safe; the server keeps it from now on.
       if (!isNoScript(error)) throw error;

@@ -11,7 +11,6 @@ import {
   StoreError,
   type StreamAdmin,
 } from "../store/mod.ts";
-import { Bell } from "../store/_bell.ts";
 import { PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../store/_producer.ts";
 import { RedisAdmin } from "./_admin.ts";
 import { BlockingReader, STREAMS_PER_READER } from "./_blocking_reader.ts";
@@ -24,10 +23,11 @@ import { RedisMember } from "./_member.ts";
 import { before, parseEntries, positionsFrom } from "./_replies.ts";
 import { APPEND } from "./scripts/append.ts";
 import { JOIN } from "./scripts/join.ts";
+import { Waker } from "./_waker.ts";
 
 const PAGE = 500;
-// After how long a consumer that was not waiting is told again, in ms.
-const WAKE_AGAIN = [5, 20, 60, 150, 300];
+// Nothing comes back to who only reads.
+const UNTOLD = { blocked: () => {}, woken: () => {} };
 
 /** Readers of one kind, and who reads by them. */
 interface Pool {
@@ -55,7 +55,7 @@ export class RedisStore implements EventStore {
   #followers: Pool = { readers: [] };
   /** Readers that end, of consumers that have left. */
   #closing = new Set<Promise<void>>();
-  #disposed = new AbortController();
+  #waker: Waker;
 
   /**
    * @param connection The first connection, taken over: further ones are opened from it.
@@ -65,6 +65,7 @@ export class RedisStore implements EventStore {
     this.#template = connection;
     this.#where = where;
     this.#link = new Link(connection, true, where);
+    this.#waker = new Waker(this.#link);
   }
 
   async append(stream: string, records: readonly Fields[], options: AppendOptions = {}): Promise<readonly Position[]> {
@@ -109,7 +110,7 @@ export class RedisStore implements EventStore {
       } else if (follow) {
         // The blocking read only tells that there is more: it is paged as everything is.
         const reader = this.#reader(this.#followers, ["XREAD"], () => {});
-        await reader.wait({ stream, after: last, limit: 1, woken: () => {} }, signal ?? new AbortController().signal);
+        await reader.wait({ stream, after: last, limit: 1, ...UNTOLD }, signal ?? new AbortController().signal);
       } else return;
     }
   }
@@ -152,15 +153,13 @@ export class RedisStore implements EventStore {
         consumer,
         options,
         reader,
-        wake: (connections) => this.#wake(connections),
+        waker: this.#waker,
         left: () => {
           members.delete(member);
           this.#release(incarnation, stream);
         },
       },
-      takings,
-      epoch,
-      life,
+      { takings, epoch, life },
     );
     members.add(member);
     return member;
@@ -198,7 +197,7 @@ export class RedisStore implements EventStore {
       reader = new BlockingReader(
         new Link(this.#template, false, this.#where),
         command,
-        (connection) => this.#link.send(["CLIENT", "UNBLOCK", connection]),
+        (connection) => this.#waker.unblock(connection, "TIMEOUT"),
         spill,
       );
       pool.readers.push(reader);
@@ -206,26 +205,12 @@ export class RedisStore implements EventStore {
     return reader;
   }
 
-  // Best effort: whoever is not woken looks for itself within a quarter of its lease.
-  #wake(connections: Reply): void {
-    for (const connection of connections as readonly string[]) this.#unblock(connection).catch(() => {});
-  }
-
-  // Whoever had just looked, and was about to wait, would not hear a single word: it is said again a few times.
-  async #unblock(connection: string): Promise<void> {
-    for (const pause of WAKE_AGAIN) {
-      if (await this.#link.send(["CLIENT", "UNBLOCK", connection]) !== 0) return;
-      await new Bell().wait(this.#disposed.signal, pause);
-      if (this.#disposed.signal.aborted) return;
-    }
-  }
-
   admin(stream: string): StreamAdmin {
-    return new RedisAdmin({ link: this.#link, stream, wake: (connections) => this.#wake(connections) });
+    return new RedisAdmin({ link: this.#link, stream, waker: this.#waker });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#disposed.abort();
+    this.#waker.close();
     const pools = [this.#followers, ...[...this.#incarnations].map(({ pool }) => pool)];
     for (const { readers } of pools) for (const reader of readers) this.#close(reader);
     this.#incarnations.clear();

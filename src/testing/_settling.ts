@@ -73,13 +73,13 @@ export const settling: readonly StoreContract[] = [
     await bench.append(3);
     const member = await bench.join();
     const [one, two, three] = await bench.take(member);
-    await member.settle([...retry([one!], SHORT * 2), ...retry([two!], SHORT), ...retry([three!], LONG)]);
+    await member.settle([...retry([one!], SHORT * 8), ...retry([two!], SHORT), ...retry([three!], LONG)]);
     const added = await bench.append(1);
     assertEquals(positionsOf(await bench.take(member)), added);
     await bench.nothing(member);
     await bench.pass(SHORT);
     assertEquals(positionsOf(await bench.take(member)), [two!.position]);
-    await bench.pass(SHORT);
+    await bench.pass(SHORT * 7);
     assertEquals(positionsOf(await bench.take(member)), [one!.position]);
     await bench.nothing(member);
   }),

@@ -1,6 +1,7 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertLess } from "@std/assert";
 import type { ClaimedRecord, EventStore, GroupMember, Outcome } from "../../src/store/mod.ts";
 import { RedisStore } from "../../src/redis/redis_store.ts";
+import { sleep } from "../../src/testing/_broker_bench.ts";
 import { openConnection, openStore, SharedServer, withHook } from "./_bench.ts";
 
 const server = new SharedServer();
@@ -41,3 +42,51 @@ Deno.test("rewind() loses nothing when it comes between a consumer's look and it
     await other[Symbol.asyncDispose]();
   }
 });
+
+for (const moment of ["look and read", "announcing and waiting", "waiting and its question"]) {
+  Deno.test(`claim() is not left waiting by what another hands back and forgets between its ${moment}`, async () => {
+    await using keys = server.keys();
+    const other = keys.over(await openStore(keys.url));
+    const holder = await (async () => {
+      await other.append(STREAM, entries(1));
+      const member = await join(other, "holder");
+      assertEquals((await member.claim({ limit: 1, signal: AbortSignal.timeout(5_000) })).records.length, 1);
+      return member;
+    })();
+    const underWay: Promise<unknown>[] = [];
+    const handBack = async () => {
+      // All at once, as by a process that ends: nobody is there any more to say it again.
+      await holder.leave();
+      await other[Symbol.asyncDispose]();
+    };
+    const connection = withHook(await openConnection(keys.url), async (command) => {
+      const [name, what] = command;
+      const blocks = command.includes("BLOCK");
+      const moments: Record<string, boolean> = {
+        "look and read": name === "XREADGROUP" && !blocks,
+        "announcing and waiting": name === "XREADGROUP" && blocks,
+        // Its second question: the first comes with the read at once.
+        "waiting and its question": name === "HMGET" && what !== undefined && ++questions === 2,
+      };
+      if (!moments[moment] || underWay.length > 0) return;
+      // A read that is late goes out while it is still being told.
+      underWay.push(handBack(), sleep(20));
+      await underWay[blocks ? 1 : 0];
+    });
+    let questions = 0;
+    const store = keys.over(new RedisStore(connection, keys.url.host));
+    try {
+      const member = await join(store, "one");
+      const began = performance.now();
+      const { records } = await member.claim({ limit: 1, signal: AbortSignal.timeout(5_000) });
+      assertEquals([records.length, underWay.length], [1, 2]);
+      // Far less than a quarter of its lease, after which it looks by itself.
+      assertLess(performance.now() - began, 4_000);
+      await member.settle(ack(records));
+      await member.leave();
+    } finally {
+      await Promise.all(underWay);
+      await store[Symbol.asyncDispose]();
+    }
+  });
+}

@@ -151,15 +151,38 @@ test("CLAIM takes what came back, with how often it was delivered and failed", a
   await bench.send("ZADD", KEYS.consumers, "1", "dead.1");
   await bench.group(JOIN, "me.1", "life", LEASE, "0-0", "life");
   const reply = await bench.group(CLAIM, "me.1", "life", LEASE, "2", "30000") as Reply[];
+  // The dead one's retry rang.
   assertEquals(reply, [2_000_000, 0, 0, -1, [], [
     [a, 2, 0, 1, ["id", "a", "payload", "{}"], 1],
     [c, 2, 0, 1, ["id", "c", "payload", "{}"], 1],
-  ]]);
+  ], "1"]);
   const more = await bench.group(CLAIM, "me.1", "life", LEASE, "2", "30000") as Reply[];
   // Reading, the dead one's parking, and this.
-  assertEquals(more.slice(4), [[], [[b, 2, 1, 0, ["id", "b", "payload", "{}"], 1]]]);
-  assertEquals(await bench.group(CLAIM, "me.1", "life", LEASE, "2", "30000"), [2_000_000, 0, -1, -1, [], []]);
+  assertEquals(more.slice(4), [[], [[b, 2, 1, 0, ["id", "b", "payload", "{}"], 1]], "1"]);
+  assertEquals(await bench.group(CLAIM, "me.1", "life", LEASE, "2", "30000"), [2_000_000, 0, -1, -1, [], [], "1"]);
   assertEquals(await bench.send("ZSCORE", KEYS.consumers, "dead.1"), null);
+});
+
+test("whatever comes back for others rings the group's bell, and nothing else does", async (bench) => {
+  const [a, b, c] = await bench.read() as [string, string, string];
+  const bell = () => bench.send("HGET", KEYS.meta, "bell");
+  const settle = (...outcome: string[]) => bench.group(SETTLE, "me.1", "life", "0", "0", ...outcome);
+  await bench.group(RENEW, "me.1", "life", LEASE, "", "1000000");
+  await settle(...bench.outcome("hold", a, { delay: 1 }));
+  await settle(...bench.outcome("ack", a));
+  assertEquals(await bell(), null);
+  assertEquals((await settle(...bench.outcome("retry", b, { delay: 9_000 })) as Reply[]).slice(3), ["", "1"]);
+  // Nobody has to look earlier for what is due later.
+  assertEquals((await settle(...bench.outcome("retry", c, { delay: 99_000 })) as Reply[]).slice(3), ["1", "1"]);
+  await bench.append(2, 1, 1, "d", "e");
+  await bench.send("XREADGROUP", "GROUP", "group", "me.1", "STREAMS", STREAM, ">");
+  await bench.group(LEAVE, "me.1", "life", "1000");
+  assertEquals(await bell(), "2");
+  await bench.group(REWIND, "", "", "0-0", a);
+  assertEquals(await bell(), "3");
+  await bench.send("XADD", KEYS.dead, "1-1", "position", a);
+  await bench.group(REDRIVE, "", "", "2", "1-1");
+  assertEquals(await bell(), "4");
 });
 
 test("CLAIM and RENEW tell NOGROUP apart, and touch nothing of a group that was deleted", async (bench) => {
@@ -195,11 +218,11 @@ test("SETTLE acknowledges plainly only what was claimed under the takings that t
   const before = await bench.digest();
   assertEquals(await bench.group(SETTLE, "me.1", "life", "999", "2", a, b), [0]);
   assertEquals(await bench.digest(), before);
-  assertEquals(await bench.group(SETTLE, "me.1", "life", "1000000", "2", a, b), [1, [], []]);
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "1000000", "2", a, b), [1, [], [], "", ""]);
   const late = [...bench.outcome("ack", a), ...bench.outcome("ack", c, { count: 2 }), ...bench.outcome("ack", "1-1")];
-  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", ...late), [1, [a, c, "1-1"], []]);
-  assertEquals(await bench.group(SETTLE, "you.1", "life", "0", "0", ...bench.outcome("ack", c)), [1, [c], []]);
-  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", ...bench.outcome("ack", c)), [1, [], []]);
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", ...late), [1, [a, c, "1-1"], [], "", ""]);
+  assertEquals(await bench.group(SETTLE, "you.1", "life", "0", "0", ...bench.outcome("ack", c)), [1, [c], [], "", ""]);
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", ...bench.outcome("ack", c)), [1, [], [], "", ""]);
   assertEquals((await bench.send("XPENDING", STREAM, "group") as Reply[])[0], 0);
 });
 
@@ -210,7 +233,7 @@ test("SETTLE does nothing by half when a letter cannot be written", async (bench
   await assertRejects(() => bench.group(SETTLE, "me.1", "life", "0", "0", ...outcomes), Error, "WRONGTYPE");
   assertEquals((await bench.send("XPENDING", STREAM, "group") as Reply[])[0], 3);
   await bench.send("DEL", KEYS.dead);
-  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", ...outcomes), [1, [], []]);
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", ...outcomes), [1, [], [], "", ""]);
   const [[, letter]] = await bench.send("XRANGE", KEYS.dead, "-", "+") as [[string, string[]]];
   assertEquals(letter.slice(0, 8), ["position", a, "reason", "permanent", "attempts", "1", "consumer", "me.1"]);
   assertEquals(letter.slice(12), ["deliveries", "1", "error", "{}", "id", "a", "payload", "{}"]);
@@ -232,7 +255,7 @@ test("SETTLE takes thousands of outcomes at once", async (bench) => {
   await bench.group(JOIN, "me.1", "", LEASE, "0-0", "life");
   const read = await bench.send("XREADGROUP", "GROUP", "group", "me.1", "COUNT", "9000", "STREAMS", STREAM, ">");
   const positions = (read as [[string, [string, string[]][]]])[0][1].map(([position]) => position);
-  assertEquals(await bench.group(SETTLE, "me.1", "life", "1000000", `${count}`, ...positions), [1, [], []]);
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "1000000", `${count}`, ...positions), [1, [], [], "", ""]);
   assertEquals((await bench.send("XPENDING", STREAM, "group") as Reply[])[0], 0);
 });
 
@@ -260,8 +283,8 @@ test("REWIND drops what is under way from there on, raises the epoch, and tells 
   const [a, b] = await bench.read() as [string, string, string];
   assertEquals(await bench.group(REWIND, "", "", a, b), [2, b, []]);
   assertEquals(await bench.send("HGET", KEYS.meta, "epoch"), "1");
-  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", ...bench.outcome("ack", b)), [1, [b], []]);
-  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", ...bench.outcome("ack", a)), [1, [], []]);
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", ...bench.outcome("ack", b)), [1, [b], [], "1", "1"]);
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", ...bench.outcome("ack", a)), [1, [], [], "1", "1"]);
   assertEquals(await bench.group(REWIND, "", "", "$", ""), [0, "", []]);
 });
 

@@ -117,12 +117,19 @@ local function mine(id, since, count)
   return false
 end
 
+-- How often something came back that no read tells of. Whoever is about to wait asks for it once more: since its last
+-- look nobody can have told it.
+local function bell() return redis.call('HGET', meta, 'bell') or '' end
+local function ring() redis.call('HINCRBY', meta, 'bell', 1) end
+
 -- Those whose blocked read should end, because something came back that no read will tell them of.
 local function sleepers(most)
   local ids = {}
+  if most == 0 then return ids end
   for _, c in ipairs(redis.call('ZRANGEBYSCORE', consumers, '(' .. text(now), '+inf')) do
-    local id = c ~= me and #ids < most and redis.call('HGET', meta, 'conn:' .. c)
+    local id = c ~= me and redis.call('HGET', meta, 'conn:' .. c)
     if id then ids[#ids + 1] = id end
+    if #ids == most then break end
   end
   return ids
 end

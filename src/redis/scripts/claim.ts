@@ -6,8 +6,8 @@ import { PRELUDE } from "./_prelude.ts";
  *
  * KEYS: as the prelude says. ARGV: group, consumer, life, lease in ms, limit, how long in ms a foreign consumer may be idle.
  * Reply: takings of the consumer, epoch, ms until something falls due or -1, ms until another's lease ends or -1,
- * positions whose entries are gone, then for each delivery taken: id, delivery count, failures, recoveries, fields, and 1
- * unless it may be settled as a plain ack.
+ * positions whose entries are gone; for each delivery taken: id, delivery count, failures, recoveries, fields, and 1
+ * unless it may be settled as a plain ack; then the bell.
  * Errors: `NAMETAKEN`, NOGROUP.
  */
 export const CLAIM: Script = new Script(`${PRELUDE}
@@ -15,7 +15,7 @@ local limit = tonumber(ARGV[5])
 local refused = touch(tonumber(ARGV[4]))
 if refused then return refused end
 
-local taken, room = {}, limit
+local taken, room, left = {}, limit, false
 local function take(id, count, c) taken[#taken + 1] = {id = id, count = count, copy = c} end
 
 -- One more death; what ran alone was its cause, and that counts as an attempt.
@@ -31,6 +31,7 @@ local function recover(id, count, c)
     room = room - 1
   else
     park(id, now, '_released', c)
+    left = true
   end
 end
 
@@ -135,6 +136,9 @@ for _, consumer in ipairs(deadOnes) do
   end
 end
 
+-- There is more of it than this consumer takes now: the others need not wait until they look by themselves.
+if left then ring() end
+
 local nextDue = firstDue()
 local nextEnd = -1
 local first = redis.call('ZRANGE', consumers, 0, 1, 'WITHSCORES')
@@ -143,6 +147,6 @@ for at = 1, #first, 2 do
 end
 return {
   tonumber(redis.call('HGET', meta, 'gen:' .. me) or -1), epoch(),
-  nextDue and math.max(0, nextDue - now) or -1, nextEnd, missing, reply
+  nextDue and math.max(0, nextDue - now) or -1, nextEnd, missing, reply, bell()
 }
 `);

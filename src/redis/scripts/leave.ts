@@ -27,6 +27,7 @@ for _, id in ipairs(redis.call('HKEYS', copies)) do
   local c = copy(id)
   if c.owner == me then handBack(id, c) end
 end
+if cameBack then ring() end
 if #rows == most then return {0, {}} end
 redis.call('XGROUP', 'DELCONSUMER', stream, group, me)
 forget(me)

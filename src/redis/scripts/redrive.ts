@@ -38,5 +38,6 @@ for at = 5, #ARGV do
     end
   end
 end
+ring()
 return {count, sleepers(64)}
 `);

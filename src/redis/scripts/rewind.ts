@@ -37,6 +37,7 @@ for _, consumer in ipairs(redis.call('ZRANGE', consumers, 0, -1)) do
   redis.call('HINCRBY', meta, 'gen:' .. consumer, 1)
 end
 checkpoint()
+ring()
 local first = to ~= '' and redis.call('XRANGE', stream, to, '+', 'COUNT', 1)[1]
 return {dropped, first and first[1] or '', sleepers(64)}
 `);

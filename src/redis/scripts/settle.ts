@@ -10,7 +10,7 @@ import { PRELUDE } from "./_prelude.ts";
  *
  * Plain acks are acknowledged without a look if nothing was ever taken from this consumer since their claims. Reply:
  * 1 and the ids refused; or 0 when something was, so that each must be given as `ack` with its fence; then connections
- * whose blocked reads should end.
+ * whose blocked reads should end, and the bell before and after.
  */
 export const SETTLE: Script = new Script(`${PRELUDE}
 local plain = tonumber(ARGV[5])
@@ -22,7 +22,7 @@ if plain > 0 then
   end
 end
 
-local refused, wake, dueBefore = {}, 0, firstDue()
+local refused, wake, dueBefore, bellBefore = {}, 0, firstDue(), bell()
 
 local function acknowledge(id, c)
   if c then redis.call('HDEL', copies, id) else redis.call('XACK', stream, group, id) end
@@ -77,5 +77,6 @@ checkpoint()
 -- One other must know when to look, should this consumer not be there then: it sees to all that follows.
 local dueNow = firstDue()
 if dueNow and (not dueBefore or dueNow < dueBefore) then wake = math.max(wake, 1) end
-return {1, refused, sleepers(wake)}
+if wake > 0 then ring() end
+return {1, refused, sleepers(wake), bellBefore, bell()}
 `);

@@ -1,0 +1,133 @@
+import type { Position, StoredRecord } from "../store/mod.ts";
+import type { BlockingReader } from "./_blocking_reader.ts";
+import type { Reply } from "./client.ts";
+import type { Link } from "./_link.ts";
+import { parseEntries } from "./_replies.ts";
+
+/** What an intake needs of its member. */
+export interface IntakeContext {
+  readonly link: Link;
+  readonly stream: string;
+  readonly group: string;
+  readonly consumer: string;
+  readonly reader: BlockingReader;
+  /** Has the store know by which connection the consumer waits. */
+  announce(connection: string): Promise<unknown>;
+  /** A read waits: from now on somebody can end it. */
+  blocked(): void;
+  /** Somebody ended the wait: something came back. */
+  woken(): void;
+  /** There is something to look at: what was read, or why nothing could be. */
+  arrived(): void;
+  /** A read failed, and may have taken what nobody knows of. */
+  failed(): void;
+}
+
+/** A consumer's new entries: read at once or waited for, and kept until somebody asks for them. */
+export class Intake {
+  #context: IntakeContext;
+  #kept: StoredRecord[] = [];
+  /** The wait under way. */
+  #waiting: AbortController | undefined;
+  #error: unknown;
+  /** The last position that was read: where the group goes on, should the store lose both it and its checkpoint. */
+  #last: Position | undefined;
+  /** Whether there may be more, so that a read need not wait; to begin with there may. */
+  #mayHaveMore = true;
+  #announced: string | undefined;
+
+  constructor(context: IntakeContext) {
+    this.#context = context;
+  }
+
+  /** What was read and nobody has asked for yet. */
+  get kept(): readonly StoredRecord[] {
+    return this.#kept;
+  }
+
+  get last(): Position | undefined {
+    return this.#last;
+  }
+
+  /** Whether a read would bring something at once, as far as anybody can tell. */
+  get mayHaveMore(): boolean {
+    return this.#mayHaveMore && this.#waiting === undefined;
+  }
+
+  /**
+   * Some of what is kept.
+   *
+   * @throws What waiting failed with, once.
+   */
+  take(limit: number): readonly StoredRecord[] {
+    if (this.#kept.length === 0 && this.#error !== undefined) {
+      const error = this.#error;
+      this.#error = undefined;
+      throw error;
+    }
+    return this.#took(this.#kept.length <= limit ? this.#kept.splice(0) : this.#kept.splice(0, limit));
+  }
+
+  /** Keeps what a read brought that nobody waits for. */
+  keep(records: readonly StoredRecord[]): void {
+    this.#kept.push(...records);
+    this.#context.arrived();
+  }
+
+  /** What was kept is nobody's any more. */
+  forget(): void {
+    this.#kept = [];
+    this.#error = undefined;
+  }
+
+  /** Reads what is there. */
+  async readAtOnce(limit: number): Promise<readonly StoredRecord[]> {
+    const { link, stream, group, consumer } = this.#context;
+    const command = ["XREADGROUP", "GROUP", group, consumer, "COUNT", String(limit), "STREAMS", stream, ">"];
+    try {
+      const reply = await link.send(command);
+      const records = Array.isArray(reply) ? parseEntries((reply[0] as readonly Reply[])[1]!) : [];
+      this.#mayHaveMore = records.length === limit;
+      return this.#took(records);
+    } catch (error) {
+      this.#context.failed();
+      throw error;
+    }
+  }
+
+  #took(records: readonly StoredRecord[]): readonly StoredRecord[] {
+    this.#last = records.at(-1)?.position ?? this.#last;
+    return records;
+  }
+
+  /** Waits for new entries, unless it does already; what comes is kept. */
+  wait(limit: number): void {
+    if (this.#waiting === undefined) void this.#wait(limit);
+  }
+
+  async #wait(limit: number): Promise<void> {
+    const { stream, reader, announce, blocked, woken, arrived, failed } = this.#context;
+    const mine = this.#waiting = new AbortController();
+    try {
+      const connection = await reader.connect();
+      if (connection !== this.#announced) {
+        await announce(connection);
+        this.#announced = connection;
+      }
+      const records = await reader.wait({ stream, after: ">", limit, blocked, woken }, mine.signal);
+      if (!mine.signal.aborted) this.#mayHaveMore = records.length === limit;
+      this.#kept.push(...records);
+    } catch (error) {
+      this.#error = error;
+      failed();
+    } finally {
+      if (this.#waiting === mine) this.#waiting = undefined;
+      arrived();
+    }
+  }
+
+  /** Ends the wait: nothing is taken that nobody asked for; what comes in this moment is kept. */
+  pause(): void {
+    this.#waiting?.abort();
+  }
+}
