@@ -257,6 +257,12 @@ export class Lane {
       const blocking = this.#flights.values().next().value?.lastError;
       next.refused(unsent(this.#options.stream, blocking));
     }
+    // Nobody waits for the next try any more: whoever publishes next does not wait for it either.
+    if (this.#flights.size === 0 && this.#retryTimer !== undefined) {
+      clearTimeout(this.#retryTimer);
+      this.#retryTimer = undefined;
+      this.#recovered();
+    }
   }
 
   /** Resolves when everything is answered. */

@@ -128,12 +128,14 @@ export const claiming: readonly StoreContract[] = [
     const [a, b] = [await bench.join("a"), await bench.join("b")];
     const taken = await bench.take(a);
     const settled = performance.now();
-    assertEquals(await a.settle(retry(taken, SHORT)), []);
+    // Long enough for the looks that are in vain, also where many tests share the processors.
+    const delay = 8 * SHORT;
+    assertEquals(await a.settle(retry(taken, delay)), []);
     await bench.nothing(a);
     await bench.nothing(b);
-    const { records } = await bench.wake(b, () => bench.pass(SHORT));
+    const { records } = await bench.wake(b, () => bench.pass(delay));
     // A timer may fire a moment early by another clock than its own.
-    assert(performance.now() - settled > SHORT - 5);
+    assert(bench.hasClock || performance.now() - settled > delay - 5);
     assertEquals(positionsOf(records), [position]);
     assertEquals(records[0]!.attempt, 2);
   }),

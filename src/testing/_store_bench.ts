@@ -91,6 +91,11 @@ export class Bench {
     return this.#under.clock;
   }
 
+  /** Whether time passes for the store only where the test moves its clock. */
+  get hasClock(): boolean {
+    return this.#under.clock !== undefined;
+  }
+
   /** Another store over the same data. */
   async reopen(): Promise<EventStore> {
     assert(this.#under.reopen, "The store under test cannot be reopened: skip the feature with a reason");

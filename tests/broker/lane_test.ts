@@ -242,3 +242,21 @@ Deno.test("Lane gives everything up when it is closed, and takes nothing more", 
   track.send("d");
   assertEquals(track.told, ["a: uncertain", "b: refused", "c: refused", "d: refused"]);
 });
+
+Deno.test("Lane sends at once what comes after it gave up, and does not wait for its next try", async () => {
+  const track = new Track();
+  track.damages = Array.from({ length: 20 }, () => "transient");
+  track.send("early", { timeout: 300 });
+  while (track.told.length === 0) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    track.lane.expire();
+  }
+  assertEquals(track.told, ["early: refused"]);
+  track.damages = [];
+  const calls = track.calls.length;
+  track.send("late", { timeout: 300 });
+  await Promise.resolve();
+  assertEquals(track.calls.length, calls + 1);
+  await track.lane.drained();
+  assertEquals(track.told, ["early: refused", "late: 1 stored"]);
+});
