@@ -49,9 +49,13 @@ export class Intake {
     return this.#last;
   }
 
+  get waiting(): boolean {
+    return this.#waiting !== undefined;
+  }
+
   /** Whether a read would bring something at once, as far as anybody can tell. */
   get mayHaveMore(): boolean {
-    return this.#mayHaveMore && this.#waiting === undefined;
+    return this.#mayHaveMore && !this.waiting;
   }
 
   /**

@@ -150,7 +150,9 @@ export class RedisMember implements GroupMember {
       // What came back goes before what is new.
       this.#intake.keep(records);
     }
-    if (this.#intake.kept.length === 0) this.#intake.wait(limit);
+    if (this.#intake.kept.length > 0 || this.#intake.waiting) return undefined;
+    await this.#ask();
+    if (performance.now() < this.#nextSweep) this.#intake.wait(limit);
     return undefined;
   }
 

@@ -74,10 +74,7 @@ export class RedisStore implements EventStore {
       { id: crypto.randomUUID(), sequence: 1, decided: 0, known: false };
     if (records.length === 0 && options.producer === undefined) return [];
     const args = [sequence, decided, known ? 1 : 0, PRODUCER_MEMORY, REMEMBERED_BATCHES].map(String);
-    for (const fields of records) {
-      args.push(String(fields.length));
-      for (const field of fields) args.push(field);
-    }
+    pushRuns(args, records);
     try {
       const reply = await APPEND.run(this.#link, [stream, producerKey(stream, id)], args);
       const [first, count] = reply as readonly [string?, number?];
@@ -222,6 +219,26 @@ export class RedisStore implements EventStore {
     const closing = reader.close().finally(() => this.#closing.delete(closing));
     this.#closing.add(closing);
   }
+}
+
+// Most records of a batch have fields of the same names, which then go out once.
+function pushRuns(args: string[], records: readonly Fields[]): void {
+  for (let from = 0, to: number; from < records.length; from = to) {
+    const names = records[from]!;
+    for (to = from + 1; to < records.length && sameNames(names, records[to]!);) to++;
+    args.push(String(to - from), String(names.length / 2));
+    for (let nth = 0; nth < names.length; nth += 2) args.push(names[nth]!);
+    for (let at = from; at < to; at++) {
+      const fields = records[at]!;
+      for (let nth = 1; nth < fields.length; nth += 2) args.push(fields[nth]!);
+    }
+  }
+}
+
+function sameNames(a: Fields, b: Fields): boolean {
+  if (a.length !== b.length) return false;
+  for (let nth = 0; nth < a.length; nth += 2) if (a[nth] !== b[nth]) return false;
+  return true;
 }
 
 function sequenceError(error: unknown): unknown {

@@ -44,7 +44,8 @@ class Bench {
   }
 
   append(sequence: number, decided: number, known: number, ...payloads: string[]): Promise<Reply> {
-    const records = payloads.flatMap((payload) => ["4", "id", payload, "payload", "{}"]);
+    const run = [String(payloads.length), "2", "id", "payload", ...payloads.flatMap((payload) => [payload, "{}"])];
+    const records = payloads.length === 0 ? [] : run;
     const args = [sequence, decided, known, 60_000, 4].map(String);
     return APPEND.run(this.connection, [STREAM, producerKey(STREAM, "producer")], [...args, ...records]);
   }
@@ -105,6 +106,44 @@ test("APPEND answers with the first position and how many, and with the same whe
   ]);
   const left = Number(await bench.send("PTTL", producerKey(STREAM, "producer")));
   assert(left > 50_000 && left <= 60_000, `${left}`);
+});
+
+test("APPEND takes records of different fields, in their order", async (bench) => {
+  const runs = [
+    "1",
+    "2",
+    "id",
+    "payload",
+    "a",
+    "{}",
+    "2",
+    "3",
+    "id",
+    "payload",
+    "source",
+    "b",
+    "{}",
+    "/x",
+    "c",
+    "{}",
+    "/y",
+  ];
+  const args = [1, 0, 0, 60_000, 4].map(String);
+  const keys = [STREAM, producerKey(STREAM, "producer")];
+  const [first, count] = await APPEND.run(bench.connection, keys, [...args, ...runs, "1", "1", "id", "d"]) as [
+    string,
+    number,
+  ];
+  const entries = await bench.send("XRANGE", STREAM, "-", "+") as [string, string[]][];
+  assertEquals(entries.map(([, fields]) => fields), [
+    ["id", "a", "payload", "{}"],
+    ["id", "b", "payload", "{}", "source", "/x"],
+    ["id", "c", "payload", "{}", "source", "/y"],
+    ["id", "d"],
+  ]);
+  assertEquals([first, count], [entries[0]![0], 4]);
+  const [ms] = first.split("-");
+  assertEquals(entries.map(([position]) => position), [0, 1, 2, 3].map((n) => `${ms}-${n}`));
 });
 
 test("APPEND refuses a gap, what was given up, and a producer that it has forgotten, and writes nothing", async (bench) => {

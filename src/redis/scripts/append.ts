@@ -3,8 +3,9 @@ import { Script } from "../_script.ts";
 /**
  * Appends a producer's batch once, however often it is sent.
  *
- * KEYS: stream, producer memory. ARGV: sequence, decided, known (0 or 1), memory in ms, ring size, then for each record
- * the number of its fields and the fields. Without records the batch is given up.
+ * KEYS: stream, producer memory. ARGV: sequence, decided, known (0 or 1), memory in ms, ring size, then runs of records
+ * that have fields of the same names: how many records, how many fields, the names, then the values record by record.
+ * Without records the batch is given up.
  *
  * Reply: the first position and how many follow each other from it; an empty list for a batch that was given up.
  * Errors: `FORGOTTEN`, `OUTOFSEQUENCE`, and what XADD says of the stream before anything was written.
@@ -31,19 +32,27 @@ end
 if sequence ~= math.max(last, decided) + 1 then
   return redis.error_reply('OUTOFSEQUENCE batch ' .. ARGV[1] .. ', the next one is ' .. (math.max(last, decided) + 1))
 end
-local at, count, first, ms = 6, 0, nil, nil
+local at, count, first = 6, 0, nil
+local id = '*'
 while at <= #ARGV do
-  local size = tonumber(ARGV[at])
-  local id = '*'
-  -- In one millisecond the positions of a batch follow each other, so that one of them is the whole answer.
-  if first then id = ms .. '-*' end
-  local given = redis.call('XADD', stream, id, unpack(ARGV, at + 1, at + size))
-  if not first then
-    first = given
-    ms = string.match(given, '^%d+')
+  local records, size = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  -- One call for all of the run: only its values change.
+  local call = {'XADD', stream, id}
+  for nth = 1, size do call[2 + 2 * nth] = ARGV[at + 1 + nth] end
+  at = at + 1 + size
+  for _ = 1, records do
+    for nth = 1, size do call[3 + 2 * nth] = ARGV[at + nth] end
+    at = at + size
+    local given = redis.call(unpack(call))
+    if not first then
+      first = given
+      -- In one millisecond the positions of a batch follow each other, so that one of them is the whole answer.
+      id = string.match(given, '^%d+') .. '-*'
+      call[3] = id
+    end
   end
-  count = count + 1
-  at = at + size + 1
+  count = count + records
+  at = at + 1
 end
 redis.call('HSET', memory, 'last', sequence, slot, sequence .. ' ' .. first .. ' ' .. count)
 redis.call('PEXPIRE', memory, ARGV[4])
