@@ -20,10 +20,11 @@ import { groupError } from "./_group_error.ts";
 import { Intake } from "./_intake.ts";
 import { type GroupKeys, keyList } from "./_keys.ts";
 import type { Link } from "./_link.ts";
-import { adoptOrphans, UNDER_WAY } from "./_orphans.ts";
+import { findOrphans, UNDER_WAY } from "./_orphans.ts";
 import { Possessions, type Settlement } from "./_possessions.ts";
 import { after } from "./_replies.ts";
 import type { Script } from "./_script.ts";
+import { ADOPT } from "./scripts/adopt.ts";
 import { ANNOUNCE } from "./scripts/announce.ts";
 import { CLAIM } from "./scripts/claim.ts";
 import { HEAL } from "./scripts/heal.ts";
@@ -49,6 +50,9 @@ export interface MemberContext {
   readonly waker: Waker;
   left(): void;
 }
+
+/** A delivery as the scripts hand it: id, delivery count, failures, recoveries, fields, and 1 if no plain ack settles it. */
+type Taken = readonly [Position, number, number, number, readonly string[], number];
 
 /** What a group told of itself when it was joined. */
 export interface Joined {
@@ -190,25 +194,34 @@ export class RedisMember implements GroupMember {
     if (performance.now() > this.#doubtUntil) return undefined;
     const kept = new Set(this.#intake.kept.map(({ position }) => position));
     const isKnown = (position: Position) => this.#held.has(position) || kept.has(position);
-    const orphans = await adoptOrphans(this.#context, limit, isKnown);
-    const records = orphans.map(({ position, fields, count }): ClaimedRecord => {
-      const fence = fenceText(this.#takings, this.#epoch, count, true);
-      return { position, fields, attempt: 1, recovered: 0, fence };
-    });
-    return records.length > 0 ? found(records) : undefined;
+    const orphans = await findOrphans(this.#context, limit, isKnown);
+    if (orphans.length === 0) return undefined;
+    const [taken, missing] = await this.#take(ADOPT, orphans) as readonly [readonly Taken[], readonly Position[]];
+    if (taken.length === 0 && missing.length === 0) return undefined;
+    return { records: this.#claimed(taken), missing, disturbed: false };
+  }
+
+  /** Runs a script that takes: if its answer is lost, what it took is to be found. */
+  async #take(script: Script, args: readonly string[]): Promise<Reply> {
+    try {
+      return await this.#run(script, args);
+    } catch (error) {
+      if (error instanceof StoreError && error.kind === "uncertain") this.#doubt();
+      throw error;
+    }
   }
 
   /** What came back to the group; undefined when nothing did. */
   async #sweep(limit: number): Promise<Claim | undefined> {
     const { lease } = this.#context.options;
-    const reply = await this.#run(CLAIM, [`${lease}`, `${limit}`, `${FOREIGN_IDLE}`]) as readonly Reply[];
+    const reply = await this.#take(CLAIM, [`${lease}`, `${limit}`, `${FOREIGN_IDLE}`]) as readonly Reply[];
     const [takings, epoch, nextDue, nextEnd, missing, taken, bell] = reply as [
       number,
       number,
       number,
       number,
       readonly Position[],
-      readonly (readonly [Position, number, number, number, readonly string[], number])[],
+      readonly Taken[],
       string,
     ];
     const disturbed = epoch !== this.#epoch;
@@ -226,16 +239,19 @@ export class RedisMember implements GroupMember {
     );
     this.#nextSweep = nothing ? performance.now() + Math.max(1, next) : 0;
     if (nothing) return undefined;
-    const records = taken
+    return { records: this.#claimed(taken), missing, disturbed };
+  }
+
+  #claimed(taken: readonly Taken[]): ClaimedRecord[] {
+    return taken
       .toSorted(([a], [b]) => comparePositions(a, b))
-      .map(([position, count, failures, recovered, fields, kept]): ClaimedRecord => ({
+      .map(([position, count, failures, recovered, fields, kept]) => ({
         position,
         fields,
         attempt: failures + 1,
         recovered,
-        fence: fenceText(takings, epoch, count, kept === 0),
+        fence: fenceText(this.#takings, this.#epoch, count, kept === 0),
       }));
-    return { records, missing, disturbed };
   }
 
   #fresh(records: readonly StoredRecord[]): ClaimedRecord[] {

@@ -3,6 +3,7 @@ import type { TimedConnection } from "../../src/redis/_connection.ts";
 import type { Reply } from "../../src/redis/client.ts";
 import { groupKeys, keyList, producerKey } from "../../src/redis/_keys.ts";
 import type { Script } from "../../src/redis/_script.ts";
+import { ADOPT } from "../../src/redis/scripts/adopt.ts";
 import { ANNOUNCE } from "../../src/redis/scripts/announce.ts";
 import { APPEND } from "../../src/redis/scripts/append.ts";
 import { CLAIM } from "../../src/redis/scripts/claim.ts";
@@ -200,6 +201,20 @@ test("CLAIM takes what came back, with how often it was delivered and failed", a
   assertEquals(more.slice(4), [[], [[b, 2, 1, 0, ["id", "b", "payload", "{}"], 1]], "1"]);
   assertEquals(await bench.group(CLAIM, "me.1", "life", LEASE, "2", "30000"), [2_000_000, 0, -1, -1, [], [], "1"]);
   assertEquals(await bench.send("ZSCORE", KEYS.consumers, "dead.1"), null);
+});
+
+test("ADOPT hands a consumer what it holds, with all that is known of it, and nothing that is another's", async (bench) => {
+  const [a, b, c] = await bench.read() as [string, string, string];
+  await bench.group(SETTLE, "me.1", "life", "0", "0", ...bench.outcome("retry", a));
+  const due = await bench.group(CLAIM, "me.1", "life", LEASE, "1", "30000") as Reply[];
+  assertEquals((due[5] as Reply[]).length, 1);
+  await bench.group(JOIN, "you.1", "", LEASE, "0-0", "life");
+  await bench.send("XCLAIM", STREAM, "group", "you.1", "0", c);
+  await bench.send("XDEL", STREAM, b);
+  assertEquals(await bench.group(ADOPT, "me.1", "life", a, b, c, "1-1"), [
+    [[a, 3, 1, 0, ["id", "a", "payload", "{}"], 1]],
+    [b],
+  ]);
 });
 
 test("whatever comes back for others rings the group's bell, and nothing else does", async (bench) => {

@@ -1,4 +1,5 @@
 import { Script } from "../_script.ts";
+import { HAND } from "./_hand.ts";
 import { PRELUDE } from "./_prelude.ts";
 
 /**
@@ -10,7 +11,7 @@ import { PRELUDE } from "./_prelude.ts";
  * unless it may be settled as a plain ack; then the bell.
  * Errors: `NAMETAKEN`, NOGROUP.
  */
-export const CLAIM: Script = new Script(`${PRELUDE}
+export const CLAIM: Script = new Script(`${PRELUDE}${HAND}
 local limit = tonumber(ARGV[5])
 local refused = touch(tonumber(ARGV[4]))
 if refused then return refused end
@@ -94,39 +95,7 @@ if room > 0 then
   end
 end
 
-local missing, reply = {}, {}
-local claims, entries = {}, {}
-for _, t in ipairs(taken) do if not t.copy then claims[#claims + 1] = t.id end end
-for at = 1, #claims, 1000 do
-  local chunk = {unpack(claims, at, math.min(at + 999, #claims))}
-  for _, entry in ipairs(redis.call('XCLAIM', stream, group, me, 0, unpack(chunk))) do
-    if entry and entry[2] then entries[entry[1]] = entry[2] end
-  end
-end
-for _, t in ipairs(taken) do
-  local fields = entries[t.id]
-  local w = work(t.id)
-  if w.retryAt > 0 then
-    w.retryAt = 0
-    keep(t.id, w)
-  end
-  if t.copy and not t.copy.fields then
-    redis.call('HDEL', copies, t.id)
-  elseif t.copy then
-    t.copy.owner = me
-    t.copy.count = t.copy.count + 1
-    keepCopy(t.id, t.copy)
-    fields = t.copy.fields
-  end
-  if fields then
-    -- Whatever the group keeps a line on, or a copy of, cannot be acknowledged without a look.
-    local plain = w.failures == 0 and w.recovered == 0 and not t.copy
-    reply[#reply + 1] = {t.id, t.count + 1, w.failures, w.recovered, fields, plain and 0 or 1}
-  else
-    missing[#missing + 1] = t.id
-    redis.call('HDEL', workKey, t.id)
-  end
-end
+local reply, missing = hand(taken)
 
 -- Only now, since what was taken stood under the dead one's name until it was claimed.
 for _, consumer in ipairs(deadOnes) do

@@ -1,0 +1,45 @@
+/**
+ * Hands deliveries to the consumer: what CLAIM and ADOPT share, behind the prelude. Each comes with how often it was
+ * delivered so far and, if its entry is gone from the stream, its copy.
+ *
+ * For each that is handed: id, delivery count, failures, recoveries, fields, and 1 unless it may be settled as a plain
+ * ack. Then the ids of those whose entries are gone.
+ */
+export const HAND: string = `
+local function hand(taken)
+  local reply, missing, claims, entries = {}, {}, {}, {}
+  for _, t in ipairs(taken) do if not t.copy then claims[#claims + 1] = t.id end end
+  -- Lua unpacks only some thousands at once.
+  for at = 1, #claims, 1000 do
+    local chunk = {unpack(claims, at, math.min(at + 999, #claims))}
+    for _, entry in ipairs(redis.call('XCLAIM', stream, group, me, 0, unpack(chunk))) do
+      if entry and entry[2] then entries[entry[1]] = entry[2] end
+    end
+  end
+  for _, t in ipairs(taken) do
+    local fields = entries[t.id]
+    local w = work(t.id)
+    if w.retryAt > 0 then
+      w.retryAt = 0
+      keep(t.id, w)
+    end
+    if t.copy and not t.copy.fields then
+      redis.call('HDEL', copies, t.id)
+    elseif t.copy then
+      t.copy.owner = me
+      t.copy.count = t.copy.count + 1
+      keepCopy(t.id, t.copy)
+      fields = t.copy.fields
+    end
+    if fields then
+      -- Whatever the group keeps a line on, or a copy of, cannot be acknowledged without a look.
+      local plain = w.failures == 0 and w.recovered == 0 and not t.copy
+      reply[#reply + 1] = {t.id, t.count + 1, w.failures, w.recovered, fields, plain and 0 or 1}
+    else
+      missing[#missing + 1] = t.id
+      redis.call('HDEL', workKey, t.id)
+    end
+  end
+  return reply, missing
+end
+`;
