@@ -27,6 +27,7 @@ export interface IntakeContext {
 export class Intake {
   #context: IntakeContext;
   #kept: StoredRecord[] = [];
+  #unconfirmed = false;
   /** The wait under way. */
   #waiting: AbortController | undefined;
   #error: unknown;
@@ -43,6 +44,16 @@ export class Intake {
   /** What was read and nobody has asked for yet. */
   get kept(): readonly StoredRecord[] {
     return this.#kept;
+  }
+
+  /** Whether something was kept since the bell was asked for: it may be what a rewind brought. */
+  get unconfirmed(): boolean {
+    return this.#unconfirmed;
+  }
+
+  /** The bell was asked for after what is kept was read. */
+  confirm(): void {
+    this.#unconfirmed = false;
   }
 
   get last(): Position | undefined {
@@ -74,8 +85,13 @@ export class Intake {
 
   /** Keeps what a read brought that nobody waits for. */
   keep(records: readonly StoredRecord[]): void {
-    this.#kept.push(...records);
+    this.#keep(records);
     this.#context.arrived();
+  }
+
+  #keep(records: readonly StoredRecord[]): void {
+    this.#kept.push(...records);
+    if (records.length > 0) this.#unconfirmed = true;
   }
 
   /** What was kept is nobody's any more. */
@@ -120,7 +136,7 @@ export class Intake {
       }
       const records = await reader.wait({ stream, after: ">", limit, blocked, woken }, mine.signal);
       if (!mine.signal.aborted) this.#mayHaveMore = records.length === limit;
-      this.#kept.push(...records);
+      this.#keep(records);
     } catch (error) {
       this.#error = error;
       failed();

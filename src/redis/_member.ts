@@ -146,10 +146,16 @@ export class RedisMember implements GroupMember {
   async #look(limit: number): Promise<Claim | undefined> {
     const came = performance.now() < this.#nextSweep ? undefined : await this.#cameBack(limit);
     if (came !== undefined) return came;
+    if (this.#intake.unconfirmed) {
+      // A rewind serves whoever waits before it can be told: what was read then is no longer of the epoch before.
+      this.#intake.confirm();
+      await this.#ask();
+      if (performance.now() >= this.#nextSweep) return undefined;
+    }
     const kept = this.#intake.take(limit);
     if (kept.length > 0) return found(this.#fresh(kept));
     if (this.#intake.mayHaveMore) {
-      const [, records] = await Promise.all([this.#ask(), this.#intake.readAtOnce(limit)]);
+      const [records] = await Promise.all([this.#intake.readAtOnce(limit), this.#ask()]);
       if (performance.now() < this.#nextSweep && records.length > 0) return found(this.#fresh(records));
       // What came back goes before what is new.
       this.#intake.keep(records);
