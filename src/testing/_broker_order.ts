@@ -19,6 +19,9 @@ import {
 } from "./_broker_bench.ts";
 import { FaultyStore } from "./_faulty_store.ts";
 
+// Due long after the test.
+const LATER = { minTimeout: 3_600_000, maxTimeout: 3_600_000, jitter: 0 };
+
 export const ordering: readonly BrokerContract[] = [
   contract("5", "subscribe() runs handlers one by one and in order without concurrency", async (bench) => {
     const broker = await bench.broker();
@@ -147,6 +150,38 @@ export const ordering: readonly BrokerContract[] = [
     await settled(broker, Counted);
     await until(async () => (await stalled())[0] === false, "the consumer says that it is no longer stalled");
     assertOrder(seen.ids, stuck);
+  }),
+
+  contract("31", "subscribe() reads no more when keys that wait for a retry fill prefetch", async (bench) => {
+    const broker = await bench.broker();
+    let attempts = 0;
+    const subscription = await broker.subscribe(Counted, () => {
+      attempts++;
+      throw new Error("not now");
+    }, { group: "group", prefetch: 100, key: ({ detail }) => detail.key!, retry: LATER });
+    await broker.publish(counted(300, 0, (n) => `key ${n}`));
+    await until(async () => (await groupOf(broker, Counted)).consumers[0]!.stalled, "the consumer is stalled");
+    await until(async () => (await groupOf(broker, Counted)).retrying === 100, "each key waits");
+    const { pending, lag } = await groupOf(broker, Counted);
+    assertEquals({ attempts, pending, lag }, { attempts: 100, pending: 100, lag: 200 });
+    // Whoever comes instead takes none of them early.
+    await subscription.close();
+    const { pending: left, retrying, consumers } = await groupOf(broker, Counted);
+    assertEquals({ left, retrying, consumers }, { left: 100, retrying: 100, consumers: [] });
+  }),
+
+  contract("31", "subscribe() holds nothing of what waits for a retry without a key", async (bench) => {
+    const broker = await bench.broker();
+    let attempts = 0;
+    await broker.subscribe(Counted, () => {
+      attempts++;
+      throw new Error("not now");
+    }, { group: "group", prefetch: 10, retry: LATER });
+    await broker.publish(counted(300));
+    await until(async () => (await groupOf(broker, Counted)).retrying === 300, "all wait");
+    const { pending, lag, consumers } = await groupOf(broker, Counted);
+    assertEquals({ attempts, pending, lag }, { attempts: 300, pending: 300, lag: 0 });
+    assertEquals(consumers.map(({ pending, stalled }) => ({ pending, stalled })), [{ pending: 0, stalled: false }]);
   }),
 
   contract("31", "subscribe() goes on with other keys while one fills a part of what it may hold", async (bench) => {
