@@ -32,6 +32,8 @@ const LAG_COUNT = 1_000;
 const TRIM_AT_ONCE = 1_000;
 const DELETED_MARK = 24 * 3_600_000;
 const PAGE = 500;
+// Handing a letter back takes the server ten times as long as showing it.
+const REDRIVE_AT_ONCE = 100;
 // `position`, `reason`, `attempts`, `consumer`, `firstfailedat`, `lastfailedat`, `deliveries`, `error`, each with its
 // value: then come the entry's own fields.
 const LETTER_FIELDS = 16;
@@ -191,11 +193,14 @@ class RedisLetterBox implements DeadLetterBox {
     const { link, stream } = this.#context;
     const keys = keyList(groupKeys(stream, this.#group));
     let count = 0;
-    for await (const part of ids === undefined ? this.#allIds() : chunks(ids.filter(isPosition))) {
-      const args = [this.#group, "", "", String(LETTER_FIELDS), ...part];
-      const [moved, sleepers] = await REDRIVE.run(link, keys, args) as readonly [number, Reply];
-      this.#context.wake(sleepers);
-      count += moved;
+    for await (const page of ids === undefined ? this.#allIds() : [ids.filter(isPosition)]) {
+      for (let at = 0; at < page.length; at += REDRIVE_AT_ONCE) {
+        const part = page.slice(at, at + REDRIVE_AT_ONCE);
+        const args = [this.#group, "", "", String(LETTER_FIELDS), ...part];
+        const [moved, sleepers] = await REDRIVE.run(link, keys, args) as readonly [number, Reply];
+        this.#context.wake(sleepers);
+        count += moved;
+      }
     }
     return count;
   }
@@ -240,10 +245,6 @@ class RedisLetterBox implements DeadLetterBox {
 async function serverTime(link: Link): Promise<number> {
   const [seconds, micros] = await link.send(["TIME"]) as readonly [string, string];
   return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
-}
-
-function* chunks(ids: readonly string[]): Generator<readonly string[]> {
-  for (let at = 0; at < ids.length; at += PAGE) yield ids.slice(at, at + PAGE);
 }
 
 function letter(id: string, all: readonly string[]): LetterRecord {
