@@ -40,6 +40,7 @@ export {
   type OneOrMore,
   PermanentError,
   PublishError,
+  PublishQueueFullError,
   type PulledDelivery,
   type ReadOptions,
   ReconnectEvent,

@@ -37,5 +37,6 @@ export function usedUp(job: Job): Ending {
 export function failed(job: Job, error: unknown, retry: Required<RetryOptions>): Ending {
   if (error instanceof PermanentError) return dead(job, "permanent", job.attempt, error);
   if (job.attempt >= retry.maxAttempts) return dead(job, "attempts", job.attempt, error);
-  return { outcome: { kind: "retry", delay: backoff(retry, job.attempt), ...named(job) }, error };
+  const { attempt } = job;
+  return { outcome: { kind: "retry", attempt, delay: backoff(retry, attempt), ...named(job) }, error };
 }

@@ -4,6 +4,14 @@ import type { Fields, Position } from "../store/mod.ts";
 import type { Parcel } from "./_lane.ts";
 import type { UncertainPublishError } from "./errors.ts";
 
+/** Who hears how it ends. */
+export interface OutgoingOwner {
+  /** It is known what became of the events, or that nobody will ever know. */
+  known(outgoing: Outgoing): void;
+  /** The store does not have them. */
+  refused(outgoing: Outgoing): void;
+}
+
 /** Events on their way into one stream, and what is known of them. */
 export class Outgoing implements Parcel {
   readonly events: readonly DomainEvent[];
@@ -15,7 +23,7 @@ export class Outgoing implements Parcel {
   readonly answer: Promise<readonly Position[]>;
   #resolve!: (positions: readonly Position[]) => void;
   #reject!: (error: unknown) => void;
-  #forget: (outgoing: Outgoing) => void;
+  #owner: OutgoingOwner;
   /** What turned out: positions, undefined when it is certain that nothing was stored, or why nobody can tell. */
   #truth: { readonly positions: readonly Position[] | undefined } | { readonly error: unknown } | undefined;
   #curious: (() => void)[] = [];
@@ -25,13 +33,13 @@ export class Outgoing implements Parcel {
     records: readonly Fields[],
     bytes: number,
     deadline: number,
-    forget: (outgoing: Outgoing) => void,
+    owner: OutgoingOwner,
   ) {
     this.events = events;
     this.records = records;
     this.bytes = bytes;
     this.deadline = deadline;
-    this.#forget = forget;
+    this.#owner = owner;
     this.answer = new Promise((resolve, reject) => [this.#resolve, this.#reject] = [resolve, reject]);
   }
 
@@ -42,7 +50,7 @@ export class Outgoing implements Parcel {
   }
 
   refused(error: unknown): void {
-    this.#forget(this);
+    this.#owner.refused(this);
     this.#known({ positions: undefined });
     this.#reject(error);
   }
@@ -54,6 +62,7 @@ export class Outgoing implements Parcel {
 
   #known(truth: NonNullable<typeof this.truth>): void {
     this.#truth = truth;
+    this.#owner.known(this);
     for (const tell of this.#curious.splice(0)) tell();
   }
 

@@ -4,6 +4,7 @@ import type { EventStore, Fields, Position } from "../store/mod.ts";
 import { handledEvent } from "./_context.ts";
 import { Lane, MAX_BATCH, MAX_BATCH_BYTES } from "./_lane.ts";
 import { Outgoing } from "./_outgoing.ts";
+import type { PublishQueue } from "./_publish_queue.ts";
 import { sleep } from "./_sleep.ts";
 import { Publications } from "./_publications.ts";
 import { PublishError, UncertainPublishError } from "./errors.ts";
@@ -15,6 +16,7 @@ const MAX_EVENT_BYTES = 16 * 2 ** 20;
 export interface PublisherOptions {
   readonly store: EventStore;
   readonly publishTimeout: number;
+  readonly queue: PublishQueue;
   streamOf(event: DomainEvent): string;
   encode(event: DomainEvent): Fields;
   retrying(error: unknown, delay: number): void;
@@ -38,6 +40,10 @@ export class Publisher {
   #sent = new Publications();
   #watch: ReturnType<typeof setTimeout> | undefined;
   #closed = new AbortController();
+  #ends = {
+    known: ({ records, bytes }: Outgoing) => this.#options.queue.leave(records.length, bytes),
+    refused: (outgoing: Outgoing) => this.#forget(outgoing),
+  };
 
   constructor(options: PublisherOptions) {
     this.#options = options;
@@ -51,7 +57,9 @@ export class Publisher {
       const positions = await this.#find(earlier, signal);
       if (positions !== undefined) return positions[earlier.events.indexOf(event)]!;
     }
-    const [position] = await this.#send(this.#pack(this.#options.streamOf(event), [event]), signal);
+    const pack = this.#pack(this.#options.streamOf(event), [event]);
+    this.#options.queue.assertRoom(pack.stream, 1, pack.bytes);
+    const [position] = await this.#send(pack, signal);
     return position!;
   }
 
@@ -75,6 +83,9 @@ export class Publisher {
       const all = part.map((index) => events[index]!);
       return { part, all, fresh: this.#pack(stream, all.filter((event) => this.#sent.get(event) === undefined)) };
     });
+    let [count, bytes] = [0, 0];
+    for (const { fresh } of packed) [count, bytes] = [count + fresh.events.length, bytes + fresh.bytes];
+    if (count > 0) this.#options.queue.assertRoom([...parts.keys()].join(", "), count, bytes);
     const publishPart = async ({ part, all, fresh }: typeof packed[number]) => {
       const found = await this.#sendOrFind(all, fresh, signal);
       part.forEach((index, nth) => positions[index] = found[nth]!);
@@ -101,7 +112,11 @@ export class Publisher {
       if (earlier !== undefined) await this.#find(earlier, signal);
     }
     const missing = events.filter((event) => this.#sent.get(event) === undefined);
-    if (missing.length > 0) await this.#send(this.#pack(fresh.stream, missing), signal);
+    if (missing.length > 0) {
+      const pack = this.#pack(fresh.stream, missing);
+      this.#options.queue.assertRoom(pack.stream, missing.length, pack.bytes);
+      await this.#send(pack, signal);
+    }
     return await Promise.all(events.map((event) => this.publish(event, signal)));
   }
 
@@ -136,7 +151,8 @@ export class Publisher {
 
   async #send({ stream, events, records, bytes }: Pack, signal: AbortSignal | undefined): Promise<readonly Position[]> {
     const deadline = performance.now() + this.#options.publishTimeout;
-    const outgoing = new Outgoing(events, records, bytes, deadline, (refused) => this.#forget(refused));
+    const outgoing = new Outgoing(events, records, bytes, deadline, this.#ends);
+    this.#options.queue.enter(records.length, bytes);
     for (const event of events) this.#sent.set(event, outgoing);
     this.lane(stream).push(outgoing);
     this.#keepWatch();

@@ -187,7 +187,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     job.state = "holding";
     job.attempt++;
     job.retryAt = Date.now() + delay;
-    job.source.settle(job, { kind: "retry", delay, hold: true, ...named(job) }, (refused) => {
+    job.source.settle(job, { kind: "retry", attempt, delay, hold: true, ...named(job) }, (refused) => {
       this.#scheduler.aloneNoMore(job);
       if (!refused) this.dispatchEvent(new RetryEvent(job.source.eventType, job.position, attempt, delay, error));
     });

@@ -28,6 +28,41 @@ export class UncertainPublishError extends Error {
   override readonly name = "UncertainPublishError";
 }
 
+/**
+ * Too much waits for the store already: as many events as `maxQueued` says, or bytes as `maxQueuedBytes` says. Nothing of
+ * that call was stored, or will be: publish it again once earlier publishes are answered. It then stands behind what was
+ * published meanwhile.
+ *
+ * @example Wait for what was published before
+ * ```ts
+ * import { defineEvent, InMemoryBroker, PublishQueueFullError } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class BidPlaced extends defineEvent("BidPlaced")<{ amount: number }> {}
+ *
+ * await using broker = new InMemoryBroker({ events: [BidPlaced], maxQueued: 2 });
+ * const waiting: Promise<unknown>[] = [];
+ * let refused = 0;
+ * for (const amount of [1, 2, 3, 4, 5]) {
+ *   const event = new BidPlaced({ amount });
+ *   waiting.push(
+ *     broker.publish(event).catch(async (error) => {
+ *       if (!(error instanceof PublishQueueFullError)) throw error;
+ *       refused++;
+ *       await Promise.all(waiting.slice(0, 2));
+ *       await broker.publish(event);
+ *     }),
+ *   );
+ * }
+ * await Promise.allSettled(waiting);
+ * assertEquals(refused, 3);
+ * ```
+ */
+export class PublishQueueFullError extends Error {
+  /** Always `"PublishQueueFullError"`. */
+  override readonly name = "PublishQueueFullError";
+}
+
 /** Some parts of an array over several streams failed; `errors` holds why, each part standing alone. */
 export class PublishError extends AggregateError {
   /** Always `"PublishError"`. */

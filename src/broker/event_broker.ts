@@ -7,6 +7,7 @@ import { EventCodec } from "./_codec.ts";
 import { handling } from "./_context.ts";
 import { Listeners } from "./_listeners.ts";
 import { deadLetters, redrive, streamInfo } from "./_operator.ts";
+import { PublishQueue } from "./_publish_queue.ts";
 import { Publisher } from "./_publisher.ts";
 import { mayPass } from "./_passing.ts";
 import { pull } from "./_pull.ts";
@@ -25,7 +26,7 @@ import type { EventListenerOf, EventOf, OneOrMore } from "./types.ts";
 /** What can be listened to on a broker: its event classes by their types, and what it tells of itself. */
 export type EventMap<C extends EventClass> = { [K in C as K["type"]]: InstanceType<K> } & BrokerEventMap;
 
-const OPTION_KEYS = ["events", "prefix", "retention", "publishTimeout", "signal"];
+const OPTION_KEYS = ["events", "prefix", "retention", "publishTimeout", "maxQueued", "maxQueuedBytes", "signal"];
 
 // How long closing waits for what is being published: whoever published it learns how it ended.
 const CLOSE_TIMEOUT = 10_000;
@@ -82,8 +83,11 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     super();
     checkKeys("make a broker", options, OPTION_KEYS);
     const { events, prefix = "events", retention, publishTimeout = 60_000, signal } = options;
+    const { maxQueued = 100_000, maxQueuedBytes = 256 * 2 ** 20 } = options;
     assertName("group", prefix);
     checkNumber("publishTimeout (ms)", publishTimeout, { min: 1, max: 2 ** 40 });
+    checkNumber("maxQueued", maxQueued, { min: 1, integer: true });
+    checkNumber("maxQueuedBytes", maxQueuedBytes, { min: 1, integer: true });
     this.#store = store;
     // A store that could not be reached for once is trimmed at the next occasion.
     const notTrimmed = (error: unknown) => mayPass(error) ? this.#retrying(error, 0) : this.#listeners.report(error);
@@ -97,6 +101,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     this.#publisher = new Publisher({
       store,
       publishTimeout,
+      queue: new PublishQueue(maxQueued, maxQueuedBytes),
       streamOf: (event) => this.#codecs.get(event.type)!.stream,
       encode: (event) => this.#codecs.get(event.type)!.encode(event),
       retrying: (error, delay) => this.#retrying(error, delay),
@@ -120,6 +125,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * @param options.signal Ends the wait, by rejecting with its reason. What was sent by then may still be stored.
    * @throws {TypeError} If the event's class is not in `events`, or JSON would lose something of its detail.
    * @throws {RangeError} If the event is too large.
+   * @throws {PublishQueueFullError} If `maxQueued` events wait for the store already. It says so at once, and nothing of
+   * the call is stored, now or later.
    * @throws {UncertainPublishError} If no answer came within `publishTimeout`: publish the same object again.
    */
   publish(event: EventOf<C>, options?: { signal?: AbortSignal }): Promise<Position>;

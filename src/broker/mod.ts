@@ -5,7 +5,14 @@
  */
 export { EventBroker, type EventMap } from "./event_broker.ts";
 export type { Delivery, Handler, PulledDelivery } from "./delivery.ts";
-export { LeaseLostError, PermanentError, PublishError, UncertainPublishError, UndecodableError } from "./errors.ts";
+export {
+  LeaseLostError,
+  PermanentError,
+  PublishError,
+  PublishQueueFullError,
+  UncertainPublishError,
+  UndecodableError,
+} from "./errors.ts";
 export {
   BrokerErrorEvent,
   type BrokerEventMap,

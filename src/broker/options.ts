@@ -11,6 +11,13 @@ export interface BrokerOptions<C extends EventClass> {
   retention?: RetentionOptions;
   /** How long a publish may take until it rejects, in milliseconds. @default {60_000} */
   publishTimeout?: number;
+  /**
+   * How many events may wait for the store's answer at once, over all streams: what is published beyond that is refused
+   * with a `PublishQueueFullError`. @default {100_000}
+   */
+  maxQueued?: number;
+  /** The same in bytes, about: a character counts as one. @default {268_435_456} 256 MiB */
+  maxQueuedBytes?: number;
   /** Closes the broker when it aborts. */
   signal?: AbortSignal;
 }

@@ -124,15 +124,15 @@ export class MemoryGroup {
       if (dead.expires > now) continue;
       for (const pending of dead.held) {
         pending.recovered++;
-        if (pending.isolated) this.#countFailure(pending, now);
+        if (pending.isolated) this.#countFailure(pending, now, pending.failures + 1);
         this.#park(pending, Math.max(now, pending.retryAt ?? now));
       }
       this.#consumers.remove(dead.storeName);
     }
   }
 
-  #countFailure(pending: Pending, now: number): void {
-    pending.failures++;
+  #countFailure(pending: Pending, now: number, failures: number): void {
+    pending.failures = failures;
     pending.isolated = false;
     pending.firstFailedAt ??= now;
     pending.lastFailedAt = now;
@@ -211,7 +211,7 @@ export class MemoryGroup {
       return false;
     }
     if (outcome.kind === "retry") {
-      this.#countFailure(pending, now);
+      this.#countFailure(pending, now, Math.max(pending.failures, outcome.attempt));
       pending.recovered = 0;
       pending.retryAt = now + outcome.delay;
       if (outcome.hold) return false;

@@ -33,6 +33,8 @@ const LAG_COUNT = 1_000;
 const TRIM_AT_ONCE = 1_000;
 const DELETED_MARK = 24 * 3_600_000;
 const PAGE = 500;
+// Handing a letter back takes the server ten times as long as showing it.
+const REDRIVE_AT_ONCE = 100;
 // `position`, `reason`, `attempts`, `consumer`, `firstfailedat`, `lastfailedat`, `deliveries`, `error`, each with its
 // value: then come the entry's own fields.
 const LETTER_FIELDS = 16;
@@ -174,11 +176,16 @@ class RedisLetterBox implements DeadLetterBox {
   async *list({ signal }: { readonly signal?: AbortSignal } = {}): AsyncGenerator<readonly LetterRecord[]> {
     const { link, stream } = this.#context;
     const { dead } = groupKeys(stream, this.#group);
+    signal?.throwIfAborted();
+    // Up to this one, so that letters which come meanwhile do not make a walk through the box endless.
+    const [last] = await link.send(["XREVRANGE", dead, "+", "-", "COUNT", "1"]) as readonly [string, string[]][];
+    if (last === undefined) return;
     for (let from = "-";;) {
       signal?.throwIfAborted();
-      const page = await link.send(["XRANGE", dead, from, "+", "COUNT", String(PAGE)]) as readonly [string, string[]][];
-      if (page.length === 0) return;
-      yield page.map(([id, fields]) => letter(id, fields));
+      const range = ["XRANGE", dead, from, last[0], "COUNT", String(PAGE)];
+      const page = await link.send(range) as readonly [string, string[]][];
+      if (page.length > 0) yield page.map(([id, fields]) => letter(id, fields));
+      if (page.length < PAGE) return;
       from = `(${page.at(-1)![0]}`;
     }
   }
@@ -187,11 +194,14 @@ class RedisLetterBox implements DeadLetterBox {
     const { link, stream } = this.#context;
     const keys = keyList(groupKeys(stream, this.#group));
     let count = 0;
-    for await (const part of ids === undefined ? this.#allIds() : chunks(ids.filter(isPosition))) {
-      const args = [this.#group, "", "", String(LETTER_FIELDS), ...part];
-      const [moved, sleepers] = await REDRIVE.run(link, keys, args) as readonly [number, Reply];
-      this.#context.waker.wake(sleepers);
-      count += moved;
+    for await (const page of ids === undefined ? this.#allIds() : [ids.filter(isPosition)]) {
+      for (let at = 0; at < page.length; at += REDRIVE_AT_ONCE) {
+        const part = page.slice(at, at + REDRIVE_AT_ONCE);
+        const args = [this.#group, "", "", String(LETTER_FIELDS), ...part];
+        const [moved, sleepers] = await REDRIVE.run(link, keys, args) as readonly [number, Reply];
+        this.#context.waker.wake(sleepers);
+        count += moved;
+      }
     }
     return count;
   }
@@ -210,15 +220,25 @@ class RedisLetterBox implements DeadLetterBox {
     const { link, stream } = this.#context;
     const { dead } = groupKeys(stream, this.#group);
     const wanted = ids === undefined ? undefined : new Set(ids);
-    const all: LetterRecord[] = [];
-    for await (const page of this.list()) all.push(...page.filter(({ id }) => wanted === undefined || wanted.has(id)));
+    const isWanted = ({ id }: LetterRecord) => wanted === undefined || wanted.has(id);
     const bounded = maxAge !== Infinity || maxLength !== Infinity;
     const oldest = maxAge === Infinity ? -Infinity : await serverTime(link) - maxAge;
-    const doomed = all.filter(({ lastFailedAt }, index) =>
-      !bounded || index < all.length - maxLength || lastFailedAt < oldest
-    );
-    for (const part of chunks(doomed.map(({ id }) => id))) await link.send(["XDEL", dead, ...part]);
-    return doomed.length;
+    // Page by page, however many there are: the oldest of those that are too many come first.
+    let surplus = maxLength === Infinity ? 0 : await this.#count(isWanted) - maxLength;
+    let removed = 0;
+    for await (const page of this.list()) {
+      const doomed = page.filter(isWanted).filter(({ lastFailedAt }) =>
+        !bounded || surplus-- > 0 || lastFailedAt < oldest
+      );
+      if (doomed.length > 0) removed += Number(await link.send(["XDEL", dead, ...doomed.map(({ id }) => id)]));
+    }
+    return removed;
+  }
+
+  async #count(which: (letter: LetterRecord) => boolean): Promise<number> {
+    let count = 0;
+    for await (const page of this.list()) count += page.filter(which).length;
+    return count;
   }
 }
 
@@ -226,10 +246,6 @@ class RedisLetterBox implements DeadLetterBox {
 async function serverTime(link: Link): Promise<number> {
   const [seconds, micros] = await link.send(["TIME"]) as readonly [string, string];
   return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
-}
-
-function* chunks(ids: readonly string[]): Generator<readonly string[]> {
-  for (let at = 0; at < ids.length; at += PAGE) yield ids.slice(at, at + PAGE);
 }
 
 function letter(id: string, all: readonly string[]): LetterRecord {

@@ -34,6 +34,6 @@ export function outcomeArgs(outcome: Outcome): string[] {
   const delay = kind === "retry" || kind === "release" ? String(Math.round(outcome.delay ?? 0)) : "0";
   const letter = kind === "dead"
     ? [outcome.reason, String(outcome.attempts), JSON.stringify(outcome.error)]
-    : ["", "", ""];
+    : ["", kind === "retry" ? String(outcome.attempt) : "", ""];
   return [name, position, epoch, count, delay, ...letter];
 }

@@ -137,22 +137,38 @@ export class SqliteLetterBox implements DeadLetterBox {
   ): Promise<number> {
     const db = this.#db;
     const bounded = maxAge !== Infinity || maxLength !== Infinity;
+    const oldest = bounded ? this.#now() - maxAge : Infinity;
     return db.write(() => {
       const box = this.#find();
       if (box === undefined) return 0;
-      const oldest = this.#now() - maxAge;
-      const letters = this.#times(box, ids && numbersOf(ids));
-      const doomed = letters.filter(({ last_failed_at }, index) =>
-        !bounded || index < letters.length - maxLength || last_failed_at < oldest
+      const { id: group } = box.group;
+      if (ids === undefined) {
+        return db.run(
+          "DELETE FROM letter WHERE grp = ? AND (last_failed_at < ? OR id <= ?)",
+          group,
+          oldest,
+          maxLength === Infinity ? 0 : this.#beyond(box, maxLength),
+        );
+      }
+      const letters = numbersOf(ids).toSorted((a, b) => a - b).map((id) => this.#letter(box, id)).filter((letter) =>
+        letter !== undefined
       );
-      for (const { id } of doomed) db.run("DELETE FROM letter WHERE grp = ? AND id = ?", box.group.id, id);
+      const doomed = letters.filter(({ last_failed_at }, index) =>
+        index < letters.length - maxLength || last_failed_at < oldest
+      );
+      for (const { id } of doomed) db.run("DELETE FROM letter WHERE grp = ? AND id = ?", group, id);
       return doomed.length;
     });
   }
 
-  #times(box: Box, ids: readonly number[] | undefined): Pick<LetterRow, "id" | "last_failed_at">[] {
-    if (ids !== undefined) return ids.map((id) => this.#letter(box, id)).filter((letter) => letter !== undefined);
-    return this.#db.all("SELECT id, last_failed_at FROM letter WHERE grp = ? ORDER BY id", box.group.id);
+  /** The newest letter that is not among the `count` newest; 0 when there are no more. */
+  #beyond(box: Box, count: number): number {
+    const found = this.#db.get<{ id: number }>(
+      "SELECT id FROM letter WHERE grp = ? ORDER BY id DESC LIMIT 1 OFFSET ?",
+      box.group.id,
+      count,
+    );
+    return found?.id ?? 0;
   }
 }
 

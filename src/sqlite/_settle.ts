@@ -33,10 +33,11 @@ function apply(db: Database, now: number, seat: Seat, owner: number, outcome: Ou
     case "retry": {
       const due = Math.ceil(now + outcome.delay);
       return db.run(
-        `UPDATE delivery SET failures = failures + 1, recovered = 0, isolated = 0,
+        `UPDATE delivery SET failures = max(failures, ?), recovered = 0, isolated = 0,
             first_failed_at = ifnull(first_failed_at, ?), last_failed_at = ?, retry_at = ?
             ${outcome.hold ? "" : ", owner = NULL, due = ?"}
           WHERE ${THIS_DELIVERY}`,
+        outcome.attempt,
         now,
         now,
         due,

@@ -66,8 +66,9 @@ export interface ErrorRecord {
  * How a delivery ended, or went on:
  *
  * - `ack`: done, never again;
- * - `retry`: an attempt failed and is counted; it comes again to any consumer once `delay` has passed. With `hold` it
- *   stays this consumer's, who will wait and try again: the due time is stored all the same, for whoever recovers it;
+ * - `retry`: its `attempt`, from 1, failed: at least so many failures are counted from now on, so that telling twice
+ *   counts once. It comes again to any consumer once `delay` ms have passed. With `hold` it stays this consumer's, who
+ *   will wait and try again: the due time is stored all the same, for whoever recovers it;
  * - `release`: handed back, nothing counted, for anyone to take at once or after `delay`;
  * - `dead`: moved to the group's dead letters, in one step with its acknowledgement;
  * - `isolate`: still held; says that its handler starts now and that nothing else runs in this consumer. If the
@@ -77,7 +78,7 @@ export type Outcome =
   & Held
   & (
     | { readonly kind: "ack" }
-    | { readonly kind: "retry"; readonly delay: number; readonly hold?: boolean }
+    | { readonly kind: "retry"; readonly attempt: number; readonly delay: number; readonly hold?: boolean }
     | { readonly kind: "release"; readonly delay?: number }
     | { readonly kind: "dead"; readonly reason: DeadReason; readonly attempts: number; readonly error: ErrorRecord }
     | { readonly kind: "isolate" }
@@ -116,8 +117,9 @@ export interface GroupMember {
   /**
    * Settles deliveries, each atomically, and resolves with the positions of those refused because this member no
    * longer has that very delivery. A refused outcome changes nothing. Calling again with the same outcomes after a
-   * failure is safe: what was settled the first time is refused the second time. Only a `retry` that is held leaves
-   * the delivery what it was: sent twice, it counts twice. A letter whose entry is gone from the stream has no fields.
+   * failure is safe: what was settled the first time is refused the second time, and a `retry` that is held, which
+   * leaves the delivery what it was, says which attempt it counts. A letter whose entry is gone from the stream has no
+   * fields.
    */
   settle(outcomes: readonly Outcome[]): Promise<readonly Position[]>;
 

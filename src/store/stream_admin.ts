@@ -84,7 +84,7 @@ export interface LetterRecord extends StoredRecord {
 
 /** The dead letters of one group. */
 export interface DeadLetterBox {
-  /** Pages through the letters, oldest first, lazily. A page is never empty. */
+  /** Pages through the letters that are there at its first page, oldest first, lazily. A page is never empty. */
   list(options?: { readonly signal?: AbortSignal }): AsyncIterable<readonly LetterRecord[]>;
 
   /**

@@ -1,4 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
+import type { Delivery } from "../broker/mod.ts";
+import { StoreError } from "../store/mod.ts";
 import {
   assertOrder,
   assertSame,
@@ -15,6 +17,10 @@ import {
   SOON,
   until,
 } from "./_broker_bench.ts";
+import { FaultyStore } from "./_faulty_store.ts";
+
+// Due long after the test.
+const LATER = { minTimeout: 3_600_000, maxTimeout: 3_600_000, jitter: 0 };
 
 export const ordering: readonly BrokerContract[] = [
   contract("5", "subscribe() runs handlers one by one and in order without concurrency", async (bench) => {
@@ -146,6 +152,38 @@ export const ordering: readonly BrokerContract[] = [
     assertOrder(seen.ids, stuck);
   }),
 
+  contract("31", "subscribe() reads no more when keys that wait for a retry fill prefetch", async (bench) => {
+    const broker = await bench.broker();
+    let attempts = 0;
+    const subscription = await broker.subscribe(Counted, () => {
+      attempts++;
+      throw new Error("not now");
+    }, { group: "group", prefetch: 100, key: ({ detail }) => detail.key!, retry: LATER });
+    await broker.publish(counted(300, 0, (n) => `key ${n}`));
+    await until(async () => (await groupOf(broker, Counted)).consumers[0]!.stalled, "the consumer is stalled");
+    await until(async () => (await groupOf(broker, Counted)).retrying === 100, "each key waits");
+    const { pending, lag } = await groupOf(broker, Counted);
+    assertEquals({ attempts, pending, lag }, { attempts: 100, pending: 100, lag: 200 });
+    // Whoever comes instead takes none of them early.
+    await subscription.close();
+    const { pending: left, retrying, consumers } = await groupOf(broker, Counted);
+    assertEquals({ left, retrying, consumers }, { left: 100, retrying: 100, consumers: [] });
+  }),
+
+  contract("31", "subscribe() holds nothing of what waits for a retry without a key", async (bench) => {
+    const broker = await bench.broker();
+    let attempts = 0;
+    await broker.subscribe(Counted, () => {
+      attempts++;
+      throw new Error("not now");
+    }, { group: "group", prefetch: 10, retry: LATER });
+    await broker.publish(counted(300));
+    await until(async () => (await groupOf(broker, Counted)).retrying === 300, "all wait");
+    const { pending, lag, consumers } = await groupOf(broker, Counted);
+    assertEquals({ attempts, pending, lag }, { attempts: 300, pending: 300, lag: 0 });
+    assertEquals(consumers.map(({ pending, stalled }) => ({ pending, stalled })), [{ pending: 0, stalled: false }]);
+  }),
+
   contract("31", "subscribe() goes on with other keys while one fills a part of what it may hold", async (bench) => {
     const broker = await bench.broker();
     const gate = new Gate();
@@ -163,6 +201,41 @@ export const ordering: readonly BrokerContract[] = [
     await settled(broker, Counted);
     assertSame(seen.ids, [...others, ...stuck]);
   }),
+
+  contract("9, 21", "subscribe() counts a failed attempt once when the answer to it gets lost", async (bench) => {
+    let faulty: FaultyStore | undefined;
+    const broker = await bench.over((store) => faulty = new FaultyStore(store), { events: [Counted] });
+    const settles: number[] = [];
+    faulty!.onMember = (member) => ({
+      consumer: member.consumer,
+      claim: (options) => member.claim(options),
+      renew: (held, options) => member.renew(held, options),
+      leave: () => member.leave(),
+      settle: async (outcomes) => {
+        const refused = await member.settle(outcomes);
+        if (settles.push(outcomes.length) <= 2) throw new StoreError("uncertain", "the answer was lost");
+        return refused;
+      },
+    });
+    const attempts: number[] = [];
+    const handler = (_event: Counted, delivery: Delivery<Counted>) => {
+      attempts.push(delivery.attempt);
+      if (delivery.attempt === 1) throw new Error("not yet");
+    };
+    // It waits for its second attempt long enough to be handed back before.
+    const retry = { minTimeout: 1_000, jitter: 0 };
+    const options = { group: "group", key: () => "", retry };
+    const subscription = await broker.subscribe(Counted, handler, options);
+    const told = new Promise((resolve) => subscription.addEventListener("retry", resolve));
+    await broker.publish(counted(1));
+    await told;
+    assertEquals(settles, [1, 1, 1]);
+    await subscription.close();
+    assertEquals((await groupOf(broker, Counted)).retrying, 1);
+    await broker.subscribe(Counted, handler, options);
+    await settled(broker, Counted);
+    assertEquals(attempts, [1, 2]);
+  }, "store"),
 
   contract("4", "subscribe() counts a key that throws, or is no string, as a failed attempt", async (bench) => {
     const broker = await bench.broker();

@@ -220,6 +220,22 @@ export const retrying: readonly BrokerContract[] = [
     assertEquals(await lettersOf(broker, Counted), []);
   }),
 
+  contract("25, 31", "redrive() ends, though what it hands back dies again meanwhile", async (bench) => {
+    const broker = await bench.broker();
+    let deaths = 0;
+    await broker.subscribe(Counted, () => {
+      deaths++;
+      throw new PermanentError("never");
+    }, { group: "group", concurrency: 20 });
+    const events = counted(700);
+    for (const from of [0, 350]) await broker.publish(events.slice(from, from + 350));
+    await settled(broker, Counted);
+    assertEquals(await broker.redrive(Counted, { group: "group" }), 700);
+    await settled(broker, Counted);
+    assertEquals(deaths, 1_400);
+    assertSame((await lettersOf(broker, Counted)).map(({ event }) => event!.id), events);
+  }),
+
   contract("25, 27", "redrive() brings an event back that was trimmed meanwhile", async (bench) => {
     const broker = await bench.broker();
     let broken = true;

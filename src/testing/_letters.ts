@@ -118,6 +118,16 @@ export const letters: readonly StoreContract[] = [
     }
   }),
 
+  contract("25", "list() ends with the last letter that was there when it began", async (bench) => {
+    const positions = await bury(bench, 600);
+    const listed: Position[] = [];
+    for await (const page of box(bench).list()) {
+      listed.push(...positionsOf(page));
+      await bury(bench, 1);
+    }
+    assertEquals(listed, positions);
+  }),
+
   contract("25", "redrive() hands all letters back to their group alone, as if new", async (bench) => {
     const other = await bench.join("a", { group: "other" });
     const positions = await bury(bench, 3);
@@ -256,6 +266,20 @@ export const letters: readonly StoreContract[] = [
     assertEquals(await box(bench).discard({ maxLength: 7 }), 0);
     assertEquals(await box(bench).discard({ maxLength: 2 }), 3);
     assertEquals(positionsOf(await bench.letters()), positions.slice(3));
+  }),
+
+  contract("25", "discard() keeps to its bounds over many pages, and among those named", async (bench) => {
+    const positions = [...await bury(bench, 400), ...await bury(bench, 400), ...await bury(bench, 400)];
+    const all = await bench.letters();
+    assertEquals(all.length, positions.length);
+    const odd = all.map(({ id }) => id).filter((_, index) => index % 2 === 1);
+    assertEquals(await box(bench).discard({ ids: odd, maxLength: 590, maxAge: 3_600_000 }), 10);
+    assertEquals(
+      (await bench.letters()).map(({ id }) => id),
+      all.map(({ id }) => id).filter((id) => !odd.slice(0, 10).includes(id)),
+    );
+    assertEquals(await box(bench).discard({ maxLength: 50, maxAge: 3_600_000 }), 1_140);
+    assertEquals((await bench.letters()).map(({ id }) => id), all.slice(-50).map(({ id }) => id));
   }),
 
   contract("25", "discard() removes what is past its age by the last failure", async (bench) => {

@@ -94,10 +94,26 @@ export const settling: readonly StoreContract[] = [
     await bench.nothing(other);
     await bench.nothing(holder);
     assertEquals(await holder.renew(taken), []);
-    assertEquals(await holder.settle(retry(taken, SHORT)), []);
+    assertEquals(await holder.settle(retry([{ ...taken[0]!, attempt: 2 }], SHORT)), []);
     await bench.pass(SHORT);
     const again = await bench.take(other);
     assertEquals(again[0]!.attempt, 3);
+    assertEquals(await other.settle(ack(again)), []);
+  }),
+
+  contract("9, 21", "settle() counts a held retry once, however often it is told of it", async (bench) => {
+    const all = await bench.append(2);
+    const [holder, other] = [await bench.join("holder"), await bench.join("other")];
+    const taken = await bench.take(holder);
+    const held = retry(taken, SHORT, true);
+    for (let times = 0; times < 3; times++) assertEquals(await holder.settle(held), []);
+    // The second attempt of one fails too, and the first is told again after it.
+    const second = retry([{ ...taken[0]!, attempt: 2 }], SHORT, true);
+    assertEquals(await holder.settle([...second, ...second, ...held]), []);
+    assertEquals((await bench.group()).retrying, 2);
+    assertEquals(await holder.settle(release(taken)), []);
+    const again = await bench.take(other);
+    assertEquals(again.map(({ position, attempt }) => [position, attempt]), [[all[0], 3], [all[1], 2]]);
     assertEquals(await other.settle(ack(again)), []);
   }),
 

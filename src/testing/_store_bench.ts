@@ -238,7 +238,7 @@ export function ack(records: readonly ClaimedRecord[]): Outcome[] {
 }
 
 export function retry(records: readonly ClaimedRecord[], delay: number, hold = false): Outcome[] {
-  return records.map(({ position, fence }) => ({ kind: "retry", position, fence, delay, hold }));
+  return records.map(({ position, fence, attempt }) => ({ kind: "retry", position, fence, attempt, delay, hold }));
 }
 
 export function release(records: readonly ClaimedRecord[], delay?: number): Outcome[] {

@@ -7,6 +7,7 @@ import { leasing } from "./_broker_leases.ts";
 import { closing } from "./_broker_closing.ts";
 import { pulling } from "./_broker_pull.ts";
 import { publishing } from "./_broker_publish.ts";
+import { queueing } from "./_broker_queue.ts";
 import { uncertain } from "./_broker_uncertain.ts";
 import { reading } from "./_broker_reading.ts";
 import { live } from "./_broker_live.ts";
@@ -23,6 +24,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...closing,
   ...pulling,
   ...publishing,
+  ...queueing,
   ...uncertain,
   ...reading,
   ...live,

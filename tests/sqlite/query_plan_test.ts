@@ -30,8 +30,8 @@ Deno.test("No statement goes through a whole table, whatever the backlog, the pa
   const error = { name: "Error", message: "no" };
   await member.settle([
     outcome(0, {}),
-    outcome(1, { kind: "retry", delay: 10 }),
-    outcome(2, { kind: "retry", delay: 10, hold: true }),
+    outcome(1, { kind: "retry", attempt: 1, delay: 10 }),
+    outcome(2, { kind: "retry", attempt: 1, delay: 10, hold: true }),
     outcome(3, { kind: "release" }),
     outcome(4, { kind: "dead", reason: "attempts", attempts: 1, error }),
     outcome(5, { kind: "dead", reason: "attempts", attempts: 1, error }),

@@ -4,7 +4,12 @@ import type { Outcome } from "../../src/store/mod.ts";
 /** A place in a stream, to be found when the command is run. */
 export type Place = { readonly at: "beginning" | "now" | "entry" | "between" | "future"; readonly index: number };
 /** How a delivery ends, or goes on. */
-export type Ending = { readonly kind: Outcome["kind"] | "hold"; readonly delay: number };
+export type Ending = {
+  readonly kind: Outcome["kind"] | "hold";
+  readonly delay: number;
+  /** Whether a retry tells of the same attempt as the one before. */
+  readonly again: boolean;
+};
 
 /** Something that happens to a stream. */
 export type Command =
@@ -28,6 +33,7 @@ const place: fc.Arbitrary<Place> = fc.record({
 const ending: fc.Arbitrary<Ending> = fc.record({
   kind: fc.constantFrom("ack", "ack", "retry", "hold", "release", "dead", "isolate"),
   delay: fc.constantFrom(0, 10, 60, 500),
+  again: fc.constantFrom(false, false, true),
 });
 const as = <Name extends Command["do"], T>(name: Name, model: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
   fc.record({ do: fc.constant(name), ...model });

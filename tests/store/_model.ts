@@ -20,6 +20,8 @@ export interface Hand {
   readonly delivery: Delivery;
   readonly serial: number;
   readonly fence: string;
+  /** Which attempt it is at: a held retry goes on with the next. */
+  attempt: number;
 }
 
 export interface Member {
@@ -180,15 +182,15 @@ export class ModelGroup {
   hand(delivery: Delivery, member: Member, fence: string): Hand {
     delivery.owner = member;
     delivery.due = delivery.retryAt = undefined;
-    return { delivery, serial: ++delivery.serial, fence };
+    return { delivery, serial: ++delivery.serial, fence, attempt: delivery.failures + 1 };
   }
 
   drop(delivery: Delivery): void {
     this.pending = this.pending.filter((other) => other !== delivery);
   }
 
-  retry(delivery: Delivery, delay: number, hold: boolean): void {
-    delivery.failures++;
+  retry(delivery: Delivery, attempt: number, delay: number, hold: boolean): void {
+    delivery.failures = Math.max(delivery.failures, attempt);
     delivery.recovered = 0;
     delivery.isolated = false;
     delivery.retryAt = this.#model.now + delay;

@@ -163,22 +163,25 @@ export class Run {
     const chosen = hands.slice(-(endings.length + late)).slice(0, endings.length);
     const refused: Position[] = [];
     const outcomes = chosen.map((hand, index): Outcome => {
-      const { kind, delay } = endings[index]!;
+      const { kind, delay, again } = endings[index]!;
       const { position } = hand.delivery;
-      if (group.holds(model, hand)) this.#end(group, hand, kind, delay);
-      else refused.push(position);
-      return outcomeOf({ position, fence: hand.fence }, kind, delay);
+      const attempt = again ? Math.max(1, hand.attempt - 1) : hand.attempt;
+      if (!group.holds(model, hand)) refused.push(position);
+      else this.#end(group, hand, kind, attempt, delay);
+      return outcomeOf({ position, fence: hand.fence }, kind, attempt, delay);
     });
     assertEquals(await real.settle(outcomes), refused, "refused by settle");
   }
 
-  #end(group: ModelGroup, { delivery }: Hand, kind: Ending["kind"], delay: number): void {
+  #end(group: ModelGroup, hand: Hand, kind: Ending["kind"], attempt: number, delay: number): void {
+    const { delivery } = hand;
     // An entry that is gone leaves a letter without fields: nothing to compare.
     if (kind === "ack" || (kind === "dead" && group.isGone(delivery))) return group.drop(delivery);
     if (kind === "dead") return group.bury(delivery);
     if (kind === "isolate") delivery.isolated = true;
     else if (kind === "release") group.release(delivery, delay);
-    else group.retry(delivery, delay, kind === "hold");
+    else group.retry(delivery, attempt, delay, kind === "hold");
+    if (kind === "hold") hand.attempt = attempt + 1;
   }
 
   async #renew({ group, model, real, hands }: Seat): Promise<void> {
@@ -278,7 +281,7 @@ export class Run {
       const seat = this.#seats.at(-1)!;
       while (group.pending.length + group.unread.length > 0) {
         await this.#claim(seat, 5);
-        await this.#settle(seat, seat.hands.map(() => ({ kind: "ack", delay: 0 })), 0);
+        await this.#settle(seat, seat.hands.map(() => ({ kind: "ack", delay: 0, again: false })), 0);
         seat.hands = [];
       }
       await this.#claim(seat, 5);
@@ -297,9 +300,15 @@ function byName(a: { name: string }, b: { name: string }): number {
   return a.name < b.name ? -1 : 1;
 }
 
-function outcomeOf(held: { position: Position; fence: string }, kind: Ending["kind"], delay: number): Outcome {
-  if (kind === "hold") return { ...held, kind: "retry", delay, hold: true };
-  if (kind === "retry" || kind === "release") return { ...held, kind, delay };
+function outcomeOf(
+  held: { position: Position; fence: string },
+  kind: Ending["kind"],
+  attempt: number,
+  delay: number,
+): Outcome {
+  if (kind === "hold") return { ...held, kind: "retry", attempt, delay, hold: true };
+  if (kind === "retry") return { ...held, kind, attempt, delay };
+  if (kind === "release") return { ...held, kind, delay };
   if (kind === "dead") return { ...held, kind, reason: "attempts", attempts: 1, error: { name: "Error", message: "" } };
   return { ...held, kind };
 }

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { pathOf, root } from "./_imports.ts";
 
 // A contract names its guarantees by number; so does a file whose tests have no contracts, in a comment.
@@ -34,4 +34,24 @@ Deno.test("CONTRIBUTING.md says which tests show each guarantee", () => {
   }
   assertEquals([...said.keys()], Array.from({ length: 35 }, (_, index) => index + 1));
   for (const [number, files] of said) assertEquals(files, shown.get(number) ?? [], `guarantee ${number}`);
+});
+
+Deno.test("README.md names tests that exist for each promise", () => {
+  const [, promises] = /^## What you can rely on\n(.+?)^And what you cannot/ms.exec(
+    Deno.readTextFileSync(new URL("README.md", root)),
+  )!;
+  const rows = promises!.split("\n").filter((line) => line.startsWith("| ")).slice(2);
+  assert(rows.length >= 15, `${rows.length} promises`);
+  for (const row of rows) {
+    const [promise, , shown] = row.split("|").slice(1).map((cell) => cell.trim());
+    const paths = [...shown!.matchAll(/`([^`]+)`/g)].map((match) => match[1]!);
+    assert(paths.length > 0, `Nothing shows that ${promise}`);
+    for (const path of paths) {
+      const source = Deno.readTextFileSync(new URL(path, root));
+      assert(
+        /^(src\/testing|tests)\//.test(path) && /\bcontract\(|\bDeno\.test\(|\bnumbers: /.test(source),
+        `${path} holds no tests`,
+      );
+    }
+  }
 });

@@ -38,12 +38,14 @@ for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
   if string.sub(consumer[2], 1, 1) ~= '_' then names[consumer[2]] = true end
 end
 for _, consumer in ipairs(redis.call('ZRANGE', consumers, 0, -1)) do names[consumer] = true end
-local copyCount = 0
-for _, id in ipairs(redis.call('HKEYS', copies)) do
-  local c = copy(id)
-  copyCount = copyCount + 1
-  if names[c.owner] then held[c.owner] = (held[c.owner] or 0) + 1 end
-  if floor == '' or less(id, floor) then floor = id end
+-- Whose they are, and the first of them, is looked at where that does not hold the server up.
+local copyCount = redis.call('HLEN', copies)
+if copyCount <= 10000 then
+  for _, id in ipairs(redis.call('HKEYS', copies)) do
+    local c = copy(id)
+    if names[c.owner] then held[c.owner] = (held[c.owner] or 0) + 1 end
+    if floor == '' or less(id, floor) then floor = id end
+  end
 end
 -- What is held for its next attempt stands in no sorted set: it is counted where that does not hold the server up.
 if redis.call('HLEN', workKey) <= 10000 then

@@ -11,27 +11,35 @@ import { PRELUDE } from "./_prelude.ts";
 export const REWIND: Script = new Script(`${PRELUDE}
 redis.call('XGROUP', 'SETID', stream, group, ARGV[4])
 local to, dropped = ARGV[5], 0
+
+-- A thousand at once: one by one would hold the server several times as long.
+local function drop(ids, key)
+  if #ids == 0 then return end
+  if key == copies then redis.call('HDEL', copies, unpack(ids)) else redis.call('XACK', stream, group, unpack(ids)) end
+  redis.call('HDEL', workKey, unpack(ids))
+  redis.call('ZREM', due, unpack(ids))
+  dropped = dropped + #ids
+end
+
 local n = redis.call('HINCRBY', meta, 'epoch', 1)
 redis.call('HSET', meta, 'rewind:' .. n, to)
 if to ~= '' then
   while true do
     local rows = redis.call('XPENDING', stream, group, to, '+', 1000)
-    for _, row in ipairs(rows) do
-      redis.call('XACK', stream, group, row[1])
-      redis.call('HDEL', workKey, row[1])
-      redis.call('ZREM', due, row[1])
-    end
-    dropped = dropped + #rows
+    local ids = {}
+    for at, row in ipairs(rows) do ids[at] = row[1] end
+    drop(ids, stream)
     if #rows < 1000 then break end
   end
+  local ids = {}
   for _, id in ipairs(redis.call('HKEYS', copies)) do
-    if not less(id, to) then
-      redis.call('HDEL', copies, id)
-      redis.call('HDEL', workKey, id)
-      redis.call('ZREM', due, id)
-      dropped = dropped + 1
+    if not less(id, to) then ids[#ids + 1] = id end
+    if #ids == 1000 then
+      drop(ids, copies)
+      ids = {}
     end
   end
+  drop(ids, copies)
 end
 for _, consumer in ipairs(redis.call('ZRANGE', consumers, 0, -1)) do
   redis.call('HINCRBY', meta, 'gen:' .. consumer, 1)

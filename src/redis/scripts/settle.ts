@@ -6,7 +6,7 @@ import { PRELUDE } from "./_prelude.ts";
  *
  * KEYS: as the prelude says. ARGV: group, consumer, life, takings that the plain acks' claims saw, how many plain acks, their
  * ids, then eight arguments for each other outcome: kind, id, epoch, delivery count, delay, reason, attempts, error as
- * JSON; empty where they do not apply. Kinds: `ack`, `retry`, `hold`, `release`, `dead`, `isolate`.
+ * JSON; empty where they do not apply; the attempts of `retry` and `hold` are those that failed by now. Kinds: `ack`, `retry`, `hold`, `release`, `dead`, `isolate`.
  *
  * Plain acks are acknowledged without a look if nothing was ever taken from this consumer since their claims. Reply:
  * 1 and the ids refused; or 0 when something was, so that each must be given as `ack` with its fence; then connections
@@ -61,7 +61,9 @@ for at = 6 + plain, #ARGV, 8 do
       w.isolated = 0
       w.retryAt = wait > 0 and now + wait or 0
     else
+      local failures = math.max(w.failures, tonumber(attempts))
       countFailure(w)
+      w.failures = failures
       w.recovered = 0
       w.retryAt = now + wait
     end
