@@ -65,11 +65,10 @@ export class Fleet implements AsyncDisposable {
     );
   }
 
-  /** A place whose process runs and heeds signals, if the chosen one does. */
+  /** A place whose process runs and heeds signals, if there is any. */
   pick(): (Berth & { process: Process }) | undefined {
-    const berth = this.#random.pick(this.berths);
-    const heeds = berth.end === undefined && (berth.process?.said("ready").length ?? 0) > 0;
-    return heeds ? berth as Berth & { process: Process } : undefined;
+    const there = this.berths.filter(({ end, process }) => end === undefined && process?.said("ready").length === 1);
+    return there.length === 0 ? undefined : this.#random.pick(there) as Berth & { process: Process };
   }
 
   /** From now on nothing is done at random. */

@@ -75,6 +75,8 @@ async function chaos(name: string, seconds: number, place: Place): Promise<void>
   } catch (error) {
     const diary = [...fleet.failures, ...faults.diary.slice(-30)].join("\n");
     throw new Error(`${(error as Error).message}\n${context()}; the last of the diary:\n${diary}`, { cause: error });
+  } finally {
+    await broker.close();
   }
 }
 
