@@ -66,6 +66,7 @@ async function measure(name: string, place: Place, leave: (place: Place) => Prom
   }
   await leave(place);
   await server?.cli("CONFIG", "SET", "slowlog-log-slower-than", "1000", "slowlog-max-len", "1000");
+  await server?.cli("SLOWLOG", "RESET");
   const worstPing = server && pinging(server.url);
 
   await using heir = start(place, { name: "heir", from: BACKLOG, concurrency: 100 });
