@@ -74,6 +74,7 @@ export {
 export {
   type AppendOptions,
   type Claim,
+  type ClaimOptions,
   type ClaimedRecord,
   type ConsumerState,
   type DeadLetterBox,
