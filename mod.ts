@@ -74,8 +74,8 @@ export {
 export {
   type AppendOptions,
   type Claim,
-  type ClaimOptions,
   type ClaimedRecord,
+  type ClaimOptions,
   type ConsumerState,
   type DeadLetterBox,
   type DeadReason,

@@ -14,13 +14,13 @@ import {
 } from "@tidings/broker";
 import { RedisBroker } from "../../src/redis_broker.ts";
 import { Chaos, type ChaosRole, CONSUMING, DEADLY, GROUPS, type Manner } from "./_chaos_event.ts";
-import { random } from "./_seed.ts";
+import { Chance } from "./_seed.ts";
 
 const MOST_IN_FLIGHT = 200;
 
 const [url, json] = Deno.args as [string, string];
 const role: ChaosRole = JSON.parse(json);
-const chance = random(role.seed);
+const chance = new Chance(role.seed);
 const log = Deno.openSync(role.log, { append: true, create: true });
 let calm = role.calm;
 let terminated = false;
@@ -49,17 +49,17 @@ async function handle(group: string, event: Chaos, delivery: Delivery<Chaos>): P
   const { id, detail: { manner } } = event;
   const { position, attempt, recovered, signal } = delivery;
   say("start", group, id, position, attempt, recovered);
-  if (manner === "deadly" && group === GROUPS[0] && !calm && chance.next() < 0.8) {
+  if (manner === "deadly" && group === GROUPS[0] && !calm && chance.between(1, 100) <= 80) {
     say("deadly", group, id, position);
     Deno.exit(DEADLY);
   }
   try {
-    await sleep(chance.int(8));
-    if (manner === "permanent" && (calm || chance.next() < 0.5)) throw new PermanentError("Nothing helps");
-    if (!calm && manner === "hanging" && chance.next() < 0.5) {
+    await sleep(chance.between(0, 7));
+    if (manner === "permanent" && (calm || chance.between(1, 100) <= 50)) throw new PermanentError("Nothing helps");
+    if (!calm && manner === "hanging" && chance.between(1, 100) <= 50) {
       await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
     }
-    if (!calm && chance.next() < 0.15) throw new Error("By chance");
+    if (!calm && chance.between(1, 100) <= 15) throw new Error("By chance");
   } catch (error) {
     say("failed", group, id, position, textOf(error));
     throw error;
@@ -111,22 +111,22 @@ async function publish(broker: EventBroker<typeof Chaos>, events: readonly Chaos
 }
 
 function anyManner(): Manner {
-  const drawn = chance.int(2_000);
+  const drawn = chance.between(0, 1_999);
   return drawn < 1 ? "deadly" : drawn < 40 ? "permanent" : drawn < 50 ? "hanging" : "plain";
 }
 
 async function publishOn(broker: EventBroker<typeof Chaos>): Promise<void> {
   const inFlight = new Set<Promise<void>>();
   for (let n = 0; !terminated; n++) {
-    const count = chance.next() < 0.1 ? 5 : 1;
+    const count = chance.between(1, 100) <= 10 ? 5 : 1;
     const events = Array.from({ length: count }, () => {
-      return new Chaos({ n, manner: anyManner(), key: `${chance.int(50)}` });
+      return new Chaos({ n, manner: anyManner(), key: `${chance.between(0, 49)}` });
     });
     const publishing = publish(broker, events);
     inFlight.add(publishing);
     void publishing.finally(() => inFlight.delete(publishing));
     if (inFlight.size >= MOST_IN_FLIGHT) await Promise.race(inFlight);
-    await sleep(chance.int(50));
+    await sleep(chance.between(0, 49));
   }
 }
 

@@ -1,15 +1,15 @@
 import type { EventBroker } from "@tidings/broker";
-import type { EventStore } from "../../src/store/mod.ts";
+import type { EventStore, Position } from "../../src/store/mod.ts";
 import type { Fault, Proxy } from "../redis/_proxy.ts";
 import type { RedisServer } from "../redis/_server.ts";
 import { Chaos, GROUPS } from "./_chaos_event.ts";
 import type { Fleet } from "./_chaos_fleet.ts";
-import type { Random } from "./_seed.ts";
+import type { Chance } from "./_seed.ts";
 
 /** What faults are done to. */
 export interface Scene {
   readonly fleet: Fleet;
-  readonly random: Random;
+  readonly random: Chance;
   /** An observer's, which no fault reaches but those of the server. */
   readonly broker: EventBroker<typeof Chaos>;
   readonly store: EventStore;
@@ -21,7 +21,7 @@ export interface Scene {
 export interface Rewind {
   readonly at: number;
   readonly group: string;
-  readonly to: string;
+  readonly to: Position;
 }
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -67,9 +67,9 @@ export class Faults {
   async rage(seconds: number): Promise<void> {
     const { random } = this.#scene;
     for (const end = performance.now() + seconds * 1_000; performance.now() < end;) {
-      await sleep(200 + random.int(1_000));
+      await sleep(200 + random.between(0, 999));
       const total = this.#kinds.reduce((sum, [, weight]) => sum + weight, 0);
-      let drawn = random.int(total);
+      let drawn = random.between(0, total - 1);
       const [kind, , fault] = this.#kinds.find(([, weight]) => (drawn -= weight) < 0)!;
       this.#note(kind);
       const doing = Promise.resolve(fault()).catch((error) => this.#note(`${kind} in vain`, error));
@@ -106,7 +106,7 @@ export class Faults {
     if (berth === undefined) return;
     const { process } = berth;
     process.pause();
-    const ms = 200 + random.int(4_000);
+    const ms = 200 + random.between(0, 3_999);
     this.#tell(berth.name, `frozen for ${ms} ms`);
     await sleep(ms);
     // It may have been killed meanwhile.
@@ -118,14 +118,17 @@ export class Faults {
   }
 
   async #rewind(): Promise<void> {
-    const { broker, random } = this.#scene;
+    const { broker, store, random } = this.#scene;
     const group = random.pick(GROUPS);
-    let to: string | undefined;
-    for await (const event of broker.history(Chaos, { reverse: true, limit: 1 + random.int(200) })) to = event.position;
+    // Never forward, which would pass over what the group has not read: that is what rewinding there means.
+    const { floor } = (await store.admin("events:Chaos").info()).groups.find(({ name }) => name === group)!;
+    const back = { reverse: true, limit: 1 + random.between(0, 199), ...(floor && { to: floor }) };
+    let to: Position | undefined;
+    for await (const { position } of broker.history(Chaos, back)) to = position;
     if (to === undefined) return;
     // Before it is asked for: without an answer it may have happened all the same.
     this.rewinds.push({ at: Date.now(), group, to });
-    const { dropped } = await broker.rewind(Chaos, { group, to: to as `${number}-${number}` });
+    const { dropped } = await broker.rewind(Chaos, { group, to });
     this.#tell(group, `rewound to ${to}, ${dropped} dropped`);
   }
 
@@ -154,7 +157,7 @@ export class Faults {
   #killServer(): Promise<void> {
     return this.#alone(async (server) => {
       await server.kill();
-      await sleep(this.#scene.random.int(1_500));
+      await sleep(this.#scene.random.between(0, 1_499));
       await server.restart();
       this.#tell("server", "is back");
     });
@@ -163,7 +166,7 @@ export class Faults {
   #freezeServer(): Promise<void> {
     return this.#alone(async (server) => {
       server.pause();
-      await sleep(100 + this.#scene.random.int(2_000));
+      await sleep(100 + this.#scene.random.between(0, 1_999));
       server.resume();
       this.#tell("server", "goes on");
     });
@@ -187,7 +190,7 @@ export class Faults {
 
   async #delay(): Promise<void> {
     const proxy = this.#proxy();
-    proxy.delay = 1 + this.#scene.random.int(50);
+    proxy.delay = 1 + this.#scene.random.between(0, 49);
     await sleep(2_000);
     proxy.delay = 0;
   }

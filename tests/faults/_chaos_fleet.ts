@@ -1,6 +1,6 @@
 import { Process } from "../processes/_processes.ts";
 import { type ChaosRole, DEADLY } from "./_chaos_event.ts";
-import type { Random } from "./_seed.ts";
+import type { Chance } from "./_seed.ts";
 
 /** A place in the fleet: whoever ends in it is followed by another. */
 export interface Berth {
@@ -24,12 +24,12 @@ export class Fleet implements AsyncDisposable {
   /** How often an event ended its process. */
   deaths = 0;
   #folder: string;
-  #random: Random;
+  #random: Chance;
   #calm = false;
   #over = new Set<string>();
   #running = new Set<Promise<void>>();
 
-  constructor(folder: string, random: Random, berths: readonly Omit<Berth, "process" | "end" | "lives">[]) {
+  constructor(folder: string, random: Chance, berths: readonly Omit<Berth, "process" | "end" | "lives">[]) {
     this.#folder = folder;
     this.#random = random;
     this.berths = berths.map((berth) => ({ ...berth, process: undefined, end: undefined, lives: 0 }));
@@ -48,7 +48,7 @@ export class Fleet implements AsyncDisposable {
       else if (how === "killed" ? signal !== "SIGKILL" : how === undefined || code !== 0) {
         this.failures.push(`${berth.name}-${berth.lives} ended with code ${code}, ${how ?? "by itself"}`);
       }
-      await new Promise((resolve) => setTimeout(resolve, this.#random.int(500)));
+      await new Promise((resolve) => setTimeout(resolve, this.#random.between(0, 499)));
     }
   }
 
@@ -56,7 +56,7 @@ export class Fleet implements AsyncDisposable {
     const name = `${berth.name}-${++berth.lives}`;
     const log = `${this.#folder}/${name}.log`;
     this.logs.set(name, log);
-    const role: ChaosRole = { ...berth.role, log, seed: this.#random.int(2 ** 31), calm: this.#calm };
+    const role: ChaosRole = { ...berth.role, log, seed: this.#random.between(0, 2 ** 31 - 1), calm: this.#calm };
     return berth.process = new Process(
       berth.url,
       berth.permissions,

@@ -86,7 +86,7 @@ export class Verdict {
       const [position] = positions as Set<Position>;
       for (const [group, times] of handled) {
         const covered = rewinds.filter((rewind) =>
-          rewind.group === group && comparePositions(rewind.to as Position, position!) <= 0 &&
+          rewind.group === group && comparePositions(rewind.to, position!) <= 0 &&
           rewind.at > times[0]! - 1_000
         ).length;
         const again = times.length - 1;
