@@ -76,6 +76,7 @@ export {
   type AppendOptions,
   type Claim,
   type ClaimedRecord,
+  type ClaimOptions,
   type ConsumerState,
   type DeadLetterBox,
   type DeadReason,

@@ -11,6 +11,9 @@ import { MAX_CLAIM, type Settings } from "./_settings.ts";
 import { sleep } from "./_sleep.ts";
 import { Window } from "./_window.ts";
 
+// After so many deliveries, what is new has its turn before what came back: a large backlog keeps it waiting no longer,
+// and what one consumer left behind comes in one piece all the same.
+const TURN = 1_000;
 // From so many deliveries on, their handlers start in the next turn of the event loop: the next claim goes out first.
 const LARGE_BATCH = 64;
 
@@ -94,7 +97,9 @@ export class StreamConsumer {
 
   async #read(): Promise<void> {
     const { signal } = this.#stopReading;
-    let failures = 0;
+    // With keys what came back always goes first: it stands before what is new, and may be of the same key.
+    const takesTurns = this.#owner.settings.key === undefined;
+    let [failures, sinceNew] = [0, 0];
     while (!signal.aborted) {
       const limit = Math.min(MAX_CLAIM, this.#window.room(this.#open, this.running));
       this.#checkStalled(limit === 0);
@@ -103,8 +108,10 @@ export class StreamConsumer {
         continue;
       }
       try {
-        const claim = await this.#member.claim({ limit, signal });
+        const newFirst = takesTurns && sinceNew >= TURN;
+        const claim = await this.#member.claim({ limit, signal, newFirst });
         failures = 0;
+        sinceNew = newFirst ? 0 : sinceNew + claim.records.length;
         await this.#receive(claim);
       } catch (error) {
         if (!mayPass(error)) throw error;

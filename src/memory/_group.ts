@@ -92,8 +92,10 @@ export class MemoryGroup {
   }
 
   /** What there is to take now, without waiting. */
-  claim(consumer: Consumer, limit: number): Omit<Claim, "disturbed"> {
+  claim(consumer: Consumer, limit: number, newFirst: boolean): Omit<Claim, "disturbed"> {
     const missing: Position[] = [];
+    const early = newFirst ? this.#claimNew(consumer, limit) : [];
+    if (early.length > 0) return { records: early, missing };
     const returned = this.#claimReturned(consumer, limit, missing);
     const records = returned.length > 0 ? returned : this.#claimNew(consumer, limit);
     return { records, missing };

@@ -1,4 +1,4 @@
-import type { Claim, GroupMember, Held, MemberOptions, Outcome, Position } from "../store/mod.ts";
+import type { Claim, ClaimOptions, GroupMember, Held, MemberOptions, Outcome, Position } from "../store/mod.ts";
 import type { MemoryGroup } from "./_group.ts";
 import type { MemoryStream } from "./_stream.ts";
 
@@ -19,11 +19,11 @@ export class MemoryMember implements GroupMember {
     this.#epoch = group.epoch;
   }
 
-  async claim({ limit, signal }: { readonly limit: number; readonly signal: AbortSignal }): Promise<Claim> {
+  async claim({ limit, signal, newFirst = false }: ClaimOptions): Promise<Claim> {
     const ended = AbortSignal.any([signal, this.#left.signal]);
     while (!ended.aborted) {
       const consumer = this.#group.touch(this.consumer, this.#lease);
-      const found = this.#group.claim(consumer, limit);
+      const found = this.#group.claim(consumer, limit, newFirst);
       const disturbed = this.#group.epoch !== this.#epoch;
       this.#epoch = this.#group.epoch;
       if (found.records.length > 0 || found.missing.length > 0 || disturbed) return { ...found, disturbed };

@@ -5,6 +5,9 @@ import { type GroupRow, nextNumber } from "./_group.ts";
 import { decodeFields, type EntryRow, positionOf, toRecord } from "./_records.ts";
 import { findStream, readPage, type StreamRow } from "./_stream.ts";
 
+// How many deliveries of dead consumers one claim parks.
+const MAX_BURIED = 1_000;
+
 /** What a claim found, or when it should look again unasked. */
 export interface Found extends Omit<Claim, "disturbed"> {
   readonly epoch: number;
@@ -30,7 +33,7 @@ interface DueRow extends Omit<EntryRow, "n"> {
 }
 
 /** Takes what there is to take now. Runs in a write transaction. */
-export function claim(db: Database, now: number, seat: Seat, limit: number): Found {
+export function claim(db: Database, now: number, seat: Seat, limit: number, newFirst: boolean): Found {
   const group = assertGroup(db, seat);
   const work: Work = {
     db,
@@ -40,8 +43,8 @@ export function claim(db: Database, now: number, seat: Seat, limit: number): Fou
     consumer: touch(db, now, seat),
     limit,
   };
-  bury(work);
-  const { taken, missing } = takeDue(work);
+  const early = newFirst ? takeNew(work) : [];
+  const { taken, missing } = early.length > 0 ? { taken: early, missing: [] } : takeReturned(work);
   const records = taken.length > 0 ? taken : takeNew(work);
   return { records, missing, epoch: group.epoch, nextChange: nextChange(db, group.id, seat) };
 }
@@ -69,7 +72,8 @@ function nextChange(db: Database, groupId: number, { consumer }: Seat): number {
   return Math.min(due ?? Infinity, expires ?? Infinity);
 }
 
-// What dead consumers hold is parked for whoever comes first: at once, or when the retry that it waits for is due.
+// What dead consumers hold is parked for whoever comes first: at once, or when the retry that it waits for is due. However
+// much that is, no call takes for ever: the rest stays theirs until the next one.
 function bury({ db, now, group, consumer }: Work): void {
   const dead = db.all<{ id: number }>(
     "SELECT id FROM consumer WHERE grp = ? AND id <> ? AND expires <= ? ORDER BY id",
@@ -77,18 +81,27 @@ function bury({ db, now, group, consumer }: Work): void {
     consumer.id,
     now,
   );
+  let room = MAX_BURIED;
   for (const { id } of dead) {
-    db.run(
+    const changes = db.run(
       `UPDATE delivery SET owner = NULL, isolated = 0, recovered = recovered + 1, failures = failures + isolated,
           first_failed_at = iif(isolated, ifnull(first_failed_at, ?1), first_failed_at),
           last_failed_at = iif(isolated, ?1, last_failed_at),
           due = max(?1, ifnull(retry_at, 0))
-        WHERE owner = ?2`,
+        WHERE (grp, ms, seq) IN (SELECT grp, ms, seq FROM delivery WHERE owner = ?2 ORDER BY grp, ms, seq LIMIT ?3)`,
       now,
       id,
+      room,
     );
+    room -= changes;
+    if (room === 0) return;
     db.run("DELETE FROM consumer WHERE id = ?", id);
   }
+}
+
+function takeReturned(work: Work): { taken: ClaimedRecord[]; missing: Position[] } {
+  bury(work);
+  return takeDue(work);
 }
 
 function takeDue(work: Work): { taken: ClaimedRecord[]; missing: Position[] } {

@@ -1,4 +1,4 @@
-import type { Claim, GroupMember, Held, Outcome, Position } from "../store/mod.ts";
+import type { Claim, ClaimOptions, GroupMember, Held, Outcome, Position } from "../store/mod.ts";
 import type { Changes } from "./_changes.ts";
 import { claim, nextClaim } from "./_claim.ts";
 import { assertGroup, leave, lost, type Seat, setStalled, touch } from "./_consumer.ts";
@@ -24,12 +24,12 @@ export class SqliteMember implements GroupMember {
     this.#epoch = epoch;
   }
 
-  async claim({ limit, signal }: { readonly limit: number; readonly signal: AbortSignal }): Promise<Claim> {
+  async claim({ limit, signal, newFirst = false }: ClaimOptions): Promise<Claim> {
     const ended = AbortSignal.any([signal, this.#left.signal]);
     try {
       while (!ended.aborted) {
         const seen = this.#changes.count(this.#seat.stream);
-        const found = await this.#db.write(() => claim(this.#db, this.#now(), this.#seat, limit), ended);
+        const found = await this.#db.write(() => claim(this.#db, this.#now(), this.#seat, limit, newFirst), ended);
         const { records, missing, epoch, nextChange } = found;
         const disturbed = epoch !== this.#epoch;
         this.#epoch = epoch;

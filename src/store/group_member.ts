@@ -21,6 +21,16 @@ export interface ClaimedRecord extends StoredRecord {
   readonly fence: string;
 }
 
+/** How to claim. */
+export interface ClaimOptions {
+  /** The most entries to take, at least 1. */
+  readonly limit: number;
+  /** Ends the wait. */
+  readonly signal: AbortSignal;
+  /** Serves what the group has not read before what came back to it. @default {false} */
+  readonly newFirst?: boolean;
+}
+
 /** What one claim found. */
 export interface Claim {
   /** What is this consumer's from now on, in order of position. */
@@ -95,7 +105,8 @@ export interface GroupMember {
 
   /**
    * Takes up to `limit` entries, at least 1. A call serves one source: retries that are due, what was handed back and
-   * what dead consumers held; only when there is none, entries that the group has not read. Either way they come in
+   * what dead consumers held; only when there is none, entries that the group has not read; with `newFirst` the other way
+   * round, so that whoever takes turns keeps neither waiting for long. Either way they come in
    * order of position; which of those that are due come first, when they are more than `limit`, is the store's choice.
    * What a dead consumer held comes back with `recovered` raised; a retry that is not due yet is never taken early,
    * whoever held it. Waits until there is something to return. An aborted `signal` ends the wait by resolving, perhaps with records
@@ -105,7 +116,7 @@ export interface GroupMember {
    * Rejects with `"group-deleted"` when the group was deleted, also when one of that name was made anew, and with
    * `"name-taken"` when this consumer was given up and another of its name has joined since.
    */
-  claim(options: { readonly limit: number; readonly signal: AbortSignal }): Promise<Claim>;
+  claim(options: ClaimOptions): Promise<Claim>;
 
   /**
    * Renews this consumer's lease, and resolves with the positions of those among `held` that it no longer has. A

@@ -7,6 +7,7 @@ export type { AppendOptions, EventStore, Fields, Producer, ReadRange, StoredReco
 export type {
   Claim,
   ClaimedRecord,
+  ClaimOptions,
   DeadReason,
   ErrorRecord,
   GroupMember,

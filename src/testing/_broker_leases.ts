@@ -45,6 +45,31 @@ export const leasing: readonly BrokerContract[] = [
     assertEquals((await groupOf(broker, Counted)).consumers.length, 1);
   }, "store"),
 
+  contract(
+    "17",
+    "subscribe() lets what is new pass a large backlog of the dead, but not where it keeps order",
+    async (bench) => {
+      const broker = await bench.broker();
+      const events = counted(2_500);
+      for (let from = 0; from < 2_500; from += 500) await broker.publish(events.slice(from, from + 500));
+      for (const group of ["turns", "order"]) await bench.die(await bench.store(), 2_500, { group });
+      const late = counted(1, 2_500);
+      await broker.publish(late);
+      const [turns, order] = [new Seen<Counted>(), new Seen<Counted>()];
+      await broker.subscribe(Counted, turns.handler, { group: "turns" });
+      await broker.subscribe(Counted, order.handler, { group: "order", key: () => "" });
+      await settled(broker, Counted, "turns");
+      await settled(broker, Counted, "order");
+      assertOrder(order.ids, [...events, ...late]);
+      assertSame(turns.ids, [...events, ...late]);
+      // What one consumer holds by default, and a claim more, stays in one piece.
+      const at = turns.ids.indexOf(late[0]!.id);
+      assert(at >= 1_000 && at < 2_000, `It passed after ${at}`);
+      assertOrder(turns.ids.filter((id) => id !== late[0]!.id), events);
+    },
+    "store",
+  ),
+
   contract("17", "subscribe() recovers while it runs, and tells of it", async (bench) => {
     const broker = await bench.broker();
     const seen = new Seen<Counted>();

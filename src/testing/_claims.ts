@@ -54,6 +54,23 @@ export const claiming: readonly StoreContract[] = [
     assert(second);
   }),
 
+  contract(
+    "17",
+    "claim() serves what is new before what comes back when it is told to, one source per call",
+    async (bench) => {
+      const [first, second, third, fourth] = await bench.append(4);
+      await bench.die(2);
+      const member = await bench.join();
+      const newFirst = (limit: number) => member.claim({ limit, signal: bench.signal, newFirst: true });
+      assertEquals(positionsOf((await newFirst(1)).records), [third]);
+      assertEquals(positionsOf(await bench.take(member, 1)), [first]);
+      assertEquals(positionsOf((await newFirst(10)).records), [fourth]);
+      assertEquals(positionsOf((await newFirst(10)).records), [second]);
+      const { records } = await bench.wake(member, () => bench.append(1), true);
+      assertEquals(records.length, 1);
+    },
+  ),
+
   contract("6, 17", "claim() mixes what is due, handed back and recovered in order of position", async (bench) => {
     const all = await bench.append(6);
     const { records } = await bench.die(3, "dead", ([, , third]) => retry([third!], 0, true));

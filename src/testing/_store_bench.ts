@@ -159,8 +159,8 @@ export class Bench {
     return { member, records };
   }
 
-  claim(member: GroupMember, limit = 100): Promise<Claim> {
-    return member.claim({ limit, signal: this.signal });
+  claim(member: GroupMember, limit = 100, newFirst = false): Promise<Claim> {
+    return member.claim({ limit, signal: this.signal, newFirst });
   }
 
   /** What the next claim brings, which must be something. */
@@ -199,9 +199,9 @@ export class Bench {
   }
 
   /** A claim that waits while `act` is done, and what it brought then. */
-  async wake(member: GroupMember, act: () => Promise<unknown>): Promise<Claim> {
+  async wake(member: GroupMember, act: () => Promise<unknown>, newFirst = false): Promise<Claim> {
     let done = false;
-    const claim = this.claim(member).finally(() => done = true);
+    const claim = this.claim(member, 100, newFirst).finally(() => done = true);
     await sleep(10);
     assert(!done, "A claim with nothing to take did not wait");
     await act();

@@ -19,14 +19,20 @@ export async function until(condition: () => boolean | Promise<boolean>, what: (
 export class Process implements AsyncDisposable {
   /** How it ended, once all that it said has been read. */
   readonly ended: Promise<Deno.CommandStatus>;
-  #role: Role;
+  #role: { readonly name: string };
   #child: Deno.ChildProcess;
   #stdin: WritableStreamDefaultWriter<Uint8Array>;
   #lines: Line[] = [];
   #counts = new Map<string, number>();
   #over = false;
 
-  constructor(url: string, permissions: readonly string[], role: Role) {
+  /** @param module What it runs, which is given the URL and the role as JSON. */
+  constructor(
+    url: string,
+    permissions: readonly string[],
+    role: Role | { readonly name: string },
+    module: URL = new URL("./_child.ts", import.meta.url),
+  ) {
     this.#role = role;
     this.#child = new Deno.Command(Deno.execPath(), {
       args: [
@@ -35,7 +41,7 @@ export class Process implements AsyncDisposable {
         "--no-prompt",
         ...inheritedImportFlags(),
         ...permissions,
-        fileURLToPath(new URL("./_child.ts", import.meta.url)),
+        fileURLToPath(module),
         url,
         JSON.stringify(role),
       ],
@@ -91,6 +97,11 @@ export class Process implements AsyncDisposable {
   /** Lets it go on where it waits for that. */
   async tell(): Promise<void> {
     await this.#stdin.write(new TextEncoder().encode("go\n"));
+  }
+
+  /** Sends it a signal of its own meaning. */
+  signal(signal: Deno.Signal): void {
+    this.#child.kill(signal);
   }
 
   /** Stops it where it stands. */

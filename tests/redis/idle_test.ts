@@ -2,21 +2,11 @@ import { assert, assertEquals, assertLess } from "@std/assert";
 import { defineEvent } from "@tidings/broker";
 import { sleep, told, until } from "../../src/testing/_broker_bench.ts";
 import { openBroker } from "./_bench.ts";
+import { commands } from "./_cost.ts";
 import { Proxy } from "./_proxy.ts";
 import { RedisServer } from "./_server.ts";
 
 class First extends defineEvent("First")<{ n: number }> {}
-
-/** How many commands the server was sent, and how many it has run, those of scripts included. */
-async function commands(server: RedisServer): Promise<{ sent: number; ran: number }> {
-  const stats = await server.cli("INFO", "commandstats");
-  const calls = [...stats.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm)].map(([, name, calls]) =>
-    [name!, Number(calls)] as const
-  );
-  const sum = (among: (name: string) => boolean) =>
-    calls.filter(([name]) => among(name)).reduce((sum, [, calls]) => sum + calls, 0);
-  return { sent: sum((name) => name === "evalsha" || name === "xreadgroup"), ran: sum((name) => name !== "info") };
-}
 
 Deno.test("idle subscriptions cost the server next to nothing", async () => {
   await Promise.all([1, 20].map(async (count) => {

@@ -1,0 +1,101 @@
+/**
+ * A process whose costs are measured: `_recovery_child.ts <url> <role>`, the role as JSON. It says `ready`, and after a word
+ * on standard input `measured`, with what it measured as JSON.
+ *
+ * @module
+ */
+import { connect, defineEvent } from "@tidings/broker";
+import { cpuUsage } from "node:process";
+import { openRedisStore } from "../../src/redis/open.ts";
+import { SqliteStore } from "../../src/sqlite/sqlite_store.ts";
+import { Counted } from "../processes/_counted.ts";
+
+/** What it does. */
+export type RecoveryRole = HoardRole | HeirRole | IdleRole;
+
+/** Takes so many deliveries at the level of the store, and does nothing with them. */
+export interface HoardRole {
+  readonly name: "hoard";
+  readonly count: number;
+  readonly lease: number;
+}
+
+/** Handles at once what comes; measured is how late those numbered from `from` came, in ms, and when the others had come. */
+export interface HeirRole {
+  readonly name: "heir";
+  readonly from: number;
+  readonly concurrency: number;
+}
+
+/** Waits with so many subscriptions; measured is the share of a core that this takes, in percent. */
+export interface IdleRole {
+  readonly name: "idle";
+  readonly count: number;
+  readonly seconds: number;
+}
+
+/** What an heir measured. */
+export interface Inheritance {
+  /** Of each new event, in the order of their handling: from its publishing to its handler, in ms. */
+  readonly latencies: readonly number[];
+  /** How many different old events were handled. */
+  readonly old: number;
+  /** How many deliveries of old events there were. */
+  readonly deliveries: number;
+  /** When the first and the last old one was handled, in ms since the epoch. */
+  readonly first: number;
+  readonly last: number;
+}
+
+const say = (kind: string, message = "") => console.log(JSON.stringify({ kind, message }));
+const told = () => Deno.stdin.read(new Uint8Array(16));
+
+async function hoard({ count, lease }: HoardRole): Promise<void> {
+  const store = url.startsWith("sqlite:") ? await SqliteStore.open(url.slice(7)) : await openRedisStore(url);
+  const member = await store.member("events:Counted", "group", { consumer: "hoarder", lease, startFrom: "beginning" });
+  const signal = AbortSignal.timeout(60_000);
+  for (let taken = 0; taken < count;) taken += (await member.claim({ limit: 1_000, signal })).records.length;
+  // Its lease goes on until it is killed.
+  setInterval(() => member.renew([]), lease / 3);
+  say("ready");
+  await told();
+}
+
+async function inherit({ from, concurrency }: HeirRole): Promise<void> {
+  await using broker = await connect(url, { events: [Counted] });
+  const latencies: number[] = [];
+  const old = new Set<number>();
+  let [deliveries, first, last] = [0, 0, 0];
+  await broker.subscribe(Counted, ({ detail: { n }, time }) => {
+    if (n >= from) return void latencies.push(Date.now() - time.getTime());
+    old.add(n);
+    deliveries++;
+    last = Date.now();
+    if (deliveries === 1) [first] = [last, say("started")];
+    if (old.size === from) say("inherited");
+  }, { group: "group", concurrency });
+  say("ready");
+  await told();
+  say("measured", JSON.stringify({ latencies, old: old.size, deliveries, first, last } satisfies Inheritance));
+}
+
+async function idle({ count, seconds }: IdleRole): Promise<void> {
+  const classes = Array.from({ length: count }, (_, n) => class extends defineEvent(`Idle${n}`)<{ n: number }> {});
+  await using broker = await connect(url, { events: classes });
+  for (const event of classes) await broker.subscribe(event, () => {}, { group: "group" });
+  say("ready");
+  await told();
+  const before = cpuUsage();
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
+  const { user, system } = cpuUsage(before);
+  say("measured", String((user + system) / seconds / 10_000));
+}
+
+const [url, json] = Deno.args as [string, string];
+const role: RecoveryRole = JSON.parse(json);
+// A parent that was killed can end nobody; the timer itself keeps nothing alive.
+const parent = Deno.ppid;
+Deno.unrefTimer(setInterval(() => Deno.ppid === parent || Deno.exit(3), 500));
+if (role.name === "hoard") await hoard(role);
+else if (role.name === "heir") await inherit(role);
+else await idle(role);

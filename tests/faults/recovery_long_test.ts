@@ -1,0 +1,159 @@
+// Guarantees 5, 15, 17, 19, 26: how long it takes until work goes on, measured, printed, and held to what is promised.
+
+import { assert } from "@std/assert";
+import { connect } from "@tidings/broker";
+import { until } from "../../src/testing/_broker_bench.ts";
+import type { ConsumeRole } from "../processes/_child.ts";
+import { Counted } from "../processes/_counted.ts";
+import { Process } from "../processes/_processes.ts";
+import { Proxy } from "../redis/_proxy.ts";
+import { RedisServer } from "../redis/_server.ts";
+
+const DEFAULT_LEASE = 30_000;
+// What is promised of a consumer that is gone, by its lease, in ms; of all else that it takes no lease to run out.
+const BARS = new Map([[1_000, 1_500], [DEFAULT_LEASE, 35_000]]);
+const NO_LEASE_BAR = 1_500;
+
+/** Where the events are, and how they are reached. */
+interface Place extends AsyncDisposable {
+  readonly url: string;
+  /** By a way that is not cut. */
+  readonly direct: string;
+  readonly permissions: readonly string[];
+  readonly server?: RedisServer;
+  readonly proxy?: Proxy;
+}
+
+async function openRedis(): Promise<Place> {
+  const server = await RedisServer.start();
+  const proxy = new Proxy(server.port);
+  return {
+    url: proxy.url.href,
+    direct: server.url.href,
+    permissions: ["--allow-net=127.0.0.1", "--allow-env", "--allow-sys"],
+    server,
+    proxy,
+    async [Symbol.asyncDispose]() {
+      await proxy[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function openSqlite(): Promise<Place> {
+  const folder = await Deno.makeTempDir({ prefix: "tidings-" });
+  const url = `sqlite:${folder}/events.db`;
+  return {
+    url,
+    direct: url,
+    permissions: [`--allow-read=${folder}`, `--allow-write=${folder}`],
+    [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
+  };
+}
+
+const has = (process: Process, n: number) => process.said("started").length > n;
+
+/** Milliseconds from when a consumer that works is taken away until another one works on what it held. */
+async function takeover(place: Place, lease: number, takeAway: (holder: Process) => void): Promise<number> {
+  const role: ConsumeRole = { name: "consume", group: "group", lease, prefetch: 10 };
+  await using broker = await connect(place.direct, { events: [Counted] });
+  await using holder = new Process(place.url, place.permissions, { ...role, gated: true });
+  await holder.wait("ready");
+  await broker.publish(Array.from({ length: 10 }, (_, n) => new Counted({ n })));
+  await holder.wait("started");
+  await using heir = new Process(place.url, place.permissions, role);
+  await heir.wait("ready");
+  takeAway(holder);
+  const at = performance.now();
+  await until(() => has(heir, 0), "it runs elsewhere", 2 * BARS.get(lease)!);
+  return performance.now() - at;
+}
+
+/** Milliseconds from a fault until the consumer handles what is published after it. */
+async function goingOn(place: Place, lease: number, fault: () => Promise<void> | void): Promise<number> {
+  await using broker = await connect(place.direct, { events: [Counted] });
+  await using consumer = new Process(place.url, place.permissions, { name: "consume", group: "group", lease });
+  await consumer.wait("ready");
+  await broker.publish(new Counted({ n: 0 }));
+  await consumer.wait("ended");
+  // By now it waits for what is new.
+  await fault();
+  const at = performance.now();
+  await broker.publish(new Counted({ n: 1 }));
+  await until(() => has(consumer, 1), "it goes on", 20_000);
+  return performance.now() - at;
+}
+
+interface Case {
+  readonly what: string;
+  readonly waitsForLease: boolean;
+  readonly measure: (place: Place, lease: number) => Promise<number>;
+}
+
+const CONSUMERS: readonly Case[] = [
+  {
+    what: "consumer killed",
+    waitsForLease: true,
+    measure: (place, lease) => takeover(place, lease, (holder) => void holder.kill()),
+  },
+  {
+    what: "consumer frozen",
+    waitsForLease: true,
+    measure: (place, lease) => takeover(place, lease, (holder) => holder.pause()),
+  },
+];
+
+const SERVERS: readonly Case[] = [
+  {
+    what: "server killed, once it is back",
+    waitsForLease: false,
+    measure: (place, lease) =>
+      goingOn(place, lease, async () => {
+        await place.server!.kill();
+        await place.server!.restart();
+      }),
+  },
+  {
+    what: "connections cut",
+    waitsForLease: false,
+    measure: (place, lease) => goingOn(place, lease, () => place.proxy!.cut()),
+  },
+  {
+    what: "stream flushed",
+    waitsForLease: false,
+    measure: (place, lease) => goingOn(place, lease, async () => void await place.server!.cli("FLUSHALL")),
+  },
+];
+
+Deno.test("work goes on in time after consumers, servers, connections and streams are lost", async () => {
+  const rows: Record<string, string | number>[] = [];
+  const late: string[] = [];
+  const run = async (
+    name: string,
+    open: () => Promise<Place>,
+    { what, waitsForLease, measure }: Case,
+    lease: number,
+  ) => {
+    const times: number[] = [];
+    for (let turn = 0; turn < (lease === DEFAULT_LEASE ? 1 : 3); turn++) {
+      await using place = await open();
+      times.push(Math.round(await measure(place, lease)));
+    }
+    const median = times.toSorted((a, b) => a - b)[times.length >> 1]!;
+    const bar = waitsForLease ? BARS.get(lease)! : NO_LEASE_BAR;
+    rows.push({ store: name, what, lease, "median ms": median, "at most": bar, times: times.join(" ") });
+    if (median > bar) late.push(`${name}, ${what}, lease ${lease}: ${median} ms of ${bar}`);
+  };
+  // The long waits are spent together; what is measured in tens of milliseconds has the machine to itself.
+  await Promise.all(CONSUMERS.flatMap((fault) => [
+    run("Redis", openRedis, fault, DEFAULT_LEASE),
+    run("SQLite", openSqlite, fault, DEFAULT_LEASE),
+  ]));
+  for (const fault of CONSUMERS) {
+    await run("Redis", openRedis, fault, 1_000);
+    await run("SQLite", openSqlite, fault, 1_000);
+  }
+  for (const fault of SERVERS) for (const lease of [1_000, DEFAULT_LEASE]) await run("Redis", openRedis, fault, lease);
+  console.table(rows);
+  assert(late.length === 0, `Work went on too late:\n${late.join("\n")}`);
+});

@@ -1,0 +1,58 @@
+// Guarantees 2, 17, 22: what a claim took whose answer was lost is known with all that is known of it.
+
+import { assertEquals, assertRejects } from "@std/assert";
+import { groupKeys } from "../../src/redis/_keys.ts";
+import { CLAIM } from "../../src/redis/scripts/claim.ts";
+import type { ClaimedRecord, GroupMember } from "../../src/store/mod.ts";
+import { until } from "../../src/testing/_broker_bench.ts";
+import { openStore } from "../redis/_bench.ts";
+import { Proxy } from "../redis/_proxy.ts";
+import { RedisServer } from "../redis/_server.ts";
+
+const STREAM = "events:Counted";
+const GROUP = "group";
+
+async function digestOf(source: string): Promise<string> {
+  const bytes = new Uint8Array(await crypto.subtle.digest("SHA-1", new TextEncoder().encode(source)));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+const claim = (member: GroupMember) => member.claim({ limit: 10, signal: AbortSignal.timeout(3_000) });
+
+/** A retry is due; the answer of the claim that takes it is lost, and so is the reading connection if `reading`. */
+async function lose(reading: boolean): Promise<void> {
+  await using server = await RedisServer.start();
+  await using proxy = new Proxy(server.port);
+  await using there = await openStore(server.url);
+  await using here = await openStore(proxy.url);
+  const [position] = await there.append(STREAM, [["id", "a", "payload", "{}"]]);
+  const options = { lease: 30_000, startFrom: "beginning" } as const;
+  const one = await there.member(STREAM, GROUP, { consumer: "one", ...options });
+  const { records: [first] } = await claim(one);
+  assertEquals(await one.settle([{ kind: "retry", position: position!, fence: first!.fence, delay: 0 }]), []);
+
+  const other = await here.member(STREAM, GROUP, { consumer: "other", ...options });
+  proxy.inject({ fault: "reply", request: new RegExp(await digestOf(CLAIM.source)) });
+  await assertRejects(() => claim(other));
+  assertEquals(proxy.faults, 1);
+  let records: readonly ClaimedRecord[] = [];
+  const found = until(async () => {
+    ({ records } = await claim(other).catch(() => ({ records: [] })));
+    return records.length > 0;
+  }, "what was taken comes with a later claim");
+  if (reading) {
+    await until(() => proxy.open === 2, "it waits for what is new");
+    proxy.cut();
+  }
+  await found;
+  assertEquals(records.map(({ position, attempt }) => [position, attempt]), [[position, 2]]);
+  assertEquals(await other.settle([{ kind: "ack", position: position!, fence: records[0]!.fence }]), []);
+  assertEquals(await server.cli("EXISTS", groupKeys(STREAM, GROUP).work), "0");
+  await one.leave();
+  await other.leave();
+}
+
+Deno.test("RedisStore: a retry whose claim's answer was lost comes with a later claim", () => lose(false));
+
+Deno.test("RedisStore: a retry whose claim's answer was lost keeps its attempts, and leaves nothing behind", () =>
+  lose(true));
