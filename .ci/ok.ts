@@ -9,6 +9,7 @@ import manifest from "../deno.json" with { type: "json" };
 import { importFlags, importSource } from "../offline/imports.ts";
 import { childEnv } from "../offline/launch.ts";
 import { bringRedisServer, serverPermissions } from "../offline/redis_server.ts";
+import { countTests } from "../offline/test_count.ts";
 
 interface Step {
   name: string;
@@ -27,7 +28,7 @@ interface Result {
 }
 
 /** Tests that start, time and end processes and servers of their own. */
-const TIMED = ["tests/processes", "tests/redis"];
+const TIMED = ["tests/processes", "tests/redis", "tests/faults"];
 const root = new URL("../", import.meta.url);
 const path = (name: string): string => fileURLToPath(new URL(name, root));
 const source = await importSource();
@@ -106,12 +107,7 @@ async function run({ args, cwd, tests = false }: Step): Promise<Result> {
   const { code, stdout, stderr } = await command.output();
   const output = [stderr, stdout].map((bytes) => new TextDecoder().decode(bytes)).join("\n");
   if (!tests) return { passed: 0, failed: code === 0 ? 0 : 1, output };
-  // Deno's own last word, for example `FAILED | 3 passed (2 steps) | 1 failed | 1 ignored (70ms)`. Its JUnit report is
-  // easier to read but leaves out a file that throws while it loads.
-  const summary = [...output.matchAll(/^(?:ok|FAILED) \| (\d+) passed\b.* \| (\d+) failed\b/gm)].at(-1);
-  const [passed, failed] = [Number(summary?.[1] ?? 0), Number(summary?.[2] ?? 0)];
-  const sound = code === 0 && summary !== undefined;
-  const counted = { passed, failed: sound ? failed : Math.max(failed, 1) };
+  const counted = countTests(code, output);
   return { ...counted, output, note: `${counted.passed} passed, ${counted.failed} failed` };
 }
 

@@ -15,16 +15,30 @@ import { findRedisServer, serverPermissions } from "./redis_server.ts";
  * @returns Its exit code; 130 if Ctrl-C ended it.
  */
 export async function launch(subcommand: string, args: readonly string[]): Promise<number> {
+  const child = (await commandOf(subcommand, args)).spawn();
+  const { code, interrupted } = await ended(child);
+  return interrupted && code === 0 ? 130 : code;
+}
+
+/**
+ * `deno <subcommand> <import flags> <args>`, ready to be run; tests are allowed the servers that they start.
+ *
+ * @param options Where its output goes, and what its environment has besides.
+ */
+export async function commandOf(
+  subcommand: string,
+  args: readonly string[],
+  { env, ...options }: Deno.CommandOptions = {},
+): Promise<Deno.Command> {
   const source = await importSource();
   const imports = subcommand === "lint" ? [] : importFlags[source];
   const server = subcommand === "test" ? findRedisServer() : undefined;
   const permissions = subcommand === "test" ? serverPermissions(server) : [];
-  const child = new Deno.Command(Deno.execPath(), {
+  return new Deno.Command(Deno.execPath(), {
+    ...options,
     args: [subcommand, ...imports, ...permissions, ...args],
-    env: { ...childEnv(source), ...(server !== undefined && { REDIS_SERVER: server }) },
-  }).spawn();
-  const { code, interrupted } = await ended(child);
-  return interrupted && code === 0 ? 130 : code;
+    env: { ...childEnv(source), ...(server !== undefined && { REDIS_SERVER: server }), ...env },
+  });
 }
 
 /** What children are told: the imports that were chosen, and this very Deno as `deno`, which `npx` leaves off the path. */

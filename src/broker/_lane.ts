@@ -56,6 +56,8 @@ export interface LaneOptions {
  * the store has already, it does not append again.
  */
 export class Lane {
+  /** Why what waits is not on its way; undefined while the store answers. */
+  failure: unknown;
   #options: LaneOptions;
   #queue = new Fifo<Parcel>();
   #queued = 0;
@@ -159,9 +161,11 @@ export class Lane {
       this.#known = true;
       this.#failures = 0;
       this.#reachable = true;
+      this.failure = undefined;
       this.#answered(flight, positions);
     } catch (error) {
       this.#reachable = false;
+      this.failure = error;
       this.#failed(flight, error, decided, givenUp);
     } finally {
       this.#flying--;
@@ -194,7 +198,7 @@ export class Lane {
     const passing = kind === "transient" || kind === "uncertain" || kind === "out-of-sequence";
     if (kind === "forgotten" || refusedForGood || asked && !passing) {
       this.#flights.delete(flight.sequence);
-      for (const parcel of flight.parcels) parcel.uncertain(uncertain(this.#options.stream, error), true);
+      for (const parcel of flight.parcels) parcel.uncertain(uncertain(this.#options.stream, error, true), true);
     } else if (passing) {
       if (kind === "uncertain") flight.doubtful = true;
       if (flight.state === "flying") flight.state = "unanswered";
@@ -254,8 +258,7 @@ export class Lane {
     for (let next = this.#queue.peek(); next !== undefined && next.deadline <= now; next = this.#queue.peek()) {
       this.#queue.shift();
       this.#queued -= next.records.length;
-      const blocking = this.#flights.values().next().value?.lastError;
-      next.refused(unsent(this.#options.stream, blocking));
+      next.refused(unsent(this.#options.stream, this.failure));
     }
     // Nobody waits for the next try any more: whoever publishes next does not wait for it either.
     if (this.#flights.size === 0 && this.#retryTimer !== undefined) {
@@ -279,15 +282,16 @@ export class Lane {
   }
 }
 
-function uncertain(stream: string, cause: unknown): UncertainPublishError {
-  return new UncertainPublishError(
-    `Cannot tell whether ${stream} has the event: no answer in time; publish the same object again to find out`,
-    { cause },
-  );
+/** For an event that may or may not be stored: the store is still asked, unless it has `forgotten`. */
+export function uncertain(stream: string, cause: unknown, forgotten = false): UncertainPublishError {
+  const why = cause instanceof Error ? cause.message : "no answer came in time";
+  const wayOut = forgotten
+    ? "look for its id in the history before you publish another"
+    : "publish the same object again to find out";
+  return new UncertainPublishError(`Cannot tell whether ${stream} has the event: ${why}; ${wayOut}`, { cause });
 }
 
 function unsent(stream: string, cause: unknown): Error {
-  return new Error(`Cannot publish to ${stream}: the store could not be reached in time; nothing was stored`, {
-    cause,
-  });
+  const why = cause instanceof Error ? cause.message : "the store could not be reached";
+  return new Error(`Cannot publish to ${stream} in time: ${why}; nothing was stored, publish it again`, { cause });
 }

@@ -2,12 +2,12 @@ import { stamp } from "../events/_state.ts";
 import type { DomainEvent } from "../events/mod.ts";
 import type { EventStore, Fields, Position } from "../store/mod.ts";
 import { handledEvent } from "./_context.ts";
-import { Lane, MAX_BATCH, MAX_BATCH_BYTES } from "./_lane.ts";
+import { Lane, MAX_BATCH, MAX_BATCH_BYTES, uncertain } from "./_lane.ts";
 import { Outgoing } from "./_outgoing.ts";
 import type { PublishQueue } from "./_publish_queue.ts";
 import { sleep } from "./_sleep.ts";
 import { Publications } from "./_publications.ts";
-import { PublishError, UncertainPublishError } from "./errors.ts";
+import { PublishError } from "./errors.ts";
 
 // What is larger would hold up everything behind it: it belongs elsewhere, and a reference to it in the event.
 const MAX_EVENT_BYTES = 16 * 2 ** 20;
@@ -131,7 +131,8 @@ export class Publisher {
     }
     const { truth } = outgoing;
     if (truth === undefined) {
-      throw new UncertainPublishError("Cannot tell yet whether the event was stored: publish the same object again");
+      const stream = this.#options.streamOf(outgoing.events[0]!);
+      throw uncertain(stream, this.lane(stream).failure);
     }
     if ("error" in truth) throw truth.error;
     return truth.positions;

@@ -13,9 +13,20 @@ export class ReplyError extends Error {
   }
 }
 
-// Nothing was done, and it may be possible later. Not only at the beginning: a script's error may stand around another.
-const TRANSIENT =
-  /\b(LOADING|READONLY|MISCONF|OOM|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|UNBLOCKED|ASK|MOVED)\s|max number of clients/;
+// Nothing was done, and it may be possible later: what the server says, and what ends that. Not only at the beginning: a
+// script's error may stand around another.
+const TRANSIENT: readonly (readonly [RegExp, string])[] = [
+  [/\bLOADING\s/, "it loads its data, and answers when it has"],
+  [/\bREADONLY\s/, "it is a replica; promote it, or connect to its master"],
+  [/\bMASTERDOWN\s/, "it is a replica that has lost its master; promote it, or mend the link"],
+  [/\bMISCONF\s/, "it cannot write to its disk; make room there, and see its log"],
+  [/\bOOM\s/, "its memory is full; raise maxmemory, or keep less by retention"],
+  [/\bBUSY\s/, "somebody's script holds it up; end that by SCRIPT KILL"],
+  [/\bNOREPLICAS\s/, "too few of its replicas are there; bring them back, or lower min-replicas-to-write"],
+  [/max number of clients/, "it has as many clients as it takes; close some, or raise maxclients"],
+  [/\bUNBLOCKED\s/, "it ended a read that was waiting"],
+  [/\b(CLUSTERDOWN|TRYAGAIN|ASK|MOVED)\s/, "its cluster is changing"],
+];
 
 // What will not change by itself: what the server or the network says, and the way out.
 const FINAL: readonly (readonly [RegExp, string])[] = [
@@ -56,6 +67,11 @@ const CONNECT_FINAL: readonly (readonly [RegExp, string])[] = [
 
 const CONNECT_TRANSIENT: readonly (readonly [RegExp, string])[] = [
   [
+    // What node-redis makes of an answer that comes before anything was asked.
+    /reading 'reject'/,
+    "it refused before it was asked anything; it may have as many clients as it takes: close some, or raise maxclients",
+  ],
+  [
     /ECONNREFUSED|ConnectionRefused|refused/i,
     "nothing listens there; start one with `redis-server` or `docker compose up -d redis`",
   ],
@@ -80,9 +96,11 @@ export function classify(error: unknown): StoreError | Error {
   if (error instanceof StoreError || isAbort(error)) return error;
   const text = textOf(error);
   if (error instanceof ReplyError) {
-    if (TRANSIENT.test(text)) return new StoreError("transient", `Cannot use Redis now: ${text}`, { cause: error });
+    const cause = { cause: error };
+    const passing = adviceFor(text, TRANSIENT);
+    if (passing !== undefined) return new StoreError("transient", `Cannot use Redis now: ${passing} (${text})`, cause);
     const advice = adviceFor(text, FINAL);
-    return advice === undefined ? error : new Error(`Cannot use Redis: ${advice} (${text})`, { cause: error });
+    return advice === undefined ? error : new Error(`Cannot use Redis: ${advice} (${text})`, cause);
   }
   if (isOurs(error)) return error;
   return new StoreError("uncertain", `Cannot tell whether Redis did it: the connection was lost (${text})`, {
@@ -105,9 +123,10 @@ export function connectError(where: URL | string, error: unknown): StoreError | 
   const final = error instanceof ReplyError ? adviceFor(text, FINAL) : adviceFor(text, CONNECT_FINAL);
   if (final !== undefined) return new Error(`${cannot}: ${final}`, cause);
   if (error instanceof ReplyError) {
-    return TRANSIENT.test(text)
-      ? new StoreError("transient", `${cannot}: ${text}`, cause)
-      : new Error(`${cannot}: ${text}`, cause);
+    const passing = adviceFor(text, TRANSIENT);
+    return passing === undefined
+      ? new Error(`${cannot}: ${text}`, cause)
+      : new StoreError("transient", `${cannot} now: ${passing} (${text})`, cause);
   }
   return new StoreError("transient", `${cannot}: ${adviceFor(text, CONNECT_TRANSIENT) ?? text}`, cause);
 }
@@ -125,7 +144,8 @@ export function isServerReply(error: unknown): boolean {
 /** True when the server is there and knows us, whatever else keeps it from answering. */
 export function isAlive(error: unknown): boolean {
   const text = replyOf(error)?.message ?? "";
-  return /^NOPERM\b/.test(text) || (TRANSIENT.test(text) && !text.includes("max number of clients"));
+  return /^NOPERM\b/.test(text) ||
+    (adviceFor(text, TRANSIENT) !== undefined && !text.includes("max number of clients"));
 }
 
 /** True when the server does not have the script: nothing ran. */
@@ -171,9 +191,10 @@ function isAbort(error: unknown): error is Error {
   return error instanceof Error && error.name === "AbortError";
 }
 
-// A wrong option or argument: what the caller did, not what befell the connection.
+// A wrong option or argument: what the caller did, not what befell the connection. A client's own slip, as in "Cannot
+// read properties of undefined", is none of these.
 function isOurs(error: unknown): error is Error {
-  return (error instanceof TypeError || error instanceof RangeError) && /^Cannot /.test(error.message);
+  return error instanceof TypeError && /^Cannot (connect to|tell where|use this|use a Redis)\b/.test(error.message);
 }
 
 // Clients say it in the message, in the name or in the code, and in those of the causes.

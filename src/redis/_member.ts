@@ -1,6 +1,7 @@
 import {
   type Claim,
   type ClaimedRecord,
+  type ClaimOptions,
   comparePositions,
   type GroupMember,
   type Healed,
@@ -121,10 +122,11 @@ export class RedisMember implements GroupMember {
     return this.#context.keys.stream;
   }
 
-  async claim({ limit, signal }: { readonly limit: number; readonly signal: AbortSignal }): Promise<Claim> {
+  async claim({ limit, signal, newFirst = false }: ClaimOptions): Promise<Claim> {
     try {
-      while (!signal.aborted && !this.#leaving) {
-        const claim = await this.#look(limit).catch((error) => this.#healed(error));
+      for (let first = newFirst; !signal.aborted && !this.#leaving; first = false) {
+        const looking = first ? this.#readNew(limit) : this.#look(limit);
+        const claim = await looking.catch((error) => this.#healed(error));
         if (this.#healing !== undefined) {
           const healed = this.#healing;
           this.#healing = undefined;
@@ -134,12 +136,22 @@ export class RedisMember implements GroupMember {
           this.#held.note(claim.records);
           return claim;
         }
-        await this.#bell.wait(signal, this.#nextSweep - performance.now());
+        if (!first) await this.#bell.wait(signal, this.#nextSweep - performance.now());
       }
       return found([]);
     } finally {
       this.#intake.pause();
     }
+  }
+
+  /** What the group has not read; undefined when it has read everything. */
+  async #readNew(limit: number): Promise<Claim | undefined> {
+    const kept = this.#intake.take(limit);
+    if (kept.length > 0) return found(this.#fresh(kept));
+    const [records, same] = await Promise.all([this.#intake.readAtOnce(limit), this.#ask()]);
+    if (same && records.length > 0) return found(this.#fresh(records));
+    this.#intake.keep(records);
+    return undefined;
   }
 
   /** One look at each source in turn; undefined when there is nothing, and a read under way that will ring. */
@@ -166,15 +178,22 @@ export class RedisMember implements GroupMember {
     return undefined;
   }
 
-  /** Looks again at once if something came back since the last look. */
-  async #ask(): Promise<void> {
+  /**
+   * Looks again at once if something came back since the last look.
+   *
+   * @returns Whether it is the same group and epoch, so that what was read before is what it seems.
+   */
+  async #ask(): Promise<boolean> {
     const { link, keys: { meta } } = this.#context;
     try {
-      const [bell, life] = await link.send(["HMGET", meta, "bell", "life"]) as readonly [string | null, string | null];
-      if ((bell ?? "") !== this.#lastBell || life !== this.#life) this.#disturb();
+      const reply = await link.send(["HMGET", meta, "bell", "life", "epoch"]) as readonly (string | null)[];
+      const same = reply[1] === this.#life && Number(reply[2]) === this.#epoch;
+      if (!same || (reply[0] ?? "") !== this.#lastBell) this.#disturb();
+      return same;
     } catch {
       // Looking meets with the same, and says so.
       this.#disturb();
+      return false;
     }
   }
 

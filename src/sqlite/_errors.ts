@@ -10,21 +10,36 @@ const FULL = 13;
 const CANTOPEN = 14;
 const PROTOCOL = 15;
 const NOTADB = 26;
+// With its extension: memory shared by processes, which is a file too, could not grow.
+const IOERR_SHMSIZE = 4_874;
+
+// What SQLite says of them, for when that is all there is to go by.
+const MESSAGES: readonly (readonly [number, string])[] = [
+  [BUSY, "database is locked"],
+  [LOCKED, "database table is locked"],
+  [READONLY, "attempt to write a readonly database"],
+  [IOERR, "disk I/O error"],
+  [CORRUPT, "database disk image is malformed"],
+  [FULL, "database or disk is full"],
+  [CANTOPEN, "unable to open database file"],
+  [NOTADB, "file is not a database"],
+];
 
 const ADVICE: Readonly<Record<number, string>> = {
   [READONLY]: "it is read-only; make the file and its directory writable, or choose another path",
   [IOERR]: "reading or writing it failed; look at the disk",
   [CORRUPT]: "it is damaged; restore it from a backup, or salvage it with sqlite3's .recover",
-  [FULL]: "the disk is full; make room",
   [CANTOPEN]: "it is no file that can be opened here; check the path and who may write there",
   [NOTADB]: "it is no SQLite database; choose another path, or move the file away",
 };
 
 function resultCode(error: unknown): number | undefined {
   if (!(error instanceof Error) || !("code" in error) || error.code !== "ERR_SQLITE_ERROR") return undefined;
-  if ("errcode" in error && typeof error.errcode === "number") return error.errcode & 0xff;
-  // Deno leaves the result code out where no statement is involved, as when opening a file.
-  return error.message.startsWith("unable to open database file") ? CANTOPEN : undefined;
+  if ("errcode" in error && typeof error.errcode === "number") {
+    return error.errcode === IOERR_SHMSIZE ? FULL : error.errcode & 0xff;
+  }
+  // Deno leaves the result code out where no statement is prepared, as when opening a file.
+  return MESSAGES.find(([, message]) => error.message.startsWith(message))?.[0];
 }
 
 /** True when another connection is in the way, and trying again soon may succeed. */
@@ -47,13 +62,20 @@ export function stillBusy(path: string, waited: number, cause: unknown): StoreEr
   );
 }
 
-/** What to throw for a failure of SQLite: an error that names the file and the way out, or `error` itself. */
+/**
+ * What to throw for a failure of SQLite: an error that names the file and the way out, or `error` itself. Transient if
+ * the same may succeed once somebody has done something about it, with the file as it is; nothing was done then.
+ */
 export function explain(error: unknown, path: string): unknown {
   if (error instanceof Error && error.name === "NotCapable") {
     return new Error(`Cannot open ${path}: Deno needs --allow-read=${path} and --allow-write=${path}`, {
       cause: error,
     });
   }
-  const advice = ADVICE[resultCode(error) ?? -1];
+  const code = resultCode(error);
+  if (code === FULL) {
+    return new StoreError("transient", `Cannot use ${path}: the disk is full; make room`, { cause: error });
+  }
+  const advice = ADVICE[code ?? -1];
   return advice === undefined ? error : new Error(`Cannot use ${path}: ${advice}`, { cause: error });
 }

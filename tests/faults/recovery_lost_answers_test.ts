@@ -29,7 +29,10 @@ async function lose(reading: boolean): Promise<void> {
   const options = { lease: 30_000, startFrom: "beginning" } as const;
   const one = await there.member(STREAM, GROUP, { consumer: "one", ...options });
   const { records: [first] } = await claim(one);
-  assertEquals(await one.settle([{ kind: "retry", position: position!, fence: first!.fence, delay: 0 }]), []);
+  assertEquals(
+    await one.settle([{ kind: "retry", position: position!, fence: first!.fence, attempt: 1, delay: 0 }]),
+    [],
+  );
 
   const other = await here.member(STREAM, GROUP, { consumer: "other", ...options });
   proxy.inject({ fault: "reply", request: new RegExp(await digestOf(CLAIM.source)) });

@@ -31,10 +31,13 @@ export class Proxy implements AsyncDisposable {
   refuse = false;
   /** How long every chunk is kept back, each way, in milliseconds. */
   delay = 0;
+  /** Whether new connections are taken and all that comes by them is swallowed, as behind a broken firewall. */
+  blackHole = false;
   #target: { readonly hostname: string; readonly port: number };
   #listener: Deno.TcpListener;
   #rules: { rule: Rule; left: number }[] = [];
   #open = new Set<Deno.TcpConn>();
+  #states = new Set<{ fault: Fault | undefined }>();
   #running = new Set<Promise<void>>();
 
   constructor(port: number, hostname = "127.0.0.1") {
@@ -63,6 +66,11 @@ export class Proxy implements AsyncDisposable {
     for (const connection of this.#open) close(connection);
   }
 
+  /** Has all open connections swallow what comes, for ever; new ones work, unless this is a black hole. */
+  swallow(): void {
+    for (const state of this.#states) state.fault = "swallow";
+  }
+
   #track(work: Promise<void>): void {
     this.#running.add(work);
     void work.finally(() => this.#running.delete(work));
@@ -86,12 +94,14 @@ export class Proxy implements AsyncDisposable {
       return close(client);
     }
     this.#open.add(client).add(server);
-    const state: { fault: Fault | undefined } = { fault: undefined };
+    const state: { fault: Fault | undefined } = { fault: this.blackHole ? "swallow" : undefined };
+    this.#states.add(state);
     await Promise.all([this.#forth(client, server, number, state), this.#back(client, server, state)]);
     close(client);
     close(server);
     this.#open.delete(client);
     this.#open.delete(server);
+    this.#states.delete(state);
   }
 
   async #forth(client: Deno.TcpConn, server: Deno.TcpConn, number: number, state: { fault: Fault | undefined }) {

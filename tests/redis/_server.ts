@@ -51,14 +51,18 @@ export class RedisServer implements AsyncDisposable {
    * @param options Further arguments of redis-server, as in `["--requirepass", "secret"]`.
    */
   static async start(options: readonly string[] = []): Promise<RedisServer> {
-    const server = new RedisServer(options);
-    try {
-      await server.restart();
-    } catch (error) {
-      await server[Symbol.asyncDispose]();
-      throw error;
+    for (let tries = 1;; tries++) {
+      const server = new RedisServer(options);
+      try {
+        await server.restart();
+        return server;
+      } catch (error) {
+        await server[Symbol.asyncDispose]();
+        // Somebody may have taken the port since it was found free.
+        const taken = error instanceof Error && error.message.includes("Address already in use");
+        if (!taken || tries === 3) throw error;
+      }
     }
-    return server;
   }
 
   get url(): URL {
@@ -122,7 +126,11 @@ export class RedisServer implements AsyncDisposable {
     const process = this.#process;
     this.#process = undefined;
     if (process === undefined) return;
-    process.kill("SIGKILL");
+    try {
+      process.kill("SIGKILL");
+    } catch {
+      // It ended before.
+    }
     await process.status;
   }
 

@@ -11,21 +11,22 @@ import {
 import { StoreError } from "../../src/store/mod.ts";
 
 // As servers of several versions say it, found by making each happen.
-const TRANSIENT = [
-  "LOADING Redis is loading the dataset in memory",
-  "READONLY You can't write against a read only replica.",
-  "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
-  "OOM command not allowed when used memory > 'maxmemory'. script: 5b1ce6a5, on @user_script:1.",
-  "ERR Error running script (call to f_5b1ce6a5): @user_script:1: @user_script: 1: -OOM command not allowed when used memory",
-  "BUSY Redis is busy running a script.",
-  "TRYAGAIN Multiple keys request during rehashing of slot",
-  "CLUSTERDOWN The cluster is down",
-  "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
-  "NOREPLICAS Not enough good replicas to write.",
-  "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
-  "MOVED 866 127.0.0.1:7001",
-  "ERR max number of clients reached",
-];
+const TRANSIENT: Record<string, RegExp> = {
+  "LOADING Redis is loading the dataset in memory": /answers when it has/,
+  "READONLY You can't write against a read only replica.": /promote it/,
+  "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.": /make room there/,
+  "OOM command not allowed when used memory > 'maxmemory'. script: 5b1ce6a5, on @user_script:1.": /raise maxmemory/,
+  "ERR Error running script (call to f_5b1ce6a5): @user_script:1: @user_script: 1: -OOM command not allowed when used memory":
+    /raise maxmemory/,
+  "BUSY Redis is busy running a script.": /SCRIPT KILL/,
+  "TRYAGAIN Multiple keys request during rehashing of slot": /cluster is changing/,
+  "CLUSTERDOWN The cluster is down": /cluster is changing/,
+  "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.": /mend the link/,
+  "NOREPLICAS Not enough good replicas to write.": /lower min-replicas-to-write/,
+  "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)": /ended a read/,
+  "MOVED 866 127.0.0.1:7001": /cluster is changing/,
+  "ERR max number of clients reached": /raise maxclients/,
+};
 
 const FINAL: Record<string, RegExp> = {
   "WRONGPASS invalid username-password pair or user is disabled.": /wrong user or password/,
@@ -37,11 +38,14 @@ const FINAL: Record<string, RegExp> = {
 };
 
 Deno.test("classify() calls transient what may be possible later", () => {
-  for (const message of TRANSIENT) {
+  for (const [message, advice] of Object.entries(TRANSIENT)) {
     for (const error of [new ReplyError(message), new ReplyError(`-${message}`)]) {
       const classed = classify(error);
       assertInstanceOf(classed, StoreError, message);
       assertEquals([classed.kind, classed.cause], ["transient", error]);
+      const connecting = connectError("Redis", error);
+      assertInstanceOf(connecting, StoreError);
+      assert(advice.test(classed.message) && advice.test(connecting.message), classed.message);
     }
   }
 });
@@ -68,6 +72,18 @@ Deno.test("classify() calls uncertain whatever is no answer of the server", () =
   }
   const aborted = new DOMException("enough", "AbortError");
   assertEquals(classify(aborted), aborted);
+});
+
+Deno.test("a client's own slip is no mistake of the caller: the connection is lost by it", () => {
+  // What node-redis says of an error that a full server sends before it was asked.
+  const slip = new TypeError("Cannot read properties of undefined (reading 'reject')");
+  const [classed, connecting] = [classify(slip), connectError("Redis", slip)];
+  assertInstanceOf(classed, StoreError);
+  assertInstanceOf(connecting, StoreError);
+  assertEquals([classed.kind, connecting.kind], ["uncertain", "transient"]);
+  assert(/raise maxclients$/.test(connecting.message), connecting.message);
+  const ours = new TypeError(`Cannot connect to a Redis by "http:": use redis:// or rediss://`);
+  assertEquals([classify(ours), connectError("Redis", ours)], [ours, ours]);
 });
 
 Deno.test("what the server meant is found in what its answer became", () => {

@@ -4,6 +4,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { defineEvent, type EventBroker, UncertainPublishError } from "@tidings/broker";
 import type { ClientKind } from "../../src/redis/clients/detect.ts";
 import { KINDS, LABELS, openBroker, openConnection, SharedServer, type TestKeys } from "./_bench.ts";
+import { insist } from "../faults/_insist.ts";
 import { type Fault, Proxy } from "./_proxy.ts";
 
 class Sent extends defineEvent("Sent")<{ n: number }> {}
@@ -132,15 +133,4 @@ for (const kind of KINDS) {
     await Promise.all(numbered(3, 400).map((event) => broker.publish(event)));
     assertEquals((await behind.stored()).map(([n]) => n), Array.from({ length: 403 }, (_, n) => n));
   });
-}
-
-/** Publishes until it is known what became of it. */
-async function insist<T>(publish: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await publish();
-    } catch (error) {
-      if (!(error instanceof UncertainPublishError)) throw error;
-    }
-  }
 }

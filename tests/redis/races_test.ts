@@ -65,8 +65,8 @@ for (const moment of ["look and read", "announcing and waiting", "waiting and it
       const moments: Record<string, boolean> = {
         "look and read": name === "XREADGROUP" && !blocks,
         "announcing and waiting": name === "XREADGROUP" && blocks,
-        // Its second question: the first comes with the read at once.
-        "waiting and its question": name === "HMGET" && what !== undefined && ++questions === 2,
+        // Its third question: the first comes with the read at once, the second before it waits.
+        "waiting and its question": name === "HMGET" && what !== undefined && ++questions === 3,
       };
       if (!moments[moment] || underWay.length > 0) return;
       // A read that is late goes out while it is still being told.

@@ -207,7 +207,7 @@ test("CLAIM takes what came back, with how often it was delivered and failed", a
 
 test("ADOPT hands a consumer what it holds, with all that is known of it, and nothing that is another's", async (bench) => {
   const [a, b, c] = await bench.read() as [string, string, string];
-  await bench.group(SETTLE, "me.1", "life", "0", "0", ...bench.outcome("retry", a));
+  await bench.group(SETTLE, "me.1", "life", "0", "0", ...bench.outcome("retry", a, { letter: FAILED }));
   const due = await bench.group(CLAIM, "me.1", "life", LEASE, "1", "30000") as Reply[];
   assertEquals((due[5] as Reply[]).length, 1);
   await bench.group(JOIN, "you.1", "", LEASE, "0-0", "life");
@@ -224,12 +224,18 @@ test("whatever comes back for others rings the group's bell, and nothing else do
   const bell = () => bench.send("HGET", KEYS.meta, "bell");
   const settle = (...outcome: string[]) => bench.group(SETTLE, "me.1", "life", "0", "0", ...outcome);
   await bench.group(RENEW, "me.1", "life", LEASE, "", "1000000");
-  await settle(...bench.outcome("hold", a, { delay: 1 }));
+  await settle(...bench.outcome("hold", a, { delay: 1, letter: FAILED }));
   await settle(...bench.outcome("ack", a));
   assertEquals(await bell(), null);
-  assertEquals((await settle(...bench.outcome("retry", b, { delay: 9_000 })) as Reply[]).slice(3), ["", "1"]);
+  assertEquals((await settle(...bench.outcome("retry", b, { delay: 9_000, letter: FAILED })) as Reply[]).slice(3), [
+    "",
+    "1",
+  ]);
   // Nobody has to look earlier for what is due later.
-  assertEquals((await settle(...bench.outcome("retry", c, { delay: 99_000 })) as Reply[]).slice(3), ["1", "1"]);
+  assertEquals((await settle(...bench.outcome("retry", c, { delay: 99_000, letter: FAILED })) as Reply[]).slice(3), [
+    "1",
+    "1",
+  ]);
   await bench.append(2, 1, 1, "d", "e");
   await bench.send("XREADGROUP", "GROUP", "group", "me.1", "STREAMS", STREAM, ">");
   await bench.group(LEAVE, "me.1", "life", "1000");

@@ -36,14 +36,14 @@ local function recover(id, count, c)
   end
 end
 
--- All that the dead one held is anybody's from now on, also should it come back; but no call takes for ever.
+-- What there is no room for stays the dead one's until the next call, also should it come back: no call takes for ever.
 local function bury(consumer, ...)
   local from, looked = '-', 0
-  while looked < 5000 do
+  while room > 0 and looked < 1000 do
     local args = {...}
     args[#args + 1] = from
     args[#args + 1] = '+'
-    args[#args + 1] = 1000
+    args[#args + 1] = room
     args[#args + 1] = consumer
     local rows = redis.call('XPENDING', stream, group, unpack(args))
     if #rows == 0 then break end

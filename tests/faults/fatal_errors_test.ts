@@ -1,0 +1,106 @@
+// Guarantee 34: what will not change by itself ends a subscription and rejects a publish at once, and says the way out.
+
+import { assert, assertEquals, assertLess, assertMatch, assertRejects } from "@std/assert";
+import { defineEvent, UncertainPublishError } from "@tidings/broker";
+import { settled, told, until, within } from "../../src/testing/_broker_bench.ts";
+import { openBroker } from "../redis/_bench.ts";
+import { RedisServer } from "../redis/_server.ts";
+import { byAllClients } from "./_at_once.ts";
+import { testFault } from "./_seed.ts";
+
+class Noted extends defineEvent("Noted")<{ n: number }> {}
+
+const STREAM = "events:Noted";
+// A read that waits is answered within the four seconds that it blocks; the rest is for a busy machine.
+const BOUND = 10_000;
+
+interface Disaster {
+  readonly title: string;
+  strike(server: RedisServer): Promise<unknown>;
+  /** Makes it as it was. */
+  mend(server: RedisServer): Promise<unknown>;
+  readonly says: RegExp;
+  /** How many of the two events that were stored are still there afterwards. */
+  readonly left: number;
+}
+
+const DISASTERS: readonly Disaster[] = [
+  {
+    title: "the password is changed",
+    async strike(server) {
+      await server.cli("ACL", "SETUSER", "alice", "resetpass", ">other");
+      await server.cli("CLIENT", "KILL", "USER", "alice");
+    },
+    mend: (server) => server.cli("ACL", "SETUSER", "alice", "resetpass", ">sesame"),
+    says: /^Cannot connect to redis:\/\/127\.0\.0\.1:\d+: wrong user or password$/,
+    left: 2,
+  },
+  {
+    title: "the user may run no scripts and read no groups any more",
+    strike: (server) => server.cli("ACL", "SETUSER", "alice", "-eval", "-evalsha", "-xreadgroup"),
+    mend: (server) => server.cli("ACL", "SETUSER", "alice", "+@all"),
+    says: /^Cannot use Redis: its user may not do this; allow it with ACL SETUSER \(NOPERM /,
+    left: 2,
+  },
+  {
+    title: "the user may not use the stream's keys any more",
+    strike: (server) => server.cli("ACL", "SETUSER", "alice", "resetkeys", "~other:*"),
+    mend: (server) => server.cli("ACL", "SETUSER", "alice", "~*"),
+    says: /^Cannot use Redis: its user may not do this; allow it with ACL SETUSER \(/,
+    left: 2,
+  },
+  {
+    title: "the stream becomes a text",
+    strike: (server) => server.cli("SET", STREAM, "text"),
+    mend: (server) => server.cli("DEL", STREAM),
+    says:
+      /^Cannot use Redis: a key is of another type than expected; .* move it, or choose another prefix \(WRONGTYPE /,
+    left: 0,
+  },
+];
+
+for (const { title, strike, mend, says, left } of DISASTERS) {
+  testFault(`when ${title}, a subscription ends, publish() rejects at once, and both say the way out`, async () => {
+    await byAllClients(async (kind) => {
+      await using server = await RedisServer.start();
+      await server.cli("ACL", "SETUSER", "alice", "on", ">sesame", "~*", "&*", "+@all");
+      const url = new URL(server.url.href.replace("//", "//alice:sesame@"));
+      await using broker = await openBroker(url, { events: [Noted], publishTimeout: 30_000 }, kind);
+      const handled: string[] = [];
+      const handler = ({ id }: Noted) => void handled.push(id);
+      const subscription = await broker.subscribe(Noted, handler, { group: "group", drainTimeout: 100 });
+      const errors = told<Event & { error: Error }>(subscription, "error");
+      const events = [1, 2, 3].map((n) => new Noted({ n }));
+      await broker.publish(events[0]!);
+      await broker.publish(events[1]!);
+      await settled(broker, Noted);
+
+      await strike(server);
+      const began = performance.now();
+      const refused = await assertRejects(() => broker.publish(events[2]!), Error);
+      assertLess(performance.now() - began, 2_000);
+      const ended = await within(assertRejects(() => subscription.closed, Error), "the subscription's end", BOUND);
+      for (const error of [refused, ended]) {
+        const why = error.cause instanceof Error && !says.test(error.message) ? error.cause : error;
+        assertMatch(why.message, says);
+        assert(!Deno.inspect(error, { depth: 10 }).includes("sesame"));
+      }
+      assertEquals(errors[0]!.error, ended);
+
+      await mend(server);
+      // A connection may be on its way still that was begun before.
+      await until(() => broker.info(Noted).then(() => true, () => false), "the server answers");
+      assertEquals((await Array.fromAsync(broker.history(Noted))).map(({ id }) => id), idsOf(events.slice(0, left)));
+      // What was on its way when the connection was lost stays in doubt once the store refuses to tell: it is not there.
+      if (refused instanceof UncertainPublishError) events[2] = new Noted({ n: 4 });
+      await broker.publish(events[2]!);
+      await using _again = await broker.subscribe(Noted, handler, { group: "group" });
+      await settled(broker, Noted);
+      assertEquals(handled, idsOf(events));
+    });
+  });
+}
+
+function idsOf(events: readonly Noted[]): string[] {
+  return events.map(({ id }) => id);
+}
