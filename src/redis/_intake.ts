@@ -4,6 +4,8 @@ import type { Reply } from "./client.ts";
 import type { Link } from "./_link.ts";
 import { parseEntries } from "./_replies.ts";
 
+const LARGE_BATCH = 64;
+
 /** What an intake needs of its member. */
 export interface IntakeContext {
   readonly link: Link;
@@ -35,6 +37,7 @@ export class Intake {
   #last: Position | undefined;
   /** Whether there may be more, so that a read need not wait; to begin with there may. */
   #mayHaveMore = true;
+  #flowing = false;
   #announced: string | undefined;
 
   constructor(context: IntakeContext) {
@@ -100,6 +103,11 @@ export class Intake {
     this.#error = undefined;
   }
 
+  /** Whether the last read brought a large batch, so that there is a backlog. */
+  get flowing(): boolean {
+    return this.#flowing;
+  }
+
   /** Reads what is there. */
   async readAtOnce(limit: number): Promise<readonly StoredRecord[]> {
     const { link, stream, group, consumer } = this.#context;
@@ -108,6 +116,7 @@ export class Intake {
       const reply = await link.send(command);
       const records = Array.isArray(reply) ? parseEntries((reply[0] as readonly Reply[])[1]!) : [];
       this.#mayHaveMore = records.length === limit;
+      this.#flowing = records.length >= LARGE_BATCH;
       return this.#took(records);
     } catch (error) {
       this.#context.failed();

@@ -150,6 +150,7 @@ export class RedisMember implements GroupMember {
     if (kept.length > 0) return found(this.#fresh(kept));
     const [records, same] = await Promise.all([this.#intake.readAtOnce(limit), this.#ask()]);
     if (same && records.length > 0) return found(this.#fresh(records));
+    // A look has to tell first of which epoch it is.
     this.#intake.keep(records);
     return undefined;
   }
@@ -167,10 +168,10 @@ export class RedisMember implements GroupMember {
     const kept = this.#intake.take(limit);
     if (kept.length > 0) return found(this.#fresh(kept));
     if (this.#intake.mayHaveMore) {
-      const [records] = await Promise.all([this.#intake.readAtOnce(limit), this.#ask()]);
-      if (performance.now() < this.#nextSweep && records.length > 0) return found(this.#fresh(records));
-      // What came back goes before what is new.
-      this.#intake.keep(records);
+      // In the flow of a backlog one round trip is enough: what comes back meanwhile waits for one batch.
+      if (!this.#intake.flowing) await this.#ask();
+      const claim = performance.now() < this.#nextSweep ? await this.#readNew(limit) : undefined;
+      if (claim !== undefined) return claim;
     }
     if (this.#intake.kept.length > 0 || this.#intake.waiting) return undefined;
     await this.#ask();
