@@ -1,0 +1,16 @@
+/** Sends so many, `inFlight` at a time: each answer makes room for the next. */
+export async function rolling(count: number, inFlight: number, send: (index: number) => Promise<unknown>) {
+  let next = 0;
+  const lane = async () => {
+    while (next < count) await send(next++);
+  };
+  await Promise.all(Array.from({ length: inFlight }, lane));
+}
+
+/** Sends so many, `size` at once, and waits for all of them before the next window. */
+export async function windows(count: number, size: number, send: (index: number) => Promise<unknown>) {
+  for (let next = 0; next < count;) {
+    const window = Array.from({ length: Math.min(size, count - next) }, () => send(next++));
+    await Promise.all(window);
+  }
+}
