@@ -1,7 +1,7 @@
 /** Where the data of the cases is: emptied before each. */
 export interface Place {
-  /** A server of the bench's own. */
-  readonly redis: URL;
+  /** The URL of a server of the bench's own. */
+  readonly redis: string;
   /** A folder for files. */
   readonly folder: string;
   /** A name of this run's own, for what is not on that server. */

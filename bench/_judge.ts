@@ -10,9 +10,9 @@ export interface Row {
   readonly count: number;
   /** The median of each figure. */
   readonly figures: Sample;
-  /** How many times as fast as another row, inside the rounds. */
+  /** How many times as fast as other rows. */
   readonly ratios: Readonly<Record<string, number>>;
-  /** What DESIGN asks of it. */
+  /** What the design asks of it. */
   readonly bars: readonly { readonly bar: string; readonly measured: number; readonly met: boolean }[];
   readonly note?: string;
   readonly rounds: readonly Sample[];
@@ -25,13 +25,12 @@ export function judge(cases: readonly Case[], results: Results): Row[] {
     const rounds = results.get(idOf(each))!;
     const figures = medians(rounds);
     const samplesOf = (name: string) => results.get(idOf({ group, name })) ?? [];
-    const ratios = Object.fromEntries(
-      against.map((other) => [other, medianRatio(rounds, samplesOf(other), "perSecond")]),
-    );
-    const bars = BARS.filter((bar) => bar.group.test(group) && bar.name.test(name)).flatMap((bar) => {
-      const measured = bar.measure({ figures, ratios, rounds, samplesOf });
+    const ratio = (other: string) => medianRatio(rounds, samplesOf(other), "perSecond");
+    const bars = BARS.filter(({ row }) => row.test(idOf(each))).flatMap((bar) => {
+      const measured = bar.measure({ figures, rounds, samplesOf });
       return measured === undefined ? [] : [{ bar: bar.text, measured, met: bar.met(measured) }];
     });
+    const ratios = Object.fromEntries(against.map((other) => [other, ratio(other)]));
     return { group, name, count, figures, ratios, bars, ...(note !== undefined && { note }), rounds };
   });
 }

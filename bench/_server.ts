@@ -15,7 +15,7 @@ export class BenchServer implements AsyncDisposable {
 
   static async start(): Promise<BenchServer> {
     const server = await RedisServer.start();
-    return new BenchServer(server, await openRaw("node-redis", server.url));
+    return new BenchServer(server, await openRaw("node-redis", server.url.href));
   }
 
   /** Removes all that earlier runs left, and says where the next one may be. */
@@ -25,7 +25,7 @@ export class BenchServer implements AsyncDisposable {
     for (const { name } of Deno.readDirSync(folder)) {
       if (name.startsWith("run-")) await Deno.remove(`${folder}/${name}`);
     }
-    return { redis: url, folder, run: `run-${++this.#runs}` };
+    return { redis: url.href, folder, run: `run-${++this.#runs}` };
   }
 
   /** Figures of `INFO section`, by their names. */

@@ -6,17 +6,23 @@
  * @module
  */
 import { delimiter, dirname } from "node:path";
-import { importFlags, importSource, type Source } from "./imports.ts";
+import { importFlags, importSource, type Source, withLock } from "./imports.ts";
 import { findRedisServer, serverPermissions } from "./redis_server.ts";
 
 /**
  * Runs `deno <subcommand> <import flags> <args>` on this terminal and waits for its end.
  *
+ * @param options.lock A lock file instead of the project's. @default {`offline/deno.lock`}
  * @returns Its exit code; 130 if Ctrl-C ended it.
  */
-export async function launch(subcommand: string, args: readonly string[]): Promise<number> {
+export async function launch(
+  subcommand: string,
+  args: readonly string[],
+  { lock }: { readonly lock?: string } = {},
+): Promise<number> {
   const source = await importSource();
-  const imports = subcommand === "lint" ? [] : importFlags[source];
+  const flags = subcommand === "lint" ? [] : importFlags[source];
+  const imports = lock === undefined ? flags : withLock(flags, lock);
   const server = subcommand === "test" ? findRedisServer() : undefined;
   const permissions = subcommand === "test" ? serverPermissions(server) : [];
   const child = new Deno.Command(Deno.execPath(), {

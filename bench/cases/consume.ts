@@ -1,8 +1,7 @@
-import type { Case } from "../_case.ts";
+import type { Case, Place } from "../_case.ts";
 import { type Detail, detailsOf, indexOf } from "../_detail.ts";
 import { BATCHES, size } from "./publish.ts";
 import type { Consumer, ConsumeSettings, System } from "../systems/_system.ts";
-import type { Place } from "../_case.ts";
 
 /** How events are handled. */
 export interface Handling {
@@ -93,7 +92,7 @@ export function consumeCase(
       let consumer: Consumer | undefined;
       return {
         run: async () => {
-          consumer = await system.consumer(place, { ...handling, handler: handlerOf(counter, handling) });
+          consumer = await system.consumer!(place, { ...handling, handler: handlerOf(counter, handling) });
           await counter.all;
         },
         close: async () => {

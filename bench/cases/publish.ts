@@ -1,8 +1,7 @@
 import type { Case } from "../_case.ts";
-import { detailsOf } from "../_detail.ts";
+import { type Detail, detailsOf } from "../_detail.ts";
 import { rolling, windows } from "../_load.ts";
 import type { Publisher, System } from "../systems/_system.ts";
-import type { Detail } from "../_detail.ts";
 
 /** How publishing is asked for. */
 export interface Shape {
@@ -41,6 +40,17 @@ export const BATCHES: Shape = {
       const size = Math.min(500, count - from);
       await publisher.sendAll!(Array.from({ length: size }, (_, index) => detail(from + index)));
     }
+  },
+};
+
+/** One after the other, for what answers at once. */
+export const LOOP: Shape = {
+  name: "one after the other",
+  count: 50_000,
+  run: async (publisher, count, detail) => {
+    let last: Promise<unknown> | undefined;
+    for (let index = 0; index < count; index++) last = publisher.send(detail(index));
+    await last;
   },
 };
 

@@ -23,13 +23,13 @@ export const RAW_SETTINGS: Readonly<Record<ClientKind, string>> = {
 };
 
 /** Connects. */
-export async function openRaw(kind: ClientKind, url: URL): Promise<RawConnection> {
+export async function openRaw(kind: ClientKind, url: string): Promise<RawConnection> {
   return await OPEN[kind](url);
 }
 
-const OPEN: Record<ClientKind, (url: URL) => Promise<RawConnection>> = {
+const OPEN: Record<ClientKind, (url: string) => Promise<RawConnection>> = {
   "node-redis": async (url) => {
-    const options = { url: url.href, RESP: 2, disableClientInfo: true, maintNotifications: "disabled" };
+    const options = { url, RESP: 2, disableClientInfo: true, maintNotifications: "disabled" };
     // A timeout for each command, its default, halves the throughput.
     const client = createClient({ ...options, commandOptions: { timeout: undefined } } as object);
     await client.connect();
@@ -37,12 +37,13 @@ const OPEN: Record<ClientKind, (url: URL) => Promise<RawConnection>> = {
     return { send, sendAll: (commands) => Promise.all(commands.map(send)), close: () => client.destroy() };
   },
   "ioredis": async (url) => {
-    const client = new Redis(url.href, { enableAutoPipelining: true, lazyConnect: true, protocol: 2 } as object);
+    const client = new Redis(url, { enableAutoPipelining: true, lazyConnect: true, protocol: 2 } as object);
     await client.connect();
     const send = ([name, ...args]: string[]) => client.call(name!, args);
     return { send, sendAll: (commands) => Promise.all(commands.map(send)), close: () => client.disconnect() };
   },
-  "@db/redis": async ({ hostname, port }) => {
+  "@db/redis": async (url) => {
+    const { hostname, port } = new URL(url);
     const client = await connect({ hostname, port });
     const send = ([name, ...args]: string[]) => client.sendCommand(name!, args);
     const sendAll = async (commands: readonly string[][]) => {

@@ -16,6 +16,8 @@ export interface ConsumeSettings {
   readonly concurrency: number;
   /** Gives each event a key, by which they are handled in order. */
   readonly key?: (detail: Detail) => string;
+  /** How long after its last sign of life a consumer counts as dead, in ms, where the system lets one choose. */
+  readonly lease?: number;
   handler(detail: Detail): void | Promise<void>;
 }
 
@@ -31,7 +33,8 @@ export interface System {
   /** Its settings. */
   readonly note?: string;
   publisher(place: Place): Promise<Publisher>;
-  consumer(place: Place, settings: ConsumeSettings): Promise<Consumer>;
+  /** Where there is none it only stores. */
+  consumer?(place: Place, settings: ConsumeSettings): Promise<Consumer>;
   /** How many events are not read or not acknowledged. */
   unsettled?(place: Place): Promise<number>;
   /** Stores so many events in a faster way than by its publisher, with the same result. */

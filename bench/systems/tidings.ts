@@ -33,11 +33,12 @@ function brokerSystem(label: string, open: Open): System {
         close: () => broker.close(),
       };
     },
-    consumer: async (place, { concurrency, key, handler }) => {
+    consumer: async (place, { concurrency, key, lease, handler }) => {
       const broker = await open(place);
       await broker.subscribe(Measured, (event) => handler(event.detail as Detail), {
         group: "group",
         concurrency,
+        ...(lease !== undefined && { lease }),
         ...(key && { key: (event: Measured) => key(event.detail as Detail) }),
       });
       return broker;
