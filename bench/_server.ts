@@ -18,8 +18,12 @@ export class BenchServer implements AsyncDisposable {
     return new BenchServer(server, await openRaw("node-redis", server.url.href));
   }
 
-  /** Removes all that earlier runs left, and says where the next one may be. */
+  /** Removes all that earlier runs left, once their connections have gone, and says where the next one may be. */
   async clear(): Promise<Place> {
+    for (const deadline = Date.now() + 2_000; Date.now() < deadline;) {
+      if ((await this.info("clients")).get("connected_clients") === "1") break;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
     await this.#control.send(["FLUSHALL"]);
     const { url, folder } = this.#server;
     for (const { name } of Deno.readDirSync(folder)) {

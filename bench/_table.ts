@@ -11,11 +11,16 @@ export function progress(text: string): void {
   Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${text.slice(0, columns - 1)}`));
 }
 
-/** Prints all rows, group by group. */
-export function print(rows: readonly Row[], { date, processor, memory, versions }: Machine, rounds: number): void {
-  progress("");
+/** What the figures depend on, on one line. */
+export function heading({ date, processor, memory, versions }: Machine): string {
   const all = Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", ");
-  console.log(`${date}, ${processor}, ${memory}; ${all}\nmedians of ${rounds} rounds, ratios inside each round`);
+  return `${date}, ${processor}, ${memory}; ${all}`;
+}
+
+/** Prints all rows, group by group. */
+export function print(rows: readonly Row[], about: Machine, rounds: number): void {
+  progress("");
+  console.log(`${heading(about)}\nmedians of ${rounds} rounds, ratios inside each round`);
   for (const [group, members] of Map.groupBy(rows, (row) => row.group)) {
     console.log(`\n${bold(group)}`);
     const width = Math.max(...members.map(({ name }) => name.length));
