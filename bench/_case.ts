@@ -33,6 +33,8 @@ export interface Case {
   readonly note?: string;
   /** Its figures do not vary with time: one round is enough. */
   readonly once?: boolean;
+  /** It takes long: `--quick` leaves it out. */
+  readonly slow?: boolean;
   /** Does everything that is not measured. */
   setup(place: Place, count: number): Promise<Prepared>;
 }

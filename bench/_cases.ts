@@ -38,6 +38,10 @@ function* publishCases(): Generator<Case> {
     yield publishCase(sqliteSystem, shape, 190, { against: [insertSystem.name] });
     yield { ...publishCase(insertSystem, insert, 190), group: publishCase(insertSystem, shape, 190).group };
     yield publishCase(memorySystem, shape, 190);
+    if (shape.name !== BATCHES.name) continue;
+    for (const system of [NODE_REDIS.tidings, sqliteSystem, memorySystem]) {
+      yield publishCase(system, BATCHES, 190, { suffix: ", arrays" });
+    }
   }
   for (const [bytes, count] of OTHER_SIZES) {
     const benchmark = redisBenchmarkCases(ROLLING_500, bytes, count);
@@ -107,8 +111,8 @@ function* otherCases(): Generator<Case> {
 }
 
 /** The cases that match, and those of their groups that they are compared with. */
-export function chooseCases(only: RegExp): Case[] {
-  const all = [...publishCases(), ...consumeCases(), ...otherCases()];
+export function chooseCases(only: RegExp, quick: boolean): Case[] {
+  const all = [...publishCases(), ...consumeCases(), ...otherCases()].filter(({ slow }) => !(slow && quick));
   const chosen = new Set(all.filter((each) => only.test(idOf(each))).map(idOf));
   for (const each of all) {
     if (!only.test(idOf(each))) continue;

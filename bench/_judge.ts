@@ -18,19 +18,20 @@ export interface Row {
   readonly rounds: readonly Sample[];
 }
 
-/** Makes rows of samples. */
+/** Makes rows of what did not fail. */
 export function judge(cases: readonly Case[], results: Results): Row[] {
-  return cases.map((each) => {
+  return cases.filter((each) => !results.failures.has(idOf(each))).map((each) => {
     const { group, name, count, note, against = [] } = each;
-    const rounds = results.get(idOf(each))!;
+    const rounds = results.samples.get(idOf(each))!;
     const figures = medians(rounds);
-    const samplesOf = (name: string) => results.get(idOf({ group, name })) ?? [];
+    const samplesOf = (name: string) => results.samples.get(idOf({ group, name })) ?? [];
     const ratio = (other: string) => medianRatio(rounds, samplesOf(other), "perSecond");
     const bars = BARS.filter(({ row }) => row.test(idOf(each))).flatMap((bar) => {
       const measured = bar.measure({ figures, rounds, samplesOf });
       return measured === undefined ? [] : [{ bar: bar.text, measured, met: bar.met(measured) }];
     });
-    const ratios = Object.fromEntries(against.map((other) => [other, ratio(other)]));
+    const compared = against.filter((other) => samplesOf(other).length > 0);
+    const ratios = Object.fromEntries(compared.map((other) => [other, ratio(other)]));
     return { group, name, count, figures, ratios, bars, ...(note !== undefined && { note }), rounds };
   });
 }

@@ -1,5 +1,6 @@
 import { cpus, totalmem } from "node:os";
 import { findServer } from "../tests/redis/_server.ts";
+import { LOCK } from "./_imports.ts";
 
 /** What the figures depend on. */
 export interface Machine {
@@ -26,7 +27,7 @@ export async function machine(): Promise<Machine> {
 }
 
 function packageVersions(): Record<string, string> {
-  const { specifiers } = JSON.parse(Deno.readTextFileSync(new URL("../offline/deno.lock", import.meta.url)));
+  const { specifiers } = JSON.parse(Deno.readTextFileSync(LOCK));
   const found = Object.entries(specifiers as Record<string, string>).flatMap(([specifier, version]) => {
     const name = /^npm:(.+)@[^@]+$/.exec(specifier)?.[1];
     return name !== undefined && PACKAGES.includes(name) ? [[name, version.split("_")[0]!]] : [];

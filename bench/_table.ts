@@ -52,6 +52,7 @@ const FORMATS: Record<string, (value: number) => string> = {
   max: (value) => `max ${value.toFixed(1)} ms`,
 };
 
-function round(value: number): string {
+/** With as many digits as say something. */
+export function round(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toFixed(2);
 }

@@ -11,6 +11,7 @@ export function lostConsumerCase(system: System, lease?: number): Case {
     name: system.name,
     count: 1,
     once: true,
+    slow: lease === undefined,
     setup: async (place) => {
       const counter = new Counter(1);
       const settings = { concurrency: 1, ...(lease !== undefined && { lease }) };
