@@ -13,7 +13,7 @@ export interface Plot {
 }
 
 const [WIDTH, HEIGHT] = [640, 360];
-const [LEFT, RIGHT, TOP, BOTTOM] = [64, 24, 56, 56];
+const [LEFT, RIGHT, TOP, BOTTOM] = [64, 40, 56, 56];
 // Told apart by those who see colours differently, on white and on black.
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
 
