@@ -1,6 +1,6 @@
 import type { Case, Place } from "../_case.ts";
 import { type Detail, detailsOf, indexOf } from "../_detail.ts";
-import { BATCHES, ROLLING_500, size } from "./publish.ts";
+import { ROLLING_500, size } from "./publish.ts";
 import type { Consumer, ConsumeSettings, System } from "../systems/_system.ts";
 
 /** How events are handled. */
@@ -110,6 +110,6 @@ async function fill(system: System, place: Place, count: number, bytes: number):
   const detail = detailsOf(bytes);
   if (system.fill) return await system.fill(place, Array.from({ length: count }, (_, index) => detail(index)));
   const publisher = await system.publisher(place);
-  await (publisher.sendAll ? BATCHES : ROLLING_500).run(publisher, count, detail);
+  await ROLLING_500.run(publisher, count, detail);
   await publisher.close();
 }
