@@ -1,6 +1,7 @@
 import { Measured } from "../_detail.ts";
 import { consumeMany, openBroker, publishMany } from "./_broker.ts";
 import type { Curve } from "./_curve.ts";
+import { rewritten } from "./_rewrite.ts";
 
 const EVENTS = 10_000;
 // Long after all this is over.
@@ -27,6 +28,7 @@ export const parked: Curve = {
     });
     await failed.promise;
     await failing.close();
+    await rewritten(place.redis);
     const { cost } = await publishMany(broker, EVENTS);
     return { publish: cost, consume: await consumeMany(broker, EVENTS, { group: "group" }) };
   },

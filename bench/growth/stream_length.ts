@@ -1,6 +1,7 @@
 import { consumeMany, openBroker, publishMany } from "./_broker.ts";
 import type { Curve } from "./_curve.ts";
 import { fillStream } from "./_fill.ts";
+import { rewritten } from "./_rewrite.ts";
 
 const EVENTS = 10_000;
 
@@ -14,6 +15,7 @@ export function streamLength(most: number): Curve {
     sizes: [1_000, 10_000, 100_000, 1_000_000, 10_000_000].filter((size) => size <= most),
     measure: async (place, size) => {
       await fillStream(place.redis, size);
+      await rewritten(place.redis);
       await using broker = await openBroker(place);
       const { cost, first } = await publishMany(broker, EVENTS);
       return { publish: cost, consume: await consumeMany(broker, EVENTS, { group: "group", startFrom: first }) };
