@@ -19,6 +19,11 @@ export const importFlags: Record<Source, readonly string[]> = {
   "stand-in": [`--import-map=${path("imports.json")}`, `--lock=${path("deno.lock")}`],
 };
 
+/** The same flags with another lock file: for what needs packages that the rest of the project shall not download. */
+export function withLock(flags: readonly string[], lock: string): readonly string[] {
+  return flags.map((flag) => flag.startsWith("--lock=") ? `--lock=${lock}` : flag);
+}
+
 /**
  * Decides where the imports come from, by asking JSR for the file that Deno would ask for first.
  *

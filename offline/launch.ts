@@ -6,16 +6,21 @@
  * @module
  */
 import { delimiter, dirname } from "node:path";
-import { importFlags, importSource, type Source } from "./imports.ts";
+import { importFlags, importSource, type Source, withLock } from "./imports.ts";
 import { findRedisServer, serverPermissions } from "./redis_server.ts";
 
 /**
  * Runs `deno <subcommand> <import flags> <args>` on this terminal and waits for its end.
  *
+ * @param options.lock A lock file instead of the project's. @default {`offline/deno.lock`}
  * @returns Its exit code; 130 if Ctrl-C ended it.
  */
-export async function launch(subcommand: string, args: readonly string[]): Promise<number> {
-  const child = (await commandOf(subcommand, args)).spawn();
+export async function launch(
+  subcommand: string,
+  args: readonly string[],
+  options: { readonly lock?: string } = {},
+): Promise<number> {
+  const child = (await commandOf(subcommand, args, options)).spawn();
   const { code, interrupted } = await ended(child);
   return interrupted && code === 0 ? 130 : code;
 }
@@ -23,15 +28,16 @@ export async function launch(subcommand: string, args: readonly string[]): Promi
 /**
  * `deno <subcommand> <import flags> <args>`, ready to be run; tests are allowed the servers that they start.
  *
- * @param options Where its output goes, and what its environment has besides.
+ * @param options A lock file instead of the project's, where its output goes, and what its environment has besides.
  */
 export async function commandOf(
   subcommand: string,
   args: readonly string[],
-  { env, ...options }: Deno.CommandOptions = {},
+  { env, lock, ...options }: Deno.CommandOptions & { readonly lock?: string | undefined } = {},
 ): Promise<Deno.Command> {
   const source = await importSource();
-  const imports = subcommand === "lint" ? [] : importFlags[source];
+  const flags = subcommand === "lint" ? [] : importFlags[source];
+  const imports = lock === undefined ? flags : withLock(flags, lock);
   const server = subcommand === "test" ? findRedisServer() : undefined;
   const permissions = subcommand === "test" ? serverPermissions(server) : [];
   return new Deno.Command(Deno.execPath(), {

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { importMap, importsOf, isRelative, pathOf, root } from "./_imports.ts";
 
 /** All that a module loads before it runs: paths of the project, and packages by the names they are imported by. */
@@ -27,4 +27,16 @@ Deno.test("mod.ts loads nothing but @std/uuid, and no durable store, before it i
   assertEquals([...packages].filter((name) => name !== "@std/uuid/v7"), []);
   assertEquals([...modules].filter((path) => !/^(mod\.ts$|src\/)/.test(path)), []);
   assertEquals([...modules].filter((path) => /^src\/(sqlite|redis|testing)\//.test(path)), []);
+});
+
+// A little above what it is: who goes beyond says why. `deno task bench --only=weight` counts packages too.
+const MOST_MODULES = 70;
+const MOST_BYTES = 240_000;
+
+Deno.test("mod.ts stays light", () => {
+  const { modules } = staticGraph("mod.ts");
+  const bytes = [...modules].reduce((sum, path) => sum + Deno.statSync(new URL(path, root)).size, 0);
+  assert(modules.size <= MOST_MODULES, `mod.ts loads ${modules.size} modules, at most ${MOST_MODULES} are allowed`);
+  assert(bytes <= MOST_BYTES, `mod.ts loads ${bytes} bytes of source, at most ${MOST_BYTES} are allowed`);
+  assert(modules.size > 10 && bytes > 10_000, `Only ${modules.size} modules were found, of ${bytes} bytes`);
 });

@@ -81,7 +81,7 @@ Deno.test("examples import the project by its public name", () => {
 Deno.test("packages are imported by names that deno.json maps", () => {
   const names = importMap("deno.json");
   const faults: string[] = [];
-  for (const directory of ["src", "examples", "tests"]) {
+  for (const directory of ["src", "examples", "tests", "bench"]) {
     for (const file of modulesIn(directory)) {
       for (const { specifier } of importsOf(file)) {
         if (isRelative(specifier) || specifier in names || specifier.startsWith("node:")) continue;

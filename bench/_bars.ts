@@ -1,0 +1,71 @@
+import { idOf, type Sample } from "./_case.ts";
+import { medianRatio } from "./_stats.ts";
+
+/** What a bar is judged by. */
+export interface Judged {
+  readonly figures: Sample;
+  readonly rounds: readonly Sample[];
+  /** The samples of another row of the same group. */
+  samplesOf(name: string): readonly Sample[];
+}
+
+/** What a row has to reach. */
+export interface Bar {
+  /** Of the row's "group / name". */
+  readonly row: RegExp;
+  readonly text: string;
+  /** Undefined where this run has nothing to compare with. */
+  measure(row: Judged): number | undefined;
+  met(measured: number): boolean;
+}
+
+/** A figure of its own, or so many times the figure of another row inside the rounds. */
+interface Limit {
+  readonly figure?: string;
+  readonly than?: string;
+  readonly least?: number;
+  readonly most?: number;
+}
+
+function bar(row: RegExp, { figure = "perSecond", than, least = -Infinity, most = Infinity }: Limit): Bar {
+  const bound = most === Infinity ? `≥ ${least}` : `≤ ${most}`;
+  return {
+    row,
+    text: `${figure} ${bound}${than === undefined ? "" : ` × ${than}`}`,
+    measure: ({ figures, rounds, samplesOf }) => {
+      if (than === undefined) return figures[figure];
+      const others = samplesOf(than);
+      return others.length === 0 ? undefined : medianRatio(rounds, others, figure);
+    },
+    met: (measured) => measured >= least && measured <= most,
+  };
+}
+
+const CLIENTS = ["node-redis", "ioredis", "@db/redis", "@db/redis (stand-in)"];
+
+/** What the design asks for. */
+export const BARS: readonly Bar[] = [
+  bar(/^publish 190 B, 500 in flight \/ tidings, node-redis$/, { than: "redis-benchmark -P 64", least: 1 }),
+  bar(/^publish 190 B, (500 in flight|windows of 500) \/ tidings, node-redis$/, {
+    than: "raw, node-redis",
+    least: 1.1,
+  }),
+  // The stand-in has no pipeline to compare with.
+  bar(/^publish 190 B, windows of 500 \/ tidings, @db\/redis$/, { than: "raw, @db/redis", least: 2.5 }),
+  ...CLIENTS.map((client) => {
+    return bar(exactly("publish 190 B, one at a time", `tidings, ${client}`), { than: `raw, ${client}`, least: 0.85 });
+  }),
+  bar(/^consume 190 B.* \/ tidings, node-redis$/, { than: "raw, node-redis", least: 0.9 }),
+  bar(/^consume 190 B.* \/ tidings, node-redis$/, { than: "moleculer-channels", least: 10 }),
+  bar(/^consume 190 B.* \/ tidings, node-redis$/, { than: "BullMQ", least: 8 }),
+  bar(/^latency .* at 500\/s \/ tidings, node-redis$/, { figure: "p50", most: 0.5 }),
+  bar(/^latency .* at 500\/s \/ tidings, node-redis$/, { figure: "p99", than: "raw, node-redis", most: 2 }),
+  bar(/^memory .* \/ tidings, node-redis$/, { figure: "bytesPerEvent", than: "raw, node-redis", most: 1.05 }),
+  bar(/^a consumer is killed, default lease \/ tidings/, { figure: "takenOverMs", most: 35_000 }),
+  bar(/^a consumer is killed, lease 1000 ms \/ tidings/, { figure: "takenOverMs", most: 1_500 }),
+  bar(/ \/ tidings, in memory, 500 in flight$/, { than: "JSON round trip, one after the other", least: 0.3 }),
+];
+
+function exactly(group: string, name: string): RegExp {
+  return new RegExp(`^${idOf({ group, name }).replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`);
+}

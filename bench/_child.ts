@@ -1,0 +1,78 @@
+/**
+ * Another process of the bench: `_child.ts <role as JSON>`. It says `ready`, begins at a line of its input, and says what
+ * it found as a line of JSON.
+ *
+ * @module
+ */
+import type { Sample } from "./_case.ts";
+import { Counter } from "./cases/consume.ts";
+import { detailsOf } from "./_detail.ts";
+import { rolling } from "./_load.ts";
+import type { Role } from "./_roles.ts";
+import { latencies } from "./_stats.ts";
+import { openRaw } from "./systems/_raw_clients.ts";
+import { findSystem } from "./systems/mod.ts";
+
+const say = (text: string): void => void Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
+
+// Lines of the input come one at a time, each after an answer of ours.
+const told = async (): Promise<void> => void await Deno.stdin.read(new Uint8Array(16));
+
+/** Says what it found, and what of the processor that took, in microseconds. */
+async function measured(run: () => Promise<Sample | void>): Promise<void> {
+  say("ready");
+  await told();
+  const before = process.cpuUsage();
+  const found = await run();
+  const { user, system } = process.cpuUsage(before);
+  say(JSON.stringify({ ...found, cpu: user + system }));
+}
+
+const ROLES: { [K in Role["do"]]: (role: Extract<Role, { do: K }>) => Promise<void> } = {
+  publish: async ({ system, place, bytes, count }) => {
+    const publisher = await findSystem(system).publisher(place);
+    const detail = detailsOf(bytes);
+    await measured(() => rolling(count, 500, (index) => publisher.send(detail(index))));
+    await publisher.close();
+  },
+  consume: async ({ system, place, count, concurrency }) => {
+    const counter = new Counter(count);
+    const handler = counter.saw.bind(counter);
+    const consumer = await findSystem(system).consumer!(place, { concurrency, handler });
+    await measured(() => counter.all);
+    await consumer.close();
+    counter.check(system);
+  },
+  hold: async ({ system, place, lease }) => {
+    const holding = Promise.withResolvers<void>();
+    const handler = () => {
+      holding.resolve();
+      return new Promise<void>(() => {});
+    };
+    await findSystem(system).consumer!(place, { concurrency: 1, handler, ...(lease !== undefined && { lease }) });
+    await holding.promise;
+    say("ready");
+  },
+  ping: async ({ place }) => {
+    const connection = await openRaw("node-redis", place.redis);
+    await measured(async () => {
+      let ended = false;
+      void told().then(() => ended = true);
+      const took: number[] = [];
+      while (!ended) {
+        const start = performance.now();
+        await connection.send(["PING"]);
+        took.push(performance.now() - start);
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      return { ...latencies(took), pings: took.length };
+    });
+    connection.close();
+  },
+};
+
+const role: Role = JSON.parse(Deno.args[0]!);
+await ROLES[role.do](role as never);
+// A client of a peer may keep the process alive.
+await told();
+Deno.exit();

@@ -1,0 +1,20 @@
+import type { Place } from "./_case.ts";
+
+/** What another process of the bench does. */
+export type Role =
+  | {
+    readonly do: "publish";
+    readonly system: string;
+    readonly place: Place;
+    readonly bytes: number;
+    readonly count: number;
+  }
+  | {
+    readonly do: "consume";
+    readonly system: string;
+    readonly place: Place;
+    readonly count: number;
+    readonly concurrency: number;
+  }
+  | { readonly do: "hold"; readonly system: string; readonly place: Place; readonly lease?: number }
+  | { readonly do: "ping"; readonly place: Place };

@@ -1,0 +1,115 @@
+import type { Case, Place } from "../_case.ts";
+import { type Detail, detailsOf, indexOf } from "../_detail.ts";
+import { ROLLING_500, size } from "./publish.ts";
+import type { Consumer, ConsumeSettings, System } from "../systems/_system.ts";
+
+/** How events are handled. */
+export interface Handling {
+  readonly name: string;
+  readonly concurrency: number;
+  readonly key?: (detail: Detail) => string;
+  /** What a handler does beside counting. */
+  work?(): Promise<void>;
+}
+
+// As short as something can be that a handler waits for.
+const macrotask = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+const sync = (concurrency: number): Handling => ({ name: `sync handler, ${concurrency} at once`, concurrency });
+const async = (concurrency: number): Handling => ({
+  name: `async handler, ${concurrency} at once`,
+  concurrency,
+  work: macrotask,
+});
+
+export const SYNC_1: Handling = sync(1);
+export const ASYNC_50: Handling = async(50);
+export const HANDLINGS: readonly Handling[] = [
+  SYNC_1,
+  sync(50),
+  async(1),
+  ASYNC_50,
+  async(500),
+  { ...async(50), name: "async handler, 50 at once, by key (64)", key: (detail) => String(indexOf(detail) % 64) },
+];
+
+/** Counts what is handled, and tells when everything was. */
+export class Counter {
+  readonly all: Promise<void>;
+  #seen: Uint8Array;
+  #left: number;
+  #extra = 0;
+  #resolve: () => void;
+
+  constructor(count: number) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    [this.all, this.#resolve] = [promise, resolve];
+    this.#seen = new Uint8Array(count);
+    this.#left = count;
+  }
+
+  saw(detail: Detail): void {
+    const index = indexOf(detail);
+    if (this.#seen[index] === 1) this.#extra++;
+    else {
+      this.#seen[index] = 1;
+      if (--this.#left === 0) this.#resolve();
+    }
+  }
+
+  /** Every event once: what is faster otherwise does not count. */
+  check(name: string): void {
+    if (this.#left + this.#extra === 0) return;
+    throw new Error(`Cannot count ${name}: ${this.#left} events were missing, ${this.#extra} came more than once`);
+  }
+}
+
+/** A handler that counts, and works if it has to. */
+export function handlerOf(counter: Counter, { work }: Handling): ConsumeSettings["handler"] {
+  if (work === undefined) return (detail) => counter.saw(detail);
+  return async (detail) => {
+    await work();
+    counter.saw(detail);
+  };
+}
+
+/** Consuming alone, from a backlog; from before the consumer connects until the last handler has run. */
+export function consumeCase(
+  system: System,
+  handling: Handling,
+  bytes: number,
+  { against = [], count = 50_000 }: { against?: readonly string[]; count?: number } = {},
+): Case {
+  return {
+    group: `consume ${size(bytes)}, ${handling.name}`,
+    name: system.name,
+    count,
+    against,
+    ...(system.note !== undefined && { note: system.note }),
+    setup: async (place, count) => {
+      await fill(system, place, count, bytes);
+      const counter = new Counter(count);
+      let consumer: Consumer | undefined;
+      return {
+        run: async () => {
+          consumer = await system.consumer!(place, { ...handling, handler: handlerOf(counter, handling) });
+          await counter.all;
+        },
+        close: async () => {
+          await consumer?.close();
+          counter.check(system.name);
+          const left = await system.unsettled?.(place) ?? 0;
+          if (left > 0) throw new Error(`Cannot count ${system.name}: ${left} events were not acknowledged`);
+        },
+      };
+    },
+  };
+}
+
+async function fill(system: System, place: Place, count: number, bytes: number): Promise<void> {
+  const detail = detailsOf(bytes);
+  if (system.fill) return await system.fill(place, Array.from({ length: count }, (_, index) => detail(index)));
+  const publisher = await system.publisher(place);
+  await ROLLING_500.run(publisher, count, detail);
+  await publisher.close();
+}

@@ -1,0 +1,39 @@
+import type { Case } from "../_case.ts";
+import { detailsOf } from "../_detail.ts";
+import type { System } from "../systems/_system.ts";
+import { Counter, handlerOf, type Handling } from "./consume.ts";
+import { type Shape, size } from "./publish.ts";
+
+/** From the publisher to the handler in one process: until the last handler has run. */
+export function throughCase(
+  system: System,
+  shape: Shape,
+  handling: Handling,
+  bytes: number,
+  { against = [], count = shape.count }: { against?: readonly string[]; count?: number } = {},
+): Case {
+  return {
+    group: `publish to handler in one process, ${size(bytes)}, ${handling.name}`,
+    name: `${system.name}, ${shape.name}`,
+    count,
+    against,
+    ...(system.note !== undefined && { note: system.note }),
+    setup: async (place, count) => {
+      const counter = new Counter(count);
+      const consumer = await system.consumer!(place, { ...handling, handler: handlerOf(counter, handling) });
+      const publisher = await system.publisher(place);
+      const detail = detailsOf(bytes);
+      return {
+        run: async () => {
+          await shape.run(publisher, count, detail);
+          await counter.all;
+        },
+        close: async () => {
+          await publisher.close();
+          await consumer.close();
+          counter.check(system.name);
+        },
+      };
+    },
+  };
+}
