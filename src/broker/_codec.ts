@@ -1,6 +1,6 @@
 import { definitionOf, type EventDefinition } from "../events/_definition.ts";
 import { encodeDetail } from "../events/_lossless.ts";
-import { checkExtensions, EventRecord, restore, statedTime } from "../events/_state.ts";
+import { checkExtensions, EventRecord, NO_EXTENSIONS, recordIn, restore } from "../events/_state.ts";
 import type { DomainEvent, EventClass } from "../events/mod.ts";
 import type { Fields, StoredRecord } from "../store/mod.ts";
 import { positionTime } from "../store/mod.ts";
@@ -31,20 +31,19 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
 
   /** The fields of an entry, in the one order; beyond id and payload only what says something. */
   encode(event: E): Fields {
-    const fields = ["id", event.id, "payload", encodeDetail(event.detail)];
+    const record = recordIn(event);
+    const fields = ["id", record.id, "payload", encodeDetail(event.detail)];
     const { version } = this.definition;
     if (version !== 1) fields.push("version", String(version));
-    const time = statedTime(event);
-    if (time !== undefined) fields.push("time", new Date(time).toISOString());
-    if (event.source !== undefined) fields.push("source", event.source);
-    if (event.subject !== undefined) fields.push("subject", event.subject);
-    if (event.correlationId !== undefined) fields.push("correlationid", event.correlationId);
-    if (event.causationId !== undefined) fields.push("causationid", event.causationId);
-    if (event.traceparent !== undefined) fields.push("traceparent", event.traceparent);
-    const { extensions } = event;
-    for (const _ in extensions) {
+    if (record.ms !== undefined) fields.push("time", new Date(record.ms).toISOString());
+    if (record.source !== undefined) fields.push("source", record.source);
+    if (record.subject !== undefined) fields.push("subject", record.subject);
+    if (record.correlationId !== undefined) fields.push("correlationid", record.correlationId);
+    if (record.causationId !== undefined) fields.push("causationid", record.causationId);
+    if (record.traceparent !== undefined) fields.push("traceparent", record.traceparent);
+    const { extensions } = record;
+    if (extensions !== NO_EXTENSIONS && Object.keys(extensions).length > 0) {
       fields.push("ext", JSON.stringify(extensions));
-      break;
     }
     return fields;
   }
@@ -109,6 +108,14 @@ interface Entry {
 }
 
 function parseFields(fields: Fields): Entry {
+  // What nearly every entry is: its shape is always the same, and so cheap to look at.
+  if (fields.length === 4 && fields[0] === "id" && fields[2] === "payload") {
+    return { id: fields[1]!, payload: fields[3]! };
+  }
+  return namedFields(fields);
+}
+
+function namedFields(fields: Fields): Entry {
   const entry: Record<string, string> = Object.create(null);
   for (let at = 0; at + 1 < fields.length; at += 2) entry[fields[at]!] = fields[at + 1]!;
   return entry;
@@ -116,7 +123,7 @@ function parseFields(fields: Fields): Entry {
 
 /** Fields by name, for people: without a prototype, so that no name means anything. */
 export function rawFields(fields: Fields): Readonly<Record<string, string>> {
-  return Object.freeze(parseFields(fields) as Record<string, string>);
+  return Object.freeze(namedFields(fields) as Record<string, string>);
 }
 
 function parseVersion(text: string): number {

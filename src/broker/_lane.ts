@@ -18,7 +18,8 @@ export interface Parcel {
   readonly bytes: number;
   /** When the wait for an answer is over, by `performance.now()`. */
   readonly deadline: number;
-  stored(positions: readonly Position[]): void;
+  /** The store has the batch at these positions; this parcel's are those from this index on. */
+  stored(positions: readonly Position[], from: number): void;
   /** It is certain that the store does not have it. */
   refused(error: unknown): void;
   /** Nobody can tell for now, or, when `forgotten`, ever; `stored` or `refused` may follow in the first case. */
@@ -151,7 +152,8 @@ export class Lane {
     const oldest: number = this.#flights.keys().next().value ?? sequence;
     const givenUp = flight.state === "given-up";
     const decided = givenUp ? sequence : oldest - 1;
-    const records = givenUp ? [] : parcels.length === 1 ? parcels[0]!.records : parcels.flatMap((it) => it.records);
+    const records: Fields[] = [];
+    if (!givenUp) { for (const parcel of parcels) for (const record of parcel.records) records.push(record); }
     flight.state = givenUp ? "given-up" : "flying";
     this.#flying++;
     try {
@@ -184,9 +186,8 @@ export class Lane {
     this.#options.appended(positions.length);
     let from = 0;
     for (const parcel of flight.parcels) {
-      const to = from + parcel.records.length;
-      parcel.stored(flight.parcels.length === 1 ? positions : positions.slice(from, to));
-      from = to;
+      parcel.stored(positions, from);
+      from += parcel.records.length;
     }
   }
 

@@ -1,4 +1,4 @@
-import { stamp } from "../events/_state.ts";
+import { type Publication, recordIn } from "../events/_state.ts";
 import type { DomainEvent } from "../events/mod.ts";
 import type { Fields, Position } from "../store/mod.ts";
 import type { Parcel } from "./_lane.ts";
@@ -12,46 +12,68 @@ export interface OutgoingOwner {
   refused(outgoing: Outgoing): void;
 }
 
+/** What became of events: where they are stored, that they are not, or that nobody will ever know. */
+export type Truth = readonly Position[] | "refused" | { readonly error: unknown };
+
 /** Events on their way into one stream, and what is known of them. */
-export class Outgoing implements Parcel {
+export class Outgoing implements Parcel, Publication {
+  /** The publisher that they were given to. */
+  readonly by: OutgoingOwner;
   readonly events: readonly DomainEvent[];
   readonly records: readonly Fields[];
   readonly bytes: number;
   readonly deadline: number;
   withdrawn = false;
-  /** What the caller awaits. */
-  readonly answer: Promise<readonly Position[]>;
-  #resolve!: (positions: readonly Position[]) => void;
+  /** What is known by now. */
+  truth: Truth | undefined;
+  #promise: Promise<unknown>;
+  #resolve!: (answer: unknown) => void;
   #reject!: (error: unknown) => void;
-  #owner: OutgoingOwner;
-  /** What turned out: positions, undefined when it is certain that nothing was stored, or why nobody can tell. */
-  #truth: { readonly positions: readonly Position[] | undefined } | { readonly error: unknown } | undefined;
-  #curious: (() => void)[] = [];
+  #single: boolean;
+  #curious: (() => void)[] | undefined;
 
+  /** @param single Whether the caller awaits one position, and not several. */
   constructor(
+    by: OutgoingOwner,
     events: readonly DomainEvent[],
     records: readonly Fields[],
     bytes: number,
     deadline: number,
-    owner: OutgoingOwner,
+    single: boolean,
   ) {
+    this.by = by;
     this.events = events;
     this.records = records;
     this.bytes = bytes;
     this.deadline = deadline;
-    this.#owner = owner;
-    this.answer = new Promise((resolve, reject) => [this.#resolve, this.#reject] = [resolve, reject]);
+    this.#single = single;
+    this.#promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
   }
 
-  stored(positions: readonly Position[]): void {
-    this.events.forEach((event, index) => stamp(event, { position: positions[index]! }));
-    this.#known({ positions });
-    this.#resolve(positions);
+  /** What the caller awaits who gave one event. */
+  get position(): Promise<Position> {
+    return this.#promise as Promise<Position>;
+  }
+
+  /** What the caller awaits who gave several. */
+  get positions(): Promise<readonly Position[]> {
+    return this.#promise as Promise<readonly Position[]>;
+  }
+
+  stored(positions: readonly Position[], from: number): void {
+    const { events } = this;
+    const mine = events.length === positions.length ? positions : positions.slice(from, from + events.length);
+    for (let nth = 0; nth < events.length; nth++) recordIn(events[nth]!).position = mine[nth]!;
+    this.#known(mine);
+    this.#resolve(this.#single ? mine[0] : mine);
   }
 
   refused(error: unknown): void {
-    this.#owner.refused(this);
-    this.#known({ positions: undefined });
+    this.by.refused(this);
+    this.#known("refused");
     this.#reject(error);
   }
 
@@ -60,15 +82,11 @@ export class Outgoing implements Parcel {
     this.#reject(error);
   }
 
-  #known(truth: NonNullable<typeof this.truth>): void {
-    this.#truth = truth;
-    this.#owner.known(this);
+  #known(truth: Truth): void {
+    this.truth = truth;
+    this.by.known(this);
+    if (this.#curious === undefined) return;
     for (const tell of this.#curious.splice(0)) tell();
-  }
-
-  /** What is known by now. */
-  get truth(): { readonly positions: readonly Position[] | undefined } | { readonly error: unknown } | undefined {
-    return this.#truth;
   }
 
   /** The caller waits no longer. */
@@ -79,7 +97,7 @@ export class Outgoing implements Parcel {
 
   /** Calls back once it is known what became of the events. */
   whenKnown(tell: () => void): void {
-    if (this.#truth === undefined) this.#curious.push(tell);
+    if (this.truth === undefined) (this.#curious ??= []).push(tell);
     else tell();
   }
 }

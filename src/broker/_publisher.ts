@@ -1,9 +1,9 @@
-import { stamp } from "../events/_state.ts";
+import { recordIn } from "../events/_state.ts";
 import type { DomainEvent } from "../events/mod.ts";
 import type { EventStore, Fields, Position } from "../store/mod.ts";
 import { handledEvent } from "./_context.ts";
 import { Lane, MAX_BATCH, MAX_BATCH_BYTES, uncertain } from "./_lane.ts";
-import { Outgoing } from "./_outgoing.ts";
+import { Outgoing, type OutgoingOwner } from "./_outgoing.ts";
 import type { PublishQueue } from "./_publish_queue.ts";
 import { sleep } from "./_sleep.ts";
 import { Publications } from "./_publications.ts";
@@ -36,31 +36,40 @@ export class Publisher {
   #options: PublisherOptions;
   #producer = crypto.randomUUID();
   #lanes = new Map<string, Lane>();
-  /** What was given to this broker and is stored, or may be. */
-  #sent = new Publications();
-  #watch: ReturnType<typeof setTimeout> | undefined;
-  #closed = new AbortController();
-  #ends = {
-    known: ({ records, bytes }: Outgoing) => this.#options.queue.leave(records.length, bytes),
-    refused: (outgoing: Outgoing) => this.#forget(outgoing),
+  #owner: OutgoingOwner = {
+    known: ({ records, bytes }) => this.#options.queue.leave(records.length, bytes),
+    refused: (outgoing) => {
+      for (const event of outgoing.events) if (this.#sent.get(event) === outgoing) this.#sent.delete(event);
+    },
   };
+  /** What was given to this broker and is stored, or may be. */
+  #sent = new Publications(this.#owner);
+  #watch: ReturnType<typeof setTimeout> | undefined;
+  #time: number | undefined;
+  #closed = new AbortController();
 
   constructor(options: PublisherOptions) {
     this.#options = options;
   }
 
   /** Publishes one event, or finds out what became of it. */
-  async publish(event: DomainEvent, signal: AbortSignal | undefined): Promise<Position> {
+  publish(event: DomainEvent, signal: AbortSignal | undefined): Promise<Position> {
+    if (this.#sent.get(event) !== undefined) return this.#findOrPublish(event, signal);
+    signal?.throwIfAborted();
+    const pack = this.#pack(this.#options.streamOf(event), [event]);
+    this.#options.queue.assertRoom(pack.stream, 1, pack.bytes);
+    const outgoing = this.#send(pack, true);
+    return signal === undefined ? outgoing.position : unlessAborted(outgoing, outgoing.position, signal);
+  }
+
+  async #findOrPublish(event: DomainEvent, signal: AbortSignal | undefined): Promise<Position> {
     signal?.throwIfAborted();
     // Not stored, so it is forgotten, unless somebody else who waited for that has sent it again meanwhile.
     for (let earlier = this.#sent.get(event); earlier !== undefined; earlier = this.#sent.get(event)) {
       const positions = await this.#find(earlier, signal);
       if (positions !== undefined) return positions[earlier.events.indexOf(event)]!;
     }
-    const pack = this.#pack(this.#options.streamOf(event), [event]);
-    this.#options.queue.assertRoom(pack.stream, 1, pack.bytes);
-    const [position] = await this.#send(pack, signal);
-    return position!;
+    return await this.publish(event, signal);
   }
 
   /** Publishes events, those of one stream together or not at all. */
@@ -105,7 +114,7 @@ export class Publisher {
     fresh: Pack,
     signal: AbortSignal | undefined,
   ): Promise<readonly Position[]> {
-    if (fresh.events.length === events.length) return await this.#send(fresh, signal);
+    if (fresh.events.length === events.length) return await this.#sendAll(fresh, signal);
     // Published before, alone or in an array: each finds its own answer, and only what is not stored goes out again.
     for (const event of events) {
       const earlier = this.#sent.get(event);
@@ -115,7 +124,7 @@ export class Publisher {
     if (missing.length > 0) {
       const pack = this.#pack(fresh.stream, missing);
       this.#options.queue.assertRoom(pack.stream, missing.length, pack.bytes);
-      await this.#send(pack, signal);
+      await this.#sendAll(pack, signal);
     }
     return await Promise.all(events.map((event) => this.publish(event, signal)));
   }
@@ -134,15 +143,19 @@ export class Publisher {
       const stream = this.#options.streamOf(outgoing.events[0]!);
       throw uncertain(stream, this.lane(stream).failure);
     }
+    if (truth === "refused") return undefined;
     if ("error" in truth) throw truth.error;
-    return truth.positions;
+    return truth;
   }
 
   #pack(stream: string, events: readonly DomainEvent[]): Pack {
     const cause = handledEvent();
     if (cause !== undefined) {
-      const correlationId = cause.correlationId ?? cause.id;
-      for (const event of events) stamp(event, { correlationId, causationId: cause.id });
+      for (const event of events) {
+        const record = recordIn(event);
+        record.correlationId ??= cause.correlationId ?? cause.id;
+        record.causationId ??= cause.id;
+      }
     }
     const records = events.map((event) => this.#options.encode(event));
     const bytes = sizeOf(records);
@@ -150,25 +163,29 @@ export class Publisher {
     return { stream, events, records, bytes };
   }
 
-  async #send({ stream, events, records, bytes }: Pack, signal: AbortSignal | undefined): Promise<readonly Position[]> {
-    const deadline = performance.now() + this.#options.publishTimeout;
-    const outgoing = new Outgoing(events, records, bytes, deadline, this.#ends);
+  async #sendAll(pack: Pack, signal: AbortSignal | undefined): Promise<readonly Position[]> {
+    const outgoing = this.#send(pack, false);
+    if (signal === undefined) return await outgoing.positions;
+    return await unlessAborted(outgoing, outgoing.positions, signal);
+  }
+
+  #send({ stream, events, records, bytes }: Pack, single: boolean): Outgoing {
+    const deadline = this.#now() + this.#options.publishTimeout;
+    const outgoing = new Outgoing(this.#owner, events, records, bytes, deadline, single);
     this.#options.queue.enter(records.length, bytes);
     for (const event of events) this.#sent.set(event, outgoing);
     this.lane(stream).push(outgoing);
     this.#keepWatch();
-    if (signal === undefined) return await outgoing.answer;
-    const withdraw = () => outgoing.withdraw(signal.reason);
-    signal.addEventListener("abort", withdraw);
-    try {
-      return await outgoing.answer;
-    } finally {
-      signal.removeEventListener("abort", withdraw);
-    }
+    return outgoing;
   }
 
-  #forget(outgoing: Outgoing): void {
-    for (const event of outgoing.events) if (this.#sent.get(event) === outgoing) this.#sent.delete(event);
+  // Once for all that is published in one go: asking costs more than all else that is noted of an event.
+  #now(): number {
+    if (this.#time === undefined) {
+      this.#time = performance.now();
+      queueMicrotask(() => this.#time = undefined);
+    }
+    return this.#time;
   }
 
   /** The way into a stream. */
@@ -204,6 +221,16 @@ export class Publisher {
     clearTimeout(this.#watch);
     this.#closed.abort();
     for (const lane of this.#lanes.values()) lane.close();
+  }
+}
+
+async function unlessAborted<T>(outgoing: Outgoing, answer: Promise<T>, signal: AbortSignal): Promise<T> {
+  const withdraw = () => outgoing.withdraw(signal.reason);
+  signal.addEventListener("abort", withdraw);
+  try {
+    return await answer;
+  } finally {
+    signal.removeEventListener("abort", withdraw);
   }
 }
 

@@ -138,17 +138,21 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    */
   publish(events: readonly EventOf<C>[], options?: { signal?: AbortSignal }): Promise<Position[]>;
   // Not delayed by a single await until the events stand in line: the order of calls is the order of events.
-  async publish(
+  publish(
     events: EventOf<C> | readonly EventOf<C>[],
     { signal }: { signal?: AbortSignal } = {},
   ): Promise<Position | Position[]> {
-    if (this.#drained) throw closedError("publish");
-    if (Array.isArray(events)) {
-      for (const event of events) this.#assertPublishable(event);
-      return await this.#publisher.publishAll(events, signal);
+    try {
+      if (this.#drained) throw closedError("publish");
+      if (Array.isArray(events)) {
+        for (const event of events) this.#assertPublishable(event);
+        return this.#publisher.publishAll(events, signal);
+      }
+      this.#assertPublishable(events);
+      return this.#publisher.publish(events as DomainEvent, signal);
+    } catch (error) {
+      return Promise.reject(error);
     }
-    this.#assertPublishable(events);
-    return await this.#publisher.publish(events as DomainEvent, signal);
   }
 
   /**

@@ -1,11 +1,13 @@
-import { extractTimestamp, generate, validate } from "@std/uuid/v7";
+import { extractTimestamp, validate } from "@std/uuid/v7";
 import { checkKeys, show } from "./_check.ts";
+import { uuidv7 } from "./_uuid.ts";
 import type { DomainEventInit } from "./domain_event.ts";
 
 /** The key under which an init that the broker made from a stored entry holds itself, also in a copy by spread. */
 const STORED: unique symbol = Symbol("stored");
 
-const NO_EXTENSIONS: Readonly<Record<string, string>> = Object.freeze(Object.create(null));
+/** What an event has as extensions that was given none. */
+export const NO_EXTENSIONS: Readonly<Record<string, string>> = Object.freeze(Object.create(null));
 const INIT_KEYS = ["id", "time", "source", "subject", "correlationId", "causationId", "traceparent", "extensions"];
 const MAX_ID_LENGTH = 256;
 // CloudEvents allows neither in a string, and a lone surrogate has no UTF-8 form.
@@ -44,7 +46,7 @@ export class EventRecord {
 
 /** The record behind an init: the stored one as it is, or a checked copy of what the user gave. */
 export function recordOf(init: DomainEventInit | undefined): EventRecord {
-  if (init === undefined) return new EventRecord(generate());
+  if (init === undefined) return new EventRecord(uuidv7());
   return storedIn(init) ?? checkedRecord(init);
 }
 
@@ -76,7 +78,7 @@ function checkedRecord(init: DomainEventInit): EventRecord {
 // Where it can be, the time is the one inside the id, so that a store need not keep it twice.
 function identify(id: string | undefined, ms: number | undefined): EventRecord {
   const fits = ms === undefined || ms >= 0 && ms < UUID_TIME_LIMIT;
-  const record = new EventRecord(id ?? generate(fits ? ms : undefined));
+  const record = new EventRecord(id ?? uuidv7(fits ? ms : undefined));
   const idTime = validate(record.id) ? extractTimestamp(record.id) : undefined;
   const time = ms ?? idTime ?? Date.now();
   if (time !== idTime) record.ms = time;

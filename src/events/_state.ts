@@ -2,8 +2,8 @@ import type { EventRecord } from "./_record.ts";
 import type { DomainEvent, DomainEventInit } from "./domain_event.ts";
 import type { EventClass } from "./event_class.ts";
 
-export { checkExtensions, EventRecord } from "./_record.ts";
-export { notePublication, publicationOf, stamp, statedTime } from "./domain_event.ts";
+export { checkExtensions, EventRecord, NO_EXTENSIONS } from "./_record.ts";
+export { notePublication, type Publication, publicationOf, recordIn } from "./domain_event.ts";
 
 /**
  * Builds an event of the user's class from a stored entry: nothing is checked, not even by the class's schema, and the

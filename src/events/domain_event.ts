@@ -61,24 +61,13 @@ const INSPECTORS = {
   },
 };
 
-/** What the broker notes on an event when it is published. */
-export interface Stamps {
-  readonly position?: `${number}-${number}`;
-  /** Ignored where the event has one. */
-  readonly correlationId?: string | undefined;
-  /** Ignored where the event has one. */
-  readonly causationId?: string | undefined;
-}
-
-/** Notes on an event what only the broker knows. */
-export let stamp: (event: DomainEvent, stamps: Stamps) => void;
+/** What an event knows beside its type and detail, for the broker to read and to note on. */
+export let recordIn: (event: DomainEvent) => EventRecord;
 
 /** What a publisher knows of an event that it was given. Kept on the event: a map of events costs the collector dearly. */
 export interface Publication {
   /** The publisher. */
   readonly by: object;
-  /** What it knows. */
-  readonly known: unknown;
 }
 
 /** What the first publisher of this event noted on it. */
@@ -86,9 +75,6 @@ export let publicationOf: (event: DomainEvent) => Publication | undefined;
 
 /** Notes what a publisher knows of this event, or that it knows nothing. */
 export let notePublication: (event: DomainEvent, publication: Publication | undefined) => void;
-
-/** The event's time in milliseconds where its id does not tell it; undefined where it does. */
-export let statedTime: (event: DomainEvent) => number | undefined;
 
 /**
  * A fact that a service announces: a `CustomEvent` with an id, a time and what else a store keeps of it. Make classes
@@ -124,13 +110,7 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
   #publication: Publication | undefined;
 
   static {
-    stamp = (event, { position, correlationId, causationId }) => {
-      const record = event.#record;
-      record.position = position ?? record.position;
-      record.correlationId ??= correlationId;
-      record.causationId ??= causationId;
-    };
-    statedTime = (event) => event.#record.ms;
+    recordIn = (event) => event.#record;
     publicationOf = (event) => event.#publication;
     notePublication = (event, publication) => void (event.#publication = publication);
     // Not as members, since a computed name that is not a literal would make the class a slow type on JSR.

@@ -56,7 +56,7 @@ class Track {
       records: Array.from({ length: count }, (_, i) => ["id", `${name}${count === 1 ? "" : i}`]),
       bytes: 10 * count,
       deadline: performance.now() + timeout,
-      stored: (positions) => this.told.push(`${name}: ${positions.length} stored`),
+      stored: (positions, from) => this.told.push(`${name}: ${positions.slice(from, from + count).length} stored`),
       refused: () => this.told.push(`${name}: refused`),
       uncertain: (_error, forgotten) => this.told.push(`${name}: ${forgotten ? "forgotten" : "uncertain"}`),
       withdrawn: false,

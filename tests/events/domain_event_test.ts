@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertInstanceOf, assertMatch, assertThrows } from "@std/assert";
 import { extractTimestamp, generate, validate } from "@std/uuid/v7";
 import { inspect } from "node:util";
-import { EventRecord, restore, stamp, statedTime } from "../../src/events/_state.ts";
+import { EventRecord, recordIn, restore } from "../../src/events/_state.ts";
 import { defineEvent, DomainEvent, type DomainEventInit, type EventClass } from "../../src/events/mod.ts";
 
 interface Ended {
@@ -24,7 +24,7 @@ Deno.test("DomainEvent has a UUIDv7 and its time by default", () => {
   assert(validate(event.id));
   assertEquals(event.time.getTime(), extractTimestamp(event.id));
   assertAlmostEquals(event.time.getTime(), before, 1_000);
-  assertEquals(statedTime(event), undefined);
+  assertEquals(recordIn(event).ms, undefined);
   assertEquals(
     [event.source, event.subject, event.correlationId, event.causationId, event.traceparent, event.position],
     Array(6).fill(undefined),
@@ -57,18 +57,18 @@ Deno.test("DomainEvent keeps what it is given", () => {
 Deno.test("DomainEvent puts a given time into the id that it generates, where it fits", () => {
   const event = withInit({ time: new Date("2026-01-01") });
   assertEquals(extractTimestamp(event.id), Date.parse("2026-01-01"));
-  assertEquals(statedTime(event), undefined);
+  assertEquals(recordIn(event).ms, undefined);
   for (const ms of [-1, 2 ** 48]) {
     const outside = withInit({ time: new Date(ms) });
-    assertEquals([outside.time.getTime(), statedTime(outside)], [ms, ms]);
+    assertEquals([outside.time.getTime(), recordIn(outside).ms], [ms, ms]);
   }
 });
 
 Deno.test("DomainEvent takes its time from a given UUIDv7, else now", () => {
   const id = generate(1_000);
-  assertEquals([withInit({ id }).time.getTime(), statedTime(withInit({ id }))], [1_000, undefined]);
-  assertEquals(statedTime(withInit({ id, time: new Date(1_000) })), undefined);
-  assertEquals(statedTime(withInit({ id, time: new Date(2_000) })), 2_000);
+  assertEquals([withInit({ id }).time.getTime(), recordIn(withInit({ id })).ms], [1_000, undefined]);
+  assertEquals(recordIn(withInit({ id, time: new Date(1_000) })).ms, undefined);
+  assertEquals(recordIn(withInit({ id, time: new Date(2_000) })).ms, 2_000);
   assertAlmostEquals(withInit({ id: "mine" }).time.getTime(), Date.now(), 1_000);
 });
 
@@ -116,14 +116,6 @@ Deno.test("DomainEvent is dispatched like any event, but not while it is being d
   assert(heard === event);
 });
 
-Deno.test("stamp() notes a position, and a cause where there is none", () => {
-  const event = withInit({ correlationId: "mine" });
-  stamp(event, { position: "5-0", correlationId: "theirs", causationId: "cause" });
-  assertEquals([event.position, event.correlationId, event.causationId], ["5-0", "mine", "cause"]);
-  stamp(event, {});
-  assertEquals([event.position, event.causationId], ["5-0", "cause"]);
-});
-
 Deno.test("restore() builds the user's class from a record without checking it", () => {
   class Counted extends AuctionEnded {
     seen = 1;
@@ -135,7 +127,7 @@ Deno.test("restore() builds the user's class from a record without checking it",
   const event = restore(Counted, { price: 3 }, record);
   assertInstanceOf(event, Counted);
   assertEquals([event.id, event.seen, event.source, event.position], ["", 1, "", "7-1"]);
-  assertEquals([event.time, event.detail, statedTime(event)], [new Date(9), { price: 3 }, 9]);
+  assertEquals([event.time, event.detail, recordIn(event).ms], [new Date(9), { price: 3 }, 9]);
 });
 
 Deno.test("restore() reads the time from a UUIDv7, else from the position", () => {
@@ -182,7 +174,7 @@ const secret = (): AuctionEnded =>
 
 Deno.test("DomainEvent.toJSON() masks sensitive fields and leaves out what is undefined", () => {
   const event = secret();
-  stamp(event, { position: "1-0" });
+  Object.assign(recordIn(event), { position: "1-0" });
   const json = {
     id: "e-1",
     type: "AuctionEnded",
@@ -225,7 +217,7 @@ Deno.test("DomainEvent masks whole branches, keeps oddities and never mutates", 
 
 Deno.test("DomainEvent.toCloudEvent() is complete", () => {
   const event = secret();
-  stamp(event, { position: "1-0", correlationId: "c", causationId: "d" });
+  Object.assign(recordIn(event), { position: "1-0", correlationId: "c", causationId: "d" });
   const cloud = event.toCloudEvent();
   assertEquals(cloud, {
     specversion: "1.0",
