@@ -24,6 +24,10 @@ export class Job {
   key: string | undefined;
   /** When its next attempt is due, while it is holding. */
   retryAt = 0;
+  /** What it failed with, if it did. */
+  error: unknown;
+  /** True until it needs no room any more. */
+  open = true;
   /** True from the start of its handler to its end, whatever became of the delivery meanwhile. */
   busy = false;
   /** Told once the store knows how it ended: whether that was refused. */

@@ -115,6 +115,7 @@ export class Scheduler {
     this.#running--;
     if (this.#running === 0) { for (const resolve of this.#idle.splice(0)) resolve(); }
     this.pump();
+    job.source.lookForRoom();
   }
 
   /** The job that ran alone is settled. */

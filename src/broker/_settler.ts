@@ -8,16 +8,14 @@ import { sleep } from "./_sleep.ts";
 const DEEP = 250;
 const MAX_BATCH = 500;
 
-interface Entry {
-  readonly job: Job;
-  readonly outcome: Outcome;
-  readonly told: (refused: boolean) => void;
-}
-
 /** What the settler tells of what happened to the outcomes. */
 export interface SettlerEvents {
   /** The store has the outcome, or refused it because this consumer no longer has the delivery. */
   settled(job: Job, outcome: Outcome, refused: boolean): void;
+  /** The delivery is over: the store has its outcome, refused it, or will not be told of it any more. */
+  concluded(job: Job, outcome: Outcome, refused: boolean): void;
+  /** The store has answered to so many outcomes. */
+  wrote(count: number): void;
   /** The store could not be reached; trying again after `delay`. */
   retrying(error: unknown, delay: number): void;
   /** The store refuses for good. */
@@ -28,7 +26,11 @@ export interface SettlerEvents {
 export class Settler {
   #member: GroupMember;
   #events: SettlerEvents;
-  #queue: Entry[] = [];
+  /** Outcomes that the store is to be told of, and whose they are. */
+  #outcomes: Outcome[] = [];
+  #jobs: Job[] = [];
+  /** Who waits for the answer to an outcome: hardly anybody. */
+  #told = new Map<Outcome, (refused: boolean) => void>();
   #flying = 0;
   #scheduled = false;
   #stopped = new AbortController();
@@ -41,12 +43,14 @@ export class Settler {
 
   /** How many outcomes the store does not have yet. */
   get backlog(): number {
-    return this.#queue.length + this.#flying * MAX_BATCH;
+    return this.#outcomes.length + this.#flying * MAX_BATCH;
   }
 
-  /** Has the store know; `told` says when it does, and whether it refused. */
-  push(job: Job, outcome: Outcome, told: (refused: boolean) => void): void {
-    this.#queue.push({ job, outcome, told });
+  /** Has the store know. With `told`, that is told in place of `concluded`: the delivery goes on. */
+  push(job: Job, outcome: Outcome, told?: (refused: boolean) => void): void {
+    this.#outcomes.push(outcome);
+    this.#jobs.push(job);
+    if (told !== undefined) this.#told.set(outcome, told);
     if (this.#scheduled) return;
     this.#scheduled = true;
     queueMicrotask(() => {
@@ -60,7 +64,7 @@ export class Settler {
     const giveUp = () => this.#stopped.abort(signal.reason);
     signal.addEventListener("abort", giveUp);
     if (signal.aborted) giveUp();
-    while (this.#queue.length > 0 || this.#flying > 0) {
+    while (this.#outcomes.length > 0 || this.#flying > 0) {
       if (this.#stopped.signal.aborted) break;
       await new Promise<void>((resolve) => {
         this.#idle.push(resolve);
@@ -69,36 +73,37 @@ export class Settler {
     }
     signal.removeEventListener("abort", giveUp);
     const left = this.backlog;
-    tellLost(this.#queue.splice(0));
+    this.#tellLost(this.#jobs.splice(0), this.#outcomes.splice(0));
     if (left > 0) throw new Error(`Cannot settle what was handled last: the store does not answer; it comes again`);
   }
 
   #flush(): void {
-    while (this.#queue.length > 0 && !this.#stopped.signal.aborted) {
-      if (this.#flying >= (this.#queue.length >= DEEP ? 3 : 1)) return;
-      void this.#send(this.#queue.splice(0, MAX_BATCH));
+    while (this.#outcomes.length > 0 && !this.#stopped.signal.aborted) {
+      if (this.#flying >= (this.#outcomes.length >= DEEP ? 3 : 1)) return;
+      void this.#send(this.#outcomes.splice(0, MAX_BATCH), this.#jobs.splice(0, MAX_BATCH));
     }
   }
 
-  async #send(batch: readonly Entry[]): Promise<void> {
+  async #send(outcomes: readonly Outcome[], jobs: readonly Job[]): Promise<void> {
     this.#flying++;
-    const outcomes = batch.map(({ outcome }) => outcome);
     let inDoubt = false;
     for (let attempt = 1;; attempt++) {
       try {
         const refused = await this.#member.settle(outcomes);
         const lost = refused.length === 0 ? undefined : new Set(refused);
-        for (const { job, outcome, told } of batch) {
+        for (let nth = 0; nth < outcomes.length; nth++) {
+          const outcome = outcomes[nth]!;
           // Of a batch that may have arrived before, what is refused may be what was settled the first time.
           const wasRefused = !inDoubt && lost !== undefined && lost.has(outcome.position);
-          this.#events.settled(job, outcome, wasRefused);
-          told(wasRefused);
+          this.#events.settled(jobs[nth]!, outcome, wasRefused);
+          this.#tell(jobs[nth]!, outcome, wasRefused);
         }
+        this.#events.wrote(outcomes.length);
         break;
       } catch (error) {
         if (this.#stopped.signal.aborted || !mayPass(error)) {
           if (!this.#stopped.signal.aborted) this.#events.failed(error);
-          tellLost(batch);
+          this.#tellLost(jobs, outcomes);
           break;
         }
         inDoubt ||= error.kind === "uncertain";
@@ -111,9 +116,16 @@ export class Settler {
     this.#flush();
     if (this.#flying === 0) { for (const resolve of this.#idle.splice(0)) resolve(); }
   }
-}
 
-/** Nobody shall wait for ever for what the store will not be told any more. */
-function tellLost(entries: readonly Entry[]): void {
-  for (const { told } of entries) told(true);
+  #tell(job: Job, outcome: Outcome, refused: boolean): void {
+    const told = this.#told.size > 0 ? this.#told.get(outcome) : undefined;
+    if (told === undefined) return this.#events.concluded(job, outcome, refused);
+    this.#told.delete(outcome);
+    told(refused);
+  }
+
+  /** Nobody shall wait for ever for what the store will not be told any more. */
+  #tellLost(jobs: readonly Job[], outcomes: readonly Outcome[]): void {
+    for (const [nth, outcome] of outcomes.entries()) this.#tell(jobs[nth]!, outcome, true);
+  }
 }

@@ -24,6 +24,10 @@ export interface StreamConsumerOwner {
   admit(jobs: readonly Job[]): void;
   /** The job was lost, or its outcome was refused. */
   lost(job: Job): void;
+  /** The job's delivery is over, as the store knows, or will never be told. */
+  concluded(job: Job, outcome: Outcome, refused: boolean): void;
+  /** The store has answered to so many outcomes of this type. */
+  wrote(eventType: string, count: number): void;
   recovered(job: Job): void;
   missing(source: StreamConsumer, positions: readonly Position[]): void;
   healed(source: StreamConsumer, healed: Healed): void;
@@ -76,6 +80,11 @@ export class StreamConsumer {
     this.#window = new Window(owner.settings);
     this.#settler = new Settler(member, {
       settled: (job, outcome, refused) => this.#settled(job, outcome, refused),
+      concluded: (job, outcome, refused) => owner.concluded(job, outcome, refused),
+      wrote: (count) => {
+        owner.wrote(eventType, count);
+        this.#room.ring();
+      },
       retrying: (error, delay) => owner.retrying(error, delay),
       failed: (error) => owner.failed(error),
     });
@@ -146,12 +155,13 @@ export class StreamConsumer {
   }
 
   #hand(records: readonly ClaimedRecord[]): void {
-    const jobs = records.map((record) => {
+    const jobs: Job[] = [];
+    for (const record of records) {
       const job = new Job(this, record, this.#decode(record));
       this.#held.set(job.position, job);
-      return job;
-    });
-    for (const job of jobs) if (job.recovered > 0) this.#owner.recovered(job);
+      jobs.push(job);
+      if (job.recovered > 0) this.#owner.recovered(job);
+    }
     this.#owner.admit(jobs);
   }
 
@@ -159,11 +169,21 @@ export class StreamConsumer {
   closed(): void {
     this.#open--;
     this.#window.done(this.#open);
-    this.#room.ring();
+    this.lookForRoom();
   }
 
-  /** Has the store know the outcome; `told` says when it does, and whether it was refused. */
-  settle(job: Job, outcome: Outcome, told: (refused: boolean) => void): void {
+  /** Has it read on if there is room now, and not before: waking it for each handler would cost more than handling. */
+  lookForRoom(): void {
+    if (this.#window.room(this.#open, this.running) > 0 || this.#isStalled(true) !== this.#stalled) this.#room.ring();
+  }
+
+  /** What is held now, in any state. */
+  jobs(): Job[] {
+    return [...this.#held.values()];
+  }
+
+  /** Has the store know the outcome. With `told`, that is told what became of it, and the delivery goes on. */
+  settle(job: Job, outcome: Outcome, told?: (refused: boolean) => void): void {
     this.#settler.push(job, outcome, told);
   }
 
@@ -172,7 +192,6 @@ export class StreamConsumer {
     // It may have come back under the same position before this answer did.
     if (!goesOn && this.#held.get(job.position) === job) this.#held.delete(job.position);
     if (refused) this.#owner.lost(job);
-    this.#room.ring();
   }
 
   async #keepLease(): Promise<void> {
@@ -224,11 +243,15 @@ export class StreamConsumer {
 
   // Handlers that stand idle while the window is full: what fills it waits in lines behind busy keys.
   #checkStalled(full: boolean): void {
-    const { key, concurrency } = this.#owner.settings;
-    const stalled = full && key !== undefined && this.running < concurrency;
+    const stalled = this.#isStalled(full);
     if (stalled === this.#stalled) return;
     this.#stalled = stalled;
     this.renew().catch((error) => this.#owner.retrying(error, 0));
+  }
+
+  #isStalled(full: boolean): boolean {
+    const { key, concurrency } = this.#owner.settings;
+    return full && key !== undefined && this.running < concurrency;
   }
 
   /** Ends the reading: what a claim still brings is handed back. */

@@ -55,8 +55,6 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   #sources: StreamConsumer[] = [];
   #scheduler: Scheduler;
   #deadlines: Deadlines<{ job: Job; attempt: number }>;
-  /** Every job that is not done with. */
-  #open = new Set<Job>();
   #timers = new Map<Job, ReturnType<typeof setTimeout>>();
   #closing: Promise<void> | undefined;
   #stop = new AbortController();
@@ -98,9 +96,8 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
 
   admit(jobs: readonly Job[]): void {
     for (const job of jobs) {
-      this.#open.add(job);
-      if (job.content instanceof UndecodableError) this.#finish(job, undecodable(job, job.content));
-      else if (job.attempt > this.settings.retry.maxAttempts) this.#finish(job, usedUp(job));
+      if (job.content instanceof UndecodableError) this.#end(job, undecodable(job, job.content));
+      else if (job.attempt > this.settings.retry.maxAttempts) this.#end(job, usedUp(job));
       else if (this.#closing !== undefined) this.#release(job);
       else if (this.#setKey(job)) this.#scheduler.admit(job);
     }
@@ -130,7 +127,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
 
   #run(job: Job): void {
     const { attempt } = job;
-    this.#deadlines.add({ job, attempt });
+    if (this.settings.timeout !== Infinity) this.#deadlines.add({ job, attempt });
     let result: unknown;
     try {
       const event = job.content as DomainEvent;
@@ -165,7 +162,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   }
 
   #conclude(job: Job, failure: { readonly error: unknown } | undefined): void {
-    if (failure === undefined) this.#finish(job, { outcome: { kind: "ack", ...named(job) } });
+    if (failure === undefined) this.#finish(job, { kind: "ack", position: job.position, fence: job.fence });
     else if (failure.error === RELEASE) this.#release(job);
     else this.#fail(job, failure.error);
   }
@@ -174,11 +171,11 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     const ending = failed(job, error, this.settings.retry);
     const waits = ending.outcome.kind === "retry" && job.key !== undefined && this.#closing === undefined;
     if (waits) this.#hold(job, ending.outcome.delay, error);
-    else this.#finish(job, ending);
+    else this.#finish(job, ending.outcome, error);
   }
 
   #release(job: Job, delay = 0): void {
-    this.#finish(job, { outcome: { kind: "release", delay, ...named(job) } });
+    this.#finish(job, { kind: "release", delay, ...named(job) });
   }
 
   // The line of its key waits with it: it stays ours, though the store knows when it is due should we die.
@@ -202,33 +199,42 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     );
   }
 
+  #end(job: Job, { outcome, error }: Ending): void {
+    this.#finish(job, outcome, error);
+  }
+
   /** The delivery ends with this outcome; what the store says of it comes later. */
-  #finish(job: Job, { outcome, error }: Ending): void {
-    const { attempt } = job;
+  #finish(job: Job, outcome: Outcome, error?: unknown): void {
     job.state = "settling";
-    job.source.settle(job, outcome, (refused) => {
-      job.state = "gone";
-      this.#scheduler.aloneNoMore(job);
-      if (!refused) this.#tell(job, outcome, attempt, error);
-      job.onSettled?.(refused);
-    });
+    job.error = error;
+    job.source.settle(job, outcome);
     // A handler that is still running keeps its place: nothing of its key may overlap with it.
     if (!job.busy) this.#done(job);
   }
 
-  #tell(job: Job, outcome: Outcome, attempt: number, error: unknown): void {
-    const { eventType } = job.source;
-    this.#owner.consumed(eventType, 1);
+  concluded(job: Job, outcome: Outcome, refused: boolean): void {
+    job.state = "gone";
+    this.#scheduler.aloneNoMore(job);
+    if (!refused) this.#tell(job, outcome);
+    job.onSettled?.(refused);
+  }
+
+  #tell({ source: { eventType }, position, error }: Job, outcome: Outcome): void {
     if (outcome.kind === "retry") {
-      this.dispatchEvent(new RetryEvent(eventType, job.position, attempt, outcome.delay, error));
+      this.dispatchEvent(new RetryEvent(eventType, position, outcome.attempt, outcome.delay, error));
     } else if (outcome.kind === "dead") {
-      this.dispatchEvent(new DeadLetterEvent(eventType, job.position, outcome.attempts, outcome.reason, error));
+      this.dispatchEvent(new DeadLetterEvent(eventType, position, outcome.attempts, outcome.reason, error));
     }
+  }
+
+  wrote(eventType: string, count: number): void {
+    this.#owner.consumed(eventType, count);
   }
 
   /** The job needs no room any more, and the next of its key has its turn. */
   #done(job: Job): void {
-    if (!this.#open.delete(job)) return;
+    if (!job.open) return;
+    job.open = false;
     job.source.closed();
     this.#scheduler.leaveLine(job);
   }
@@ -322,7 +328,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   }
 
   #handBack(which: (job: Job) => boolean): void {
-    for (const job of [...this.#open]) {
+    for (const job of this.#sources.flatMap((source) => source.jobs())) {
       if (!which(job) || job.state === "gone" || job.state === "settling") continue;
       this.#clearTimer(job);
       if (job.busy) job.abort(new DOMException("The subscription is closed", "AbortError"));

@@ -26,6 +26,8 @@ import { JOIN } from "./scripts/join.ts";
 import { Waker } from "./_waker.ts";
 
 const PAGE = 500;
+// The script makes it last anew only once half of it is over.
+const MEMORY = 2 * PRODUCER_MEMORY;
 // Nothing comes back to who only reads.
 const UNTOLD = { blocked: () => {}, woken: () => {} };
 
@@ -73,7 +75,7 @@ export class RedisStore implements EventStore {
     const { id, sequence, decided, known } = options.producer ??
       { id: crypto.randomUUID(), sequence: 1, decided: 0, known: false };
     if (records.length === 0 && options.producer === undefined) return [];
-    const args = [sequence, decided, known ? 1 : 0, PRODUCER_MEMORY, REMEMBERED_BATCHES].map(String);
+    const args = [sequence, decided, known ? 1 : 0, MEMORY, REMEMBERED_BATCHES].map(String);
     pushRuns(args, records);
     try {
       const reply = await APPEND.run(this.#link, [stream, producerKey(stream, id)], args);

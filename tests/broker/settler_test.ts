@@ -22,6 +22,8 @@ class Desk {
     };
     this.settler = new Settler(member as GroupMember, {
       settled: (_job, { position }, refused) => void (refused && this.told.push(`${position} is lost`)),
+      concluded: (_job, { position }, refused) => this.told.push(`${position} ${refused ? "refused" : "settled"}`),
+      wrote: () => {},
       retrying: () => this.told.push("retrying"),
       failed: (error) => this.failures.push(error),
     });
@@ -29,8 +31,7 @@ class Desk {
 
   push(...positions: Position[]): void {
     for (const position of positions) {
-      const told = (refused: boolean) => this.told.push(`${position} ${refused ? "refused" : "settled"}`);
-      this.settler.push({} as Job, { kind: "ack", position, fence: "1" }, told);
+      this.settler.push({} as Job, { kind: "ack", position, fence: "1" });
     }
   }
 

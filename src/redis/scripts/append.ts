@@ -13,20 +13,25 @@ import { Script } from "../_script.ts";
 export const APPEND: Script = new Script(`
 local stream, memory = KEYS[1], KEYS[2]
 local sequence, decided, ring = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[5])
-local last = redis.call('HGET', memory, 'last')
+local slot = tostring(sequence % ring)
+local last, kept = unpack(redis.call('HMGET', memory, 'last', slot))
 if not last and ARGV[3] == '1' then
   return redis.error_reply('FORGOTTEN batch ' .. ARGV[1])
 end
-local slot = tostring(sequence % ring)
-local kept = last and redis.call('HGET', memory, slot)
 if kept then
   local number, first, count = string.match(kept, '^(%d+) (%S+) (%d+)$')
   if tonumber(number) == sequence then return {first, tonumber(count)} end
 end
 last = tonumber(last or 0)
+
+-- Looking costs less than writing, which goes to replicas and into the append-only file: what lasts half as long is enough.
+local function lasts()
+  if redis.call('PTTL', memory) * 2 < tonumber(ARGV[4]) then redis.call('PEXPIRE', memory, ARGV[4]) end
+end
+
 if #ARGV == 5 then
   redis.call('HSET', memory, 'last', math.max(last, sequence))
-  redis.call('PEXPIRE', memory, ARGV[4])
+  lasts()
   return {}
 end
 if sequence ~= math.max(last, decided) + 1 then
@@ -55,6 +60,6 @@ while at <= #ARGV do
   at = at + 1
 end
 redis.call('HSET', memory, 'last', sequence, slot, sequence .. ' ' .. first .. ' ' .. count)
-redis.call('PEXPIRE', memory, ARGV[4])
+lasts()
 return {first, count}
 `);
