@@ -259,7 +259,8 @@ export class MemoryGroup {
   nextChange(waiting: Consumer): number {
     let next = this.#parking.nextDue();
     for (const consumer of this.#consumers.values()) {
-      if (consumer !== waiting && consumer.held.size > 0) next = Math.min(next, consumer.expires);
+      // One that died holding nothing has to be removed, too.
+      if (consumer !== waiting) next = Math.min(next, consumer.expires);
     }
     return next;
   }

@@ -57,15 +57,15 @@ export function nextClaim(db: Database, seat: Seat, epoch: number): number {
   return ready ? -Infinity : nextChange(db, group.id, seat);
 }
 
-// When something falls due, or the lease of another may run out, whichever is first.
+// When something falls due, or the lease of another may run out, whichever is first: one that died holding nothing has to
+// be removed, too.
 function nextChange(db: Database, groupId: number, { consumer }: Seat): number {
   const { due } = db.get<{ due: number | null }>(
     "SELECT min(due) AS due FROM delivery WHERE grp = ? AND due IS NOT NULL",
     groupId,
   )!;
   const { expires } = db.get<{ expires: number | null }>(
-    `SELECT min(expires) AS expires FROM consumer
-      WHERE grp = ? AND store_name <> ? AND EXISTS (SELECT 1 FROM delivery WHERE owner = consumer.id)`,
+    "SELECT min(expires) AS expires FROM consumer WHERE grp = ? AND store_name <> ?",
     groupId,
     consumer,
   )!;

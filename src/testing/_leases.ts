@@ -9,6 +9,7 @@ import {
   release,
   retry,
   SHORT,
+  sleep,
   type StoreContract,
 } from "./_store_bench.ts";
 
@@ -22,6 +23,24 @@ export const leasing: readonly StoreContract[] = [
     assert(taken.every(({ attempt, recovered }) => attempt === 1 && recovered === 1));
     assertEquals(positionsOf(await bench.take(member)), all.slice(2));
     assert(!(await bench.group()).consumers.some(({ name }) => name === dead.consumer));
+  }),
+
+  contract("17", "claim() removes a dead consumer that held nothing while it waits", async (bench) => {
+    await bench.append(1);
+    const dead = await bench.join("dead", { lease: SHORT });
+    bench.abandon(dead);
+    const member = await bench.join();
+    await member.settle(ack(await bench.take(member)));
+    await bench.wake(member, async () => {
+      await bench.pass(SHORT);
+      const isThere = async () => (await bench.group()).consumers.some(({ name }) => name === dead.consumer);
+      while (await isThere()) {
+        bench.signal.throwIfAborted();
+        await sleep(5);
+      }
+      await bench.append(1);
+    });
+    assertEquals((await bench.group()).consumers.map(({ name }) => name), [member.consumer]);
   }),
 
   contract("17, 20", "claim() takes nothing from a consumer whose lease has not run out", async (bench) => {

@@ -1,22 +1,26 @@
 import { assert, assertEquals } from "@std/assert";
+import type { GroupInfo } from "@tidings/broker";
 import { sleep } from "../../src/testing/_broker_bench.ts";
-import { assertSame, type Bench, idsOf } from "../processes/_bench.ts";
+import { assertSame, Bench, idsOf } from "../processes/_bench.ts";
 import { Counted } from "../processes/_counted.ts";
+import { redisData, sqliteData } from "../processes/_data.ts";
 import { type Process, until } from "../processes/_processes.ts";
-import type { RedisServer } from "../redis/_server.ts";
-import type { Chance } from "./_seed.ts";
+import { RedisServer } from "../redis/_server.ts";
+import { atOnce } from "./_at_once.ts";
+import { Chance } from "./_seed.ts";
 
-const COUNT = 1_500;
-const DEATHS = 10;
+const EVENTS_PER_DEATH = 150;
 const ALIVE = 3;
 const PREFETCH = 30;
 const LEASE = 800;
 
 /** Several consumers under load, whom chance kills, stops and blocks; with a server that is killed along with some. */
-export class Mixture {
+class Mixture {
   #bench: Bench;
   #chance: Chance;
   #server: RedisServer | undefined;
+  #deaths: number;
+  #count: number;
   #role: Parameters<Bench["start"]>[0];
   #blocking: number;
   #processes: Process[] = [];
@@ -24,11 +28,17 @@ export class Mixture {
   /** What befell each of them so that it may have lost what it held. */
   #disturbances = new Map<Process, number>();
 
-  constructor(bench: Bench, chance: Chance, server?: RedisServer) {
+  /**
+   * @param deaths How many consumers are killed.
+   * @param server What the data is on, and is killed along with one in five of them.
+   */
+  constructor(bench: Bench, chance: Chance, deaths: number, server?: RedisServer) {
     this.#bench = bench;
     this.#chance = chance;
     this.#server = server;
-    this.#blocking = chance.between(0, COUNT - 1);
+    this.#deaths = deaths;
+    this.#count = deaths * EVENTS_PER_DEATH;
+    this.#blocking = chance.between(0, this.#count - 1);
     this.#role = {
       name: "consume",
       group: "group",
@@ -47,14 +57,25 @@ export class Mixture {
     await this.#ready();
     const publishing = this.#publish();
     publishing.catch(() => {});
-    for (let death = 0; death < DEATHS; death++) await this.#strike(death);
+    for (let death = 0; death < this.#deaths; death++) await this.#strike(death);
     const published = await publishing;
     await this.#ready();
     // What is asked first learns that the server went away meanwhile.
     await until(() => this.#bench.group().then(() => true, () => false), () => "the server answers");
     await this.#bench.settled();
+    await this.#onlyTheLiving();
     await Promise.all(this.#alive.map((process) => process.end()));
     await this.#check(published);
+  }
+
+  /** Those that wait remove the dead; once they have left, nobody would. */
+  async #onlyTheLiving(): Promise<void> {
+    let consumers: GroupInfo["consumers"] = [];
+    const areAlone = async () => {
+      ({ consumers } = await this.#bench.group());
+      return consumers.length === ALIVE && consumers.every(({ alive }) => alive);
+    };
+    await until(areAlone, () => `only the living are left in the group: ${JSON.stringify(consumers)}`);
   }
 
   #start(): void {
@@ -81,8 +102,8 @@ export class Mixture {
 
   async #publish(): Promise<Counted[]> {
     const published: Counted[] = [];
-    for (let from = 0; from < COUNT; from += 20) {
-      published.push(...await this.#bench.publish(Math.min(20, COUNT - from), from));
+    for (let from = 0; from < this.#count; from += 20) {
+      published.push(...await this.#bench.publish(Math.min(20, this.#count - from), from));
       await sleep(30);
     }
     return published;
@@ -97,7 +118,7 @@ export class Mixture {
     await sleep(chance.between(0, 300));
     const [victim] = this.#alive.splice(chance.between(0, ALIVE - 1), 1) as [Process];
     this.#disturbed(victim);
-    // Twice in ten the server goes with it, and once in three somebody else stands still for two leases.
+    // Once in five the server goes with it, and once in three somebody else stands still for two leases.
     const withServer = this.#server !== undefined && death % 5 === 2;
     const stopped = death % 3 === 1 ? chance.pick(this.#alive) : undefined;
     stopped?.pause();
@@ -116,7 +137,7 @@ export class Mixture {
   }
 
   async #check(published: readonly Counted[]): Promise<void> {
-    assertEquals(published.length, COUNT);
+    assertEquals(published.length, this.#count);
     const history = await Array.fromAsync(this.#bench.broker.history(Counted));
     assertEquals(idsOf(history), idsOf(published));
     assertSame([...new Set(this.#processes.flatMap((process) => process.ids("ended")))], idsOf(published));
@@ -140,6 +161,23 @@ export class Mixture {
     assertEquals(again, []);
     const repeats = [...starts.values()].reduce((sum, { all }) => sum + all - 1, 0);
     assert(repeats <= disturbances * PREFETCH, `${repeats} came again after ${disturbances} disturbances`);
-    await until(async () => (await this.#bench.group()).consumers.length === 0, () => "nobody is left in the group");
+    assertEquals((await this.#bench.group()).consumers, []);
   }
+}
+
+/** The mixture on each store at once. */
+export async function mix(chance: Chance, deaths: number): Promise<void> {
+  // Each store's chance is its own, whatever the other's clocks do.
+  const own = [chance.between(0, 2 ** 31 - 1), chance.between(0, 2 ** 31 - 1)].map((seed) => new Chance(seed));
+  await atOnce({
+    SQLite: async () => {
+      await using bench = await Bench.open(await sqliteData());
+      await new Mixture(bench, own[0]!, deaths).run();
+    },
+    Redis: async () => {
+      const server = await RedisServer.start();
+      await using bench = await Bench.open(redisData(server));
+      await new Mixture(bench, own[1]!, deaths, server).run();
+    },
+  });
 }
