@@ -2,9 +2,9 @@ import type { DomainEvent } from "../events/mod.ts";
 import type { Claim, ClaimedRecord, GroupMember, Healed, Outcome, Position } from "../store/mod.ts";
 import { Bell } from "../store/_bell.ts";
 import { backoff, RECONNECT } from "./_backoff.ts";
+import { afterWrites } from "./_after_writes.ts";
 import { LeaseLostError, type UndecodableError } from "./errors.ts";
 import { Job } from "./_job.ts";
-import { macrotask } from "./_macrotask.ts";
 import { mayPass } from "./_passing.ts";
 import { Settler } from "./_settler.ts";
 import { MAX_CLAIM, type Settings } from "./_settings.ts";
@@ -14,7 +14,7 @@ import { Window } from "./_window.ts";
 // After so many deliveries, what is new has its turn before what came back: a large backlog keeps it waiting no longer,
 // and what one consumer left behind comes in one piece all the same.
 const TURN = 1_000;
-// From so many deliveries on, their handlers start in the next turn of the event loop: the next claim goes out first.
+// From so many deliveries on, their handlers start only when the next claim has gone out: the store works meanwhile.
 const LARGE_BATCH = 64;
 
 /** What a stream consumer needs of its subscription. */
@@ -145,7 +145,7 @@ export class StreamConsumer {
     this.#streak = 0;
     this.#handing++;
     this.#handed = new Promise<void>((resolve) =>
-      macrotask(() => {
+      afterWrites(() => {
         this.#handing--;
         resolve(this.#hand(records));
       })
