@@ -7,8 +7,6 @@ import { parseEntries } from "./_replies.ts";
 // How long one read blocks, in ms, and how long until a server that has not answered by then is taken for dead.
 const BLOCK = 4_000;
 const BLOCK_TIMEOUT = 9_000;
-// Redis registers every stream of a read again each time it wakes: many streams are read by several connections.
-export const STREAMS_PER_READER = 48;
 
 interface Wait {
   readonly stream: string;
@@ -55,11 +53,6 @@ export class BlockingReader {
     this.#command = command;
     this.#unblock = unblock;
     this.#spill = spill;
-  }
-
-  /** How many streams are waited for. */
-  get streams(): number {
-    return this.#waits.size;
   }
 
   /** Resolves with new entries of the stream, at most `limit`, or with none once `signal` aborts. */

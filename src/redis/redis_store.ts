@@ -13,13 +13,14 @@ import {
 } from "../store/mod.ts";
 import { PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../store/_producer.ts";
 import { RedisAdmin } from "./_admin.ts";
-import { BlockingReader, STREAMS_PER_READER } from "./_blocking_reader.ts";
+import { BlockingReader } from "./_blocking_reader.ts";
 import type { TimedConnection } from "./_connection.ts";
 import type { Reply } from "./client.ts";
 import { groupError } from "./_group_error.ts";
 import { groupKeys, keyList, producerKey } from "./_keys.ts";
 import { Link } from "./_link.ts";
 import { RedisMember } from "./_member.ts";
+import { Readers } from "./_readers.ts";
 import { before, parseEntries, positionsFrom } from "./_replies.ts";
 import { APPEND } from "./scripts/append.ts";
 import { JOIN } from "./scripts/join.ts";
@@ -31,11 +32,6 @@ const MEMORY = 2 * PRODUCER_MEMORY;
 // Nothing comes back to who only reads.
 const UNTOLD = { blocked: () => {}, woken: () => {} };
 
-/** Readers of one kind, and who reads by them. */
-interface Pool {
-  readonly readers: BlockingReader[];
-}
-
 /** One life of a consumer: its members of several streams share a name, and so one blocking read. */
 interface Incarnation {
   readonly group: string;
@@ -43,7 +39,7 @@ interface Incarnation {
   readonly consumer: string;
   readonly members: Set<RedisMember>;
   readonly streams: Set<string>;
-  readonly pool: Pool;
+  readonly readers: Readers;
 }
 
 /** Events in Redis Streams: readable by redis-cli and anyone, one stream for each type. */
@@ -54,7 +50,7 @@ export class RedisStore implements EventStore {
   #life = crypto.randomUUID().slice(0, 8);
   #lives = 0;
   #incarnations = new Set<Incarnation>();
-  #followers: Pool = { readers: [] };
+  #followers = new Readers(() => this.#reader(["XREAD"], () => {}));
   /** Readers that end, of consumers that have left. */
   #closing = new Set<Promise<void>>();
   #waker: Waker;
@@ -108,8 +104,10 @@ export class RedisStore implements EventStore {
         yield page;
       } else if (follow) {
         // The blocking read only tells that there is more: it is paged as everything is.
-        const reader = this.#reader(this.#followers, ["XREAD"], () => {});
-        await reader.wait({ stream, after: last, limit: 1, ...UNTOLD }, signal ?? new AbortController().signal);
+        const reader = this.#followers.take();
+        const until = signal ?? new AbortController().signal;
+        await reader.wait({ stream, after: last, limit: 1, ...UNTOLD }, until)
+          .finally(() => this.#followers.giveBack(reader));
       } else return;
     }
   }
@@ -122,7 +120,7 @@ export class RedisStore implements EventStore {
       : options.startFrom === "now"
       ? "$"
       : before(options.startFrom);
-    const { consumer, members, pool } = incarnation;
+    const { consumer, members, readers } = incarnation;
     let reply: Reply;
     try {
       reply = await JOIN.run(this.#link, keyList(keys), [
@@ -138,12 +136,7 @@ export class RedisStore implements EventStore {
       throw groupError(error, stream, group);
     }
     const [takings, epoch, life] = reply as readonly [number, number, string];
-    const byStream = (name: string) => [...members].find((candidate) => candidate.stream === name);
-    const reader = this.#reader(
-      pool,
-      ["XREADGROUP", "GROUP", group, consumer],
-      (name, records) => byStream(name)?.spill(records),
-    );
+    const reader = readers.take();
     const member = new RedisMember(
       {
         link: this.#link,
@@ -154,7 +147,7 @@ export class RedisStore implements EventStore {
         reader,
         waker: this.#waker,
         left: () => {
-          members.delete(member);
+          if (members.delete(member)) readers.giveBack(reader);
           this.#release(incarnation, stream);
         },
       },
@@ -173,7 +166,11 @@ export class RedisStore implements EventStore {
     }
     const consumer = `${name}.${this.#life}${(++this.#lives).toString(36)}`;
     const streams = new Set([stream]);
-    const incarnation = { group, name, consumer, members: new Set<RedisMember>(), streams, pool: { readers: [] } };
+    const members = new Set<RedisMember>();
+    const spill = (stream: string, records: readonly StoredRecord[]) =>
+      [...members].find((candidate) => candidate.stream === stream)?.spill(records);
+    const readers = new Readers(() => this.#reader(["XREADGROUP", "GROUP", group, consumer], spill));
+    const incarnation = { group, name, consumer, members, streams, readers };
     this.#incarnations.add(incarnation);
     return incarnation;
   }
@@ -181,27 +178,16 @@ export class RedisStore implements EventStore {
   #release(incarnation: Incarnation, stream: string): void {
     incarnation.streams.delete(stream);
     if (incarnation.streams.size > 0) return;
-    for (const reader of incarnation.pool.readers) this.#close(reader);
+    this.#close(incarnation.readers);
     this.#incarnations.delete(incarnation);
   }
 
-  /** A reader of the pool that has room for one more stream. */
   #reader(
-    pool: Pool,
     command: readonly string[],
     spill: (stream: string, records: readonly StoredRecord[]) => void,
   ): BlockingReader {
-    let reader = pool.readers.find(({ streams }) => streams < STREAMS_PER_READER);
-    if (reader === undefined) {
-      reader = new BlockingReader(
-        new Link(this.#template, false, this.#where),
-        command,
-        (connection) => this.#waker.unblock(connection, "TIMEOUT"),
-        spill,
-      );
-      pool.readers.push(reader);
-    }
-    return reader;
+    const link = new Link(this.#template, false, this.#where);
+    return new BlockingReader(link, command, (connection) => this.#waker.unblock(connection, "TIMEOUT"), spill);
   }
 
   admin(stream: string): StreamAdmin {
@@ -210,15 +196,14 @@ export class RedisStore implements EventStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#waker.close();
-    const pools = [this.#followers, ...[...this.#incarnations].map(({ pool }) => pool)];
-    for (const { readers } of pools) for (const reader of readers) this.#close(reader);
+    for (const { readers } of [{ readers: this.#followers }, ...this.#incarnations]) this.#close(readers);
     this.#incarnations.clear();
     this.#template.close();
     await Promise.all([this.#link.close(), ...this.#closing]);
   }
 
-  #close(reader: BlockingReader): void {
-    const closing = reader.close().finally(() => this.#closing.delete(closing));
+  #close(readers: Readers): void {
+    const closing = readers.close().finally(() => this.#closing.delete(closing));
     this.#closing.add(closing);
   }
 }

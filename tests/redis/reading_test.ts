@@ -58,6 +58,29 @@ for (const kind of KINDS) {
   });
 }
 
+Deno.test("200 subscriptions that are opened at once share five blocked reads, also with what others have left", async () => {
+  const many = Array.from({ length: 200 }, (_, n) => class extends defineEvent(`Type${n}`)<{ n: number }> {});
+  await using server = await RedisServer.start();
+  await using broker = await openBroker(server.url, { events: many });
+  const handled: string[] = [];
+  const open = (event: typeof many[number]) =>
+    broker.subscribe(event, ({ type }) => void handled.push(type), { group: "group" });
+  const [first, ...others] = many;
+  // The first one stays, and the consumer with it.
+  await open(first!);
+  for (let round = 1; round <= 2; round++) {
+    const subscriptions = await Promise.all(others.map(open));
+    await Promise.all(many.map((event) => broker.publish(new event({ n: round }))));
+    await until(() => handled.length === round * many.length, "all are handled");
+    assertEquals(new Set(handled).size, many.length);
+    // Each reads 48 streams at most; one connection is for everything else.
+    const reads = Math.ceil(200 / 48);
+    await until(async () => (await server.cli("INFO", "clients")).includes(`blocked_clients:${reads}`), "they block");
+    assertEquals(await connections(server), 1 + reads);
+    await Promise.all(subscriptions.map((subscription) => subscription.close()));
+  }
+});
+
 Deno.test("a subscription's close() ends its blocked read at once, and leaves the others alone", async () => {
   await using server = await RedisServer.start();
   await using broker = await openBroker(server.url, { events });
