@@ -6,6 +6,19 @@ import { parseEntries } from "./_replies.ts";
 
 const LARGE_BATCH = 64;
 
+// What came for a read that nobody waits for any more: when it was sent is not known, and so this was never its count.
+const UNKNOWN_TAKINGS = -1;
+
+/** What one read brought. */
+export interface Batch {
+  readonly records: readonly StoredRecord[];
+  /**
+   * How much had been taken from the consumer when the read was sent. A read that waits gets entries also after the
+   * consumer was given up, and others may take those before it learns of them.
+   */
+  readonly takings: number;
+}
+
 /** What an intake needs of its member. */
 export interface IntakeContext {
   readonly link: Link;
@@ -13,6 +26,8 @@ export interface IntakeContext {
   readonly group: string;
   readonly consumer: string;
   readonly reader: BlockingReader;
+  /** How much has been taken from the consumer, as far as it knows. */
+  takings(): number;
   /** Has the store know by which connection the consumer waits. */
   announce(connection: string): Promise<unknown>;
   /** A read waits: from now on somebody can end it. */
@@ -28,7 +43,7 @@ export interface IntakeContext {
 /** A consumer's new entries: read at once or waited for, and kept until somebody asks for them. */
 export class Intake {
   #context: IntakeContext;
-  #kept: StoredRecord[] = [];
+  #kept: Batch[] = [];
   #unconfirmed = false;
   /** The wait under way. */
   #waiting: AbortController | undefined;
@@ -44,9 +59,9 @@ export class Intake {
     this.#context = context;
   }
 
-  /** What was read and nobody has asked for yet. */
-  get kept(): readonly StoredRecord[] {
-    return this.#kept;
+  /** Where stands what was read and nobody has asked for yet. */
+  get kept(): Position[] {
+    return this.#kept.flatMap(({ records }) => records.map(({ position }) => position));
   }
 
   /** Whether something was kept since the bell was asked for: it may be what a rewind brought. */
@@ -73,28 +88,35 @@ export class Intake {
   }
 
   /**
-   * Some of what is kept.
+   * Some of what is kept; undefined if that is nothing.
    *
    * @throws What waiting failed with, once.
    */
-  take(limit: number): readonly StoredRecord[] {
-    if (this.#kept.length === 0 && this.#error !== undefined) {
+  take(limit: number): Batch | undefined {
+    const batch = this.#kept.shift();
+    if (batch === undefined) {
       const error = this.#error;
       this.#error = undefined;
-      throw error;
+      if (error !== undefined) throw error;
+      return undefined;
     }
-    return this.#took(this.#kept.length <= limit ? this.#kept.splice(0) : this.#kept.splice(0, limit));
+    const { records, takings } = batch;
+    if (records.length > limit) this.#kept.unshift({ records: records.slice(limit), takings });
+    return this.#took({ records: records.slice(0, limit), takings });
   }
 
-  /** Keeps what a read brought that nobody waits for. */
-  keep(records: readonly StoredRecord[]): void {
-    this.#keep(records);
+  /** Keeps what a read brought. */
+  keep(batch: Batch): void {
+    if (batch.records.length > 0) {
+      this.#kept.push(batch);
+      this.#unconfirmed = true;
+    }
     this.#context.arrived();
   }
 
-  #keep(records: readonly StoredRecord[]): void {
-    this.#kept.push(...records);
-    if (records.length > 0) this.#unconfirmed = true;
+  /** Keeps what came for a wait that had ended. */
+  spill(records: readonly StoredRecord[]): void {
+    this.keep({ records, takings: UNKNOWN_TAKINGS });
   }
 
   /** What was kept is nobody's any more. */
@@ -109,24 +131,25 @@ export class Intake {
   }
 
   /** Reads what is there. */
-  async readAtOnce(limit: number): Promise<readonly StoredRecord[]> {
+  async readAtOnce(limit: number): Promise<Batch> {
     const { link, stream, group, consumer } = this.#context;
+    const takings = this.#context.takings();
     const command = ["XREADGROUP", "GROUP", group, consumer, "COUNT", String(limit), "STREAMS", stream, ">"];
     try {
       const reply = await link.send(command);
       const records = Array.isArray(reply) ? parseEntries((reply[0] as readonly Reply[])[1]!) : [];
       this.#mayHaveMore = records.length === limit;
       this.#flowing = records.length >= LARGE_BATCH;
-      return this.#took(records);
+      return this.#took({ records, takings });
     } catch (error) {
       this.#context.failed();
       throw error;
     }
   }
 
-  #took(records: readonly StoredRecord[]): readonly StoredRecord[] {
-    this.#last = records.at(-1)?.position ?? this.#last;
-    return records;
+  #took(batch: Batch): Batch {
+    this.#last = batch.records.at(-1)?.position ?? this.#last;
+    return batch;
   }
 
   /** Waits for new entries, unless it does already; what comes is kept. */
@@ -143,9 +166,10 @@ export class Intake {
         await announce(connection);
         this.#announced = connection;
       }
+      const takings = this.#context.takings();
       const records = await reader.wait({ stream, after: ">", limit, blocked, woken }, mine.signal);
       if (!mine.signal.aborted) this.#mayHaveMore = records.length === limit;
-      this.#keep(records);
+      this.keep({ records, takings });
     } catch (error) {
       this.#error = error;
       failed();

@@ -18,7 +18,7 @@ import type { Reply } from "./client.ts";
 import { isNoGroup } from "./_errors.ts";
 import { fenceText, outcomeArgs, parseFence, staysHeld } from "./_fence.ts";
 import { groupError } from "./_group_error.ts";
-import { Intake } from "./_intake.ts";
+import { type Batch, Intake } from "./_intake.ts";
 import { type GroupKeys, keyList } from "./_keys.ts";
 import type { Link } from "./_link.ts";
 import { findOrphans, UNDER_WAY } from "./_orphans.ts";
@@ -100,6 +100,7 @@ export class RedisMember implements GroupMember {
       group,
       consumer,
       reader,
+      takings: () => this.#takings,
       announce: (connection) => this.#run(ANNOUNCE, [connection]),
       // What came back until now could not end the read, and what comes back from now on does.
       blocked: () => void this.#ask(),
@@ -147,11 +148,11 @@ export class RedisMember implements GroupMember {
   /** What the group has not read; undefined when it has read everything. */
   async #readNew(limit: number): Promise<Claim | undefined> {
     const kept = this.#intake.take(limit);
-    if (kept.length > 0) return found(this.#fresh(kept));
-    const [records, same] = await Promise.all([this.#intake.readAtOnce(limit), this.#ask()]);
-    if (same && records.length > 0) return found(this.#fresh(records));
+    if (kept !== undefined) return found(this.#fresh(kept));
+    const [batch, same] = await Promise.all([this.#intake.readAtOnce(limit), this.#ask()]);
+    if (same && batch.records.length > 0) return found(this.#fresh(batch));
     // A look has to tell first of which epoch it is.
-    this.#intake.keep(records);
+    this.#intake.keep(batch);
     return undefined;
   }
 
@@ -166,7 +167,7 @@ export class RedisMember implements GroupMember {
       if (performance.now() >= this.#nextSweep) return undefined;
     }
     const kept = this.#intake.take(limit);
-    if (kept.length > 0) return found(this.#fresh(kept));
+    if (kept !== undefined) return found(this.#fresh(kept));
     if (this.#intake.mayHaveMore) {
       // In the flow of a backlog one round trip is enough: what comes back meanwhile waits for one batch.
       if (!this.#intake.flowing) await this.#ask();
@@ -212,19 +213,20 @@ export class RedisMember implements GroupMember {
     const claim = await this.#orphans(limit) ?? await this.#sweep(limit);
     if (claim === undefined || claim.records.length > 0 || !claim.disturbed) return claim;
     const kept = this.#intake.take(limit);
-    return { ...claim, records: this.#fresh(kept.length > 0 ? kept : await this.#intake.readAtOnce(limit)) };
+    return { ...claim, records: this.#fresh(kept ?? await this.#intake.readAtOnce(limit)) };
   }
 
   /** What belongs to this consumer without its knowing; looked for as long as there is doubt. */
   async #orphans(limit: number): Promise<Claim | undefined> {
     if (performance.now() > this.#doubtUntil) return undefined;
-    const kept = new Set(this.#intake.kept.map(({ position }) => position));
+    const kept = new Set(this.#intake.kept);
     const isKnown = (position: Position) => this.#held.has(position) || kept.has(position);
     const orphans = await findOrphans(this.#context, limit, isKnown);
     if (orphans.length === 0) return undefined;
+    const takings = this.#takings;
     const [taken, missing] = await this.#take(ADOPT, orphans) as readonly [readonly Taken[], readonly Position[]];
     if (taken.length === 0 && missing.length === 0) return undefined;
-    return { records: this.#claimed(taken), missing, disturbed: false };
+    return { records: this.#claimed(taken, takings), missing, disturbed: false };
   }
 
   /** Runs a script that takes: if its answer is lost, what it took is to be found. */
@@ -265,10 +267,10 @@ export class RedisMember implements GroupMember {
     );
     this.#nextSweep = nothing ? performance.now() + Math.max(1, next) : 0;
     if (nothing) return undefined;
-    return { records: this.#claimed(taken), missing, disturbed };
+    return { records: this.#claimed(taken, takings), missing, disturbed };
   }
 
-  #claimed(taken: readonly Taken[]): ClaimedRecord[] {
+  #claimed(taken: readonly Taken[], takings: number): ClaimedRecord[] {
     return taken
       .toSorted(([a], [b]) => comparePositions(a, b))
       .map(([position, count, failures, recovered, fields, kept]) => ({
@@ -276,25 +278,24 @@ export class RedisMember implements GroupMember {
         fields,
         attempt: failures + 1,
         recovered,
-        fence: fenceText(this.#takings, this.#epoch, count, kept === 0),
+        fence: fenceText(takings, this.#epoch, count, kept === 0),
       }));
   }
 
-  #fresh(records: readonly StoredRecord[]): ClaimedRecord[] {
-    const fence = fenceText(this.#takings, this.#epoch, 1, true);
+  #fresh({ records, takings }: Batch): ClaimedRecord[] {
+    const fence = fenceText(takings, this.#epoch, 1, true);
     return records.map(({ position, fields }) => ({ position, fields, attempt: 1, recovered: 0, fence }));
   }
 
   /** Keeps what a read brought that had ended. */
   spill(records: readonly StoredRecord[]): void {
-    this.#intake.keep(records);
+    this.#intake.spill(records);
   }
 
   /** Makes the group again if that is what an error means; any other error is thrown on. */
   async #healed(error: unknown): Promise<undefined> {
     if (!isNoGroup(error)) throw error;
-    const kept = this.#intake.kept.map(({ position }) => position);
-    const held = [...this.#held.positions(), ...kept].sort(comparePositions);
+    const held = [...this.#held.positions(), ...this.#intake.kept].sort(comparePositions);
     const reply = await this.#run(HEAL, [held[0] ?? this.#intake.last ?? "", held.length > 0 ? "1" : "0"]);
     const [behind, mayRepeat] = reply as readonly [Position | "" | undefined, number?];
     if (behind !== undefined) {
