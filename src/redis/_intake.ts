@@ -182,5 +182,6 @@ export class Intake {
   /** Ends the wait: nothing is taken that nobody asked for; what comes in this moment is kept. */
   pause(): void {
     this.#waiting?.abort();
+    this.#waiting = undefined;
   }
 }

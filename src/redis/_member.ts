@@ -158,26 +158,34 @@ export class RedisMember implements GroupMember {
 
   /** One look at each source in turn; undefined when there is nothing, and a read under way that will ring. */
   async #look(limit: number): Promise<Claim | undefined> {
-    const came = performance.now() < this.#nextSweep ? undefined : await this.#cameBack(limit);
-    if (came !== undefined) return came;
-    if (this.#intake.unconfirmed) {
-      // A rewind serves whoever waits before it can be told: what was read then is no longer of the epoch before.
-      this.#intake.confirm();
+    while (true) {
+      const came = this.#due ? await this.#cameBack(limit) : undefined;
+      if (came !== undefined) return came;
+      if (this.#intake.unconfirmed) {
+        // A rewind serves whoever waits before it can be told: what was read then is no longer of the epoch before.
+        this.#intake.confirm();
+        await this.#ask();
+        if (this.#due) continue;
+      }
+      const kept = this.#intake.take(limit);
+      if (kept !== undefined) return found(this.#fresh(kept));
+      if (this.#intake.mayHaveMore) {
+        // In the flow of a backlog one round trip is enough: what comes back meanwhile waits for one batch.
+        if (!this.#intake.flowing) await this.#ask();
+        const claim = this.#due ? undefined : await this.#readNew(limit);
+        if (claim !== undefined) return claim;
+      }
+      if (this.#intake.waiting) return undefined;
       await this.#ask();
-      if (performance.now() >= this.#nextSweep) return undefined;
+      if (this.#due || this.#intake.unconfirmed) continue;
+      this.#intake.wait(limit);
+      return undefined;
     }
-    const kept = this.#intake.take(limit);
-    if (kept !== undefined) return found(this.#fresh(kept));
-    if (this.#intake.mayHaveMore) {
-      // In the flow of a backlog one round trip is enough: what comes back meanwhile waits for one batch.
-      if (!this.#intake.flowing) await this.#ask();
-      const claim = performance.now() < this.#nextSweep ? await this.#readNew(limit) : undefined;
-      if (claim !== undefined) return claim;
-    }
-    if (this.#intake.kept.length > 0 || this.#intake.waiting) return undefined;
-    await this.#ask();
-    if (performance.now() < this.#nextSweep) this.#intake.wait(limit);
-    return undefined;
+  }
+
+  /** Whether it is time to look for what came back. */
+  get #due(): boolean {
+    return performance.now() >= this.#nextSweep;
   }
 
   /**
