@@ -6,6 +6,13 @@ import { parseEntries } from "./_replies.ts";
 
 const LARGE_BATCH = 64;
 
+/** What was read, and how much had been taken from the consumer, as far as it knew, when that was asked for. */
+export interface Batch {
+  readonly records: readonly StoredRecord[];
+  /** Undefined when nobody can tell any more. */
+  readonly takings: number | undefined;
+}
+
 /** What an intake needs of its member. */
 export interface IntakeContext {
   readonly link: Link;
@@ -13,6 +20,8 @@ export interface IntakeContext {
   readonly group: string;
   readonly consumer: string;
   readonly reader: BlockingReader;
+  /** How much was taken from the consumer, as far as it knows. */
+  takings(): number;
   /** Has the store know by which connection the consumer waits. */
   announce(connection: string): Promise<unknown>;
   /** A read waits: from now on somebody can end it. */
@@ -29,6 +38,8 @@ export interface IntakeContext {
 export class Intake {
   #context: IntakeContext;
   #kept: StoredRecord[] = [];
+  /** What goes for all that is kept. */
+  #takings: number | undefined;
   #unconfirmed = false;
   /** The wait under way. */
   #waiting: AbortController | undefined;
@@ -77,24 +88,27 @@ export class Intake {
    *
    * @throws What waiting failed with, once.
    */
-  take(limit: number): readonly StoredRecord[] {
+  take(limit: number): Batch {
     if (this.#kept.length === 0 && this.#error !== undefined) {
       const error = this.#error;
       this.#error = undefined;
       throw error;
     }
-    return this.#took(this.#kept.length <= limit ? this.#kept.splice(0) : this.#kept.splice(0, limit));
+    const records = this.#kept.length <= limit ? this.#kept.splice(0) : this.#kept.splice(0, limit);
+    return this.#took({ records, takings: this.#takings });
   }
 
   /** Keeps what a read brought that nobody waits for. */
-  keep(records: readonly StoredRecord[]): void {
-    this.#keep(records);
+  keep(batch: Batch): void {
+    this.#keep(batch);
     this.#context.arrived();
   }
 
-  #keep(records: readonly StoredRecord[]): void {
+  #keep({ records, takings }: Batch): void {
+    if (records.length === 0) return;
+    this.#takings = this.#kept.length === 0 || this.#takings === takings ? takings : undefined;
     this.#kept.push(...records);
-    if (records.length > 0) this.#unconfirmed = true;
+    this.#unconfirmed = true;
   }
 
   /** What was kept is nobody's any more. */
@@ -109,7 +123,8 @@ export class Intake {
   }
 
   /** Reads what is there. */
-  async readAtOnce(limit: number): Promise<readonly StoredRecord[]> {
+  async readAtOnce(limit: number): Promise<Batch> {
+    const takings = this.#context.takings();
     const { link, stream, group, consumer } = this.#context;
     const command = ["XREADGROUP", "GROUP", group, consumer, "COUNT", String(limit), "STREAMS", stream, ">"];
     try {
@@ -117,16 +132,16 @@ export class Intake {
       const records = Array.isArray(reply) ? parseEntries((reply[0] as readonly Reply[])[1]!) : [];
       this.#mayHaveMore = records.length === limit;
       this.#flowing = records.length >= LARGE_BATCH;
-      return this.#took(records);
+      return this.#took({ records, takings });
     } catch (error) {
       this.#context.failed();
       throw error;
     }
   }
 
-  #took(records: readonly StoredRecord[]): readonly StoredRecord[] {
-    this.#last = records.at(-1)?.position ?? this.#last;
-    return records;
+  #took(batch: Batch): Batch {
+    this.#last = batch.records.at(-1)?.position ?? this.#last;
+    return batch;
   }
 
   /** Waits for new entries, unless it does already; what comes is kept. */
@@ -137,6 +152,7 @@ export class Intake {
   async #wait(limit: number): Promise<void> {
     const { stream, reader, announce, blocked, woken, arrived, failed } = this.#context;
     const mine = this.#waiting = new AbortController();
+    const takings = this.#context.takings();
     try {
       const connection = await reader.connect();
       if (connection !== this.#announced) {
@@ -145,7 +161,7 @@ export class Intake {
       }
       const records = await reader.wait({ stream, after: ">", limit, blocked, woken }, mine.signal);
       if (!mine.signal.aborted) this.#mayHaveMore = records.length === limit;
-      this.#keep(records);
+      this.#keep({ records, takings });
     } catch (error) {
       this.#error = error;
       failed();

@@ -18,7 +18,7 @@ import type { Reply } from "./client.ts";
 import { isNoGroup } from "./_errors.ts";
 import { fenceText, outcomeArgs, parseFence, staysHeld } from "./_fence.ts";
 import { groupError } from "./_group_error.ts";
-import { Intake } from "./_intake.ts";
+import { type Batch, Intake } from "./_intake.ts";
 import { type GroupKeys, keyList } from "./_keys.ts";
 import type { Link } from "./_link.ts";
 import { findOrphans, UNDER_WAY } from "./_orphans.ts";
@@ -100,6 +100,7 @@ export class RedisMember implements GroupMember {
       group,
       consumer,
       reader,
+      takings: () => this.#takings,
       announce: (connection) => this.#run(ANNOUNCE, [connection]),
       // What came back until now could not end the read, and what comes back from now on does.
       blocked: () => void this.#ask(),
@@ -146,13 +147,21 @@ export class RedisMember implements GroupMember {
 
   /** What the group has not read; undefined when it has read everything. */
   async #readNew(limit: number): Promise<Claim | undefined> {
-    const kept = this.#intake.take(limit);
-    if (kept.length > 0) return found(this.#fresh(kept));
-    const [records, same] = await Promise.all([this.#intake.readAtOnce(limit), this.#ask()]);
-    if (same && records.length > 0) return found(this.#fresh(records));
+    const kept = await this.#give(this.#intake.take(limit));
+    if (kept !== undefined) return kept;
+    const [batch, same] = await Promise.all([this.#intake.readAtOnce(limit), this.#ask()]);
+    if (same) return this.#give(batch);
     // A look has to tell first of which epoch it is.
-    this.#intake.keep(records);
+    this.#intake.keep(batch);
     return undefined;
+  }
+
+  /** Hands out what was read, as far as it is still this consumer's; undefined when there is nothing. */
+  async #give({ records, takings }: Batch): Promise<Claim | undefined> {
+    if (records.length === 0) return undefined;
+    if (takings === this.#takings) return found(this.#fresh(records));
+    // Something was taken since, perhaps this: it may be another's by now, or dropped by a rewind and read again.
+    return await this.#adopt(records.map(({ position }) => position));
   }
 
   /** One look at each source in turn; undefined when there is nothing, and a read under way that will ring. */
@@ -165,8 +174,8 @@ export class RedisMember implements GroupMember {
       await this.#ask();
       if (performance.now() >= this.#nextSweep) return undefined;
     }
-    const kept = this.#intake.take(limit);
-    if (kept.length > 0) return found(this.#fresh(kept));
+    const kept = await this.#give(this.#intake.take(limit));
+    if (kept !== undefined) return kept;
     if (this.#intake.mayHaveMore) {
       // In the flow of a backlog one round trip is enough: what comes back meanwhile waits for one batch.
       if (!this.#intake.flowing) await this.#ask();
@@ -211,8 +220,11 @@ export class RedisMember implements GroupMember {
   async #cameBack(limit: number): Promise<Claim | undefined> {
     const claim = await this.#orphans(limit) ?? await this.#sweep(limit);
     if (claim === undefined || claim.records.length > 0 || !claim.disturbed) return claim;
-    const kept = this.#intake.take(limit);
-    return { ...claim, records: this.#fresh(kept.length > 0 ? kept : await this.#intake.readAtOnce(limit)) };
+    const reading = async () =>
+      await this.#give(this.#intake.take(limit)) ?? await this.#give(await this.#intake.readAtOnce(limit));
+    // Whatever becomes of the reading, the rewind has to be told: the next look meets with the same, and says so.
+    const given = await reading().catch(() => undefined);
+    return { ...claim, ...given, disturbed: true };
   }
 
   /** What belongs to this consumer without its knowing; looked for as long as there is doubt. */
@@ -221,10 +233,20 @@ export class RedisMember implements GroupMember {
     const kept = new Set(this.#intake.kept.map(({ position }) => position));
     const isKnown = (position: Position) => this.#held.has(position) || kept.has(position);
     const orphans = await findOrphans(this.#context, limit, isKnown);
-    if (orphans.length === 0) return undefined;
-    const [taken, missing] = await this.#take(ADOPT, orphans) as readonly [readonly Taken[], readonly Position[]];
-    if (taken.length === 0 && missing.length === 0) return undefined;
-    return { records: this.#claimed(taken), missing, disturbed: false };
+    return orphans.length === 0 ? undefined : await this.#adopt(orphans);
+  }
+
+  /** Those of these that are this consumer's; undefined when none is. */
+  async #adopt(positions: readonly Position[]): Promise<Claim | undefined> {
+    try {
+      const [taken, missing] = await this.#run(ADOPT, positions) as readonly [readonly Taken[], readonly Position[]];
+      if (taken.length === 0 && missing.length === 0) return undefined;
+      return { records: this.#claimed(taken), missing, disturbed: false };
+    } catch (error) {
+      // Whether or not it was done, nobody knows of them any more.
+      this.#doubt();
+      throw error;
+    }
   }
 
   /** Runs a script that takes: if its answer is lost, what it took is to be found. */
@@ -287,7 +309,7 @@ export class RedisMember implements GroupMember {
 
   /** Keeps what a read brought that had ended. */
   spill(records: readonly StoredRecord[]): void {
-    this.#intake.keep(records);
+    this.#intake.keep({ records, takings: undefined });
   }
 
   /** Makes the group again if that is what an error means; any other error is thrown on. */

@@ -1,7 +1,7 @@
 import { assertEquals, assertLess } from "@std/assert";
 import type { ClaimedRecord, EventStore, GroupMember, Outcome } from "../../src/store/mod.ts";
 import { RedisStore } from "../../src/redis/redis_store.ts";
-import { sleep } from "../../src/testing/_broker_bench.ts";
+import { sleep, until } from "../../src/testing/_broker_bench.ts";
 import { openConnection, openStore, SharedServer, withHook } from "./_bench.ts";
 
 const server = new SharedServer();
@@ -87,6 +87,42 @@ for (const moment of ["look and read", "announcing and waiting", "waiting and it
     } finally {
       await Promise.all(underWay);
       await store[Symbol.asyncDispose]();
+    }
+  });
+}
+
+const LEASE = 100;
+
+for (const happening of ["its consumer is given up", "the group is rewound"]) {
+  Deno.test(`claim() does not give what was read before ${happening} and another took it`, async () => {
+    await using keys = server.keys();
+    const other = keys.over(await openStore(keys.url));
+    const [position] = await other.append(STREAM, entries(1));
+    const rival = await join(other, "rival");
+    const taken = Promise.withResolvers<ClaimedRecord>();
+    let reads = 0;
+    const connection = withHook(await openConnection(keys.url), async ([name]) => {
+      if (name === "XREADGROUP") reads++;
+      // The question that goes along with the first read.
+      if (name !== "HMGET" || reads !== 1) return;
+      reads++;
+      await until(async () => (await other.admin(STREAM).info()).groups[0]!.pending === 1, "it is read");
+      if (happening === "its consumer is given up") await sleep(2 * LEASE);
+      else await other.admin(STREAM).rewind("group", "beginning");
+      const { records } = await rival.claim({ limit: 1, signal: AbortSignal.timeout(5_000) });
+      taken.resolve(records[0]!);
+      await late.renew([]);
+    });
+    const store = keys.over(new RedisStore(connection, keys.url.host));
+    const late = await join(store, "late", LEASE);
+    try {
+      assertEquals((await late.claim({ limit: 1, signal: AbortSignal.timeout(1_500) })).records, []);
+      const delivery = await taken.promise;
+      assertEquals(delivery.position, position);
+      assertEquals(await rival.settle(ack([delivery])), []);
+    } finally {
+      for (const member of [late, rival]) await member.leave();
+      for (const opened of [store, other]) await opened[Symbol.asyncDispose]();
     }
   });
 }
