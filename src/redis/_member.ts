@@ -37,7 +37,7 @@ import type { Waker } from "./_waker.ts";
 // A consumer that is not ours has no lease: it counts as dead after so long without a sign of life.
 const FOREIGN_IDLE = 30_000;
 const LEAVE_AT_ONCE = 1_000;
-// A read without an answer may still be carried out for as long as it would have blocked.
+// A read without an answer may still be carried out for as long as it would have blocked, once the server answers again.
 const DOUBT = 10_000;
 
 /** What a member needs of its store. */
@@ -213,7 +213,7 @@ export class RedisMember implements GroupMember {
   }
 
   #doubt(): void {
-    this.#doubtUntil = performance.now() + DOUBT;
+    this.#doubtUntil = Infinity;
     this.#nextSweep = 0;
   }
 
@@ -232,7 +232,11 @@ export class RedisMember implements GroupMember {
     if (performance.now() > this.#doubtUntil) return undefined;
     const kept = new Set(this.#intake.kept.map(({ position }) => position));
     const isKnown = (position: Position) => this.#held.has(position) || kept.has(position);
-    const orphans = await findOrphans(this.#context, limit, isKnown);
+    const orphans = await findOrphans(this.#context, limit, isKnown).catch((error) => {
+      this.#doubt();
+      throw error;
+    });
+    this.#doubtUntil = Math.min(this.#doubtUntil, performance.now() + DOUBT);
     return orphans.length === 0 ? undefined : await this.#adopt(orphans);
   }
 
