@@ -37,7 +37,7 @@ import type { Waker } from "./_waker.ts";
 // A consumer that is not ours has no lease: it counts as dead after so long without a sign of life.
 const FOREIGN_IDLE = 30_000;
 const LEAVE_AT_ONCE = 1_000;
-// A read without an answer may still be carried out for as long as it would have blocked.
+// A read without an answer may still be carried out for as long as it would have blocked, once the server answers again.
 const DOUBT = 10_000;
 
 /** What a member needs of its store. */
@@ -147,13 +147,21 @@ export class RedisMember implements GroupMember {
 
   /** What the group has not read; undefined when it has read everything. */
   async #readNew(limit: number): Promise<Claim | undefined> {
-    const kept = this.#intake.take(limit);
-    if (kept !== undefined) return found(this.#fresh(kept));
+    const kept = await this.#give(this.#intake.take(limit));
+    if (kept !== undefined) return kept;
     const [batch, same] = await Promise.all([this.#intake.readAtOnce(limit), this.#ask()]);
-    if (same && batch.records.length > 0) return found(this.#fresh(batch));
+    if (same) return await this.#give(batch);
     // A look has to tell first of which epoch it is.
     this.#intake.keep(batch);
     return undefined;
+  }
+
+  /** Hands out what was read, as far as it is still this consumer's; undefined when there is nothing. */
+  async #give(batch: Batch | undefined): Promise<Claim | undefined> {
+    if (batch === undefined || batch.records.length === 0) return undefined;
+    if (batch.takings === this.#takings) return found(this.#fresh(batch.records));
+    // Something was taken since, perhaps this: it may be another's by now, or dropped by a rewind and read again.
+    return await this.#adopt(batch.records.map(({ position }) => position));
   }
 
   /** One look at each source in turn; undefined when there is nothing, and a read under way that will ring. */
@@ -167,8 +175,8 @@ export class RedisMember implements GroupMember {
         await this.#ask();
         if (this.#due) continue;
       }
-      const kept = this.#intake.take(limit);
-      if (kept !== undefined) return found(this.#fresh(kept));
+      const kept = await this.#give(this.#intake.take(limit));
+      if (kept !== undefined) return kept;
       if (this.#intake.mayHaveMore) {
         // In the flow of a backlog one round trip is enough: what comes back meanwhile waits for one batch.
         if (!this.#intake.flowing) await this.#ask();
@@ -213,15 +221,18 @@ export class RedisMember implements GroupMember {
   }
 
   #doubt(): void {
-    this.#doubtUntil = performance.now() + DOUBT;
+    this.#doubtUntil = Infinity;
     this.#nextSweep = 0;
   }
 
   async #cameBack(limit: number): Promise<Claim | undefined> {
     const claim = await this.#orphans(limit) ?? await this.#sweep(limit);
     if (claim === undefined || claim.records.length > 0 || !claim.disturbed) return claim;
-    const kept = this.#intake.take(limit);
-    return { ...claim, records: this.#fresh(kept ?? await this.#intake.readAtOnce(limit)) };
+    const reading = async () =>
+      await this.#give(this.#intake.take(limit)) ?? await this.#give(await this.#intake.readAtOnce(limit));
+    // Whatever becomes of the reading, the rewind has to be told: the next look meets with the same, and says so.
+    const given = await reading().catch(() => undefined);
+    return { ...claim, ...given, disturbed: true };
   }
 
   /** What belongs to this consumer without its knowing; looked for as long as there is doubt. */
@@ -229,10 +240,20 @@ export class RedisMember implements GroupMember {
     if (performance.now() > this.#doubtUntil) return undefined;
     const kept = new Set(this.#intake.kept);
     const isKnown = (position: Position) => this.#held.has(position) || kept.has(position);
-    const orphans = await findOrphans(this.#context, limit, isKnown);
-    if (orphans.length === 0) return undefined;
+    const orphans = await findOrphans(this.#context, limit, isKnown).catch((error) => {
+      this.#doubt();
+      throw error;
+    });
+    this.#doubtUntil = Math.min(this.#doubtUntil, performance.now() + DOUBT);
+    return orphans.length === 0 ? undefined : await this.#adopt(orphans);
+  }
+
+  /** Those of these that are this consumer's; undefined when none is. */
+  async #adopt(positions: readonly Position[]): Promise<Claim | undefined> {
+    // As before the script looks: what is taken after that is to be seen.
     const takings = this.#takings;
-    const [taken, missing] = await this.#take(ADOPT, orphans) as readonly [readonly Taken[], readonly Position[]];
+    const reply = await this.#take(ADOPT, positions);
+    const [taken, missing] = reply as readonly [readonly Taken[], readonly Position[]];
     if (taken.length === 0 && missing.length === 0) return undefined;
     return { records: this.#claimed(taken, takings), missing, disturbed: false };
   }
@@ -242,7 +263,8 @@ export class RedisMember implements GroupMember {
     try {
       return await this.#run(script, args);
     } catch (error) {
-      if (error instanceof StoreError && error.kind === "uncertain") this.#doubt();
+      // Whether or not it was done, nobody knows of what it was about.
+      this.#doubt();
       throw error;
     }
   }
@@ -290,8 +312,8 @@ export class RedisMember implements GroupMember {
       }));
   }
 
-  #fresh({ records, takings }: Batch): ClaimedRecord[] {
-    const fence = fenceText(takings, this.#epoch, 1, true);
+  #fresh(records: readonly StoredRecord[]): ClaimedRecord[] {
+    const fence = fenceText(this.#takings, this.#epoch, 1, true);
     return records.map(({ position, fields }) => ({ position, fields, attempt: 1, recovered: 0, fence }));
   }
 

@@ -59,3 +59,29 @@ Deno.test("RedisStore: a retry whose claim's answer was lost comes with a later 
 
 Deno.test("RedisStore: a retry whose claim's answer was lost keeps its attempts, and leaves nothing behind", () =>
   lose(true));
+
+Deno.test("RedisStore: what a read took whose answer was lost comes with a later claim, however long nobody answers", async () => {
+  await using server = await RedisServer.start();
+  await using proxy = new Proxy(server.port);
+  await using there = await openStore(server.url);
+  await using here = await openStore(proxy.url);
+  const [position] = await there.append(STREAM, [["id", "a", "payload", "{}"]]);
+  const member = await here.member(STREAM, GROUP, { consumer: "one", lease: 30_000, startFrom: "beginning" });
+  proxy.inject({ fault: "reply", request: /XREADGROUP/ });
+  await assertRejects(() => claim(member));
+  assertEquals(proxy.faults, 1);
+  proxy.refuse = true;
+  await assertRejects(() => claim(member));
+  // Longer than anything that was asked may still be carried out.
+  const { now } = performance;
+  performance.now = () => now.call(performance) + 60_000;
+  try {
+    proxy.refuse = false;
+    const { records } = await claim(member);
+    assertEquals(records.map(({ position, attempt }) => [position, attempt]), [[position, 1]]);
+    assertEquals(await member.settle([{ kind: "ack", position: position!, fence: records[0]!.fence }]), []);
+  } finally {
+    performance.now = now;
+  }
+  await member.leave();
+});

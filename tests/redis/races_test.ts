@@ -1,7 +1,6 @@
 import { assertEquals, assertLess } from "@std/assert";
 import type { ClaimedRecord, EventStore, GroupMember, Outcome } from "../../src/store/mod.ts";
 import { RedisStore } from "../../src/redis/redis_store.ts";
-import type { TimedConnection } from "../../src/redis/_connection.ts";
 import { sleep, until } from "../../src/testing/_broker_bench.ts";
 import { openConnection, openStore, SharedServer, withHook } from "./_bench.ts";
 
@@ -92,53 +91,38 @@ for (const moment of ["look and read", "announcing and waiting", "waiting and it
   });
 }
 
-Deno.test("settle() refuses what a read brought after its consumer was given up, and that another took since", async () => {
-  await using keys = server.keys();
-  const other = keys.over(await openStore(keys.url));
-  const answered = Promise.withResolvers<void>();
-  let stands = false;
-  // Of a process that stands still: the server has answered its read, and it has not read the answer.
-  const standing = (connection: TimedConnection): TimedConnection => ({
-    send: async (command, timeout) => {
-      if (stands) await answered.promise;
-      const reply = await connection.send(command, timeout);
-      stands ||= command.includes("BLOCK") && reply !== null;
-      if (stands) await answered.promise;
-      return reply;
-    },
-    open: async (options) => standing(await connection.open(options)),
-    close: () => connection.close(),
-  });
-  const store = keys.over(new RedisStore(standing(await openConnection(keys.url)), keys.url.host));
-  try {
-    const lease = 400;
-    const [frozen, taker] = [await join(store, "frozen", lease), await join(other, "taker")];
-    const claiming = frozen.claim({ limit: 1, signal: AbortSignal.timeout(10_000) });
-    await until(async () => (await other.admin(STREAM).info()).groups[0]!.consumers.length === 2, "both are there");
-    await sleep(lease / 8);
-    await other.append(STREAM, entries(1));
-    await until(async () => (await other.admin(STREAM).info()).groups[0]!.pending === 1, "the server has answered");
-    let taken: readonly ClaimedRecord[] = [];
-    await until(async () => {
-      ({ records: taken } = await taker.claim({ limit: 1, signal: AbortSignal.timeout(lease) }));
-      return taken.length === 1;
-    }, "it is taken over");
-    answered.resolve();
-    const { records } = await claiming;
-    assertEquals(records.map(({ position }) => position), taken.map(({ position }) => position));
-    assertEquals(await frozen.settle(ack(records)), [taken[0]!.position]);
-    assertEquals(await taker.settle(ack(taken)), []);
-    const connection = await openConnection(keys.url);
+const LEASE = 100;
+
+for (const happening of ["its consumer is given up", "the group is rewound"]) {
+  Deno.test(`claim() does not give what was read before ${happening} and another took it`, async () => {
+    await using keys = server.keys();
+    const other = keys.over(await openStore(keys.url));
+    const [position] = await other.append(STREAM, entries(1));
+    const rival = await join(other, "rival");
+    const taken = Promise.withResolvers<ClaimedRecord>();
+    let reads = 0;
+    const connection = withHook(await openConnection(keys.url), async ([name]) => {
+      if (name === "XREADGROUP") reads++;
+      // The question that goes along with the first read.
+      if (name !== "HMGET" || reads !== 1) return;
+      reads++;
+      await until(async () => (await other.admin(STREAM).info()).groups[0]!.pending === 1, "it is read");
+      if (happening === "its consumer is given up") await sleep(2 * LEASE);
+      else await other.admin(STREAM).rewind("group", "beginning");
+      const { records } = await rival.claim({ limit: 1, signal: AbortSignal.timeout(5_000) });
+      taken.resolve(records[0]!);
+      await late.renew([]);
+    });
+    const store = keys.over(new RedisStore(connection, keys.url.host));
+    const late = await join(store, "late", LEASE);
     try {
-      const left = await connection.send(["KEYS", `*${keys.prefix}*:work:*`]);
-      assertEquals(left, []);
+      assertEquals((await late.claim({ limit: 1, signal: AbortSignal.timeout(1_500) })).records, []);
+      const delivery = await taken.promise;
+      assertEquals(delivery.position, position);
+      assertEquals(await rival.settle(ack([delivery])), []);
     } finally {
-      connection.close();
+      for (const member of [late, rival]) await member.leave();
+      for (const opened of [store, other]) await opened[Symbol.asyncDispose]();
     }
-    await frozen.leave();
-    await taker.leave();
-  } finally {
-    await store[Symbol.asyncDispose]();
-    await other[Symbol.asyncDispose]();
-  }
-});
+  });
+}

@@ -36,18 +36,19 @@ local function recover(id, count, c)
   end
 end
 
--- What there is no room for stays the dead one's until the next call, also should it come back: no call takes for ever.
+-- What the dead held is anybody's from now on, also should they come back; so many at a time, as no call takes for ever.
+local looked = 0
 local function bury(consumer, ...)
-  local from, looked = '-', 0
-  while room > 0 and looked < 1000 do
+  local from = '-'
+  while looked < 500 do
     local args = {...}
     args[#args + 1] = from
     args[#args + 1] = '+'
-    args[#args + 1] = room
+    args[#args + 1] = 500 - looked
     args[#args + 1] = consumer
     local rows = redis.call('XPENDING', stream, group, unpack(args))
     if #rows == 0 then break end
-    if looked == 0 then redis.call('HINCRBY', meta, 'gen:' .. consumer, 1) end
+    if from == '-' then redis.call('HINCRBY', meta, 'gen:' .. consumer, 1) end
     looked = looked + #rows
     for _, row in ipairs(rows) do recover(row[1], row[4]) end
     from = '(' .. rows[#rows][1]
