@@ -70,7 +70,7 @@ local function keepCopy(id, c) redis.call('HSET', copies, id, cmsgpack.pack(c)) 
 
 -- Parked deliveries belong to reserved consumers, so that trimming spares them and nobody takes them early.
 local function park(id, at, reason, c)
-  redis.call('ZADD', due, text(at), id)
+  redis.call('ZADD', due, string.format('%.3f', at), id)
   if c then
     c.owner = ''
     keepCopy(id, c)

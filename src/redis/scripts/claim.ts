@@ -16,8 +16,39 @@ local limit = tonumber(ARGV[5])
 local refused = touch(tonumber(ARGV[4]))
 if refused then return refused end
 
-local taken, room, left = {}, limit, false
+local taken, room, left = {}, limit, 0
 local function take(id, count, c) taken[#taken + 1] = {id = id, count = count, copy = c} end
+
+local parkedCount, foreign = 0, {}
+for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
+  local name, pending = info[2], info[4]
+  if name == '_retry' or name == '_released' then
+    parkedCount = parkedCount + pending
+  elseif pending > 0 and name ~= me and not redis.call('ZSCORE', consumers, name) then
+    foreign[#foreign + 1] = name
+  end
+end
+-- The sorted set was lost: what is parked and stands in it no more is due at once.
+if parkedCount > redis.call('ZCARD', due) then
+  for _, name in ipairs({'_retry', '_released'}) do
+    for _, row in ipairs(redis.call('XPENDING', stream, group, '-', '+', 1000, name)) do
+      if not redis.call('ZSCORE', due, row[1]) then redis.call('ZADD', due, text(now), row[1]) end
+    end
+  end
+end
+
+-- Before what the dead hold: what there was no room for of an earlier one's stands here, in its order.
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', text(now), 'LIMIT', 0, room)) do
+  redis.call('ZREM', due, id)
+  local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
+  local c = not row and copy(id)
+  if row or c then
+    take(id, row and row[4] or c.count, c)
+    room = room - 1
+  else
+    redis.call('HDEL', workKey, id)
+  end
+end
 
 -- One more death; what ran alone was its cause, and that counts as an attempt.
 local function recover(id, count, c)
@@ -31,8 +62,8 @@ local function recover(id, count, c)
     take(id, count, c)
     room = room - 1
   else
-    park(id, now, '_released', c)
-    left = true
+    left = left + 1
+    park(id, now - 1 + left / 1000, '_released', c)
   end
 end
 
@@ -55,45 +86,19 @@ local function bury(consumer, ...)
   end
 end
 
-local deadOnes = redis.call('ZRANGEBYSCORE', consumers, '-inf', text(now))
-for _, consumer in ipairs(deadOnes) do
-  bury(consumer)
-end
-if redis.call('HLEN', copies) > 0 then
-  for _, id in ipairs(redis.call('HKEYS', copies)) do
-    local c = copy(id)
-    local expires = c.owner ~= '' and redis.call('ZSCORE', consumers, c.owner)
-    if c.owner ~= '' and (not expires or tonumber(expires) <= now) then recover(id, c.count, c) end
-  end
-end
-
-local parkedCount = 0
-for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
-  local name, pending = info[2], info[4]
-  if pending > 0 and room > 0 then
-    if name == '_retry' or name == '_released' then
-      parkedCount = parkedCount + pending
-    elseif name ~= me and not redis.call('ZSCORE', consumers, name) then
-      bury(name, 'IDLE', ARGV[6])
-    end
-  end
-end
--- The sorted set was lost: what is parked and stands in it no more is due at once.
-if parkedCount > redis.call('ZCARD', due) then
-  for _, name in ipairs({'_retry', '_released'}) do
-    for _, row in ipairs(redis.call('XPENDING', stream, group, '-', '+', 1000, name)) do
-      if not redis.call('ZSCORE', due, row[1]) then redis.call('ZADD', due, text(now), row[1]) end
-    end
-  end
-end
-
+local deadOnes = {}
+-- With no room left there is enough to do, and none of it is lost.
 if room > 0 then
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', text(now), 'LIMIT', 0, room)) do
-    redis.call('ZREM', due, id)
-    local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
-    local c = not row and copy(id)
-    if row or c then take(id, row and row[4] or c.count, c) else redis.call('HDEL', workKey, id) end
+  deadOnes = redis.call('ZRANGEBYSCORE', consumers, '-inf', text(now))
+  for _, consumer in ipairs(deadOnes) do bury(consumer) end
+  if redis.call('HLEN', copies) > 0 then
+    for _, id in ipairs(redis.call('HKEYS', copies)) do
+      local c = copy(id)
+      local expires = c.owner ~= '' and redis.call('ZSCORE', consumers, c.owner)
+      if c.owner ~= '' and (not expires or tonumber(expires) <= now) then recover(id, c.count, c) end
+    end
   end
+  for _, consumer in ipairs(foreign) do bury(consumer, 'IDLE', ARGV[6]) end
 end
 
 local reply, missing = hand(taken)
@@ -107,7 +112,7 @@ for _, consumer in ipairs(deadOnes) do
 end
 
 -- There is more of it than this consumer takes now: the others need not wait until they look by themselves.
-if left then ring() end
+if left > 0 then ring() end
 
 local nextDue = firstDue()
 local nextEnd = -1
