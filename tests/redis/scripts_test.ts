@@ -246,6 +246,24 @@ test("whatever comes back for others rings the group's bell, and nothing else do
   assertEquals(await bell(), "4");
 });
 
+test("CLAIM removes a consumer that a late read made, once it is idle and holds nothing", async (bench) => {
+  await bench.read("me.1");
+  await bench.append(2, 1, 1, "d");
+  const [[, [[late]]]] = await bench.send(
+    ...["XREADGROUP", "GROUP", "group", "late.1", "STREAMS", STREAM, ">"],
+  ) as [[string, [[string]]]];
+  const names = async () =>
+    (await bench.send("XINFO", "CONSUMERS", STREAM, "group") as string[][]).map(([, name]) => name);
+  await bench.group(CLAIM, "me.1", "life", LEASE, "1", "30000");
+  assertEquals(await names(), ["late.1", "me.1"]);
+  await bench.send("XACK", STREAM, "group", late);
+  await bench.group(CLAIM, "me.1", "life", LEASE, "1", "30000");
+  assertEquals(await names(), ["late.1", "me.1"]);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await bench.group(CLAIM, "me.1", "life", LEASE, "1", "10");
+  assertEquals(await names(), ["me.1"]);
+});
+
 test("CLAIM and RENEW tell NOGROUP apart, and touch nothing of a group that was deleted", async (bench) => {
   await bench.send("XADD", STREAM, "1-1", "id", "a");
   for (

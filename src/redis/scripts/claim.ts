@@ -21,11 +21,17 @@ local function take(id, count, c) taken[#taken + 1] = {id = id, count = count, c
 
 local parkedCount, foreign = 0, {}
 for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
-  local name, pending = info[2], info[4]
+  local name, pending, idle = info[2], info[4], info[6]
   if name == '_retry' or name == '_released' then
     parkedCount = parkedCount + pending
-  elseif pending > 0 and name ~= me and not redis.call('ZSCORE', consumers, name) then
-    foreign[#foreign + 1] = name
+  elseif name ~= me and not redis.call('ZSCORE', consumers, name) then
+    if pending > 0 then
+      foreign[#foreign + 1] = name
+    elseif idle > tonumber(ARGV[6]) then
+      -- A read that came late makes its consumer anew, and nobody would ever remove it.
+      redis.call('XGROUP', 'DELCONSUMER', stream, group, name)
+      forget(name)
+    end
   end
 end
 -- The sorted set was lost: what is parked and stands in it no more is due at once.
