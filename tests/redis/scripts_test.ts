@@ -205,6 +205,19 @@ test("CLAIM takes what came back, with how often it was delivered and failed", a
   assertEquals(await bench.send("ZSCORE", KEYS.consumers, "dead.1"), null);
 });
 
+test("CLAIM removes a consumer that a late read enrolled again, once it has been idle, and nobody else's", async (bench) => {
+  await bench.group(JOIN, "me.0123456789", "", LEASE, "0-0", "life");
+  for (const name of ["me.0123456789", "gone.abcdef012", "worker-1", "_retry"]) {
+    await bench.send("XGROUP", "CREATECONSUMER", STREAM, "group", name);
+  }
+  const names = async () =>
+    (await bench.send("XINFO", "CONSUMERS", STREAM, "group") as string[][]).map(([, name]) => name).sort();
+  await bench.group(CLAIM, "me.0123456789", "life", LEASE, "1", "30000");
+  assertEquals(await names(), ["_retry", "gone.abcdef012", "me.0123456789", "worker-1"]);
+  await bench.group(CLAIM, "me.0123456789", "life", LEASE, "1", "0");
+  assertEquals(await names(), ["_retry", "me.0123456789", "worker-1"]);
+});
+
 test("ADOPT hands a consumer what it holds, with all that is known of it, and nothing that is another's", async (bench) => {
   const [a, b, c] = await bench.read() as [string, string, string];
   await bench.group(SETTLE, "me.1", "life", "0", "0", ...bench.outcome("retry", a, { letter: FAILED }));

@@ -5,7 +5,7 @@ import { PRELUDE } from "./_prelude.ts";
 /**
  * Takes what came back to the group: retries that are due, what was handed back, what dead consumers held.
  *
- * KEYS: as the prelude says. ARGV: group, consumer, life, lease in ms, limit, how long in ms a foreign consumer may be idle.
+ * KEYS: as the prelude says. ARGV: group, consumer, life, lease in ms, limit, how long in ms a consumer without a lease may be idle.
  * Reply: takings of the consumer, epoch, ms until something falls due or -1, ms until another's lease ends or -1,
  * positions whose entries are gone; for each delivery taken: id, delivery count, failures, recoveries, fields, and 1
  * unless it may be settled as a plain ack; then the bell.
@@ -69,8 +69,12 @@ end
 
 local parkedCount = 0
 for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
-  local name, pending = info[2], info[4]
-  if pending > 0 and room > 0 then
+  local name, pending, idle = info[2], info[4], info[6]
+  if pending == 0 then
+    -- A read that came too late enrolled a consumer again that had left, or had been given up: nobody else removes it.
+    local ghost = string.match(name, '%.%x%x%x%x%x%x%x%x%w+$') and not redis.call('ZSCORE', consumers, name)
+    if ghost and idle >= tonumber(ARGV[6]) then redis.call('XGROUP', 'DELCONSUMER', stream, group, name) end
+  elseif room > 0 then
     if name == '_retry' or name == '_released' then
       parkedCount = parkedCount + pending
     elseif name ~= me and not redis.call('ZSCORE', consumers, name) then
