@@ -5,8 +5,8 @@ import { PRELUDE } from "./_prelude.ts";
 /**
  * Takes what came back to the group: retries that are due, what was handed back, what dead consumers held.
  *
- * KEYS: as the prelude says. ARGV: group, consumer, life, lease in ms, limit, how long in ms a foreign consumer may be idle.
- * Reply: takings of the consumer, epoch, ms until something falls due or -1, ms until another's lease ends or -1,
+ * KEYS: as the prelude says. ARGV: group, consumer, life, lease in ms, limit, how long in ms a consumer without a lease may
+ * be idle. Reply: takings of the consumer, epoch, ms until something falls due or -1, ms until another's lease ends or -1,
  * positions whose entries are gone; for each delivery taken: id, delivery count, failures, recoveries, fields, and 1
  * unless it may be settled as a plain ack; then the bell.
  * Errors: `NAMETAKEN`, NOGROUP.
@@ -27,8 +27,8 @@ for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
   elseif name ~= me and not redis.call('ZSCORE', consumers, name) then
     if pending > 0 then
       foreign[#foreign + 1] = name
-    elseif idle > tonumber(ARGV[6]) then
-      -- A read that came late makes its consumer anew, and nobody would ever remove it.
+    elseif idle >= tonumber(ARGV[6]) and string.match(name, '%.%x%x%x%x%x%x%x%x%w+$') then
+      -- A read that came late makes a consumer of ours anew, and nobody else would ever remove it.
       redis.call('XGROUP', 'DELCONSUMER', stream, group, name)
       forget(name)
     end
