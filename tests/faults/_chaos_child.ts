@@ -1,5 +1,5 @@
 /**
- * A process that chaos befalls: `_chaos_child.ts <url> <role>`, the role as JSON. On SIGTERM it closes and ends; on SIGUSR2 it
+ * A process that chaos befalls: `_chaos_child.ts <url> <role> <parent>`, the role as JSON. On SIGTERM it closes and ends; on SIGUSR2 it
  * does nothing at random any more.
  *
  * @module
@@ -18,7 +18,7 @@ import { Chance } from "./_seed.ts";
 
 const MOST_IN_FLIGHT = 200;
 
-const [url, json] = Deno.args as [string, string];
+const [url, json, parent] = Deno.args as [string, string, string];
 const role: ChaosRole = JSON.parse(json);
 const chance = new Chance(role.seed);
 const log = Deno.openSync(role.log, { append: true, create: true });
@@ -131,8 +131,7 @@ async function publishOn(broker: EventBroker<typeof Chaos>): Promise<void> {
 }
 
 // A parent that was killed can end nobody; the timer itself keeps nothing alive.
-const parent = Deno.ppid;
-Deno.unrefTimer(setInterval(() => Deno.ppid === parent || Deno.exit(3), 500));
+Deno.unrefTimer(setInterval(() => Deno.ppid === Number(parent) || Deno.exit(3), 500));
 const ending = new Promise<void>((resolve) => {
   Deno.addSignalListener("SIGTERM", () => (terminated = true, say("terminated"), resolve()));
 });

@@ -1,5 +1,5 @@
 /**
- * A process whose costs are measured: `_recovery_child.ts <url> <role>`, the role as JSON. It says `ready`, and after a word
+ * A process whose costs are measured: `_recovery_child.ts <url> <role> <parent>`, the role as JSON. It says `ready`, and after a word
  * on standard input `measured`, with what it measured as JSON.
  *
  * @module
@@ -91,11 +91,10 @@ async function idle({ count, seconds }: IdleRole): Promise<void> {
   say("measured", String((user + system) / seconds / 10_000));
 }
 
-const [url, json] = Deno.args as [string, string];
+const [url, json, parent] = Deno.args as [string, string, string];
 const role: RecoveryRole = JSON.parse(json);
 // A parent that was killed can end nobody; the timer itself keeps nothing alive.
-const parent = Deno.ppid;
-Deno.unrefTimer(setInterval(() => Deno.ppid === parent || Deno.exit(3), 500));
+Deno.unrefTimer(setInterval(() => Deno.ppid === Number(parent) || Deno.exit(3), 500));
 if (role.name === "hoard") await hoard(role);
 else if (role.name === "heir") await inherit(role);
 else await idle(role);

@@ -15,6 +15,8 @@ export interface State {
   /** Consumers read and settle in this state as in any other. */
   readonly consumersGoOn?: boolean;
   readonly ignore?: boolean;
+  /** What it takes is mostly waiting, so that it is shown along with others. */
+  readonly mostlyWaits?: boolean;
   /** Resolves once the server is in it, with how to end it. */
   enter(server: RedisServer, disk: SmallDisk | undefined): Promise<() => Promise<unknown>>;
 }
@@ -39,6 +41,7 @@ export const STATES: readonly State[] = [
   {
     title: "loads its data after a crash",
     says: /LOADING/,
+    mostlyWaits: true,
     // A millisecond for each key, and others are answered now and then.
     options: ["--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"],
     async enter(server) {
@@ -56,11 +59,13 @@ export const STATES: readonly State[] = [
   {
     title: "is a replica until it is promoted",
     says: /READONLY/,
+    mostlyWaits: true,
     enter: switched(["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
   },
   {
     title: "is a replica that has lost its master, and serves nothing stale",
     says: /MASTERDOWN/,
+    mostlyWaits: true,
     options: ["--replica-serve-stale-data", "no"],
     enter: switched(["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
   },
@@ -121,11 +126,13 @@ export const STATES: readonly State[] = [
   {
     title: "has too few replicas",
     says: /NOREPLICAS/,
+    mostlyWaits: true,
     enter: switched(["CONFIG", "SET", "min-replicas-to-write", "1"], ["CONFIG", "SET", "min-replicas-to-write", "0"]),
   },
   {
     title: "has as many clients as it takes",
     says: /max number of clients|as many clients/,
+    mostlyWaits: true,
     async enter(server) {
       const only = await openConnection(server.url);
       await only.send(["CONFIG", "SET", "maxclients", "1"]);

@@ -1,5 +1,5 @@
 /**
- * Another process: `_child.ts <url> <role>`, the role as JSON. It says what happens as lines of JSON on standard output,
+ * Another process: `_child.ts <url> <role> <parent>`, the role as JSON. It says what happens as lines of JSON on standard output,
  * and ends when its parent does.
  *
  * @module
@@ -134,11 +134,10 @@ async function play(broker: EventBroker<typeof Counted>, role: Role): Promise<vo
   }
 }
 
-const [url, json] = Deno.args as [string, string];
+const [url, json, parent] = Deno.args as [string, string, string];
 const role: Role = JSON.parse(json);
 // A parent that was killed can end nobody; the timer itself keeps nothing alive.
-const parent = Deno.ppid;
-Deno.unrefTimer(setInterval(() => Deno.ppid === parent || Deno.exit(3), 500));
+Deno.unrefTimer(setInterval(() => Deno.ppid === Number(parent) || Deno.exit(3), 500));
 const broker = await connect(url, { events: [Counted] });
 try {
   await play(broker, role);

@@ -26,7 +26,7 @@ export class Process implements AsyncDisposable {
   #counts = new Map<string, number>();
   #over = false;
 
-  /** @param module What it runs, which is given the URL and the role as JSON. */
+  /** @param module What it runs, which is given the URL, the role as JSON and the number of this process. */
   constructor(
     url: string,
     permissions: readonly string[],
@@ -44,6 +44,8 @@ export class Process implements AsyncDisposable {
         fileURLToPath(module),
         url,
         JSON.stringify(role),
+        // Its parent may be gone before it looks for itself who that is.
+        String(Deno.pid),
       ],
       stdin: "piped",
       stdout: "piped",
