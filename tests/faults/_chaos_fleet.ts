@@ -74,9 +74,11 @@ export class Fleet implements AsyncDisposable {
   /** From now on nothing is done at random. */
   async calm(): Promise<void> {
     this.#calm = true;
-    await Promise.all(this.berths.map(async ({ process }) => {
-      await process?.wait("ready");
-      process?.signal("SIGUSR2");
+    await Promise.all(this.berths.map(async (berth) => {
+      const { process } = berth;
+      // Who ends may have stopped to listen already, and a signal would kill it. Who follows is calm from the beginning.
+      if (berth.end === undefined) await process?.wait("ready");
+      if (berth.end === undefined && berth.process === process) process?.signal("SIGUSR2");
     }));
   }
 
@@ -86,10 +88,13 @@ export class Fleet implements AsyncDisposable {
     await Promise.all(
       this.berths.filter(({ role }) => role.name === name).map(async (berth) => {
         if (berth.process === undefined) return;
-        await berth.process.wait("ready");
-        berth.end ??= "terminated";
-        berth.process.terminate();
-        await berth.process.ended;
+        const { process } = berth;
+        if (berth.end === undefined) {
+          await process.wait("ready");
+          berth.end = "terminated";
+          process.terminate();
+        }
+        await process.ended;
       }),
     );
   }
