@@ -163,8 +163,8 @@ export class Intake {
     try {
       const connection = await reader.connect();
       if (connection !== this.#announced) {
-        await announce(connection);
-        this.#announced = connection;
+        const noted = await announce(connection);
+        this.#announced = noted === 1 ? connection : undefined;
       }
       const takings = this.#context.takings();
       const records = await reader.wait({ stream, after: ">", limit, blocked, woken }, mine.signal);

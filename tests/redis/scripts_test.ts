@@ -344,7 +344,9 @@ test("RENEW tells what is lost once something was taken", async (bench) => {
 test("LEAVE hands back so many at a time, and goes when it holds nothing", async (bench) => {
   await bench.read();
   await bench.group(JOIN, "you.1", "life", LEASE, "0-0", "life");
-  assertEquals(await bench.group(ANNOUNCE, "you.1", "life", "77"), null);
+  assertEquals(await bench.group(ANNOUNCE, "you.1", "life", "77"), 1);
+  assertEquals(await bench.group(ANNOUNCE, "gone.1", "life", "78"), 0);
+  assertEquals(await bench.send("HEXISTS", KEYS.meta, "conn:gone.1"), 0);
   assertEquals(await bench.group(LEAVE, "me.1", "life", "2"), [0, []]);
   assertEquals(await bench.group(LEAVE, "me.1", "life", "2"), [1, ["77"]]);
   assertEquals(await bench.send("ZRANGE", KEYS.consumers, "0", "-1"), ["you.1"]);
