@@ -152,6 +152,11 @@ export class Intake {
     return batch;
   }
 
+  /** Nobody may know any more by which connection the consumer waits: it says so with its next wait. */
+  announceAgain(): void {
+    this.#announced = undefined;
+  }
+
   /** Waits for new entries, unless it does already; what comes is kept. */
   wait(limit: number): void {
     if (this.#waiting === undefined) void this.#wait(limit);

@@ -232,7 +232,7 @@ export class RedisMember implements GroupMember {
       await this.#give(this.#intake.take(limit)) ?? await this.#give(await this.#intake.readAtOnce(limit));
     // Whatever becomes of the reading, the rewind has to be told: the next look meets with the same, and says so.
     const given = await reading().catch(() => undefined);
-    return { ...claim, ...given, disturbed: true };
+    return { ...claim, records: given?.records ?? [], missing: [...claim.missing, ...given?.missing ?? []] };
   }
 
   /** What belongs to this consumer without its knowing; looked for as long as there is doubt. */
@@ -283,6 +283,8 @@ export class RedisMember implements GroupMember {
       string,
     ];
     const disturbed = epoch !== this.#epoch;
+    // A consumer that was given up, and is alive all the same, has to say anew by which connection it waits.
+    if (takings !== this.#takings) this.#intake.announceAgain();
     this.#takings = takings;
     this.#epoch = epoch;
     this.#lastBell = bell;

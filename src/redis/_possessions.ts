@@ -67,10 +67,15 @@ export class Possessions {
   /** Takes note of what the store has settled, or refused. */
   settled({ plain, others }: Settlement, refused: readonly Position[]): void {
     for (const position of plain) this.delete(position);
+    const unexplained = [...refused];
+    for (const { position, fence } of others) {
+      // A late outcome says nothing of the delivery that came after its own, and it is the one that was refused.
+      const at = this.holds(position, fence) ? -1 : unexplained.indexOf(position);
+      if (at !== -1) unexplained.splice(at, 1);
+    }
     for (const outcome of others) {
       const { position, fence } = outcome;
-      const gone = !staysHeld(outcome) || refused.includes(position);
-      // A late outcome says nothing of the delivery that came after its own.
+      const gone = !staysHeld(outcome) || unexplained.includes(position);
       if (gone && this.holds(position, fence)) this.delete(position);
     }
   }

@@ -70,7 +70,8 @@ Deno.test("RedisStore: does what the model does, whatever the order of commands"
     }
   });
   try {
-    await fc.assert(property, { numRuns: 30 });
+    // The same cases each time, so that a change is judged by what it changes; the long run takes new ones.
+    await fc.assert(property, { numRuns: 30, seed: 7 });
   } finally {
     check?.close();
   }

@@ -73,15 +73,16 @@ local function recover(id, count, c)
   end
 end
 
--- What the dead held is anybody's from now on, also should they come back; so many at a time, as no call takes for ever.
-local looked = 0
+-- What the dead held is anybody's from now on, also should they come back. Little more of it than there is room for is
+-- looked at in one call: none holds the server for long.
+local looked, most = 0, room + 100
 local function bury(consumer, ...)
   local from = '-'
-  while looked < 500 do
+  while looked < most do
     local args = {...}
     args[#args + 1] = from
     args[#args + 1] = '+'
-    args[#args + 1] = 500 - looked
+    args[#args + 1] = most - looked
     args[#args + 1] = consumer
     local rows = redis.call('XPENDING', stream, group, unpack(args))
     if #rows == 0 then break end
@@ -92,20 +93,16 @@ local function bury(consumer, ...)
   end
 end
 
-local deadOnes = {}
--- With no room left there is enough to do, and none of it is lost.
-if room > 0 then
-  deadOnes = redis.call('ZRANGEBYSCORE', consumers, '-inf', text(now))
-  for _, consumer in ipairs(deadOnes) do bury(consumer) end
-  if redis.call('HLEN', copies) > 0 then
-    for _, id in ipairs(redis.call('HKEYS', copies)) do
-      local c = copy(id)
-      local expires = c.owner ~= '' and redis.call('ZSCORE', consumers, c.owner)
-      if c.owner ~= '' and (not expires or tonumber(expires) <= now) then recover(id, c.count, c) end
-    end
+local deadOnes = redis.call('ZRANGEBYSCORE', consumers, '-inf', text(now))
+for _, consumer in ipairs(deadOnes) do bury(consumer) end
+if redis.call('HLEN', copies) > 0 then
+  for _, id in ipairs(redis.call('HKEYS', copies)) do
+    local c = copy(id)
+    local expires = c.owner ~= '' and redis.call('ZSCORE', consumers, c.owner)
+    if c.owner ~= '' and (not expires or tonumber(expires) <= now) then recover(id, c.count, c) end
   end
-  for _, consumer in ipairs(foreign) do bury(consumer, 'IDLE', ARGV[6]) end
 end
+for _, consumer in ipairs(foreign) do bury(consumer, 'IDLE', ARGV[6]) end
 
 local reply, missing = hand(taken)
 
