@@ -102,7 +102,7 @@ async function run({ args, cwd, tests = false }: Step): Promise<Result> {
     cwd: cwd ?? path("."),
     env: { ...childEnv(source), TMPDIR: scratch, NO_COLOR: "1", REDIS_SERVER: server ?? "" },
     stdin: "null",
-    signal: AbortSignal.any([stop.signal, AbortSignal.timeout(600_000)]),
+    signal: AbortSignal.any([stop.signal, AbortSignal.timeout(1_200_000)]),
   });
   const { code, stdout, stderr } = await command.output();
   const output = [stderr, stdout].map((bytes) => new TextDecoder().decode(bytes)).join("\n");
