@@ -14,7 +14,8 @@ class Noted extends defineEvent("Noted")<{ n: number }> {}
 type Broker = EventBroker<typeof Noted>;
 
 const IMPATIENT = 400;
-const MISHAPS = [
+/** What a subscription tells of itself when something befell it or its deliveries. */
+export const MISHAPS = [
   "error",
   "retry",
   "deadletter",

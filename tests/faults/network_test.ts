@@ -8,6 +8,7 @@ import { RedisServer } from "../redis/_server.ts";
 import { byAllClients } from "./_at_once.ts";
 import { RandomNetwork } from "./_random_network.ts";
 import { Chance, testFault } from "./_seed.ts";
+import { MISHAPS } from "./_witness.ts";
 
 class Counted extends defineEvent("Counted")<{ n: number }> {}
 
@@ -15,16 +16,6 @@ const COUNT = 2_000;
 const STRIKES = 12;
 // A blocked read that lost its connection without a word is given up after nine seconds, a command after five.
 const BOUND = 40_000;
-const MISHAPS = [
-  "error",
-  "retry",
-  "deadletter",
-  "recovered",
-  "leaselost",
-  "entrieslost",
-  "grouplost",
-  "close",
-] as const;
 
 testFault(`2,000 events over links that fail at random are stored and handled once each, in order`, async (chance) => {
   // Each client's faults are its own, whatever the others' clocks do.
