@@ -2,11 +2,12 @@
 
 import { assert, assertEquals, assertLess, assertMatch, assertRejects } from "@std/assert";
 import { defineEvent, UncertainPublishError } from "@tidings/broker";
-import { settled, told, until, within } from "../../src/testing/_broker_bench.ts";
+import { settled, told, within } from "../../src/testing/_broker_bench.ts";
 import type { ClientKind } from "../../src/redis/clients/detect.ts";
 import { openBroker } from "../redis/_bench.ts";
 import { RedisServer } from "../redis/_server.ts";
 import { atOnce, byAllClients } from "./_at_once.ts";
+import { answered } from "./_insist.ts";
 import { testFault } from "./_seed.ts";
 
 class Noted extends defineEvent("Noted")<{ n: number }> {}
@@ -88,7 +89,7 @@ async function meet({ strike, mend, says, left }: Disaster, kind: ClientKind): P
 
   await mend(server);
   // A connection may be on its way still that was begun before.
-  await until(() => broker.info(Noted).then(() => true, () => false), "the server answers");
+  await answered(() => broker.info(Noted));
   assertEquals((await Array.fromAsync(broker.history(Noted))).map(({ id }) => id), idsOf(events.slice(0, left)));
   // What was on its way when the connection was lost stays in doubt once the store refuses to tell: it is not there.
   if (refused instanceof UncertainPublishError) events[2] = new Noted({ n: 4 });
