@@ -1,4 +1,4 @@
-import { Fifo } from "./_fifo.ts";
+import { Fifo } from "../store/_fifo.ts";
 
 /** One timer for many equal timeouts: a timer for each event would cost more than handling it. */
 export class Deadlines<T> {

@@ -13,8 +13,8 @@ export type JobState = "waiting" | "starting" | "running" | "holding" | "settlin
 /** One delivery in the engine, from claim to settled. */
 export class Job {
   readonly source: StreamConsumer;
-  /** What was decoded, or why it could not be. */
-  readonly content: DomainEvent | UndecodableError;
+  /** What was decoded, or why it could not be; let go of once it is handled, long before the store has answered. */
+  content: DomainEvent | UndecodableError | undefined;
   readonly position: Position;
   readonly fence: string;
   readonly recovered: number;

@@ -1,7 +1,7 @@
 import type { EventStore, Fields, Position } from "../store/mod.ts";
 import { StoreError } from "../store/mod.ts";
 import { backoff, RECONNECT } from "./_backoff.ts";
-import { Fifo } from "./_fifo.ts";
+import { Fifo } from "../store/_fifo.ts";
 import { UncertainPublishError } from "./errors.ts";
 
 /** The most events in one batch, and about the most bytes: no script and no transaction holds a store for long. */
@@ -62,8 +62,8 @@ export class Lane {
   #options: LaneOptions;
   #queue = new Fifo<Parcel>();
   #queued = 0;
-  /** By number, oldest first: insertion order is order of numbers. */
-  #flights = new Map<number, Flight>();
+  /** In the order of their numbers. An array: the tables of a map that it has outgrown keep old flights from the collector. */
+  #flights: Flight[] = [];
   #flying = 0;
   #sequence = 0;
   /** True once the store has answered: it must know this producer from then on. */
@@ -84,7 +84,7 @@ export class Lane {
 
   /** True while something is unanswered or waits to be sent. */
   get busy(): boolean {
-    return this.#flights.size > 0 || this.#queue.length > 0;
+    return this.#flights.length > 0 || this.#queue.length > 0;
   }
 
   push(parcel: Parcel): void {
@@ -113,13 +113,13 @@ export class Lane {
   }
 
   #flush(): void {
-    while (!this.#recovering && this.#blockers === 0 && this.#flights.size < MAX_FLIGHTS) {
-      const parcels = this.#nextBatch(MAX_FLIGHTS - this.#flights.size);
+    while (!this.#recovering && this.#blockers === 0 && this.#flights.length < MAX_FLIGHTS) {
+      const parcels = this.#nextBatch(MAX_FLIGHTS - this.#flights.length);
       if (parcels.length === 0) break;
       const deadline = Math.min(...parcels.map((parcel) => parcel.deadline));
       const sequence = ++this.#sequence;
       const flight: Flight = { sequence, parcels, deadline, state: "flying", doubtful: false, lastError: undefined };
-      this.#flights.set(sequence, flight);
+      this.#flights.push(flight);
       void this.#send(flight);
     }
     if (!this.busy) { for (const resolve of this.#empty.splice(0)) resolve(); }
@@ -149,7 +149,7 @@ export class Lane {
   async #send(flight: Flight): Promise<void> {
     const { store, stream, producer: id } = this.#options;
     const { sequence, parcels } = flight;
-    const oldest: number = this.#flights.keys().next().value ?? sequence;
+    const oldest = this.#flights[0]?.sequence ?? sequence;
     const givenUp = flight.state === "given-up";
     const decided = givenUp ? sequence : oldest - 1;
     const records: Fields[] = [];
@@ -176,8 +176,13 @@ export class Lane {
     }
   }
 
+  #land(flight: Flight): void {
+    const at = this.#flights.indexOf(flight);
+    if (at >= 0) this.#flights.splice(at, 1);
+  }
+
   #answered(flight: Flight, positions: readonly Position[]): void {
-    this.#flights.delete(flight.sequence);
+    this.#land(flight);
     if (positions.length === 0) {
       const error = flight.lastError ?? new Error("the store does not have it");
       for (const parcel of flight.parcels) parcel.refused(error);
@@ -198,7 +203,7 @@ export class Lane {
     const refusedForGood = kind === "out-of-sequence" && decided === flight.sequence - 1;
     const passing = kind === "transient" || kind === "uncertain" || kind === "out-of-sequence";
     if (kind === "forgotten" || refusedForGood || asked && !passing) {
-      this.#flights.delete(flight.sequence);
+      this.#land(flight);
       for (const parcel of flight.parcels) parcel.uncertain(uncertain(this.#options.stream, error, true), true);
     } else if (passing) {
       if (kind === "uncertain") flight.doubtful = true;
@@ -210,7 +215,7 @@ export class Lane {
       this.#recovering = true;
       for (const parcel of flight.parcels) parcel.uncertain(uncertain(this.#options.stream, error), false);
     } else {
-      this.#flights.delete(flight.sequence);
+      this.#land(flight);
       for (const parcel of flight.parcels) parcel.refused(error);
     }
   }
@@ -218,7 +223,7 @@ export class Lane {
   // Nothing is on its way any more: after a pause, everything unanswered goes out again, in order.
   #recover(): void {
     if (this.#retryTimer !== undefined || this.#closed) return;
-    const first = this.#flights.values().next().value;
+    const first = this.#flights[0];
     if (first === undefined) return this.#recovered();
     const outOfSequence = first.lastError instanceof StoreError && first.lastError.kind === "out-of-sequence";
     const delay = outOfSequence || this.#reachable ? 0 : backoff(RECONNECT, ++this.#failures);
@@ -227,7 +232,7 @@ export class Lane {
       this.#retryTimer = undefined;
       this.expire();
       this.#recovering = false;
-      const unanswered = [...this.#flights.values()];
+      const unanswered = [...this.#flights];
       // What was given up is asked about alone: the numbers after it follow from the answer.
       const upTo = unanswered.findIndex(({ state }) => state === "given-up");
       if (upTo === 0) this.#recovering = true;
@@ -243,7 +248,7 @@ export class Lane {
 
   /** Tells those whose time is over; `now` may be set ahead to give up everything. */
   expire(now: number = performance.now()): void {
-    for (const flight of this.#flights.values()) {
+    for (const flight of [...this.#flights]) {
       if (flight.deadline > now || flight.state === "given-up") continue;
       const inDoubt = flight.state === "flying" || flight.doubtful;
       const error = flight.lastError;
@@ -252,7 +257,7 @@ export class Lane {
         this.#recovering = true;
         for (const parcel of flight.parcels) parcel.uncertain(uncertain(this.#options.stream, error), false);
       } else {
-        this.#flights.delete(flight.sequence);
+        this.#land(flight);
         for (const parcel of flight.parcels) parcel.refused(unsent(this.#options.stream, error));
       }
     }
@@ -262,7 +267,7 @@ export class Lane {
       next.refused(unsent(this.#options.stream, this.failure));
     }
     // Nobody waits for the next try any more: whoever publishes next does not wait for it either.
-    if (this.#flights.size === 0 && this.#retryTimer !== undefined) {
+    if (this.#flights.length === 0 && this.#retryTimer !== undefined) {
       clearTimeout(this.#retryTimer);
       this.#retryTimer = undefined;
       this.#recovered();

@@ -1,6 +1,6 @@
 import type { DomainEvent } from "../events/mod.ts";
 import { Bell } from "../store/_bell.ts";
-import { Fifo } from "./_fifo.ts";
+import { Fifo } from "../store/_fifo.ts";
 import type { JobDelivery } from "./_job.ts";
 import { Pulled } from "./_pulled_delivery.ts";
 import type { Handler, PulledDelivery } from "./delivery.ts";

@@ -1,4 +1,4 @@
-import { Fifo } from "./_fifo.ts";
+import { Fifo } from "../store/_fifo.ts";
 import type { Job } from "./_job.ts";
 
 /** What the scheduler has others do. */

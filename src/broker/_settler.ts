@@ -4,7 +4,7 @@ import type { Job } from "./_job.ts";
 import { mayPass } from "./_passing.ts";
 import { sleep } from "./_sleep.ts";
 
-// Two more batches may fly once so many outcomes wait that a round trip at a time would hold up reading.
+// One more batch may fly once so many outcomes wait that a round trip at a time would hold up reading.
 const DEEP = 250;
 const MAX_BATCH = 500;
 
@@ -79,7 +79,7 @@ export class Settler {
 
   #flush(): void {
     while (this.#outcomes.length > 0 && !this.#stopped.signal.aborted) {
-      if (this.#flying >= (this.#outcomes.length >= DEEP ? 3 : 1)) return;
+      if (this.#flying >= (this.#outcomes.length >= DEEP ? 2 : 1)) return;
       void this.#send(this.#outcomes.splice(0, MAX_BATCH), this.#jobs.splice(0, MAX_BATCH));
     }
   }

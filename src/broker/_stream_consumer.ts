@@ -1,6 +1,7 @@
 import type { DomainEvent } from "../events/mod.ts";
 import type { Claim, ClaimedRecord, GroupMember, Healed, Outcome, Position } from "../store/mod.ts";
 import { Bell } from "../store/_bell.ts";
+import { TurnoverMap } from "../store/_turnover_map.ts";
 import { backoff, RECONNECT } from "./_backoff.ts";
 import { afterWrites } from "./_after_writes.ts";
 import { LeaseLostError, type UndecodableError } from "./errors.ts";
@@ -49,7 +50,7 @@ export class StreamConsumer {
   #settler: Settler;
   #window: Window;
   /** What the store says this consumer has. */
-  #held = new Map<Position, Job>();
+  #held = new TurnoverMap<Position, Job>();
   /** What is claimed and whose handler has not ended. */
   #open = 0;
   #room = new Bell();

@@ -162,8 +162,10 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   }
 
   #conclude(job: Job, failure: { readonly error: unknown } | undefined): void {
-    if (failure === undefined) this.#finish(job, { kind: "ack", position: job.position, fence: job.fence });
-    else if (failure.error === RELEASE) this.#release(job);
+    if (failure === undefined) {
+      job.content = undefined;
+      this.#finish(job, { kind: "ack", position: job.position, fence: job.fence });
+    } else if (failure.error === RELEASE) this.#release(job);
     else this.#fail(job, failure.error);
   }
 

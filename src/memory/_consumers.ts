@@ -1,12 +1,10 @@
 import { StoreError } from "../store/mod.ts";
-import type { Pending } from "./_pending.ts";
 
 /** A consumer that joined, and neither left nor was given up. */
 export interface Consumer {
   readonly name: string;
   readonly storeName: string;
   readonly lease: number;
-  readonly held: Set<Pending>;
   expires: number;
   stalled: boolean;
 }
@@ -49,7 +47,7 @@ export class Consumers {
 
   #enrol(name: string, storeName: string, lease: number): Consumer {
     const expires = this.#now() + lease;
-    const consumer: Consumer = { name, storeName, lease, held: new Set(), expires, stalled: false };
+    const consumer: Consumer = { name, storeName, lease, expires, stalled: false };
     this.#all.set(storeName, consumer);
     return consumer;
   }

@@ -10,6 +10,7 @@ import type {
   StoredRecord,
 } from "../store/mod.ts";
 import { comparePositions, StoreError } from "../store/mod.ts";
+import { TurnoverMap } from "../store/_turnover_map.ts";
 import { type Consumer, Consumers } from "./_consumers.ts";
 import { Parking } from "./_parking.ts";
 import type { Pending } from "./_pending.ts";
@@ -25,7 +26,7 @@ export class MemoryGroup {
   #stream: MemoryStream;
   #next: number;
   #notBefore: Position | undefined;
-  #pending = new Map<Position, Pending>();
+  #pending = new TurnoverMap<Position, Pending>();
   #parking = new Parking<Pending>();
   #consumers: Consumers;
   #lettersEver = 0;
@@ -124,13 +125,18 @@ export class MemoryGroup {
   #bury(now: number): void {
     for (const dead of this.#consumers.values()) {
       if (dead.expires > now) continue;
-      for (const pending of dead.held) {
+      for (const pending of this.#heldBy(dead)) {
         pending.recovered++;
         if (pending.isolated) this.#countFailure(pending, now, pending.failures + 1);
         this.#park(pending, Math.max(now, pending.retryAt ?? now));
       }
       this.#consumers.remove(dead.storeName);
     }
+  }
+
+  // Searched for: it is seldom asked, and a list of it would have to be kept with each delivery.
+  #heldBy(consumer: Consumer): Pending[] {
+    return [...this.#pending.values()].filter(({ owner }) => owner === consumer);
   }
 
   #countFailure(pending: Pending, now: number, failures: number): void {
@@ -183,7 +189,6 @@ export class MemoryGroup {
     pending.owner = consumer;
     pending.retryAt = undefined;
     pending.delivery = ++this.#deliveriesEver;
-    consumer.held.add(pending);
     return {
       position: pending.position,
       fields: this.#recordOf(pending)!.fields,
@@ -218,7 +223,6 @@ export class MemoryGroup {
       pending.retryAt = now + outcome.delay;
       if (outcome.hold) return false;
     }
-    pending.owner!.held.delete(pending);
     if (outcome.kind === "retry" || outcome.kind === "release") {
       if (outcome.kind === "release") pending.retryAt = outcome.delay ? now + outcome.delay : undefined;
       this.#park(pending, pending.retryAt ?? now);
@@ -249,7 +253,7 @@ export class MemoryGroup {
     const consumer = this.#consumers.get(storeName);
     if (consumer === undefined) return true;
     const now = this.#stream.now();
-    for (const pending of consumer.held) this.#park(pending, Math.max(now, pending.retryAt ?? now));
+    for (const pending of this.#heldBy(consumer)) this.#park(pending, Math.max(now, pending.retryAt ?? now));
     this.#consumers.remove(storeName);
     this.#stream.bell.ring();
     return true;
@@ -284,7 +288,6 @@ export class MemoryGroup {
     for (const pending of this.#pending.values()) {
       if (to === "now" || (to !== "beginning" && comparePositions(pending.position, to) < 0)) continue;
       this.#pending.delete(pending.position);
-      pending.owner?.held.delete(pending);
       pending.due = undefined;
       dropped++;
     }
@@ -319,11 +322,11 @@ export class MemoryGroup {
       lag: this.#stream.end - next,
       lagIsExact: true,
       floor,
-      consumers: [...this.#consumers.values()].map(({ storeName, held, expires, stalled }) => ({
-        name: storeName,
-        pending: held.size,
-        alive: expires > now,
-        stalled,
+      consumers: [...this.#consumers.values()].map((consumer) => ({
+        name: consumer.storeName,
+        pending: all.filter(({ owner }) => owner === consumer).length,
+        alive: consumer.expires > now,
+        stalled: consumer.stalled,
       })),
     };
   }

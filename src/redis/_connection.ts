@@ -1,4 +1,5 @@
 import { StoreError } from "../store/mod.ts";
+import { Fifo } from "../store/_fifo.ts";
 import type { RedisConnection, Reply } from "./client.ts";
 import { isAlive, isServerReply } from "./_errors.ts";
 
@@ -75,15 +76,21 @@ async function greet(connection: RedisConnection): Promise<void> {
   }
 }
 
+/** A command whose answer is waited for. */
+interface Pending {
+  due: number;
+  over: boolean;
+}
+
 class Timed implements TimedConnection {
   #connection: RedisConnection;
   #timeout: number;
   // Oldest first: answers come in the order of the commands, so that none can be due before the one in front of it.
-  #pending = new Set<{ due: number }>();
+  #pending = new Fifo<Pending>();
   #latest = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   // The command that has used up its time and waits for its grace to end.
-  #overdue: { due: number } | undefined;
+  #overdue: Pending | undefined;
   #end: StoreError | undefined;
 
   constructor(connection: RedisConnection, timeout: number) {
@@ -95,8 +102,8 @@ class Timed implements TimedConnection {
     if (this.#end !== undefined) {
       throw new StoreError("transient", "Cannot send to Redis: the connection was closed", { cause: this.#end });
     }
-    const entry = { due: this.#due(timeout) };
-    this.#pending.add(entry);
+    const entry: Pending = { due: this.#due(timeout), over: false };
+    this.#pending.push(entry);
     this.#timer ?? this.#arm();
     try {
       return await this.#connection.send(command);
@@ -105,17 +112,23 @@ class Timed implements TimedConnection {
       this.#lose("the connection was lost before the answer came", error);
       throw this.#end;
     } finally {
-      this.#pending.delete(entry);
+      entry.over = true;
     }
+  }
+
+  get #oldest(): Pending | undefined {
+    let oldest = this.#pending.peek();
+    for (; oldest?.over; oldest = this.#pending.peek()) this.#pending.shift();
+    return oldest;
   }
 
   #due(timeout: number): number {
     const due = performance.now() + timeout;
-    return this.#latest = this.#pending.size === 0 ? due : Math.max(due, this.#latest);
+    return this.#latest = this.#oldest === undefined ? due : Math.max(due, this.#latest);
   }
 
   #arm(): void {
-    const [oldest] = this.#pending;
+    const oldest = this.#oldest;
     this.#timer = undefined;
     // It goes off once more after the last answer: setting and clearing one for each command would cost more.
     if (oldest === undefined || this.#end !== undefined) return;
@@ -123,7 +136,7 @@ class Timed implements TimedConnection {
   }
 
   #check(): void {
-    const [oldest] = this.#pending;
+    const oldest = this.#oldest;
     if (oldest !== undefined && oldest.due <= performance.now()) {
       if (oldest === this.#overdue) return this.#lose("no answer came in time");
       this.#overdue = oldest;

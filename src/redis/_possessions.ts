@@ -1,4 +1,5 @@
 import type { ClaimedRecord, Outcome, Position } from "../store/mod.ts";
+import { TurnoverMap } from "../store/_turnover_map.ts";
 import { parseFence, staysHeld } from "./_fence.ts";
 
 /** Outcomes as they are settled. */
@@ -13,7 +14,7 @@ export interface Settlement {
 
 /** Every delivery that whoever claims knows of, by its position: its fence. */
 export class Possessions {
-  #fences = new Map<Position, string>();
+  #fences = new TurnoverMap<Position, string>();
   /** Those of which the group keeps a line since they were claimed, so that an ack alone does not settle them. */
   #noted = new Set<Position>();
 

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { backoff } from "../../src/broker/_backoff.ts";
 import { Deadlines } from "../../src/broker/_deadlines.ts";
 import { errorRecord } from "../../src/broker/_error_record.ts";
-import { Fifo } from "../../src/broker/_fifo.ts";
+import { Fifo } from "../../src/store/_fifo.ts";
 import { subscribeSettings } from "../../src/broker/_settings.ts";
 import { Window } from "../../src/broker/_window.ts";
 

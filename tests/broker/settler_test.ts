@@ -54,7 +54,7 @@ Deno.test("Settler sends what comes in one turn as one batch, and gathers while 
   assertEquals(desk.settler.backlog, 0);
 });
 
-Deno.test("Settler has at most three batches of 500 under way", async () => {
+Deno.test("Settler has at most two batches of 500 under way", async () => {
   let flying = 0;
   let most = 0;
   const desk = new Desk(async () => {
@@ -65,7 +65,7 @@ Deno.test("Settler has at most three batches of 500 under way", async () => {
   });
   desk.push(...positions(2_600));
   await desk.drain();
-  assertEquals(most, 3);
+  assertEquals(most, 2);
   assert(desk.batches.every((batch) => batch.length <= 500));
   assertEquals(desk.batches.flat(), positions(2_600));
   assertEquals(desk.told.length, 2_600);
