@@ -13,10 +13,19 @@ export type Sample = Readonly<Record<string, number>>;
 
 /** A case that is ready to run. */
 export interface Prepared {
-  /** What is measured. Where it returns nothing, throughput is computed from the time it took. */
-  run(): Promise<Sample | void>;
+  /**
+   * What is measured. Where it returns nothing, throughput is computed from the time it took.
+   *
+   * @param begin Has measuring begin only now: what came before warmed up.
+   */
+  run(begin: () => void): Promise<Sample | void>;
   /** Checks and clears away, unmeasured. */
   close(): Promise<void>;
+}
+
+/** How many events warm up what is measured with so many: code that the garbage collection before has forgotten. */
+export function warmUpOf(count: number): number {
+  return Math.ceil(count / 2);
 }
 
 /** One row of the table. */

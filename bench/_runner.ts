@@ -55,23 +55,26 @@ async function measure(server: BenchServer, each: Case, count: number): Promise<
   try {
     // What was made before the measured part is not paid for in it.
     (globalThis as { gc?(): void }).gc?.();
-    const [served, used, start] = [await server.cpu(), process.cpuUsage(), performance.now()];
-    const own = await inTime(prepared);
+    let [served, used, start] = [server.cpu(), process.cpuUsage(), performance.now()];
+    await served;
+    const own = await inTime(prepared, () => {
+      [served, used, start] = [server.cpu(), process.cpuUsage(), performance.now()];
+    });
     const ms = performance.now() - start;
     const { user, system } = process.cpuUsage(used);
     if (own !== undefined) return own;
-    const serverCpu = (await server.cpu() - served) / count;
+    const serverCpu = (await server.cpu() - await served) / count;
     return { perSecond: count / ms * 1_000, clientCpu: (user + system) / count, serverCpu };
   } finally {
     await prepared.close();
   }
 }
 
-async function inTime(prepared: Prepared): Promise<Sample | void> {
+async function inTime(prepared: Prepared, begin: () => void): Promise<Sample | void> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => late.reject(new Error(`It did not end within ${TIMEOUT} ms`)), TIMEOUT);
   try {
-    return await Promise.race([prepared.run(), late.promise]);
+    return await Promise.race([prepared.run(begin), late.promise]);
   } finally {
     clearTimeout(timer);
   }

@@ -1,4 +1,4 @@
-import type { Case, Place } from "../_case.ts";
+import { type Case, type Place, warmUpOf } from "../_case.ts";
 import { type Detail, detailsOf, indexOf } from "../_detail.ts";
 import { ROLLING_500, size } from "./publish.ts";
 import type { Consumer, ConsumeSettings, System } from "../systems/_system.ts";
@@ -39,6 +39,8 @@ export class Counter {
   #seen: Uint8Array;
   #left: number;
   #extra = 0;
+  #notable: number | undefined;
+  #tell = () => {};
   #resolve: () => void;
 
   constructor(count: number) {
@@ -48,12 +50,18 @@ export class Counter {
     this.#left = count;
   }
 
+  /** Calls back as soon as so many were seen. */
+  at(count: number, callback: () => void): void {
+    [this.#notable, this.#tell] = [this.#left - count, callback];
+  }
+
   saw(detail: Detail): void {
     const index = indexOf(detail);
     if (this.#seen[index] === 1) this.#extra++;
     else {
       this.#seen[index] = 1;
       if (--this.#left === 0) this.#resolve();
+      if (this.#left === this.#notable) this.#tell();
     }
   }
 
@@ -65,15 +73,15 @@ export class Counter {
 }
 
 /** A handler that counts, and works if it has to. */
-export function handlerOf(counter: Counter, { work }: Handling): ConsumeSettings["handler"] {
-  if (work === undefined) return (detail) => counter.saw(detail);
+export function handlerOf(counter: () => Pick<Counter, "saw">, { work }: Handling): ConsumeSettings["handler"] {
+  if (work === undefined) return (detail) => counter().saw(detail);
   return async (detail) => {
     await work();
-    counter.saw(detail);
+    counter().saw(detail);
   };
 }
 
-/** Consuming alone, from a backlog; from before the consumer connects until the last handler has run. */
+/** Consuming alone, from a backlog: once a third of it is handled, until the last handler has run. */
 export function consumeCase(
   system: System,
   handling: Handling,
@@ -87,12 +95,14 @@ export function consumeCase(
     against,
     ...(system.note !== undefined && { note: system.note }),
     setup: async (place, count) => {
-      await fill(system, place, count, bytes);
-      const counter = new Counter(count);
+      const warmUp = warmUpOf(count);
+      await fill(system, place, warmUp + count, bytes);
+      const counter = new Counter(warmUp + count);
       let consumer: Consumer | undefined;
       return {
-        run: async () => {
-          consumer = await system.consumer!(place, { ...handling, handler: handlerOf(counter, handling) });
+        run: async (begin) => {
+          counter.at(warmUp, begin);
+          consumer = await system.consumer!(place, { ...handling, handler: handlerOf(() => counter, handling) });
           await counter.all;
         },
         close: async () => {

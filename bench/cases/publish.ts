@@ -1,4 +1,4 @@
-import type { Case } from "../_case.ts";
+import { type Case, warmUpOf } from "../_case.ts";
 import { type Detail, detailsOf } from "../_detail.ts";
 import { rolling, windows } from "../_load.ts";
 import type { Publisher, System } from "../systems/_system.ts";
@@ -71,7 +71,14 @@ export function publishCase(
     setup: async (place, count) => {
       const detail = detailsOf(bytes);
       const publisher = await system.publisher(place);
-      return { run: () => shape.run(publisher, count, detail), close: () => publisher.close() };
+      return {
+        run: async (begin) => {
+          await shape.run(publisher, warmUpOf(count), detail);
+          begin();
+          await shape.run(publisher, count, detail);
+        },
+        close: () => publisher.close(),
+      };
     },
   };
 }

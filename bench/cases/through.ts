@@ -1,4 +1,4 @@
-import type { Case } from "../_case.ts";
+import { type Case, warmUpOf } from "../_case.ts";
 import { detailsOf } from "../_detail.ts";
 import type { System } from "../systems/_system.ts";
 import { Counter, handlerOf, type Handling } from "./consume.ts";
@@ -19,12 +19,18 @@ export function throughCase(
     against,
     ...(system.note !== undefined && { note: system.note }),
     setup: async (place, count) => {
-      const counter = new Counter(count);
-      const consumer = await system.consumer!(place, { ...handling, handler: handlerOf(counter, handling) });
+      const warmUp = warmUpOf(count);
+      let counter = new Counter(warmUp);
+      const handle = handlerOf(() => counter, handling);
+      const consumer = await system.consumer!(place, { ...handling, handler: handle });
       const publisher = await system.publisher(place);
       const detail = detailsOf(bytes);
       return {
-        run: async () => {
+        run: async (begin) => {
+          await shape.run(publisher, warmUp, detail);
+          await counter.all;
+          counter = new Counter(count);
+          begin();
           await shape.run(publisher, count, detail);
           await counter.all;
         },

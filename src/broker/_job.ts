@@ -26,6 +26,9 @@ export class Job {
   retryAt = 0;
   /** What it failed with, if it did. */
   error: unknown;
+  /** Where it stands among what its consumer has, and as which of all that it ever had. */
+  place = -1;
+  nth = 0;
   /** True until it needs no room any more. */
   open = true;
   /** True from the start of its handler to its end, whatever became of the delivery meanwhile. */

@@ -1,10 +1,10 @@
 import type { DomainEvent } from "../events/mod.ts";
 import type { Claim, ClaimedRecord, GroupMember, Healed, Outcome, Position } from "../store/mod.ts";
 import { Bell } from "../store/_bell.ts";
-import { TurnoverMap } from "../store/_turnover_map.ts";
 import { backoff, RECONNECT } from "./_backoff.ts";
 import { afterWrites } from "./_after_writes.ts";
 import { LeaseLostError, type UndecodableError } from "./errors.ts";
+import { Holdings } from "./_holdings.ts";
 import { Job } from "./_job.ts";
 import { mayPass } from "./_passing.ts";
 import { Settler } from "./_settler.ts";
@@ -50,7 +50,7 @@ export class StreamConsumer {
   #settler: Settler;
   #window: Window;
   /** What the store says this consumer has. */
-  #held = new TurnoverMap<Position, Job>();
+  #held = new Holdings();
   /** What is claimed and whose handler has not ended. */
   #open = 0;
   #room = new Bell();
@@ -159,7 +159,7 @@ export class StreamConsumer {
     const jobs: Job[] = [];
     for (const record of records) {
       const job = new Job(this, record, this.#decode(record));
-      this.#held.set(job.position, job);
+      this.#held.add(job);
       jobs.push(job);
       if (job.recovered > 0) this.#owner.recovered(job);
     }
@@ -180,7 +180,7 @@ export class StreamConsumer {
 
   /** What is held now, in any state. */
   jobs(): Job[] {
-    return [...this.#held.values()];
+    return this.#held.all();
   }
 
   /** Has the store know the outcome. With `told`, that is told what became of it, and the delivery goes on. */
@@ -190,8 +190,7 @@ export class StreamConsumer {
 
   #settled(job: Job, outcome: Outcome, refused: boolean): void {
     const goesOn = !refused && (outcome.kind === "isolate" || outcome.kind === "retry" && outcome.hold === true);
-    // It may have come back under the same position before this answer did.
-    if (!goesOn && this.#held.get(job.position) === job) this.#held.delete(job.position);
+    if (!goesOn) this.#held.remove(job);
     if (refused) this.#owner.lost(job);
   }
 
@@ -215,14 +214,18 @@ export class StreamConsumer {
   /** Renews the lease, and learns what was lost. */
   async renew(): Promise<void> {
     const asked = Date.now();
-    const jobs = [...this.#held.values()].filter(({ state }) => state !== "settling" && state !== "gone");
+    for (const job of this.#held.outdated()) {
+      this.#held.remove(job);
+      if (job.state !== "settling") this.#owner.lost(job);
+    }
+    const jobs = this.#held.all().filter(({ state }) => state !== "settling" && state !== "gone");
     const lost = await this.#member.renew(jobs, { stalled: this.#stalled });
     this.#renewedAt = asked;
     if (lost.length === 0) return;
     const positions = new Set(lost);
     for (const job of jobs) {
       if (!positions.has(job.position) || job.state === "settling" || job.state === "gone") continue;
-      if (this.#held.get(job.position) === job) this.#held.delete(job.position);
+      this.#held.remove(job);
       this.#owner.lost(job);
     }
   }
@@ -272,7 +275,7 @@ export class StreamConsumer {
       await this.#renewing;
     }
     await this.#member.leave();
-    for (const job of this.#held.values()) job.abort(new LeaseLostError("The subscription is closed"));
+    for (const job of this.#held.all()) job.abort(new LeaseLostError("The subscription is closed"));
     this.#held.clear();
   }
 }

@@ -26,7 +26,8 @@ export class MemoryGroup {
   #stream: MemoryStream;
   #next: number;
   #notBefore: Position | undefined;
-  #pending = new TurnoverMap<Position, Pending>();
+  /** By the number of the delivery: numbers are found faster than positions. */
+  #pending = new TurnoverMap<number, Pending>();
   #parking = new Parking<Pending>();
   #consumers: Consumers;
   #lettersEver = 0;
@@ -84,8 +85,8 @@ export class MemoryGroup {
 
   /** Whether this very delivery is still this consumer's. */
   #find(storeName: string, { position, fence }: Held): Pending | undefined {
-    const pending = this.#pending.get(position);
-    return pending?.owner?.storeName === storeName && fenceOf(pending) === fence ? pending : undefined;
+    const pending = this.#pending.get(Number(fence));
+    return pending?.owner?.storeName === storeName && pending.position === position ? pending : undefined;
   }
 
   lost(storeName: string, held: readonly Held[]): Position[] {
@@ -111,13 +112,15 @@ export class MemoryGroup {
       if (pending === undefined) break;
       if (this.#recordOf(pending) !== undefined) taken.push(pending);
       else {
-        this.#pending.delete(pending.position);
+        this.#pending.delete(pending.delivery);
         missing.push(pending.position);
       }
     }
-    return taken.sort((a, b) => comparePositions(a.position, b.position)).map((pending) =>
-      this.#deliver(pending, consumer)
-    );
+    return taken.sort((a, b) => comparePositions(a.position, b.position)).map((pending) => {
+      this.#pending.delete(pending.delivery);
+      this.#number(pending);
+      return this.#deliver(pending, consumer);
+    });
   }
 
   // What dead consumers hold is parked for whoever comes first: at once, or when the retry that it waits for is due.
@@ -177,8 +180,14 @@ export class MemoryGroup {
       firstFailedAt: undefined,
       lastFailedAt: undefined,
     };
-    this.#pending.set(position, pending);
+    this.#number(pending);
     return pending;
+  }
+
+  /** Makes it another delivery than it was. */
+  #number(pending: Pending): void {
+    pending.delivery = ++this.#deliveriesEver;
+    this.#pending.set(pending.delivery, pending);
   }
 
   #recordOf({ copy, index }: Pending): StoredRecord | undefined {
@@ -188,13 +197,12 @@ export class MemoryGroup {
   #deliver(pending: Pending, consumer: Consumer): ClaimedRecord {
     pending.owner = consumer;
     pending.retryAt = undefined;
-    pending.delivery = ++this.#deliveriesEver;
     return {
       position: pending.position,
       fields: this.#recordOf(pending)!.fields,
       attempt: pending.failures + 1,
       recovered: pending.recovered,
-      fence: fenceOf(pending),
+      fence: `${pending.delivery}`,
     };
   }
 
@@ -229,7 +237,7 @@ export class MemoryGroup {
       return true;
     }
     if (outcome.kind === "dead") this.#bringLetter(pending, outcome, now);
-    this.#pending.delete(pending.position);
+    this.#pending.delete(pending.delivery);
     return false;
   }
 
@@ -287,7 +295,8 @@ export class MemoryGroup {
     let dropped = 0;
     for (const pending of this.#pending.values()) {
       if (to === "now" || (to !== "beginning" && comparePositions(pending.position, to) < 0)) continue;
-      this.#pending.delete(pending.position);
+      this.#pending.delete(pending.delivery);
+      pending.owner = undefined;
       pending.due = undefined;
       dropped++;
     }
@@ -295,11 +304,16 @@ export class MemoryGroup {
     return { dropped, first: this.#stream.at(this.#skipToNext())?.position };
   }
 
+  #isPending(position: Position): boolean {
+    for (const pending of this.#pending.values()) if (pending.position === position) return true;
+    return false;
+  }
+
   redrive(letter: LetterRecord): void {
     this.letters.delete(letter.id);
     const index = this.#stream.indexOf(letter.position);
     const stillThere = this.#stream.at(index)?.position === letter.position;
-    if (this.#pending.has(letter.position) || (stillThere && index >= this.#skipToNext())) return;
+    if (this.#isPending(letter.position) || (stillThere && index >= this.#skipToNext())) return;
     const copy = stillThere ? undefined : { position: letter.position, fields: letter.fields };
     this.#park(this.#newPending(letter.position, index, copy), this.#stream.now());
     this.#stream.bell.ring();
@@ -330,8 +344,4 @@ export class MemoryGroup {
       })),
     };
   }
-}
-
-function fenceOf({ delivery }: Pending): string {
-  return `${delivery}`;
 }
