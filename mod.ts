@@ -16,9 +16,10 @@
  *
  * @module
  */
-export { connect } from "./src/connect.ts";
+export { connect, type ConnectOptions } from "./src/connect.ts";
 export { InMemoryBroker } from "./src/in_memory_broker.ts";
-export { RedisBroker } from "./src/redis_broker.ts";
+export { RedisBroker, type RedisBrokerOptions } from "./src/redis_broker.ts";
+export type { DurabilityOptions, RedisOptions, TlsOptions } from "./src/redis_options.ts";
 export {
   BrokerErrorEvent,
   type BrokerEventMap,
@@ -53,6 +54,7 @@ export {
   type SubscriptionEventMap,
   UncertainPublishError,
   UndecodableError,
+  WarningEvent,
 } from "./src/broker/mod.ts";
 export {
   type CloudEvent,

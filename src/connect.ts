@@ -1,14 +1,20 @@
 import { type BrokerOptions, EventBroker } from "./broker/mod.ts";
 import { show } from "./events/_check.ts";
 import type { EventClass } from "./events/mod.ts";
+import type { RedisOptions } from "./redis_options.ts";
 import { InMemoryStore } from "./memory/mod.ts";
 import type { EventStore } from "./store/mod.ts";
 
-type Open = (rest: string, url: string, signal: AbortSignal | undefined) => EventStore | Promise<EventStore>;
+interface Options {
+  readonly signal?: AbortSignal | undefined;
+  readonly redis?: RedisOptions | undefined;
+}
 
-const openRedis: Open = async (_rest, url, signal) => {
+type Open = (rest: string, url: string, options: Options) => EventStore | Promise<EventStore>;
+
+const openRedis: Open = async (_rest, url, options) => {
   const { openRedisStore } = await import("./redis/mod.ts");
-  return await openRedisStore(url, { signal });
+  return await openRedisStore(url, options);
 };
 
 // Each store is loaded when its scheme is asked for: a program pays for none that it does not use.
@@ -21,9 +27,15 @@ const SCHEMES: ReadonlyMap<string, Open> = new Map<string, Open>([
     const { SqliteStore } = await import("./sqlite/mod.ts");
     return await SqliteStore.open(path);
   }],
-  ["redis", openRedis],
-  ["rediss", openRedis],
+  ...["redis", "rediss", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel"]
+    .map((scheme) => [scheme, openRedis] as const),
 ]);
+
+/** How to make a broker by a URL. */
+export interface ConnectOptions<C extends EventClass> extends BrokerOptions<C> {
+  /** How to use a Redis. Only with a URL of one. */
+  redis?: RedisOptions;
+}
 
 /**
  * Opens a broker: the URL says where the events are, and nothing else of the program depends on it.
@@ -31,7 +43,8 @@ const SCHEMES: ReadonlyMap<string, Open> = new Map<string, Open>([
  * - `memory:` keeps them in this process for this broker alone, `memory:name` for all brokers of the process that ask
  *   for that name;
  * - `sqlite:auction.db` keeps them in a file, a path relative to the working directory or absolute;
- * - `redis://host:6379`, or `rediss://` for TLS, keeps them in Redis Streams.
+ * - `redis://host:6379`, or `rediss://` for TLS, keeps them in Redis Streams; `redis+cluster://host1,host2` in those of a
+ *   Redis Cluster, and `redis+sentinel://host1,host2/mymaster` in those of the master that these Sentinels watch.
  *
  * @param url Where the events are.
  * @param options Which event classes the broker is for, and how it works.
@@ -53,19 +66,19 @@ const SCHEMES: ReadonlyMap<string, Open> = new Map<string, Open>([
  */
 export async function connect<C extends EventClass>(
   url: string | URL,
-  options: BrokerOptions<C>,
+  { redis, ...options }: ConnectOptions<C>,
 ): Promise<EventBroker<C>> {
-  options?.signal?.throwIfAborted();
-  const store = await openStore(url, options?.signal);
+  options.signal?.throwIfAborted();
+  const store = await openStore(url, { signal: options.signal, redis });
   try {
-    return new EventBroker(store, options);
+    return new EventBroker(store, options as BrokerOptions<C>);
   } catch (error) {
     await store[Symbol.asyncDispose]();
     throw error;
   }
 }
 
-async function openStore(url: string | URL, signal: AbortSignal | undefined): Promise<EventStore> {
+async function openStore(url: string | URL, options: Options): Promise<EventStore> {
   // As written, not as URL parses it: that would turn the path of a file upside down on the way.
   const text = typeof url === "string" ? url : url instanceof URL ? url.href : undefined;
   const colon = text?.indexOf(":") ?? -1;
@@ -76,7 +89,10 @@ async function openStore(url: string | URL, signal: AbortSignal | undefined): Pr
         [...SCHEMES.keys()].map((scheme) => `"${scheme}:"`).join(" or "),
     );
   }
-  return await open(text.slice(colon + 1), text, signal);
+  if (options.redis !== undefined && open !== openRedis) {
+    throw new TypeError(`Cannot use redis options with ${show(text)}: leave them out`);
+  }
+  return await open(text.slice(colon + 1), text, options);
 }
 
 // A mistyped URL may hold credentials, and error messages end up in logs.

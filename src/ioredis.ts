@@ -13,15 +13,17 @@
  *
  * @module
  */
-import type { BrokerOptions } from "./broker/mod.ts";
 import type { EventClass } from "./events/mod.ts";
-import { RedisBroker } from "./redis_broker.ts";
+import { RedisBroker, type RedisBrokerOptions } from "./redis_broker.ts";
 
 /**
  * Opens a broker on the Redis of a URL, connecting with `npm:ioredis`.
  *
  * @throws As {@linkcode RedisBroker.connect} does.
  */
-export function connect<C extends EventClass>(url: string | URL, options: BrokerOptions<C>): Promise<RedisBroker<C>> {
+export function connect<C extends EventClass>(
+  url: string | URL,
+  options: RedisBrokerOptions<C>,
+): Promise<RedisBroker<C>> {
   return RedisBroker.connectWith("ioredis", url, options);
 }

@@ -1,11 +1,18 @@
 import { type BrokerOptions, EventBroker } from "./broker/mod.ts";
 import type { EventClass } from "./events/mod.ts";
+import type { RedisOptions } from "./redis_options.ts";
 import type { EventStore } from "./store/mod.ts";
+
+/** How to make a broker over Redis Streams. */
+export interface RedisBrokerOptions<C extends EventClass> extends BrokerOptions<C> {
+  /** How to use the Redis. */
+  redis?: RedisOptions;
+}
 
 /**
  * A broker over Redis Streams, by a URL or a client that you have. `connect("redis://…")` makes one too.
  *
- * A client of `npm:redis`, `npm:ioredis` or `jsr:@db/redis` says where to connect and how; it is neither used itself nor
+ * A client of `npm:redis`, `npm:ioredis` or `jsr:@db/redis`, of one server, of a cluster or of Sentinels, says where to connect and how; it is neither used itself nor
  * ever closed.
  *
  * @example With a client of your own
@@ -28,13 +35,14 @@ export class RedisBroker<C extends EventClass = EventClass> extends EventBroker<
   /**
    * Connects, or rejects at once with what is wrong and what to do.
    *
-   * @param urlOrClient `redis://…`, `rediss://…` for TLS, or a client of one of the packages above.
+   * @param urlOrClient `redis://…`, `rediss://…` for TLS, `redis+cluster://…`, `redis+sentinel://…/name`, or a client of
+   * one of the packages above.
    * @throws {TypeError} If it is neither, the server is too old, or an option is malformed.
    * @throws {Error} If the server cannot be reached or refuses us.
    */
   static async connect<C extends EventClass>(
     urlOrClient: string | URL | object,
-    options: BrokerOptions<C>,
+    options: RedisBrokerOptions<C>,
   ): Promise<RedisBroker<C>> {
     return await RedisBroker.connectWith(undefined, urlOrClient, options);
   }
@@ -48,13 +56,13 @@ export class RedisBroker<C extends EventClass = EventClass> extends EventBroker<
   static async connectWith<C extends EventClass>(
     client: "@db/redis" | "node-redis" | "ioredis" | undefined,
     urlOrClient: string | URL | object,
-    options: BrokerOptions<C>,
+    { redis, ...options }: RedisBrokerOptions<C>,
   ): Promise<RedisBroker<C>> {
     // Loaded when asked for, and with it a client: a program on another store pays for neither.
     const { openRedisStore } = await import("./redis/mod.ts");
-    const store = await openRedisStore(urlOrClient, { ...(client && { client }), signal: options?.signal });
+    const store = await openRedisStore(urlOrClient, { ...(client && { client }), signal: options.signal, redis });
     try {
-      return new RedisBroker(store, options);
+      return new RedisBroker(store, options as BrokerOptions<C>);
     } catch (error) {
       await store[Symbol.asyncDispose]();
       throw error;

@@ -17,7 +17,7 @@ import { consumeSettings, startPoint, subscribeSettings } from "./_settings.ts";
 import { Subscriptions } from "./_subscriptions.ts";
 import { Tail } from "./_tail.ts";
 import type { Handler, PulledDelivery } from "./delivery.ts";
-import { BrokerErrorEvent, type BrokerEventMap, ReconnectEvent } from "./lifecycle_events.ts";
+import { BrokerErrorEvent, type BrokerEventMap, ReconnectEvent, WarningEvent } from "./lifecycle_events.ts";
 import type { BrokerOptions, ConsumeOptions, ReadOptions, StartFrom, SubscribeOptions } from "./options.ts";
 import type { DeadLetter, StreamInfo } from "./stream_info.ts";
 import type { Subscription } from "./subscription.ts";
@@ -113,9 +113,15 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       report: (error) => this.#listeners.report(error),
       consumed: (type, count) => this.#retention.noted(this.#codecs.get(type)!.stream, count),
     });
+    // In a turn of its own: whoever makes the broker can only listen to it after that.
+    if (store.warnings?.length) setTimeout(() => this.#warn(store.warnings!), 0);
     this.#signal = signal;
     signal?.addEventListener("abort", this.#abort);
     if (signal?.aborted) this.#abort();
+  }
+
+  #warn(warnings: readonly string[]): void {
+    for (const warning of warnings) this.dispatchEvent(new WarningEvent(warning));
   }
 
   /**

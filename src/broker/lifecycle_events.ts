@@ -111,6 +111,18 @@ export class GroupLostEvent extends Event {
   }
 }
 
+/** Something that works now, and may not do what its users think that it does. */
+export class WarningEvent extends Event {
+  /** What it is, and the way out. */
+  readonly message: string;
+
+  /** Makes one. */
+  constructor(message: string) {
+    super("warning");
+    this.message = message;
+  }
+}
+
 /** What a broker tells of itself. */
 export interface BrokerEventMap {
   /** Something failed that no caller waits for, a live listener that threw included. */
@@ -119,6 +131,8 @@ export interface BrokerEventMap {
   reconnect: ReconnectEvent;
   /** A live listener would have got an entry that is no event of its class. */
   undecodable: BrokerErrorEvent;
+  /** The store works, but not as well as one may think. Told once, right after the broker was made. */
+  warning: WarningEvent;
   /** The broker is closed. */
   close: Event;
 }

@@ -23,6 +23,7 @@ export {
   ReconnectEvent,
   RetryEvent,
   type SubscriptionEventMap,
+  WarningEvent,
 } from "./lifecycle_events.ts";
 export type {
   BrokerOptions,

@@ -17,9 +17,9 @@ import { assertIdle, unknownGroup } from "../store/_groups.ts";
 import type { Reply } from "./client.ts";
 import { isNoKey } from "./_errors.ts";
 import { groupKeys, keyList } from "./_keys.ts";
-import type { Link } from "./_link.ts";
 import { before, parsePairs } from "./_replies.ts";
 import type { Script } from "./_script.ts";
+import type { Route } from "./_topology.ts";
 import { GROUP_INFO } from "./scripts/info.ts";
 import { REDRIVE } from "./scripts/redrive.ts";
 import { REMOVE_GROUP } from "./scripts/remove_group.ts";
@@ -41,7 +41,7 @@ const LETTER_FIELDS = 16;
 
 /** What an admin needs of its store. */
 export interface AdminContext {
-  readonly link: Link;
+  readonly link: Route;
   readonly stream: string;
   readonly waker: Waker;
 }
@@ -243,7 +243,7 @@ class RedisLetterBox implements DeadLetterBox {
 }
 
 // Whose clock: the server's, in milliseconds.
-async function serverTime(link: Link): Promise<number> {
+async function serverTime(link: Route): Promise<number> {
   const [seconds, micros] = await link.send(["TIME"]) as readonly [string, string];
   return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
 }

@@ -1,8 +1,8 @@
 import type { StoredRecord } from "../store/mod.ts";
 import type { Reply } from "./client.ts";
 import { isUnblocked } from "./_errors.ts";
-import type { Link } from "./_link.ts";
 import { parseEntries } from "./_replies.ts";
+import type { Route } from "./_topology.ts";
 
 // How long one read blocks, in ms, and how long until a server that has not answered by then is taken for dead.
 const BLOCK = 4_000;
@@ -25,7 +25,7 @@ interface Wait {
 
 /** Waits for new entries of several streams by one blocking read on a connection of its own. */
 export class BlockingReader {
-  #link: Link;
+  #link: Route;
   #command: readonly string[];
   #unblock: (connection: string) => Promise<unknown>;
   #spill: (stream: string, records: readonly StoredRecord[]) => void;
@@ -44,7 +44,7 @@ export class BlockingReader {
    * @param spill Takes what was read for a wait that had ended meanwhile.
    */
   constructor(
-    link: Link,
+    link: Route,
     command: readonly string[],
     unblock: (connection: string) => Promise<unknown>,
     spill: (stream: string, records: readonly StoredRecord[]) => void,

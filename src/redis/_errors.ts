@@ -1,4 +1,5 @@
 import { StoreError } from "../store/mod.ts";
+import type { Node } from "./_address.ts";
 
 /** What the server answered instead of a reply. Adapters throw it, so that nobody else needs to know their classes. */
 export class ReplyError extends Error {
@@ -163,6 +164,11 @@ export function isNoKey(error: unknown): boolean {
   return says(error, /no such key/i);
 }
 
+/** True when the server has no such command. */
+export function isUnknownCommand(error: unknown): boolean {
+  return says(error, /unknown command/i);
+}
+
 /** True when the group exists already. */
 export function isBusyGroup(error: unknown): boolean {
   return says(error, /\bBUSYGROUP\b/);
@@ -171,6 +177,21 @@ export function isBusyGroup(error: unknown): boolean {
 /** True when somebody ended a blocked read by CLIENT UNBLOCK. */
 export function isUnblocked(error: unknown): boolean {
   return says(error, /\bUNBLOCKED client/);
+}
+
+/**
+ * Where a node of a cluster says that the keys are, in place of doing what it was asked; undefined for anything else.
+ *
+ * @param asked The node: it may not know its own host, and then means it.
+ * @returns The node to ask; `once` if that is true of this one command only.
+ */
+export function redirectionOf(
+  error: unknown,
+  asked: Node,
+): { readonly node: Node; readonly once: boolean } | undefined {
+  const [, word, host, port] = /\b(MOVED|ASK) \d+ (\S*):(\d+)/.exec(replyOf(error)?.message ?? "") ?? [];
+  if (word === undefined) return undefined;
+  return { node: { host: host || asked.host, port: Number(port) }, once: word === "ASK" };
 }
 
 function says(error: unknown, pattern: RegExp): boolean {

@@ -1,8 +1,8 @@
 import type { Position, StoredRecord } from "../store/mod.ts";
 import type { BlockingReader } from "./_blocking_reader.ts";
 import type { Reply } from "./client.ts";
-import type { Link } from "./_link.ts";
 import { parseEntries } from "./_replies.ts";
+import type { Route } from "./_topology.ts";
 
 const LARGE_BATCH = 64;
 
@@ -21,7 +21,7 @@ export interface Batch {
 
 /** What an intake needs of its member. */
 export interface IntakeContext {
-  readonly link: Link;
+  readonly link: Route;
   readonly stream: string;
   readonly group: string;
   readonly consumer: string;

@@ -2,13 +2,17 @@ import { StoreError } from "../store/mod.ts";
 import type { TimedConnection } from "./_connection.ts";
 import type { Reply } from "./client.ts";
 import { classify, connectError, isServerReply } from "./_errors.ts";
+import type { Route } from "./_topology.ts";
+
+/** Opens a connection. */
+export type Open = (options: { readonly signal: AbortSignal }) => Promise<TimedConnection>;
 
 /**
  * One connection that is opened anew when it was lost. What was under way when it was lost is in doubt and rejects so;
  * nothing is ever sent twice from here.
  */
-export class Link {
-  #template: TimedConnection;
+export class Link implements Route {
+  #openOne: Open;
   #where: string;
   #current: Promise<TimedConnection> | undefined;
   /** What `#current` resolved with. */
@@ -16,16 +20,16 @@ export class Link {
   #ended = new AbortController();
 
   /**
-   * @param template What further connections are opened from; used as the first one if `first`.
+   * @param open Opens a connection.
    * @param where What it connects to, for people.
+   * @param first A connection that is there already, taken over.
    */
-  constructor(template: TimedConnection, first: boolean, where: string) {
-    this.#template = template;
+  constructor(open: Open, where: string, first?: TimedConnection) {
+    this.#openOne = open;
     this.#where = where;
-    if (first) [this.#current, this.#connected] = [Promise.resolve(template), template];
+    if (first !== undefined) [this.#current, this.#connected] = [Promise.resolve(first), first];
   }
 
-  /** @param timeout How long the answer may take, in milliseconds: longer than a blocking command blocks. */
   async send(command: readonly string[], timeout?: number): Promise<Reply> {
     // Without waiting where there is one: commands go out in the order of the calls.
     const connection = this.#connected ?? await this.#connection();
@@ -46,7 +50,7 @@ export class Link {
 
   async #open(): Promise<TimedConnection> {
     try {
-      return this.#connected = await this.#template.open({ signal: this.#ended.signal });
+      return this.#connected = await this.#openOne({ signal: this.#ended.signal });
     } catch (error) {
       this.#current = undefined;
       if (this.#ended.signal.aborted) throw closed();
@@ -61,7 +65,6 @@ export class Link {
     if (this.#connected === connection) [this.#current, this.#connected] = [undefined, undefined];
   }
 
-  /** Ends what is under way; it is opened anew when it is needed again. */
   reset(): void {
     void this.#current?.then((connection) => connection.close(), () => {});
     [this.#current, this.#connected] = [undefined, undefined];

@@ -19,11 +19,11 @@ import { outcomeArgs, parseFence } from "./_fence.ts";
 import { groupError } from "./_group_error.ts";
 import { type Batch, Intake } from "./_intake.ts";
 import { type GroupKeys, keyList } from "./_keys.ts";
-import type { Link } from "./_link.ts";
 import { Possessions, type Settlement } from "./_possessions.ts";
 import { type Joined, Recovery } from "./_recovery.ts";
 import { after } from "./_replies.ts";
 import type { Script } from "./_script.ts";
+import type { Route } from "./_topology.ts";
 import { ANNOUNCE } from "./scripts/announce.ts";
 import { HEAL } from "./scripts/heal.ts";
 import { LEAVE } from "./scripts/leave.ts";
@@ -35,7 +35,7 @@ const LEAVE_AT_ONCE = 1_000;
 
 /** What a member needs of its store. */
 export interface MemberContext {
-  readonly link: Link;
+  readonly link: Route;
   readonly keys: GroupKeys;
   readonly group: string;
   readonly consumer: string;

@@ -1,6 +1,6 @@
 import type { Position } from "../store/mod.ts";
 import type { GroupKeys } from "./_keys.ts";
-import type { Link } from "./_link.ts";
+import type { Route } from "./_topology.ts";
 
 // What was read more recently than this, in ms, may be known in a moment: its answer is under way.
 export const UNDER_WAY = 1_000;
@@ -8,7 +8,7 @@ const PAGE = 1_000;
 
 /** What an orphan belongs to. */
 export interface OrphanContext {
-  readonly link: Link;
+  readonly link: Route;
   readonly keys: GroupKeys;
   readonly group: string;
   readonly consumer: string;

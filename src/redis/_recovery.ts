@@ -10,9 +10,9 @@ import { Bell } from "../store/_bell.ts";
 import type { Reply } from "./client.ts";
 import { fenceText, staysHeld } from "./_fence.ts";
 import type { GroupKeys } from "./_keys.ts";
-import type { Link } from "./_link.ts";
 import { findOrphans, UNDER_WAY } from "./_orphans.ts";
 import type { Script } from "./_script.ts";
+import type { Route } from "./_topology.ts";
 import { ADOPT } from "./scripts/adopt.ts";
 import { CLAIM } from "./scripts/claim.ts";
 
@@ -34,7 +34,7 @@ export interface Joined {
 
 /** What a recovery needs of its member. */
 export interface RecoveryContext {
-  readonly link: Link;
+  readonly link: Route;
   readonly keys: GroupKeys;
   readonly group: string;
   readonly consumer: string;

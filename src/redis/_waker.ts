@@ -1,6 +1,6 @@
 import { Bell } from "../store/_bell.ts";
 import type { Reply } from "./client.ts";
-import type { Link } from "./_link.ts";
+import type { Route } from "./_topology.ts";
 
 // Whoever is not waiting yet, although it is about to, is told again after so long, in ms. It asks by itself once it
 // waits, so that this covers only the moment in which its question and its read may overtake each other.
@@ -8,11 +8,11 @@ const AGAIN = [5, 50];
 
 /** Ends blocked reads of others, because something came back that no read tells of. */
 export class Waker {
-  #link: Link;
+  #link: Route;
   #underWay = new Set<Promise<void>>();
   #closed = new AbortController();
 
-  constructor(link: Link) {
+  constructor(link: Route) {
     this.#link = link;
   }
 

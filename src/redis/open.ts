@@ -1,9 +1,14 @@
+import { checkRedisOptions, type RedisOptions } from "../redis_options.ts";
+import { type Address, type Node, nodeText, parseTarget, type Session, type Target } from "./_address.ts";
+import { Cluster } from "./_cluster.ts";
 import { openInTime, type TimedConnection } from "./_connection.ts";
-import { connectError, withoutCredentials } from "./_errors.ts";
+import { connectError } from "./_errors.ts";
+import { openMaster } from "./_sentinel.ts";
+import { checkServer } from "./_start_up.ts";
+import { SingleServer, type Topology } from "./_topology.ts";
+import type { RedisConnection } from "./client.ts";
 import { type ClientKind, DEFAULT_KIND, detectClient, loadAdapter } from "./clients/detect.ts";
 import { RedisStore } from "./redis_store.ts";
-
-const OLDEST = [7, 0] as const;
 
 /** How to open a store on Redis. */
 export interface OpenRedisOptions {
@@ -11,56 +16,130 @@ export interface OpenRedisOptions {
   readonly client?: ClientKind;
   /** Ends the connecting, by rejecting with its reason. */
   readonly signal?: AbortSignal | undefined;
+  /** How to use it. */
+  readonly redis?: RedisOptions | undefined;
+}
+
+interface Options {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Where to connect, and how. */
+interface Place extends Pick<Target, "kind" | "nodes" | "name"> {
+  /** As people are told of it, without credentials. */
+  readonly where: string;
+  /** Opens a connection to a node, or, where there are none, to the one server. */
+  open(node: Node, options: Options & { readonly sentinel?: boolean }): Promise<RedisConnection>;
 }
 
 /**
  * Opens a store on the Redis of a URL, or on the one that a client is connected to. That client itself is neither used
  * nor closed.
  *
- * @throws {TypeError} If it is neither a URL nor a client that the store can work with.
- * @throws {Error} If the server cannot be reached, refuses us, or is too old: at once, saying what to do.
+ * @throws {TypeError} If it is neither a URL nor a client that the store can work with, or the server is too old.
+ * @throws {Error} If the server cannot be reached, or refuses us: at once, saying what to do.
  */
 export async function openRedisStore(
   urlOrClient: string | URL | object,
-  { client = DEFAULT_KIND, signal }: OpenRedisOptions = {},
+  { client = DEFAULT_KIND, signal, redis }: OpenRedisOptions = {},
 ): Promise<RedisStore> {
-  const url = typeof urlOrClient === "string" || urlOrClient instanceof URL ? parseUrl(urlOrClient) : undefined;
-  const kind = url === undefined ? detectClient(urlOrClient) : client;
-  const adapter = await loadAdapter(kind);
-  const where = url ?? `the Redis of the ${kind} client`;
-  let connection: TimedConnection | undefined;
+  const options = checkRedisOptions(redis);
+  const place = typeof urlOrClient === "string" || urlOrClient instanceof URL
+    ? await placeOfUrl(String(urlOrClient), client, options)
+    : await placeOfClient(urlOrClient, options);
+  let first: TimedConnection | undefined;
   try {
-    connection = await openInTime(
-      (options) => url === undefined ? adapter.adopt(urlOrClient as object, options) : adapter.open(url, options),
-      { signal },
-    );
-    await checkVersion(connection);
-    return new RedisStore(connection, typeof where === "string" ? where : withoutCredentials(where));
+    first = await openFirst(place, { signal });
+    const { warnings, cluster } = await checkServer(first, options);
+    return new RedisStore(topologyOf(place, first, cluster), { durability: options.durability, warnings });
   } catch (error) {
-    connection?.close();
+    first?.close();
     if (signal?.aborted) throw signal.reason;
-    throw connectError(where, error);
+    throw connectError(place.where, error);
   }
 }
 
-function parseUrl(text: string | URL): URL {
-  const url = URL.parse(String(text));
-  if (url !== null && (url.protocol === "redis:" || url.protocol === "rediss:") && url.hostname !== "") return url;
-  // Credentials may stand anywhere in what could not be parsed.
-  throw new TypeError(
-    `Cannot connect to this Redis URL: give one such as "redis://127.0.0.1:6379" or "rediss://user:password@host:6380/0"`,
-  );
+async function placeOfUrl(url: string, client: ClientKind, options: RedisOptions): Promise<Place> {
+  const { kind, nodes, name, session } = parseTarget(url);
+  if (options.tls !== undefined && session.tls === undefined) {
+    throw new TypeError("Cannot encrypt a connection to redis://: give redis.tls only with rediss://");
+  }
+  const full: Session = {
+    ...session,
+    username: options.username ?? session.username,
+    password: options.password ?? session.password,
+    tls: session.tls && { ...options.tls },
+  };
+  const adapter = await loadAdapter(client);
+  const [scheme, path] = [full.tls ? "rediss" : "redis", full.db === 0 ? "" : `/${full.db}`];
+  const fleet = kind === "single" ? "" : `+${kind}`;
+  return {
+    kind,
+    nodes,
+    name,
+    where: `${scheme}${fleet}://${nodes.map(nodeText).join(",")}${name === undefined ? "" : `/${name}`}${path}`,
+    // Sentinels have users of their own, mostly none; and no databases.
+    open: (node, { signal, sentinel }) => {
+      const credentials = sentinel ? { username: undefined, password: undefined, db: 0 } : {};
+      const address: Address = { ...full, ...credentials, ...node };
+      return adapter.open(address, signal && { signal });
+    },
+  };
 }
 
-/** Older servers lack what the scripts rely on, and would fail in the middle of the work instead of here. */
-async function checkVersion(connection: TimedConnection): Promise<void> {
-  const info = String(await connection.send(["INFO", "server"]));
-  const version = /^redis_version:(\S+)/m.exec(info)?.[1];
-  const [major = 0, minor = 0] = (version ?? "").split(".").map(Number);
-  if (major > OLDEST[0] || major === OLDEST[0] && minor >= OLDEST[1]) return;
-  throw new TypeError(
-    `Cannot use a Redis of version ${version ?? "unknown"}: ${
-      OLDEST.join(".")
-    } is needed, or Valkey 7.2; upgrade the server`,
-  );
+async function placeOfClient(client: object, options: RedisOptions): Promise<Place> {
+  const given = (["username", "password", "tls"] as const).find((name) => options[name] !== undefined);
+  if (given !== undefined) {
+    throw new TypeError(`Cannot use redis.${given} with a client of yours: it says itself how it connects`);
+  }
+  const kind = detectClient(client);
+  const adapter = await loadAdapter(kind);
+  const fleet = adapter.fleetOf(client);
+  if (fleet !== undefined) return { ...fleet, where: `the Redis of the ${kind} client` };
+  const open: Place["open"] = (_node, { signal }) => adapter.adopt(client, signal && { signal });
+  return { kind: "single", nodes: [], name: undefined, where: `the Redis of the ${kind} client`, open };
+}
+
+async function openFirst(place: Place, options: Options): Promise<TimedConnection> {
+  if (place.kind === "sentinel") return await openMaster(watchOf(place), options);
+  let failure: unknown;
+  // Of a cluster any node will do.
+  for (const node of place.nodes.length > 0 ? place.nodes : [{ host: "", port: 0 }]) {
+    try {
+      return await openNode(place, node, options);
+    } catch (error) {
+      failure = error;
+      options.signal?.throwIfAborted();
+    }
+  }
+  throw failure;
+}
+
+function openNode(place: Place, node: Node, options: Options, sentinel = false): Promise<TimedConnection> {
+  return openInTime((inTime) => place.open(node, { ...inTime, sentinel }), options);
+}
+
+function watchOf(place: Place) {
+  return {
+    name: place.name!,
+    sentinels: place.nodes,
+    openSentinel: (node: Node, options: Options) => openNode(place, node, options, true),
+    openNode: (node: Node, options: Options) => openNode(place, node, options),
+  };
+}
+
+function topologyOf(place: Place, first: TimedConnection, isCluster: boolean): Topology {
+  if (place.kind === "sentinel") {
+    return new SingleServer(first, place.where, (options) => openMaster(watchOf(place), options));
+  }
+  if (!isCluster) return new SingleServer(first, place.where);
+  if (place.nodes.length === 0) {
+    first.close();
+    throw new TypeError(
+      "Cannot use this client for a Redis Cluster: it is one for a single server, give one for clusters",
+    );
+  }
+  // It knows the others, and any of them may have gone by the time that it is needed.
+  first.close();
+  return new Cluster((node, options) => openNode(place, node, options), place.nodes);
 }

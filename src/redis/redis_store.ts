@@ -11,17 +11,18 @@ import {
   StoreError,
   type StreamAdmin,
 } from "../store/mod.ts";
+import type { DurabilityOptions } from "../redis_options.ts";
 import { PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../store/_producer.ts";
 import { RedisAdmin } from "./_admin.ts";
 import { BlockingReader } from "./_blocking_reader.ts";
-import type { TimedConnection } from "./_connection.ts";
 import type { Reply } from "./client.ts";
 import { groupError } from "./_group_error.ts";
 import { groupKeys, keyList, producerKey } from "./_keys.ts";
-import { Link } from "./_link.ts";
 import { RedisMember } from "./_member.ts";
 import { Readers } from "./_readers.ts";
+import { assertDurable } from "./_durability.ts";
 import { before, parseEntries, positionsFrom } from "./_replies.ts";
+import type { Route, Topology } from "./_topology.ts";
 import { APPEND } from "./scripts/append.ts";
 import { JOIN } from "./scripts/join.ts";
 import { Waker } from "./_waker.ts";
@@ -31,6 +32,18 @@ const PAGE = 500;
 const MEMORY = 2 * PRODUCER_MEMORY;
 // Nothing comes back to who only reads.
 const UNTOLD = { blocked: () => {}, woken: () => {} };
+
+/** How a store on Redis works. */
+export interface RedisStoreOptions {
+  readonly durability?: DurabilityOptions | undefined;
+  readonly warnings?: readonly string[];
+}
+
+/** The way that all take to some streams, and who wakes others there. */
+interface Way {
+  readonly link: Route;
+  readonly waker: Waker;
+}
 
 /** One life of a consumer: its members of several streams share a name, and so one blocking read. */
 interface Incarnation {
@@ -44,26 +57,44 @@ interface Incarnation {
 
 /** Events in Redis Streams: readable by redis-cli and anyone, one stream for each type. */
 export class RedisStore implements EventStore {
-  #template: TimedConnection;
-  #where: string;
-  #link: Link;
+  #topology: Topology;
   #life = crypto.randomUUID().slice(0, 8);
   #lives = 0;
   #incarnations = new Set<Incarnation>();
-  #followers = new Readers(() => this.#reader(["XREAD"], () => {}));
+  #followers = new Readers((stream) => this.#reader(stream, ["XREAD"], () => {}));
   /** Readers that end, of consumers that have left. */
   #closing = new Set<Promise<void>>();
-  #waker: Waker;
+  /** The shared ways, and who wakes others there, by the place that they lead to. */
+  #ways = new Map<string, Way>();
 
-  /**
-   * @param connection The first connection, taken over: further ones are opened from it.
-   * @param where What it connects to, for people; credentials do not belong in it.
-   */
-  constructor(connection: TimedConnection, where: string) {
-    this.#template = connection;
-    this.#where = where;
-    this.#link = new Link(connection, true, where);
-    this.#waker = new Waker(this.#link);
+  /** What works, but not as well as the store's users may think. */
+  readonly warnings: readonly string[];
+  #durability: DurabilityOptions | undefined;
+  #durableRoutes = new Map<string, Route>();
+
+  /** @param topology Where the streams are; it is closed with the store. */
+  constructor(topology: Topology, { durability, warnings = [] }: RedisStoreOptions = {}) {
+    this.#topology = topology;
+    this.#durability = durability;
+    this.warnings = warnings;
+  }
+
+  // Waiting for replicas blocks a connection, and nothing else is to wait behind it.
+  #durableRoute(stream: string): Route {
+    const place = this.#topology.placeOf(stream);
+    let route = this.#durableRoutes.get(place);
+    if (route === undefined) this.#durableRoutes.set(place, route = this.#topology.ownRoute(stream));
+    return route;
+  }
+
+  #way(stream: string): Way {
+    const place = this.#topology.placeOf(stream);
+    let way = this.#ways.get(place);
+    if (way === undefined) {
+      const link = this.#topology.route(stream);
+      this.#ways.set(place, way = { link, waker: new Waker(link) });
+    }
+    return way;
   }
 
   async append(stream: string, records: readonly Fields[], options: AppendOptions = {}): Promise<readonly Position[]> {
@@ -73,10 +104,14 @@ export class RedisStore implements EventStore {
     if (records.length === 0 && options.producer === undefined) return [];
     const args = [sequence, decided, known ? 1 : 0, MEMORY, REMEMBERED_BATCHES].map(String);
     pushRuns(args, records);
+    const durability = this.#durability;
+    const route = durability === undefined ? this.#way(stream).link : this.#durableRoute(stream);
     try {
-      const reply = await APPEND.run(this.#link, [stream, producerKey(stream, id)], args);
+      const reply = await APPEND.run(route, [stream, producerKey(stream, id)], args);
       const [first, count] = reply as readonly [string?, number?];
-      return first === undefined ? [] : positionsFrom(first, count!);
+      if (first === undefined) return [];
+      if (durability !== undefined) await assertDurable(route, durability);
+      return positionsFrom(first, count!);
     } catch (error) {
       throw sequenceError(error);
     }
@@ -94,7 +129,7 @@ export class RedisStore implements EventStore {
       const command = reverse
         ? ["XREVRANGE", stream, high, low, "COUNT", count]
         : ["XRANGE", stream, low, high, "COUNT", count];
-      const page = parseEntries(await this.#link.send(command));
+      const page = parseEntries(await this.#way(stream).link.send(command));
       signal?.throwIfAborted();
       if (page.length > 0) {
         last = page.at(-1)!.position;
@@ -104,7 +139,7 @@ export class RedisStore implements EventStore {
         yield page;
       } else if (follow) {
         // The blocking read only tells that there is more: it is paged as everything is.
-        const reader = this.#followers.take();
+        const reader = this.#followers.take(stream, this.#topology.placeOf(stream));
         const until = signal ?? new AbortController().signal;
         await reader.wait({ stream, after: last, limit: 1, ...UNTOLD }, until)
           .finally(() => this.#followers.giveBack(reader));
@@ -114,6 +149,7 @@ export class RedisStore implements EventStore {
 
   async member(stream: string, group: string, options: MemberOptions): Promise<GroupMember> {
     const keys = groupKeys(stream, group);
+    const { link, waker } = this.#way(stream);
     const incarnation = this.#incarnation(stream, group, options.consumer);
     const start = options.startFrom === "beginning"
       ? "0-0"
@@ -123,7 +159,7 @@ export class RedisStore implements EventStore {
     const { consumer, members, readers } = incarnation;
     let reply: Reply;
     try {
-      reply = await JOIN.run(this.#link, keyList(keys), [
+      reply = await JOIN.run(link, keyList(keys), [
         group,
         consumer,
         "",
@@ -136,16 +172,16 @@ export class RedisStore implements EventStore {
       throw groupError(error, stream, group);
     }
     const [takings, epoch, life] = reply as readonly [number, number, string];
-    const reader = readers.take();
+    const reader = readers.take(stream, this.#topology.placeOf(stream));
     const member = new RedisMember(
       {
-        link: this.#link,
+        link,
         keys,
         group,
         consumer,
         options,
         reader,
-        waker: this.#waker,
+        waker,
         left: () => {
           if (members.delete(member)) readers.giveBack(reader);
           this.#release(incarnation, stream);
@@ -169,7 +205,7 @@ export class RedisStore implements EventStore {
     const members = new Set<RedisMember>();
     const spill = (stream: string, records: readonly StoredRecord[]) =>
       [...members].find((candidate) => candidate.stream === stream)?.spill(records);
-    const readers = new Readers(() => this.#reader(["XREADGROUP", "GROUP", group, consumer], spill));
+    const readers = new Readers((stream) => this.#reader(stream, ["XREADGROUP", "GROUP", group, consumer], spill));
     const incarnation = { group, name, consumer, members, streams, readers };
     this.#incarnations.add(incarnation);
     return incarnation;
@@ -183,23 +219,25 @@ export class RedisStore implements EventStore {
   }
 
   #reader(
+    stream: string,
     command: readonly string[],
     spill: (stream: string, records: readonly StoredRecord[]) => void,
   ): BlockingReader {
-    const link = new Link(this.#template, false, this.#where);
-    return new BlockingReader(link, command, (connection) => this.#waker.unblock(connection, "TIMEOUT"), spill);
+    const { waker } = this.#way(stream);
+    const link = this.#topology.ownRoute(stream);
+    return new BlockingReader(link, command, (connection) => waker.unblock(connection, "TIMEOUT"), spill);
   }
 
   admin(stream: string): StreamAdmin {
-    return new RedisAdmin({ link: this.#link, stream, waker: this.#waker });
+    return new RedisAdmin({ ...this.#way(stream), stream });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#waker.close();
+    for (const { waker } of this.#ways.values()) waker.close();
     for (const { readers } of [{ readers: this.#followers }, ...this.#incarnations]) this.#close(readers);
     this.#incarnations.clear();
-    this.#template.close();
-    await Promise.all([this.#link.close(), ...this.#closing]);
+    const routes = [...this.#durableRoutes.values()].map((route) => route.close());
+    await Promise.all([this.#topology.close(), ...routes, ...this.#closing]);
   }
 
   #close(readers: Readers): void {

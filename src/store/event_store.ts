@@ -71,6 +71,9 @@ export interface ReadRange {
  * empty, not an error, except where a member says otherwise.
  */
 export interface EventStore extends AsyncDisposable {
+  /** What the store found out when it was opened: it works, but not as well as its users may think. */
+  readonly warnings?: readonly string[];
+
   /**
    * Appends the records as one batch, all or nothing, at the end of the stream, in their order; resolves with their
    * positions once the store has them as durably as it is set up to. The engine sends at most 500 records and about

@@ -2,9 +2,11 @@ import * as dbRedis from "@db/redis";
 import { type BrokerOptions, EventBroker, type EventClass } from "@tidings/broker";
 import type { AppendOptions, EventStore, Fields, MemberOptions, ReadRange } from "../../src/store/mod.ts";
 import type { BrokerUnderTest, StoreUnderTest } from "../../src/testing/mod.ts";
+import { type Address, parseTarget } from "../../src/redis/_address.ts";
 import { openInTime, type TimedConnection } from "../../src/redis/_connection.ts";
 import { withoutCredentials } from "../../src/redis/_errors.ts";
 import { type ClientKind, loadAdapter } from "../../src/redis/clients/detect.ts";
+import { SingleServer } from "../../src/redis/_topology.ts";
 import { RedisStore } from "../../src/redis/redis_store.ts";
 import { RedisServer } from "./_server.ts";
 
@@ -17,15 +19,21 @@ export const LABELS: Readonly<Record<ClientKind, string>> = {
 
 export const KINDS = Object.keys(LABELS) as ClientKind[];
 
+/** What adapters connect to. */
+export function addressOf(url: URL): Address {
+  const { nodes: [node], session } = parseTarget(url.href);
+  return { ...session, ...node! };
+}
+
 /** One connection by a client of this kind. */
 export async function openConnection(url: URL, kind: ClientKind = "node-redis"): Promise<TimedConnection> {
   const adapter = await loadAdapter(kind);
-  return await openInTime((options) => adapter.open(url, options));
+  return await openInTime((options) => adapter.open(addressOf(url), options));
 }
 
 /** A store that reaches its server by a client of this kind. */
 export async function openStore(url: URL, kind: ClientKind = "node-redis"): Promise<RedisStore> {
-  return new RedisStore(await openConnection(url, kind), withoutCredentials(url));
+  return new RedisStore(new SingleServer(await openConnection(url, kind), withoutCredentials(url)));
 }
 
 /** A connection that waits for this before it sends a command. */

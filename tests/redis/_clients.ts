@@ -6,6 +6,7 @@ import { classify, connectError } from "../../src/redis/_errors.ts";
 import { COMMAND_TIMEOUT, openInTime, type TimedConnection } from "../../src/redis/_connection.ts";
 import { type ClientKind, loadAdapter } from "../../src/redis/clients/detect.ts";
 import { StoreError } from "../../src/store/mod.ts";
+import { addressOf } from "./_bench.ts";
 import { freePort, RedisServer } from "./_server.ts";
 
 /** True where JSR cannot be reached. */
@@ -46,7 +47,10 @@ export async function open(
 ): Promise<TimedConnection> {
   const adapter = await loadAdapter(kind);
   try {
-    return await openInTime((options) => adapter.open(url, options), { timeout: timeout ?? COMMAND_TIMEOUT, signal });
+    return await openInTime((options) => adapter.open(addressOf(url), options), {
+      timeout: timeout ?? COMMAND_TIMEOUT,
+      signal,
+    });
   } catch (error) {
     throw connectError(url, error);
   }

@@ -5,6 +5,7 @@ import type { RedisConnection, Reply } from "../../src/redis/client.ts";
 import { loadAdapter } from "../../src/redis/clients/detect.ts";
 import { StoreError } from "../../src/store/mod.ts";
 import { assertUncertain, failure, open, pause, testClients } from "./_clients.ts";
+import { addressOf } from "./_bench.ts";
 import { Proxy } from "./_proxy.ts";
 import { RedisServer } from "./_server.ts";
 
@@ -239,7 +240,7 @@ testClients("a connection", {
   "is ended by a deadline without any help of its own": async (kind, { url }) => {
     const adapter = await loadAdapter(kind);
     let raw: RedisConnection | undefined;
-    const connection = withDeadline(raw = await adapter.open(url), 100);
+    const connection = withDeadline(raw = await adapter.open(addressOf(url)), 100);
     assertUncertain((await failure(connection.send(["BLPOP", "nothing", "0"]))).error);
     const after = await failure(raw.send(["PING"]));
     assertLess(after.after, 50);

@@ -4,6 +4,7 @@ import { brokerContracts } from "../../src/testing/broker_suite.ts";
 import { testBroker, testEventStore, type TestFunction } from "../../src/testing/mod.ts";
 import type { TimedConnection } from "../../src/redis/_connection.ts";
 import type { EventStore } from "../../src/store/mod.ts";
+import { SingleServer } from "../../src/redis/_topology.ts";
 import { RedisStore } from "../../src/redis/redis_store.ts";
 import { APPEND } from "../../src/redis/scripts/append.ts";
 import { PRELUDE } from "../../src/redis/scripts/_prelude.ts";
@@ -13,7 +14,8 @@ import { brokerUnderTest, openConnection, SharedServer, storeUnderTest } from ".
 import { withClock } from "./_clock.ts";
 
 const server = new SharedServer();
-const open = async (url: URL, now: () => number) => new RedisStore(withClock(await openConnection(url), now), url.host);
+const open = async (url: URL, now: () => number) =>
+  new RedisStore(new SingleServer(withClock(await openConnection(url), now), url.host));
 
 Deno.test("withClock() finds in the scripts all that asks for the time", () => {
   assertEquals(PRELUDE.split("redis.call('TIME')").length, 2);

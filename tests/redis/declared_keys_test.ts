@@ -2,6 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import type { TimedConnection } from "../../src/redis/_connection.ts";
 import { ReplyError } from "../../src/redis/_errors.ts";
 import type { Reply } from "../../src/redis/client.ts";
+import { SingleServer } from "../../src/redis/_topology.ts";
 import { RedisStore } from "../../src/redis/redis_store.ts";
 import { testEventStore } from "../../src/testing/mod.ts";
 import { openConnection, storeUnderTest, TestKeys } from "./_bench.ts";
@@ -57,7 +58,7 @@ function confined(connection: TimedConnection): TimedConnection {
 let tests = 0;
 testEventStore("RedisStore confined to declared keys in one slot", () => {
   const keys = new TestKeys(server.url, `test${++tests}`);
-  const open = async (url: URL) => new RedisStore(confined(await openConnection(url)), url.host);
+  const open = async (url: URL) => new RedisStore(new SingleServer(confined(await openConnection(url)), url.host));
   return storeUnderTest(
     { url: keys.url, over: (store) => keys.over(store), [Symbol.asyncDispose]: async () => {} },
     open,

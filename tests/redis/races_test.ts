@@ -1,5 +1,6 @@
 import { assertEquals, assertLess } from "@std/assert";
 import type { ClaimedRecord, EventStore, GroupMember, Outcome } from "../../src/store/mod.ts";
+import { SingleServer } from "../../src/redis/_topology.ts";
 import { RedisStore } from "../../src/redis/redis_store.ts";
 import { sleep, until } from "../../src/testing/_broker_bench.ts";
 import { openConnection, openStore, SharedServer, withHook } from "./_bench.ts";
@@ -31,7 +32,7 @@ Deno.test("rewind() loses nothing when it comes between a consumer's look and it
   const connection = withHook(await openConnection(keys.url), async ([name]) => {
     if (name === "XREADGROUP" && ++reads === 1) await other.admin(STREAM).rewind("group", "beginning");
   });
-  const store = keys.over(new RedisStore(connection, keys.url.host));
+  const store = keys.over(new RedisStore(new SingleServer(connection, keys.url.host)));
   try {
     const positions = await other.append(STREAM, entries(5));
     const member = await join(store, "one");
@@ -74,7 +75,7 @@ for (const moment of ["look and read", "announcing and waiting", "waiting and it
       await underWay[blocks ? 1 : 0];
     });
     let questions = 0;
-    const store = keys.over(new RedisStore(connection, keys.url.host));
+    const store = keys.over(new RedisStore(new SingleServer(connection, keys.url.host)));
     try {
       const member = await join(store, "one");
       const began = performance.now();
@@ -113,7 +114,7 @@ for (const happening of ["its consumer is given up", "the group is rewound"]) {
       taken.resolve(records[0]!);
       await late.renew([]);
     });
-    const store = keys.over(new RedisStore(connection, keys.url.host));
+    const store = keys.over(new RedisStore(new SingleServer(connection, keys.url.host)));
     const late = await join(store, "late", LEASE);
     try {
       assertEquals((await late.claim({ limit: 1, signal: AbortSignal.timeout(1_500) })).records, []);

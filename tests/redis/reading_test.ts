@@ -2,6 +2,7 @@
 
 import { assertEquals, assertLess } from "@std/assert";
 import { defineEvent, EventBroker, type EventClass, type Subscription } from "@tidings/broker";
+import { SingleServer } from "../../src/redis/_topology.ts";
 import { RedisStore } from "../../src/redis/redis_store.ts";
 import { sleep, until, within } from "../../src/testing/_broker_bench.ts";
 import { KINDS, LABELS, openBroker, openConnection, openStore, withHook } from "./_bench.ts";
@@ -138,7 +139,7 @@ Deno.test("a read that is to end is ended also when the word comes before the re
     // The first read is held up on its way.
     if (name === "XREADGROUP" && command.includes("BLOCK") && ++reads === 1) await overtaken.promise;
   });
-  await using broker = new EventBroker(new RedisStore(connection, server.url.host), { events });
+  await using broker = new EventBroker(new RedisStore(new SingleServer(connection, server.url.host)), { events });
   await broker.subscribe(First, () => {}, { group: "group" });
   await until(() => reads === 1, "the first read is on its way");
   const handled: number[] = [];

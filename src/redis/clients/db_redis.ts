@@ -1,13 +1,27 @@
 import { connect, ErrorReplyError, type Redis, type RedisConnectOptions } from "@db/redis";
 import type { RedisConnection, Reply } from "../client.ts";
 import { ReplyError } from "../_errors.ts";
-import { parseAddress } from "./_address.ts";
+import type { Address } from "../_address.ts";
 import { opened } from "./_opened.ts";
 
-/** Connects to a URL with `@db/redis`. */
-export function openDbRedis(url: URL, { signal }: { readonly signal?: AbortSignal } = {}): Promise<RedisConnection> {
-  const { host, port, tls, ...session } = parseAddress(url);
-  return start({ hostname: host, port, tls }, sessionCommands(session), signal);
+/**
+ * Connects to a server with `@db/redis`.
+ *
+ * @throws {TypeError} If it is to show a certificate of its own, or to expect one for another name: it cannot.
+ */
+export async function openDbRedis(
+  { host, port, tls, ...session }: Address,
+  { signal }: { readonly signal?: AbortSignal } = {},
+): Promise<RedisConnection> {
+  if (tls?.cert !== undefined || tls?.key !== undefined || tls?.servername !== undefined) {
+    throw new TypeError(
+      "Cannot connect to Redis by @db/redis with a client's certificate or a server's name of your own: " +
+        "connect by @tidings/broker/node-redis or @tidings/broker/ioredis",
+    );
+  }
+  const caCerts = tls?.ca === undefined ? undefined : [tls.ca].flat();
+  const place = { hostname: host, port, tls: tls !== undefined, ...(caCerts && { caCerts }) };
+  return await start(place, sessionCommands(session), signal);
 }
 
 /** Connects to where an `@db/redis` client of the caller's connects to. That client itself is neither used nor closed. */

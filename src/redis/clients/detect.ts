@@ -1,3 +1,4 @@
+import type { Address, Node } from "../_address.ts";
 import type { RedisConnection } from "../client.ts";
 
 /** The clients that the store can work with. */
@@ -9,10 +10,23 @@ interface OpenOptions {
 
 /** How to connect with one client. */
 export interface ClientAdapter {
-  /** Connects to a URL. */
-  open(url: URL, options?: OpenOptions): Promise<RedisConnection>;
+  /** Connects to a server. */
+  open(address: Address, options?: OpenOptions): Promise<RedisConnection>;
   /** Connects to where a client that was passed in connects to; that one is neither used nor closed. */
   adopt(client: object, options?: OpenOptions): Promise<RedisConnection>;
+  /** What a client is of that was passed in and is of more than one server; otherwise undefined. */
+  fleetOf(client: object): Fleet | undefined;
+}
+
+/** Several servers, as a client of theirs knows them. */
+export interface Fleet {
+  readonly kind: "cluster" | "sentinel";
+  /** Nodes of the cluster that know the others, or Sentinels. */
+  readonly nodes: readonly Node[];
+  /** What the Sentinels call the master. */
+  readonly name: string | undefined;
+  /** Connects to one of them as the client does, or with `sentinel` to a Sentinel. */
+  open(node: Node, options: OpenOptions & { readonly sentinel?: boolean }): Promise<RedisConnection>;
 }
 
 /** Loads the adapter of a client, and thereby the client. */
@@ -20,15 +34,23 @@ export async function loadAdapter(kind: ClientKind): Promise<ClientAdapter> {
   switch (kind) {
     case "@db/redis": {
       const { openDbRedis, adoptDbRedis } = await import("./db_redis.ts");
-      return { open: openDbRedis, adopt: adoptDbRedis };
+      return { open: openDbRedis, adopt: adoptDbRedis, fleetOf: () => undefined };
     }
     case "node-redis": {
-      const { openNodeRedis, adoptNodeRedis } = await import("./node_redis.ts");
-      return { open: openNodeRedis, adopt: (client, options) => adoptNodeRedis(client as never, options) };
+      const { openNodeRedis, adoptNodeRedis, fleetOfNodeRedis } = await import("./node_redis.ts");
+      return {
+        open: openNodeRedis,
+        adopt: (client, options) => adoptNodeRedis(client as never, options),
+        fleetOf: (client) => fleetOfNodeRedis(client as never),
+      };
     }
     case "ioredis": {
-      const { openIoRedis, adoptIoRedis } = await import("./ioredis.ts");
-      return { open: openIoRedis, adopt: (client, options) => adoptIoRedis(client as never, options) };
+      const { openIoRedis, adoptIoRedis, fleetOfIoRedis } = await import("./ioredis.ts");
+      return {
+        open: openIoRedis,
+        adopt: (client, options) => adoptIoRedis(client as never, options),
+        fleetOf: (client) => fleetOfIoRedis(client as never),
+      };
     }
   }
 }
@@ -43,21 +65,14 @@ export const DEFAULT_KIND: ClientKind = "Deno" in globalThis ? "@db/redis" : "no
  */
 export function detectClient(client: unknown): ClientKind {
   if (typeof client === "object" && client !== null) {
-    const { call, sendCommand, duplicate, options, isCluster, isOpen, isConnected } = client as Record<string, unknown>;
-    const single = typeof options === "object" && options !== null && typeof duplicate === "function";
-    if (single && typeof call === "function" && isCluster !== true) return "ioredis";
-    if (single && typeof sendCommand === "function" && typeof isOpen === "boolean" && !hasNodes(options)) {
-      return "node-redis";
-    }
-    if (!single && typeof sendCommand === "function" && typeof isConnected === "boolean") return "@db/redis";
+    const { call, sendCommand, duplicate, options, isOpen, isConnected } = client as Record<string, unknown>;
+    const duplicates = typeof duplicate === "function";
+    if (duplicates && typeof call === "function" && typeof options === "object") return "ioredis";
+    if (duplicates && typeof sendCommand === "function" && typeof isOpen === "boolean") return "node-redis";
+    if (!duplicates && typeof sendCommand === "function" && typeof isConnected === "boolean") return "@db/redis";
   }
   throw new TypeError(
-    "Cannot use this as a Redis client: give a URL, or a client of npm:redis (createClient), npm:ioredis (new Redis) " +
-      "or jsr:@db/redis (connect) for one server; clients of a Redis Cluster are not supported",
+    "Cannot use this as a Redis client: give a URL, or a client of npm:redis (createClient, createCluster, " +
+      "createSentinel), npm:ioredis (new Redis, new Cluster) or jsr:@db/redis (connect)",
   );
-}
-
-// A cluster or a set of Sentinels of node-redis looks like a client, but wants to know the key of each command.
-function hasNodes(options: object): boolean {
-  return "rootNodes" in options || "sentinelRootNodes" in options;
 }

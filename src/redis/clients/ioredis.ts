@@ -1,8 +1,10 @@
 import { Redis } from "ioredis";
 import type { RedisConnection, Reply } from "../client.ts";
 import { ReplyError } from "../_errors.ts";
-import { parseAddress } from "./_address.ts";
+import { type Address, type Node, parseTarget } from "../_address.ts";
+import { type AddressMap, mapped } from "./_mapped.ts";
 import { opened } from "./_opened.ts";
+import type { Fleet } from "./detect.ts";
 
 /** What is used of an ioredis client that was passed in. */
 export interface IoRedisClient {
@@ -29,10 +31,21 @@ const SETTINGS = {
   monitor: false,
 } as const;
 
-/** Connects to a URL with ioredis. */
-export function openIoRedis(url: URL, { signal }: { readonly signal?: AbortSignal } = {}): Promise<RedisConnection> {
-  const { tls, ...address } = parseAddress(url);
-  const options: object = { ...address, ...(tls && { tls: {} }), ...SETTINGS, enableReadyCheck: false };
+// The deadlines of a client that was passed in, and a look at the server that may not be allowed.
+const FOREIGN = {
+  commandTimeout: undefined,
+  socketTimeout: undefined,
+  blockingTimeout: undefined,
+  enableReadyCheck: false,
+} as const;
+
+/** Connects to a server with ioredis. */
+export function openIoRedis(
+  { host, port, tls, db, username, password }: Address,
+  { signal }: { readonly signal?: AbortSignal } = {},
+): Promise<RedisConnection> {
+  const place = { host, port, db, username, password, ...(tls && { tls }) };
+  const options: object = { ...place, ...SETTINGS, enableReadyCheck: false };
   return start(new Redis(options), signal);
 }
 
@@ -41,10 +54,58 @@ export function adoptIoRedis(
   client: IoRedisClient,
   { signal }: { readonly signal?: AbortSignal } = {},
 ): Promise<RedisConnection> {
-  // Behind Sentinel the ready check is what finds out that a master no longer is one.
-  const enableReadyCheck = "sentinels" in client.options && client.options.sentinels != null;
-  const timeouts = { commandTimeout: undefined, socketTimeout: undefined, blockingTimeout: undefined };
-  return start(client.duplicate({ ...SETTINGS, ...timeouts, enableReadyCheck }) as Redis, signal);
+  return start(client.duplicate({ ...SETTINGS, ...FOREIGN }) as Redis, signal);
+}
+
+interface SingleOptions {
+  readonly sentinels?: readonly Partial<Node>[] | null;
+  readonly name?: string;
+  readonly natMap?: AddressMap;
+  readonly tls?: object;
+  readonly sentinelUsername?: string;
+  readonly sentinelPassword?: string;
+  readonly sentinelTLS?: object;
+  readonly enableTLSForSentinelMode?: boolean;
+}
+
+/** What is used of ioredis' clients of a cluster. */
+export interface IoRedisCluster {
+  readonly isCluster?: boolean;
+  readonly startupNodes?: readonly (string | number | Partial<Node>)[];
+  readonly options: { readonly redisOptions?: object; readonly natMap?: AddressMap } & SingleOptions;
+}
+
+/** What a client of ioredis is of that is of several servers; undefined for one of a single server. */
+export function fleetOfIoRedis({ isCluster, startupNodes = [], options }: IoRedisCluster): Fleet | undefined {
+  const { natMap, sentinels, name } = options;
+  if (isCluster === true) {
+    const open: Fleet["open"] = (node, { signal }) => openAs(options.redisOptions ?? {}, mapped(node, natMap), signal);
+    return { kind: "cluster", nodes: startupNodes.map(nodeOf), name: undefined, open };
+  }
+  if (sentinels == null) return undefined;
+  const { tls, sentinelTLS, sentinelUsername, sentinelPassword, enableTLSForSentinelMode } = options;
+  const watch = {
+    ...(sentinelTLS && { tls: sentinelTLS }),
+    ...(sentinelUsername !== undefined && { username: sentinelUsername }),
+    ...(sentinelPassword !== undefined && { password: sentinelPassword }),
+  };
+  const data = { ...options, tls: enableTLSForSentinelMode === false ? undefined : tls };
+  const open: Fleet["open"] = (node, { sentinel, signal }) =>
+    sentinel ? openAs(watch, node, signal) : openAs(data, mapped(node, natMap), signal);
+  const nodes = sentinels.map(({ host = "127.0.0.1", port = 26_379 }) => ({ host, port }));
+  return { kind: "sentinel", nodes, name, open };
+}
+
+function nodeOf(node: string | number | Partial<Node>): Node {
+  if (typeof node === "number") return { host: "127.0.0.1", port: node };
+  if (typeof node === "string") return parseTarget(node.includes("://") ? node : `redis://${node}`).nodes[0]!;
+  return { host: node.host ?? "127.0.0.1", port: Number(node.port ?? 6379) };
+}
+
+function openAs(options: object, { host, port }: Node, signal: AbortSignal | undefined): Promise<RedisConnection> {
+  const none = { sentinels: null, path: undefined } as const;
+  const place: object = { ...options, ...none, ...SETTINGS, ...FOREIGN, host, port };
+  return start(new Redis(place), signal);
 }
 
 async function start(client: Redis, signal: AbortSignal | undefined): Promise<RedisConnection> {

@@ -1,8 +1,10 @@
 import { createClient, ErrorReply } from "redis";
 import type { RedisConnection, Reply } from "../client.ts";
 import { ReplyError } from "../_errors.ts";
-import { parseAddress } from "./_address.ts";
+import { type Address, type Node, parseTarget } from "../_address.ts";
+import { type AddressMap, mapped } from "./_mapped.ts";
 import { opened } from "./_opened.ts";
+import type { Fleet } from "./detect.ts";
 
 /** What is used of a node-redis client that was passed in. */
 export interface NodeRedisClient {
@@ -28,11 +30,22 @@ const SETTINGS = {
   commandOptions: { timeout: undefined },
 } as const;
 
-/** Connects to a URL with node-redis (`npm:redis`). */
-export function openNodeRedis(url: URL, { signal }: { readonly signal?: AbortSignal } = {}): Promise<RedisConnection> {
-  const { host, port, tls, db, ...credentials } = parseAddress(url);
-  const options = { ...SETTINGS, database: db, ...credentials };
-  return start((socket) => createClient({ ...options, socket: { host, port, tls, ...socket } } as object), signal);
+// Undone, for a client that was passed in.
+const FOREIGN = {
+  clientSideCache: undefined,
+  emitInvalidate: false,
+  pingInterval: undefined,
+  keyPrefix: undefined,
+} as const;
+
+/** Connects to a server with node-redis (`npm:redis`). */
+export function openNodeRedis(
+  { host, port, tls, db, username, password }: Address,
+  { signal }: { readonly signal?: AbortSignal } = {},
+): Promise<RedisConnection> {
+  const options = { ...SETTINGS, database: db, username, password };
+  const place = { host, port, tls: tls !== undefined, ...tls };
+  return start((socket) => createClient({ ...options, socket: { ...place, ...socket } } as object), signal);
 }
 
 /** Connects to where a node-redis client of the caller's connects to. That client itself is neither used nor closed. */
@@ -41,8 +54,95 @@ export function adoptNodeRedis(
   { signal }: { readonly signal?: AbortSignal } = {},
 ): Promise<RedisConnection> {
   const given = "socket" in client.options ? client.options.socket as object : {};
-  const overrides = { ...SETTINGS, clientSideCache: undefined, emitInvalidate: false, pingInterval: undefined };
+  const overrides = { ...SETTINGS, ...FOREIGN };
   return start((socket) => client.duplicate({ ...overrides, socket: { ...given, ...socket } }) as Client, signal);
+}
+
+/** What is used of node-redis' clients of several servers. */
+export interface NodeRedisFleet {
+  readonly duplicate: (this: object) => unknown;
+  readonly _options?: ClusterOptions;
+}
+
+interface ClusterOptions {
+  readonly rootNodes: readonly NodeOptions[];
+  readonly defaults?: NodeOptions;
+  readonly nodeAddressMap?: AddressMap;
+}
+
+interface SentinelOptions {
+  readonly name: string;
+  readonly sentinelRootNodes: readonly Node[];
+  readonly nodeClientOptions?: NodeOptions;
+  readonly sentinelClientOptions?: NodeOptions;
+  readonly nodeAddressMap?: AddressMap;
+}
+
+type NodeOptions = Readonly<Record<string, unknown>> & { readonly url?: string; readonly socket?: object };
+
+/** What a client of node-redis is of that is of several servers; undefined for one of a single server. */
+export function fleetOfNodeRedis(client: NodeRedisFleet): Fleet | undefined {
+  const cluster = client._options;
+  if (cluster !== undefined && "rootNodes" in cluster) return fleetOfCluster(cluster);
+  if ("options" in client) return undefined;
+  const sentinels = optionsOf(client);
+  const { name, sentinelRootNodes, nodeClientOptions = {}, sentinelClientOptions = {}, nodeAddressMap } = sentinels;
+  return {
+    kind: "sentinel",
+    nodes: sentinelRootNodes.map(({ host, port }) => ({ host, port })),
+    name,
+    open: (node, { sentinel, signal }) =>
+      sentinel
+        ? openAs(sentinelClientOptions, node, signal)
+        : openAs(nodeClientOptions, mapped(node, nodeAddressMap), signal),
+  };
+}
+
+function fleetOfCluster({ rootNodes, defaults = {}, nodeAddressMap }: ClusterOptions): Fleet {
+  const [first = {}] = rootNodes;
+  // Of a URL what it says of the user and of TLS counts for all nodes.
+  const session: NodeOptions = first.url === undefined ? {} : sessionOf(first.url);
+  const { url: _, ...options } = { ...session, ...first, ...defaults };
+  const socket = { ...session.socket, ...first.socket, ...defaults.socket };
+  const open: Fleet["open"] = (node, { signal }) =>
+    openAs({ ...options, socket }, mapped(node, nodeAddressMap), signal);
+  return { kind: "cluster", nodes: rootNodes.map(nodeOf), name: undefined, open };
+}
+
+function sessionOf(url: string): NodeOptions {
+  const { username, password, tls } = parseTarget(url).session;
+  return {
+    ...(username && { username }),
+    ...(password && { password }),
+    socket: tls === undefined ? {} : { tls: true },
+  };
+}
+
+function nodeOf({ url, socket = {} }: NodeOptions): Node {
+  if (url !== undefined) return parseTarget(url).nodes[0]!;
+  const { host = "127.0.0.1", port = 6379 } = socket as Partial<Node>;
+  return { host, port };
+}
+
+// A client of Sentinels keeps its options to itself: they are what its duplicate would be made from.
+function optionsOf(client: NodeRedisFleet): SentinelOptions {
+  let options: SentinelOptions | undefined;
+  class Made {
+    constructor(given: SentinelOptions) {
+      options = given;
+    }
+  }
+  client.duplicate.call(Object.assign(Object.create(Made.prototype), { _self: client }));
+  if (options?.sentinelRootNodes === undefined) {
+    throw new TypeError("Cannot tell where this client of npm:redis connects to: give its URL instead");
+  }
+  return options;
+}
+
+function openAs(options: NodeOptions, { host, port }: Node, signal: AbortSignal | undefined): Promise<RedisConnection> {
+  const all = { ...options, ...SETTINGS, ...FOREIGN };
+  const place = { ...options.socket, host, port };
+  return start((socket) => createClient({ ...all, socket: { ...place, ...socket } } as object), signal);
 }
 
 async function start(make: (socket: object) => Client, signal: AbortSignal | undefined): Promise<RedisConnection> {

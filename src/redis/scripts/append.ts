@@ -20,7 +20,11 @@ if not last and ARGV[3] == '1' then
 end
 if kept then
   local number, first, count = string.match(kept, '^(%d+) (%S+) (%d+)$')
-  if tonumber(number) == sequence then return {first, tonumber(count)} end
+  if tonumber(number) == sequence then
+    -- Written anew, so that whoever waits for replicas on this connection waits for all that came before, too.
+    redis.call('PEXPIRE', memory, ARGV[4])
+    return {first, tonumber(count)}
+  end
 end
 last = tonumber(last or 0)
 

@@ -1,0 +1,58 @@
+import type { DurabilityOptions } from "../redis_options.ts";
+import { StoreError } from "../store/mod.ts";
+import { COMMAND_TIMEOUT } from "./_connection.ts";
+import { isUnknownCommand } from "./_errors.ts";
+import type { RedisConnection } from "./client.ts";
+import type { Route } from "./_topology.ts";
+
+/**
+ * Sees to it that a server can be asked for this.
+ *
+ * @throws {TypeError} If it cannot.
+ */
+export async function checkDurability(
+  connection: Pick<RedisConnection, "send">,
+  { fsync }: DurabilityOptions,
+  keepsFile: boolean,
+): Promise<void> {
+  if (!fsync) return void await connection.send(["WAIT", "0", "1"]);
+  if (!keepsFile) {
+    throw new TypeError(
+      "Cannot wait for the disk of a server that keeps no append-only file: set appendonly to yes there",
+    );
+  }
+  try {
+    await connection.send(["WAITAOF", "0", "0", "1"]);
+  } catch (error) {
+    if (!isUnknownCommand(error)) throw error;
+    throw new TypeError(
+      "Cannot wait for the disk of this server: it has no WAITAOF, which needs Redis 7.2 or Valkey 7.2; upgrade it, or " +
+        "set its appendfsync to always and leave redis.durability.fsync out",
+    );
+  }
+}
+
+/**
+ * Waits until what was written last by this connection is as durable as it is to be.
+ *
+ * @throws {StoreError} `"uncertain"` if it is not in time: it is stored, and a failover or a crash may take it away.
+ */
+export async function assertDurable(
+  route: Route,
+  { replicas = 0, fsync = false, timeout = 1_000 }: DurabilityOptions,
+): Promise<void> {
+  const command = fsync ? ["WAITAOF", "1", `${replicas}`, `${timeout}`] : ["WAIT", `${replicas}`, `${timeout}`];
+  // Whatever fails now, the event is stored.
+  const reply = await route.send(command, timeout + COMMAND_TIMEOUT).catch((error: Error) => {
+    throw new StoreError("uncertain", `Cannot tell whether it will last: ${error.message}`, { cause: error });
+  });
+  const [written, copied] = fsync ? reply as readonly [number, number] : [0, reply as number];
+  if (copied >= replicas && (!fsync || written >= 1)) return;
+  const disk = fsync && written < 1 ? "the server has not written it to its disk" : undefined;
+  const copies = copied < replicas ? `${copied} of ${replicas} replicas have it` : undefined;
+  const what = [disk, copies].filter((part) => part !== undefined).join(", and ");
+  throw new StoreError(
+    "uncertain",
+    `Cannot tell whether it will last: ${what} after ${timeout} ms; mend that, or ask for less`,
+  );
+}

@@ -1,0 +1,108 @@
+import { join } from "node:path";
+import { eventually } from "./_cluster.ts";
+import { findServer, freePort, RedisServer } from "./_server.ts";
+
+/** A master with replicas, and three Sentinels that watch them. */
+export class WatchedServers implements AsyncDisposable {
+  readonly name = "mymaster";
+  /** The first one is the master to begin with. */
+  readonly servers: readonly RedisServer[];
+  #sentinels: Sentinel[] = [];
+
+  private constructor(servers: readonly RedisServer[]) {
+    this.servers = servers;
+  }
+
+  /**
+   * Starts them, and resolves once the Sentinels know of each other and of the replicas.
+   *
+   * @param options.replicas How many replicas. @default {1}
+   * @param options.downAfter After how long a server that does not answer counts as lost, in ms. @default {1_000}
+   * @param options.args Further arguments of redis-server.
+   */
+  static async start(
+    { replicas = 1, downAfter = 1_000, args = [] }: { replicas?: number; downAfter?: number; args?: readonly string[] } =
+      {},
+  ): Promise<WatchedServers> {
+    const servers = await Promise.all(Array.from({ length: 1 + replicas }, () => RedisServer.start(args)));
+    const watched = new WatchedServers(servers);
+    try {
+      const [master, ...others] = servers;
+      for (const replica of others) {
+        await replica.cli("REPLICAOF", "127.0.0.1", String(master!.port));
+        await eventually(async () => /master_link_status:up/.test(await replica.cli("INFO", "replication")));
+      }
+      watched.#sentinels = [1, 2, 3].map(() => new Sentinel(watched.name, master!.port, downAfter));
+      for (const sentinel of watched.#sentinels) {
+        await eventually(async () => {
+          const state = await sentinel.cli("SENTINEL", "MASTER", watched.name);
+          return /num-other-sentinels\n2\n/.test(state) && state.includes(`num-slaves\n${replicas}\n`);
+        });
+      }
+      return watched;
+    } catch (error) {
+      await watched[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** The ports of the Sentinels. */
+  get ports(): number[] {
+    return this.#sentinels.map(({ port }) => port);
+  }
+
+  get url(): string {
+    return `redis+sentinel://${this.ports.map((port) => `127.0.0.1:${port}`).join(",")}/${this.name}`;
+  }
+
+  /** Which of the servers the Sentinels take for the master now. */
+  async master(): Promise<RedisServer | undefined> {
+    const reply = await this.#sentinels[0]!.cli("SENTINEL", "GET-MASTER-ADDR-BY-NAME", this.name);
+    return this.servers.find(({ port }) => port === Number(reply.split("\n")[1]));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#sentinels.map((sentinel) => sentinel.end()));
+    await Promise.all(this.servers.map((server) => server[Symbol.asyncDispose]()));
+  }
+}
+
+class Sentinel {
+  readonly port = freePort();
+  #folder = Deno.makeTempDirSync({ prefix: "tidings-sentinel-" });
+  #process: Deno.ChildProcess;
+
+  constructor(name: string, master: number, downAfter: number) {
+    const file = join(this.#folder, "sentinel.conf");
+    // It writes what it learns into its own configuration.
+    Deno.writeTextFileSync(
+      file,
+      [
+        `port ${this.port}`,
+        "bind 127.0.0.1",
+        `dir ${this.#folder}`,
+        `sentinel monitor ${name} 127.0.0.1 ${master} 2`,
+        `sentinel down-after-milliseconds ${name} ${downAfter}`,
+        `sentinel failover-timeout ${name} 5000`,
+      ].join("\n"),
+    );
+    const options = { stdin: "null", stdout: "null", stderr: "null" } as const;
+    this.#process = new Deno.Command(findServer(), { args: [file, "--sentinel"], ...options }).spawn();
+  }
+
+  async cli(...args: readonly string[]): Promise<string> {
+    const command = findServer().replace(/server([^/\\]*)$/, "cli$1");
+    const { success, stdout, stderr } = await new Deno.Command(command, {
+      args: ["-p", String(this.port), ...args],
+    }).output();
+    const text = new TextDecoder().decode(success ? stdout : stderr);
+    if (!success) throw new Error(`Cannot ask a Sentinel: ${text}`);
+    return text;
+  }
+
+  async end(): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.#process.status;
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
