@@ -62,6 +62,7 @@ export function adoptNodeRedis(
 export interface NodeRedisFleet {
   readonly duplicate: (this: object) => unknown;
   readonly _options?: ClusterOptions;
+  readonly _self?: object;
 }
 
 interface ClusterOptions {
@@ -132,7 +133,7 @@ function optionsOf(client: NodeRedisFleet): SentinelOptions {
       options = given;
     }
   }
-  client.duplicate.call(Object.assign(Object.create(Made.prototype), { _self: client }));
+  client.duplicate.call(Object.assign(Object.create(Made.prototype), { _self: client._self }));
   if (options?.sentinelRootNodes === undefined) {
     throw new TypeError("Cannot tell where this client of npm:redis connects to: give its URL instead");
   }
