@@ -42,7 +42,7 @@ for (const [id, error] of results.failures) {
 const json = `${JSON.stringify({ about, rounds: settings.rounds, rows }, null, 1)}\n`;
 if (out !== undefined) await Deno.writeTextFile(out, json);
 // Only a whole run replaces the figures that are kept.
-if (only === undefined && !quick && results.failures.size === 0) {
+if (only === undefined && results.failures.size === 0) {
   await Deno.writeTextFile(new URL("results.json", import.meta.url), json);
   await writeBars(rows, about, settings.rounds);
 }
