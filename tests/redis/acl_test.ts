@@ -8,6 +8,7 @@ import { KINDS, LABELS, openBroker, openConnection } from "./_bench.ts";
 import { readPage } from "../docs/_markdown.ts";
 import { modulesIn } from "../structure/_imports.ts";
 import { allowedBy, neededBy, ROLES, rulesOf, TRIMMING } from "./_permissions.ts";
+import { RedisCluster } from "./_cluster.ts";
 import { RedisServer } from "./_server.ts";
 
 class Sold extends defineEvent("Sold")<{ n: number }> {}
@@ -331,4 +332,26 @@ Deno.test("a publisher that is to trim needs that besides, and says so where it 
   allowed.addEventListener("error", ({ error }) => errors.push(error as never));
   await allowed.publish(sold(200));
   await until(async () => await server.cli("XLEN", "events:Sold") === "10", "it is trimmed");
+});
+
+Deno.test("in a cluster each role needs that besides which docs/README_REDIS.md notes", async () => {
+  await using cluster = await RedisCluster.start({ masters: 2 });
+  const allow = async (role: RoleName, ...rules: readonly string[]) => {
+    for (const node of cluster.masters) assertEquals(await node.cli("ACL", "SETUSER", role, ...rules), "OK");
+  };
+  const open = (role: RoleName) =>
+    connect(cluster.url.replace("//", `//${role}:secret@`), { events, publishTimeout: 5_000 });
+  for (const role of ["publisher", "consumer"] as const) await allow(role, ...rulesOf(role));
+  await using unaware = await open("publisher");
+  const error = await within(assertRejects(() => unaware.publish(new Sold({ n: 1 })), Error), "it is refused", 2_000);
+  assertMatch(error.message, REFUSED);
+
+  for (const role of ["publisher", "consumer"] as const) await allow(role, "+cluster|slots", "+asking");
+  await using publisher = await open("publisher");
+  await using consumer = await open("consumer");
+  const handled: number[] = [];
+  await consumer.subscribe(Sold, ({ detail }) => void handled.push(detail.n), { group });
+  await publisher.publish(sold(3));
+  await until(() => handled.length === 3, "all are handled");
+  assertEquals(handled, [0, 1, 2]);
 });
