@@ -30,6 +30,8 @@ const SCHEMES: ReadonlyMap<string, Open> = new Map<string, Open>([
   ...["redis", "rediss", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel"]
     .map((scheme) => [scheme, openRedis] as const),
 ]);
+// As other libraries write them.
+const SPELLINGS = /^(rediss?)-(cluster|sentinel)$/;
 
 /** How to make a broker by a URL. */
 export interface ConnectOptions<C extends EventClass> extends BrokerOptions<C> {
@@ -82,7 +84,7 @@ async function openStore(url: string | URL, options: Options): Promise<EventStor
   // As written, not as URL parses it: that would turn the path of a file upside down on the way.
   const text = typeof url === "string" ? url : url instanceof URL ? url.href : undefined;
   const colon = text?.indexOf(":") ?? -1;
-  const open = SCHEMES.get(text?.slice(0, colon) ?? "");
+  const open = SCHEMES.get(text?.slice(0, colon).replace(SPELLINGS, "$1+$2") ?? "");
   if (text === undefined || colon < 0 || open === undefined) {
     throw new TypeError(
       `Cannot connect to ${show(withoutPassword(text) ?? url)}: give a URL that begins with ` +

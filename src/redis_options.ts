@@ -52,9 +52,10 @@ export function checkRedisOptions(options: RedisOptions = {}): RedisOptions {
   checkText({ username, password });
   if (tls !== undefined) {
     checkKeys("use these options of redis.tls", tls, TLS);
-    const { ca, ...texts } = tls;
-    checkText(texts, "tls.");
-    for (const one of [ca].flat()) checkText({ ca: one }, "tls.");
+    const { ca, cert, key, servername } = tls;
+    checkText({ servername }, "tls.");
+    for (const one of [ca].flat()) checkPem({ ca: one });
+    checkPem({ cert, key });
     if ((tls.cert === undefined) !== (tls.key === undefined)) {
       throw new TypeError(
         "Cannot show a certificate without its key, nor a key alone: give redis.tls.cert and redis.tls.key",
@@ -82,6 +83,17 @@ function checkText(texts: Readonly<Record<string, unknown>>, of = ""): void {
     if (text === undefined || typeof text === "string" && text !== "") continue;
     throw new TypeError(
       `Cannot use what was given as redis.${of}${name}: give a text that is not empty, or leave it out`,
+    );
+  }
+}
+
+function checkPem(texts: Readonly<Record<string, unknown>>): void {
+  checkText(texts, "tls.");
+  for (const [name, text] of Object.entries(texts)) {
+    if (text === undefined || String(text).includes("-----BEGIN ")) continue;
+    throw new TypeError(
+      `Cannot use what was given as redis.tls.${name}: give what is in the file, a text in PEM that begins with ` +
+        `"-----BEGIN …", not the file's name`,
     );
   }
 }

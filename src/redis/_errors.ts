@@ -8,8 +8,8 @@ export class ReplyError extends Error {
   readonly code: string;
 
   constructor(message: string) {
-    // One of the clients leaves the protocol's own sign for an error in front.
-    super(message.replace(/^-/, ""));
+    // One of the clients leaves the protocol's own sign for an error in front; and newer servers name the user.
+    super(message.replace(/^-/, "").replace(/\bUser (?:.*) (?=has no permissions\b)/s, "this user "));
     this.code = /^[A-Z]+/.exec(this.message)?.[0] ?? "";
   }
 }
@@ -32,9 +32,12 @@ const TRANSIENT: readonly (readonly [RegExp, string])[] = [
 // What will not change by itself: what the server or the network says, and the way out.
 const FINAL: readonly (readonly [RegExp, string])[] = [
   [/\bWRONGPASS\b|invalid password|AUTH <password> called without any password/, "wrong user or password"],
-  [/\bNOAUTH\b/, "it wants a password; give it, as in redis://:password@host or redis://user:password@host"],
   [
-    /\bNOPERM\b|user executing the script can't|can't access at least one of the keys/,
+    /\bNOAUTH\b/,
+    "it wants a password; give it by redis.password, or as in redis://:password@host or redis://user:password@host",
+  ],
+  [
+    /\bNOPERM\b|user executing the script can't|can't access at least one of the keys|ACL failure in script/,
     "its user may not do this; allow it with ACL SETUSER",
   ],
   [
@@ -49,6 +52,10 @@ const FINAL: readonly (readonly [RegExp, string])[] = [
   [/\bDENIED\b/, "it is in protected mode; set a password, or bind it to 127.0.0.1"],
 ];
 
+// What the other end says of our certificate comes as an alert, in words of the runtime's own.
+const NO_CERTIFICATE = /CERTIFICATE_REQUIRED|CertificateRequired|certificate required/i;
+const BAD_CERTIFICATE = /ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE)|alert: (UnknownCA|BadCertificate|Certificate)/;
+const OTHER_NAME = /ERR_TLS_CERT_ALTNAME_INVALID|NotValidForName|not valid for (any )?name/;
 const CERTIFICATE = /CERT|UNABLE_TO_|invalid peer certificate|certificate|UnknownIssuer/;
 const NO_TLS = /WRONG_VERSION_NUMBER|packet length too long|InvalidContentType|corrupt message/;
 const NO_REDIS = /Unknown RESP type|Protocol error|reply type|unknown code|invalid line|not a Redis/i;
@@ -56,8 +63,20 @@ const NO_REDIS = /Unknown RESP type|Protocol error|reply type|unknown code|inval
 const CONNECT_FINAL: readonly (readonly [RegExp, string])[] = [
   [NO_TLS, "it does not speak TLS there; use redis:// instead of rediss://, or the port that does"],
   [
+    NO_CERTIFICATE,
+    "it wants a certificate of its clients; give redis.tls.cert and redis.tls.key, or pass a client that has them",
+  ],
+  [
+    BAD_CERTIFICATE,
+    "it does not take our certificate; give one that its tls-ca-cert-file has signed as redis.tls.cert",
+  ],
+  [
+    OTHER_NAME,
+    "its certificate is for another host; connect to the one that it is for, or give that as redis.tls.servername",
+  ],
+  [
     CERTIFICATE,
-    "its certificate is not trusted; name its authority in DENO_CERT or NODE_EXTRA_CA_CERTS, or pass a client that knows it",
+    "its certificate is not trusted; give its authority as redis.tls.ca, or pass a client that knows it",
   ],
   [NO_REDIS, "what answers there is not a Redis; check host and port, and rediss:// if it wants TLS"],
   [
@@ -86,6 +105,15 @@ const CONNECT_TRANSIENT: readonly (readonly [RegExp, string])[] = [
     "it closed the connection without an answer; is it a Redis, and does it want TLS (rediss://)",
   ],
 ];
+
+// A server that misses a certificate may have gone before what it says of it is read.
+const CONNECT_TLS: typeof CONNECT_TRANSIENT = CONNECT_TRANSIENT.map(([pattern, advice]) => [
+  pattern,
+  pattern.test("closed")
+    ? "it closed the connection without an answer; it may want a certificate of its clients, or another one: " +
+      "give redis.tls.cert and redis.tls.key"
+    : advice,
+]);
 
 /**
  * What a failed command means: a StoreError where the engine can act, else an error that says what to do. Errors of
@@ -122,14 +150,19 @@ export function connectError(where: URL | string, error: unknown): StoreError | 
   const cause = { cause: error };
   const text = textOf(error);
   const final = error instanceof ReplyError ? adviceFor(text, FINAL) : adviceFor(text, CONNECT_FINAL);
-  if (final !== undefined) return new Error(`${cannot}: ${final}`, cause);
+  if (final !== undefined) {
+    // Which command, or that it is a key, nobody can tell otherwise.
+    const said = /ACL SETUSER/.test(final) ? ` (${text})` : "";
+    return new Error(`${cannot}: ${final}${said}`, cause);
+  }
   if (error instanceof ReplyError) {
     const passing = adviceFor(text, TRANSIENT);
     return passing === undefined
       ? new Error(`${cannot}: ${text}`, cause)
       : new StoreError("transient", `${cannot} now: ${passing} (${text})`, cause);
   }
-  return new StoreError("transient", `${cannot}: ${adviceFor(text, CONNECT_TRANSIENT) ?? text}`, cause);
+  const advice = adviceFor(text, place.startsWith("rediss") ? CONNECT_TLS : CONNECT_TRANSIENT);
+  return new StoreError("transient", `${cannot}: ${advice ?? text}`, cause);
 }
 
 /** A URL as it may be shown and logged. */
@@ -215,7 +248,8 @@ function isAbort(error: unknown): error is Error {
 // A wrong option or argument: what the caller did, not what befell the connection. A client's own slip, as in "Cannot
 // read properties of undefined", is none of these.
 function isOurs(error: unknown): error is Error {
-  return error instanceof TypeError && /^Cannot (connect to|tell where|use this|use a Redis)\b/.test(error.message);
+  return error instanceof TypeError &&
+    /^Cannot (connect to|tell where|wait for|use (this|a Redis|a Valkey))\b/.test(error.message);
 }
 
 // Clients say it in the message, in the name or in the code, and in those of the causes.

@@ -1,5 +1,5 @@
 import { checkRedisOptions, type RedisOptions } from "../redis_options.ts";
-import { type Address, type Node, nodeText, parseTarget, type Session, type Target } from "./_address.ts";
+import { type Address, type Node, nodeText, parseTarget, sessionOf, type Target } from "./_address.ts";
 import { Cluster } from "./_cluster.ts";
 import { openInTime, type TimedConnection } from "./_connection.ts";
 import { connectError } from "./_errors.ts";
@@ -64,12 +64,12 @@ async function placeOfUrl(url: string, client: ClientKind, options: RedisOptions
   if (options.tls !== undefined && session.tls === undefined) {
     throw new TypeError("Cannot encrypt a connection to redis://: give redis.tls only with rediss://");
   }
-  const full: Session = {
+  const full = sessionOf({
     ...session,
     username: options.username ?? session.username,
     password: options.password ?? session.password,
     tls: session.tls && { ...options.tls },
-  };
+  });
   const adapter = await loadAdapter(client);
   const [scheme, path] = [full.tls ? "rediss" : "redis", full.db === 0 ? "" : `/${full.db}`];
   const fleet = kind === "single" ? "" : `+${kind}`;

@@ -134,14 +134,15 @@ testClients("connecting", {
   },
 });
 
-Deno.test("detectClient() refuses what it does not know, and clusters, and says what it takes", () => {
+Deno.test("detectClient() knows clients of clusters, refuses what it does not know, and says what it takes", () => {
   const cluster = new IoRedis.Cluster([{ host: "127.0.0.1", port: 1 }], { lazyConnect: true });
-  for (const client of [undefined, null, 1, "redis", {}, { sendCommand: 1 }, new Map(), cluster]) {
+  for (const client of [undefined, null, 1, "redis", {}, { sendCommand: 1 }, new Map()]) {
     assertThrows(
       () => detectClient(client),
       TypeError,
       "Cannot use this as a Redis client: give a URL, or a client of",
     );
   }
+  assertEquals(detectClient(cluster), "ioredis");
   cluster.disconnect();
 });

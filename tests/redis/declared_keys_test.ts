@@ -46,8 +46,8 @@ function confined(connection: TimedConnection): TimedConnection {
     send: async (command: readonly string[], timeout?: number): Promise<Reply> => {
       const [name, source, ...rest] = command;
       // The digest is of the script without the guard: nobody knows it, so that the source comes next.
-      if (name === "EVALSHA") throw new ReplyError("NOSCRIPT it has a guard");
-      if (name === "EVAL") return await connection.send([name, GUARD + source, ...rest], timeout);
+      if (name!.startsWith("EVALSHA")) throw new ReplyError("NOSCRIPT it has a guard");
+      if (name!.startsWith("EVAL")) return await connection.send([name!, GUARD + source, ...rest], timeout);
       return await connection.send(command, timeout);
     },
     open: async (options) => confined(await connection.open(options)),

@@ -3,6 +3,7 @@ import { connect, defineEvent, RedisBroker } from "@tidings/broker";
 import { told, until, within } from "../../src/testing/_broker_bench.ts";
 import { KINDS, LABELS, openConnection, SharedServer } from "./_bench.ts";
 import { made } from "./_clients.ts";
+import { Pretender } from "./_pretender.ts";
 import { freePort, RedisServer } from "./_server.ts";
 
 class Noted extends defineEvent("Noted")<{ n: number }> {}
@@ -20,57 +21,6 @@ async function refusal(url: URL, timeout = 1_000): Promise<Error> {
   return error;
 }
 
-/** Answers every command by what it is told; for what no real server here would say. */
-class Pretender implements AsyncDisposable {
-  #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  #open = new Set<Deno.TcpConn>();
-  #running: Promise<unknown>;
-
-  constructor(answer: (request: string) => string | undefined) {
-    this.#running = this.#listen(answer);
-  }
-
-  get url(): URL {
-    return new URL(`redis://127.0.0.1:${(this.#listener.addr as Deno.NetAddr).port}`);
-  }
-
-  async #listen(answer: (request: string) => string | undefined): Promise<void> {
-    const serving: Promise<void>[] = [];
-    // It ends by being closed, which the iteration tells by an error.
-    await (async () => {
-      for await (const connection of this.#listener) serving.push(this.#serve(connection, answer));
-    })().catch(() => {});
-    await Promise.all(serving);
-  }
-
-  async #serve(connection: Deno.TcpConn, answer: (request: string) => string | undefined): Promise<void> {
-    this.#open.add(connection);
-    const buffer = new Uint8Array(65_536);
-    for (let length; (length = await connection.read(buffer).catch(() => null)) !== null;) {
-      const requests = new TextDecoder().decode(buffer.subarray(0, length)).split(/(?=\*\d+\r\n)/);
-      const replies = requests.map((request) => answer(request) ?? "+OK\r\n").join("");
-      await connection.write(new TextEncoder().encode(replies)).catch(() => {});
-    }
-    if (this.#open.delete(connection)) connection.close();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#listener.close();
-    for (const connection of this.#open) connection.close();
-    this.#open.clear();
-    await this.#running;
-  }
-}
-
-function serverOfVersion(version: string): Pretender {
-  const info = `# Server\r\nredis_version:${version}\r\nredis_mode:standalone\r\n`;
-  return new Pretender((request) => {
-    if (/INFO/.test(request)) return `$${info.length}\r\n${info}\r\n`;
-    if (/PING/.test(request)) return "+PONG\r\n";
-    return undefined;
-  });
-}
-
 Deno.test("connect() says at once when nothing listens, and how to start a server", async () => {
   const port = freePort();
   const { message } = await refusal(new URL(`redis://127.0.0.1:${port}`));
@@ -79,18 +29,6 @@ Deno.test("connect() says at once when nothing listens, and how to start a serve
     `Cannot connect to redis://127.0.0.1:${port}: nothing listens there; start one with \`redis-server\` or ` +
       "`docker compose up -d redis`",
   );
-});
-
-Deno.test("connect() says at once which version it found when the server is too old, and which it needs", async () => {
-  for (const version of ["6.2.14", "2.8.0", "6.999.0"]) {
-    await using server = serverOfVersion(version);
-    const { message } = await refusal(server.url);
-    assertMatch(message, new RegExp(`version ${version}: 7.0 is needed, or Valkey 7.2; upgrade the server$`));
-  }
-  for (const version of ["7.0.0", "7.2.4", "8.0.1", "10.1.0"]) {
-    await using server = serverOfVersion(version);
-    await using _broker = await connect(server.url, { events: [Noted] });
-  }
 });
 
 Deno.test("connect() says at once when user or password are wrong", async () => {

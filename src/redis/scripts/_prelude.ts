@@ -6,20 +6,11 @@
  * What is known of a delivery beside its place in the pending list stands in `work` by its id: failures, recoveries,
  * first and last failure, whether it runs alone, and when it is to be tried again. Most deliveries have no such line.
  */
-export const PRELUDE: string = `
+export const READ_PRELUDE: string = `
 local stream, meta, consumers, due, workKey, copies, dead = unpack(KEYS)
 local group, me = ARGV[1], ARGV[2]
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
-
--- Out of memory, a script may add nothing unless it has written before: this removes nothing, and lets consumers go on
--- handling and settling what is there, which takes little and frees the rest. Appending is a script apart.
-redis.call('ZREM', consumers, '')
-
-local life = redis.call('HGET', meta, 'life')
-if ARGV[3] ~= '' and (life and life ~= ARGV[3] or redis.call('HEXISTS', meta, 'deleted') == 1) then
-  return redis.error_reply('GROUPDELETED ' .. group)
-end
 
 local function text(number) return string.format('%.0f', number) end
 
@@ -155,5 +146,17 @@ local function checkpoint()
   for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
     if info[2] == group then redis.call('HSET', meta, 'checkpoint', info[8], 'including', 0) end
   end
+end
+`;
+
+/** What begins every script of a group that writes. */
+export const PRELUDE: string = `${READ_PRELUDE}
+-- Out of memory, a script may add nothing unless it has written before: this removes nothing, and lets consumers go on
+-- handling and settling what is there, which takes little and frees the rest. Appending is a script apart.
+redis.call('ZREM', consumers, '')
+
+local life = redis.call('HGET', meta, 'life')
+if ARGV[3] ~= '' and (life and life ~= ARGV[3] or redis.call('HEXISTS', meta, 'deleted') == 1) then
+  return redis.error_reply('GROUPDELETED ' .. group)
 end
 `;

@@ -1,5 +1,5 @@
 import { Script } from "../_script.ts";
-import { PRELUDE } from "./_prelude.ts";
+import { READ_PRELUDE } from "./_prelude.ts";
 
 /**
  * One group at one moment.
@@ -8,7 +8,8 @@ import { PRELUDE } from "./_prelude.ts";
  * pending, of them waiting for their next attempt, dead letters, lag, 1 if that is exact, the first position not read
  * or not settled or empty, then for each consumer: name, pending, alive, stalled.
  */
-export const GROUP_INFO: Script = new Script(`${PRELUDE}
+export const GROUP_INFO: Script = new Script(
+  `${READ_PRELUDE}
 local info = nil
 for _, candidate in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
   if candidate[2] == group then info = candidate end
@@ -66,4 +67,6 @@ end
 return {
   info[6] + copyCount, retrying, redis.call('XLEN', dead), lag, exact, floor, list
 }
-`);
+`,
+  { readOnly: true },
+);

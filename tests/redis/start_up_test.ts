@@ -1,0 +1,134 @@
+// What is found out of a server before it is used.
+
+import { assert, assertEquals, assertInstanceOf, assertMatch, assertRejects } from "@std/assert";
+import { connect, defineEvent, type EventBroker, type RedisOptions, StoreError } from "@tidings/broker";
+import { told, until } from "../../src/testing/_broker_bench.ts";
+import { RedisCluster } from "./_cluster.ts";
+import { Pretender } from "./_pretender.ts";
+import { WatchedServers } from "./_sentinel.ts";
+import { RedisServer } from "./_server.ts";
+
+class Sold extends defineEvent("Sold")<{ n: number }> {}
+const events = [Sold];
+const NO_FILE =
+  "appendonly is off: when the server ends, what came after its last snapshot is gone; set appendonly to yes";
+
+const open = (url: string | URL, redis?: RedisOptions) => connect(url, { events, ...(redis && { redis }) });
+
+/** What a broker warns of; it is listened to as soon as anybody can. */
+async function warningsOf(url: string | URL, redis?: RedisOptions): Promise<string[]> {
+  await using broker: EventBroker<typeof Sold> = await open(url, redis);
+  const warnings = told<Event & { message: string }>(broker, "warning");
+  // Once it has published, and is a few turns on, it has told everything.
+  await broker.publish(new Sold({ n: 1 }));
+  await until(async () => (await broker.info(Sold)).length > 0, "it works");
+  return warnings.map(({ message }) => message);
+}
+
+function serverThatSays(...lines: readonly string[]): Pretender {
+  const info = ["# Server", ...lines, ""].join("\r\n");
+  return new Pretender((request) => {
+    if (/INFO/.test(request)) return `$${info.length}\r\n${info}\r\n`;
+    if (/PING/.test(request)) return "+PONG\r\n";
+    return undefined;
+  });
+}
+
+Deno.test("connect() refuses a server that is too old, with the version found and the one needed", async () => {
+  const old: Record<string, readonly string[]> = {
+    "a Redis of version 6.2.14": ["redis_version:6.2.14"],
+    "a Redis of version 2.8.0": ["redis_version:2.8.0"],
+    "a Redis of version 6.999.0": ["redis_version:6.999.0"],
+    "a Redis of version unknown": ["redis_mode:standalone"],
+    // It says that it is as good as some Redis, and is asked for its own version.
+    "a Valkey of version 7.1.9": ["redis_version:7.2.4", "server_name:valkey", "valkey_version:7.1.9"],
+  };
+  for (const [what, lines] of Object.entries(old)) {
+    await using server = serverThatSays(...lines);
+    const { message } = await assertRejects(() => open(server.url), TypeError);
+    assertEquals(message, `Cannot use ${what}: Redis 7.0 or Valkey 7.2 is needed; upgrade the server`);
+  }
+});
+
+Deno.test("connect() takes every server that is new enough", async () => {
+  const versions = ["7.0.0", "7.2.4", "8.0.1", "10.1.0"].map((version) => [`redis_version:${version}`]);
+  const valkeys = ["7.2.5", "8.1.0", "10.0.0"].map((version) => ["redis_version:7.2.4", `valkey_version:${version}`]);
+  for (const lines of [...versions, ...valkeys]) {
+    await using server = serverThatSays(...lines);
+    await using _broker = await open(server.url);
+  }
+});
+
+Deno.test("connect() refuses a replica, and names the way out", async () => {
+  await using master = await RedisServer.start();
+  await using replica = await RedisServer.start(["--replicaof", "127.0.0.1", String(master.port)]);
+  const error = await assertRejects(() => open(replica.url), StoreError);
+  assertEquals(error.kind, "transient");
+  assertMatch(error.message, /: it is a replica: connect to its master, by its Sentinels if it has some$/);
+  // It may become a master at any time.
+  await replica.cli("REPLICAOF", "NO", "ONE");
+  assertEquals(await warningsOf(replica.url), []);
+});
+
+Deno.test("connect() refuses a server that may evict streams, and takes it with a warning when that is wanted", async () => {
+  for (const policy of ["allkeys-lru", "allkeys-lfu", "allkeys-random"]) {
+    await using server = await RedisServer.start(["--maxmemory-policy", policy]);
+    const { message } = await assertRejects(() => open(server.url), TypeError);
+    assertEquals(
+      message,
+      `Cannot use a Redis whose maxmemory-policy is ${policy}: it would remove whole streams without a word when its ` +
+        "memory runs out; set it to noeviction, or say that this is wanted by redis: { allowEviction: true }",
+    );
+    await assertRejects(() => open(server.url, { allowEviction: false }), TypeError);
+    assertEquals(await warningsOf(server.url, { allowEviction: true }), [
+      `maxmemory-policy is ${policy}: whole streams go when memory runs out`,
+    ]);
+  }
+});
+
+Deno.test("connect() warns of nothing when a server is kept well", async () => {
+  // These remove keys that expire, and streams do not.
+  for (const policy of ["noeviction", "volatile-lru", "volatile-ttl"]) {
+    await using server = await RedisServer.start(["--maxmemory-policy", policy]);
+    assertEquals(await warningsOf(server.url), []);
+    assertEquals(await warningsOf(server.url, { allowEviction: true }), []);
+  }
+});
+
+Deno.test("a broker warns once of a server that keeps no append-only file, and works", async () => {
+  await using server = await RedisServer.start(["--appendonly", "no"]);
+  assertEquals(await warningsOf(server.url), [NO_FILE]);
+  await server.cli("CONFIG", "SET", "maxmemory-policy", "allkeys-lru");
+  assertEquals(await warningsOf(server.url, { allowEviction: true }), [
+    "maxmemory-policy is allkeys-lru: whole streams go when memory runs out",
+    NO_FILE,
+  ]);
+});
+
+Deno.test("nobody has to listen to warnings", async () => {
+  await using server = await RedisServer.start(["--appendonly", "no"]);
+  await using broker = await open(server.url);
+  const errors = told(broker, "error");
+  await broker.publish(new Sold({ n: 1 }));
+  assertEquals((await broker.info(Sold)).length, 1);
+  assertEquals(errors.length, 0);
+});
+
+Deno.test("connect() checks a cluster as it does a single server", async () => {
+  await using cluster = await RedisCluster.start({ masters: 1, args: ["--appendonly", "no"] });
+  assertEquals(await warningsOf(cluster.url), [NO_FILE]);
+  await cluster.masters[0]!.cli("CONFIG", "SET", "maxmemory-policy", "allkeys-lru");
+  await assertRejects(() => open(cluster.url), TypeError, "maxmemory-policy is allkeys-lru");
+  assertEquals((await warningsOf(cluster.url, { allowEviction: true })).length, 2);
+});
+
+Deno.test("connect() checks the master that Sentinels watch as it does a single server", async () => {
+  await using watched = await WatchedServers.start({ args: ["--appendonly", "no"] });
+  assertEquals(await warningsOf(watched.url), [NO_FILE]);
+  await watched.servers[0]!.cli("CONFIG", "SET", "maxmemory-policy", "allkeys-lru");
+  await assertRejects(() => open(watched.url), TypeError, "maxmemory-policy is allkeys-lru");
+  const unknown = watched.url.replace(/\w+$/, "nobody");
+  const error = await assertRejects(() => open(unknown), StoreError);
+  assertInstanceOf(error, StoreError);
+  assert(error.message.includes('knows no master "nobody"'), error.message);
+});
