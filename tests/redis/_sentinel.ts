@@ -21,8 +21,11 @@ export class WatchedServers implements AsyncDisposable {
    * @param options.args Further arguments of redis-server.
    */
   static async start(
-    { replicas = 1, downAfter = 1_000, args = [] }: { replicas?: number; downAfter?: number; args?: readonly string[] } =
-      {},
+    { replicas = 1, downAfter = 1_000, args = [] }: {
+      replicas?: number;
+      downAfter?: number;
+      args?: readonly string[];
+    } = {},
   ): Promise<WatchedServers> {
     const servers = await Promise.all(Array.from({ length: 1 + replicas }, () => RedisServer.start(args)));
     const watched = new WatchedServers(servers);
