@@ -36,7 +36,7 @@ export class Flow implements AsyncDisposable {
   readonly stream: string;
   /** How often publisher and consumer were told to try again. */
   readonly tries: { readonly publisher: readonly Event[]; readonly consumer: readonly Event[] };
-  #brokers: readonly [publisher: Broker, consumer: Broker, listener: Broker];
+  #brokers: readonly [publisher: Broker, consumer: Broker];
   #handled: number[];
   #heard: number[] = [];
   #mishaps: readonly Event[][];
@@ -47,7 +47,7 @@ export class Flow implements AsyncDisposable {
 
   private constructor(
     stream: string,
-    brokers: [Broker, Broker, Broker],
+    brokers: [Broker, Broker],
     subscription: Subscription,
     handled: number[],
   ) {
@@ -57,7 +57,8 @@ export class Flow implements AsyncDisposable {
     this.tries = { publisher: told(brokers[0], "reconnect"), consumer: told(subscription, "reconnect") };
     this.#mishaps = ["error", "retry", "deadletter", "recovered", "leaselost", "entrieslost", "grouplost"]
       .map((type) => told(subscription, type));
-    brokers[2].addEventListener("Counted", (event) => void this.#heard.push(event.detail.n));
+    // Of the broker that publishes, so that it hears the first one too.
+    brokers[0].addEventListener("Counted", (event) => void this.#heard.push(event.detail.n));
     this.#publishing = this.#publish();
     // Whoever ends it hears of it.
     this.#publishing.catch(() => {});
@@ -76,7 +77,7 @@ export class Flow implements AsyncDisposable {
     const prefixes = Array.from({ length: 1_000 }, (_, n) => `flow-${nth}-${n}`);
     const prefix = prefixes.find((candidate) => cluster.indexOf(`${candidate}:Counted`) === nth)!;
     const open = () => connect(cluster.url, { events: [Counted], prefix, ...(redis && { redis }) });
-    const brokers: [Broker, Broker, Broker] = [await open(), await open(), await open()];
+    const brokers: [Broker, Broker] = [await open(), await open()];
     const handled: number[] = [];
     const handler = async ({ detail }: Counted) => {
       handled.push(detail.n);

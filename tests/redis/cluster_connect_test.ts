@@ -146,6 +146,6 @@ Deno.test("a client for clusters that was passed in is neither used nor closed",
     await broker.close();
     assertEquals(await client.get("theirs"), "1");
   } finally {
-    client.disconnect();
+    await client.quit();
   }
 });

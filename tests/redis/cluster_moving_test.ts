@@ -1,4 +1,4 @@
-// Guarantees 1, 30, 33: slots that move from node to node, and nodes that forget the scripts, while events flow.
+// Guarantees 30, 33: slots that move from node to node, and nodes that forget the scripts, while events flow.
 
 import { assert, assertEquals } from "@std/assert";
 import { slotOf } from "../../src/redis/_slots.ts";
