@@ -1,7 +1,7 @@
 import type { DurabilityOptions } from "../redis_options.ts";
 import { StoreError } from "../store/mod.ts";
 import { COMMAND_TIMEOUT } from "./_connection.ts";
-import { isUnknownCommand } from "./_errors.ts";
+import { isReplicaReply, isUnknownCommand } from "./_errors.ts";
 import type { RedisConnection } from "./client.ts";
 import type { Route } from "./_topology.ts";
 
@@ -15,14 +15,14 @@ export async function checkDurability(
   { fsync }: DurabilityOptions,
   keepsFile: boolean,
 ): Promise<void> {
-  if (!fsync) return void await connection.send(["WAIT", "0", "1"]);
+  if (!fsync) return void await connection.send(["WAIT", "0", "1"]).catch(unlessReplica);
   if (!keepsFile) {
     throw new TypeError(
       "Cannot wait for the disk of a server that keeps no append-only file: set appendonly to yes there",
     );
   }
   try {
-    await connection.send(["WAITAOF", "0", "0", "1"]);
+    await connection.send(["WAITAOF", "0", "0", "1"]).catch(unlessReplica);
   } catch (error) {
     if (!isUnknownCommand(error)) throw error;
     throw new TypeError(
@@ -30,6 +30,11 @@ export async function checkDurability(
         "set its appendfsync to always and leave redis.durability.fsync out",
     );
   }
+}
+
+// Of a cluster a replica may have been asked: it knows the command, and those that are written to run it.
+function unlessReplica(error: unknown): void {
+  if (!isReplicaReply(error)) throw error;
 }
 
 /**

@@ -48,6 +48,10 @@ const FINAL: readonly (readonly [RegExp, string])[] = [
     /unknown command/i,
     "the server does not know a command; Redis 7.0 or Valkey 7.2 is needed, with no command renamed",
   ],
+  [
+    /SELECT is not allowed in cluster mode/,
+    "it is a node of a Redis Cluster, which has only database 0; leave the number behind the slash out",
+  ],
   [/DB index is out of range|invalid DB index/, "it has no database of that number; give another one behind the slash"],
   [/\bDENIED\b/, "it is in protected mode; set a password, or bind it to 127.0.0.1"],
 ];
@@ -202,6 +206,11 @@ export function isUnknownCommand(error: unknown): boolean {
   return says(error, /unknown command/i);
 }
 
+/** True when a replica says that it is not the one to ask. */
+export function isReplicaReply(error: unknown): boolean {
+  return says(error, /cannot be used with replica instances/);
+}
+
 /** True when the group exists already. */
 export function isBusyGroup(error: unknown): boolean {
   return says(error, /\bBUSYGROUP\b/);
@@ -224,7 +233,12 @@ export function redirectionOf(
 ): { readonly node: Node; readonly once: boolean } | undefined {
   const [, word, host, port] = /\b(MOVED|ASK) \d+ (\S*):(\d+)/.exec(replyOf(error)?.message ?? "") ?? [];
   if (word === undefined) return undefined;
-  return { node: { host: host || asked.host, port: Number(port) }, once: word === "ASK" };
+  return { node: { host: hostOr(host, asked), port: Number(port) }, once: word === "ASK" };
+}
+
+/** A host as a node of a cluster tells it; one that knows none, which it says in either of two ways, is where it was asked. */
+export function hostOr(host: string | null | undefined, asked: Node): string {
+  return host && host !== "?" ? host : asked.host;
 }
 
 function says(error: unknown, pattern: RegExp): boolean {

@@ -79,6 +79,7 @@ export class Link implements Route {
   }
 }
 
-function closed(): StoreError {
+/** What a store answers after it was closed. */
+export function closed(): StoreError {
   return new StoreError("transient", "Cannot reach Redis: the store is closed");
 }

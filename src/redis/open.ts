@@ -8,6 +8,7 @@ import { checkServer } from "./_start_up.ts";
 import { SingleServer, type Topology } from "./_topology.ts";
 import type { RedisConnection } from "./client.ts";
 import { type ClientKind, DEFAULT_KIND, detectClient, loadAdapter } from "./clients/detect.ts";
+import { StoreError } from "../store/mod.ts";
 import { RedisStore } from "./redis_store.ts";
 
 /** How to open a store on Redis. */
@@ -47,13 +48,14 @@ export async function openRedisStore(
   const place = typeof urlOrClient === "string" || urlOrClient instanceof URL
     ? await placeOfUrl(String(urlOrClient), client, options)
     : await placeOfClient(urlOrClient, options);
-  let first: TimedConnection | undefined;
+  let first: First | undefined;
   try {
     first = await openFirst(place, { signal });
-    const { warnings, cluster } = await checkServer(first, options);
-    return new RedisStore(topologyOf(place, first, cluster), { durability: options.durability, warnings });
+    const { warnings, cluster } = await checkServer(first.connection, options);
+    const topology = await topologyOf(place, first, cluster);
+    return new RedisStore(topology, { durability: options.durability, warnings });
   } catch (error) {
-    first?.close();
+    first?.connection.close();
     if (signal?.aborted) throw signal.reason;
     throw connectError(place.where, error);
   }
@@ -100,16 +102,25 @@ async function placeOfClient(client: object, options: RedisOptions): Promise<Pla
   return { kind: "single", nodes: [], name: undefined, where: `the Redis of the ${kind} client`, open };
 }
 
-async function openFirst(place: Place, options: Options): Promise<TimedConnection> {
-  if (place.kind === "sentinel") return await openMaster(watchOf(place), options);
+/** The first connection, and what it is to. */
+interface First {
+  readonly connection: TimedConnection;
+  readonly node: Node;
+}
+
+async function openFirst(place: Place, options: Options): Promise<First> {
+  const nowhere = { host: "", port: 0 };
+  if (place.kind === "sentinel") return { node: nowhere, connection: await openMaster(watchOf(place), options) };
   let failure: unknown;
   // Of a cluster any node will do.
-  for (const node of place.nodes.length > 0 ? place.nodes : [{ host: "", port: 0 }]) {
+  for (const node of place.nodes.length > 0 ? place.nodes : [nowhere]) {
     try {
-      return await openNode(place, node, options);
+      return { node, connection: await openNode(place, node, options) };
     } catch (error) {
-      failure = error;
       options.signal?.throwIfAborted();
+      // What refuses us will do so again, whoever of them is asked.
+      if (!(connectError(place.where, error) instanceof StoreError)) throw error;
+      failure = error;
     }
   }
   throw failure;
@@ -128,18 +139,21 @@ function watchOf(place: Place) {
   };
 }
 
-function topologyOf(place: Place, first: TimedConnection, isCluster: boolean): Topology {
+async function topologyOf(place: Place, first: First, isCluster: boolean): Promise<Topology> {
   if (place.kind === "sentinel") {
-    return new SingleServer(first, place.where, (options) => openMaster(watchOf(place), options));
+    return new SingleServer(first.connection, place.where, (options) => openMaster(watchOf(place), options));
   }
-  if (!isCluster) return new SingleServer(first, place.where);
-  if (place.nodes.length === 0) {
-    first.close();
+  if (!isCluster && place.kind === "cluster") {
     throw new TypeError(
-      "Cannot use this client for a Redis Cluster: it is one for a single server, give one for clusters",
+      "Cannot use this Redis as a cluster: its cluster-enabled is off; give the URL or the client of a single server",
     );
   }
-  // It knows the others, and any of them may have gone by the time that it is needed.
-  first.close();
-  return new Cluster((node, options) => openNode(place, node, options), place.nodes);
+  if (!isCluster) return new SingleServer(first.connection, place.where);
+  if (place.nodes.length === 0) {
+    throw new TypeError(
+      "Cannot use this client for a Redis Cluster: it is one for a single server; give one for clusters, as " +
+        "createCluster of npm:redis or new Cluster of npm:ioredis make it, or a URL",
+    );
+  }
+  return await Cluster.open((node, options) => openNode(place, node, options), place.nodes, first);
 }

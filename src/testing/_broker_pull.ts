@@ -14,6 +14,7 @@ import {
   settled,
   sleep,
   SOON,
+  until,
   within,
 } from "./_broker_bench.ts";
 
@@ -124,6 +125,8 @@ export const pulling: readonly BrokerContract[] = [
     const pulled = broker.consume(Counted, { group: "group", signal: controller.signal });
     const next = pulled.next();
     assertEquals(await Promise.race([next, sleep(20)]), undefined);
+    const isThere = async () => (await broker.info(Counted)).groups.some(({ consumers }) => consumers.length > 0);
+    await until(isThere, "it has joined its group");
     const before = performance.now();
     controller.abort();
     assertEquals((await within(next, "the end")).done, true);

@@ -222,12 +222,14 @@ export const leasing: readonly StoreContract[] = [
   contract("17, 20", "member() and claim() heed leases that another store over the same data gave", async (bench) => {
     const [position] = await bench.append(1);
     const other = await bench.reopen();
-    const dead = await bench.join("a", { lease: SHORT, store: other });
+    // Taking may have to connect first.
+    const lease = 5 * SHORT;
+    const dead = await bench.join("a", { lease, store: other });
     await bench.take(dead);
     bench.abandon(dead);
     const error = await assertRejects(() => bench.join("a"), StoreError);
     assertEquals(error.kind, "name-taken");
-    await bench.pass(SHORT);
+    await bench.pass(lease);
     const heir = await bench.join("a");
     assertEquals(positionsOf(await bench.take(heir)), [position]);
   }, "second-store"),
@@ -236,14 +238,16 @@ export const leasing: readonly StoreContract[] = [
     const all = await bench.append(4);
     const before = await bench.join("a");
     const [acked, failed, released, held] = await bench.take(before);
-    await before.settle([...ack([acked!]), ...retry([failed!], SHORT), ...release([released!])]);
+    // Opening a store may take longer than a moment.
+    const due = 5 * SHORT;
+    await before.settle([...ack([acked!]), ...retry([failed!], due), ...release([released!])]);
     await before.settle(retry([held!], LONG, true));
     await before.leave();
     const store = await bench.reopen();
     const after = await bench.join("a", { store, startFrom: "now" });
     assertEquals(positionsOf(await bench.take(after)), [all[2]]);
     await bench.nothing(after);
-    await bench.pass(SHORT);
+    await bench.pass(due);
     const [again] = await bench.take(after);
     assertEquals([again!.position, again!.attempt], [all[1], 2]);
     await bench.nothing(after);

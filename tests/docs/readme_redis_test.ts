@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { connect, defineEvent, type EventBroker, PermanentError } from "@tidings/broker";
 import { groupKeys, producerKey } from "../../src/redis/_keys.ts";
-import { RedisServer } from "../redis/_server.ts";
+import { RedisCluster } from "../redis/_cluster.ts";
+import { freePort, RedisServer } from "../redis/_server.ts";
 import { modulesIn, pathOf } from "../structure/_imports.ts";
 import { difference, fencesOf, readPage, words, writeFiles } from "./_markdown.ts";
 import { projectFlags } from "./_run_page.ts";
@@ -102,12 +103,16 @@ Deno.test("docs/README_REDIS.md: a user with the rules that stand there can do e
 
 Deno.test("docs/README_REDIS.md: its programs run", async () => {
   await using server = await RedisServer.start();
+  await using cluster = await RedisCluster.start({ masters: 1 });
+  // Of the cluster's nodes that the page names, one is down.
+  const ports: [string, number][] = [["6379", server.port], ["7000", cluster.masters[0]!.port], ["7001", freePort()]];
   const directory = await Deno.makeTempDir({ prefix: "tidings-redis-" });
   try {
     for (const { language, info, text, line } of fencesOf(page)) {
       // tests/redis/security_test.ts runs what needs a server that speaks TLS.
       if (language !== "ts" || info === "tls") continue;
-      await writeFiles(directory, new Map([["snippet.ts", text.replaceAll("6379", String(server.port))]]));
+      const program = ports.reduce((text, [shown, port]) => text.replaceAll(shown, String(port)), text);
+      await writeFiles(directory, new Map([["snippet.ts", program]]));
       const { success, stderr } = await new Deno.Command(Deno.execPath(), {
         args: ["run", "-A", ...projectFlags(), `${directory}/snippet.ts`],
       }).output();

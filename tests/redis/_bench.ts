@@ -165,7 +165,15 @@ export async function storeUnderTest(
 export function brokerUnderTest(keys: TestKeys, open: (url: URL) => Promise<EventStore>): BrokerUnderTest {
   const store = async () => keys.over(await open(keys.url));
   return {
-    connect: async (events, options) => new EventBroker(await store(), { events, ...options }),
+    connect: async (events, options) => {
+      const opened = await store();
+      try {
+        return new EventBroker(opened, { events, ...options });
+      } catch (error) {
+        await opened[Symbol.asyncDispose]();
+        throw error;
+      }
+    },
     store,
     [Symbol.asyncDispose]: () => keys[Symbol.asyncDispose](),
   };

@@ -1,6 +1,8 @@
 import { testBroker, testEventStore } from "../../src/testing/mod.ts";
 import type { ClientKind } from "../../src/redis/clients/detect.ts";
-import { brokerUnderTest, LABELS, openStore, SharedServer, storeUnderTest } from "./_bench.ts";
+import type { EventStore } from "../../src/store/mod.ts";
+import { brokerUnderTest, LABELS, openStore, SharedServer, storeUnderTest, TestKeys } from "./_bench.ts";
+import { RedisCluster } from "./_cluster.ts";
 
 const skip = { clock: "the server goes by its own; see clock_test.ts" };
 
@@ -11,4 +13,26 @@ export function testContract(kind: ClientKind): void {
   const open = (url: URL) => openStore(url, kind);
   testEventStore(name, () => storeUnderTest(server.keys(), open), { skip });
   testBroker(name, () => Promise.resolve(brokerUnderTest(server.keys(), open)), { skip });
+}
+
+/**
+ * Registers both suites on one cluster of three nodes for all of them.
+ *
+ * @param name How the stores connect.
+ * @param open Opens a store on the cluster.
+ */
+export function testClusterContract(name: string, open: (cluster: RedisCluster) => Promise<EventStore>): void {
+  let cluster: RedisCluster;
+  let tests = 0;
+  Deno.test.beforeAll(async () => void (cluster = await RedisCluster.start()));
+  Deno.test.afterAll(async () => await cluster[Symbol.asyncDispose]());
+  const title = `RedisStore on a cluster, ${name}`;
+  const keys = () => new ClusterKeys(cluster.masters[0]!.url, `test${++tests}`);
+  testEventStore(title, () => storeUnderTest(keys(), () => open(cluster)), { skip });
+  testBroker(title, () => Promise.resolve(brokerUnderTest(keys(), () => open(cluster))), { skip });
+}
+
+/** What is one test's own on a cluster, which nobody uses after the tests. */
+class ClusterKeys extends TestKeys {
+  override async [Symbol.asyncDispose](): Promise<void> {}
 }

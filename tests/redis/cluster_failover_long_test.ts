@@ -1,0 +1,56 @@
+// Guarantees 15, 30: primaries that die, hand over or stand still under load, and their replicas that take over.
+
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { RedisCluster } from "./_cluster.ts";
+import { assertFlown, becomes, Flow, PREFETCH, upTo } from "./_cluster_flow.ts";
+
+let cluster: RedisCluster;
+Deno.test.beforeAll(async () => void (cluster = await RedisCluster.start({ replicas: true })));
+Deno.test.afterAll(async () => await cluster[Symbol.asyncDispose]());
+
+Deno.test("RedisStore on a cluster: a primary that hands over to its replica under load loses and repeats nothing", async () => {
+  await using flow = await Flow.start(cluster, 0);
+  await cluster.replicas[0]!.cli("CLUSTER", "FAILOVER");
+  await becomes(cluster.replicas[0]!, "master");
+  await flow.goesOn();
+  const flown = await flow.finish();
+  assertFlown(flown, { lost: false });
+  assertEquals(flown.handled, upTo(flown.published), "handled once, in order");
+  assertEquals(flown.heard, upTo(flown.published), "heard once, in order");
+  assertEquals(flown.mishaps, []);
+});
+
+// The nodes outlive the tests, in which some of them are started again.
+const sanitize = { sanitizeOps: false, sanitizeResources: false };
+
+Deno.test(
+  "RedisStore on a cluster: a primary that is killed under load loses nothing when replicas are waited for",
+  sanitize,
+  async () => {
+    await using flow = await Flow.start(cluster, 1, { durability: { replicas: 1, timeout: 500 } });
+    await cluster.masters[1]!.kill();
+    await becomes(cluster.replicas[1]!, "master");
+    // There is no replica to wait for until it is back.
+    await cluster.masters[1]!.restart();
+    await flow.goesOn();
+    const flown = await flow.finish();
+    assertFlown(flown, { lost: false });
+    // What was handled, and acknowledged without a replica knowing, comes again.
+    assertLess(flown.handled.length - flown.published, 2 * PREFETCH);
+  },
+);
+
+Deno.test(
+  "RedisStore on a cluster: publishing and handling go on by themselves when a primary is killed",
+  sanitize,
+  async () => {
+    await using flow = await Flow.start(cluster, 2);
+    await cluster.masters[2]!.kill();
+    await flow.goesOn();
+    const flown = await flow.finish();
+    assertFlown(flown, { lost: true });
+    assert(flow.tries.publisher.length > 0 && flow.tries.consumer.length > 0, "they are told of reconnecting");
+    await cluster.masters[2]!.restart();
+    await becomes(cluster.masters[2]!, "slave");
+  },
+);

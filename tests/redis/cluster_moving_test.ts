@@ -1,0 +1,83 @@
+// Guarantees 30, 33: slots that move from node to node, and nodes that forget the scripts, while events flow.
+
+import { assert, assertEquals } from "@std/assert";
+import { slotOf } from "../../src/redis/_slots.ts";
+import { until } from "../../src/testing/_broker_bench.ts";
+import { eventually, RedisCluster } from "./_cluster.ts";
+import { Flow, upTo } from "./_cluster_flow.ts";
+import type { RedisServer } from "./_server.ts";
+
+let cluster: RedisCluster;
+Deno.test.beforeAll(async () => void (cluster = await RedisCluster.start()));
+Deno.test.afterAll(async () => await cluster[Symbol.asyncDispose]());
+
+/** Moves a slot; stays in between until `some` resolves with a part of the keys moved, and until `all` does with all. */
+async function move(
+  slot: string,
+  from: RedisServer,
+  to: RedisServer,
+  between: { readonly some?: () => Promise<unknown>; readonly all?: () => Promise<unknown> } = {},
+): Promise<void> {
+  const [source, target] = [await from.cli("CLUSTER", "MYID"), await to.cli("CLUSTER", "MYID")];
+  await to.cli("CLUSTER", "SETSLOT", slot, "IMPORTING", source);
+  await from.cli("CLUSTER", "SETSLOT", slot, "MIGRATING", target);
+  for (let first = true;; first = false) {
+    const keys = (await from.cli("CLUSTER", "GETKEYSINSLOT", slot, "100")).split("\n").filter((key) => key !== "");
+    if (keys.length === 0) break;
+    // One helper key alone to begin with: who publishes has a part of its keys here and a part there then.
+    const some = first && between.some ? keys.filter((key) => key.includes("}:producer:")) : keys;
+    assert(some.length > 0, `Nobody publishes among ${keys}`);
+    await from.cli("MIGRATE", "127.0.0.1", String(to.port), "", "0", "5000", "KEYS", ...some);
+    await (some === keys ? between.all : between.some)?.();
+  }
+  for (const node of [to, from, ...cluster.masters]) {
+    await eventually(async () => await node.cli("CLUSTER", "SETSLOT", slot, "NODE", target) === "OK");
+  }
+}
+
+Deno.test("RedisStore on a cluster: a slot that moves away and back among events neither loses, repeats nor reorders them", async () => {
+  await using flow = await Flow.start(cluster, 0);
+  const slot = String(slotOf(flow.stream));
+  const [home, away] = cluster.masters as [RedisServer, RedisServer];
+  for (const [from, to] of [[home, away], [away, home]] as const) {
+    const { publisher, consumer } = flow.tries;
+    const before = [publisher.length, consumer.length];
+    await move(slot, from, to, {
+      some: () => until(() => publisher.length > before[0]! + 2, "who publishes is told to wait (TRYAGAIN)"),
+      all: async () => {
+        const { answered } = flow;
+        await until(() => flow.answered > answered + 100, "who publishes is sent on (ASK)");
+        await until(() => consumer.length > before[1]!, "who consumes is told to wait (TRYAGAIN)");
+      },
+    });
+    await flow.goesOn();
+    assertEquals(await from.cli("CLUSTER", "COUNTKEYSINSLOT", slot), "0");
+  }
+  const { published, stored, handled, heard, mishaps } = await flow.finish();
+  assertEquals(stored, upTo(published));
+  assertEquals(handled, upTo(published), "handled once, in order");
+  assertEquals(heard, upTo(published), "heard once, in order");
+  assertEquals(mishaps, []);
+});
+
+Deno.test("RedisStore on a cluster: a slot that moves in one go is followed without being noticed by who publishes", async () => {
+  await using flow = await Flow.start(cluster, 1);
+  const slot = String(slotOf(flow.stream));
+  await move(slot, cluster.masters[1]!, cluster.masters[2]!);
+  await flow.goesOn();
+  const { published, stored, handled, heard, mishaps } = await flow.finish();
+  assertEquals([stored, handled, heard], [upTo(published), upTo(published), upTo(published)]);
+  assertEquals(mishaps, []);
+});
+
+Deno.test("RedisStore on a cluster: a node that forgets its scripts among events is told them again", async () => {
+  await using flow = await Flow.start(cluster, 2);
+  for (let times = 0; times < 5; times++) {
+    await cluster.masters[2]!.cli("SCRIPT", "FLUSH");
+    await flow.goesOn();
+  }
+  const { published, stored, handled, heard, mishaps } = await flow.finish();
+  assertEquals([stored, handled, heard], [upTo(published), upTo(published), upTo(published)]);
+  assertEquals(mishaps, []);
+  assertEquals(flow.tries.publisher.length, 0);
+});
