@@ -5,7 +5,7 @@ import { isServerReply, redirectionOf } from "./_errors.ts";
 import { Link } from "./_link.ts";
 import type { Reply } from "./client.ts";
 import { slotOf, SLOTS } from "./_slots.ts";
-import type { Route, Topology } from "./_topology.ts";
+import type { OwnRoute, Pinned, Route, Topology } from "./_topology.ts";
 
 // How often a command is sent on to where a node says that its keys are: a chain of more leads in a circle.
 const MOST_REDIRECTIONS = 5;
@@ -48,8 +48,8 @@ export class Cluster implements Topology {
     return route;
   }
 
-  ownRoute(stream: string): Route {
-    return new OwnRoute(this, slotOf(stream));
+  ownRoute(stream: string): OwnRoute {
+    return new OwnSlotRoute(this, slotOf(stream));
   }
 
   /** The node that serves a slot, as far as is known; undefined when the nodes have to be asked first. */
@@ -164,7 +164,7 @@ class SlotRoute implements Route {
 }
 
 /** The way to whichever node serves a slot, by a connection of its own, which ends when that is another one. */
-class OwnRoute implements Route {
+class OwnSlotRoute implements OwnRoute {
   #cluster: Cluster;
   #slot: number;
   #node: Node | undefined;
@@ -176,19 +176,36 @@ class OwnRoute implements Route {
   }
 
   async send(command: readonly string[], timeout?: number): Promise<Reply> {
+    const { node, link } = await this.#here();
+    return await this.#sendBy(link, node, command, timeout);
+  }
+
+  async pin(): Promise<Pinned> {
+    const { node, link } = await this.#here();
+    const pinned = await link.pin().catch((error) => {
+      throw noted(error, this.#cluster);
+    });
+    return { send: (command, timeout) => this.#sendBy(pinned, node, command, timeout) };
+  }
+
+  async #here(): Promise<{ readonly node: Node; readonly link: Link }> {
     const cluster = this.#cluster;
     const node = cluster.ownerOf(this.#slot) ?? await cluster.find(this.#slot);
     if (this.#node === undefined || nodeText(this.#node) !== nodeText(node)) {
       void this.#link?.close();
       [this.#node, this.#link] = [node, cluster.newLink(node)];
     }
+    return { node, link: this.#link! };
+  }
+
+  async #sendBy(link: Pinned, node: Node, command: readonly string[], timeout?: number): Promise<Reply> {
     try {
-      return await this.#link!.send(command, timeout);
+      return await link.send(command, timeout);
     } catch (error) {
       // Not sent on: whoever reads here knows the connection by its number, and has to begin again with another.
       const to = redirectionOf(error, node);
-      if (to !== undefined && !to.once) cluster.moved(this.#slot, to.node);
-      throw noted(error, cluster);
+      if (to !== undefined && !to.once) this.#cluster.moved(this.#slot, to.node);
+      throw noted(error, this.#cluster);
     }
   }
 

@@ -3,9 +3,10 @@ import { type Address, type Node, nodeText, parseTarget, type Session, type Targ
 import { Cluster } from "./_cluster.ts";
 import { openInTime, type TimedConnection } from "./_connection.ts";
 import { connectError } from "./_errors.ts";
-import { openMaster } from "./_sentinel.ts";
+import { openMaster, type Watch } from "./_sentinel.ts";
 import { checkServer } from "./_start_up.ts";
 import { SingleServer, type Topology } from "./_topology.ts";
+import { WatchedServer } from "./_watched.ts";
 import type { RedisConnection } from "./client.ts";
 import { type ClientKind, DEFAULT_KIND, detectClient, loadAdapter } from "./clients/detect.ts";
 import { RedisStore } from "./redis_store.ts";
@@ -47,13 +48,13 @@ export async function openRedisStore(
   const place = typeof urlOrClient === "string" || urlOrClient instanceof URL
     ? await placeOfUrl(String(urlOrClient), client, options)
     : await placeOfClient(urlOrClient, options);
-  let first: TimedConnection | undefined;
+  let first: First | undefined;
   try {
     first = await openFirst(place, { signal });
-    const { warnings, cluster } = await checkServer(first, options);
+    const { warnings, cluster } = await checkServer(first.connection, options);
     return new RedisStore(topologyOf(place, first, cluster), { durability: options.durability, warnings });
   } catch (error) {
-    first?.close();
+    first?.connection.close();
     if (signal?.aborted) throw signal.reason;
     throw connectError(place.where, error);
   }
@@ -100,13 +101,19 @@ async function placeOfClient(client: object, options: RedisOptions): Promise<Pla
   return { kind: "single", nodes: [], name: undefined, where: `the Redis of the ${kind} client`, open };
 }
 
-async function openFirst(place: Place, options: Options): Promise<TimedConnection> {
+/** The first connection, and what it is to. */
+interface First {
+  readonly connection: TimedConnection;
+  readonly node: Node;
+}
+
+async function openFirst(place: Place, options: Options): Promise<First> {
   if (place.kind === "sentinel") return await openMaster(watchOf(place), options);
   let failure: unknown;
   // Of a cluster any node will do.
   for (const node of place.nodes.length > 0 ? place.nodes : [{ host: "", port: 0 }]) {
     try {
-      return await openNode(place, node, options);
+      return { node, connection: await openNode(place, node, options) };
     } catch (error) {
       failure = error;
       options.signal?.throwIfAborted();
@@ -119,27 +126,25 @@ function openNode(place: Place, node: Node, options: Options, sentinel = false):
   return openInTime((inTime) => place.open(node, { ...inTime, sentinel }), options);
 }
 
-function watchOf(place: Place) {
+function watchOf(place: Place): Watch {
   return {
     name: place.name!,
     sentinels: place.nodes,
-    openSentinel: (node: Node, options: Options) => openNode(place, node, options, true),
-    openNode: (node: Node, options: Options) => openNode(place, node, options),
+    openSentinel: (node, options) => openNode(place, node, options, true),
+    openNode: (node, options) => openNode(place, node, options),
   };
 }
 
-function topologyOf(place: Place, first: TimedConnection, isCluster: boolean): Topology {
-  if (place.kind === "sentinel") {
-    return new SingleServer(first, place.where, (options) => openMaster(watchOf(place), options));
-  }
-  if (!isCluster) return new SingleServer(first, place.where);
+function topologyOf(place: Place, first: First, isCluster: boolean): Topology {
+  if (place.kind === "sentinel") return new WatchedServer(watchOf(place), place.where, first);
+  if (!isCluster) return new SingleServer(first.connection, place.where);
   if (place.nodes.length === 0) {
-    first.close();
+    first.connection.close();
     throw new TypeError(
       "Cannot use this client for a Redis Cluster: it is one for a single server, give one for clusters",
     );
   }
   // It knows the others, and any of them may have gone by the time that it is needed.
-  first.close();
+  first.connection.close();
   return new Cluster((node, options) => openNode(place, node, options), place.nodes);
 }

@@ -1,3 +1,4 @@
+import type { EventStore } from "../../src/store/mod.ts";
 import { testBroker, testEventStore } from "../../src/testing/mod.ts";
 import type { ClientKind } from "../../src/redis/clients/detect.ts";
 import { brokerUnderTest, LABELS, openStore, SharedServer, storeUnderTest } from "./_bench.ts";
@@ -6,9 +7,19 @@ const skip = { clock: "the server goes by its own; see clock_test.ts" };
 
 /** Registers the suites of the port and of brokers, with a client of this kind. */
 export function testContract(kind: ClientKind): void {
-  const server = new SharedServer();
-  const name = `RedisStore by ${LABELS[kind]}`;
-  const open = (url: URL) => openStore(url, kind);
+  testContractOn(new SharedServer(), `RedisStore by ${LABELS[kind]}`, (url) => openStore(url, kind));
+}
+
+/**
+ * Registers them for a store that is opened in another way.
+ *
+ * @param server Hands out keys, and the URL of the server that they are on.
+ */
+export function testContractOn(
+  server: Pick<SharedServer, "keys">,
+  name: string,
+  open: (url: URL) => Promise<EventStore>,
+): void {
   testEventStore(name, () => storeUnderTest(server.keys(), open), { skip });
   testBroker(name, () => Promise.resolve(brokerUnderTest(server.keys(), open)), { skip });
 }
