@@ -1,13 +1,14 @@
 import { StoreError } from "../store/mod.ts";
 import { type Node, nodeText } from "./_address.ts";
 import type { OpenNode } from "./_cluster.ts";
-import type { TimedConnection } from "./_connection.ts";
+import { COMMAND_TIMEOUT, type TimedConnection } from "./_connection.ts";
 import { connectError, isServerReply } from "./_errors.ts";
 import type { Reply } from "./client.ts";
 
-// How long the Sentinels may take together, and then the master until it is known to be one, in milliseconds: waiting for
-// one that stands still must not keep us from the one that was promoted meanwhile.
-const LIMIT = 2_000;
+// How long the master may take until it is known to be one, in milliseconds: waiting for one that stands still must not
+// keep us for long from the one that was promoted meanwhile. Then the process itself gets to read what is here already.
+const MASTER_TIMEOUT = 3_000;
+const GRACE = 250;
 
 /** What it takes to find a master. */
 export interface Watch {
@@ -47,7 +48,7 @@ interface Answer {
 export async function openMaster(watch: Watch, { signal }: Options): Promise<Master> {
   const node = await findMaster(watch, signal);
   try {
-    return { node, connection: await inTime(signal, (signal) => openAsMaster(watch, node, signal)) };
+    return { node, connection: await inTime(MASTER_TIMEOUT, signal, (signal) => openAsMaster(watch, node, signal)) };
   } catch (error) {
     if (signal?.aborted) throw signal.reason;
     const failure = why(nodeText(node), error);
@@ -61,21 +62,21 @@ export async function openMaster(watch: Watch, { signal }: Options): Promise<Mas
 
 async function findMaster(watch: Watch, signal: AbortSignal | undefined): Promise<Node> {
   const answers: Answer[] = [];
-  const failures: Error[] = [];
   const most = Math.floor(watch.sentinels.length / 2) + 1;
-  await inTime(signal, async (signal, end) => {
-    await Promise.all(watch.sentinels.map(async (sentinel) => {
+  const outcomes = await inTime(COMMAND_TIMEOUT, signal, async (signal, end) => {
+    return await Promise.all(watch.sentinels.map(async (sentinel) => {
       try {
         answers.push(await ask(watch, sentinel, signal));
         if (answers.length >= most) end();
       } catch (error) {
-        failures.push(why(`the Sentinel ${nodeText(sentinel)}`, error));
+        return why(`the Sentinel ${nodeText(sentinel)}`, error);
       }
     }));
   });
   signal?.throwIfAborted();
   const [newest] = answers.sort((a, b) => b.epoch - a.epoch);
   if (newest !== undefined) return newest.node;
+  const failures = outcomes.filter((failure) => failure !== undefined);
   const final = failures.find((failure) => !(failure instanceof StoreError));
   if (final !== undefined) throw final;
   const reasons = failures.map(({ message }) => message).join("; ");
@@ -135,6 +136,7 @@ async function openAsMaster({ openNode }: Watch, node: Node, signal: AbortSignal
 
 /** @param run Works until `signal` aborts: when `outer` does, when the time is over, or when it calls `end` itself. */
 async function inTime<T>(
+  timeout: number,
   outer: AbortSignal | undefined,
   run: (signal: AbortSignal, end: () => void) => Promise<T>,
 ): Promise<T> {
@@ -142,10 +144,8 @@ async function inTime<T>(
   const limit = new AbortController();
   const abort = () => limit.abort(outer?.reason);
   outer?.addEventListener("abort", abort, { once: true });
-  const timer = setTimeout(
-    () => limit.abort(new DOMException(`nothing answered within ${LIMIT} ms`, "TimeoutError")),
-    LIMIT,
-  );
+  const late = () => limit.abort(new DOMException(`nothing answered within ${timeout} ms`, "TimeoutError"));
+  let timer = setTimeout(() => timer = setTimeout(late, GRACE), timeout);
   try {
     return await run(limit.signal, () => limit.abort());
   } finally {

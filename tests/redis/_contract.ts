@@ -14,12 +14,14 @@ export function testContract(kind: ClientKind): void {
  * Registers them for a store that is opened in another way.
  *
  * @param server Hands out keys, and the URL of the server that they are on.
+ * @param moment How long what comes at once may take, in milliseconds.
  */
 export function testContractOn(
   server: Pick<SharedServer, "keys">,
   name: string,
   open: (url: URL) => Promise<EventStore>,
+  moment?: number,
 ): void {
-  testEventStore(name, () => storeUnderTest(server.keys(), open), { skip });
+  testEventStore(name, () => storeUnderTest(server.keys(), open, moment), { skip });
   testBroker(name, () => Promise.resolve(brokerUnderTest(server.keys(), open)), { skip });
 }

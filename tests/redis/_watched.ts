@@ -2,6 +2,7 @@ import { Redis as IoRedis } from "ioredis";
 import { createSentinel } from "redis";
 import type { ClientKind } from "../../src/redis/clients/detect.ts";
 import { openRedisStore } from "../../src/redis/open.ts";
+import type { RedisStore } from "../../src/redis/redis_store.ts";
 import { LABELS, TestKeys } from "./_bench.ts";
 import { testContractOn } from "./_contract.ts";
 import { WatchedServers } from "./_sentinel.ts";
@@ -41,10 +42,15 @@ export const WAYS: Readonly<
   }),
 };
 
+/** Opens a store in one of these ways. */
+export function openWatched(watched: WatchedServers, way: string): Promise<RedisStore> {
+  const { target, kind } = WAYS[way]!(watched);
+  return openRedisStore(target, { ...(kind && { client: kind }) });
+}
+
 /** Registers the suites of the port and of brokers for one of these ways. */
 export function testWatchedContract(shared: SharedWatched, way: string): void {
-  testContractOn(shared, `RedisStore behind Sentinels, by ${way}`, () => {
-    const { target, kind } = WAYS[way]!(shared.watched);
-    return openRedisStore(target, { ...(kind && { client: kind }) });
-  });
+  const open = () => openWatched(shared.watched, way);
+  // Each connection begins with one to every Sentinel.
+  testContractOn(shared, `RedisStore behind Sentinels, by ${way}`, open, 100);
 }
