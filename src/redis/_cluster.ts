@@ -5,7 +5,7 @@ import { hostOr, isServerReply, redirectionOf } from "./_errors.ts";
 import { closed, Link } from "./_link.ts";
 import type { Reply } from "./client.ts";
 import { slotOf, SLOTS } from "./_slots.ts";
-import type { Route, Topology } from "./_topology.ts";
+import type { OwnRoute, Pinned, Route, Topology } from "./_topology.ts";
 
 // How often a command is sent on to where a node says that its keys are: a chain of more leads in a circle.
 const MOST_REDIRECTIONS = 5;
@@ -78,7 +78,7 @@ export class Cluster implements Topology {
     return route;
   }
 
-  ownRoute(stream: string): Route {
+  ownRoute(stream: string): OwnRoute {
     const route = new OwnSlotRoute(this, slotOf(stream), () => this.#ownRoutes.delete(route));
     this.#ownRoutes.add(route);
     return route;
@@ -221,7 +221,7 @@ class SlotRoute implements Route {
 }
 
 /** The way to whichever node serves a slot, by a connection of its own, which ends when that is another one. */
-class OwnSlotRoute implements Route {
+class OwnSlotRoute implements OwnRoute {
   #cluster: Cluster;
   #slot: number;
   #ended: () => void;
@@ -242,6 +242,14 @@ class OwnSlotRoute implements Route {
     return await this.#sendBy(link, node, command, timeout);
   }
 
+  async pin(): Promise<Pinned> {
+    const { node, link } = await this.#here();
+    const pinned = await link.pin().catch((error) => {
+      throw this.#told(this.#cluster.noted(error, node));
+    });
+    return { send: (command, timeout) => this.#sendBy(pinned, node, command, timeout) };
+  }
+
   async #here(): Promise<{ readonly node: Node; readonly link: Link }> {
     const node = this.#cluster.ownerOf(this.#slot) ?? await this.#cluster.find(this.#slot);
     if (this.#closed) throw closed();
@@ -255,7 +263,7 @@ class OwnSlotRoute implements Route {
     return { node: this.#node, link: this.#link };
   }
 
-  async #sendBy(link: Link, node: Node, command: readonly string[], timeout?: number): Promise<Reply> {
+  async #sendBy(link: Pinned, node: Node, command: readonly string[], timeout?: number): Promise<Reply> {
     try {
       return await link.send(command, timeout);
     } catch (error) {

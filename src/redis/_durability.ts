@@ -2,8 +2,9 @@ import type { DurabilityOptions } from "../redis_options.ts";
 import { StoreError } from "../store/mod.ts";
 import { COMMAND_TIMEOUT } from "./_connection.ts";
 import { isReplicaReply, isUnknownCommand } from "./_errors.ts";
-import type { RedisConnection } from "./client.ts";
-import type { Route } from "./_topology.ts";
+import type { RedisConnection, Reply } from "./client.ts";
+import type { Script } from "./_script.ts";
+import type { OwnRoute, Pinned } from "./_topology.ts";
 
 /**
  * Sees to it that a server can be asked for this.
@@ -37,18 +38,72 @@ function unlessReplica(error: unknown): void {
   if (!isReplicaReply(error)) throw error;
 }
 
-/**
- * Waits until what was written last by this connection is as durable as it is to be.
- *
- * @throws {StoreError} `"uncertain"` if it is not in time: it is stored, and a failover or a crash may take it away.
- */
-export async function assertDurable(
-  route: Route,
+/** Runs what writes, and waits until that is as durable as it is to be: which blocks a connection, and so has its own. */
+export class DurableWay {
+  #route: OwnRoute;
+  #options: DurabilityOptions;
+  #place: Promise<Place> | undefined;
+
+  constructor(route: OwnRoute, options: DurabilityOptions) {
+    this.#route = route;
+    this.#options = options;
+  }
+
+  /**
+   * Runs a script; an empty reply says that it has written nothing that must last.
+   *
+   * @throws {StoreError} `"uncertain"` if it does not last in time: it is stored, and a failover or a crash may take it away.
+   */
+  async run(script: Script, keys: readonly string[], args: readonly string[]): Promise<Reply> {
+    const opening = this.#place ??= this.#route.pin().then((connection) => new Place(connection, this.#options));
+    try {
+      const place = await opening;
+      const reply = await script.run(place.connection, keys, args);
+      if (!Array.isArray(reply) || reply.length > 0) await place.lasts();
+      return reply;
+    } catch (error) {
+      // The next one may have to go elsewhere.
+      if (this.#place === opening) this.#place = undefined;
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#route.close();
+  }
+}
+
+/** Where it was written: another server, or this one by another connection, knows nothing of that. */
+class Place {
+  readonly connection: Pinned;
+  #options: DurabilityOptions;
+  #waiting: Promise<void> = Promise.resolve();
+  #next: Promise<void> | undefined;
+
+  constructor(connection: Pinned, options: DurabilityOptions) {
+    this.connection = connection;
+    this.#options = options;
+  }
+
+  /** Resolves when all lasts that has been answered by now. */
+  lasts(): Promise<void> {
+    // What was sent before does not speak of this; what is sent next does, for all who wait then.
+    return this.#next ??= this.#waiting.then(() => {
+      const sent = assertDurable(this.connection, this.#options);
+      this.#waiting = sent.catch(() => {});
+      this.#next = undefined;
+      return sent;
+    });
+  }
+}
+
+async function assertDurable(
+  connection: Pinned,
   { replicas = 0, fsync = false, timeout = 1_000 }: DurabilityOptions,
 ): Promise<void> {
   const command = fsync ? ["WAITAOF", "1", `${replicas}`, `${timeout}`] : ["WAIT", `${replicas}`, `${timeout}`];
   // Whatever fails now, the event is stored.
-  const reply = await route.send(command, timeout + COMMAND_TIMEOUT).catch((error: Error) => {
+  const reply = await connection.send(command, timeout + COMMAND_TIMEOUT).catch((error: Error) => {
     throw new StoreError("uncertain", `Cannot tell whether it will last: ${error.message}`, { cause: error });
   });
   const [written, copied] = fsync ? reply as readonly [number, number] : [0, reply as number];

@@ -262,6 +262,8 @@ function isAbort(error: unknown): error is Error {
 // A wrong option or argument: what the caller did, not what befell the connection. A client's own slip, as in "Cannot
 // read properties of undefined", is none of these.
 function isOurs(error: unknown): error is Error {
+  // What is said of a master is more than can be told from the connection to it.
+  if (error instanceof StoreError) return /^Cannot (find|reach) the master\b/.test(error.message);
   return error instanceof TypeError &&
     /^Cannot (connect to|tell where|wait for|use (this|a Redis|a Valkey))\b/.test(error.message);
 }

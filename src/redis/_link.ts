@@ -2,7 +2,7 @@ import { StoreError } from "../store/mod.ts";
 import type { TimedConnection } from "./_connection.ts";
 import type { Reply } from "./client.ts";
 import { classify, connectError, isServerReply } from "./_errors.ts";
-import type { Route } from "./_topology.ts";
+import type { OwnRoute, Pinned } from "./_topology.ts";
 
 /** Opens a connection. */
 export type Open = (options: { readonly signal: AbortSignal }) => Promise<TimedConnection>;
@@ -11,7 +11,7 @@ export type Open = (options: { readonly signal: AbortSignal }) => Promise<TimedC
  * One connection that is opened anew when it was lost. What was under way when it was lost is in doubt and rejects so;
  * nothing is ever sent twice from here.
  */
-export class Link implements Route {
+export class Link implements OwnRoute {
   #openOne: Open;
   #where: string;
   #current: Promise<TimedConnection> | undefined;
@@ -30,9 +30,21 @@ export class Link implements Route {
     if (first !== undefined) [this.#current, this.#connected] = [Promise.resolve(first), first];
   }
 
+  get connected(): boolean {
+    return this.#connected !== undefined;
+  }
+
   async send(command: readonly string[], timeout?: number): Promise<Reply> {
     // Without waiting where there is one: commands go out in the order of the calls.
+    return await this.#sendBy(this.#connected ?? await this.#connection(), command, timeout);
+  }
+
+  async pin(): Promise<Pinned> {
     const connection = this.#connected ?? await this.#connection();
+    return { send: (command, timeout) => this.#sendBy(connection, command, timeout) };
+  }
+
+  async #sendBy(connection: TimedConnection, command: readonly string[], timeout?: number): Promise<Reply> {
     try {
       return await connection.send(command, timeout);
     } catch (error) {

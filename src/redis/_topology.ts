@@ -1,6 +1,6 @@
 import type { TimedConnection } from "./_connection.ts";
 import type { Reply } from "./client.ts";
-import { Link, type Open } from "./_link.ts";
+import { Link } from "./_link.ts";
 
 /** A way to a server, whichever that is at the time. */
 export interface Route {
@@ -12,6 +12,15 @@ export interface Route {
   close(): Promise<void>;
 }
 
+/** What is sent by it goes by one connection, and so to one server, or rejects. */
+export type Pinned = Pick<Route, "send">;
+
+/** A way that nobody else takes. */
+export interface OwnRoute extends Route {
+  /** The connection that there is now, or a new one: never another, also after it was lost. */
+  pin(): Promise<Pinned>;
+}
+
 /** Where streams are, and the ways there. */
 export interface Topology {
   /** The streams that one server has, as far as anybody can know beforehand, give the same name. */
@@ -19,28 +28,25 @@ export interface Topology {
   /** The way that all take who want something of this stream, and that nothing blocks. */
   route(stream: string): Route;
   /** A way of one's own, for what blocks it. */
-  ownRoute(stream: string): Route;
+  ownRoute(stream: string): OwnRoute;
   /** Ends all shared ways for good. */
   close(): Promise<void>;
 }
 
-/** One server, or one that moves and that its opener finds. */
+/** One server. */
 export class SingleServer implements Topology {
   #first: TimedConnection;
   #where: string;
-  #open: Open;
   #link: Link;
 
   /**
    * @param first The first connection, taken over.
    * @param where What it connects to, for people; credentials do not belong in it.
-   * @param open Opens further connections. By default they go to where the first one does.
    */
-  constructor(first: TimedConnection, where: string, open: Open = (options) => first.open(options)) {
+  constructor(first: TimedConnection, where: string) {
     this.#first = first;
     this.#where = where;
-    this.#open = open;
-    this.#link = new Link(open, where, first);
+    this.#link = new Link((options) => first.open(options), where, first);
   }
 
   placeOf(): string {
@@ -51,8 +57,8 @@ export class SingleServer implements Topology {
     return this.#link;
   }
 
-  ownRoute(): Route {
-    return new Link(this.#open, this.#where);
+  ownRoute(): OwnRoute {
+    return new Link((options) => this.#first.open(options), this.#where);
   }
 
   async close(): Promise<void> {

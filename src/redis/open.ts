@@ -3,9 +3,10 @@ import { type Address, type Node, nodeText, parseTarget, sessionOf, type Target 
 import { Cluster } from "./_cluster.ts";
 import { openInTime, type TimedConnection } from "./_connection.ts";
 import { connectError } from "./_errors.ts";
-import { openMaster } from "./_sentinel.ts";
+import { openMaster, type Watch } from "./_sentinel.ts";
 import { checkServer } from "./_start_up.ts";
 import { SingleServer, type Topology } from "./_topology.ts";
+import { WatchedServer } from "./_watched.ts";
 import type { RedisConnection } from "./client.ts";
 import { type ClientKind, DEFAULT_KIND, detectClient, loadAdapter } from "./clients/detect.ts";
 import { StoreError } from "../store/mod.ts";
@@ -110,7 +111,7 @@ interface First {
 
 async function openFirst(place: Place, options: Options): Promise<First> {
   const nowhere = { host: "", port: 0 };
-  if (place.kind === "sentinel") return { node: nowhere, connection: await openMaster(watchOf(place), options) };
+  if (place.kind === "sentinel") return await openMaster(watchOf(place), options);
   let failure: unknown;
   // Of a cluster any node will do.
   for (const node of place.nodes.length > 0 ? place.nodes : [nowhere]) {
@@ -130,19 +131,17 @@ function openNode(place: Place, node: Node, options: Options, sentinel = false):
   return openInTime((inTime) => place.open(node, { ...inTime, sentinel }), options);
 }
 
-function watchOf(place: Place) {
+function watchOf(place: Place): Watch {
   return {
     name: place.name!,
     sentinels: place.nodes,
-    openSentinel: (node: Node, options: Options) => openNode(place, node, options, true),
-    openNode: (node: Node, options: Options) => openNode(place, node, options),
+    openSentinel: (node, options) => openNode(place, node, options, true),
+    openNode: (node, options) => openNode(place, node, options),
   };
 }
 
 async function topologyOf(place: Place, first: First, isCluster: boolean): Promise<Topology> {
-  if (place.kind === "sentinel") {
-    return new SingleServer(first.connection, place.where, (options) => openMaster(watchOf(place), options));
-  }
+  if (place.kind === "sentinel") return new WatchedServer(watchOf(place), place.where, first);
   if (!isCluster && place.kind === "cluster") {
     throw new TypeError(
       "Cannot use this Redis as a cluster: its cluster-enabled is off; give the URL or the client of a single server",

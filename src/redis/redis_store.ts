@@ -20,7 +20,7 @@ import { groupError } from "./_group_error.ts";
 import { groupKeys, keyList, producerKey } from "./_keys.ts";
 import { RedisMember } from "./_member.ts";
 import { Readers } from "./_readers.ts";
-import { assertDurable } from "./_durability.ts";
+import { DurableWay } from "./_durability.ts";
 import { before, parseEntries, positionsFrom } from "./_replies.ts";
 import type { Route, Topology } from "./_topology.ts";
 import { APPEND } from "./scripts/append.ts";
@@ -70,7 +70,7 @@ export class RedisStore implements EventStore {
   /** What works, but not as well as the store's users may think. */
   readonly warnings: readonly string[];
   #durability: DurabilityOptions | undefined;
-  #durableRoutes = new Map<string, Route>();
+  #durableWays = new Map<string, DurableWay>();
 
   /** @param topology Where the streams are; it is closed with the store. */
   constructor(topology: Topology, { durability, warnings = [] }: RedisStoreOptions = {}) {
@@ -79,12 +79,11 @@ export class RedisStore implements EventStore {
     this.warnings = warnings;
   }
 
-  // Waiting for replicas blocks a connection, and nothing else is to wait behind it.
-  #durableRoute(stream: string): Route {
+  #durableWay(stream: string, options: DurabilityOptions): DurableWay {
     const place = this.#topology.placeOf(stream);
-    let route = this.#durableRoutes.get(place);
-    if (route === undefined) this.#durableRoutes.set(place, route = this.#topology.ownRoute(stream));
-    return route;
+    let way = this.#durableWays.get(place);
+    if (way === undefined) this.#durableWays.set(place, way = new DurableWay(this.#topology.ownRoute(stream), options));
+    return way;
   }
 
   #way(stream: string): Way {
@@ -104,13 +103,14 @@ export class RedisStore implements EventStore {
     if (records.length === 0 && options.producer === undefined) return [];
     const args = [sequence, decided, known ? 1 : 0, MEMORY, REMEMBERED_BATCHES].map(String);
     pushRuns(args, records);
+    const keys = [stream, producerKey(stream, id)];
     const durability = this.#durability;
-    const route = durability === undefined ? this.#way(stream).link : this.#durableRoute(stream);
     try {
-      const reply = await APPEND.run(route, [stream, producerKey(stream, id)], args);
+      const reply = durability === undefined
+        ? await APPEND.run(this.#way(stream).link, keys, args)
+        : await this.#durableWay(stream, durability).run(APPEND, keys, args);
       const [first, count] = reply as readonly [string?, number?];
       if (first === undefined) return [];
-      if (durability !== undefined) await assertDurable(route, durability);
       return positionsFrom(first, count!);
     } catch (error) {
       throw sequenceError(error);
@@ -236,8 +236,8 @@ export class RedisStore implements EventStore {
     for (const { waker } of this.#ways.values()) waker.close();
     for (const { readers } of [{ readers: this.#followers }, ...this.#incarnations]) this.#close(readers);
     this.#incarnations.clear();
-    const routes = [...this.#durableRoutes.values()].map((route) => route.close());
-    await Promise.all([this.#topology.close(), ...routes, ...this.#closing]);
+    const durable = [...this.#durableWays.values()].map((way) => way.close());
+    await Promise.all([this.#topology.close(), ...durable, ...this.#closing]);
   }
 
   #close(readers: Readers): void {

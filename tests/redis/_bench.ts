@@ -147,13 +147,14 @@ export class TestKeys implements AsyncDisposable {
 export async function storeUnderTest(
   keys: AsyncDisposable & Pick<TestKeys, "url" | "over">,
   open: (url: URL) => Promise<EventStore>,
+  // The server and the tests share their processors with others.
+  moment = 20,
 ): Promise<StoreUnderTest> {
   const store = keys.over(await open(keys.url));
   return {
     store,
     reopen: async () => keys.over(await open(keys.url)),
-    // The server and the tests share their processors with others.
-    moment: 20,
+    moment,
     [Symbol.asyncDispose]: async () => {
       await store[Symbol.asyncDispose]();
       await keys[Symbol.asyncDispose]();

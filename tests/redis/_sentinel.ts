@@ -2,6 +2,10 @@ import { join } from "node:path";
 import { eventually } from "./_cluster.ts";
 import { findServer, freePort, RedisServer } from "./_server.ts";
 
+// How often Sentinels look and talk, and for how long they do nothing after the machine stood still, in milliseconds: they
+// would take ten seconds to learn of a replica, and eight to tell a master that came back that it is none any more.
+const PERIODS = ["info-period", "500", "publish-period", "500", "tilt-period", "2000"];
+
 /** A master with replicas, and three Sentinels that watch them. */
 export class WatchedServers implements AsyncDisposable {
   readonly name = "mymaster";
@@ -37,6 +41,9 @@ export class WatchedServers implements AsyncDisposable {
       }
       watched.#sentinels = [1, 2, 3].map(() => new Sentinel(watched.name, master!.port, downAfter));
       for (const sentinel of watched.#sentinels) {
+        await eventually(async () => (await sentinel.cli("SENTINEL", "DEBUG", ...PERIODS)).startsWith("OK"));
+      }
+      for (const sentinel of watched.#sentinels) {
         await eventually(async () => {
           const state = await sentinel.cli("SENTINEL", "MASTER", watched.name);
           return /num-other-sentinels\n2\n/.test(state) && state.includes(`num-slaves\n${replicas}\n`);
@@ -64,6 +71,22 @@ export class WatchedServers implements AsyncDisposable {
     return this.servers.find(({ port }) => port === Number(reply.split("\n")[1]));
   }
 
+  /** Waits until the Sentinels have made another server the master, which is returned. */
+  async promoted(before: RedisServer): Promise<RedisServer> {
+    let now: RedisServer | undefined;
+    await eventually(async () => (now = await this.master()) !== undefined && now !== before);
+    return now!;
+  }
+
+  /** Waits until a server follows that master, and has what it has. */
+  async follows(replica: RedisServer, master: RedisServer): Promise<void> {
+    await eventually(async () => {
+      const info = await replica.cli("INFO", "replication");
+      return info.includes("role:slave") && info.includes(`master_port:${master.port}\r\n`) &&
+        info.includes("master_link_status:up");
+    });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#sentinels.map((sentinel) => sentinel.end()));
     await Promise.all(this.servers.map((server) => server[Symbol.asyncDispose]()));
@@ -86,7 +109,7 @@ class Sentinel {
         `dir ${this.#folder}`,
         `sentinel monitor ${name} 127.0.0.1 ${master} 2`,
         `sentinel down-after-milliseconds ${name} ${downAfter}`,
-        `sentinel failover-timeout ${name} 5000`,
+        `sentinel failover-timeout ${name} 3000`,
       ].join("\n"),
     );
     const options = { stdin: "null", stdout: "null", stderr: "null" } as const;

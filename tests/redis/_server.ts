@@ -73,8 +73,10 @@ export class RedisServer implements AsyncDisposable {
   async restart(): Promise<void> {
     const common = ["--port", String(this.port), "--bind", "127.0.0.1", "--dir", this.folder, "--save", ""];
     const durable = ["--appendonly", "yes", "--appendfsync", "everysec", "--logfile", "log"];
+    // Otherwise a replica waits five seconds for others that might want a copy at the same time.
+    const replication = ["--repl-diskless-sync-delay", "0"];
     const started = new Deno.Command(findServer(), {
-      args: [...common, ...durable, ...this.#options],
+      args: [...common, ...durable, ...replication, ...this.#options],
       stdin: "null",
       stdout: "null",
       stderr: "null",

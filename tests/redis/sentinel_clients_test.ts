@@ -1,0 +1,60 @@
+// Every way to a master that Sentinels watch; the suites run by each of them in sentinel_contract_long_test.ts.
+
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { EventBroker } from "@tidings/broker";
+import { openRedisStore } from "../../src/redis/open.ts";
+import { StoreError } from "../../src/store/mod.ts";
+import { assertSame, Counted, counted, Seen, settled } from "../../src/testing/_broker_bench.ts";
+import { SharedWatched, WAYS } from "./_watched.ts";
+import { freePort } from "./_server.ts";
+
+const shared = new SharedWatched();
+
+for (const [way, make] of Object.entries(WAYS)) {
+  Deno.test(`openRedisStore() finds the master behind Sentinels, by ${way}`, async () => {
+    await using keys = shared.keys();
+    const { target, kind } = make(shared.watched);
+    const open = async () =>
+      new EventBroker(await openRedisStore(target, { ...(kind && { client: kind }) }), {
+        events: [Counted],
+        prefix: keys.prefix,
+      });
+    await using publisher = await open();
+    await using consumer = await open();
+    const events = counted(500);
+    await publisher.publish(events.slice(0, 250));
+    const seen = new Seen<Counted>();
+    await using _subscription = await consumer.subscribe(Counted, seen.handler, { group: "group", concurrency: 8 });
+    await Promise.all(events.slice(250).map((event) => publisher.publish(event)));
+    await settled(consumer, Counted);
+    assertSame(seen.events, events);
+    assertEquals(await shared.watched.servers[0]!.cli("XLEN", `${keys.prefix}:Counted`), "500");
+    // It says where, and nothing else.
+    if (typeof target === "object") {
+      const { isOpen, status } = target as { isOpen?: boolean; status?: string };
+      assertEquals(isOpen ?? status !== "wait", false);
+    }
+  });
+}
+
+Deno.test("openRedisStore() says so when no Sentinel knows the master, or none is there", async () => {
+  const { ports, url } = shared.watched;
+  const unknown = await assertRejects(
+    () => openRedisStore(url.replace(/\w+$/, "other"), { client: "node-redis" }),
+    StoreError,
+  );
+  assertEquals(
+    unknown.message,
+    `Cannot find the master "other" by its Sentinels now: ${
+      ports.map((port) => `127.0.0.1:${port} knows no master "other"; compare SENTINEL MASTERS there`).join("; ")
+    }`,
+  );
+  const nobody = `redis+sentinel://127.0.0.1:${freePort()},127.0.0.1:${freePort()}/mymaster`;
+  const away = await assertRejects(() => openRedisStore(nobody, { client: "node-redis" }), StoreError);
+  assertMatch(away.message, /^Cannot find the master "mymaster" by its Sentinels now: (.*nothing listens there.*){2}$/);
+  // One that is there is enough.
+  await using store = await openRedisStore(`${nobody.replace("/mymaster", "")},127.0.0.1:${ports[1]}/mymaster`, {
+    client: "node-redis",
+  });
+  assertEquals(await store.admin("events:Counted").info().then(({ length }) => length), 0);
+});
