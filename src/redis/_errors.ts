@@ -215,7 +215,8 @@ function isAbort(error: unknown): error is Error {
 // A wrong option or argument: what the caller did, not what befell the connection. A client's own slip, as in "Cannot
 // read properties of undefined", is none of these.
 function isOurs(error: unknown): error is Error {
-  return error instanceof TypeError && /^Cannot (connect to|tell where|use this|use a Redis)\b/.test(error.message);
+  return error instanceof TypeError &&
+    /^Cannot (connect to|tell where|use this|use a Redis|use a Valkey|wait for the disk)\b/.test(error.message);
 }
 
 // Clients say it in the message, in the name or in the code, and in those of the causes.
