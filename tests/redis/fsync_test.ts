@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { connect, defineEvent, EventBroker, UncertainPublishError } from "@tidings/broker";
-import { type ClientKind } from "../../src/redis/clients/detect.ts";
+import type { ClientKind } from "../../src/redis/clients/detect.ts";
 import { openRedisStore } from "../../src/redis/open.ts";
 import { until } from "../../src/testing/_broker_bench.ts";
 import { KINDS, LABELS } from "./_bench.ts";
