@@ -103,16 +103,18 @@ async function withLibraries(
   packages: readonly string[],
   show: (names: readonly string[]) => Promise<string>,
 ): Promise<string[]> {
-  const all = new Set(packages);
+  // Some names stand for a package that is called otherwise by now: no package says that it has them.
+  const [all, real] = [new Set(packages), new Set<string>()];
   for (let names = [...packages]; names.length > 0;) {
     const said = await show(names);
+    for (const [, name] of said.matchAll(/^Package: (.*)$/gm)) real.add(name!);
     const needed = [...said.matchAll(/^(?:Pre-)?Depends: (.*)$/gm)].flatMap(([, list]) => list!.split(","));
     // The first of several that would do, as apt itself chooses.
     const found = needed.map((choice) => /[\w.+-]+/.exec(choice)![0]).filter((name) => LIBRARY.test(name));
     names = [...new Set(found)].filter((name) => !all.has(name));
     for (const name of names) all.add(name);
   }
-  return [...all];
+  return [...real];
 }
 
 /** Puts programs beside each other that run with the loader and the libraries of their own release, and no others. */
@@ -121,7 +123,7 @@ async function wrap(work: string): Promise<void> {
   let loader: string | undefined;
   const folders = new Set<string>();
   for (const { path, name, isFile } of filesUnder(root)) {
-    if (isFile && /^ld-linux.*\.so\.\d+$/.test(name)) loader = path;
+    if (isFile && /^ld-(linux.*\.so\.\d+|[\d.]+\.so)$/.test(name)) loader = path;
     if (/\.so(\.\d+)+$/.test(name)) folders.add(path.slice(0, -name.length - 1));
   }
   if (loader === undefined) throw new Error(`Cannot run programs of another Debian: no ld-linux in ${MIRROR}'s libc6`);

@@ -34,8 +34,9 @@ const { fresh, release, write, _ } = parseArgs(Deno.args, {
 });
 if (!/^[a-z]+$/.test(release)) refuse(`--release is "${release}", not the name of a release of Debian`);
 const given = _.map(String);
-const named = given.map((arg) => /^([^=/]+)=(.+)$/.exec(arg)).filter((match) => match !== null);
-const files = given.filter((arg) => !/^[^=/]+=/.test(arg));
+const named = given.map((arg) => /^([^=/]*)=(.*)$/.exec(arg)).filter((match) => match !== null);
+for (const [arg, name, path] of named) if (!name || !path) refuse(`"${arg}" is not NAME=path of a server`);
+const files = given.filter((arg) => !/^[^=/]*=/.test(arg));
 const say = (text: string) => console.log(text);
 
 // Tests are to start the server in question, and to use no other.
