@@ -27,13 +27,13 @@ export function tableOf(rows: readonly Row[]): string {
   return [HEADINGS, rule, ...cells].map(line).join("\n");
 }
 
-/** Writes the table into docs/README_REDIS.md, with the day. */
-export async function writeTable(rows: readonly Row[]): Promise<void> {
+/** Writes the table into docs/README_REDIS.md, with the day and the files of tests. */
+export async function writeTable(rows: readonly Row[], files: readonly string[]): Promise<void> {
   const file = fileURLToPath(new URL("../../docs/README_REDIS.md", import.meta.url));
   const text = await Deno.readTextFile(file);
   if (!BLOCK.test(text)) throw new Error(`Cannot write the table into ${file}: it has no <!-- servers --> any more`);
   const day = new Date().toISOString().slice(0, 10);
-  const block = `${day}, Debian's builds:\n\n${tableOf(rows)}\n`;
+  const block = `${day}, Debian's builds, ${files.map((file) => `\`${file}\``).join(" ")}:\n\n${tableOf(rows)}\n`;
   await Deno.writeTextFile(file, text.replace(BLOCK, (_, begin, end) => `${begin}\n${block}\n${end}`));
   await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", file] }).output();
 }

@@ -36,7 +36,8 @@ if (!/^[a-z]+$/.test(release)) refuse(`--release is "${release}", not the name o
 const given = _.map(String);
 const named = given.map((arg) => /^([^=/]*)=(.*)$/.exec(arg)).filter((match) => match !== null);
 for (const [arg, name, path] of named) if (!name || !path) refuse(`"${arg}" is not NAME=path of a server`);
-const files = given.filter((arg) => !/^[^=/]*=/.test(arg));
+const chosen = given.filter((arg) => !/^[^=/]*=/.test(arg));
+const files = chosen.length > 0 ? chosen : FILES;
 const say = (text: string) => console.log(text);
 
 // Tests are to start the server in question, and to use no other.
@@ -48,7 +49,7 @@ for (const server of named.length > 0 ? named.map(([, name, path]) => ({ name: n
   if (row !== undefined) rows.push(row);
 }
 if (rows.length > 0) say(`\n${tableOf(rows)}`);
-if (write && complete) await writeTable(rows);
+if (write && complete) await writeTable(rows, files);
 Deno.exit(complete && rows.length > 0 && rows.every(({ failed }) => failed === 0) ? 0 : 1);
 
 /** All servers that this machine has or can bring. */
@@ -79,7 +80,7 @@ async function outcome({ path, name: label }: Server): Promise<Row | undefined> 
   say(`${name} ${about.version}, ${path}`);
   const began = performance.now();
   const args = ["-P", "--no-check", "--trace-leaks", "--ignore=**/*_long_test.ts"];
-  const test = await commandOf("test", [...args, ...files.length > 0 ? files : FILES], {
+  const test = await commandOf("test", [...args, ...files], {
     server: path,
     env: { NO_COLOR: "1" },
     stdin: "null",
