@@ -28,17 +28,19 @@ export async function launch(
 /**
  * `deno <subcommand> <import flags> <args>`, ready to be run; tests are allowed the servers that they start.
  *
- * @param options A lock file instead of the project's, where its output goes, and what its environment has besides.
+ * @param options A lock file instead of the project's, where its output goes, what its environment has besides, and
+ * which server tests start. @default {server: the first that is found}
  */
 export async function commandOf(
   subcommand: string,
   args: readonly string[],
-  { env, lock, ...options }: Deno.CommandOptions & { readonly lock?: string | undefined } = {},
+  { env, lock, server = subcommand === "test" ? findRedisServer() : undefined, ...options }:
+    & Deno.CommandOptions
+    & { readonly lock?: string | undefined; readonly server?: string | undefined } = {},
 ): Promise<Deno.Command> {
   const source = await importSource();
   const flags = subcommand === "lint" ? [] : importFlags[source];
   const imports = lock === undefined ? flags : withLock(flags, lock);
-  const server = subcommand === "test" ? findRedisServer() : undefined;
   const permissions = subcommand === "test" ? serverPermissions(server) : [];
   return new Deno.Command(Deno.execPath(), {
     ...options,

@@ -6,14 +6,20 @@
 import { delimiter, join } from "node:path";
 
 const NAMES = ["redis-server", "valkey-server"];
-const OLDEST = "7.0";
+const OLDEST = { Redis: "7.0", Valkey: "7.2" };
 
 /** What `REDIS_SERVER` names, else `redis-server` or `valkey-server` on the PATH. */
 export function findRedisServer(): string | undefined {
+  return findRedisServers()[0];
+}
+
+/** What `REDIS_SERVER` names, else the `redis-server` and the `valkey-server` on the PATH. */
+export function findRedisServers(): string[] {
   const told = Deno.env.get("REDIS_SERVER");
-  if (told) return told;
+  if (told) return [told];
   const directories = (Deno.env.get("PATH") ?? "").split(delimiter).filter(Boolean);
-  return NAMES.flatMap((name) => directories.map((directory) => join(directory, name))).find(isFile);
+  const paths = NAMES.map((name) => directories.map((directory) => join(directory, name)).find(isFile));
+  return paths.filter((path) => path !== undefined);
 }
 
 /**
@@ -31,9 +37,30 @@ export async function bringRedisServer(say: (text: string) => void, signal?: Abo
     path = findRedisServer();
   }
   if (path === undefined) throw new Error(ADVICE);
-  const version = await versionOf(path);
-  if (Number.parseFloat(version) >= Number(OLDEST)) return path;
-  throw new Error(`Cannot test with ${path}: its version is ${version}, ${OLDEST} or later is needed.\n${ADVICE}`);
+  await assertRecent(path);
+  return path;
+}
+
+/**
+ * Sees to it that a server is new enough.
+ *
+ * @returns Which one it is.
+ * @throws {Error} If it is too old, or does not start.
+ */
+export async function assertRecent(path: string): Promise<ServerVersion> {
+  const found = await versionOf(path);
+  const oldest = OLDEST[found.name];
+  if (Number.parseFloat(found.version) >= Number(oldest)) return found;
+  throw new Error(
+    `Cannot test with ${path}: it is ${found.name} ${found.version}, ${oldest} or later is needed.\n${ADVICE}`,
+  );
+}
+
+/** What a server says that it is. */
+export interface ServerVersion {
+  readonly name: keyof typeof OLDEST;
+  /** As in `7.0.15`. */
+  readonly version: string;
 }
 
 /** What tests with this server have to be allowed, instead of the network and the programs that deno.json names. */
@@ -84,12 +111,13 @@ async function apt(args: readonly string[], signal: AbortSignal | undefined): Pr
   throw new Error(`Cannot install a Redis server: apt-get ${args[0]} failed\n${said}\n${ADVICE}`);
 }
 
-/** `7.0.15` of `Redis server v=7.0.15 sha=…`. */
-async function versionOf(path: string): Promise<string> {
+/** Of `Redis server v=7.0.15 sha=…`. */
+async function versionOf(path: string): Promise<ServerVersion> {
   try {
     const { stdout } = await new Deno.Command(path, { args: ["--version"], stdin: "null" }).output();
     const text = new TextDecoder().decode(stdout).trim();
-    return /\bv=(\S+)/.exec(text)?.[1] ?? `unknown ("${text.split("\n")[0]}")`;
+    const version = /\bv=(\S+)/.exec(text)?.[1] ?? `of an unknown version ("${text.split("\n")[0]}")`;
+    return { name: text.startsWith("Valkey") ? "Valkey" : "Redis", version };
   } catch (cause) {
     throw new Error(`Cannot start ${path}, which REDIS_SERVER or the PATH names\n${ADVICE}`, { cause });
   }
