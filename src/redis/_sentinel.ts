@@ -5,9 +5,7 @@ import { COMMAND_TIMEOUT, type TimedConnection } from "./_connection.ts";
 import { connectError, isServerReply } from "./_errors.ts";
 import type { Reply } from "./client.ts";
 
-// How long the master may take until it is known to be one, in milliseconds: waiting for one that stands still must not
-// keep us for long from the one that was promoted meanwhile. Then the process itself gets to read what is here already.
-const MASTER_TIMEOUT = 3_000;
+// What an attempt gets on top, in ms: where the process itself stood still, the answer may be here, unread.
 const GRACE = 250;
 
 /** What it takes to find a master. */
@@ -48,7 +46,7 @@ interface Answer {
 export async function openMaster(watch: Watch, { signal }: Options): Promise<Master> {
   const node = await findMaster(watch, signal);
   try {
-    return { node, connection: await inTime(MASTER_TIMEOUT, signal, (signal) => openAsMaster(watch, node, signal)) };
+    return { node, connection: await inTime(signal, (signal) => openAsMaster(watch, node, signal)) };
   } catch (error) {
     if (signal?.aborted) throw signal.reason;
     const failure = why(nodeText(node), error);
@@ -63,7 +61,7 @@ export async function openMaster(watch: Watch, { signal }: Options): Promise<Mas
 async function findMaster(watch: Watch, signal: AbortSignal | undefined): Promise<Node> {
   const answers: Answer[] = [];
   const most = Math.floor(watch.sentinels.length / 2) + 1;
-  const outcomes = await inTime(COMMAND_TIMEOUT, signal, async (signal, end) => {
+  const outcomes = await inTime(signal, async (signal, end) => {
     return await Promise.all(watch.sentinels.map(async (sentinel) => {
       try {
         answers.push(await ask(watch, sentinel, signal));
@@ -136,7 +134,6 @@ async function openAsMaster({ openNode }: Watch, node: Node, signal: AbortSignal
 
 /** @param run Works until `signal` aborts: when `outer` does, when the time is over, or when it calls `end` itself. */
 async function inTime<T>(
-  timeout: number,
   outer: AbortSignal | undefined,
   run: (signal: AbortSignal, end: () => void) => Promise<T>,
 ): Promise<T> {
@@ -144,8 +141,8 @@ async function inTime<T>(
   const limit = new AbortController();
   const abort = () => limit.abort(outer?.reason);
   outer?.addEventListener("abort", abort, { once: true });
-  const late = () => limit.abort(new DOMException(`nothing answered within ${timeout} ms`, "TimeoutError"));
-  let timer = setTimeout(() => timer = setTimeout(late, GRACE), timeout);
+  const late = () => limit.abort(new DOMException(`nothing answered within ${COMMAND_TIMEOUT} ms`, "TimeoutError"));
+  let timer = setTimeout(() => timer = setTimeout(late, GRACE), COMMAND_TIMEOUT);
   try {
     return await run(limit.signal, () => limit.abort());
   } finally {

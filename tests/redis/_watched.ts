@@ -52,5 +52,5 @@ export function openWatched(watched: WatchedServers, way: string): Promise<Redis
 export function testWatchedContract(shared: SharedWatched, way: string): void {
   const open = () => openWatched(shared.watched, way);
   // Each connection begins with one to every Sentinel.
-  testContractOn(shared, `RedisStore behind Sentinels, by ${way}`, open, 100);
+  testContractOn(shared, `RedisStore behind Sentinels, by ${way}`, open, 25);
 }
