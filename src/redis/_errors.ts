@@ -152,14 +152,16 @@ export function connectError(where: URL | string, error: unknown): StoreError | 
   const place = typeof where === "string" ? where : withoutCredentials(where);
   const cannot = `Cannot connect to ${place}`;
   const cause = { cause: error };
-  const text = textOf(error);
-  const final = error instanceof ReplyError ? adviceFor(text, FINAL) : adviceFor(text, CONNECT_FINAL);
+  // Of what was classed before, once more what the server said.
+  const reply = replyOf(error);
+  const text = textOf(reply ?? error);
+  const final = adviceFor(text, reply === undefined ? CONNECT_FINAL : FINAL);
   if (final !== undefined) {
     // Which command, or that it is a key, nobody can tell otherwise.
     const said = /ACL SETUSER/.test(final) ? ` (${text})` : "";
     return new Error(`${cannot}: ${final}${said}`, cause);
   }
-  if (error instanceof ReplyError) {
+  if (reply !== undefined) {
     const passing = adviceFor(text, TRANSIENT);
     return passing === undefined
       ? new Error(`${cannot}: ${text}`, cause)
