@@ -1,7 +1,7 @@
 // What replication can lose, and what `redis.durability` makes of that.
 
 import { assert, assertEquals, assertLess, assertMatch, assertRejects } from "@std/assert";
-import { defineEvent, EventBroker, UncertainPublishError } from "@tidings/broker";
+import { EventBroker, UncertainPublishError } from "@tidings/broker";
 import { openRedisStore } from "../../src/redis/open.ts";
 import type { RedisOptions } from "../../src/redis_options.ts";
 import { RedisStore } from "../../src/redis/redis_store.ts";
@@ -10,99 +10,8 @@ import type { TimedConnection } from "../../src/redis/_connection.ts";
 import { StoreError } from "../../src/store/mod.ts";
 import { told, until } from "../../src/testing/_broker_bench.ts";
 import { KINDS, LABELS, openConnection } from "./_bench.ts";
-import { eventually } from "./_cluster.ts";
+import { Counted, counted, openBroker, Pair } from "./_pair.ts";
 import { RedisServer } from "./_server.ts";
-
-class Counted extends defineEvent("Counted")<{ n: number }> {}
-
-const counted = (count: number) => Array.from({ length: count }, (_, n) => new Counted({ n }));
-
-async function openBroker(server: RedisServer, redis: RedisOptions, publishTimeout = 1_500) {
-  const store = await openRedisStore(server.url, { client: "node-redis", redis });
-  const broker = new EventBroker(store, { events: [Counted], publishTimeout });
-  told(broker, "reconnect");
-  return broker;
-}
-
-/** A master and its replica. */
-class Pair implements AsyncDisposable {
-  readonly master: RedisServer;
-  readonly replica: RedisServer;
-
-  private constructor(master: RedisServer, replica: RedisServer) {
-    this.master = master;
-    this.replica = replica;
-  }
-
-  static async start(): Promise<Pair> {
-    const [master, replica] = await Promise.all([RedisServer.start(), RedisServer.start()]);
-    await replica.cli("REPLICAOF", "127.0.0.1", String(master.port));
-    const pair = new Pair(master, replica);
-    await pair.#attached();
-    return pair;
-  }
-
-  async #attached(): Promise<void> {
-    await eventually(async () => (await this.master.cli("INFO", "replication")).includes("state=online"));
-  }
-
-  /** Has the replica stand still. The master gives it up, as it does by itself after `repl-timeout`. */
-  async freeze(): Promise<void> {
-    this.replica.pause();
-    await this.master.cli("CLIENT", "KILL", "TYPE", "replica");
-  }
-
-  async thaw(): Promise<void> {
-    this.replica.resume();
-    await this.#attached();
-  }
-
-  /** Kills the master, and has the replica take its place. */
-  async failover(): Promise<RedisServer> {
-    await this.master.kill();
-    this.replica.resume();
-    await this.replica.cli("REPLICAOF", "NO", "ONE");
-    return this.replica;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.replica.resume();
-    await Promise.all([this.master, this.replica].map((server) => server[Symbol.asyncDispose]()));
-  }
-}
-
-async function idsOn(server: RedisServer): Promise<string[]> {
-  await using broker = await openBroker(server, {});
-  return (await Array.fromAsync(broker.history(Counted))).map(({ id }) => id);
-}
-
-Deno.test("publish() to Redis is answered for events that a failover loses, unless it waits for replicas", async () => {
-  const cases = [[undefined, 500], [{ replicas: 1, timeout: 200 }, 0]] as const;
-  await Promise.all(cases.map(async ([durability, lost]) => {
-    await using pair = await Pair.start();
-    const broker = await openBroker(pair.master, durability ? { durability } : {});
-    const [early, late] = [counted(300), counted(500)];
-    await broker.publish(early);
-    // Without waiting for replicas it may still be on its way.
-    await eventually(async () => await pair.replica.cli("XLEN", "events:Counted") === "300");
-    await pair.freeze();
-    const results = await Promise.allSettled(late.map((event) => broker.publish(event)));
-    const refusals = results.flatMap((result) => result.status === "rejected" ? [result.reason] : []);
-    const answered = [...early, ...late.filter((_, nth) => results[nth]!.status === "fulfilled")].map(({ id }) => id);
-    // It goes on asking about what is in doubt, for as long as closing may take.
-    const closing = broker.close();
-
-    const there = await idsOn(await pair.failover());
-    assertEquals(there, early.map(({ id }) => id));
-    assertEquals(answered.filter((id) => !there.includes(id)).length, lost);
-    assertEquals(refusals.length, 500 - lost);
-    for (const error of refusals) {
-      assert(error instanceof UncertainPublishError, Deno.inspect(error));
-      assertMatch(error.message, /0 of 1 replicas have it after 200 ms/);
-    }
-    await closing;
-  }));
-});
 
 Deno.test("publish() to Redis stores an event once however often it waits for replicas, and succeeds when they are back", async () => {
   await using pair = await Pair.start();
