@@ -1,3 +1,4 @@
+import { parseInfo } from "../src/redis/_replies.ts";
 import { RedisServer } from "../tests/redis/_server.ts";
 import type { Place } from "./_case.ts";
 import { openRaw, type RawConnection } from "./systems/_raw_clients.ts";
@@ -34,8 +35,7 @@ export class BenchServer implements AsyncDisposable {
 
   /** Figures of `INFO section`, by their names. */
   async info(section: string): Promise<Map<string, string>> {
-    const text = String(await this.#control.send(["INFO", section]));
-    return new Map([...text.matchAll(/^(\w+):(.*?)\r?$/gm)].map(([, name, value]) => [name!, value!]));
+    return parseInfo(await this.#control.send(["INFO", section]));
   }
 
   /** Processor time that the server has used, in microseconds. */

@@ -68,12 +68,14 @@ export interface ConnectOptions<C extends EventClass> extends BrokerOptions<C> {
  */
 export async function connect<C extends EventClass>(
   url: string | URL,
-  { redis, ...options }: ConnectOptions<C>,
+  options: ConnectOptions<C>,
 ): Promise<EventBroker<C>> {
-  options.signal?.throwIfAborted();
-  const store = await openStore(url, { signal: options.signal, redis });
+  // What is no object is the broker's to refuse.
+  const { redis, ...others } = Object(options) as ConnectOptions<C>;
+  others.signal?.throwIfAborted();
+  const store = await openStore(url, { signal: others.signal, redis });
   try {
-    return new EventBroker(store, options as BrokerOptions<C>);
+    return new EventBroker(store, options && others);
   } catch (error) {
     await store[Symbol.asyncDispose]();
     throw error;

@@ -56,13 +56,14 @@ export class RedisBroker<C extends EventClass = EventClass> extends EventBroker<
   static async connectWith<C extends EventClass>(
     client: "@db/redis" | "node-redis" | "ioredis" | undefined,
     urlOrClient: string | URL | object,
-    { redis, ...options }: RedisBrokerOptions<C>,
+    options: RedisBrokerOptions<C>,
   ): Promise<RedisBroker<C>> {
+    const { redis, ...others } = Object(options) as RedisBrokerOptions<C>;
     // Loaded when asked for, and with it a client: a program on another store pays for neither.
     const { openRedisStore } = await import("./redis/mod.ts");
-    const store = await openRedisStore(urlOrClient, { ...(client && { client }), signal: options.signal, redis });
+    const store = await openRedisStore(urlOrClient, { ...(client && { client }), signal: others.signal, redis });
     try {
-      return new RedisBroker(store, options as BrokerOptions<C>);
+      return new RedisBroker(store, options && others);
     } catch (error) {
       await store[Symbol.asyncDispose]();
       throw error;

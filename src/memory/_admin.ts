@@ -86,7 +86,7 @@ class MemoryLetterBox implements DeadLetterBox {
 
   redrive(ids?: readonly string[]): Promise<number> {
     const letters = this.#select(ids);
-    for (const letter of letters) this.#group!.redrive(letter);
+    this.#group?.redrive(letters);
     return Promise.resolve(letters.length);
   }
 

@@ -304,24 +304,24 @@ export class MemoryGroup {
     return { dropped, first: this.#stream.at(this.#skipToNext())?.position };
   }
 
-  #isPending(position: Position): boolean {
-    for (const pending of this.#pending.values()) if (pending.position === position) return true;
-    return false;
-  }
-
-  redrive(letter: LetterRecord): void {
-    this.letters.delete(letter.id);
-    const index = this.#stream.indexOf(letter.position);
-    const stillThere = this.#stream.at(index)?.position === letter.position;
-    if (this.#isPending(letter.position) || (stillThere && index >= this.#skipToNext())) return;
-    const copy = stillThere ? undefined : { position: letter.position, fields: letter.fields };
-    this.#park(this.#newPending(letter.position, index, copy), this.#stream.now());
-    this.#stream.bell.ring();
+  redrive(letters: readonly LetterRecord[]): void {
+    const pending = new Set([...this.#pending.values()].map(({ position }) => position));
+    for (const { id, position, fields } of letters) {
+      this.letters.delete(id);
+      const index = this.#stream.indexOf(position);
+      const stillThere = this.#stream.at(index)?.position === position;
+      if (pending.has(position) || (stillThere && index >= this.#skipToNext())) continue;
+      pending.add(position);
+      const copy = stillThere ? undefined : { position, fields };
+      this.#park(this.#newPending(position, index, copy), this.#stream.now());
+    }
+    if (letters.length > 0) this.#stream.bell.ring();
   }
 
   state(): GroupState {
     const now = this.#stream.now();
     const all = [...this.#pending.values()];
+    const held = Map.groupBy(all, ({ owner }) => owner);
     const next = this.#skipToNext();
     const oldest = all.map(({ position }) => position).sort(comparePositions)[0];
     const unread = this.#stream.at(next)?.position;
@@ -338,7 +338,7 @@ export class MemoryGroup {
       floor,
       consumers: [...this.#consumers.values()].map((consumer) => ({
         name: consumer.storeName,
-        pending: all.filter(({ owner }) => owner === consumer).length,
+        pending: held.get(consumer)?.length ?? 0,
         alive: consumer.expires > now,
         stalled: consumer.stalled,
       })),

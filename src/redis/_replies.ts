@@ -22,6 +22,11 @@ export function parsePairs(reply: Reply): Map<string, Reply> {
   return pairs;
 }
 
+/** What INFO says, by its names. */
+export function parseInfo(reply: Reply): Map<string, string> {
+  return new Map([...String(reply).matchAll(/^(\w+):(.*?)\r?$/gm)].map(([, name, value]) => [name!, value!]));
+}
+
 /** So many positions from the first on: those of a batch follow each other. */
 export function positionsFrom(first: string, count: number): Position[] {
   const dash = first.indexOf("-");

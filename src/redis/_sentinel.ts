@@ -3,6 +3,7 @@ import { type Node, nodeText } from "./_address.ts";
 import type { OpenNode } from "./_cluster.ts";
 import { COMMAND_TIMEOUT, type TimedConnection } from "./_connection.ts";
 import { connectError, isServerReply } from "./_errors.ts";
+import { parseInfo } from "./_replies.ts";
 import type { Reply } from "./client.ts";
 
 // What an attempt gets on top, in ms: where the process itself stood still, the answer may be here, unread.
@@ -121,7 +122,7 @@ async function openAsMaster({ openNode }: Watch, node: Node, signal: AbortSignal
   const close = () => connection.close();
   signal.addEventListener("abort", close, { once: true });
   try {
-    const role = /^role:(\w+)/m.exec(String(await connection.send(["INFO", "replication"])))?.[1];
+    const role = parseInfo(await connection.send(["INFO", "replication"])).get("role");
     if (role === "master") return connection;
     throw new StoreError("transient", `${nodeText(node)} is not a master (any more), but a ${role}`);
   } catch (error) {

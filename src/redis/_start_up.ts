@@ -2,6 +2,7 @@ import type { RedisOptions } from "../redis_options.ts";
 import { StoreError } from "../store/mod.ts";
 import { checkDurability } from "./_durability.ts";
 import type { RedisConnection } from "./client.ts";
+import { parseInfo } from "./_replies.ts";
 
 const OLDEST_REDIS = [7, 0] as const;
 const OLDEST_VALKEY = [7, 2] as const;
@@ -24,7 +25,7 @@ export async function checkServer(
   connection: Pick<RedisConnection, "send">,
   { allowEviction = false, durability }: RedisOptions,
 ): Promise<StartUp> {
-  const info = infoOf(String(await connection.send(["INFO"])));
+  const info = parseInfo(await connection.send(["INFO"]));
   checkVersion(info);
   const cluster = info.get("cluster_enabled") === "1";
   // Any node of a cluster knows its way to the others.
@@ -50,10 +51,6 @@ export async function checkServer(
     );
   }
   return { warnings, cluster };
-}
-
-function infoOf(text: string): Map<string, string> {
-  return new Map([...text.matchAll(/^(\w+):(.*?)\r?$/gm)].map(([, name, value]) => [name!, value!]));
 }
 
 /** Older servers lack what the scripts rely on, and would fail in the middle of the work instead of here. */

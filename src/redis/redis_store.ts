@@ -110,8 +110,7 @@ export class RedisStore implements EventStore {
         ? await APPEND.run(this.#way(stream).link, keys, args)
         : await this.#durableWay(stream, durability).run(APPEND, keys, args);
       const [first, count] = reply as readonly [string?, number?];
-      if (first === undefined) return [];
-      return positionsFrom(first, count!);
+      return first === undefined ? [] : positionsFrom(first, count!);
     } catch (error) {
       throw sequenceError(error);
     }

@@ -13,10 +13,6 @@ export class TurnoverMap<K, V> {
   #map = new Map<K, V>();
   #left = LEAST;
 
-  get size(): number {
-    return this.#map.size;
-  }
-
   get(key: K): V | undefined {
     return this.#map.get(key);
   }

@@ -6,16 +6,11 @@ import { classify, connectError } from "../../src/redis/_errors.ts";
 import { COMMAND_TIMEOUT, openInTime, type TimedConnection } from "../../src/redis/_connection.ts";
 import { type ClientKind, loadAdapter } from "../../src/redis/clients/detect.ts";
 import { StoreError } from "../../src/store/mod.ts";
-import { addressOf } from "./_bench.ts";
+import { addressOf, KINDS, LABELS } from "./_bench.ts";
 import { freePort, RedisServer } from "./_server.ts";
 
 /** True where JSR cannot be reached. */
 export const standIn = "STAND_IN" in dbRedis;
-const labels: Record<ClientKind, string> = {
-  "@db/redis": standIn ? "@db/redis (stand-in)" : "@db/redis",
-  "node-redis": "node-redis",
-  "ioredis": "ioredis",
-};
 
 /** A client as a user makes it, with the settings it has by default. */
 export const made: Record<
@@ -116,8 +111,8 @@ export type Test = (kind: ClientKind, server: RedisServer) => Promise<void>;
 
 /** Runs each test with each client, against one server that is emptied before. */
 export function testClients(subject: string, tests: Readonly<Record<string, Test>>): void {
-  for (const kind of Object.keys(labels) as ClientKind[]) {
-    Deno.test(`${subject}: ${labels[kind]}`, async (test) => {
+  for (const kind of KINDS) {
+    Deno.test(`${subject}: ${LABELS[kind]}`, async (test) => {
       await using server = await RedisServer.start();
       // Loading a client takes a busy machine longer than what is timed here.
       await loadAdapter(kind);

@@ -44,9 +44,7 @@ export function openIoRedis(
   { host, port, tls, db, username, password }: Address,
   { signal }: { readonly signal?: AbortSignal } = {},
 ): Promise<RedisConnection> {
-  const place = { host, port, db, username, password, ...(tls && { tls }) };
-  const options: object = { ...place, ...SETTINGS, enableReadyCheck: false };
-  return start(new Redis(options), signal);
+  return openAs({ db, username, password, ...(tls && { tls }) }, { host, port }, signal);
 }
 
 /** Connects to where an ioredis client of the caller's connects to. That client itself is neither used nor closed. */

@@ -43,9 +43,8 @@ export function openNodeRedis(
   { host, port, tls, db, username, password }: Address,
   { signal }: { readonly signal?: AbortSignal } = {},
 ): Promise<RedisConnection> {
-  const options = { ...SETTINGS, database: db, username, password };
-  const place = { host, port, tls: tls !== undefined, ...tls };
-  return start((socket) => createClient({ ...options, socket: { ...place, ...socket } } as object), signal);
+  const socket = { tls: tls !== undefined, ...tls };
+  return openAs({ database: db, username, password, socket }, { host, port }, signal);
 }
 
 /** Connects to where a node-redis client of the caller's connects to. That client itself is neither used nor closed. */
