@@ -4,7 +4,7 @@ import { checkExtensions, EventRecord, NO_EXTENSIONS, recordIn, restore } from "
 import type { DomainEvent, EventClass } from "../events/mod.ts";
 import type { Fields, StoredRecord } from "../store/mod.ts";
 import { positionTime } from "../store/mod.ts";
-import { UndecodableError } from "./errors.ts";
+import { NewerVersionError, UndecodableError } from "./errors.ts";
 
 /** Turns events of one class into the fields of entries, and entries into events: the same for every store. */
 export class EventCodec<E extends DomainEvent = DomainEvent> {
@@ -58,7 +58,11 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
       const { type } = this.definition;
       const why = error instanceof Error ? error.message : String(error);
       const message = `Cannot decode ${type} at ${position}: ${why}`;
-      return new UndecodableError(message, position, rawFields(fields), { cause: error });
+      const raw = rawFields(fields);
+      if (error instanceof TooNew) {
+        return new NewerVersionError(message, position, raw, { cause: error, version: error.version });
+      }
+      return new UndecodableError(message, position, raw, { cause: error });
     }
   }
 
@@ -80,17 +84,27 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
   #detail(entry: Entry): unknown {
     const { payload, version, id } = entry;
     if (payload === undefined) throw new TypeError("it has no payload");
-    let detail: unknown = JSON.parse(payload);
     const { upcast, version: current } = this.definition;
     // The Python ancestor wrote neither id nor version: its entries are version 0 where the class knows what those are.
     const from = version === undefined ? (id === undefined && upcast[0] !== undefined ? 0 : 1) : parseVersion(version);
-    if (from > current) throw new TypeError(`it is of version ${from}, and this class knows up to ${current}`);
+    // Before its payload is looked at: how later versions write theirs is not known here.
+    if (from > current) throw new TooNew(from, current);
+    let detail: unknown = JSON.parse(payload);
     for (let step = from; step < current; step++) {
       const next = upcast[step];
       if (next === undefined) throw new TypeError(`it is of version ${from}, and nothing upcasts from ${step}`);
       detail = next(detail);
     }
     return detail;
+  }
+}
+
+class TooNew extends TypeError {
+  readonly version: number;
+
+  constructor(version: number, known: number) {
+    super(`it is of version ${version}, and this class knows up to ${known}`);
+    this.version = version;
   }
 }
 
