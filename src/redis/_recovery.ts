@@ -23,10 +23,10 @@ const FOREIGN_IDLE = 30_000;
 const DOUBT = 10_000;
 
 /**
- * A delivery as the scripts hand it: id, delivery count, failures, recoveries, fields, 1 if no plain ack settles it, and 1
+ * A delivery as the scripts hand it: id, delivery count, failures, recoveries, fields, 1 if no plain ack settles it, then 1
  * if it was deferred and nobody came who knows it.
  */
-type Taken = readonly [Position, number, number, number, readonly string[], number, number];
+type Taken = readonly [Position, number, number, number, readonly string[], number, number?];
 
 /** What a group told of itself when it was joined. */
 export interface Joined {

@@ -3,7 +3,7 @@
  * delivered so far and, if its entry is gone from the stream, its copy.
  *
  * For each that is handed: id, delivery count, failures, recoveries, fields, 1 unless it may be settled as a plain
- * ack, and 1 if it was deferred and nobody came who knows it. Then the ids of those whose entries are gone.
+ * ack, then 1 if it was deferred and nobody came who knows it. Then the ids of those whose entries are gone.
  */
 export const HAND: string = `
 local function hand(taken)
@@ -35,7 +35,7 @@ local function hand(taken)
     if fields then
       -- Whatever the group keeps a line on, or a copy of, cannot be acknowledged without a look.
       local plain = w.failures == 0 and w.recovered == 0 and not t.copy
-      reply[#reply + 1] = {t.id, t.count + 1, w.failures, w.recovered, fields, plain and 0 or 1, t.expired and 1 or 0}
+      reply[#reply + 1] = {t.id, t.count + 1, w.failures, w.recovered, fields, plain and 0 or 1, t.expired and 1 or nil}
     else
       missing[#missing + 1] = t.id
       redis.call('HDEL', workKey, t.id)

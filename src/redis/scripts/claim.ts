@@ -9,7 +9,7 @@ import { PRELUDE } from "./_prelude.ts";
  * KEYS: as the prelude says. ARGV: group, consumer, life, lease in ms, limit, how long in ms a consumer without a lease may
  * be idle, the version that this one knows, how long in ms what it does not know waits for another (or empty: for ever). Reply: takings of the consumer, epoch, ms until something falls due or -1, ms until another's lease ends or -1,
  * positions whose entries are gone; for each delivery taken: id, delivery count, failures, recoveries, fields, 1
- * unless it may be settled as a plain ack, 1 if it is unknown here and has waited for too long; then the bell.
+ * unless it may be settled as a plain ack, then 1 if it is unknown here and has waited for too long; then the bell.
  * Errors: `NAMETAKEN`, NOGROUP.
  */
 export const CLAIM: Script = new Script(`${PRELUDE}${HAND}
@@ -20,7 +20,7 @@ if refused then return refused end
 local taken, room, left = {}, limit, 0
 local function take(id, count, c, expired) taken[#taken + 1] = {id = id, count = count, copy = c, expired = expired} end
 
-local version, holdFor = tonumber(ARGV[7]), tonumber(ARGV[8])
+local version, holdFor = tonumber(ARGV[7]) or 1, tonumber(ARGV[8])
 if version > 1 then redis.call('HSET', meta, 'version:' .. me, version) end
 
 local parkedCount, foreign, deferred, waiting = 0, {}, {}, 0
@@ -30,7 +30,7 @@ local function offer(keeper, pending)
   if heldVersion(keeper) <= version then
     waiting = waiting + pending
   elseif holdFor then
-    args = {'IDLE', ARGV[8]}
+    args[1], args[2] = 'IDLE', ARGV[8]
   else
     return
   end
