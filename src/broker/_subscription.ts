@@ -4,14 +4,14 @@ import { handling } from "./_context.ts";
 import { Deadlines } from "./_deadlines.ts";
 import { type Job, JobDelivery } from "./_job.ts";
 import { Listeners } from "./_listeners.ts";
-import { type Ending, failed, named, tooNew, undecodable, usedUp } from "./_outcomes.ts";
+import { type Ending, failed, named, undecodable, usedUp } from "./_outcomes.ts";
 import { Scheduler } from "./_scheduler.ts";
 import type { Settings } from "./_settings.ts";
 import { sleep } from "./_sleep.ts";
 import type { StreamConsumer, StreamConsumerOwner } from "./_stream_consumer.ts";
 import { show } from "../events/_check.ts";
 import type { Handler } from "./delivery.ts";
-import { LeaseLostError, NewerVersionError, UndecodableError } from "./errors.ts";
+import { LeaseLostError, UndecodableError } from "./errors.ts";
 import {
   DeadLetterEvent,
   DeliveryEvent,
@@ -97,8 +97,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
 
   admit(jobs: readonly Job[]): void {
     for (const job of jobs) {
-      if (job.content instanceof NewerVersionError) this.#end(job, tooNew(job, job.content));
-      else if (job.content instanceof UndecodableError) this.#end(job, undecodable(job, job.content));
+      if (job.content instanceof UndecodableError) this.#end(job, undecodable(job, job.content));
       else if (job.attempt > this.settings.retry.maxAttempts) this.#end(job, usedUp(job));
       else if (this.#closing !== undefined) this.#release(job);
       else if (this.#setKey(job)) this.#scheduler.admit(job);

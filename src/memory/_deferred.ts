@@ -36,6 +36,8 @@ export class Deferred {
 
   /** Takes the first one that the taker knows, else one that has waited for too long. It still says for what it was deferred. */
   take({ version, holdFor }: Reach, now: number): Pending | undefined {
+    // What nearly every group has.
+    if (this.#versions.size === 0) return undefined;
     let next: Pending | undefined;
     for (const [known, { inOrder }] of this.#versions) {
       const first = known <= version ? inOrder.first() : undefined;

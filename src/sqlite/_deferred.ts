@@ -5,7 +5,8 @@ import type { Place } from "./_records.ts";
 
 /** What was deferred and is given to whoever has this reach: what it knows, in order, else what waited for too long. */
 export function deferredFor(db: Database, now: number, groupId: number, reach: Reach, limit: number): Place[] {
-  const known = versions(db, groupId).filter((version) => version <= reach.version).flatMap((version) =>
+  const waiting = versions(db, groupId);
+  const known = waiting.filter((version) => version <= reach.version).flatMap((version) =>
     db.all<Place>(
       "SELECT ms, seq FROM delivery WHERE grp = ? AND version = ? ORDER BY ms, seq LIMIT ?",
       groupId,
@@ -14,7 +15,7 @@ export function deferredFor(db: Database, now: number, groupId: number, reach: R
     )
   );
   if (known.length > 0) return known.sort((a, b) => a.ms - b.ms || a.seq - b.seq).slice(0, limit);
-  if (reach.holdFor === Infinity) return [];
+  if (waiting.length === 0 || reach.holdFor === Infinity) return [];
   return db.all<Place>(
     "SELECT ms, seq FROM delivery WHERE grp = ? AND version IS NOT NULL AND deferred_at <= ? ORDER BY deferred_at LIMIT ?",
     groupId,
