@@ -102,13 +102,15 @@ export class RedisAdmin implements StreamAdmin {
       number,
       Position | "",
       readonly (readonly [string, number, number, number])[],
-      readonly (readonly [number, number])[],
+      readonly (readonly [string, number])[],
     ];
     return {
       name,
       pending,
       retrying,
-      held: held.map(([version, pending]) => ({ version, pending })).sort((a, b) => a.version - b.version),
+      held: held.map(([version, pending]) => ({ version: Number(version), pending })).sort((a, b) =>
+        a.version - b.version
+      ),
       deadLetters,
       lag,
       lagIsExact: exact === 1,

@@ -67,7 +67,7 @@ for name in pairs(names) do
 end
 local deferred = {}
 for name, count in pairs(held) do
-  if heldVersion(name) and count > 0 then deferred[#deferred + 1] = {heldVersion(name), count} end
+  if heldVersion(name) and count > 0 then deferred[#deferred + 1] = {string.sub(name, 7), count} end
 end
 return {
   info[6] + copyCount, retrying, redis.call('XLEN', dead), lag, exact, floor, list, deferred
