@@ -4,7 +4,8 @@ import { checkExtensions, EventRecord, NO_EXTENSIONS, recordIn, restore } from "
 import type { DomainEvent, EventClass } from "../events/mod.ts";
 import type { Fields, StoredRecord } from "../store/mod.ts";
 import { positionTime } from "../store/mod.ts";
-import { UndecodableError } from "./errors.ts";
+import { decodingError, versionOf } from "./_versions.ts";
+import type { UndecodableError } from "./errors.ts";
 
 /** Turns events of one class into the fields of entries, and entries into events: the same for every store. */
 export class EventCodec<E extends DomainEvent = DomainEvent> {
@@ -55,10 +56,7 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
       const record = this.#record(entry, position);
       return restore(this.#class, this.#detail(entry), record);
     } catch (error) {
-      const { type } = this.definition;
-      const why = error instanceof Error ? error.message : String(error);
-      const message = `Cannot decode ${type} at ${position}: ${why}`;
-      return new UndecodableError(message, position, rawFields(fields), { cause: error });
+      return decodingError(this.definition.type, position, rawFields(fields), error);
     }
   }
 
@@ -78,13 +76,11 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
   }
 
   #detail(entry: Entry): unknown {
-    const { payload, version, id } = entry;
+    const { payload } = entry;
+    const { upcast, version: current } = this.definition;
+    const from = versionOf(entry, this.definition);
     if (payload === undefined) throw new TypeError("it has no payload");
     let detail: unknown = JSON.parse(payload);
-    const { upcast, version: current } = this.definition;
-    // The Python ancestor wrote neither id nor version: its entries are version 0 where the class knows what those are.
-    const from = version === undefined ? (id === undefined && upcast[0] !== undefined ? 0 : 1) : parseVersion(version);
-    if (from > current) throw new TypeError(`it is of version ${from}, and this class knows up to ${current}`);
     for (let step = from; step < current; step++) {
       const next = upcast[step];
       if (next === undefined) throw new TypeError(`it is of version ${from}, and nothing upcasts from ${step}`);
@@ -124,11 +120,6 @@ function namedFields(fields: Fields): Entry {
 /** Fields by name, for people: without a prototype, so that no name means anything. */
 export function rawFields(fields: Fields): Readonly<Record<string, string>> {
   return Object.freeze(namedFields(fields) as Record<string, string>);
-}
-
-function parseVersion(text: string): number {
-  if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw new TypeError(`its version is ${JSON.stringify(text)}, not a number`);
 }
 
 function parseTime(text: string): number {

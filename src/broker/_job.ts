@@ -18,6 +18,8 @@ export class Job {
   readonly position: Position;
   readonly fence: string;
   readonly recovered: number;
+  /** True when it was held for longer than anybody was to wait for a consumer that knows its version. */
+  readonly expired: boolean;
   attempt: number;
   state: JobState = "waiting";
   /** The key whose line it stands in. */
@@ -44,6 +46,7 @@ export class Job {
     this.position = record.position;
     this.fence = record.fence;
     this.recovered = record.recovered;
+    this.expired = record.expired === true;
     this.attempt = record.attempt;
   }
 

@@ -2,7 +2,7 @@ import type { DeadReason, Held, Outcome } from "../store/mod.ts";
 import { backoff } from "./_backoff.ts";
 import { errorRecord } from "./_error_record.ts";
 import type { Job } from "./_job.ts";
-import { PermanentError } from "./errors.ts";
+import { NewerVersionError, PermanentError } from "./errors.ts";
 import type { RetryOptions } from "./options.ts";
 
 /** How a job ends, and what it failed with if it did. */
@@ -20,9 +20,11 @@ function dead(job: Job, reason: DeadReason, attempts: number, error: unknown): E
   return { outcome: { kind: "dead", reason, attempts, error: errorRecord(error), ...named(job) }, error };
 }
 
-/** Given up unread. */
+/** Given up unread; what a newer release has written waits for a consumer that knows its version, but not for ever. */
 export function undecodable(job: Job, error: unknown): Ending {
-  return dead(job, "undecodable", 0, error);
+  if (!(error instanceof NewerVersionError)) return dead(job, "undecodable", 0, error);
+  if (job.expired) return dead(job, "version", job.attempt - 1, error);
+  return { outcome: { kind: "defer", version: error.version, ...named(job) }, error };
 }
 
 /** Given up without another try: its attempts were used up by deaths, or by a consumer that allowed more of them. */

@@ -10,7 +10,9 @@ export const MAX_CLAIM = 500;
 // Who pulls takes its time: enough to hide round trips, not so much that others of the group stand idle.
 const PULLED_PREFETCH = 64;
 
-const KEYS = ["group", "consumer", "prefetch", "lease", "retry", "startFrom", "drainTimeout", "signal"];
+const WEEK = 7 * 24 * 3_600_000;
+
+const KEYS = ["group", "consumer", "prefetch", "lease", "retry", "startFrom", "holdFor", "drainTimeout", "signal"];
 const SUBSCRIBE_KEYS = [...KEYS, "concurrency", "key", "timeout"];
 const RETRY_KEYS = ["maxAttempts", "minTimeout", "maxTimeout", "multiplier", "jitter"];
 
@@ -27,6 +29,7 @@ export interface Settings {
   readonly timeout: number;
   readonly retry: Required<RetryOptions>;
   readonly startFrom: "beginning" | "now" | Position;
+  readonly holdFor: number;
   readonly drainTimeout: number;
   readonly signal: AbortSignal | undefined;
 }
@@ -60,8 +63,16 @@ function commonSettings(
   verb: string,
   options: ConsumeOptions,
 ): Omit<Settings, "concurrency" | "key" | "timeout"> {
-  const { group, consumer, prefetch, lease = 30_000, drainTimeout = 10_000, startFrom = "beginning", signal } =
-    options ?? {};
+  const {
+    group,
+    consumer,
+    prefetch,
+    lease = 30_000,
+    drainTimeout = 10_000,
+    startFrom = "beginning",
+    holdFor = WEEK,
+    signal,
+  } = options ?? {};
   if (group === undefined) {
     throw new TypeError(`Cannot ${verb} without a group: pass { group: "…" }, consumers of one group share its events`);
   }
@@ -69,12 +80,14 @@ function commonSettings(
   if (consumer !== undefined) assertName("consumer", consumer);
   if (prefetch !== undefined) checkNumber("prefetch", prefetch, { min: 1, max: 100_000, integer: true });
   checkNumber("lease (ms)", lease, { min: 100, max: 86_400_000 });
+  checkNumber("holdFor (ms)", holdFor, { min: 0, max: holdFor === Infinity ? Infinity : 2 ** 40 });
   checkNumber("drainTimeout (ms)", drainTimeout, { min: 0 });
   return {
     group,
     consumer,
     prefetch,
     lease,
+    holdFor,
     drainTimeout,
     startFrom: startPoint(startFrom, "startFrom"),
     retry: retrySettings(verb, options.retry),

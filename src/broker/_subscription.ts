@@ -17,6 +17,7 @@ import {
   DeliveryEvent,
   EntriesLostEvent,
   GroupLostEvent,
+  HeldEvent,
   ReconnectEvent,
   RetryEvent,
   type SubscriptionEventMap,
@@ -226,6 +227,8 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   #tell({ source: { eventType }, position, error }: Job, outcome: Outcome): void {
     if (outcome.kind === "retry") {
       this.dispatchEvent(new RetryEvent(eventType, position, outcome.attempt, outcome.delay, error));
+    } else if (outcome.kind === "defer") {
+      this.dispatchEvent(new HeldEvent(eventType, position, outcome.version));
     } else if (outcome.kind === "dead") {
       this.dispatchEvent(new DeadLetterEvent(eventType, position, outcome.attempts, outcome.reason, error));
     }

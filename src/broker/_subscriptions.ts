@@ -52,9 +52,9 @@ export class Subscriptions {
     const sources: StreamConsumer[] = [];
     try {
       for (const codec of codecs) {
-        const { stream, definition: { type } } = codec;
+        const { stream, definition: { type, version } } = codec;
         const joinedAt = Date.now();
-        const member = await store.member(stream, settings.group, { ...settings, consumer });
+        const member = await store.member(stream, settings.group, { ...settings, consumer, version });
         sources.push(new StreamConsumer(subscription, type, member, joinedAt, (record) => codec.decode(record)));
       }
       assertWanted();

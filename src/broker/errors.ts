@@ -85,8 +85,8 @@ export class LeaseLostError extends Error {
 
 /** An entry that is no event of its class: no payload, broken JSON, a version that nobody here knows. */
 export class UndecodableError extends Error {
-  /** Always `"UndecodableError"`. */
-  override readonly name = "UndecodableError";
+  /** `"UndecodableError"`, or the name of what extends it. */
+  override readonly name: string = "UndecodableError";
   /** Where the entry stands: reading can go on `after` it. */
   readonly position: Position;
   /** The entry's fields, as they were found. */
@@ -97,5 +97,27 @@ export class UndecodableError extends Error {
     super(message, options);
     this.position = position;
     this.raw = raw;
+  }
+}
+
+/**
+ * An entry of a version above the one that its class has here: written by a newer release. Groups hold such entries until
+ * one of their consumers knows the version.
+ */
+export class NewerVersionError extends UndecodableError {
+  /** Always `"NewerVersionError"`. */
+  override readonly name = "NewerVersionError";
+  /** The entry's version. */
+  readonly version: number;
+
+  /** Makes the error. */
+  constructor(
+    message: string,
+    position: Position,
+    raw: Readonly<Record<string, string>>,
+    options: ErrorOptions & { readonly version: number },
+  ) {
+    super(message, position, raw, options);
+    this.version = options.version;
   }
 }

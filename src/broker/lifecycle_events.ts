@@ -78,6 +78,21 @@ export class DeadLetterEvent extends DeliveryEvent {
   }
 }
 
+/**
+ * An event is of a version that this process does not know: the group holds it until a consumer comes that does, or
+ * until `holdFor` is over.
+ */
+export class HeldEvent extends DeliveryEvent {
+  /** The version of the event. */
+  readonly version: number;
+
+  /** Makes the event. */
+  constructor(eventType: string, position: Position, version: number) {
+    super("held", eventType, position);
+    this.version = version;
+  }
+}
+
 /** Somebody removed entries from the stream that this group had not settled: they are lost to it. */
 export class EntriesLostEvent extends Event {
   /** The type of the events that are lost. */
@@ -143,6 +158,8 @@ export interface SubscriptionEventMap {
   retry: RetryEvent;
   /** An event went to the dead letters. */
   deadletter: DeadLetterEvent;
+  /** An event is of a version that is not known here, and waits for a consumer that knows it. */
+  held: HeldEvent;
   /** An event came back from a consumer that died. */
   recovered: DeliveryEvent;
   /** A delivery was lost to another consumer, or to a rewind, before it was settled. */

@@ -7,6 +7,7 @@ export { EventBroker, type EventMap } from "./event_broker.ts";
 export type { Delivery, Handler, PulledDelivery } from "./delivery.ts";
 export {
   LeaseLostError,
+  NewerVersionError,
   PermanentError,
   PublishError,
   PublishQueueFullError,
@@ -20,6 +21,7 @@ export {
   DeliveryEvent,
   EntriesLostEvent,
   GroupLostEvent,
+  HeldEvent,
   ReconnectEvent,
   RetryEvent,
   type SubscriptionEventMap,

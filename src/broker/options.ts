@@ -57,6 +57,14 @@ export interface ConsumeOptions {
   retry?: RetryOptions;
   /** Where the group begins, if it is new. @default {"beginning"} */
   startFrom?: StartFrom;
+  /**
+   * How long an event of a version above that of its class here is held for a consumer that knows it, in milliseconds,
+   * before it goes to the dead letters with the reason `version`; `Infinity` holds it for ever. It is held as `info`
+   * shows, costs no attempt, and keeps its entry from being trimmed; the first consumer of the group that knows the
+   * version takes it, later than what followed it in the stream: with `key`, too. That its time is over is noticed
+   * within a quarter of the `lease`. @default {604_800_000} 7 days
+   */
+  holdFor?: number;
   /** How long closing waits for running handlers before it aborts their signals, in milliseconds. @default {10_000} */
   drainTimeout?: number;
   /** Closes the subscription when it aborts. */

@@ -1,14 +1,16 @@
-import type { ConsumerState, DeadReason, ErrorRecord, Position } from "../store/mod.ts";
+import type { ConsumerState, DeadReason, ErrorRecord, HeldState, Position } from "../store/mod.ts";
 import type { DomainEvent } from "../events/mod.ts";
 
 /** A consumer group of one stream. */
 export interface GroupInfo {
   /** Its name. */
   readonly name: string;
-  /** Events that were delivered or parked, and are not settled: retries, what was handed back, and redriven ones. */
+  /** Events that were delivered or parked, and are not settled: retries, what was handed back, held and redriven ones. */
   readonly pending: number;
   /** Those of them that wait for their next attempt. */
   readonly retrying: number;
+  /** Those of them that wait for a consumer that knows their version: how many of each, the lowest version first. */
+  readonly held: readonly HeldState[];
   /** Events that it gave up. */
   readonly deadLetters: number;
   /** Events that it has not read yet. */
@@ -43,7 +45,10 @@ export interface DeadLetter<E extends DomainEvent = DomainEvent> {
   readonly id: string;
   /** Where the event stands in its stream. */
   readonly position: Position;
-  /** Why it was given up: its `attempts` used up, a `permanent` error, `undecodable`, or its consumers `died` of it. */
+  /**
+   * Why it was given up: its `attempts` used up, a `permanent` error, `undecodable`, its consumers `died` of it,
+   * or no consumer knew its `version` within `holdFor`.
+   */
   readonly reason: DeadReason;
   /** How many attempts were counted. */
   readonly attempts: number;

@@ -11,7 +11,9 @@ import type {
 } from "../store/mod.ts";
 import { comparePositions, StoreError } from "../store/mod.ts";
 import { TurnoverMap } from "../store/_turnover_map.ts";
+import type { Reach } from "../store/_reach.ts";
 import { type Consumer, Consumers } from "./_consumers.ts";
+import { Deferred } from "./_deferred.ts";
 import { Parking } from "./_parking.ts";
 import type { Pending } from "./_pending.ts";
 import type { MemoryStream } from "./_stream.ts";
@@ -29,6 +31,7 @@ export class MemoryGroup {
   /** By the number of the delivery: numbers are found faster than positions. */
   #pending = new TurnoverMap<number, Pending>();
   #parking = new Parking<Pending>();
+  #deferred = new Deferred();
   #consumers: Consumers;
   #lettersEver = 0;
   #deliveriesEver = 0;
@@ -94,21 +97,21 @@ export class MemoryGroup {
   }
 
   /** What there is to take now, without waiting. */
-  claim(consumer: Consumer, limit: number, newFirst: boolean): Omit<Claim, "disturbed"> {
+  claim(consumer: Consumer, reach: Reach, limit: number, newFirst: boolean): Omit<Claim, "disturbed"> {
     const missing: Position[] = [];
     const early = newFirst ? this.#claimNew(consumer, limit) : [];
     if (early.length > 0) return { records: early, missing };
-    const returned = this.#claimReturned(consumer, limit, missing);
+    const returned = this.#claimReturned(consumer, reach, limit, missing);
     const records = returned.length > 0 ? returned : this.#claimNew(consumer, limit);
     return { records, missing };
   }
 
-  #claimReturned(consumer: Consumer, limit: number, missing: Position[]): ClaimedRecord[] {
+  #claimReturned(consumer: Consumer, reach: Reach, limit: number, missing: Position[]): ClaimedRecord[] {
     const now = this.#stream.now();
     this.#bury(now);
     const taken: Pending[] = [];
     while (taken.length < limit) {
-      const pending = this.#parking.take(now);
+      const pending = this.#parking.take(now) ?? this.#deferred.take(reach, now);
       if (pending === undefined) break;
       if (this.#recordOf(pending) !== undefined) taken.push(pending);
       else {
@@ -119,7 +122,10 @@ export class MemoryGroup {
     return taken.sort((a, b) => comparePositions(a.position, b.position)).map((pending) => {
       this.#pending.delete(pending.delivery);
       this.#number(pending);
-      return this.#deliver(pending, consumer);
+      const { deferred } = pending;
+      pending.deferred = undefined;
+      const record = this.#deliver(pending, consumer);
+      return deferred !== undefined && deferred.version > reach.version ? { ...record, expired: true } : record;
     });
   }
 
@@ -177,6 +183,7 @@ export class MemoryGroup {
       recovered: 0,
       delivery: 0,
       isolated: false,
+      deferred: undefined,
       firstFailedAt: undefined,
       lastFailedAt: undefined,
     };
@@ -236,6 +243,12 @@ export class MemoryGroup {
       this.#park(pending, pending.retryAt ?? now);
       return true;
     }
+    if (outcome.kind === "defer") {
+      pending.owner = pending.retryAt = undefined;
+      pending.isolated = false;
+      this.#deferred.add(pending, outcome.version, now);
+      return true;
+    }
     if (outcome.kind === "dead") this.#bringLetter(pending, outcome, now);
     this.#pending.delete(pending.delivery);
     return false;
@@ -268,8 +281,8 @@ export class MemoryGroup {
   }
 
   /** When a claim that found nothing should look again unasked: something falls due, or a lease may run out. */
-  nextChange(waiting: Consumer): number {
-    let next = this.#parking.nextDue();
+  nextChange(waiting: Consumer, reach: Reach): number {
+    let next = Math.min(this.#parking.nextDue(), this.#deferred.next(reach));
     for (const consumer of this.#consumers.values()) {
       // One that died holding nothing has to be removed, too.
       if (consumer !== waiting) next = Math.min(next, consumer.expires);
@@ -296,6 +309,7 @@ export class MemoryGroup {
     for (const pending of this.#pending.values()) {
       if (to === "now" || (to !== "beginning" && comparePositions(pending.position, to) < 0)) continue;
       this.#pending.delete(pending.delivery);
+      this.#deferred.remove(pending);
       pending.owner = undefined;
       pending.due = undefined;
       dropped++;
@@ -332,6 +346,7 @@ export class MemoryGroup {
       name: this.name,
       pending: all.length,
       retrying: all.filter(({ retryAt = 0 }) => retryAt > now).length,
+      held: this.#deferred.state(),
       deadLetters: this.letters.size,
       lag: this.#stream.end - next,
       lagIsExact: true,

@@ -1,4 +1,5 @@
 import type { Claim, ClaimOptions, GroupMember, Held, MemberOptions, Outcome, Position } from "../store/mod.ts";
+import { type Reach, reachOf } from "../store/_reach.ts";
 import type { MemoryGroup } from "./_group.ts";
 import type { MemoryStream } from "./_stream.ts";
 
@@ -8,6 +9,7 @@ export class MemoryMember implements GroupMember {
   #stream: MemoryStream;
   #group: MemoryGroup;
   #lease: number;
+  #reach: Reach;
   #epoch: number;
   #left = new AbortController();
 
@@ -16,6 +18,7 @@ export class MemoryMember implements GroupMember {
     this.#stream = stream;
     this.#group = group;
     this.#lease = options.lease;
+    this.#reach = reachOf(options);
     this.#epoch = group.epoch;
   }
 
@@ -23,11 +26,12 @@ export class MemoryMember implements GroupMember {
     const ended = AbortSignal.any([signal, this.#left.signal]);
     while (!ended.aborted) {
       const consumer = this.#group.touch(this.consumer, this.#lease);
-      const found = this.#group.claim(consumer, limit, newFirst);
+      const found = this.#group.claim(consumer, this.#reach, limit, newFirst);
       const disturbed = this.#group.epoch !== this.#epoch;
       this.#epoch = this.#group.epoch;
       if (found.records.length > 0 || found.missing.length > 0 || disturbed) return { ...found, disturbed };
-      await this.#stream.bell.wait(ended, this.#group.nextChange(consumer) - this.#stream.now());
+      const next = this.#group.nextChange(consumer, this.#reach);
+      await this.#stream.bell.wait(ended, next - this.#stream.now());
     }
     return { records: [], missing: [], disturbed: false };
   }

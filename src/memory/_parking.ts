@@ -34,6 +34,12 @@ export class Parking<T extends Parked> {
     return this.#heap[0]?.due ?? Infinity;
   }
 
+  /** The item that is due first. */
+  first(): T | undefined {
+    this.#dropStale();
+    return this.#heap[0]?.item;
+  }
+
   /** Takes the first item that is due, if there is one. */
   take(now: number): T | undefined {
     if (this.nextDue() > now) return undefined;

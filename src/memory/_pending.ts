@@ -17,6 +17,8 @@ export interface Pending {
   /** Which delivery of the group's this is. */
   delivery: number;
   isolated: boolean;
+  /** Of which version its entry is, and since when it waits for somebody who knows it; set while it does. */
+  deferred: { readonly version: number; readonly since: number } | undefined;
   firstFailedAt: number | undefined;
   lastFailedAt: number | undefined;
 }

@@ -94,7 +94,7 @@ export class RedisAdmin implements StreamAdmin {
   async #groupState(name: string): Promise<GroupState | undefined> {
     const reply = await this.#run(GROUP_INFO, name, [String(LAG_COUNT)]) as readonly Reply[];
     if (reply.length === 0) return undefined;
-    const [pending, retrying, deadLetters, lag, exact, floor, consumers] = reply as [
+    const [pending, retrying, deadLetters, lag, exact, floor, consumers, held] = reply as [
       number,
       number,
       number,
@@ -102,11 +102,15 @@ export class RedisAdmin implements StreamAdmin {
       number,
       Position | "",
       readonly (readonly [string, number, number, number])[],
+      readonly (readonly [string, number])[],
     ];
     return {
       name,
       pending,
       retrying,
+      held: held.map(([version, pending]) => ({ version: Number(version), pending })).sort((a, b) =>
+        a.version - b.version
+      ),
       deadLetters,
       lag,
       lagIsExact: exact === 1,

@@ -32,8 +32,13 @@ export function outcomeArgs(outcome: Outcome): string[] {
   const { kind, position } = outcome;
   const name = kind === "retry" && outcome.hold ? "hold" : kind;
   const delay = kind === "retry" || kind === "release" ? String(Math.round(outcome.delay ?? 0)) : "0";
-  const letter = kind === "dead"
+  const details = kind === "dead"
     ? [outcome.reason, String(outcome.attempts), JSON.stringify(outcome.error)]
-    : ["", kind === "retry" ? String(outcome.attempt) : "", ""];
-  return [name, position, epoch, count, delay, ...letter];
+    : ["", numberOf(outcome), ""];
+  return [name, position, epoch, count, delay, ...details];
+}
+
+function numberOf(outcome: Outcome): string {
+  if (outcome.kind === "retry") return String(outcome.attempt);
+  return outcome.kind === "defer" ? String(outcome.version) : "";
 }

@@ -2,7 +2,7 @@
 export interface GroupKeys {
   /** The stream itself. */
   readonly stream: string;
-  /** Hash: `life`, `bell`, `epoch`, `rewind:<epoch>`, `checkpoint`, `deleted`, and by consumer `gen:`, `lease:`, `stalled:`, `conn:`. */
+  /** Hash: `life`, `bell`, `epoch`, `rewind:<epoch>`, `checkpoint`, `deleted`, and by consumer `gen:`, `lease:`, `stalled:`, `version:`, `conn:`. */
   readonly meta: string;
   /** Sorted set: consumers by when their lease ends, in milliseconds. */
   readonly consumers: string;

@@ -12,6 +12,7 @@ import {
   type StoredRecord,
   StoreError,
 } from "../store/mod.ts";
+import { reachOf } from "../store/_reach.ts";
 import type { BlockingReader } from "./_blocking_reader.ts";
 import type { Reply } from "./client.ts";
 import { isNoGroup } from "./_errors.ts";
@@ -68,6 +69,7 @@ export class RedisMember implements GroupMember {
       group,
       consumer,
       lease,
+      reach: reachOf(context.options),
       run,
       known: () => {
         const kept = new Set(this.#intake.kept);

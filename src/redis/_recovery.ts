@@ -7,6 +7,7 @@ import {
   type StoredRecord,
 } from "../store/mod.ts";
 import { Bell } from "../store/_bell.ts";
+import type { Reach } from "../store/_reach.ts";
 import type { Reply } from "./client.ts";
 import { fenceText, staysHeld } from "./_fence.ts";
 import type { GroupKeys } from "./_keys.ts";
@@ -21,8 +22,11 @@ const FOREIGN_IDLE = 30_000;
 // A read without an answer may still be carried out for as long as it would have blocked, once the server answers again.
 const DOUBT = 10_000;
 
-/** A delivery as the scripts hand it: id, delivery count, failures, recoveries, fields, and 1 if no plain ack settles it. */
-type Taken = readonly [Position, number, number, number, readonly string[], number];
+/**
+ * A delivery as the scripts hand it: id, delivery count, failures, recoveries, fields, 1 if no plain ack settles it, then 1
+ * if it was deferred and nobody came who knows it.
+ */
+type Taken = readonly [Position, number, number, number, readonly string[], number, number?];
 
 /** What a group told of itself when it was joined. */
 export interface Joined {
@@ -39,6 +43,7 @@ export interface RecoveryContext {
   readonly group: string;
   readonly consumer: string;
   readonly lease: number;
+  readonly reach: Reach;
   run(script: Script, args: readonly string[]): Promise<Reply>;
   /** Tells by its position what this consumer knows to be its own. */
   known(): (position: Position) => boolean;
@@ -153,8 +158,10 @@ export class Recovery {
 
   /** What came back to the group; undefined when nothing did. */
   async #sweep(limit: number): Promise<Claim | undefined> {
-    const { lease, robbed, run } = this.#context;
-    const reply = await this.#orDoubt(run(CLAIM, [`${lease}`, `${limit}`, `${FOREIGN_IDLE}`]));
+    const { lease, reach: { version, holdFor }, robbed, run } = this.#context;
+    const patience = holdFor === Infinity ? "" : `${Math.round(holdFor)}`;
+    const args = [`${lease}`, `${limit}`, `${FOREIGN_IDLE}`, `${version}`, patience];
+    const reply = await this.#orDoubt(run(CLAIM, args));
     const [takings, epoch, nextDue, nextEnd, missing, taken, bell] = reply as readonly [
       number,
       number,
@@ -196,11 +203,12 @@ export class Recovery {
   #claimed(taken: readonly Taken[], takings: number): ClaimedRecord[] {
     return taken
       .toSorted(([a], [b]) => comparePositions(a, b))
-      .map(([position, count, failures, recovered, fields, kept]) => ({
+      .map(([position, count, failures, recovered, fields, kept, expired]) => ({
         position,
         fields,
         attempt: failures + 1,
         recovered,
+        ...(expired === 1 ? { expired: true } : {}),
         fence: fenceText(takings, this.#epoch, count, kept === 0),
       }));
   }

@@ -1,6 +1,8 @@
 import type { Claim, ClaimedRecord, Position } from "../store/mod.ts";
+import type { Reach } from "../store/_reach.ts";
 import { assertGroup, type LiveConsumer, type Seat, touch } from "./_consumer.ts";
 import type { Database } from "./_database.ts";
+import { deferredFor, nextDeferred } from "./_deferred.ts";
 import { type GroupRow, nextNumber } from "./_group.ts";
 import { decodeFields, type EntryRow, positionOf, toRecord } from "./_records.ts";
 import { findStream, readPage, type StreamRow } from "./_stream.ts";
@@ -21,12 +23,16 @@ interface Work {
   readonly stream: StreamRow;
   readonly group: GroupRow;
   readonly consumer: LiveConsumer;
+  readonly reach: Reach;
   readonly limit: number;
 }
 
+/** What may be taken of what came back: parked deliveries, and deferred ones. */
 interface DueRow extends Omit<EntryRow, "n"> {
   /** Null when the entry is gone. */
   readonly n: number | null;
+  /** The version that it was deferred for. */
+  readonly version: number | null;
   readonly copy: string | null;
   readonly failures: number;
   readonly recovered: number;
@@ -41,6 +47,7 @@ export function claim(db: Database, now: number, seat: Seat, limit: number, newF
     stream: findStream(db, seat.stream)!,
     group,
     consumer: touch(db, now, seat),
+    reach: seat.reach,
     limit,
   };
   const early = newFirst ? takeNew(work) : [];
@@ -59,7 +66,7 @@ export function nextClaim(db: Database, seat: Seat, epoch: number): number {
 
 // When something falls due, or the lease of another may run out, whichever is first: one that died holding nothing has to
 // be removed, too.
-function nextChange(db: Database, groupId: number, { consumer }: Seat): number {
+function nextChange(db: Database, groupId: number, { consumer, reach }: Seat): number {
   const { due } = db.get<{ due: number | null }>(
     "SELECT min(due) AS due FROM delivery WHERE grp = ? AND due IS NOT NULL",
     groupId,
@@ -69,7 +76,7 @@ function nextChange(db: Database, groupId: number, { consumer }: Seat): number {
     groupId,
     consumer,
   )!;
-  return Math.min(due ?? Infinity, expires ?? Infinity);
+  return Math.min(due ?? Infinity, expires ?? Infinity, nextDeferred(db, groupId, reach));
 }
 
 // What dead consumers hold is parked for whoever comes first: at once, or when the retry that it waits for is due. However
@@ -126,24 +133,29 @@ function takeDue(work: Work): { taken: ClaimedRecord[]; missing: Position[] } {
     db.run("UPDATE consumer_group SET deliveries = deliveries + ? WHERE id = ?", taken.length, group.id);
   }
   taken.sort((a, b) => a.ms - b.ms || a.seq - b.seq);
-  return { taken: taken.map(toClaimed), missing };
+  return { taken: taken.map((row) => toClaimed(row, work.reach)), missing };
 }
 
-function findDue({ db, now, stream, group }: Work, limit: number): DueRow[] {
-  return db.all<DueRow>(
-    `SELECT d.ms, d.seq, copy, failures, recovered, e.n, e.id, payload, fields
-      FROM delivery d LEFT JOIN entry e ON e.stream = ? AND e.n = d.n
-      WHERE grp = ? AND due <= ? ORDER BY due, d.ms, d.seq LIMIT ?`,
+const DUE_ROW = `SELECT d.ms, d.seq, copy, failures, recovered, version, e.n, e.id, payload, fields
+  FROM delivery d LEFT JOIN entry e ON e.stream = ? AND e.n = d.n`;
+
+function findDue({ db, now, stream, group, reach }: Work, limit: number): DueRow[] {
+  const parked = db.all<DueRow>(
+    `${DUE_ROW} WHERE grp = ? AND due <= ? ORDER BY due, d.ms, d.seq LIMIT ?`,
     stream.id,
     group.id,
     now,
     limit,
   );
+  if (parked.length > 0) return parked;
+  return deferredFor(db, now, group.id, reach, limit).map(({ ms, seq }) =>
+    db.get<DueRow>(`${DUE_ROW} WHERE grp = ? AND d.ms = ? AND d.seq = ?`, stream.id, group.id, ms, seq)!
+  );
 }
 
 function hand({ db, group, consumer }: Work, { ms, seq }: DueRow, number: number): void {
   db.run(
-    `UPDATE delivery SET owner = ?, number = ?, due = NULL, retry_at = NULL
+    `UPDATE delivery SET owner = ?, number = ?, due = NULL, retry_at = NULL, version = NULL, deferred_at = NULL
       WHERE grp = ? AND ms = ? AND seq = ?`,
     consumer.id,
     number,
@@ -153,8 +165,9 @@ function hand({ db, group, consumer }: Work, { ms, seq }: DueRow, number: number
   );
 }
 
-function toClaimed(row: DueRow & { readonly number: number }): ClaimedRecord {
+function toClaimed(row: DueRow & { readonly number: number }, reach: Reach): ClaimedRecord {
   return {
+    ...(row.version !== null && row.version > reach.version ? { expired: true } : {}),
     position: positionOf(row),
     fields: row.copy === null ? decodeFields(row) : JSON.parse(row.copy),
     attempt: row.failures + 1,

@@ -1,5 +1,6 @@
 import type { Held, Position } from "../store/mod.ts";
 import { StoreError } from "../store/mod.ts";
+import type { Reach } from "../store/_reach.ts";
 import type { Database } from "./_database.ts";
 import { groupById, type GroupRow } from "./_group.ts";
 import { placeOf } from "./_records.ts";
@@ -14,6 +15,8 @@ export interface Seat {
   /** Its name in the store, with the incarnation. */
   readonly consumer: string;
   readonly lease: number;
+  /** What of the deferred it is given. */
+  readonly reach: Reach;
 }
 
 /** A consumer that was just found alive. */
@@ -46,7 +49,7 @@ export function join(
   now: number,
   stream: string,
   group: GroupRow,
-  { name, lease }: Pick<Seat, "name" | "lease">,
+  { name, lease, reach }: Pick<Seat, "name" | "lease" | "reach">,
 ): Seat {
   const { incarnations } = db.get<{ incarnations: number }>(
     "UPDATE consumer_group SET incarnations = incarnations + 1 WHERE id = ? RETURNING incarnations",
@@ -54,7 +57,7 @@ export function join(
   )!;
   // A group that is deleted and made again counts from 1: the random part keeps the names apart.
   const consumer = `${name}.${incarnations.toString(36)}${crypto.randomUUID().slice(0, 6)}`;
-  const seat: Seat = { stream, group: group.name, groupId: group.id, name, consumer, lease };
+  const seat: Seat = { stream, group: group.name, groupId: group.id, name, consumer, lease, reach };
   assertNameFree(db, now, seat);
   enrol(db, now, seat);
   return seat;

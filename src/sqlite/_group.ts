@@ -1,6 +1,7 @@
 import type { GroupState, MemberOptions, Position } from "../store/mod.ts";
 import { comparePositions } from "../store/mod.ts";
 import type { Database } from "./_database.ts";
+import { deferredState } from "./_deferred.ts";
 import { type Place, placeOf, positionOf } from "./_records.ts";
 import { endOf, entryFrom, numberAt, type StreamRow } from "./_stream.ts";
 
@@ -129,6 +130,7 @@ export function groupState(db: Database, now: number, stream: StreamRow, group: 
   return {
     name: group.name,
     ...counts,
+    held: deferredState(db, group.id),
     deadLetters: letters,
     lag: stream.next_n - next,
     lagIsExact: true,

@@ -4,18 +4,24 @@ import type { Database } from "./_database.ts";
 export const APPLICATION_ID = 0x54494445;
 
 /** The version of the tables below. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /*
  * Every entry of a stream has a number, n, one more than the one before it: with those of the first and the next entry
  * kept in the stream's row, lengths and lags need no counting. A group remembers the number it reads next; `from_*` is
  * set only while a group waits for a position that is still to come.
  *
- * A delivery is held (`owner` is set), or parked (`due` is set): each has its own partial index, so taking what is due
- * costs the same however many wait, and an acknowledged delivery leaves nothing behind. `number` says which delivery of
+ * A delivery is held (`owner` is set), parked (`due` is set), or deferred (`version` and `deferred_at` are set): each has
+ * its own partial index, so taking what is due costs the same however many wait, and an acknowledged delivery leaves
+ * nothing behind. `number` says which delivery of
  * its group's it is. `copy` holds the fields of an entry that came back from the dead letters when the stream no longer
  * had it.
  */
+const DEFERRED = `
+  CREATE INDEX delivery_version ON delivery (grp, version, ms, seq) WHERE version IS NOT NULL;
+  CREATE INDEX delivery_deferred ON delivery (grp, deferred_at) WHERE version IS NOT NULL;
+`;
+
 const TABLES = `
   CREATE TABLE stream (
     id INTEGER PRIMARY KEY,
@@ -99,11 +105,13 @@ const TABLES = `
     isolated INTEGER NOT NULL DEFAULT 0,
     first_failed_at INTEGER,
     last_failed_at INTEGER,
+    version INTEGER,
+    deferred_at INTEGER,
     PRIMARY KEY (grp, ms, seq)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX delivery_held ON delivery (owner) WHERE owner IS NOT NULL;
   CREATE INDEX delivery_due ON delivery (grp, due) WHERE due IS NOT NULL;
-
+  ${DEFERRED}
   CREATE TABLE letter (
     grp INTEGER NOT NULL,
     id INTEGER NOT NULL,
@@ -123,26 +131,43 @@ const TABLES = `
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
-/** True when the file has our tables, false when it has none yet; throws when it is not ours to use. */
-export function checkSchema(db: Database): boolean {
+// By the version that a file is of, what makes it one of the next.
+const UPGRADES: Readonly<Record<number, string>> = {
+  1: `
+    ALTER TABLE delivery ADD COLUMN version INTEGER;
+    ALTER TABLE delivery ADD COLUMN deferred_at INTEGER;
+    ${DEFERRED}
+  `,
+};
+
+/** The version of our tables in the file, 0 when it has none yet; throws when it is not ours to use. */
+export function checkSchema(db: Database): number {
   const { id } = db.get<{ id: number }>("SELECT application_id AS id FROM pragma_application_id")!;
   const { version } = db.get<{ version: number }>("SELECT user_version AS version FROM pragma_user_version")!;
   const { tables } = db.get<{ tables: number }>("SELECT count(*) AS tables FROM sqlite_master")!;
   if (id === APPLICATION_ID) {
-    if (version <= SCHEMA_VERSION) return true;
+    if (version <= SCHEMA_VERSION) return version;
     throw new Error(
       `Cannot open ${db.path}: its schema is version ${version}, and this release knows ${SCHEMA_VERSION}; ` +
         "upgrade @tidings/broker, or choose another file",
     );
   }
-  if (id === 0 && tables === 0) return false;
+  if (id === 0 && tables === 0) return 0;
   throw new Error(
     `Cannot open ${db.path}: it is another program's SQLite database (application_id ${id}, ${tables} tables and ` +
       "indexes); choose another file",
   );
 }
 
-/** Makes the tables, unless somebody else was faster. Runs in a write transaction. */
+/**
+ * Makes the tables, or those of an earlier release what this one needs, unless somebody else was faster. Runs in a write
+ * transaction.
+ */
 export function makeSchema(db: Database): void {
-  if (!checkSchema(db)) db.exec(TABLES);
+  const found = checkSchema(db);
+  if (found === 0) db.exec(TABLES);
+  else if (found < SCHEMA_VERSION) {
+    for (let version = found; version < SCHEMA_VERSION; version++) db.exec(UPGRADES[version]!);
+    db.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`);
+  }
 }

@@ -10,6 +10,8 @@ export interface Settled {
   readonly parked: boolean;
 }
 
+const COME_BACK: ReadonlySet<Outcome["kind"]> = new Set(["retry", "release", "defer"]);
+
 /** Settles deliveries, as the port says. Runs in a write transaction. */
 export function settle(db: Database, now: number, seat: Seat, outcomes: readonly Outcome[]): Settled {
   const refused: Position[] = [];
@@ -17,7 +19,7 @@ export function settle(db: Database, now: number, seat: Seat, outcomes: readonly
   const owner = consumerId(db, seat);
   for (const outcome of outcomes) {
     if (!apply(db, now, seat, owner, outcome)) refused.push(outcome.position);
-    else parked ||= outcome.kind === "retry" || outcome.kind === "release";
+    else parked ||= COME_BACK.has(outcome.kind);
   }
   return { refused, parked };
 }
@@ -54,6 +56,14 @@ function apply(db: Database, now: number, seat: Seat, owner: number, outcome: Ou
         ...which,
       ) === 1;
     }
+    case "defer":
+      return db.run(
+        `UPDATE delivery SET owner = NULL, isolated = 0, retry_at = NULL, version = ?, deferred_at = ?
+          WHERE ${THIS_DELIVERY}`,
+        outcome.version,
+        now,
+        ...which,
+      ) === 1;
     case "dead":
       return bringLetter(db, now, seat, owner, outcome);
   }

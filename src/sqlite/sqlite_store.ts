@@ -9,6 +9,7 @@ import type {
   StoredRecord,
   StreamAdmin,
 } from "../store/mod.ts";
+import { reachOf } from "../store/_reach.ts";
 import { SqliteAdmin } from "./_admin.ts";
 import { append } from "./_append.ts";
 import { Changes } from "./_changes.ts";
@@ -122,7 +123,10 @@ export class SqliteStore implements EventStore {
     const { consumer: name, lease, startFrom } = options;
     const { seat, epoch } = await db.write(() => {
       const group = makeGroup(db, makeStream(db, streamName), groupName, startFrom);
-      return { seat: join(db, this.#now(), streamName, group, { name, lease }), epoch: group.epoch };
+      return {
+        seat: join(db, this.#now(), streamName, group, { name, lease, reach: reachOf(options) }),
+        epoch: group.epoch,
+      };
     });
     return new SqliteMember(db, this.#changes, this.#now, seat, epoch);
   }

@@ -9,6 +9,13 @@ export interface MemberOptions {
   readonly lease: number;
   /** Where a new group begins: a position is the first one it gets. */
   readonly startFrom: "beginning" | "now" | Position;
+  /** Up to which version it knows the entries: of what was deferred, it is given what is not above. @default {1} */
+  readonly version?: number;
+  /**
+   * How long, in milliseconds, what was deferred waits for a member that knows it; from then on it comes to this one,
+   * too, as `expired`. @default {Infinity}
+   */
+  readonly holdFor?: number;
 }
 
 /** An entry handed to one consumer of a group, until it is settled or lost. */
@@ -17,6 +24,8 @@ export interface ClaimedRecord extends StoredRecord {
   readonly attempt: number;
   /** How often it came back from a consumer that died, since its last `retry`; a release changes nothing. */
   readonly recovered: number;
+  /** True when it was deferred, above this member's version, and nobody that knows it came within `holdFor`. */
+  readonly expired?: boolean;
   /** Which delivery this is, unlike any other of that entry ever; given back unread with every renewal and outcome. */
   readonly fence: string;
 }
@@ -60,7 +69,7 @@ export interface Held {
 }
 
 /** Why an event lies among the dead letters. */
-export type DeadReason = "attempts" | "permanent" | "undecodable" | "died";
+export type DeadReason = "attempts" | "permanent" | "undecodable" | "died" | "version";
 
 /** An error as a dead letter keeps it. */
 export interface ErrorRecord {
@@ -80,6 +89,9 @@ export interface ErrorRecord {
  *   counts once. It comes again to any consumer once `delay` ms have passed. With `hold` it stays this consumer's, who
  *   will wait and try again: the due time is stored all the same, for whoever recovers it;
  * - `release`: handed back, nothing counted, for anyone to take at once or after `delay`;
+ * - `defer`: its entry is of a `version`, above this member's, that is not known here: nothing is counted, and the
+ *   delivery waits for a member that knows the version, which takes it like what was handed back, or until it is
+ *   `expired`. It stays pending all the while, so that nothing trims its entry;
  * - `dead`: moved to the group's dead letters, in one step with its acknowledgement;
  * - `isolate`: still held; says that its handler starts now and that nothing else runs in this consumer. If the
  *   consumer dies before it settles, that counts as an attempt.
@@ -90,6 +102,7 @@ export type Outcome =
     | { readonly kind: "ack" }
     | { readonly kind: "retry"; readonly attempt: number; readonly delay: number; readonly hold?: boolean }
     | { readonly kind: "release"; readonly delay?: number }
+    | { readonly kind: "defer"; readonly version: number }
     | { readonly kind: "dead"; readonly reason: DeadReason; readonly attempts: number; readonly error: ErrorRecord }
     | { readonly kind: "isolate" }
   );
@@ -104,8 +117,8 @@ export interface GroupMember {
   readonly consumer: string;
 
   /**
-   * Takes up to `limit` entries, at least 1. A call serves one source: retries that are due, what was handed back and
-   * what dead consumers held; only when there is none, entries that the group has not read; with `newFirst` the other way
+   * Takes up to `limit` entries, at least 1. A call serves one source: retries that are due, what was handed back, what
+   * was deferred and is known here or expired, and what dead consumers held; only when there is none, entries that the group has not read; with `newFirst` the other way
    * round, so that whoever takes turns keeps neither waiting for long. Either way they come in
    * order of position; which of those that are due come first, when they are more than `limit`, is the store's choice.
    * What a dead consumer held comes back with `recovered` raised; a retry that is not due yet is never taken early,

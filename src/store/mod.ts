@@ -20,6 +20,7 @@ export type {
   ConsumerState,
   DeadLetterBox,
   GroupState,
+  HeldState,
   LetterRecord,
   StreamAdmin,
   StreamState,

@@ -14,14 +14,24 @@ export interface ConsumerState {
   readonly stalled: boolean;
 }
 
+/** What a group holds of a version that none of its consumers knew. */
+export interface HeldState {
+  /** The version of the entries. */
+  readonly version: number;
+  /** How many deliveries wait for a consumer that knows it. */
+  readonly pending: number;
+}
+
 /** A group, as `info` shows it. */
 export interface GroupState {
   /** Its name. */
   readonly name: string;
-  /** Delivered or parked, and not settled: retries, deliveries handed back and redriven ones included. */
+  /** Delivered or parked, and not settled: retries, deliveries handed back, held and redriven ones included. */
   readonly pending: number;
   /** Those of them whose time to be tried again has not come yet. */
   readonly retrying: number;
+  /** Those of them that were deferred, by version, the lowest first. */
+  readonly held: readonly HeldState[];
   /** Events that it gave up. */
   readonly deadLetters: number;
   /** Entries the group has not read yet. */

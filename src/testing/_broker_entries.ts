@@ -29,7 +29,6 @@ export const entries: readonly BrokerContract[] = [
     const broken = [
       ["payload", "{", "id", "b-1"],
       ["id", "b-2", "detail", "{}"],
-      ["id", "b-3", "payload", "{}", "version", "9"],
       ["id", "b-4", "payload", "{}", "version", "x"],
       ["id", "b-5", "payload", "{}", "time", "yesterday"],
       ["id", "b-6", "payload", "{}", "ext", "[]"],

@@ -142,11 +142,11 @@ export class Bench {
   /** Joins the group; it leaves after the test, unless the test abandons it. */
   async join(
     consumer = "a",
-    { group = "group", lease = LONG, startFrom = "beginning", store = this.store, stream = this.stream }:
+    { group = "group", lease = LONG, startFrom = "beginning", store = this.store, stream = this.stream, ...reach }:
       & { readonly group?: string; readonly store?: EventStore; readonly stream?: string }
       & Partial<MemberOptions> = {},
   ): Promise<GroupMember> {
-    const member = await store.member(stream, group, { consumer, lease, startFrom });
+    const member = await store.member(stream, group, { consumer, lease, startFrom, ...reach });
     this.#members.add(member);
     return member;
   }
@@ -258,6 +258,10 @@ export function release(records: readonly ClaimedRecord[], delay?: number): Outc
     fence,
     ...(delay === undefined ? {} : { delay }),
   }));
+}
+
+export function defer(records: readonly ClaimedRecord[], version: number): Outcome[] {
+  return records.map(({ position, fence }) => ({ kind: "defer", position, fence, version }));
 }
 
 export function isolate(records: readonly ClaimedRecord[]): Outcome[] {

@@ -1,6 +1,7 @@
 import { register, type SuiteOptions } from "./_contract.ts";
 import { appending } from "./_append.ts";
 import { claiming } from "./_claims.ts";
+import { deferring } from "./_deferring.ts";
 import { grouping } from "./_groups.ts";
 import { leasing } from "./_leases.ts";
 import { letters } from "./_letters.ts";
@@ -19,6 +20,7 @@ export const storeContracts: readonly StoreContract[] = [
   ...claiming,
   ...leasing,
   ...settling,
+  ...deferring,
   ...letters,
   ...rewinding,
   ...trimming,

@@ -5,7 +5,7 @@
  * @module
  */
 import { connect, type Delivery, type EventBroker, type SubscribeOptions } from "@tidings/broker";
-import { Counted } from "./_counted.ts";
+import { Counted, CountedNow } from "./_counted.ts";
 
 /** What a process does. */
 export type Role = ConsumeRole | PublishRole | { readonly name: "listen" | "visit" | "linger" };
@@ -13,6 +13,8 @@ export type Role = ConsumeRole | PublishRole | { readonly name: "listen" | "visi
 /** Consumes until SIGTERM, then closes and ends; ends at once when it is refused. */
 export interface ConsumeRole extends SubscribeOptions<Counted> {
   readonly name: "consume";
+  /** Whether the process is of the next release. */
+  readonly next?: boolean;
   /** How long a handler takes, in milliseconds. */
   readonly takes?: number;
   /** Handlers wait until they are told to go on. */
@@ -30,13 +32,15 @@ export interface PublishRole {
   readonly name: "publish";
   readonly count: number;
   readonly from: number;
+  /** Whether the process is of the next release. */
+  readonly next?: boolean;
 }
 
 /** One thing that happened. */
 export interface Line {
   /**
    * `ready`, `closed`; of handlers `started`, `ended`, `aborted`; `heard` by a listener; `refused` by the broker; and
-   * what a subscription tells of itself: `recovered`, `leaselost`, `retry`, `deadletter`.
+   * what a subscription tells of itself: `recovered`, `leaselost`, `retry`, `deadletter`, `held`.
    */
   readonly kind: string;
   /** The event's. */
@@ -46,10 +50,15 @@ export interface Line {
   readonly position?: string;
   readonly attempt?: number;
   readonly recovered?: number;
+  /** What the event says. */
+  readonly detail?: { readonly n: number; readonly twice?: number };
   /** Of the error, or of what the signal aborted for. */
   readonly error?: string;
   readonly message?: string;
 }
+
+// Whoever handles the one handles the other: it says more.
+const Next = CountedNow as typeof Counted;
 
 // Written at once: what was said before a process is killed has been said.
 const say = (line: Line): void => void Deno.stdout.writeSync(new TextEncoder().encode(`${JSON.stringify(line)}\n`));
@@ -61,11 +70,12 @@ async function told(): Promise<void> {
 }
 
 async function consume(broker: EventBroker<typeof Counted>, role: ConsumeRole): Promise<void> {
-  const { name: _, takes = 0, gated = false, blocking, failing = false, deadly, ...options } = role;
+  const { name: _, next, takes = 0, gated = false, blocking, failing = false, deadly, ...options } = role;
   const opened = gated ? told() : Promise.resolve();
-  const handler = async ({ id, detail: { n } }: Counted, delivery: Delivery<Counted>) => {
+  const handler = async ({ id, detail }: Counted, delivery: Delivery<Counted>) => {
     const { signal, consumer, attempt, recovered } = delivery;
-    say({ kind: "started", id, consumer, attempt, recovered });
+    const { n } = detail;
+    say({ kind: "started", id, consumer, attempt, recovered, detail });
     signal.addEventListener("abort", () => say({ kind: "aborted", id, error: signal.reason.name }));
     if (n === deadly) Deno.exit(9);
     if (recovered === 0) {
@@ -77,16 +87,17 @@ async function consume(broker: EventBroker<typeof Counted>, role: ConsumeRole): 
     if (failing && recovered === 0) throw new Error("As it was told");
   };
   const terminated = new Promise<void>((resolve) => Deno.addSignalListener("SIGTERM", resolve));
-  const subscription = await broker.subscribe(Counted, handler, options);
-  for (const kind of ["recovered", "leaselost", "retry", "deadletter"] as const) {
+  const subscription = await broker.subscribe(next ? Next : Counted, handler, options);
+  for (const kind of ["recovered", "leaselost", "retry", "deadletter", "held"] as const) {
     subscription.addEventListener(kind, ({ position }) => say({ kind, position }));
   }
   say({ kind: "ready" });
   await terminated;
 }
 
-async function publish(broker: EventBroker<typeof Counted>, { count, from }: PublishRole): Promise<void> {
-  await Promise.all(Array.from({ length: count }, (_, i) => broker.publish(new Counted({ n: from + i }))));
+async function publish(broker: EventBroker<typeof Counted>, { count, from, next }: PublishRole): Promise<void> {
+  const event = (n: number) => next ? new CountedNow({ n, twice: 2 * n }) : new Counted({ n });
+  await Promise.all(Array.from({ length: count }, (_, i) => broker.publish(event(from + i))));
 }
 
 async function listen(broker: EventBroker<typeof Counted>): Promise<void> {
@@ -138,7 +149,7 @@ const [url, json, parent] = Deno.args as [string, string, string];
 const role: Role = JSON.parse(json);
 // A parent that was killed can end nobody; the timer itself keeps nothing alive.
 Deno.unrefTimer(setInterval(() => Deno.ppid === Number(parent) || Deno.exit(3), 500));
-const broker = await connect(url, { events: [Counted] });
+const broker = await connect(url, { events: ["next" in role && role.next ? Next : Counted] });
 try {
   await play(broker, role);
 } catch (error) {

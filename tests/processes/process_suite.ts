@@ -1,12 +1,13 @@
 import { Bench, type ProcessContract, type SharedData } from "./_bench.ts";
 import { deaths } from "./_deaths.ts";
 import { flow } from "./_flow.ts";
+import { rolling } from "./_rolling.ts";
 import { takeover } from "./_takeover.ts";
 
 export type { SharedData } from "./_bench.ts";
 
 /** All that is promised about processes that share a durable store, with their end in sight or not. */
-export const processContracts: readonly ProcessContract[] = [...takeover, ...deaths, ...flow];
+export const processContracts: readonly ProcessContract[] = [...takeover, ...deaths, ...flow, ...rolling];
 
 /**
  * Registers the tests that any store passes which outlives a process: each with data of its own, and with real processes

@@ -300,6 +300,43 @@ test("SETTLE acknowledges plainly only what was claimed under the takings that t
   assertEquals((await bench.send("XPENDING", STREAM, "group") as Reply[])[0], 0);
 });
 
+test("SETTLE gives what is deferred to the consumer reserved for its version, and CLAIM takes it from there", async (bench) => {
+  const [a, b, c] = await bench.read() as [string, string, string];
+  const defer = (...positions: string[]) =>
+    bench.group(
+      SETTLE,
+      "me.1",
+      "life",
+      "0",
+      "0",
+      ...positions.flatMap((position) => bench.outcome("defer", position, { letter: ["", "2", ""] })),
+    );
+  const consumers = async () =>
+    (await bench.send("XINFO", "CONSUMERS", STREAM, "group") as string[][]).map(([, name]) => name).sort();
+  // Nobody who knows it is there: the bell stays as it was, and so nobody has to look.
+  assertEquals(await defer(a, b), [1, [], [], "", ""]);
+  const rows = await bench.send("XPENDING", STREAM, "group", "-", "+", "9") as [string, string, number, number][];
+  assertEquals(rows.map(([position, owner, , count]) => [position, owner, count]), [
+    [a, "_held:2", 1],
+    [b, "_held:2", 1],
+    [c, "me.1", 1],
+  ]);
+  assertEquals(await bench.send("EXISTS", KEYS.work, KEYS.due, KEYS.redrive), 0);
+  // However long it is idle, it is no dead consumer.
+  const nothing = await bench.group(CLAIM, "me.1", "life", LEASE, "9", "0", "1", "60000") as Reply[];
+  assertEquals([nothing.slice(4), await consumers()], [[[], [], ""], ["_held:2", "me.1"]]);
+  await bench.group(JOIN, "you.1", "", LEASE, "0-0", "life");
+  const claim = () => bench.group(CLAIM, "you.1", "life", LEASE, "1", "30000", "3", "60000") as Promise<Reply[]>;
+  // There is more than it takes: others may come for it.
+  assertEquals((await claim()).slice(4), [[], [[a, 2, 0, 0, ["id", "a", "payload", "{}"], 0]], "1"]);
+  assertEquals((await claim()).slice(4), [[], [[b, 2, 0, 0, ["id", "b", "payload", "{}"], 0]], "1"]);
+  assertEquals([(await claim()).slice(4), await consumers()], [[[], [], "1"], ["me.1", "you.1"]]);
+  assertEquals(await defer(c, b), [1, [b], [], "1", "2"]);
+  assertEquals((await bench.group(CLAIM, "me.1", "life", LEASE, "9", "30000", "1", "0") as Reply[])[5], [
+    [c, 2, 0, 0, ["id", "c", "payload", "{}"], 0, 1],
+  ]);
+});
+
 test("SETTLE does nothing by half when a letter cannot be written", async (bench) => {
   const [a, b] = await bench.read() as [string, string];
   await bench.send("SET", KEYS.dead, "text");
@@ -376,7 +413,7 @@ test("GROUP_INFO shows a group, and nothing of one that is not there", async (be
     ...bench.outcome("retry", b, { delay: 60_000, letter: FAILED }),
   );
   await bench.append(2, 1, 1, "d");
-  assertEquals(await bench.group(GROUP_INFO, "", "", "1000"), [2, 1, 0, 1, 1, b, [["me.1", 1, 1, 0]]]);
+  assertEquals(await bench.group(GROUP_INFO, "", "", "1000"), [2, 1, 0, 1, 1, b, [["me.1", 1, 1, 0]], []]);
   const other = groupKeys(STREAM, "other");
   assertEquals(await GROUP_INFO.run(bench.connection, keyList(other), ["other", "", "", "1000"]), []);
 });

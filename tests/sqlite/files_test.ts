@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { SqliteStore } from "../../src/sqlite/sqlite_store.ts";
-import { entries, scratch, scratchStore } from "./_scratch.ts";
+import { entries, idOf, scratch, scratchStore } from "./_scratch.ts";
 
 function sql(file: string, statements: string): void {
   const db = new DatabaseSync(file);
@@ -58,6 +58,33 @@ Deno.test("open() refuses a file of a newer schema", async () => {
   await (await SqliteStore.open(dir.file))[Symbol.asyncDispose]();
   sql(dir.file, "PRAGMA user_version = 999");
   await assertRefused(dir.file, "version 999", "upgrade");
+});
+
+Deno.test("open() upgrades a file of an earlier schema, and keeps what is in it", async () => {
+  using dir = scratch();
+  const never = new AbortController().signal;
+  const options = { lease: 1_000, startFrom: "beginning" } as const;
+  const before = await SqliteStore.open(dir.file);
+  await before.append("Stream", entries(2));
+  await before.member("Stream", "group", { consumer: "a", ...options });
+  await before[Symbol.asyncDispose]();
+  sql(
+    dir.file,
+    `DROP INDEX delivery_version;
+     DROP INDEX delivery_deferred;
+     ALTER TABLE delivery DROP COLUMN version;
+     ALTER TABLE delivery DROP COLUMN deferred_at;
+     PRAGMA user_version = 1`,
+  );
+  // Two at once: only one of them may do it.
+  const stores = await Promise.all([SqliteStore.open(dir.file), SqliteStore.open(dir.file)]);
+  const [b, c] = await Promise.all(
+    stores.map((store, nth) => store.member("Stream", "group", { consumer: "bc"[nth]!, ...options, version: nth + 1 })),
+  );
+  const { records } = await b!.claim({ limit: 2, signal: never });
+  await b!.settle(records.map(({ position, fence }) => ({ kind: "defer", position, fence, version: 2 })));
+  assertEquals((await c!.claim({ limit: 2, signal: never })).records.map(idOf), ["0", "1"]);
+  for (const store of stores) await store[Symbol.asyncDispose]();
 });
 
 Deno.test("open() refuses a directory, and a directory that cannot be made", async () => {

@@ -23,7 +23,8 @@ Deno.test("No statement goes through a whole table, whatever the backlog, the pa
   const admin = store.admin("Stream");
   const producer = { id: "p", sequence: 1, decided: 0, known: false };
   const [first] = await store.append("Stream", entries(20), { producer });
-  const join = (consumer: string) => store.member("Stream", "group", { consumer, lease: 1_000, startFrom: first! });
+  const join = (consumer: string, version = 1) =>
+    store.member("Stream", "group", { consumer, lease: 1_000, startFrom: first!, version, holdFor: 1_000 });
   const member = await join("a");
   const { records } = await member.claim({ limit: 10, signal: never });
   const outcome = (index: number, rest: object) => ({ ...acks(records)[index]!, ...rest }) as Outcome;
@@ -36,8 +37,11 @@ Deno.test("No statement goes through a whole table, whatever the backlog, the pa
     outcome(4, { kind: "dead", reason: "attempts", attempts: 1, error }),
     outcome(5, { kind: "dead", reason: "attempts", attempts: 1, error }),
     outcome(6, { kind: "isolate" }),
+    outcome(7, { kind: "defer", version: 2 }),
+    outcome(8, { kind: "defer", version: 3 }),
   ]);
   await member.renew(records, { stalled: true });
+  await (await join("knowing", 2)).claim({ limit: 1, signal: never });
   time += 2_000;
   const heir = await join("b");
   await admin.trim({ maxLength: 19, force: true });

@@ -9,12 +9,22 @@ export type Ending = {
   readonly delay: number;
   /** Whether a retry tells of the same attempt as the one before. */
   readonly again: boolean;
+  /** What it is deferred for. */
+  readonly version: number;
 };
 
 /** Something that happens to a stream. */
 export type Command =
   | { readonly do: "append"; readonly count: number }
-  | { readonly do: "join"; readonly group: number; readonly name: number; readonly lease: number; readonly from: Place }
+  | {
+    readonly do: "join";
+    readonly group: number;
+    readonly name: number;
+    readonly lease: number;
+    readonly version: number;
+    readonly holdFor: number;
+    readonly from: Place;
+  }
   | { readonly do: "claim"; readonly member: number; readonly limit: number }
   | { readonly do: "settle"; readonly member: number; readonly endings: readonly Ending[]; readonly late: number }
   | { readonly do: "renew" | "leave" | "crash"; readonly member: number }
@@ -31,9 +41,10 @@ const place: fc.Arbitrary<Place> = fc.record({
   index,
 });
 const ending: fc.Arbitrary<Ending> = fc.record({
-  kind: fc.constantFrom("ack", "ack", "retry", "hold", "release", "dead", "isolate"),
+  kind: fc.constantFrom("ack", "ack", "retry", "hold", "release", "dead", "isolate", "defer"),
   delay: fc.constantFrom(0, 10, 60, 500),
   again: fc.constantFrom(false, false, true),
+  version: fc.constantFrom(2, 3, 10),
 });
 const as = <Name extends Command["do"], T>(name: Name, model: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
   fc.record({ do: fc.constant(name), ...model });
@@ -42,7 +53,17 @@ const as = <Name extends Command["do"], T>(name: Name, model: { [K in keyof T]: 
 export const commands: fc.Arbitrary<Command[]> = fc.array(
   fc.oneof(
     { weight: 6, arbitrary: as("append", { count: fc.integer({ min: 1, max: 4 }) }) },
-    { weight: 4, arbitrary: as("join", { group, name: fc.nat(2), lease: fc.nat(2), from: place }) },
+    {
+      weight: 4,
+      arbitrary: as("join", {
+        group,
+        name: fc.nat(2),
+        lease: fc.nat(2),
+        version: fc.constantFrom(1, 1, 2, 3),
+        holdFor: fc.constantFrom(0, 90, Infinity),
+        from: place,
+      }),
+    },
     { weight: 12, arbitrary: as("claim", { member, limit: fc.integer({ min: 1, max: 5 }) }) },
     {
       weight: 12,

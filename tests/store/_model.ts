@@ -13,6 +13,8 @@ export interface Delivery {
   failures: number;
   recovered: number;
   isolated: boolean;
+  /** What it was deferred for, and when, while it waits for that. */
+  deferred: { readonly version: number; readonly since: number } | undefined;
 }
 
 /** A delivery as a consumer remembers it, rightly or not. */
@@ -27,6 +29,8 @@ export interface Hand {
 export interface Member {
   readonly name: string;
   readonly lease: number;
+  readonly version: number;
+  readonly holdFor: number;
   expires: number;
   /** False once it left or was given up: it joins again when it is heard of. */
   enrolled: boolean;
@@ -112,9 +116,9 @@ export class ModelGroup {
     return this.members.some((member) => member !== self && member.name === name && this.isAlive(member));
   }
 
-  join(name: string, lease: number): Member {
+  join({ name, lease, version, holdFor }: Pick<Member, "name" | "lease" | "version" | "holdFor">): Member {
     const expires = this.#model.now + lease;
-    const member: Member = { name, lease, expires, enrolled: true, seenEpoch: this.epoch };
+    const member: Member = { name, lease, version, holdFor, expires, enrolled: true, seenEpoch: this.epoch };
     this.members.push(member);
     return member;
   }
@@ -146,10 +150,19 @@ export class ModelGroup {
         this.#park(delivery);
       }
     }
-    const due = this.pending.filter((delivery) => delivery.due !== undefined && delivery.due <= this.#model.now);
+    const { now } = this.#model;
+    const due = this.pending.filter((delivery) => {
+      const { due = Infinity, deferred } = delivery;
+      return due <= now || this.isKnown(delivery, taker) ||
+        deferred !== undefined && now - deferred.since >= taker.holdFor;
+    });
     const returned = due.filter((delivery) => !this.isGone(delivery));
     const gone = due.filter((delivery) => this.isGone(delivery));
     return { returned, gone, fresh: returned.length > 0 ? [] : this.unread };
+  }
+
+  isKnown({ deferred }: Delivery, { version }: Member): boolean {
+    return deferred !== undefined && deferred.version <= version;
   }
 
   #park(delivery: Delivery): void {
@@ -164,7 +177,7 @@ export class ModelGroup {
   }
 
   #add(position: Position, copy: string | undefined): Delivery {
-    const delivery = {
+    const delivery: Delivery = {
       position,
       copy,
       owner: undefined,
@@ -174,6 +187,7 @@ export class ModelGroup {
       failures: 0,
       recovered: 0,
       isolated: false,
+      deferred: undefined,
     };
     this.pending.push(delivery);
     return delivery;
@@ -181,7 +195,7 @@ export class ModelGroup {
 
   hand(delivery: Delivery, member: Member, fence: string): Hand {
     delivery.owner = member;
-    delivery.due = delivery.retryAt = undefined;
+    delivery.due = delivery.retryAt = delivery.deferred = undefined;
     return { delivery, serial: ++delivery.serial, fence, attempt: delivery.failures + 1 };
   }
 
@@ -200,6 +214,21 @@ export class ModelGroup {
   release(delivery: Delivery, delay: number): void {
     delivery.retryAt = delay === 0 ? undefined : this.#model.now + delay;
     this.#park(delivery);
+  }
+
+  defer(delivery: Delivery, version: number): void {
+    delivery.owner = delivery.retryAt = undefined;
+    delivery.isolated = false;
+    delivery.deferred = { version, since: this.#model.now };
+  }
+
+  /** How much is deferred, by version. */
+  get held(): { version: number; pending: number }[] {
+    const versions = this.pending.flatMap(({ deferred }) => deferred === undefined ? [] : [deferred.version]);
+    return [...new Set(versions)].toSorted((a, b) => a - b).map((version) => ({
+      version,
+      pending: versions.filter((other) => other === version).length,
+    }));
   }
 
   bury(delivery: Delivery): void {

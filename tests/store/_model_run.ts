@@ -110,13 +110,20 @@ export class Run {
   async #join(command: Command & { do: "join" }): Promise<void> {
     const groupName = GROUPS[command.group]!;
     const startFrom = this.#place(command.from);
+    const { version, holdFor } = command;
     const [consumer, lease] = [`c${command.name}`, LEASES[command.lease]!];
-    const joining = this.#store.member(STREAM, groupName, { consumer, lease, startFrom });
+    const joining = this.#store.member(STREAM, groupName, { consumer, lease, startFrom, version, holdFor });
     let group = this.model.groups.get(groupName);
     if (group?.nameIsTaken(consumer)) return await assertNameTaken(joining);
     if (group === undefined) this.model.groups.set(groupName, group = new ModelGroup(this.model, startFrom));
     const real = await joining;
-    this.#seats.push({ group, groupName, model: group.join(consumer, lease), real, hands: [] });
+    this.#seats.push({
+      group,
+      groupName,
+      model: group.join({ name: consumer, lease, version, holdFor }),
+      real,
+      hands: [],
+    });
   }
 
   async #claim(seat: Seat, limit: number): Promise<void> {
@@ -143,15 +150,17 @@ export class Run {
     const positions = claim.records.map(({ position }) => position);
     assertEquals(positions, positions.toSorted(comparePositions), "order in a claim");
     if (returned.length === 0) assertEquals(positions, fresh.slice(0, positions.length), "new entries in a claim");
-    for (const { position, fields, attempt, recovered, fence } of claim.records) {
+    for (const { position, fields, attempt, recovered, expired, fence } of claim.records) {
       const delivery = returned.length === 0
         ? group.read(position)
         : returned.find((delivery) => delivery.position === position);
       assert(delivery, `${position} came, and should not have`);
-      assertEquals({ fields, attempt, recovered }, {
+      const tooLate = delivery.deferred !== undefined && !group.isKnown(delivery, model);
+      assertEquals({ fields, attempt, recovered, expired: expired === true }, {
         fields: ["id", delivery.copy ?? this.model.textOf(position)!],
         attempt: delivery.failures + 1,
         recovered: delivery.recovered,
+        expired: tooLate,
       });
       seat.hands.push(group.hand(delivery, model, fence));
     }
@@ -163,17 +172,19 @@ export class Run {
     const chosen = hands.slice(-(endings.length + late)).slice(0, endings.length);
     const refused: Position[] = [];
     const outcomes = chosen.map((hand, index): Outcome => {
-      const { kind, delay, again } = endings[index]!;
+      const { kind, delay, again, version } = endings[index]!;
       const { position } = hand.delivery;
       const attempt = again ? Math.max(1, hand.attempt - 1) : hand.attempt;
       if (!group.holds(model, hand)) refused.push(position);
+      else if (kind === "defer") group.defer(hand.delivery, version);
       else this.#end(group, hand, kind, attempt, delay);
-      return outcomeOf({ position, fence: hand.fence }, kind, attempt, delay);
+      const held = { position, fence: hand.fence };
+      return kind === "defer" ? { ...held, kind, version } : outcomeOf(held, kind, attempt, delay);
     });
     assertEquals(await real.settle(outcomes), refused, "refused by settle");
   }
 
-  #end(group: ModelGroup, hand: Hand, kind: Ending["kind"], attempt: number, delay: number): void {
+  #end(group: ModelGroup, hand: Hand, kind: Exclude<Ending["kind"], "defer">, attempt: number, delay: number): void {
     const { delivery } = hand;
     // An entry that is gone leaves a letter without fields: nothing to compare.
     if (kind === "ack" || (kind === "dead" && group.isGone(delivery))) return group.drop(delivery);
@@ -253,6 +264,7 @@ export class Run {
         name,
         pending: group.pending.length,
         retrying: group.pending.filter(({ retryAt }) => retryAt !== undefined && retryAt > model.now).length,
+        held: group.held,
         deadLetters: group.letters.length,
         lag: group.unread.length,
         lagIsExact: true,
@@ -276,12 +288,14 @@ export class Run {
         group: GROUPS.indexOf(groupName),
         name: 9,
         lease: 2,
+        version: 10,
+        holdFor: Infinity,
         from: { at: "now", index: 0 },
       });
       const seat = this.#seats.at(-1)!;
       while (group.pending.length + group.unread.length > 0) {
         await this.#claim(seat, 5);
-        await this.#settle(seat, seat.hands.map(() => ({ kind: "ack", delay: 0, again: false })), 0);
+        await this.#settle(seat, seat.hands.map(() => ({ kind: "ack", delay: 0, again: false, version: 2 })), 0);
         seat.hands = [];
       }
       await this.#claim(seat, 5);
@@ -302,7 +316,7 @@ function byName(a: { name: string }, b: { name: string }): number {
 
 function outcomeOf(
   held: { position: Position; fence: string },
-  kind: Ending["kind"],
+  kind: Exclude<Ending["kind"], "defer">,
   attempt: number,
   delay: number,
 ): Outcome {

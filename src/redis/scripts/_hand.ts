@@ -2,8 +2,8 @@
  * Hands deliveries to the consumer: what CLAIM and ADOPT share, behind the prelude. Each comes with how often it was
  * delivered so far and, if its entry is gone from the stream, its copy.
  *
- * For each that is handed: id, delivery count, failures, recoveries, fields, and 1 unless it may be settled as a plain
- * ack. Then the ids of those whose entries are gone.
+ * For each that is handed: id, delivery count, failures, recoveries, fields, 1 unless it may be settled as a plain
+ * ack, then 1 if it was deferred and nobody came who knows it. Then the ids of those whose entries are gone.
  */
 export const HAND: string = `
 local function hand(taken)
@@ -27,6 +27,7 @@ local function hand(taken)
       redis.call('HDEL', copies, t.id)
     elseif t.copy then
       t.copy.owner = me
+      t.copy.since = nil
       t.copy.count = t.copy.count + 1
       keepCopy(t.id, t.copy)
       fields = t.copy.fields
@@ -34,7 +35,7 @@ local function hand(taken)
     if fields then
       -- Whatever the group keeps a line on, or a copy of, cannot be acknowledged without a look.
       local plain = w.failures == 0 and w.recovered == 0 and not t.copy
-      reply[#reply + 1] = {t.id, t.count + 1, w.failures, w.recovered, fields, plain and 0 or 1}
+      reply[#reply + 1] = {t.id, t.count + 1, w.failures, w.recovered, fields, plain and 0 or 1, t.expired and 1 or nil}
     else
       missing[#missing + 1] = t.id
       redis.call('HDEL', workKey, t.id)

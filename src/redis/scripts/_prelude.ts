@@ -71,6 +71,22 @@ local function park(id, at, reason, c)
   end
 end
 
+-- The version that a reserved consumer keeps what was deferred for.
+local function heldVersion(consumer) return tonumber(string.match(consumer, '^_held:(%d+)$')) end
+
+-- How long it has been there is how long it is idle, for a copy since when its owner is.
+local function defer(id, version, c)
+  local keeper = '_held:' .. version
+  if c then
+    c.owner = keeper
+    c.since = now
+    keepCopy(id, c)
+  elseif #redis.call('XCLAIM', stream, group, keeper, 0, id, 'JUSTID') == 0 then
+    -- The entry is gone: whoever comes next is to tell.
+    park(id, now, '_released')
+  end
+end
+
 -- The consumer is alive for another lease; somebody else's name when it was given up and its name taken meanwhile.
 local function touch(lease)
   local expires = redis.call('ZSCORE', consumers, me)
@@ -125,6 +141,19 @@ local function sleepers(most)
   return ids
 end
 
+-- The same of those who know a version. What they know is theirs to say with each look at what came back.
+local function knowers(version)
+  local ids, any = {}, false
+  for _, c in ipairs(redis.call('ZRANGEBYSCORE', consumers, '(' .. text(now), '+inf')) do
+    local known = c ~= me and redis.call('HGET', meta, 'version:' .. c)
+    if known and tonumber(known) >= version then
+      any = true
+      ids[#ids + 1] = redis.call('HGET', meta, 'conn:' .. c) or nil
+    end
+  end
+  return ids, any
+end
+
 -- When the first parked delivery is due.
 local function firstDue()
   local score = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]
@@ -133,7 +162,8 @@ end
 
 local function forget(consumer)
   redis.call('ZREM', consumers, consumer)
-  redis.call('HDEL', meta, 'gen:' .. consumer, 'lease:' .. consumer, 'stalled:' .. consumer, 'conn:' .. consumer)
+  redis.call('HDEL', meta, 'gen:' .. consumer, 'lease:' .. consumer, 'stalled:' .. consumer, 'conn:' .. consumer,
+    'version:' .. consumer)
 end
 
 -- Where a group that is lost should go on: its first unsettled entry, or after the last one it read.

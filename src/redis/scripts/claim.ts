@@ -3,12 +3,13 @@ import { HAND } from "./_hand.ts";
 import { PRELUDE } from "./_prelude.ts";
 
 /**
- * Takes what came back to the group: retries that are due, what was handed back, what dead consumers held.
+ * Takes what came back to the group: retries that are due, what was handed back, what dead consumers held, and what was
+ * deferred and is known here, or was waiting for too long.
  *
  * KEYS: as the prelude says. ARGV: group, consumer, life, lease in ms, limit, how long in ms a consumer without a lease may
- * be idle. Reply: takings of the consumer, epoch, ms until something falls due or -1, ms until another's lease ends or -1,
- * positions whose entries are gone; for each delivery taken: id, delivery count, failures, recoveries, fields, and 1
- * unless it may be settled as a plain ack; then the bell.
+ * be idle, the version that this one knows, how long in ms what it does not know waits for another (or empty: for ever). Reply: takings of the consumer, epoch, ms until something falls due or -1, ms until another's lease ends or -1,
+ * positions whose entries are gone; for each delivery taken: id, delivery count, failures, recoveries, fields, 1
+ * unless it may be settled as a plain ack, then 1 if it is unknown here and has waited for too long; then the bell.
  * Errors: `NAMETAKEN`, NOGROUP.
  */
 export const CLAIM: Script = new Script(`${PRELUDE}${HAND}
@@ -17,13 +18,34 @@ local refused = touch(tonumber(ARGV[4]))
 if refused then return refused end
 
 local taken, room, left = {}, limit, 0
-local function take(id, count, c) taken[#taken + 1] = {id = id, count = count, copy = c} end
+local function take(id, count, c, expired) taken[#taken + 1] = {id = id, count = count, copy = c, expired = expired} end
 
-local parkedCount, foreign = 0, {}
+local version, holdFor = tonumber(ARGV[7]) or 1, tonumber(ARGV[8])
+if version > 1 then redis.call('HSET', meta, 'version:' .. me, version) end
+
+local parkedCount, foreign, deferred, waiting = 0, {}, {}, 0
+-- A page of what was deferred for one version, if it is this consumer's to take.
+local function offer(keeper, pending)
+  local args = {}
+  if heldVersion(keeper) <= version then
+    waiting = waiting + pending
+  elseif holdFor then
+    args[1], args[2] = 'IDLE', ARGV[8]
+  else
+    return
+  end
+  for _, part in ipairs({'-', '+', limit, keeper}) do args[#args + 1] = part end
+  for _, row in ipairs(redis.call('XPENDING', stream, group, unpack(args))) do
+    deferred[#deferred + 1] = {id = row[1], count = row[4], expired = heldVersion(keeper) > version}
+  end
+end
+
 for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
   local name, pending, idle = info[2], info[4], info[6]
   if name == '_retry' or name == '_released' then
     parkedCount = parkedCount + pending
+  elseif heldVersion(name) then
+    if pending > 0 then offer(name, pending) else redis.call('XGROUP', 'DELCONSUMER', stream, group, name) end
   elseif name ~= me and not redis.call('ZSCORE', consumers, name) then
     if pending > 0 then
       foreign[#foreign + 1] = name
@@ -98,11 +120,26 @@ for _, consumer in ipairs(deadOnes) do bury(consumer) end
 if redis.call('HLEN', copies) > 0 then
   for _, id in ipairs(redis.call('HKEYS', copies)) do
     local c = copy(id)
-    local expires = c.owner ~= '' and redis.call('ZSCORE', consumers, c.owner)
-    if c.owner ~= '' and (not expires or tonumber(expires) <= now) then recover(id, c.count, c) end
+    local held = heldVersion(c.owner)
+    if held and held <= version then waiting = waiting + 1 end
+    if held and (held <= version or holdFor and now - c.since >= holdFor) then
+      deferred[#deferred + 1] = {id = id, count = c.count, copy = c, expired = held > version}
+    end
+    local expires = not held and c.owner ~= '' and redis.call('ZSCORE', consumers, c.owner)
+    if not held and c.owner ~= '' and (not expires or tonumber(expires) <= now) then recover(id, c.count, c) end
   end
 end
 for _, consumer in ipairs(foreign) do bury(consumer, 'IDLE', ARGV[6]) end
+
+-- Of several versions what stands first comes first.
+table.sort(deferred, function(a, b) return less(a.id, b.id) end)
+for _, d in ipairs(deferred) do
+  if room > 0 then
+    take(d.id, d.count, d.copy, d.expired)
+    room = room - 1
+    if not d.expired then waiting = waiting - 1 end
+  end
+end
 
 local reply, missing = hand(taken)
 
@@ -115,7 +152,7 @@ for _, consumer in ipairs(deadOnes) do
 end
 
 -- There is more of it than this consumer takes now: the others need not wait until they look by themselves.
-if left > 0 then ring() end
+if left > 0 or waiting > 0 then ring() end
 
 local nextDue = firstDue()
 local nextEnd = -1

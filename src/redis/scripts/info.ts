@@ -6,7 +6,8 @@ import { READ_PRELUDE } from "./_prelude.ts";
  *
  * KEYS: as the prelude says. ARGV: group, empty, empty, how far to count what is unread where the server cannot tell. Reply:
  * pending, of them waiting for their next attempt, dead letters, lag, 1 if that is exact, the first position not read
- * or not settled or empty, then for each consumer: name, pending, alive, stalled.
+ * or not settled or empty, then for each consumer: name, pending, alive, stalled, then for each version that was
+ * deferred: version, pending.
  */
 export const GROUP_INFO: Script = new Script(
   `${READ_PRELUDE}
@@ -44,7 +45,7 @@ local copyCount = redis.call('HLEN', copies)
 if copyCount <= 10000 then
   for _, id in ipairs(redis.call('HKEYS', copies)) do
     local c = copy(id)
-    if names[c.owner] then held[c.owner] = (held[c.owner] or 0) + 1 end
+    if names[c.owner] or heldVersion(c.owner) then held[c.owner] = (held[c.owner] or 0) + 1 end
     if floor == '' or less(id, floor) then floor = id end
   end
 end
@@ -64,8 +65,12 @@ for name in pairs(names) do
     redis.call('HGET', meta, 'stalled:' .. name) == '1' and 1 or 0
   }
 end
+local deferred = {}
+for name, count in pairs(held) do
+  if heldVersion(name) and count > 0 then deferred[#deferred + 1] = {string.sub(name, 7), count} end
+end
 return {
-  info[6] + copyCount, retrying, redis.call('XLEN', dead), lag, exact, floor, list
+  info[6] + copyCount, retrying, redis.call('XLEN', dead), lag, exact, floor, list, deferred
 }
 `,
   { readOnly: true },

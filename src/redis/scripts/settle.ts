@@ -6,7 +6,8 @@ import { PRELUDE } from "./_prelude.ts";
  *
  * KEYS: as the prelude says. ARGV: group, consumer, life, takings that the plain acks' claims saw, how many plain acks, their
  * ids, then eight arguments for each other outcome: kind, id, epoch, delivery count, delay, reason, attempts, error as
- * JSON; empty where they do not apply; the attempts of `retry` and `hold` are those that failed by now. Kinds: `ack`, `retry`, `hold`, `release`, `dead`, `isolate`.
+ * JSON; empty where they do not apply; the attempts of `retry` and `hold` are those that failed by now, and of `defer` it is the version. Kinds: `ack`,
+ * `retry`, `hold`, `release`, `defer`, `dead`, `isolate`.
  *
  * Plain acks are acknowledged without a look if nothing was ever taken from this consumer since their claims. Reply:
  * 1 and the ids refused; or 0 when something was, so that each must be given as `ack` with its fence; then connections
@@ -23,6 +24,7 @@ if plain > 0 then
 end
 
 local refused, wake, dueBefore, bellBefore = {}, 0, firstDue(), bell()
+local deferred = nil
 
 local function acknowledge(id, c)
   if c then redis.call('HDEL', copies, id) else redis.call('XACK', stream, group, id) end
@@ -57,6 +59,10 @@ for at = 6 + plain, #ARGV, 8 do
     local wait = tonumber(delay)
     if kind == 'isolate' then
       w.isolated = 1
+    elseif kind == 'defer' then
+      w.isolated = 0
+      w.retryAt = 0
+      deferred = math.min(deferred or tonumber(attempts), tonumber(attempts))
     elseif kind == 'release' then
       w.isolated = 0
       w.retryAt = wait > 0 and now + wait or 0
@@ -68,6 +74,7 @@ for at = 6 + plain, #ARGV, 8 do
       w.retryAt = now + wait
     end
     keep(id, w)
+    if kind == 'defer' then defer(id, attempts, c) end
     if kind == 'retry' then park(id, w.retryAt, '_retry', c) end
     if kind == 'release' then
       park(id, now + wait, '_released', c)
@@ -79,6 +86,13 @@ checkpoint()
 -- One other must know when to look, should this consumer not be there then: it sees to all that follows.
 local dueNow = firstDue()
 if dueNow and (not dueBefore or dueNow < dueBefore) then wake = math.max(wake, 1) end
+local awake = sleepers(wake)
+-- Nobody is woken, and nobody has to look, for what nobody knows.
+if deferred then
+  local waiting, known = knowers(deferred)
+  for _, id in ipairs(waiting) do awake[#awake + 1] = id end
+  if known then wake = math.max(wake, 1) end
+end
 if wake > 0 then ring() end
-return {1, refused, sleepers(wake), bellBefore, bell()}
+return {1, refused, awake, bellBefore, bell()}
 `);

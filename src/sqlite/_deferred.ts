@@ -1,0 +1,64 @@
+import type { HeldState } from "../store/mod.ts";
+import type { Reach } from "../store/_reach.ts";
+import type { Database } from "./_database.ts";
+import type { Place } from "./_records.ts";
+
+/** What was deferred and is given to whoever has this reach: what it knows, in order, else what waited for too long. */
+export function deferredFor(db: Database, now: number, groupId: number, reach: Reach, limit: number): Place[] {
+  const waiting = versions(db, groupId);
+  const known = waiting.filter((version) => version <= reach.version).flatMap((version) =>
+    db.all<Place>(
+      "SELECT ms, seq FROM delivery WHERE grp = ? AND version = ? ORDER BY ms, seq LIMIT ?",
+      groupId,
+      version,
+      limit,
+    )
+  );
+  if (known.length > 0) return known.sort((a, b) => a.ms - b.ms || a.seq - b.seq).slice(0, limit);
+  if (waiting.length === 0 || reach.holdFor === Infinity) return [];
+  return db.all<Place>(
+    "SELECT ms, seq FROM delivery WHERE grp = ? AND version IS NOT NULL AND deferred_at <= ? ORDER BY deferred_at LIMIT ?",
+    groupId,
+    now - reach.holdFor,
+    limit,
+  );
+}
+
+/** When there is something to take of it for whoever waits. */
+export function nextDeferred(db: Database, groupId: number, { version, holdFor }: Reach): number {
+  const [lowest] = versions(db, groupId, 1);
+  if (lowest === undefined) return Infinity;
+  if (lowest <= version) return -Infinity;
+  const { since } = db.get<{ since: number }>(
+    "SELECT min(deferred_at) AS since FROM delivery WHERE grp = ? AND version IS NOT NULL",
+    groupId,
+  )!;
+  return since + holdFor;
+}
+
+/** How much of it waits, by version. */
+export function deferredState(db: Database, groupId: number): HeldState[] {
+  return versions(db, groupId).map((version) => ({
+    version,
+    ...db.get<{ pending: number }>(
+      "SELECT count(*) AS pending FROM delivery WHERE grp = ? AND version = ?",
+      groupId,
+      version,
+    )!,
+  }));
+}
+
+// One look at the index for each: however much is deferred, there are few versions.
+function versions(db: Database, groupId: number, most = Infinity): number[] {
+  const found: number[] = [];
+  for (let last = -1; found.length < most;) {
+    const { version } = db.get<{ version: number | null }>(
+      "SELECT min(version) AS version FROM delivery WHERE grp = ? AND version > ?",
+      groupId,
+      last,
+    )!;
+    if (version === null) break;
+    found.push(last = version);
+  }
+  return found;
+}
