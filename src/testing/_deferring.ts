@@ -9,7 +9,6 @@ import {
   positionsOf,
   release,
   retry,
-  SHORT,
   type StoreContract,
 } from "./_store_bench.ts";
 
@@ -94,11 +93,11 @@ export const deferring: readonly StoreContract[] = [
 
   contract("24", "claim() brings what nobody came for within holdFor as expired", async (bench) => {
     const all = await bench.append(2);
-    const old = await bench.join("old", { holdFor: SHORT, lease: 4 * SHORT });
+    const old = await bench.join("old", { holdFor: bench.short, lease: 4 * bench.short });
     const patient = await bench.join("patient", { holdFor: LONG });
     await old.settle(defer(await bench.take(old), 2));
     await bench.nothing(patient);
-    await bench.pass(SHORT + 1);
+    await bench.pass(bench.short + 1);
     await bench.nothing(patient);
     const late = await bench.take(old);
     assertEquals(late.map(({ position, expired, attempt }) => [position, expired, attempt]), [
@@ -116,8 +115,8 @@ export const deferring: readonly StoreContract[] = [
     const all = await bench.append(1);
     const old = await bench.join("old");
     await old.settle(defer(await bench.take(old), 2));
-    await bench.pass(SHORT + 1);
-    const taken = await bench.take(await bench.join("current", { version: 2, holdFor: SHORT }));
+    await bench.pass(bench.short + 1);
+    const taken = await bench.take(await bench.join("current", { version: 2, holdFor: bench.short }));
     assertEquals(taken.map(({ position, expired }) => [position, expired]), [[all[0], undefined]]);
   }),
 
@@ -164,7 +163,7 @@ export const deferring: readonly StoreContract[] = [
 
   contract("25", "redrive() brings back what was given up for its version, also when it is gone", async (bench) => {
     const all = await bench.append(2);
-    const old = await bench.join("old", { holdFor: SHORT });
+    const old = await bench.join("old", { holdFor: bench.short });
     await old.settle(dead(await bench.take(old), { reason: "version" }));
     await bench.admin.trim({ maxLength: 1 });
     assertEquals(await bench.admin.deadLetters("group").redrive(), 2);
@@ -173,7 +172,7 @@ export const deferring: readonly StoreContract[] = [
     // A copy is held, released and held again as the entry itself is.
     await old.settle(defer(again, 3));
     assertEquals(await heldIn(bench), [{ version: 3, pending: 2 }]);
-    await bench.nothing(await bench.join("middle", { version: 2, lease: SHORT }));
+    await bench.nothing(await bench.join("middle", { version: 2, lease: bench.short }));
     const current = await bench.join("current", { version: 3 });
     const taken = await bench.take(current);
     assertEquals(taken.map(({ position, attempt, recovered }) => [position, attempt, recovered]), [
@@ -191,12 +190,12 @@ export const deferring: readonly StoreContract[] = [
 
   contract("24", "claim() brings copies that nobody came for as expired, too", async (bench) => {
     const all = await bench.append(1);
-    const old = await bench.join("old", { holdFor: SHORT, lease: 4 * SHORT });
+    const old = await bench.join("old", { holdFor: bench.short, lease: 4 * bench.short });
     await old.settle(dead(await bench.take(old)));
     await bench.admin.trim({ maxLength: 0 });
     await bench.admin.deadLetters("group").redrive();
     await old.settle(defer(await bench.take(old), 2));
-    await bench.pass(SHORT + 1);
+    await bench.pass(bench.short + 1);
     const late = await bench.take(old);
     assertEquals(late.map(({ position, expired }) => [position, expired]), [[all[0], true]]);
     assertEquals(await old.settle(dead(late, { reason: "version" })), []);
