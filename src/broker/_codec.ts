@@ -1,10 +1,15 @@
 import { definitionOf, type EventDefinition } from "../events/_definition.ts";
-import { encodeDetail } from "../events/_lossless.ts";
+import { isPromise } from "../events/_schema.ts";
 import { checkExtensions, EventRecord, NO_EXTENSIONS, recordIn, restore } from "../events/_state.ts";
 import type { DomainEvent, EventClass } from "../events/mod.ts";
 import type { Fields, StoredRecord } from "../store/mod.ts";
 import { positionTime } from "../store/mod.ts";
+import { Contract, DecodingFailure } from "./_contract.ts";
+import type { DetailCipher } from "./detail_cipher.ts";
 import { UndecodableError } from "./errors.ts";
+
+/** The event of an entry, or why it is none. */
+export type Decoded<E extends DomainEvent> = E | UndecodableError;
 
 /** Turns events of one class into the fields of entries, and entries into events: the same for every store. */
 export class EventCodec<E extends DomainEvent = DomainEvent> {
@@ -12,11 +17,13 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
   /** The stream of these events: `<prefix>:<Type>`. */
   readonly stream: string;
   #class: EventClass<E>;
+  #contract: Contract;
 
-  constructor(eventClass: EventClass<E>, prefix: string) {
+  constructor(eventClass: EventClass<E>, prefix: string, cipher?: DetailCipher) {
     this.#class = eventClass;
     this.definition = definitionOf(eventClass);
     this.stream = `${prefix}:${this.definition.type}`;
+    this.#contract = new Contract(this.definition, cipher);
   }
 
   /** Whether it is the codec of this very class. */
@@ -29,10 +36,25 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
     return event instanceof this.#class;
   }
 
+  /** Whether some of its events may have to wait for their payload. */
+  get prepares(): boolean {
+    return this.definition.schema !== undefined || this.definition.encrypt;
+  }
+
+  /** The payload of an event whose schema has not accepted it yet, or that is encrypted; undefined for any other. */
+  prepare(event: E): Promise<string> | undefined {
+    return this.#contract.prepare(event);
+  }
+
+  /** The payload of any other event. */
+  payload(event: E): string {
+    return this.#contract.payload(event);
+  }
+
   /** The fields of an entry, in the one order; beyond id and payload only what says something. */
-  encode(event: E): Fields {
+  encode(event: E, payload: string = this.payload(event)): Fields {
     const record = recordIn(event);
-    const fields = ["id", record.id, "payload", encodeDetail(event.detail)];
+    const fields = ["id", record.id, "payload", payload];
     const { version } = this.definition;
     if (version !== 1) fields.push("version", String(version));
     if (record.ms !== undefined) fields.push("time", new Date(record.ms).toISOString());
@@ -48,18 +70,38 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
     return fields;
   }
 
-  /** The event of an entry, or why it is none: an entry from another writer harms nobody. */
-  decode({ position, fields }: StoredRecord): E | UndecodableError {
+  /**
+   * The event of an entry, or why it is none: an entry from another writer harms nobody. A promise where its schema or
+   * its decryption answers by one, which rejects with a DecodingFailure where that rejects.
+   */
+  decode(stored: StoredRecord): Decoded<E> | Promise<Decoded<E>> {
     try {
-      const entry = parseFields(fields);
-      const record = this.#record(entry, position);
-      return restore(this.#class, this.#detail(entry), record);
+      const entry = parseFields(stored.fields);
+      const record = this.#record(entry, stored.position);
+      const detail = this.#contract.isSealed(entry.payload)
+        ? this.#contract.open(entry.payload, entry.subject, (detail) => this.#detail(entry, detail))
+        : this.#contract.accept(this.#detail(entry));
+      return isPromise(detail) ? this.#decodeLater(stored, detail, record) : restore(this.#class, detail, record);
     } catch (error) {
-      const { type } = this.definition;
-      const why = error instanceof Error ? error.message : String(error);
-      const message = `Cannot decode ${type} at ${position}: ${why}`;
-      return new UndecodableError(message, position, rawFields(fields), { cause: error });
+      return this.#undecodable(stored, error);
     }
+  }
+
+  async #decodeLater(stored: StoredRecord, detail: Promise<unknown>, record: EventRecord): Promise<Decoded<E>> {
+    try {
+      return restore(this.#class, await detail, record);
+    } catch (error) {
+      if (!(error instanceof DecodingFailure)) return this.#undecodable(stored, error);
+      throw new DecodingFailure(`Cannot decode ${this.definition.type} at ${stored.position}: ${error.message}`, {
+        cause: error.cause,
+      });
+    }
+  }
+
+  #undecodable({ position, fields }: StoredRecord, error: unknown): UndecodableError {
+    const why = error instanceof Error ? error.message : String(error);
+    const message = `Cannot decode ${this.definition.type} at ${position}: ${why}`;
+    return new UndecodableError(message, position, rawFields(fields), { cause: error });
   }
 
   #record(entry: Entry, position: StoredRecord["position"]): EventRecord {
@@ -77,10 +119,9 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
     return record;
   }
 
-  #detail(entry: Entry): unknown {
-    const { payload, version, id } = entry;
-    if (payload === undefined) throw new TypeError("it has no payload");
-    let detail: unknown = JSON.parse(payload);
+  /** The detail of the present version. */
+  #detail(entry: Entry, detail: unknown = parsePayload(entry)): unknown {
+    const { version, id } = entry;
     const { upcast, version: current } = this.definition;
     // The Python ancestor wrote neither id nor version: its entries are version 0 where the class knows what those are.
     const from = version === undefined ? (id === undefined && upcast[0] !== undefined ? 0 : 1) : parseVersion(version);
@@ -105,6 +146,11 @@ interface Entry {
   causationid?: string;
   traceparent?: string;
   ext?: string;
+}
+
+function parsePayload({ payload }: Entry): unknown {
+  if (payload === undefined) throw new TypeError("it has no payload");
+  return JSON.parse(payload);
 }
 
 function parseFields(fields: Fields): Entry {
