@@ -15,6 +15,7 @@ export class DecodingLine {
   #deadlines: Deadlines<Job>;
   #timeout: number;
   #advancing = false;
+  #looking = false;
 
   /** @param timeout How long decoding may take, in milliseconds, before it counts as a failed attempt. */
   constructor(timeout: number, admit: (jobs: readonly Job[]) => void) {
@@ -38,7 +39,7 @@ export class DecodingLine {
   /** Takes jobs, decoded or not. */
   push(jobs: readonly Job[]): void {
     for (const job of jobs) this.#line.push(job);
-    this.advance();
+    this.#advance();
   }
 
   #timedOut(job: Job): void {
@@ -52,11 +53,21 @@ export class DecodingLine {
     if (job.state !== "decoding") return;
     job.content = content;
     job.state = "waiting";
-    this.advance();
+    this.#advance();
   }
 
-  /** Lets go on what may: to be called also when something in it may have been lost. */
-  advance(): void {
+  /** Something in it may have been lost or handed back: looks what may go on. */
+  look(): void {
+    if (!this.busy || this.#looking) return;
+    this.#looking = true;
+    // What was lost together is told of one after the other: none of it may start in between.
+    queueMicrotask(() => {
+      this.#looking = false;
+      this.#advance();
+    });
+  }
+
+  #advance(): void {
     // What is let go on may end at once, and have this called again: its turn comes here.
     if (this.#advancing) return;
     this.#advancing = true;

@@ -183,7 +183,7 @@ export class StreamConsumer {
   /** One of what was claimed is done with: its handler has ended, or will never start. */
   closed(): void {
     this.#open--;
-    if (this.#decoding.busy) this.#decoding.advance();
+    this.#decoding.look();
     this.#window.done(this.#open);
     this.lookForRoom();
   }

@@ -14,6 +14,9 @@ import { live } from "./_broker_live.ts";
 import { operating } from "./_broker_operating.ts";
 import { refusing } from "./_broker_misuse.ts";
 import { entries } from "./_broker_entries.ts";
+import { schemas } from "./_broker_schemas.ts";
+import { decoding } from "./_broker_decoding.ts";
+import { preparing } from "./_broker_preparing.ts";
 
 /** All that a broker promises over any store. */
 export const brokerContracts: readonly BrokerContract[] = [
@@ -31,6 +34,9 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...operating,
   ...refusing,
   ...entries,
+  ...schemas,
+  ...decoding,
+  ...preparing,
 ];
 
 // A promise that is broken by waiting for ever shall fail its own test, and no other.
