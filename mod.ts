@@ -29,6 +29,7 @@ export {
   DeadLetterEvent,
   type Delivery,
   DeliveryEvent,
+  type DetailCipher,
   EntriesLostEvent,
   EventBroker,
   type EventListenerOf,
@@ -49,6 +50,7 @@ export {
   ReconnectEvent,
   RetryEvent,
   type RetryOptions,
+  type SealedEvent,
   type StartFrom,
   type StreamInfo,
   type SubscribeOptions,
@@ -75,6 +77,8 @@ export {
   type StandardSchemaIssue,
   type StandardSchemaResult,
   type StandardSchemaV1,
+  ValidationError,
+  type ValidationIssue,
 } from "./src/events/mod.ts";
 export {
   type AppendOptions,

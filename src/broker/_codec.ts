@@ -1,11 +1,16 @@
 import { definitionOf, type EventDefinition } from "../events/_definition.ts";
-import { encodeDetail } from "../events/_lossless.ts";
+import { isPromise } from "../events/_schema.ts";
 import { checkExtensions, EventRecord, NO_EXTENSIONS, recordIn, restore } from "../events/_state.ts";
 import type { DomainEvent, EventClass } from "../events/mod.ts";
 import type { Fields, StoredRecord } from "../store/mod.ts";
 import { positionTime } from "../store/mod.ts";
+import { Contract, DecodingFailure } from "./_contract.ts";
 import { decodingError, versionOf } from "./_versions.ts";
+import type { DetailCipher } from "./detail_cipher.ts";
 import type { UndecodableError } from "./errors.ts";
+
+/** The event of an entry, or why it is none. */
+export type Decoded<E extends DomainEvent> = E | UndecodableError;
 
 /** Turns events of one class into the fields of entries, and entries into events: the same for every store. */
 export class EventCodec<E extends DomainEvent = DomainEvent> {
@@ -13,11 +18,13 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
   /** The stream of these events: `<prefix>:<Type>`. */
   readonly stream: string;
   #class: EventClass<E>;
+  #contract: Contract;
 
-  constructor(eventClass: EventClass<E>, prefix: string) {
+  constructor(eventClass: EventClass<E>, prefix: string, cipher?: DetailCipher) {
     this.#class = eventClass;
     this.definition = definitionOf(eventClass);
     this.stream = `${prefix}:${this.definition.type}`;
+    this.#contract = new Contract(this.definition, cipher);
   }
 
   /** Whether it is the codec of this very class. */
@@ -30,10 +37,25 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
     return event instanceof this.#class;
   }
 
+  /** Whether some of its events may have to wait for their payload. */
+  get prepares(): boolean {
+    return this.definition.schema !== undefined || this.definition.encrypt;
+  }
+
+  /** The payload of an event whose schema has not accepted it yet, or that is encrypted; undefined for any other. */
+  prepare(event: E): Promise<string> | undefined {
+    return this.#contract.prepare(event);
+  }
+
+  /** The payload of any other event. */
+  payload(event: E): string {
+    return this.#contract.payload(event);
+  }
+
   /** The fields of an entry, in the one order; beyond id and payload only what says something. */
-  encode(event: E): Fields {
+  encode(event: E, payload: string = this.payload(event)): Fields {
     const record = recordIn(event);
-    const fields = ["id", record.id, "payload", encodeDetail(event.detail)];
+    const fields = ["id", record.id, "payload", payload];
     const { version } = this.definition;
     if (version !== 1) fields.push("version", String(version));
     if (record.ms !== undefined) fields.push("time", new Date(record.ms).toISOString());
@@ -49,15 +71,37 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
     return fields;
   }
 
-  /** The event of an entry, or why it is none: an entry from another writer harms nobody. */
-  decode({ position, fields }: StoredRecord): E | UndecodableError {
+  /**
+   * The event of an entry, or why it is none: an entry from another writer harms nobody. A promise where its schema or
+   * its decryption answers by one, which rejects with a DecodingFailure where that rejects.
+   */
+  decode(stored: StoredRecord): Decoded<E> | Promise<Decoded<E>> {
     try {
-      const entry = parseFields(fields);
-      const record = this.#record(entry, position);
-      return restore(this.#class, this.#detail(entry), record);
+      const entry = parseFields(stored.fields);
+      const version = versionOf(entry, this.definition);
+      const record = this.#record(entry, stored.position);
+      const detail = this.#contract.isSealed(entry.payload)
+        ? this.#contract.open(entry.payload, entry.subject, (detail) => this.#upcast(detail, version))
+        : this.#contract.accept(this.#upcast(parsePayload(entry), version));
+      return isPromise(detail) ? this.#decodeLater(stored, detail, record) : restore(this.#class, detail, record);
     } catch (error) {
-      return decodingError(this.definition.type, position, rawFields(fields), error);
+      return this.#undecodable(stored, error);
     }
+  }
+
+  async #decodeLater(stored: StoredRecord, detail: Promise<unknown>, record: EventRecord): Promise<Decoded<E>> {
+    try {
+      return restore(this.#class, await detail, record);
+    } catch (error) {
+      if (!(error instanceof DecodingFailure)) return this.#undecodable(stored, error);
+      throw new DecodingFailure(`Cannot decode ${this.definition.type} at ${stored.position}: ${error.message}`, {
+        cause: error.cause,
+      });
+    }
+  }
+
+  #undecodable({ position, fields }: StoredRecord, error: unknown): UndecodableError {
+    return decodingError(this.definition.type, position, rawFields(fields), error);
   }
 
   #record(entry: Entry, position: StoredRecord["position"]): EventRecord {
@@ -75,12 +119,9 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
     return record;
   }
 
-  #detail(entry: Entry): unknown {
-    const { payload } = entry;
+  /** The detail of the present version. */
+  #upcast(detail: unknown, from: number): unknown {
     const { upcast, version: current } = this.definition;
-    const from = versionOf(entry, this.definition);
-    if (payload === undefined) throw new TypeError("it has no payload");
-    let detail: unknown = JSON.parse(payload);
     for (let step = from; step < current; step++) {
       const next = upcast[step];
       if (next === undefined) throw new TypeError(`it is of version ${from}, and nothing upcasts from ${step}`);
@@ -101,6 +142,11 @@ interface Entry {
   causationid?: string;
   traceparent?: string;
   ext?: string;
+}
+
+function parsePayload({ payload }: Entry): unknown {
+  if (payload === undefined) throw new TypeError("it has no payload");
+  return JSON.parse(payload);
 }
 
 function parseFields(fields: Fields): Entry {

@@ -1,20 +1,24 @@
 import type { DomainEvent } from "../events/mod.ts";
 import type { ClaimedRecord, Position } from "../store/mod.ts";
+import type { Decoded } from "./_codec.ts";
+import type { DecodingFailure } from "./_contract.ts";
 import type { Delivery } from "./delivery.ts";
-import type { UndecodableError } from "./errors.ts";
 import type { StreamConsumer } from "./_stream_consumer.ts";
 
 /**
- * Where a job stands: `waiting` for its turn, `starting` (its isolation is being written down), `running` its handler,
+ * Where a job stands: `decoding` its entry, where that takes a while, `waiting` for its turn, `starting` (its isolation is being written down), `running` its handler,
  * `holding` for its next attempt in its key's line, `settling` its outcome, or `gone`: settled, handed back or lost.
  */
-export type JobState = "waiting" | "starting" | "running" | "holding" | "settling" | "gone";
+export type JobState = "decoding" | "waiting" | "starting" | "running" | "holding" | "settling" | "gone";
+
+/** What an entry turned out to be; undefined before that, and after it was handled. */
+export type Content = Decoded<DomainEvent> | DecodingFailure | undefined;
 
 /** One delivery in the engine, from claim to settled. */
 export class Job {
   readonly source: StreamConsumer;
   /** What was decoded, or why it could not be; let go of once it is handled, long before the store has answered. */
-  content: DomainEvent | UndecodableError | undefined;
+  content: Content;
   readonly position: Position;
   readonly fence: string;
   readonly recovered: number;
@@ -40,7 +44,7 @@ export class Job {
   #controller: AbortController | undefined;
   #abortReason: unknown;
 
-  constructor(source: StreamConsumer, record: ClaimedRecord, content: DomainEvent | UndecodableError) {
+  constructor(source: StreamConsumer, record: ClaimedRecord, content: Content) {
     this.source = source;
     this.content = content;
     this.position = record.position;

@@ -297,7 +297,8 @@ export function uncertain(stream: string, cause: unknown, forgotten = false): Un
   return new UncertainPublishError(`Cannot tell whether ${stream} has the event: ${why}; ${wayOut}`, { cause });
 }
 
-function unsent(stream: string, cause: unknown): Error {
+/** For an event that is certainly not stored. */
+export function unsent(stream: string, cause: unknown): Error {
   const why = cause instanceof Error ? cause.message : "the store could not be reached";
   return new Error(`Cannot publish to ${stream} in time: ${why}; nothing was stored, publish it again`, { cause });
 }

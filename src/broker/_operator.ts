@@ -3,7 +3,7 @@ import type { EventStore, GroupState, StreamState } from "../store/mod.ts";
 import { comparePositions, positionTime } from "../store/mod.ts";
 import { unknownGroup } from "../store/_groups.ts";
 import type { EventCodec } from "./_codec.ts";
-import { DeadLetter } from "./_dead_letter.ts";
+import { contentOf, DeadLetter } from "./_dead_letter.ts";
 import type { GroupInfo, StreamInfo } from "./stream_info.ts";
 
 /** What a stream's `info` says to people. */
@@ -48,7 +48,7 @@ export async function* deadLetters<E extends DomainEvent>(
   for await (const page of store.admin(codec.stream).deadLetters(group).list(signal ? { signal } : {})) {
     for (const record of page) {
       signal?.throwIfAborted();
-      yield new DeadLetter(record, codec);
+      yield new DeadLetter(record, await contentOf(record, codec));
     }
   }
 }

@@ -7,6 +7,7 @@ import { Outgoing, type OutgoingOwner } from "./_outgoing.ts";
 import type { PublishQueue } from "./_publish_queue.ts";
 import { sleep } from "./_sleep.ts";
 import { Publications } from "./_publications.ts";
+import { type Call, Preparations } from "./_preparations.ts";
 import { PublishError } from "./errors.ts";
 
 // What is larger would hold up everything behind it: it belongs elsewhere, and a reference to it in the event.
@@ -18,9 +19,21 @@ export interface PublisherOptions {
   readonly publishTimeout: number;
   readonly queue: PublishQueue;
   streamOf(event: DomainEvent): string;
-  encode(event: DomainEvent): Fields;
+  /** Whether some class has events that may have to wait for their payload. */
+  readonly prepares: boolean;
+  /** The payload of an event that has to wait for it. */
+  prepare(event: DomainEvent): Promise<string> | undefined;
+  /** The payload of any other. */
+  payload(event: DomainEvent): string;
+  encode(event: DomainEvent, payload?: string): Fields;
   retrying(error: unknown, delay: number): void;
   appended(stream: string, count: number): void;
+}
+
+/** What was prepared of events before their turn came, and until when they may wait. */
+interface Prepared {
+  readonly payloads: ReadonlyMap<DomainEvent, string>;
+  readonly deadline: number;
 }
 
 /** Events of one stream, encoded and measured. */
@@ -29,6 +42,7 @@ interface Pack {
   readonly events: readonly DomainEvent[];
   readonly records: readonly Fields[];
   readonly bytes: number;
+  readonly deadline: number;
 }
 
 /** Sends events on their way, one lane for each stream. */
@@ -36,6 +50,7 @@ export class Publisher {
   #options: PublisherOptions;
   #producer = crypto.randomUUID();
   #lanes = new Map<string, Lane>();
+  #preparations = new Preparations();
   #owner: OutgoingOwner = {
     known: ({ records, bytes }) => this.#options.queue.leave(records.length, bytes),
     refused: (outgoing) => {
@@ -56,7 +71,11 @@ export class Publisher {
   publish(event: DomainEvent, signal: AbortSignal | undefined): Promise<Position> {
     if (this.#sent.get(event) !== undefined) return this.#findOrPublish(event, signal);
     signal?.throwIfAborted();
-    const pack = this.#pack(this.#options.streamOf(event), [event]);
+    noteCause([event]);
+    const stream = this.#options.streamOf(event);
+    const inTurn = this.#options.prepares ? this.#inTurn([event], [stream], signal) : undefined;
+    if (inTurn !== undefined) return inTurn.then(([position]) => position!);
+    const pack = this.#pack(stream, [event]);
     this.#options.queue.assertRoom(pack.stream, 1, pack.bytes);
     const outgoing = this.#send(pack, true);
     return signal === undefined ? outgoing.position : unlessAborted(outgoing, outgoing.position, signal);
@@ -78,6 +97,64 @@ export class Publisher {
     if (new Set(events).size !== events.length) {
       throw new TypeError("Cannot publish the array: it holds the same event object twice");
     }
+    noteCause(events);
+    if (this.#options.prepares) {
+      const streams = new Set(events.map((event) => this.#options.streamOf(event)));
+      const inTurn = this.#inTurn(events, [...streams], signal);
+      if (inTurn !== undefined) return await inTurn;
+    }
+    return await this.#publishParts(events, signal);
+  }
+
+  /** Publishes once all is prepared and what came before is on its way; undefined when that is so already. */
+  #inTurn(
+    events: readonly DomainEvent[],
+    streams: readonly string[],
+    signal: AbortSignal | undefined,
+  ): Promise<Position[]> | undefined {
+    const payloads = events.map((event) => this.#options.prepare(event));
+    const waits = payloads.some((payload) => payload !== undefined) ||
+      streams.some((stream) => this.#preparations.holds(stream));
+    if (!waits) return undefined;
+    const prepared = Promise.all(
+      events.map(async (event, nth) => await (payloads[nth] ?? this.#options.payload(event))),
+    );
+    // Also when there is no room, and nobody waits for it.
+    prepared.catch(() => {});
+    return this.#publishPrepared(events, prepared, { streams, signal, deadline: this.#deadline() });
+  }
+
+  async #publishPrepared(
+    events: readonly DomainEvent[],
+    prepared: Promise<readonly string[]>,
+    call: Call,
+  ): Promise<Position[]> {
+    const { queue } = this.#options;
+    // How many bytes it will be is not known yet: that is looked at when its turn comes.
+    queue.assertRoom(call.streams.join(", "), events.length, 0);
+    queue.enter(events.length, 0);
+    let left = false;
+    const leave = () => {
+      if (!left) queue.leave(events.length, 0);
+      left = true;
+    };
+    this.#keepWatch();
+    try {
+      return await this.#preparations.inTurn(call, prepared, (payloads) => {
+        leave();
+        const byEvent = new Map(events.map((event, nth) => [event, payloads[nth]!]));
+        return this.#publishParts(events, call.signal, { payloads: byEvent, deadline: call.deadline });
+      });
+    } finally {
+      leave();
+    }
+  }
+
+  async #publishParts(
+    events: readonly DomainEvent[],
+    signal: AbortSignal | undefined,
+    prepared?: Prepared,
+  ): Promise<Position[]> {
     const parts = new Map<string, number[]>();
     for (const [index, event] of events.entries()) {
       const stream = this.#options.streamOf(event);
@@ -90,13 +167,17 @@ export class Publisher {
     // All that goes out for the first time is encoded and measured before any of it goes.
     const packed = [...parts].map(([stream, part]) => {
       const all = part.map((index) => events[index]!);
-      return { part, all, fresh: this.#pack(stream, all.filter((event) => this.#sent.get(event) === undefined)) };
+      return {
+        part,
+        all,
+        fresh: this.#pack(stream, all.filter((event) => this.#sent.get(event) === undefined), prepared),
+      };
     });
     let [count, bytes] = [0, 0];
     for (const { fresh } of packed) [count, bytes] = [count + fresh.events.length, bytes + fresh.bytes];
     if (count > 0) this.#options.queue.assertRoom([...parts.keys()].join(", "), count, bytes);
     const publishPart = async ({ part, all, fresh }: typeof packed[number]) => {
-      const found = await this.#sendOrFind(all, fresh, signal);
+      const found = await this.#sendOrFind(all, fresh, signal, prepared);
       part.forEach((index, nth) => positions[index] = found[nth]!);
     };
     await Promise.all(packed.map((it) => publishPart(it).catch((error) => errors.push(error))));
@@ -113,6 +194,7 @@ export class Publisher {
     events: readonly DomainEvent[],
     fresh: Pack,
     signal: AbortSignal | undefined,
+    prepared: Prepared | undefined,
   ): Promise<readonly Position[]> {
     if (fresh.events.length === events.length) return await this.#sendAll(fresh, signal);
     // Published before, alone or in an array: each finds its own answer, and only what is not stored goes out again.
@@ -122,7 +204,7 @@ export class Publisher {
     }
     const missing = events.filter((event) => this.#sent.get(event) === undefined);
     if (missing.length > 0) {
-      const pack = this.#pack(fresh.stream, missing);
+      const pack = this.#pack(fresh.stream, missing, prepared);
       this.#options.queue.assertRoom(pack.stream, missing.length, pack.bytes);
       await this.#sendAll(pack, signal);
     }
@@ -148,19 +230,11 @@ export class Publisher {
     return truth;
   }
 
-  #pack(stream: string, events: readonly DomainEvent[]): Pack {
-    const cause = handledEvent();
-    if (cause !== undefined) {
-      for (const event of events) {
-        const record = recordIn(event);
-        record.correlationId ??= cause.correlationId ?? cause.id;
-        record.causationId ??= cause.id;
-      }
-    }
-    const records = events.map((event) => this.#options.encode(event));
+  #pack(stream: string, events: readonly DomainEvent[], prepared?: Prepared): Pack {
+    const records = events.map((event) => this.#options.encode(event, prepared?.payloads.get(event)));
     const bytes = sizeOf(records);
     checkSize(stream, events.length, bytes);
-    return { stream, events, records, bytes };
+    return { stream, events, records, bytes, deadline: prepared?.deadline ?? this.#deadline() };
   }
 
   async #sendAll(pack: Pack, signal: AbortSignal | undefined): Promise<readonly Position[]> {
@@ -169,8 +243,7 @@ export class Publisher {
     return await unlessAborted(outgoing, outgoing.positions, signal);
   }
 
-  #send({ stream, events, records, bytes }: Pack, single: boolean): Outgoing {
-    const deadline = this.#now() + this.#options.publishTimeout;
+  #send({ stream, events, records, bytes, deadline }: Pack, single: boolean): Outgoing {
     const outgoing = new Outgoing(this.#owner, events, records, bytes, deadline, single);
     this.#options.queue.enter(records.length, bytes);
     for (const event of events) this.#sent.set(event, outgoing);
@@ -180,12 +253,12 @@ export class Publisher {
   }
 
   // Once for all that is published in one go: asking costs more than all else that is noted of an event.
-  #now(): number {
+  #deadline(): number {
     if (this.#time === undefined) {
       this.#time = performance.now();
       queueMicrotask(() => this.#time = undefined);
     }
-    return this.#time;
+    return this.#time + this.#options.publishTimeout;
   }
 
   /** The way into a stream. */
@@ -208,7 +281,8 @@ export class Publisher {
       this.#watch = undefined;
       const busy = [...this.#lanes.values()].filter((lane) => lane.busy);
       for (const lane of busy) lane.expire();
-      if (busy.length > 0) this.#keepWatch();
+      this.#preparations.expire();
+      if (busy.length > 0 || this.#preparations.busy) this.#keepWatch();
     }, period);
   }
 
@@ -216,11 +290,25 @@ export class Publisher {
   async close(signal: AbortSignal): Promise<void> {
     const drained = new AbortController();
     const ended = AbortSignal.any([signal, drained.signal]);
-    void Promise.all([...this.#lanes.values()].map((lane) => lane.drained())).then(() => drained.abort());
+    void this.#preparations.drained()
+      .then(() => Promise.all([...this.#lanes.values()].map((lane) => lane.drained())))
+      .then(() => drained.abort());
     await sleep(Infinity, ended);
+    this.#preparations.close();
     clearTimeout(this.#watch);
     this.#closed.abort();
     for (const lane of this.#lanes.values()) lane.close();
+  }
+}
+
+/** Notes on events that are published by a handler what caused them. */
+function noteCause(events: readonly DomainEvent[]): void {
+  const cause = handledEvent();
+  if (cause === undefined) return;
+  for (const event of events) {
+    const record = recordIn(event);
+    record.correlationId ??= cause.correlationId ?? cause.id;
+    record.causationId ??= cause.id;
   }
 }
 

@@ -68,7 +68,8 @@ async function* readStream<E extends DomainEvent>(
   }
   for await (const page of store.read(codec.stream, range)) {
     for (const record of page) {
-      const event = codec.decode(record);
+      const decoded = codec.decode(record);
+      const event = decoded instanceof Promise ? await decoded : decoded;
       if (event instanceof UndecodableError) throw event;
       yield event;
       range.signal?.throwIfAborted();

@@ -3,7 +3,9 @@ import type { Claim, ClaimedRecord, GroupMember, Healed, Outcome, Position } fro
 import { Bell } from "../store/_bell.ts";
 import { backoff, RECONNECT } from "./_backoff.ts";
 import { afterWrites } from "./_after_writes.ts";
-import { LeaseLostError, type UndecodableError } from "./errors.ts";
+import type { Decoded } from "./_codec.ts";
+import { DecodingLine } from "./_decoding_line.ts";
+import { LeaseLostError } from "./errors.ts";
 import { Holdings } from "./_holdings.ts";
 import { Job } from "./_job.ts";
 import { mayPass } from "./_passing.ts";
@@ -17,6 +19,9 @@ import { Window } from "./_window.ts";
 const TURN = 1_000;
 // From so many deliveries on, their handlers start only when the next claim has gone out: the store works meanwhile.
 const LARGE_BATCH = 64;
+
+/** What makes an event of an entry. */
+export type Decode = (record: ClaimedRecord) => Decoded<DomainEvent> | Promise<Decoded<DomainEvent>>;
 
 /** What a stream consumer needs of its subscription. */
 export interface StreamConsumerOwner {
@@ -46,7 +51,8 @@ export class StreamConsumer {
   running = 0;
   #member: GroupMember;
   #owner: StreamConsumerOwner;
-  #decode: (record: ClaimedRecord) => DomainEvent | UndecodableError;
+  #decode: Decode;
+  #decoding: DecodingLine;
   #settler: Settler;
   #window: Window;
   /** What the store says this consumer has. */
@@ -70,13 +76,14 @@ export class StreamConsumer {
     eventType: string,
     member: GroupMember,
     joinedAt: number,
-    decode: (record: ClaimedRecord) => DomainEvent | UndecodableError,
+    decode: Decode,
   ) {
     this.#owner = owner;
     this.eventType = eventType;
     this.group = owner.settings.group;
     this.#member = member;
     this.#decode = decode;
+    this.#decoding = new DecodingLine(owner.settings.timeout, (jobs) => owner.admit(jobs));
     this.#renewedAt = joinedAt;
     this.#window = new Window(owner.settings);
     this.#settler = new Settler(member, {
@@ -157,18 +164,26 @@ export class StreamConsumer {
 
   #hand(records: readonly ClaimedRecord[]): void {
     const jobs: Job[] = [];
+    let later = this.#decoding.busy;
     for (const record of records) {
-      const job = new Job(this, record, this.#decode(record));
+      const decoded = this.#decode(record);
+      const job = new Job(this, record, decoded instanceof Promise ? undefined : decoded);
+      if (decoded instanceof Promise) {
+        later = true;
+        this.#decoding.follow(job, decoded);
+      }
       this.#held.add(job);
       jobs.push(job);
       if (job.recovered > 0) this.#owner.recovered(job);
     }
-    this.#owner.admit(jobs);
+    if (later) this.#decoding.push(jobs);
+    else this.#owner.admit(jobs);
   }
 
   /** One of what was claimed is done with: its handler has ended, or will never start. */
   closed(): void {
     this.#open--;
+    this.#decoding.look();
     this.#window.done(this.#open);
     this.lookForRoom();
   }
@@ -267,6 +282,7 @@ export class StreamConsumer {
 
   /** Waits until the store has all outcomes, hands back the rest, and leaves the group. */
   async leave(deadline: AbortSignal): Promise<void> {
+    this.#decoding.close();
     try {
       await this.#settler.drain(deadline);
     } finally {

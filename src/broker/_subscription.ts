@@ -102,6 +102,8 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
       if (job.content instanceof UndecodableError) this.#end(job, undecodable(job, job.content));
       else if (job.attempt > this.settings.retry.maxAttempts) this.#end(job, usedUp(job));
       else if (this.#closing !== undefined) this.#release(job);
+      // For now: whether its entry is an event shows another time.
+      else if (job.content instanceof Error) this.#fail(job, job.content);
       else if (this.#setKey(job)) this.#scheduler.admit(job);
     }
     this.#scheduler.pump();

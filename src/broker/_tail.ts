@@ -1,15 +1,20 @@
 import type { DomainEvent } from "../events/mod.ts";
-import type { EventStore, Position } from "../store/mod.ts";
+import type { EventStore, Position, StoredRecord } from "../store/mod.ts";
 import { backoff, RECONNECT } from "./_backoff.ts";
-import type { EventCodec } from "./_codec.ts";
+import type { Decoded, EventCodec } from "./_codec.ts";
 import { lastPosition } from "./_reader.ts";
 import { sleep } from "./_sleep.ts";
 import { UndecodableError } from "./errors.ts";
+
+// About twenty seconds: longer than a database takes to come back after a failover.
+const MAX_ATTEMPTS = 10;
 
 /** What a tail tells. */
 export interface TailEvents {
   arrived(event: DomainEvent): void;
   undecodable(error: UndecodableError): void;
+  /** An entry could not be decoded for now, and is passed over. */
+  failed(error: unknown): void;
   retrying(error: unknown, delay: number): void;
 }
 
@@ -42,10 +47,31 @@ export class Tail {
       this.#failures = 0;
       for (const record of page) {
         if (this.#ended.signal.aborted) return;
+        const decoded = this.#codec.decode(record);
+        const event = decoded instanceof Promise ? await this.#decodedLater(decoded, record) : decoded;
+        if (this.#ended.signal.aborted) return;
         this.#last = record.position;
-        const event = this.#codec.decode(record);
         if (event instanceof UndecodableError) this.#events.undecodable(event);
-        else this.#events.arrived(event);
+        else if (event !== undefined) this.#events.arrived(event);
+      }
+    }
+  }
+
+  /** What the entry is, as soon as that can be found out; undefined when it could not be, which is told. */
+  async #decodedLater(
+    decoding: Promise<Decoded<DomainEvent>>,
+    record: StoredRecord,
+  ): Promise<Decoded<DomainEvent> | undefined> {
+    const { signal } = this.#ended;
+    for (let attempt = 1; !signal.aborted; attempt++) {
+      try {
+        return await (attempt === 1 ? decoding : this.#codec.decode(record));
+      } catch (error) {
+        // What follows must not wait for ever for one entry: nobody else will ever give it up.
+        if (attempt === MAX_ATTEMPTS) return void this.#events.failed(error);
+        const delay = backoff(RECONNECT, attempt);
+        this.#events.retrying(error, delay);
+        await sleep(delay, signal);
       }
     }
   }

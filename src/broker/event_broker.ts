@@ -16,6 +16,7 @@ import { Retention } from "./_retention.ts";
 import { consumeSettings, startPoint, subscribeSettings } from "./_settings.ts";
 import { Subscriptions } from "./_subscriptions.ts";
 import { Tail } from "./_tail.ts";
+import type { DetailCipher } from "./detail_cipher.ts";
 import type { Handler, PulledDelivery } from "./delivery.ts";
 import { BrokerErrorEvent, type BrokerEventMap, ReconnectEvent, WarningEvent } from "./lifecycle_events.ts";
 import type { BrokerOptions, ConsumeOptions, ReadOptions, StartFrom, SubscribeOptions } from "./options.ts";
@@ -26,7 +27,16 @@ import type { EventListenerOf, EventOf, OneOrMore } from "./types.ts";
 /** What can be listened to on a broker: its event classes by their types, and what it tells of itself. */
 export type EventMap<C extends EventClass> = { [K in C as K["type"]]: InstanceType<K> } & BrokerEventMap;
 
-const OPTION_KEYS = ["events", "prefix", "retention", "publishTimeout", "maxQueued", "maxQueuedBytes", "signal"];
+const OPTION_KEYS = [
+  "events",
+  "prefix",
+  "retention",
+  "publishTimeout",
+  "maxQueued",
+  "maxQueuedBytes",
+  "encryption",
+  "signal",
+];
 
 // How long closing waits for what is being published: whoever published it learns how it ended.
 const CLOSE_TIMEOUT = 10_000;
@@ -82,7 +92,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   constructor(store: EventStore, options: BrokerOptions<C>) {
     super();
     checkKeys("make a broker", options, OPTION_KEYS);
-    const { events, prefix = "events", retention, publishTimeout = 60_000, signal } = options;
+    const { events, prefix = "events", retention, publishTimeout = 60_000, encryption, signal } = options;
     const { maxQueued = 100_000, maxQueuedBytes = 256 * 2 ** 20 } = options;
     assertName("group", prefix);
     checkNumber("publishTimeout (ms)", publishTimeout, { min: 1, max: 2 ** 40 });
@@ -93,7 +103,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     const notTrimmed = (error: unknown) => mayPass(error) ? this.#retrying(error, 0) : this.#listeners.report(error);
     this.#retention = new Retention(store, notTrimmed);
     const keep = retention === undefined ? undefined : checkRetention(retention);
-    for (const codec of codecsOf(events, prefix)) {
+    for (const codec of codecsOf(events, prefix, encryption)) {
       this.#codecs.set(codec.definition.type, codec);
       const kept = codec.definition.retention ?? keep;
       if (kept !== undefined) this.#retention.keep(codec.stream, kept);
@@ -103,7 +113,10 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       publishTimeout,
       queue: new PublishQueue(maxQueued, maxQueuedBytes),
       streamOf: (event) => this.#codecs.get(event.type)!.stream,
-      encode: (event) => this.#codecs.get(event.type)!.encode(event),
+      prepares: [...this.#codecs.values()].some((codec) => codec.prepares),
+      prepare: (event) => this.#codecs.get(event.type)!.prepare(event),
+      payload: (event) => this.#codecs.get(event.type)!.payload(event),
+      encode: (event, payload) => this.#codecs.get(event.type)!.encode(event, payload),
       retrying: (error, delay) => this.#retrying(error, delay),
       appended: (stream, count) => this.#retention.noted(stream, count),
     });
@@ -130,6 +143,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    *
    * @param options.signal Ends the wait, by rejecting with its reason. What was sent by then may still be stored.
    * @throws {TypeError} If the event's class is not in `events`, or JSON would lose something of its detail.
+   * @throws {ValidationError} If the event's schema answers by a promise, and refuses it.
    * @throws {RangeError} If the event is too large.
    * @throws {PublishQueueFullError} If `maxQueued` events wait for the store already. It says so at once, and nothing of
    * the call is stored, now or later.
@@ -330,6 +344,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   #attach(type: string, codec: EventCodec): void {
     const tail = new Tail(this.#store, codec, {
       arrived: (event) => void handling(event, () => this.dispatchEvent(event)),
+      failed: (error) => this.#listeners.report(error),
       undecodable: (error) => void this.dispatchEvent(new BrokerErrorEvent(error, "undecodable")),
       retrying: (error, delay) => this.#retrying(error, delay),
     });
@@ -410,12 +425,15 @@ function closedError(what: string): Error {
   return new Error(`Cannot ${what}: the broker is closed`);
 }
 
-function codecsOf(events: readonly EventClass[], prefix: string): EventCodec[] {
+function codecsOf(events: readonly EventClass[], prefix: string, cipher: DetailCipher | undefined): EventCodec[] {
+  if (cipher !== undefined && (typeof cipher?.seal !== "function" || typeof cipher.open !== "function")) {
+    throw new TypeError(`Cannot make a broker with the encryption ${show(cipher)}: give an object with seal and open`);
+  }
   if (!Array.isArray(events) || events.length === 0) {
     const given = Array.isArray(events) ? "an empty array" : show(events);
     throw new TypeError(`Cannot make a broker with ${given} as events: list the event classes it is for`);
   }
-  const codecs = events.map((eventClass) => new EventCodec(eventClass, prefix));
+  const codecs = events.map((eventClass) => new EventCodec(eventClass, prefix, cipher));
   const types = codecs.map(({ definition }) => definition.type);
   const twice = types.find((type, index) => types.indexOf(type) !== index);
   if (twice !== undefined) throw new TypeError(`Cannot make a broker: two classes in events have the type "${twice}"`);

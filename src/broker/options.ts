@@ -1,5 +1,6 @@
 import type { DomainEvent, EventClass, RetentionOptions } from "../events/mod.ts";
 import type { Position } from "../store/mod.ts";
+import type { DetailCipher } from "./detail_cipher.ts";
 
 /** How to make a broker. */
 export interface BrokerOptions<C extends EventClass> {
@@ -18,6 +19,11 @@ export interface BrokerOptions<C extends EventClass> {
   maxQueued?: number;
   /** The same in bytes, about: a character counts as one. @default {268_435_456} 256 MiB */
   maxQueuedBytes?: number;
+  /**
+   * What encrypts the sensitive fields of classes with `encrypt`, and decrypts those of any class.
+   * @default {nothing: such a class is a TypeError}
+   */
+  encryption?: DetailCipher;
   /** Closes the broker when it aborts. */
   signal?: AbortSignal;
 }

@@ -62,6 +62,11 @@ export interface DeadLetter<E extends DomainEvent = DomainEvent> {
   readonly error: ErrorRecord;
   /** The event; undefined when it cannot be decoded. */
   readonly event: E | undefined;
+  /**
+   * Why it cannot be decoded: an `UndecodableError`, or what a schema or the keys could not be asked for just now. Left
+   * out of `toJSON` and when inspected.
+   */
+  readonly undecodable: Error | undefined;
   /** The entry's fields as they were found, sensitive ones included. Left out of `toJSON` and when inspected. */
   readonly raw: Readonly<Record<string, string>>;
 }

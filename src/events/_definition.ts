@@ -16,6 +16,8 @@ export interface EventDefinition {
   readonly retention: Readonly<RetentionOptions> | undefined;
   readonly sensitive: readonly string[];
   readonly mask: Mask | undefined;
+  /** Whether what `sensitive` names is encrypted where it is stored. */
+  readonly encrypt: boolean;
   readonly schema: StandardSchemaV1 | undefined;
 }
 

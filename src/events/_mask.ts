@@ -25,3 +25,16 @@ export function masked(value: unknown, mask: Mask): unknown {
     }),
   );
 }
+
+/** Whether a message about the value at these keys may show something masked: it is at, below or around that value. */
+export function maskedAt(keys: readonly PropertyKey[], mask: Mask): boolean {
+  let rules = mask;
+  for (const key of keys) {
+    const rule = rules.get(String(key));
+    if (rule === true) return true;
+    if (rule !== undefined) rules = rule;
+    // A path leads through arrays into each element.
+    else if (typeof key !== "number" && !/^\d+$/.test(String(key))) return false;
+  }
+  return true;
+}

@@ -1,7 +1,9 @@
 import { show } from "./_check.ts";
-import type { StandardSchemaIssue, StandardSchemaV1 } from "./standard_schema.ts";
+import { type Mask, maskedAt } from "./_mask.ts";
+import type { StandardSchemaIssue, StandardSchemaResult, StandardSchemaV1 } from "./standard_schema.ts";
+import { ValidationError, type ValidationIssue } from "./validation_error.ts";
 
-const MAX_ISSUES = 5;
+const MAX_SHOWN = 5;
 
 /** Throws a TypeError unless `schema` implements Standard Schema 1. */
 export function checkSchema(type: string, schema: unknown): asserts schema is StandardSchemaV1 {
@@ -13,23 +15,54 @@ export function checkSchema(type: string, schema: unknown): asserts schema is St
   );
 }
 
-/** What the schema makes of a detail; a TypeError, with the issues as its cause, when it refuses it. */
-export function validated(type: string, schema: StandardSchemaV1, detail: unknown): unknown {
-  const result = schema["~standard"].validate(detail);
-  if (result instanceof Promise) {
-    // Nobody waits for its answer any more; a refusal must not end the process.
-    result.catch(() => {});
-    throw new TypeError(
-      `Cannot construct ${show(type)}: its schema answers by a promise, use one that answers at once`,
-    );
-  }
-  if (result.issues === undefined) return result.value;
-  const shown = result.issues.slice(0, MAX_ISSUES).map(issueText).join("; ");
-  const more = result.issues.length > MAX_ISSUES ? `; and ${result.issues.length - MAX_ISSUES} more` : "";
-  throw new TypeError(`Cannot construct ${show(type)}: its schema refuses ${shown}${more}`, { cause: result.issues });
+/** What is needed to validate a detail. */
+export interface Rules {
+  readonly schema: StandardSchemaV1;
+  readonly mask: Mask | undefined;
 }
 
-function issueText({ path = [], message }: StandardSchemaIssue): string {
-  const keys = path.map((segment) => String(typeof segment === "object" ? segment.key : segment));
-  return `${["detail", ...keys].join(".")} (${message})`;
+/**
+ * What the schema makes of a detail, or a promise of it where the schema answers by one. Throws, or rejects with, a
+ * ValidationError when it refuses; `what` begins the message. A promise of the schema's that rejects is passed on.
+ */
+export function validated({ schema, mask }: Rules, detail: unknown, what = ""): unknown {
+  let answer: StandardSchemaResult<unknown> | Promise<StandardSchemaResult<unknown>>;
+  try {
+    answer = schema["~standard"].validate(detail);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new TypeError(`${what}its schema threw: ${why}`, { cause: error });
+  }
+  if (isPromise(answer)) return answer.then((result) => valueOf(result, mask, what));
+  return valueOf(answer, mask, what);
+}
+
+/** Whether a schema, or what is built on one, answers later. */
+export function isPromise<T>(answer: T | PromiseLike<T>): answer is Promise<T> {
+  return answer instanceof Promise ||
+    typeof answer === "object" && answer !== null && typeof (answer as { then?: unknown }).then === "function";
+}
+
+function valueOf(result: StandardSchemaResult<unknown>, mask: Mask | undefined, what: string): unknown {
+  if (typeof result !== "object" || result === null) {
+    throw new TypeError(`${what}its schema answered ${show(result)}, which is no result of a Standard Schema`);
+  }
+  if (result.issues === undefined) return result.value;
+  const issues = result.issues.map((issue) => shownIssue(issue, mask));
+  throw new ValidationError(`${what}its schema refuses ${issuesText(issues)}`, issues);
+}
+
+/** The first issues as a message shows them. */
+function issuesText(issues: readonly ValidationIssue[]): string {
+  const shown = issues.slice(0, MAX_SHOWN).map(({ path, message }) => `${path} (${message})`).join("; ");
+  return issues.length > MAX_SHOWN ? `${shown}; and ${issues.length - MAX_SHOWN} more` : shown;
+}
+
+function shownIssue({ path = [], message }: StandardSchemaIssue, mask: Mask | undefined): ValidationIssue {
+  const keys = path.map((segment) => typeof segment === "object" ? segment.key : segment);
+  return Object.freeze({
+    path: ["detail", ...keys.map(String)].join("."),
+    // Some libraries quote what they were given: what is masked elsewhere must not be in an error.
+    message: mask !== undefined && maskedAt(keys, mask) ? "***" : String(message),
+  });
 }

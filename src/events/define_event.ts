@@ -1,10 +1,12 @@
+import { Admission } from "./_admission.ts";
 import { checkKeys, checkNumber, show } from "./_check.ts";
+import { noteCheck } from "./_checks.ts";
 import { DEFINITION, type EventDefinition, type Upcaster } from "./_definition.ts";
 import { maskOf } from "./_mask.ts";
 import { assertEventType } from "./_names.ts";
 import { storedIn } from "./_record.ts";
 import { checkRetention } from "./_retention.ts";
-import { checkSchema, validated } from "./_schema.ts";
+import { checkSchema, isPromise } from "./_schema.ts";
 import { DomainEvent, type DomainEventInit } from "./domain_event.ts";
 import type { EventBase, SchemaEventBase } from "./event_class.ts";
 import type { EventOptions, SchemaEventOptions } from "./event_options.ts";
@@ -48,7 +50,7 @@ import type { StandardSchemaV1 } from "./standard_schema.ts";
  * ```
  *
  * @param type The type of the events.
- * @param options Version, retention and sensitive paths.
+ * @param options Version, retention, sensitive paths and whether these are encrypted.
  * @returns The class to extend.
  * @throws {TypeError} If the type is malformed or reserved, an option unknown or of the wrong kind, or a step is
  * missing between the versions.
@@ -76,9 +78,10 @@ export function defineEvent<const Type extends string>(
  * ```
  *
  * @param type The type of the events.
- * @param options The schema, version, retention and sensitive paths.
- * @returns The class to extend. Its constructor throws a TypeError, the issues as its `cause`, when the schema refuses
- * the detail or answers by a promise.
+ * @param options The schema, version, retention, sensitive paths and whether these are encrypted.
+ * @returns The class to extend. Its constructor throws a `ValidationError` when the schema refuses the detail;
+ * where the schema answers by a promise, `publish` rejects with it. A TypeError tells that the schema refuses or changes
+ * what it made itself, of the first event.
  * @throws {TypeError} If the type is malformed or reserved, an option unknown or of the wrong kind, or a step is
  * missing between the versions.
  * @throws {RangeError} If a number is out of range.
@@ -92,30 +95,45 @@ export function defineEvent(
   options: EventOptions & { readonly schema?: StandardSchemaV1 } = {},
 ): EventBase<string> {
   const definition = define(type, options);
-  const { version, schema } = definition;
+  const { version, schema, mask, encrypt } = definition;
+  const admission = schema && new Admission(type, { schema, mask });
   const Base = class extends DomainEvent {
     static readonly type = type;
     static readonly version = version;
     static readonly [DEFINITION] = definition;
 
     constructor(detail: unknown, init?: DomainEventInit) {
-      // What a store has was validated when it was made, and a schema's output need not be its input.
-      const trusted = schema === undefined || storedIn(init) !== undefined;
-      super(type, trusted ? detail : validated(type, schema, detail), init);
+      // What a store has is validated by whoever decodes it, once it is of this version.
+      const admitted = storedIn(init) === undefined ? admission : undefined;
+      if (encrypt && storedIn(init) === undefined) assertSubject(type, init);
+      const made = admitted === undefined ? detail : admitted.admit(detail);
+      const later = admitted !== undefined && isPromise(made);
+      // Also when the init is refused below, and there is no event to keep the promise.
+      if (later) made.catch(() => {});
+      super(type, later ? detail : made, init);
+      if (later) noteCheck(this, made, () => admitted.admit(detail));
     }
   };
   Object.defineProperty(Base, "name", { value: type, configurable: true });
   return Base as EventBase<string>;
 }
 
-const KEYS = ["version", "upcast", "retention", "sensitive", "schema"];
+function assertSubject(type: string, init: DomainEventInit | undefined): void {
+  if (init?.subject !== undefined) return;
+  throw new TypeError(
+    `Cannot construct ${show(type)} without a subject: it is whose key encrypts the event, pass { subject: "…" }`,
+  );
+}
+
+const KEYS = ["version", "upcast", "retention", "sensitive", "encrypt", "schema"];
 
 function define(type: string, options: EventOptions & { readonly schema?: StandardSchemaV1 }): EventDefinition {
   assertEventType(type);
   checkKeys(`define event ${show(type)}`, options, KEYS);
-  const { version = 1, upcast, retention, sensitive = [], schema } = options;
+  const { version = 1, upcast, retention, sensitive = [], encrypt = false, schema } = options;
   checkNumber(`the version of ${show(type)}`, version, { min: 1, max: Number.MAX_SAFE_INTEGER, integer: true });
   checkSensitive(type, sensitive);
+  checkEncrypt(type, encrypt, sensitive);
   if (schema !== undefined) checkSchema(type, schema);
   return Object.freeze({
     type,
@@ -124,6 +142,7 @@ function define(type: string, options: EventOptions & { readonly schema?: Standa
     retention: retention === undefined ? undefined : checkRetention(retention),
     sensitive: Object.freeze([...sensitive]),
     mask: maskOf(sensitive),
+    encrypt,
     schema,
   });
 }
@@ -159,6 +178,17 @@ function checkSensitive(type: string, sensitive: unknown): void {
     throw new TypeError(
       `Cannot define event ${show(type)}: ${show(sensitive[wrong])} is not a sensitive path, ` +
         `give keys joined by dots, such as "card.token"`,
+    );
+  }
+}
+
+function checkEncrypt(type: string, encrypt: unknown, sensitive: readonly string[]): void {
+  if (typeof encrypt !== "boolean") {
+    throw new TypeError(`Cannot define event ${show(type)}: encrypt must be true or false, not ${show(encrypt)}`);
+  }
+  if (encrypt && sensitive.length === 0) {
+    throw new TypeError(
+      `Cannot define event ${show(type)} with encrypt: there is nothing to encrypt, name the paths in sensitive`,
     );
   }
 }

@@ -41,7 +41,7 @@ export interface SchemaEventBase<Type extends string, Schema extends StandardSch
   readonly type: Type;
   /** The version of the detail's shape. */
   readonly version: number;
-  /** Makes an event whose detail is what the schema makes of the given one; a TypeError when it refuses it. */
+  /** Makes an event whose detail is what the schema makes of the given one; a ValidationError when it refuses it. */
   new (
     detail: SchemaInput<Schema>,
     init?: DomainEventInit,

@@ -44,13 +44,26 @@ export interface EventOptions {
    * @default {[]}
    */
   sensitive?: readonly string[];
+  /**
+   * Encrypts what `sensitive` names wherever the event is stored, by a key of its `subject`, which each event must have
+   * then: `new` without one is a TypeError. The broker needs the option `encryption`.
+   *
+   * @default {false}
+   */
+  encrypt?: boolean;
 }
 
 /** Options for `defineEvent` where a schema gives the type of the detail. */
 export interface SchemaEventOptions<Schema extends StandardSchemaV1> extends Omit<EventOptions, "sensitive"> {
   /**
-   * A Standard Schema (zod, valibot, arktype, …) that answers at once, not by a promise. `new` validates the detail and
-   * keeps what the schema makes of it; events that are read from a store are not validated again.
+   * A Standard Schema (zod, valibot, arktype, …). `new` validates the detail and keeps what the schema makes of it, which
+   * is what is stored. What is read from a store is validated again, after `upcast`, and what the schema makes of that is
+   * the detail: a schema must therefore accept its own output and leave it as it is, which the first event of a class
+   * shows.
+   *
+   * Where it answers by a promise, `publish` waits for that and rejects if it refuses; until then `detail` is what `new`
+   * was given. A promise that rejects, because a database is away, refuses nothing: the event is published by another
+   * `publish` of the same object, and a delivery is a failed attempt that comes again.
    */
   schema: Schema;
   /**

@@ -22,3 +22,4 @@ export type {
   StandardSchemaResult,
   StandardSchemaV1,
 } from "./standard_schema.ts";
+export { ValidationError, type ValidationIssue } from "./validation_error.ts";

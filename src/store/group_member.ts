@@ -79,6 +79,8 @@ export interface ErrorRecord {
   readonly message: string;
   /** Where it was thrown. */
   readonly stack?: string;
+  /** What a schema had against the detail, and where; the first hundred. */
+  readonly issues?: readonly { readonly path: string; readonly message: string }[];
 }
 
 /**

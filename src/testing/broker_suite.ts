@@ -15,6 +15,9 @@ import { operating } from "./_broker_operating.ts";
 import { refusing } from "./_broker_misuse.ts";
 import { entries } from "./_broker_entries.ts";
 import { versions } from "./_broker_versions.ts";
+import { schemas } from "./_broker_schemas.ts";
+import { decoding } from "./_broker_decoding.ts";
+import { preparing } from "./_broker_preparing.ts";
 
 /** All that a broker promises over any store. */
 export const brokerContracts: readonly BrokerContract[] = [
@@ -33,6 +36,9 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...refusing,
   ...entries,
   ...versions,
+  ...schemas,
+  ...decoding,
+  ...preparing,
 ];
 
 // A promise that is broken by waiting for ever shall fail its own test, and no other.

@@ -24,7 +24,7 @@ const POSITION = "1767225600000-7";
 
 const decode = <E extends Bid | Plain>(codec: EventCodec<E>, ...fields: string[]): E => {
   const event = codec.decode({ position: POSITION, fields });
-  if (event instanceof UndecodableError) throw event;
+  if (event instanceof Error || event instanceof Promise) throw event;
   return event;
 };
 
