@@ -174,8 +174,7 @@ function report(
 
 Deno.test("Redis: nothing is lost or stored twice while everything fails", async () => {
   const folder = await Deno.makeTempDir({ prefix: "tidings-chaos-" });
-  // By "everysec", a write is put off while the disk is busy, and a kill loses what was answered meanwhile.
-  await using server = await RedisServer.start(["--appendfsync", "no"]);
+  await using server = await RedisServer.start();
   await using stack = new AsyncDisposableStack();
   const proxies = [...CONSUMERS, ...PUBLISHERS].map(() => stack.use(new Proxy(server.port)));
   await chaos("Redis", SECONDS, {

@@ -94,7 +94,7 @@ Deno.test("publish() to Redis shares the wait: many batches at once do not wait 
 
 for (const kind of KINDS) {
   Deno.test(`openRedisStore() by ${LABELS[kind]} says at once when it may not, or cannot, wait for what it was asked`, async () => {
-    await using server = await RedisServer.start();
+    await using server = await RedisServer.start(["--appendfsync", "everysec"]);
     const rules = ["on", ">secret", "~*", "+@all", "-wait", "-waitaof"];
     const some = await server.cli("COMMAND", "INFO", "WAITAOF") === "";
     await server.cli("ACL", "SETUSER", "waitless", ...rules.filter((rule) => !some || rule !== "-waitaof"));
@@ -116,7 +116,7 @@ for (const kind of KINDS) {
         "it has no WAITAOF, which needs Redis 7.2",
       );
     } else {
-      await using store = await open({ durability: { fsync: true } });
+      await using store = await open({ durability: { fsync: true, timeout: 10_000 } });
       const [position] = await store.append("events:Counted", [["payload", "{}"]]);
       assertMatch(await server.cli("XRANGE", "events:Counted", position!, position!), /payload/);
     }

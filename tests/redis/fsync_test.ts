@@ -28,7 +28,7 @@ async function waits(server: RedisServer): Promise<number> {
 }
 
 /** A server that never writes its file to the disk by itself. */
-const lazyServer = () => RedisServer.start(["--appendfsync", "no"]);
+const lazyServer = () => RedisServer.start();
 
 /** Resolves once the server was asked for its disk some more times, and has the event without its being published. */
 async function keepsAsking(server: RedisServer, published: Promise<string>, stored = 1): Promise<void> {
@@ -60,7 +60,7 @@ for (const kind of KINDS) {
     name: `publish() by ${LABELS[kind]} waits for the disk anew when its connection was cut after the event was stored`,
     ignore,
     fn: async () => {
-      await using server = await RedisServer.start();
+      await using server = await RedisServer.start(["--appendfsync", "everysec"]);
       await using proxy = new Proxy(server.port);
       await using broker = await open(proxy.url, kind);
       // The server knows the script from now on, so that the next EVALSHA is what stores the event.
