@@ -1,5 +1,4 @@
 import { definitionOf, type EventDefinition } from "../events/_definition.ts";
-import { isPromise } from "../events/_schema.ts";
 import { checkExtensions, EventRecord, NO_EXTENSIONS, recordIn, restore } from "../events/_state.ts";
 import type { DomainEvent, EventClass } from "../events/mod.ts";
 import type { Fields, StoredRecord } from "../store/mod.ts";
@@ -78,13 +77,19 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
     try {
       const entry = parseFields(stored.fields);
       const record = this.#record(entry, stored.position);
-      const detail = this.#contract.isSealed(entry.payload)
-        ? this.#contract.open(entry.payload, entry.subject, (detail) => this.#detail(entry, detail))
-        : this.#contract.accept(this.#detail(entry));
-      return isPromise(detail) ? this.#decodeLater(stored, detail, record) : restore(this.#class, detail, record);
+      if (this.#contract.isSealed(entry.payload)) {
+        return this.#decodeLater(stored, this.#opened(entry, entry.payload), record);
+      }
+      const detail = this.#contract.accept(this.#detail(entry));
+      if (detail instanceof Promise) return this.#decodeLater(stored, detail, record);
+      return restore(this.#class, detail, record);
     } catch (error) {
       return this.#undecodable(stored, error);
     }
+  }
+
+  #opened(entry: Entry, payload: string): Promise<unknown> {
+    return this.#contract.open(payload, entry.subject, (detail) => this.#detail(entry, detail));
   }
 
   async #decodeLater(stored: StoredRecord, detail: Promise<unknown>, record: EventRecord): Promise<Decoded<E>> {
