@@ -1,5 +1,4 @@
 import { definitionOf, type EventDefinition } from "../events/_definition.ts";
-import { isPromise } from "../events/_schema.ts";
 import { checkExtensions, EventRecord, NO_EXTENSIONS, recordIn, restore } from "../events/_state.ts";
 import type { DomainEvent, EventClass } from "../events/mod.ts";
 import type { Fields, StoredRecord } from "../store/mod.ts";
@@ -80,13 +79,19 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
       const entry = parseFields(stored.fields);
       const version = versionOf(entry, this.definition);
       const record = this.#record(entry, stored.position);
-      const detail = this.#contract.isSealed(entry.payload)
-        ? this.#contract.open(entry.payload, entry.subject, (detail) => this.#upcast(detail, version))
-        : this.#contract.accept(this.#upcast(parsePayload(entry), version));
-      return isPromise(detail) ? this.#decodeLater(stored, detail, record) : restore(this.#class, detail, record);
+      if (this.#contract.isSealed(entry.payload)) {
+        return this.#decodeLater(stored, this.#opened(entry.payload, entry.subject, version), record);
+      }
+      const detail = this.#contract.accept(this.#upcast(parsePayload(entry), version));
+      if (detail instanceof Promise) return this.#decodeLater(stored, detail, record);
+      return restore(this.#class, detail, record);
     } catch (error) {
       return this.#undecodable(stored, error);
     }
+  }
+
+  #opened(payload: string, subject: string | undefined, version: number): Promise<unknown> {
+    return this.#contract.open(payload, subject, (detail) => this.#upcast(detail, version));
   }
 
   async #decodeLater(stored: StoredRecord, detail: Promise<unknown>, record: EventRecord): Promise<Decoded<E>> {

@@ -1,0 +1,95 @@
+import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import { defineEvent, type DetailCipher, InMemoryBroker, PermanentError, UndecodableError } from "@tidings/broker";
+import { z } from "zod";
+import { EventCodec } from "../../src/broker/_codec.ts";
+
+const schema = z.object({ name: z.string(), secret: z.string() });
+class Told extends defineEvent("Told", {
+  schema: schema.extend({ secret: z.string().min(3) }),
+  version: 2,
+  upcast: { 1: ({ was, ...detail }) => ({ ...detail, secret: was }) },
+  sensitive: ["secret"],
+  encrypt: true,
+}) {}
+
+type Sealed = { $enc: string };
+
+/** Turns text around: what counts here is who calls it when, and with what. */
+class Turning implements DetailCipher {
+  readonly calls: unknown[] = [];
+  failure: Error | undefined;
+  shredded = false;
+
+  async seal(detail: unknown, { type, subject, paths }: Parameters<DetailCipher["seal"]>[1]): Promise<unknown> {
+    this.calls.push(["seal", type, subject, paths]);
+    await Promise.resolve();
+    if (this.failure) throw this.failure;
+    const { secret, ...rest } = detail as { secret: string };
+    return { ...rest, secret: { $enc: turned(secret) } };
+  }
+
+  async open(detail: unknown, event: Parameters<DetailCipher["open"]>[1]): ReturnType<DetailCipher["open"]> {
+    this.calls.push(["open", event.type, event.subject]);
+    await Promise.resolve();
+    if (this.failure) throw this.failure;
+    const open = (value: unknown) =>
+      value instanceof Object ? this.shredded ? null : turned((value as Sealed).$enc) : value;
+    const opened = Object.entries(detail as object).map(([key, value]) => [key, open(value)]);
+    return { detail: Object.fromEntries(opened), shredded: this.shredded };
+  }
+}
+
+const turned = (text: string) => [...text].reverse().join("");
+
+Deno.test("publish() stores what the cipher made, and readers get what it opens", async () => {
+  const cipher = new Turning();
+  await using broker = new InMemoryBroker({ events: [Told], encryption: cipher });
+  const event = new Told({ name: "Ada", secret: "abc" }, { subject: "ada" });
+  await broker.publish(event);
+  assertEquals(event.detail, { name: "Ada", secret: "abc" });
+  assertEquals(cipher.calls, [["seal", "Told", "ada", ["secret"]]]);
+  const handled = Promise.withResolvers<Told>();
+  await broker.subscribe(Told, (event) => handled.resolve(event), { group: "group" });
+  assertEquals((await handled.promise).detail, { name: "Ada", secret: "abc" });
+  assertEquals(cipher.calls.at(-1), ["open", "Told", "ada"]);
+  cipher.failure = new Error("The keys are away");
+  const other = new Told({ name: "Bob", secret: "def" }, { subject: "bob" });
+  await assertRejects(() => broker.publish(other), Error, "could not be encrypted: The keys are away");
+  cipher.failure = undefined;
+  await broker.publish(other);
+  assertEquals((await Array.fromAsync(broker.history(Told))).map(({ detail }) => detail.name), ["Ada", "Bob"]);
+});
+
+Deno.test("EventCodec.decode() opens, then upcasts, then validates, unless what it opened is shredded", async () => {
+  const cipher = new Turning();
+  const codec = new EventCodec(Told, "events", cipher);
+  const decode = (payload: unknown, ...more: string[]) =>
+    codec.decode({ position: "1-0", fields: ["id", "t-1", "payload", JSON.stringify(payload), ...more] });
+  const old = await decode({ name: "Ada", was: { $enc: "cba" } });
+  assertEquals((old as Told).detail, { name: "Ada", secret: "abc" });
+  const short = await decode({ name: "Ada", secret: { $enc: "x" } }, "version", "2");
+  assertInstanceOf(short, UndecodableError);
+  assertEquals((short.cause as { issues?: unknown }).issues, [{ path: "detail.secret", message: "***" }]);
+  cipher.shredded = true;
+  const shredded = await decode({ name: "Ada", was: { $enc: "cba" } });
+  assertEquals((shredded as Told).detail as unknown, { name: "Ada", secret: null });
+  // What was never encrypted needs no cipher, and no promise.
+  assert(decode({ name: "Ada", secret: "plain" }, "version", "2") instanceof Told);
+});
+
+Deno.test("EventCodec.decode() tells keys that are away from what can never be opened", async () => {
+  const cipher = new Turning();
+  const codec = new EventCodec(Told, "events", cipher);
+  const fields = ["id", "t-1", "payload", '{"name":"Ada","secret":{"$enc":"cba"}}', "version", "2"];
+  cipher.failure = new TypeError("fetch failed");
+  const error = await assertRejects(async () => await codec.decode({ position: "1-0", fields }), Error);
+  assertEquals([error.message, error.cause], ["Cannot decode Told at 1-0: fetch failed", cipher.failure]);
+  cipher.failure = new PermanentError("its ciphertext is broken");
+  const broken = await codec.decode({ position: "1-0", fields });
+  assertInstanceOf(broken, UndecodableError);
+  assertEquals(broken.message, "Cannot decode Told at 1-0: its ciphertext is broken");
+  assertEquals(codec.encode(new Told({ name: "a", secret: "bcd" }, { subject: "s" }), "{}").slice(2, 4), [
+    "payload",
+    "{}",
+  ]);
+});
