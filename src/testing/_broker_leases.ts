@@ -92,7 +92,7 @@ export const leasing: readonly BrokerContract[] = [
     const store = await bench.store();
     const events = counted(5);
     await broker.publish(events);
-    const mortal = await store.member(STREAM, "group", { consumer: "mortal", lease: 200, startFrom: "beginning" });
+    const mortal = await store.member(STREAM, "group", { consumer: "mortal", lease: 500, startFrom: "beginning" });
     const { records } = await mortal.claim({ limit: 3, signal: AbortSignal.timeout(5_000) });
     const subscription = await broker.subscribe(Counted, seen.handler, { group: "group" });
     const recovered = told<DeliveryEvent>(subscription, "recovered");
