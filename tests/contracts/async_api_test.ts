@@ -1,32 +1,42 @@
-import { assertEquals } from "@std/assert";
-import type { Parser as ParserType } from "./_async_api_parser.d.ts";
+import { assert, assertEquals } from "@std/assert";
+import { fileURLToPath } from "node:url";
 import { defineEvent } from "@tidings/broker";
 import { asyncApi, catalogue } from "@tidings/broker/contracts";
 import { z } from "zod";
 import { AuctionEnded, BidderRegistered, PaymentProcessed } from "../../examples/auction/events.ts";
 
-// Its own types bring a DOM that is not Deno's: by a name that the type check cannot follow they stay away.
-const PACKAGE: string = "@asyncapi/parser";
-const { Parser }: { Parser: typeof ParserType } = await import(PACKAGE);
+interface Parsed {
+  /** Errors and warnings. */
+  faults: { severity: number; message: string; path: string[] }[];
+  addresses: string[];
+  correlation: string;
+}
 
-async function parsed(document: unknown) {
-  const { document: read, diagnostics } = await new Parser().parse(JSON.stringify(document));
-  const faults = diagnostics.filter(({ severity }) => severity <= 1).map(({ message, path }) =>
-    `${path.join(".")}: ${message}`
-  );
-  return { read, faults };
+async function parsed(document: unknown): Promise<Parsed> {
+  const script = fileURLToPath(new URL("_official_parser.ts", import.meta.url));
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-config", "--no-lock", "--no-check", script, "npm:@asyncapi/parser@^3"],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const output = child.output();
+  await new Response(JSON.stringify(document)).body!.pipeTo(child.stdin);
+  const { success, stdout, stderr } = await output;
+  assert(success, new TextDecoder().decode(stderr));
+  return JSON.parse(new TextDecoder().decode(stdout));
 }
 
 Deno.test("the official parser reads asyncApi()'s document of the auction", async () => {
   const made = await catalogue("auction", [AuctionEnded, BidderRegistered, PaymentProcessed]);
-  const { read, faults } = await parsed(asyncApi(made));
-  assertEquals(faults.filter((fault) => !/tags|license|contact|servers|latest/i.test(fault)), []);
-  assertEquals(read?.allChannels().all().map((channel) => channel.address()).sort(), [
+  const { faults, addresses, correlation } = await parsed(asyncApi(made));
+  assertEquals(faults.filter(({ severity }) => severity === 0), []);
+  assertEquals(addresses.sort(), [
     "events:AuctionEnded",
     "events:BidderRegistered",
     "events:PaymentProcessed",
   ]);
-  assertEquals(read?.allMessages().all()[0]?.correlationId()?.location(), "$message.header#/correlationid");
+  assertEquals(correlation, "$message.header#/correlationid");
 });
 
 Deno.test("the official parser reads tuples, unions and schemas that refer to themselves", async () => {
@@ -37,7 +47,7 @@ Deno.test("the official parser reads tuples, unions and schemas that refer to th
     },
   });
   const schema = z.object({ root: Node, pair: z.tuple([z.string(), z.number()]), or: z.union([z.string(), z.null()]) });
-  const { read, faults } = await parsed(asyncApi(await catalogue("odd", [defineEvent("Tree/Grown", { schema })])));
-  assertEquals(faults.filter((fault) => !/tags|license|contact|servers|latest/i.test(fault)), []);
-  assertEquals(read?.allChannels().all()[0]?.address(), "events:Tree/Grown");
+  const { faults, addresses } = await parsed(asyncApi(await catalogue("odd", [defineEvent("Tree/Grown", { schema })])));
+  assertEquals(faults.filter(({ severity }) => severity === 0), []);
+  assertEquals(addresses[0], "events:Tree/Grown");
 });
