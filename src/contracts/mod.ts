@@ -7,4 +7,4 @@
 export { type Catalogue, catalogue, type Contract } from "./catalogue.ts";
 export { asyncApi, type AsyncApiOptions } from "./async_api.ts";
 export { compare, type Finding } from "./compare.ts";
-export type { DomainEvent, DomainEventInit, EventClass } from "../events/mod.ts";
+export type { CloudEvent, DomainEvent, DomainEventInit, EventClass } from "../events/mod.ts";
