@@ -24,6 +24,7 @@ const RULES: Record<string, Rule> = {
   node_redis: { layers: ["events", "broker", "redis_broker"] },
   ioredis: { layers: ["events", "broker", "redis_broker"] },
   redis: { layers: ["store", "redis_options"], packages: /^(@db\/redis|redis|ioredis)$/ },
+  contracts: { layers: ["events"], packages: /^(@std\/cli\/parse-args|@valibot\/to-json-schema|node:.+)$/ },
   testing: {
     layers: ["events", "store", "broker", "memory", "sqlite"],
     packages: /^(@std\/assert|fast-check|node:.+)$/,

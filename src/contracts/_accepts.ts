@@ -1,0 +1,101 @@
+import { type Conjunction, conjunctionOf, typeOf } from "./_conjunction.ts";
+import { isSchema, sameJson } from "./_schema.ts";
+
+/** Keywords that refuse nothing. */
+const ANNOTATIONS = new Set([
+  ..."title description default examples deprecated readOnly writeOnly id $comment $schema $defs definitions".split(
+    " ",
+  ),
+  ..."$anchor contentEncoding contentMediaType contentSchema".split(" "),
+]);
+
+/** Whether a keyword only describes. */
+export function isAnnotation(keyword: string): boolean {
+  return ANNOTATIONS.has(keyword) || keyword.startsWith("x-");
+}
+
+/** Whether keywords accept a value; undefined where that cannot be told. */
+export function accepts(all: Conjunction, value: unknown, root: unknown): boolean | undefined {
+  let answer: boolean | undefined = true;
+  for (const keywords of all) {
+    for (const [keyword, limit] of Object.entries(keywords)) {
+      if (isAnnotation(keyword)) continue;
+      const one = holds(keyword, limit, value, root);
+      if (one === false) return false;
+      if (one === undefined) answer = undefined;
+    }
+  }
+  return answer;
+}
+
+function holds(keyword: string, limit: unknown, value: unknown, root: unknown): boolean | undefined {
+  switch (keyword) {
+    case "type":
+      return (Array.isArray(limit) ? limit : [limit]).some((type) =>
+        type === typeOf(value) || type === "number" && typeof value === "number"
+      );
+    case "const":
+      return sameJson(value, limit);
+    case "enum":
+      return Array.isArray(limit) ? limit.some((each) => sameJson(each, value)) : undefined;
+    case "anyOf":
+      return Array.isArray(limit) ? anyOf(limit, value, root) : undefined;
+    case "oneOf":
+      return Array.isArray(limit) ? oneOf(limit, value, root) : undefined;
+  }
+  return scalar(keyword, limit, value);
+}
+
+function each(schema: unknown, value: unknown, root: unknown): boolean | undefined {
+  if (!isSchema(schema)) return undefined;
+  const all = conjunctionOf(schema, root);
+  return all === undefined ? false : accepts(all, value, root);
+}
+
+function anyOf(branches: readonly unknown[], value: unknown, root: unknown): boolean | undefined {
+  const answers = branches.map((branch) => each(branch, value, root));
+  return answers.includes(true) ? true : answers.includes(undefined) ? undefined : false;
+}
+
+function oneOf(branches: readonly unknown[], value: unknown, root: unknown): boolean | undefined {
+  const answers = branches.map((branch) => each(branch, value, root));
+  if (answers.includes(undefined)) return undefined;
+  return answers.filter(Boolean).length === 1;
+}
+
+/** Keywords that mean something to lists and objects alone. */
+const STRUCTURAL =
+  /^(properties|required|additionalProperties|propertyNames|items|prefixItems|uniqueItems|(min|max)(Items|Properties))$/;
+
+function scalar(keyword: string, limit: unknown, value: unknown): boolean | undefined {
+  if (typeof value === "object" && value !== null) return undefined;
+  if (STRUCTURAL.test(keyword)) return true;
+  if (keyword === "pattern") return typeof value === "string" ? matches(limit, value) : true;
+  // The length of JSON Schema is in characters, not in UTF-16 units.
+  const size = keyword.endsWith("Length") ? typeof value === "string" ? [...value].length : undefined : value;
+  switch (keyword) {
+    case "minLength":
+    case "minimum":
+      return typeof size !== "number" || typeof limit === "number" && size >= limit;
+    case "maxLength":
+    case "maximum":
+      return typeof size !== "number" || typeof limit === "number" && size <= limit;
+    case "exclusiveMinimum":
+      return typeof size !== "number" || typeof limit === "number" && size > limit;
+    case "exclusiveMaximum":
+      return typeof size !== "number" || typeof limit === "number" && size < limit;
+    case "multipleOf":
+      if (typeof value !== "number") return true;
+      return Number.isSafeInteger(value) && Number.isSafeInteger(limit) ? value % (limit as number) === 0 : undefined;
+  }
+  return undefined;
+}
+
+function matches(pattern: unknown, value: string): boolean | undefined {
+  try {
+    return new RegExp(String(pattern), "u").test(value);
+  } catch {
+    // What is no pattern here may be one to others: it cannot be told.
+    return undefined;
+  }
+}

@@ -1,0 +1,29 @@
+import { isObject, type JsonSchema, type Keywords, pointedTo } from "./_schema.ts";
+
+/** What a value has to meet all of: keywords without `allOf` and, where it could be followed, `$ref`. */
+export type Conjunction = readonly Keywords[];
+
+/**
+ * What a value of this schema has to meet; undefined if nothing can. A reference that cannot be followed stays: who
+ * writes by it may write anything, and who reads by it cannot be judged.
+ */
+export function conjunctionOf(schema: JsonSchema, root: unknown): Conjunction | undefined {
+  const found: Keywords[] = [];
+  const add = (part: unknown, way: readonly unknown[]): boolean => {
+    if (part === true) return true;
+    if (!isObject(part)) return part !== false;
+    const { $ref, allOf, ...rest } = part;
+    const target = $ref === undefined || way.includes(part) ? undefined : pointedTo(root, $ref);
+    found.push(target === undefined && $ref !== undefined ? { ...rest, $ref } : rest);
+    if (target !== undefined && !add(target, [...way, part])) return false;
+    return !Array.isArray(allOf) || allOf.every((each) => add(each, [...way, part]));
+  };
+  return add(schema, []) ? found.filter((keywords) => Object.keys(keywords).length > 0) : undefined;
+}
+
+/** The type of a value, "integer" for whole numbers. */
+export function typeOf(value: unknown): string {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "array";
+  return Number.isInteger(value) ? "integer" : typeof value;
+}

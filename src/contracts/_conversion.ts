@@ -1,0 +1,54 @@
+import type { StandardSchemaV1 } from "../events/mod.ts";
+import { isObject, type Keywords } from "./_schema.ts";
+
+/** The two sides of a schema, which defaults and transforms make different: what is written, and what is accepted. */
+export interface Sides {
+  readonly written: Keywords;
+  readonly accepted: Keywords;
+}
+
+const TARGET = "draft-2020-12";
+
+type Converter = Record<"input" | "output", (options: { target: string }) => Record<string, unknown>>;
+
+/**
+ * What a schema is in JSON Schema, by the Standard JSON Schema interface, or by what its library has for that.
+ *
+ * @throws {TypeError} If the library has no JSON Schema, or the schema has a part that JSON Schema cannot express.
+ */
+export async function sidesOf(schema: StandardSchemaV1): Promise<Sides> {
+  const { vendor, jsonSchema } = schema["~standard"] as { vendor: string; jsonSchema?: Converter };
+  const converter = jsonSchema ?? (vendor === "valibot" ? await valibotConverter(schema) : undefined);
+  if (converter === undefined) {
+    throw new TypeError(`${vendor} gives no JSON Schema, take a version of it that implements Standard JSON Schema`);
+  }
+  return {
+    written: withoutDialect(converter.output({ target: TARGET })),
+    accepted: withoutDialect(converter.input({ target: TARGET })),
+  };
+}
+
+/** Valibot's JSON Schema is a package of its own, loaded by those alone who use valibot. */
+async function valibotConverter(schema: StandardSchemaV1): Promise<Converter> {
+  const { toJsonSchema } = await import("@valibot/to-json-schema");
+  const given = schema as unknown as Parameters<typeof toJsonSchema>[0];
+  return {
+    input: () => toJsonSchema(given, { target: TARGET, typeMode: "input" }) as Record<string, unknown>,
+    output: () =>
+      toJsonSchema(given, {
+        target: TARGET,
+        typeMode: "output",
+        // An object of valibot drops what it does not know, so what it writes has nothing else; the package leaves it open.
+        overrideSchema: ({ valibotSchema, jsonSchema }) =>
+          valibotSchema.type === "object" ? { ...jsonSchema, additionalProperties: false } : undefined,
+      }) as Record<string, unknown>,
+  };
+}
+
+function withoutDialect(schema: unknown): Keywords {
+  // A lazy schema may come back with getters or shared parts; what is written to a file is what counts.
+  const plain: unknown = JSON.parse(JSON.stringify(schema));
+  if (!isObject(plain)) throw new TypeError(`its JSON Schema is ${JSON.stringify(plain)}, not an object`);
+  const { $schema: _dialect, ...keywords } = plain;
+  return keywords;
+}

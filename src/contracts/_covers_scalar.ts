@@ -1,0 +1,55 @@
+import type { Conjunction } from "./_conjunction.ts";
+import type { Gap, Place } from "./_covers.ts";
+import { says } from "./_writer.ts";
+
+/** The kind of value that a keyword means something to. */
+const OF: Readonly<Record<string, RegExp>> = {
+  minimum: /^(number|integer)$/,
+  maximum: /^(number|integer)$/,
+  exclusiveMinimum: /^(number|integer)$/,
+  exclusiveMaximum: /^(number|integer)$/,
+  multipleOf: /^(number|integer)$/,
+  minLength: /^string$/,
+  maxLength: /^string$/,
+  pattern: /^string$/,
+  format: /^string$/,
+};
+
+/** What a keyword of numbers and strings refuses; undefined if it is none. */
+export function scalarFindings({ all, type, keyword, limit, path }: Place): Gap[] | undefined {
+  if (!Object.hasOwn(OF, keyword)) return undefined;
+  if (!OF[keyword]!.test(type) || says(all, keyword, limit) || proven(all, type, keyword, limit)) return [];
+  // Two patterns may mean the same, and nobody can tell.
+  const other = all.some((each) => Object.hasOwn(each, keyword));
+  const verdict = other && (keyword === "pattern" || keyword === "format" || keyword === "multipleOf")
+    ? "unknown"
+    : "breaks";
+  const message = verdict === "breaks"
+    ? `it need not have ${keyword} ${JSON.stringify(limit)}`
+    : `cannot tell whether ${keyword} ${JSON.stringify(limit)} holds`;
+  return [{ verdict, path, message }];
+}
+
+function proven(all: Conjunction, type: string, keyword: string, limit: unknown): boolean {
+  if (typeof limit !== "number") return false;
+  const any = (name: string, holds: (value: number) => boolean): boolean =>
+    all.some((each) => typeof each[name] === "number" && holds(each[name]));
+  switch (keyword) {
+    case "minimum":
+      return any("minimum", (is) => is >= limit) || any("exclusiveMinimum", (is) => is >= limit);
+    case "exclusiveMinimum":
+      return any("minimum", (is) => is > limit) || any("exclusiveMinimum", (is) => is >= limit);
+    case "maximum":
+      return any("maximum", (is) => is <= limit) || any("exclusiveMaximum", (is) => is <= limit);
+    case "exclusiveMaximum":
+      return any("maximum", (is) => is < limit) || any("exclusiveMaximum", (is) => is <= limit);
+    case "minLength":
+      return limit <= 0 || any("minLength", (is) => is >= limit);
+    case "maxLength":
+      return any("maxLength", (is) => is <= limit);
+    case "multipleOf":
+      return limit === 1 && type === "integer" ||
+        Number.isInteger(limit) && any("multipleOf", (is) => Number.isInteger(is) && is % limit === 0);
+  }
+  return false;
+}

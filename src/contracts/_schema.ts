@@ -1,0 +1,68 @@
+/** A JSON Schema of draft 2020-12: a plain JSON value. */
+export type JsonSchema = boolean | { readonly [keyword: string]: unknown };
+
+/** A schema that is an object of keywords. */
+export type Keywords = { readonly [keyword: string]: unknown };
+
+/** Whether it is an object that is no array. */
+export function isObject(value: unknown): value is Keywords {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Whether it can be a schema. */
+export function isSchema(value: unknown): value is JsonSchema {
+  return typeof value === "boolean" || isObject(value);
+}
+
+/** Whether two JSON values are equal, whatever the order of their keys. */
+export function sameJson(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (Array.isArray(a) && Array.isArray(b)) {
+    return a.length === b.length && a.every((entry, at) => sameJson(entry, b[at]));
+  }
+  if (!isObject(a) || !isObject(b)) return false;
+  const [left, right] = [Object.keys(a), Object.keys(b)];
+  return left.length === right.length && left.every((key) => Object.hasOwn(b, key) && sameJson(a[key], b[key]));
+}
+
+/** A key as a part of a JSON pointer in a URI fragment. */
+export function pointerPart(key: string): string {
+  return encodeURIComponent(key.replaceAll("~", "~0").replaceAll("/", "~1"));
+}
+
+/** What a reference such as `#/$defs/X` points to in this document; undefined where it points to no schema in it. */
+export function pointedTo(root: unknown, ref: unknown): JsonSchema | undefined {
+  if (ref === "#") return isSchema(root) ? root : undefined;
+  if (typeof ref !== "string" || !ref.startsWith("#/")) return undefined;
+  let at: unknown = root;
+  // What is no escape stands for itself: no document has such a key, and the reference points to nothing.
+  const pointer = /%(?![\da-f]{2})/i.test(ref) ? ref : decodeURIComponent(ref);
+  for (const part of pointer.slice(2).split("/")) {
+    const key = part.replaceAll("~1", "/").replaceAll("~0", "~");
+    if (typeof at !== "object" || at === null || !Object.hasOwn(at, key)) return undefined;
+    at = (at as Record<string, unknown>)[key];
+  }
+  return isSchema(at) ? at : undefined;
+}
+
+/** Keywords whose values are data, in which `$ref` means nothing. */
+const DATA = new Set(["const", "enum", "default", "examples"]);
+
+/** Keywords whose values hold schemas by names that mean nothing. */
+const NAMED = new Set(["properties", "patternProperties", "dependentSchemas", "$defs", "definitions"]);
+
+/** A copy in which each reference into the document is what `move` makes of it. */
+export function withReferences(schema: unknown, move: (ref: string) => string): unknown {
+  if (Array.isArray(schema)) return schema.map((entry) => withReferences(entry, move));
+  if (!isObject(schema)) return schema;
+  return mapped(schema, (value, key) => {
+    if (DATA.has(key)) return value;
+    if (key === "$ref" && typeof value === "string" && value.startsWith("#")) return move(value);
+    if (NAMED.has(key) && isObject(value)) return mapped(value, (named) => withReferences(named, move));
+    return withReferences(value, move);
+  });
+}
+
+function mapped(object: Keywords, change: (value: unknown, key: string) => unknown): Keywords {
+  return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value, key)]));
+}

@@ -1,0 +1,152 @@
+import { isObject, pointerPart, withReferences } from "./_schema.ts";
+import type { Catalogue, Contract } from "./catalogue.ts";
+
+/** What the document says beside the contracts. */
+export interface AsyncApiOptions {
+  /**
+   * The version of the document.
+   *
+   * @default {"1.0.0"}
+   */
+  readonly version?: string;
+  /**
+   * The prefix of the streams' names.
+   *
+   * @default {"events"}
+   */
+  readonly prefix?: string;
+}
+
+/**
+ * Makes an AsyncAPI 3.0 document of a catalogue: a channel for each stream, with the fields of its entries as headers.
+ *
+ * @example A document for other teams
+ * ```ts
+ * import { defineEvent } from "@tidings/broker";
+ * import { asyncApi, catalogue } from "@tidings/broker/contracts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const document = asyncApi(await catalogue("auction", [defineEvent("AuctionEnded")]));
+ * assertEquals(document.asyncapi, "3.0.0");
+ * ```
+ *
+ * @param catalogue The catalogue.
+ * @param options The document's version, and the prefix of the streams.
+ * @returns A plain JSON value.
+ */
+export function asyncApi(catalogue: Catalogue, options: AsyncApiOptions = {}): { readonly [key: string]: unknown } {
+  const { version = "1.0.0", prefix = "events" } = options;
+  const names = namesOf(Object.keys(catalogue.$defs));
+  const types = new Map<string, string[]>();
+  for (const [key, contract] of Object.entries(catalogue.$defs)) {
+    types.set(contract["x-type"], [...types.get(contract["x-type"]) ?? [], names.get(key)!]);
+  }
+  const channels = namesOf([...types.keys()]);
+  const each = <T>(make: (type: string, name: string, messages: string[]) => [string, T][]): Record<string, T> =>
+    Object.fromEntries([...types].flatMap(([type, messages]) => make(type, channels.get(type)!, messages)));
+  const contracts = Object.entries(catalogue.$defs).map(([key, contract]) => [names.get(key)!, contract] as const);
+  return {
+    asyncapi: "3.0.0",
+    info: { title: catalogue.title, version, description: "Events in Redis Streams: one stream for each type." },
+    defaultContentType: "application/json",
+    channels: each((type, name, messages) => [[name, channel(`${prefix}:${type}`, type, messages)]]),
+    operations: each((_type, name, messages) =>
+      (["send", "receive"] as const).map((action) => [`${action}.${name}`, operation(action, name, messages)])
+    ),
+    components: {
+      messages: Object.fromEntries(contracts.map(([name, contract]) => [name, message(name, contract)])),
+      schemas: {
+        ...Object.fromEntries(contracts.map(([name, contract]) => [name, payload(contract, names)])),
+        EntryFields: ENTRY_FIELDS,
+      },
+    },
+  };
+}
+
+/** The names that AsyncAPI allows for its components, one for each key. */
+function namesOf(keys: readonly string[]): Map<string, string> {
+  const names = new Map<string, string>();
+  const taken = new Set<string>();
+  for (const key of keys) {
+    const base = key.replace(/[^\w.-]/g, "_");
+    let name = base;
+    for (let next = 2; taken.has(name); next++) name = `${base}-${next}`;
+    taken.add(name);
+    names.set(key, name);
+  }
+  return names;
+}
+
+function channel(address: string, type: string, messages: readonly string[]): object {
+  return {
+    address,
+    title: type,
+    description:
+      "A Redis stream: an entry has the message's headers as fields, and its payload as the field `payload`.",
+    messages: Object.fromEntries(messages.map((name) => [name, { $ref: `#/components/messages/${name}` }])),
+    bindings: { redis: {} },
+  };
+}
+
+function operation(action: "send" | "receive", name: string, messages: readonly string[]): object {
+  return {
+    action,
+    channel: { $ref: `#/channels/${name}` },
+    messages: messages.map((message) => ({ $ref: `#/channels/${name}/messages/${message}` })),
+  };
+}
+
+function message(name: string, contract: Contract): object {
+  return {
+    name: contract["x-type"],
+    title: `${contract["x-type"]}, version ${contract["x-version"]}`,
+    contentType: "application/json",
+    headers: { $ref: "#/components/schemas/EntryFields" },
+    payload: { $ref: `#/components/schemas/${name}` },
+    correlationId: { location: "$message.header#/correlationid" },
+  };
+}
+
+/** AsyncAPI reads draft 7, in which lists of different entries and definitions have other names. */
+function payload({ "x-accepts": _accepts, ...schema }: Contract, names: ReadonlyMap<string, string>): unknown {
+  const prefix = "#/$defs/";
+  const moved = withReferences(schema, (ref) => {
+    const [key, ...rest] = ref.slice(prefix.length).split("/");
+    const found = [...names].find(([each]) => pointerPart(each) === key);
+    return found === undefined
+      ? ref
+      : ["#/components/schemas", found[1], ...rest].join("/").replaceAll("/$defs/", "/definitions/");
+  });
+  return draft7(moved);
+}
+
+function draft7(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(draft7);
+  if (!isObject(schema)) return schema;
+  const { prefixItems, items, $defs, ...rest } = schema;
+  const entries: [string, unknown][] = Object.entries(rest).map((
+    [key, value],
+  ) => [key, key === "const" || key === "enum" || key === "default" || key === "examples" ? value : draft7(value)]);
+  if ($defs !== undefined) entries.push(["definitions", draft7($defs)]);
+  if (prefixItems !== undefined) entries.push(["items", draft7(prefixItems)]);
+  if (items !== undefined) entries.push([prefixItems === undefined ? "items" : "additionalItems", draft7(items)]);
+  return Object.fromEntries(entries);
+}
+
+const text = (description: string): object => ({ type: "string", description });
+
+const ENTRY_FIELDS = {
+  type: "object",
+  properties: {
+    id: text("Unique among the events of the type: a UUIDv7, whose milliseconds are the event's time."),
+    version: { type: "string", pattern: "^[0-9]{1,9}$", description: "The version of the payload; 1 if absent." },
+    time: { type: "string", format: "date-time", description: "When it happened, where the id does not tell." },
+    source: text("Where it happened: a URI or a path."),
+    subject: text("What it is about within its source."),
+    correlationid: text("What all events that one cause set off have in common."),
+    causationid: text("The id of the event that led to this one."),
+    traceparent: text("W3C trace context."),
+    ext: { type: "string", contentMediaType: "application/json", description: "Further attributes, a JSON object." },
+  },
+  required: ["id"],
+};

@@ -1,0 +1,146 @@
+/**
+ * The command of the contracts: writes the catalogue of a module's event classes, checks a written one, compares two.
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { basename, dirname, join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { findDefinition } from "../events/_definition.ts";
+import type { EventClass } from "../events/mod.ts";
+import { isObject } from "./_schema.ts";
+import { asyncApi } from "./async_api.ts";
+import { type Catalogue, catalogue } from "./catalogue.ts";
+import { compare, type Finding } from "./compare.ts";
+
+const USAGE = `Usage:
+  contracts write MODULE [--out=contracts] [--name=NAME] [--prefix=events]
+  contracts check MODULE [--out=contracts] [--name=NAME] [--prefix=events]
+  contracts compare OLD NEW [--json] [--allow-unknown]
+  contracts compare --against=OLD NEW
+OLD and NEW are written catalogues (.json) or modules. Exit code: 0 nothing breaks, 1 something does, 2 wrong usage.`;
+
+class UsageError extends Error {}
+
+/**
+ * Runs the command.
+ *
+ * @param args Its arguments.
+ * @param print Takes what it says, line by line.
+ * @returns The exit code: 0, 1 where something breaks, cannot be told or is not up to date, 2 where it was asked in the
+ * wrong way.
+ */
+export async function contracts(args: readonly string[], print: (line: string) => void): Promise<0 | 1 | 2> {
+  try {
+    const flags = parseArgs([...args], {
+      string: ["out", "name", "prefix", "against"],
+      boolean: ["json", "allow-unknown"],
+      default: { out: "contracts", prefix: "events" },
+      unknown: (arg, key) => {
+        if (key !== undefined) throw new UsageError(`unknown option ${arg}`);
+      },
+    });
+    const [command, ...files] = flags._.map(String);
+    if (command === "compare") {
+      const [old, next] = flags.against === undefined ? files : [flags.against, ...files];
+      if (old === undefined || next === undefined) throw new UsageError("give an old and a new catalogue");
+      return report(compare(await load(old), await load(next)), flags, print);
+    }
+    if (command !== "write" && command !== "check") throw new UsageError("say write, check or compare");
+    if (files.length !== 1) throw new UsageError("give one module");
+    const written = await documents(files[0]!, flags);
+    return command === "write" ? await write(written, print) : await check(written, files[0]!, print);
+  } catch (error) {
+    print(error instanceof Error ? error.message : String(error));
+    if (error instanceof UsageError) print(USAGE);
+    return 2;
+  }
+}
+
+interface Names {
+  readonly out: string;
+  readonly name?: string | undefined;
+  readonly prefix: string;
+}
+
+/** The files of a module's catalogue, by path. */
+async function documents(module: string, { out, name, prefix }: Names): Promise<Map<string, string>> {
+  const made = await load(module, name);
+  const text = (value: unknown): string => JSON.stringify(value, undefined, 2) + "\n";
+  return new Map([
+    [join(out, `${made.title}.schema.json`), text(made)],
+    [join(out, `${made.title}.asyncapi.json`), text(asyncApi(made, { prefix }))],
+  ]);
+}
+
+async function write(files: ReadonlyMap<string, string>, print: (line: string) => void): Promise<0> {
+  for (const [path, text] of files) {
+    await Deno.mkdir(dirname(path), { recursive: true });
+    await Deno.writeTextFile(path, text);
+    print(`wrote ${path}`);
+  }
+  return 0;
+}
+
+async function check(
+  files: ReadonlyMap<string, string>,
+  module: string,
+  print: (line: string) => void,
+): Promise<0 | 1> {
+  let code: 0 | 1 = 0;
+  for (const [path, text] of files) {
+    const there = await Deno.readTextFile(path).catch((error) => {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    });
+    // Formatters may have their own ideas of a JSON file.
+    const same = there !== undefined && JSON.stringify(JSON.parse(there)) === JSON.stringify(JSON.parse(text));
+    print(same ? `${path} is up to date` : `${path} is not what ${module} says: compare it, then write it again`);
+    if (!same) code = 1;
+  }
+  return code;
+}
+
+function report(
+  findings: readonly Finding[],
+  flags: { readonly json: boolean; readonly "allow-unknown": boolean },
+  print: (line: string) => void,
+): 0 | 1 {
+  if (flags.json) print(JSON.stringify(findings, undefined, 2));
+  else {
+    for (const { type, side, verdict, path, message } of findings) {
+      const what = { breaks: "BREAKS ", unknown: "UNKNOWN", note: "note   ", safe: "safe   " }[verdict];
+      print(`${what} ${type}, ${side}: ${path === undefined ? "" : `${path}: `}${message}`);
+    }
+  }
+  const fails = ({ verdict }: Finding): boolean =>
+    verdict === "breaks" || verdict === "unknown" && !flags["allow-unknown"];
+  return findings.some(fails) ? 1 : 0;
+}
+
+/** A catalogue from its file, or of a module. */
+async function load(path: string, name = nameOf(path)): Promise<Catalogue> {
+  if (!path.endsWith(".json")) {
+    const module: Record<string, unknown> = await import(pathToFileURL(resolve(path)).href);
+    const exported = Object.values(module).flatMap((value) => Array.isArray(value) ? value as unknown[] : [value]);
+    const classes = exported.filter((value) => findDefinition(value) !== undefined) as EventClass[];
+    if (classes.length === 0) throw new Error(`Cannot catalogue ${path}: it exports no class made by defineEvent`);
+    return await catalogue(name, classes);
+  }
+  const read: unknown = JSON.parse(await Deno.readTextFile(path));
+  if (isCatalogue(read)) return read;
+  throw new Error(`Cannot read ${path}: it is no catalogue, give what contracts write wrote as .schema.json`);
+}
+
+function isCatalogue(read: unknown): read is Catalogue {
+  if (!isObject(read) || !isObject(read.$defs)) return false;
+  return Object.values(read.$defs).every((each) => isObject(each) && typeof each["x-type"] === "string");
+}
+
+/** What a module is called: by its directory where the file's name says nothing. */
+function nameOf(path: string): string {
+  const name = basename(path).replace(/\.\w+$/, "");
+  return /^(mod|index|events)$/.test(name) ? basename(dirname(resolve(path))) : name;
+}
+
+if (import.meta.main) Deno.exit(await contracts(Deno.args, console.log));

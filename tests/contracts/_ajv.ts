@@ -1,0 +1,8 @@
+import { Ajv2020 } from "ajv/dist/2020.js";
+
+/** Whether a detail is valid by this document's definition. */
+export function validator(schema: unknown): (value: unknown) => boolean {
+  const ajv = new Ajv2020({ strict: false, validateFormats: false, logger: false });
+  const validate = ajv.compile(schema as object);
+  return (value) => validate(value) === true;
+}

@@ -1,0 +1,53 @@
+import { assert, assertEquals } from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { defineEvent } from "@tidings/broker";
+import { asyncApi, catalogue } from "@tidings/broker/contracts";
+import { z } from "zod";
+import { AuctionEnded, BidderRegistered, PaymentProcessed } from "../../examples/auction/events.ts";
+
+interface Parsed {
+  /** Errors and warnings. */
+  faults: { severity: number; message: string; path: string[] }[];
+  addresses: string[];
+  correlation: string;
+}
+
+async function parsed(document: unknown): Promise<Parsed> {
+  const script = fileURLToPath(new URL("_official_parser.ts", import.meta.url));
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-config", "--no-lock", "--no-check", script, "npm:@asyncapi/parser@^3"],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const output = child.output();
+  await new Response(JSON.stringify(document)).body!.pipeTo(child.stdin);
+  const { success, stdout, stderr } = await output;
+  assert(success, new TextDecoder().decode(stderr));
+  return JSON.parse(new TextDecoder().decode(stdout));
+}
+
+Deno.test("the official parser reads asyncApi()'s document of the auction", async () => {
+  const made = await catalogue("auction", [AuctionEnded, BidderRegistered, PaymentProcessed]);
+  const { faults, addresses, correlation } = await parsed(asyncApi(made));
+  assertEquals(faults.filter(({ severity }) => severity === 0), []);
+  assertEquals(addresses.sort(), [
+    "events:AuctionEnded",
+    "events:BidderRegistered",
+    "events:PaymentProcessed",
+  ]);
+  assertEquals(correlation, "$message.header#/correlationid");
+});
+
+Deno.test("the official parser reads tuples, unions and schemas that refer to themselves", async () => {
+  const Node = z.object({
+    name: z.string(),
+    get kids() {
+      return z.array(Node);
+    },
+  });
+  const schema = z.object({ root: Node, pair: z.tuple([z.string(), z.number()]), or: z.union([z.string(), z.null()]) });
+  const { faults, addresses } = await parsed(asyncApi(await catalogue("odd", [defineEvent("Tree/Grown", { schema })])));
+  assertEquals(faults.filter(({ severity }) => severity === 0), []);
+  assertEquals(addresses[0], "events:Tree/Grown");
+});
