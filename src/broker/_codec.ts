@@ -4,7 +4,11 @@ import { checkExtensions, EventRecord, NO_EXTENSIONS, recordIn, restore } from "
 import type { DomainEvent, EventClass } from "../events/mod.ts";
 import type { Fields, StoredRecord } from "../store/mod.ts";
 import { positionTime } from "../store/mod.ts";
+import { type Entry, rawFields, readEntry } from "./_entry.ts";
+import { parseJson } from "./_json.ts";
 import { UndecodableError } from "./errors.ts";
+
+const DATE_TIME = /^([+-]\d\d)?\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i;
 
 /** Turns events of one class into the fields of entries, and entries into events: the same for every store. */
 export class EventCodec<E extends DomainEvent = DomainEvent> {
@@ -51,7 +55,7 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
   /** The event of an entry, or why it is none: an entry from another writer harms nobody. */
   decode({ position, fields }: StoredRecord): E | UndecodableError {
     try {
-      const entry = parseFields(fields);
+      const entry = readEntry(fields, this.definition.type);
       const record = this.#record(entry, position);
       return restore(this.#class, this.#detail(entry), record);
     } catch (error) {
@@ -73,14 +77,15 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
     record.correlationId = entry.correlationid;
     record.causationId = entry.causationid;
     record.traceparent = entry.traceparent;
-    if (entry.ext !== undefined) record.extensions = checkExtensions(JSON.parse(entry.ext));
+    if (entry.unknown !== undefined) record.unknownFields = entry.unknown;
+    if (entry.ext !== undefined) record.extensions = checkExtensions(parseJson("its ext", entry.ext));
     return record;
   }
 
   #detail(entry: Entry): unknown {
     const { payload, version, id } = entry;
     if (payload === undefined) throw new TypeError("it has no payload");
-    let detail: unknown = JSON.parse(payload);
+    let detail: unknown = parseJson("its payload", payload);
     const { upcast, version: current } = this.definition;
     // The Python ancestor wrote neither id nor version: its entries are version 0 where the class knows what those are.
     const from = version === undefined ? (id === undefined && upcast[0] !== undefined ? 0 : 1) : parseVersion(version);
@@ -94,45 +99,17 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
   }
 }
 
-interface Entry {
-  id?: string;
-  payload?: string;
-  version?: string;
-  time?: string;
-  source?: string;
-  subject?: string;
-  correlationid?: string;
-  causationid?: string;
-  traceparent?: string;
-  ext?: string;
-}
-
-function parseFields(fields: Fields): Entry {
-  // What nearly every entry is: its shape is always the same, and so cheap to look at.
-  if (fields.length === 4 && fields[0] === "id" && fields[2] === "payload") {
-    return { id: fields[1]!, payload: fields[3]! };
-  }
-  return namedFields(fields);
-}
-
-function namedFields(fields: Fields): Entry {
-  const entry: Record<string, string> = Object.create(null);
-  for (let at = 0; at + 1 < fields.length; at += 2) entry[fields[at]!] = fields[at + 1]!;
-  return entry;
-}
-
-/** Fields by name, for people: without a prototype, so that no name means anything. */
-export function rawFields(fields: Fields): Readonly<Record<string, string>> {
-  return Object.freeze(namedFields(fields) as Record<string, string>);
-}
-
 function parseVersion(text: string): number {
-  if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw new TypeError(`its version is ${JSON.stringify(text)}, not a number`);
+  const version = /^(0|[1-9]\d{0,15})$/.test(text) ? Number(text) : NaN;
+  if (Number.isSafeInteger(version)) return version;
+  throw new TypeError(`its version is ${JSON.stringify(text.slice(0, 60))}, not a number`);
 }
 
 function parseTime(text: string): number {
-  const time = Date.parse(text);
-  if (Number.isNaN(time)) throw new TypeError(`its time is ${JSON.stringify(text)}, not a date`);
+  // Without a zone it would be another moment on each machine.
+  const time = DATE_TIME.test(text) ? Date.parse(text) : NaN;
+  if (Number.isNaN(time)) {
+    throw new TypeError(`its time is ${JSON.stringify(text.slice(0, 60))}, not a date and time with a zone (RFC 3339)`);
+  }
   return time;
 }

@@ -14,6 +14,7 @@ import { live } from "./_broker_live.ts";
 import { operating } from "./_broker_operating.ts";
 import { refusing } from "./_broker_misuse.ts";
 import { entries } from "./_broker_entries.ts";
+import { neighbours } from "./_broker_neighbours.ts";
 
 /** All that a broker promises over any store. */
 export const brokerContracts: readonly BrokerContract[] = [
@@ -31,6 +32,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...operating,
   ...refusing,
   ...entries,
+  ...neighbours,
 ];
 
 // A promise that is broken by waiting for ever shall fail its own test, and no other.
