@@ -98,6 +98,15 @@ export function assertShared(name: string, url: string): void {
   if (url.startsWith("memory:")) throw inMemory(name, url, "memory is its process's own, and here two share the work");
 }
 
+/** Refuses a broker that other programs cannot write to. */
+export function assertRedis(name: string, url: string): void {
+  if (/^rediss?:/.test(url)) return;
+  throw new ExitError(
+    2,
+    `Cannot run ${name}.ts with "${url}": other programs publish there; take --broker=redis://<host>:<port>`,
+  );
+}
+
 /** Refuses a broker that cannot hold a past: one in memory, or a file that is not there. Nothing is made by asking. */
 export function assertDurable(name: string, url: string): void {
   if (url.startsWith("memory:")) {

@@ -32,6 +32,7 @@ function permissions(name: string): string[] {
   const at = options.findLastIndex((option) => /^--broker(=|$)/.test(option));
   const [, inline] = options[at]?.match(/=(.*)/s) ?? [];
   const broker = brokerPermissions(at === -1 ? "sqlite:.tidings/any.db" : inline ?? options[at + 1] ?? "");
+  if (name === "neighbours") return [...broker, "--allow-run=redis-cli,python3"];
   // It keeps a ledger beside its broker, and starts processes.
   return name === "crash" ? [...broker, ...filePermissions(".tidings"), `--allow-run=${Deno.execPath()}`] : broker;
 }

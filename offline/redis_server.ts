@@ -70,7 +70,10 @@ export function serverPermissions(server: string | undefined): string[] {
   const programs = server === undefined ? [] : [server, server.replace(/server([^/\\]*)$/, "cli$1")];
   // Root may make disks that are full at once.
   const disks = Deno.build.os === "linux" && Deno.uid() === 0 ? ["mount", "umount"] : [];
-  return [`--allow-net=${hosts.join()}`, `--allow-run=${[Deno.execPath(), "openssl", ...disks, ...programs].join()}`];
+  return [
+    `--allow-net=${hosts.join()}`,
+    `--allow-run=${[Deno.execPath(), "openssl", "python3", ...disks, ...programs].join()}`,
+  ];
 }
 
 const ADVICE = `Cannot bring a Redis server for the tests: neither redis-server nor valkey-server is on the PATH.

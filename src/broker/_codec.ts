@@ -4,12 +4,16 @@ import type { DomainEvent, EventClass } from "../events/mod.ts";
 import type { Fields, StoredRecord } from "../store/mod.ts";
 import { positionTime } from "../store/mod.ts";
 import { Contract, DecodingFailure } from "./_contract.ts";
+import { type Entry, rawFields, readEntry } from "./_entry.ts";
+import { parseJson } from "./_json.ts";
 import { decodingError, versionOf } from "./_versions.ts";
 import type { DetailCipher } from "./detail_cipher.ts";
 import type { UndecodableError } from "./errors.ts";
 
 /** The event of an entry, or why it is none. */
 export type Decoded<E extends DomainEvent> = E | UndecodableError;
+
+const DATE_TIME = /^([+-]\d\d)?\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i;
 
 /** Turns events of one class into the fields of entries, and entries into events: the same for every store. */
 export class EventCodec<E extends DomainEvent = DomainEvent> {
@@ -76,7 +80,7 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
    */
   decode(stored: StoredRecord): Decoded<E> | Promise<Decoded<E>> {
     try {
-      const entry = parseFields(stored.fields);
+      const entry = readEntry(stored.fields, this.definition.type);
       const version = versionOf(entry, this.definition);
       const record = this.#record(entry, stored.position);
       if (this.#contract.isSealed(entry.payload)) {
@@ -120,7 +124,8 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
     record.correlationId = entry.correlationid;
     record.causationId = entry.causationid;
     record.traceparent = entry.traceparent;
-    if (entry.ext !== undefined) record.extensions = checkExtensions(JSON.parse(entry.ext));
+    if (entry.unknown !== undefined) record.unknownFields = entry.unknown;
+    if (entry.ext !== undefined) record.extensions = checkExtensions(parseJson("its ext", entry.ext));
     return record;
   }
 
@@ -136,45 +141,16 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
   }
 }
 
-interface Entry {
-  id?: string;
-  payload?: string;
-  version?: string;
-  time?: string;
-  source?: string;
-  subject?: string;
-  correlationid?: string;
-  causationid?: string;
-  traceparent?: string;
-  ext?: string;
-}
-
 function parsePayload({ payload }: Entry): unknown {
   if (payload === undefined) throw new TypeError("it has no payload");
-  return JSON.parse(payload);
-}
-
-function parseFields(fields: Fields): Entry {
-  // What nearly every entry is: its shape is always the same, and so cheap to look at.
-  if (fields.length === 4 && fields[0] === "id" && fields[2] === "payload") {
-    return { id: fields[1]!, payload: fields[3]! };
-  }
-  return namedFields(fields);
-}
-
-function namedFields(fields: Fields): Entry {
-  const entry: Record<string, string> = Object.create(null);
-  for (let at = 0; at + 1 < fields.length; at += 2) entry[fields[at]!] = fields[at + 1]!;
-  return entry;
-}
-
-/** Fields by name, for people: without a prototype, so that no name means anything. */
-export function rawFields(fields: Fields): Readonly<Record<string, string>> {
-  return Object.freeze(namedFields(fields) as Record<string, string>);
+  return parseJson("its payload", payload);
 }
 
 function parseTime(text: string): number {
-  const time = Date.parse(text);
-  if (Number.isNaN(time)) throw new TypeError(`its time is ${JSON.stringify(text)}, not a date`);
+  // Without a zone it would be another moment on each machine.
+  const time = DATE_TIME.test(text) ? Date.parse(text) : NaN;
+  if (Number.isNaN(time)) {
+    throw new TypeError(`its time is ${JSON.stringify(text.slice(0, 60))}, not a date and time with a zone (RFC 3339)`);
+  }
   return time;
 }

@@ -5,6 +5,7 @@ import { isPromise, type Rules, validated } from "../events/_schema.ts";
 import { recordIn } from "../events/_state.ts";
 import { type DomainEvent, ValidationError } from "../events/mod.ts";
 import { show } from "../events/_check.ts";
+import { parseJson } from "./_json.ts";
 import type { DetailCipher } from "./detail_cipher.ts";
 import { PermanentError } from "./errors.ts";
 
@@ -73,7 +74,9 @@ export class Contract {
   /** The detail of a sealed payload, decrypted, brought to the present version by `upcast`, and accepted. */
   async open(payload: string, subject: string | undefined, upcast: (detail: unknown) => unknown): Promise<unknown> {
     const { type } = this.#definition;
-    const { detail, shredded } = await orFailure(this.#cipher!.open(JSON.parse(payload), { type, subject }));
+    const { detail, shredded } = await orFailure(
+      this.#cipher!.open(parseJson("its payload", payload), { type, subject }),
+    );
     const current = upcast(detail);
     return shredded ? current : await this.accept(current);
   }

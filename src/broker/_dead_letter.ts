@@ -1,6 +1,7 @@
 import type { DomainEvent } from "../events/mod.ts";
 import type { DeadReason, ErrorRecord, LetterRecord, Position } from "../store/mod.ts";
-import { type EventCodec, rawFields } from "./_codec.ts";
+import type { EventCodec } from "./_codec.ts";
+import { rawFields } from "./_entry.ts";
 import type { DeadLetter as Shape } from "./stream_info.ts";
 
 /** The event of a letter, or why there is none; also what may be otherwise another time, which is no reason to end a list. */

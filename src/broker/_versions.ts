@@ -24,8 +24,10 @@ export function versionOf(
 ): number {
   // The Python ancestor wrote neither id nor version: its entries are version 0 where the class knows what those are.
   if (version === undefined) return id === undefined && upcast[0] !== undefined ? 0 : 1;
-  const number = /^\d{1,16}$/.test(version) ? Number(version) : NaN;
-  if (!Number.isSafeInteger(number)) throw new TypeError(`its version is ${JSON.stringify(version)}, not a number`);
+  const number = /^(0|[1-9]\d{0,15})$/.test(version) ? Number(version) : NaN;
+  if (!Number.isSafeInteger(number)) {
+    throw new TypeError(`its version is ${JSON.stringify(version.slice(0, 60))}, not a number`);
+  }
   if (number > current) throw new TooNew(number, current);
   return number;
 }

@@ -38,6 +38,8 @@ export class EventRecord {
   traceparent: string | undefined = undefined;
   /** Frozen and without a prototype: what `checkExtensions` returns. */
   extensions: Readonly<Record<string, string>> = NO_EXTENSIONS;
+  /** Fields of the stored entry that mean nothing here: frozen and without a prototype. */
+  unknownFields: Readonly<Record<string, string>> = NO_EXTENSIONS;
 
   constructor(id: string) {
     this.id = id;
@@ -123,6 +125,16 @@ export function checkExtensions(extensions: unknown): Readonly<Record<string, st
     copy[name] = value;
   }
   return Object.freeze(copy);
+}
+
+/** Whether extension attributes may have this name. */
+export function isExtension(name: string): boolean {
+  return EXTENSION_NAME.test(name) && !RESERVED_EXTENSIONS.has(name);
+}
+
+/** Whether CloudEvents allows this in a string. */
+export function isPrintable(text: string): boolean {
+  return !UNPRINTABLE.test(text);
 }
 
 function extensionFault(name: string, value: unknown): string | undefined {

@@ -1,6 +1,6 @@
 import { findDefinition } from "./_definition.ts";
 import { masked } from "./_mask.ts";
-import { type EventRecord, recordOf, timeOf } from "./_record.ts";
+import { type EventRecord, isExtension, recordOf, timeOf } from "./_record.ts";
 
 /** What an event may be given beside its detail. A value that breaks a rule is a TypeError. */
 export interface DomainEventInit {
@@ -167,6 +167,14 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
     return this.#record.extensions;
   }
 
+  /**
+   * Fields that some other writer gave its entry, and that mean nothing here: frozen, empty where there are none. They
+   * are shown and exported with this event, and not published again.
+   */
+  get unknownFields(): Readonly<Record<string, string>> {
+    return this.#record.unknownFields;
+  }
+
   /** Where the store has it; undefined until published. */
   get position(): `${number}-${number}` | undefined {
     return this.#record.position;
@@ -188,16 +196,17 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
    * ```
    *
    * @returns What is defined of `id`, `type`, `time`, `position`, `source`, `subject`, `correlationId`, `causationId`,
-   * `traceparent`, `extensions`, `version` and `detail`, in this order.
+   * `traceparent`, `extensions`, `unknownFields`, `version` and `detail`, in this order.
    */
   toJSON(): unknown {
-    const { position, source, subject, correlationId, causationId, traceparent, extensions } = this;
+    const { position, source, subject, correlationId, causationId, traceparent, extensions, unknownFields } = this;
     return {
       id: this.id,
       type: this.type,
       time: this.time.toISOString(),
       ...defined({ position, source, subject, correlationId, causationId, traceparent }),
       ...(Object.keys(extensions).length > 0 && { extensions: { ...extensions } }),
+      ...(Object.keys(unknownFields).length > 0 && { unknownFields: { ...unknownFields } }),
       version: versionOf(this),
       detail: shownDetail(this),
     };
@@ -206,7 +215,8 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
   /**
    * The event in the JSON format of CloudEvents 1.0, complete, sensitive fields included: what export uses. What
    * CloudEvents has no attribute for becomes an extension: `correlationid`, `causationid`, `traceparent`, `version`
-   * (from 2 on), `position` (once published) and the event's own extensions.
+   * (from 2 on), `position` (once published), the event's own extensions, and those of its unknown fields that extensions may
+   * be named after.
    *
    * @example An event for another system
    * ```ts
@@ -231,7 +241,7 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
    * @returns A new object that shares the event's `detail`.
    */
   toCloudEvent(): CloudEvent<Detail> {
-    const { subject, correlationId, causationId, traceparent, position, extensions } = this;
+    const { subject, correlationId, causationId, traceparent, position, extensions, unknownFields } = this;
     const version = versionOf(this);
     return {
       specversion: "1.0",
@@ -244,6 +254,7 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
       ...defined({ correlationid: correlationId, causationid: causationId, traceparent }),
       ...(version !== 1 && { version }),
       ...defined({ position }),
+      ...Object.fromEntries(Object.entries(unknownFields).filter(([name]) => isExtension(name))),
       ...extensions,
       data: this.detail,
     };

@@ -18,6 +18,7 @@ import { versions } from "./_broker_versions.ts";
 import { schemas } from "./_broker_schemas.ts";
 import { decoding } from "./_broker_decoding.ts";
 import { preparing } from "./_broker_preparing.ts";
+import { neighbours } from "./_broker_neighbours.ts";
 
 /** All that a broker promises over any store. */
 export const brokerContracts: readonly BrokerContract[] = [
@@ -39,6 +40,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...schemas,
   ...decoding,
   ...preparing,
+  ...neighbours,
 ];
 
 // A promise that is broken by waiting for ever shall fail its own test, and no other.

@@ -94,7 +94,7 @@ Deno.test("EventCodec.decode() says why an entry is no event, and keeps its fiel
     [[], "no payload"],
     [["id", "x"], "no payload"],
     [["payload", "{"], "JSON"],
-    [["payload", ""], "JSON"],
+    [["payload", ""], "payload is empty"],
     [["payload", "1", "version", "4"], "version 4, and this class knows up to 3"],
     [["payload", "1", "version", "-1"], '"-1"'],
     [["payload", "1", "version", "1.5"], '"1.5"'],

@@ -20,6 +20,7 @@ export function start(
   const url = options.find((option) => option.startsWith("--broker=redis:"))?.slice("--broker=".length);
   if (url !== undefined) permissions.push(...brokerPermissions(url));
   if (name === "crash") permissions.push(`--allow-run=${Deno.execPath()}`);
+  if (name === "neighbours") permissions.push("--allow-run=redis-cli,python3");
   const file = fileURLToPath(new URL(`../../examples/${name}.ts`, import.meta.url));
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "--no-prompt", ...inheritedImportFlags(), ...permissions, file, ...options],
