@@ -30,8 +30,8 @@ Deno.test("mod.ts loads nothing but @std/uuid, and no durable store, before it i
 });
 
 // A little above what it is: who goes beyond says why. `deno task bench --only=weight` counts packages too.
-const MOST_MODULES = 80;
-const MOST_BYTES = 290_000;
+const MOST_MODULES = 90;
+const MOST_BYTES = 300_000;
 
 Deno.test("mod.ts stays light", () => {
   const { modules } = staticGraph("mod.ts");
