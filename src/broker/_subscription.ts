@@ -1,5 +1,5 @@
 import type { DomainEvent } from "../events/mod.ts";
-import type { Healed, Outcome, Position } from "../store/mod.ts";
+import { type Healed, type Outcome, type Position, StoreError } from "../store/mod.ts";
 import { handling } from "./_context.ts";
 import { Deadlines } from "./_deadlines.ts";
 import { type Job, JobDelivery } from "./_job.ts";
@@ -55,6 +55,8 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   #sources: StreamConsumer[] = [];
   #scheduler: Scheduler;
   #deadlines: Deadlines<{ job: Job; attempt: number }>;
+  /** What was said of groups that are gone. */
+  #deletions = new Set<string>();
   #timers = new Map<Job, ReturnType<typeof setTimeout>>();
   #closing: Promise<void> | undefined;
   #stop = new AbortController();
@@ -287,8 +289,17 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
 
   failed(error: unknown): void {
     if (this.#closing === undefined) this.#rejectClosed(error);
-    this.#listeners.report(error);
+    this.#reportOnce(error);
     void this.close();
+  }
+
+  // Whoever talks to the store at that moment learns it too, reading, renewing and leaving: it happened once.
+  #reportOnce(error: unknown): void {
+    if (error instanceof StoreError && error.kind === "group-deleted") {
+      if (this.#deletions.has(error.message)) return;
+      this.#deletions.add(error.message);
+    }
+    this.#listeners.report(error);
   }
 
   override addEventListener<T extends keyof SubscriptionEventMap>(
@@ -346,7 +357,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     const timer = setTimeout(() => deadline.abort(), SETTLE_TIMEOUT);
     const left = await Promise.allSettled(this.#sources.map((source) => source.leave(deadline.signal)));
     clearTimeout(timer);
-    for (const result of left) if (result.status === "rejected") this.#listeners.report(result.reason);
+    for (const result of left) if (result.status === "rejected") this.#reportOnce(result.reason);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -77,9 +77,19 @@ async function findMaster(watch: Watch, signal: AbortSignal | undefined): Promis
   if (newest !== undefined) return newest.node;
   const failures = outcomes.filter((failure) => failure !== undefined);
   const final = failures.find((failure) => !(failure instanceof StoreError));
-  if (final !== undefined) throw final;
+  if (final !== undefined) throw ofSentinel(final);
   const reasons = failures.map(({ message }) => message).join("; ");
   throw new StoreError("transient", `Cannot find the master "${watch.name}" by its Sentinels now: ${reasons}`);
+}
+
+// What it asks for is a password of its own: that of the master is told to no Sentinel.
+function ofSentinel(error: Error): Error {
+  const refusal = /^(Cannot connect to the Sentinel \S+: (?:it wants a password|wrong user or password))/.exec(
+    error.message,
+  );
+  if (refusal === null) return error;
+  const wayOut = "pass in a client that has it as sentinelPassword (ioredis) or in sentinelClientOptions (node-redis)";
+  return new TypeError(`${refusal[1]!} of its own; ${wayOut}`, { cause: error });
 }
 
 function why(where: string, error: unknown): Error {

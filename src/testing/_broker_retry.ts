@@ -266,7 +266,7 @@ async function restart(bench: BrokerBench, key?: () => string): Promise<void> {
     calls++;
     failed = performance.now();
     throw new Error("again");
-  }, { group: "group", retry: { minTimeout: 300, jitter: 0 }, ...(key && { key }) });
+  }, { group: "group", retry: { minTimeout: 600, jitter: 0 }, ...(key && { key }) });
   // With a key the second waits behind the first.
   const failures = key === undefined ? 2 : 1;
   await until(async () => (await groupOf(before, Counted)).retrying === failures, "the retry is in the store");
@@ -279,7 +279,7 @@ async function restart(bench: BrokerBench, key?: () => string): Promise<void> {
   await after.subscribe(Counted, ({ detail: { n } }, { attempt, recovered }) => {
     starts.push([n, attempt]);
     assertEquals(recovered, 0);
-    if (attempt === 2) assert(performance.now() - failed > 250, "A retry came too early");
+    if (attempt === 2) assert(performance.now() - failed > 550, "A retry came too early");
   }, { group: "group" });
   await settled(after, Counted);
   assertEquals(starts.toSorted(), key === undefined ? [[0, 2], [1, 2]] : [[0, 2], [1, 1]]);

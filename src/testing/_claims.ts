@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { ack, contract, LONG, positionsOf, release, retry, SHORT, sleep, type StoreContract } from "./_store_bench.ts";
+import { ack, contract, LONG, positionsOf, release, retry, sleep, type StoreContract } from "./_store_bench.ts";
 
 export const claiming: readonly StoreContract[] = [
   contract("1, 5", "claim() takes new entries in order, up to its limit, each once", async (bench) => {
@@ -146,7 +146,7 @@ export const claiming: readonly StoreContract[] = [
     const taken = await bench.take(a);
     const settled = performance.now();
     // Long enough for the looks that are in vain, also where many tests share the processors.
-    const delay = 8 * SHORT;
+    const delay = 8 * bench.short;
     assertEquals(await a.settle(retry(taken, delay)), []);
     await bench.nothing(a);
     await bench.nothing(b);
@@ -164,8 +164,8 @@ export const claiming: readonly StoreContract[] = [
     const second = await bench.wake(b, () => a.settle(release(first)));
     assertEquals(second.records.length, 1);
     const third = await bench.wake(a, async () => {
-      await b.settle(release(second.records, SHORT));
-      await bench.pass(SHORT);
+      await b.settle(release(second.records, bench.short));
+      await bench.pass(bench.short);
     });
     assertEquals(third.records.length, 1);
     assertEquals(third.records[0]!.attempt, 1);
@@ -173,11 +173,11 @@ export const claiming: readonly StoreContract[] = [
 
   contract("17", "claim() wakes when the lease of one who holds something runs out", async (bench) => {
     const [position] = await bench.append(1);
-    const dead = await bench.join("dead", { lease: SHORT });
+    const dead = await bench.join("dead", { lease: bench.short });
     await bench.take(dead);
     bench.abandon(dead);
     const member = await bench.join();
-    const { records } = await bench.wake(member, () => bench.pass(SHORT));
+    const { records } = await bench.wake(member, () => bench.pass(bench.short));
     assertEquals(positionsOf(records), [position]);
     assertEquals(records[0]!.recovered, 1);
   }),

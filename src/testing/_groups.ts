@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type Position, positionTime, StoreError, type StoreErrorKind } from "../store/mod.ts";
-import { ack, contract, dead, LONG, positionsOf, retry, SHORT, type StoreContract } from "./_store_bench.ts";
+import { ack, contract, dead, LONG, positionsOf, retry, type StoreContract } from "./_store_bench.ts";
 
 async function assertFails(kind: StoreErrorKind, act: () => Promise<unknown>): Promise<StoreError> {
   const error = await assertRejects(act, StoreError);
@@ -72,7 +72,7 @@ export const grouping: readonly StoreContract[] = [
     const [a, b] = [await bench.join("a"), await bench.join("b")];
     const [one, two, three] = await bench.take(a, 3);
     const [four] = await bench.take(b, 1);
-    await a.settle([...ack([one!]), ...retry([two!], SHORT), ...retry([three!], SHORT, true)]);
+    await a.settle([...ack([one!]), ...retry([two!], bench.short), ...retry([three!], bench.short, true)]);
     await b.settle(dead([four!]));
     const info = await bench.admin.info();
     assertEquals([info.length, info.first, info.last], [6, all[0], all[5]]);
@@ -93,7 +93,7 @@ export const grouping: readonly StoreContract[] = [
         { name: b.consumer, pending: 0, alive: true, stalled: false },
       ],
     );
-    await bench.pass(SHORT);
+    await bench.pass(bench.short);
     await bench.take(b);
     assertEquals((await bench.group()).retrying, 0);
   }),
@@ -132,11 +132,11 @@ export const grouping: readonly StoreContract[] = [
     const living = await assertFails("group-busy", () => bench.admin.removeGroup("group"));
     assertStringIncludes(living.message, member.consumer);
     const [position] = await bench.append(1);
-    await member.settle(retry(await bench.take(member), SHORT));
+    await member.settle(retry(await bench.take(member), bench.short));
     await member.leave();
     const pending = await assertFails("group-busy", () => bench.admin.removeGroup("group"));
     assertStringIncludes(pending.message, "1 unsettled");
-    await bench.pass(SHORT);
+    await bench.pass(bench.short);
     const next = await bench.join();
     await next.settle(dead(await bench.take(next)));
     await next.leave();

@@ -8,7 +8,6 @@ import {
   positionsOf,
   release,
   retry,
-  SHORT,
   sleep,
   type StoreContract,
 } from "./_store_bench.ts";
@@ -27,12 +26,12 @@ export const leasing: readonly StoreContract[] = [
 
   contract("17", "claim() removes a dead consumer that held nothing while it waits", async (bench) => {
     await bench.append(1);
-    const dead = await bench.join("dead", { lease: SHORT });
+    const dead = await bench.join("dead", { lease: bench.short });
     bench.abandon(dead);
     const member = await bench.join();
     await member.settle(ack(await bench.take(member)));
     await bench.wake(member, async () => {
-      await bench.pass(SHORT);
+      await bench.pass(bench.short);
       const isThere = async () => (await bench.group()).consumers.some(({ name }) => name === dead.consumer);
       while (await isThere()) {
         bench.signal.throwIfAborted();
@@ -46,9 +45,9 @@ export const leasing: readonly StoreContract[] = [
   contract("17, 20", "claim() takes nothing from a consumer whose lease has not run out", async (bench) => {
     await bench.append(1);
     const slow = await bench.join("slow", { lease: LONG });
-    const hasty = await bench.join("hasty", { lease: SHORT });
+    const hasty = await bench.join("hasty", { lease: bench.short });
     const taken = await bench.take(slow);
-    await bench.pass(SHORT * 2);
+    await bench.pass(bench.short * 2);
     await bench.nothing(hasty);
     assertEquals(await slow.settle(ack(taken)), []);
   }),
@@ -61,10 +60,10 @@ export const leasing: readonly StoreContract[] = [
 
   contract("20", "renew() keeps all that a consumer holds in its hands", async (bench) => {
     await bench.append(2);
-    const [holder, other] = [await bench.join("holder", { lease: SHORT }), await bench.join("other")];
+    const [holder, other] = [await bench.join("holder", { lease: bench.short }), await bench.join("other")];
     const taken = await bench.take(holder);
     for (let i = 0; i < 3; i++) {
-      await bench.pass(SHORT * 0.4);
+      await bench.pass(bench.short * 0.4);
       assertEquals(await holder.renew([]), []);
       assertEquals(await holder.renew(taken), []);
     }
@@ -74,9 +73,9 @@ export const leasing: readonly StoreContract[] = [
 
   contract("12, 19", "renew() tells what was lost, and settle() refuses it, when another took it", async (bench) => {
     const [first, second] = await bench.append(2);
-    const late = await bench.join("late", { lease: SHORT });
+    const late = await bench.join("late", { lease: bench.short });
     const taken = await bench.take(late);
-    await bench.pass(SHORT);
+    await bench.pass(bench.short);
     const taker = await bench.join("taker");
     const [stolen] = await bench.take(taker, 1);
     assertEquals(stolen!.position, first);
@@ -91,9 +90,9 @@ export const leasing: readonly StoreContract[] = [
 
   contract("19", "renew() loses nothing when the lease ran out and nobody took anything", async (bench) => {
     await bench.append(2);
-    const member = await bench.join("a", { lease: SHORT });
+    const member = await bench.join("a", { lease: bench.short });
     const taken = await bench.take(member);
-    await bench.pass(SHORT * 2);
+    await bench.pass(bench.short * 2);
     assertEquals(await member.renew(taken), []);
     await bench.nothing(await bench.join("other"));
     assertEquals(await member.settle(ack(taken)), []);
@@ -101,9 +100,9 @@ export const leasing: readonly StoreContract[] = [
 
   contract("19", "renew() lets a consumer that was given up join again", async (bench) => {
     await bench.append(1);
-    const late = await bench.join("late", { lease: SHORT });
+    const late = await bench.join("late", { lease: bench.short });
     const lost = await bench.take(late);
-    await bench.pass(SHORT);
+    await bench.pass(bench.short);
     const taker = await bench.join("taker");
     await taker.settle(ack(await bench.take(taker)));
     assertEquals(await late.renew(lost), positionsOf(lost));
@@ -118,9 +117,9 @@ export const leasing: readonly StoreContract[] = [
 
   contract("12, 19", "settle() refuses an older delivery when the work came back to its consumer", async (bench) => {
     const [position] = await bench.append(1);
-    const a = await bench.join("a", { lease: SHORT });
+    const a = await bench.join("a", { lease: bench.short });
     const first = await bench.take(a);
-    await bench.pass(SHORT);
+    await bench.pass(bench.short);
     const b = await bench.join("b");
     await b.settle(release(await bench.take(b)));
     const second = await bench.take(a);
@@ -147,11 +146,11 @@ export const leasing: readonly StoreContract[] = [
 
   contract("17, 21", "claim() takes a held retry of a dead consumer no earlier than it is due", async (bench) => {
     const [position] = await bench.append(1);
-    const due = SHORT * 3;
+    const due = bench.short * 3;
     await bench.die(1, "dead", (taken) => retry(taken, due, true));
     const member = await bench.join();
     await bench.nothing(member);
-    const { records } = await bench.wake(member, () => bench.pass(due - SHORT));
+    const { records } = await bench.wake(member, () => bench.pass(due - bench.short));
     assertEquals(positionsOf(records), [position]);
     assertEquals([records[0]!.attempt, records[0]!.recovered], [2, 1]);
   }),
@@ -223,7 +222,7 @@ export const leasing: readonly StoreContract[] = [
     const [position] = await bench.append(1);
     const other = await bench.reopen();
     // Taking may have to connect first.
-    const lease = 5 * SHORT;
+    const lease = 5 * bench.short;
     const dead = await bench.join("a", { lease, store: other });
     await bench.take(dead);
     bench.abandon(dead);
@@ -239,7 +238,7 @@ export const leasing: readonly StoreContract[] = [
     const before = await bench.join("a");
     const [acked, failed, released, held] = await bench.take(before);
     // Opening a store may take longer than a moment.
-    const due = 5 * SHORT;
+    const due = 5 * bench.short;
     await before.settle([...ack([acked!]), ...retry([failed!], due), ...release([released!])]);
     await before.settle(retry([held!], LONG, true));
     await before.leave();

@@ -9,7 +9,6 @@ import {
   positionsOf,
   release,
   retry,
-  SHORT,
   type StoreContract,
 } from "./_store_bench.ts";
 
@@ -36,9 +35,9 @@ export const letters: readonly StoreContract[] = [
     let first: number | undefined;
     for (let failures = 0; failures < 2; failures++) {
       const taken = await bench.take(member);
-      await member.settle(retry(taken, SHORT));
+      await member.settle(retry(taken, bench.short));
       first ??= Date.now();
-      await bench.pass(SHORT);
+      await bench.pass(bench.short);
     }
     const taken = await bench.take(member);
     assertEquals(await member.settle(dead(taken, { reason: "attempts", attempts: 3, error })), []);
@@ -54,11 +53,11 @@ export const letters: readonly StoreContract[] = [
       error,
     });
     assertEquals(typeof id, "string");
-    assertGreaterOrEqual(lastFailedAt - firstFailedAt, 2 * SHORT - 5);
-    assertLessOrEqual(lastFailedAt - firstFailedAt, 2 * SHORT + 5_000);
+    assertGreaterOrEqual(lastFailedAt - firstFailedAt, 2 * bench.short - 5);
+    assertLessOrEqual(lastFailedAt - firstFailedAt, 2 * bench.short + 5_000);
     const { pending, deadLetters, floor } = await bench.group();
     assertEquals({ pending, deadLetters, floor }, { pending: 0, deadLetters: 1, floor: undefined });
-    await bench.pass(SHORT);
+    await bench.pass(bench.short);
     await bench.nothing(member);
   }),
 
@@ -81,7 +80,7 @@ export const letters: readonly StoreContract[] = [
     const member = await bench.join();
     const taken = await bench.take(member);
     const recovered = bench.clock.now();
-    await bench.pass(SHORT);
+    await bench.pass(bench.short);
     await member.settle(dead(taken, { reason: "died", attempts: 1 }));
     const [letter] = await bench.letters();
     assertEquals([letter!.firstFailedAt, letter!.lastFailedAt], [recovered, recovered]);
@@ -284,10 +283,10 @@ export const letters: readonly StoreContract[] = [
 
   contract("25", "discard() removes what is past its age by the last failure", async (bench) => {
     await bury(bench, 2);
-    await bench.pass(SHORT * 4);
+    await bench.pass(bench.short * 4);
     const positions = await bury(bench, 1);
     assertEquals(await box(bench).discard({ maxAge: 60_000 }), 0);
-    assertEquals(await box(bench).discard({ maxAge: SHORT * 3 }), 2);
+    assertEquals(await box(bench).discard({ maxAge: bench.short * 3 }), 2);
     const left: LetterRecord[] = await bench.letters();
     assertEquals(positionsOf(left), positions);
   }),

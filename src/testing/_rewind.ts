@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type Position, positionTime } from "../store/mod.ts";
-import { ack, contract, dead, positionsOf, release, retry, SHORT, type StoreContract } from "./_store_bench.ts";
+import { ack, contract, dead, positionsOf, release, retry, type StoreContract } from "./_store_bench.ts";
 
 export const rewinding: readonly StoreContract[] = [
   contract("29", "rewind() lets the group read again from a position", async (bench) => {
@@ -58,7 +58,7 @@ export const rewinding: readonly StoreContract[] = [
 
   contract("29", "rewind() drops what is held or parked at or after it, and keeps what is earlier", async (bench) => {
     // Not due before all that follows is done, on a busy machine too.
-    const later = SHORT * 10;
+    const later = bench.short * 10;
     const all = await bench.append(8);
     const member = await bench.join();
     const taken = await bench.take(member, 6);

@@ -1,16 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import {
-  ack,
-  contract,
-  dead,
-  isolate,
-  LONG,
-  positionsOf,
-  release,
-  retry,
-  SHORT,
-  type StoreContract,
-} from "./_store_bench.ts";
+import { ack, contract, dead, isolate, LONG, positionsOf, release, retry, type StoreContract } from "./_store_bench.ts";
 
 export const settling: readonly StoreContract[] = [
   contract("1, 6", "settle() acknowledges for good", async (bench) => {
@@ -33,15 +22,15 @@ export const settling: readonly StoreContract[] = [
     const [acked, failed, released, buried] = await bench.take(member);
     const outcomes = [
       ...ack([acked!]),
-      ...retry([failed!], SHORT),
-      ...release([released!], SHORT),
+      ...retry([failed!], bench.short),
+      ...release([released!], bench.short),
       ...dead([buried!]),
     ];
     const positions = outcomes.map(({ position }) => position);
     assertEquals(await member.settle(outcomes), []);
     assertEquals((await member.settle(outcomes)).toSorted(), positions);
     assertEquals((await bench.letters()).length, 1);
-    await bench.pass(SHORT);
+    await bench.pass(bench.short);
     const again = await bench.take(member);
     assertEquals(again.map(({ attempt }) => attempt), [2, 1]);
     assertEquals((await member.settle(outcomes)).toSorted(), positions);
@@ -73,13 +62,13 @@ export const settling: readonly StoreContract[] = [
     await bench.append(3);
     const member = await bench.join();
     const [one, two, three] = await bench.take(member);
-    await member.settle([...retry([one!], SHORT * 8), ...retry([two!], SHORT), ...retry([three!], LONG)]);
+    await member.settle([...retry([one!], bench.short * 8), ...retry([two!], bench.short), ...retry([three!], LONG)]);
     const added = await bench.append(1);
     assertEquals(positionsOf(await bench.take(member)), added);
     await bench.nothing(member);
-    await bench.pass(SHORT);
+    await bench.pass(bench.short);
     assertEquals(positionsOf(await bench.take(member)), [two!.position]);
-    await bench.pass(SHORT * 7);
+    await bench.pass(bench.short * 7);
     assertEquals(positionsOf(await bench.take(member)), [one!.position]);
     await bench.nothing(member);
   }),
@@ -88,14 +77,14 @@ export const settling: readonly StoreContract[] = [
     await bench.append(1);
     const [holder, other] = [await bench.join("holder"), await bench.join("other")];
     const taken = await bench.take(holder);
-    assertEquals(await holder.settle(retry(taken, SHORT, true)), []);
+    assertEquals(await holder.settle(retry(taken, bench.short, true)), []);
     assertEquals((await bench.group()).retrying, 1);
-    await bench.pass(SHORT * 2);
+    await bench.pass(bench.short * 2);
     await bench.nothing(other);
     await bench.nothing(holder);
     assertEquals(await holder.renew(taken), []);
-    assertEquals(await holder.settle(retry([{ ...taken[0]!, attempt: 2 }], SHORT)), []);
-    await bench.pass(SHORT);
+    assertEquals(await holder.settle(retry([{ ...taken[0]!, attempt: 2 }], bench.short)), []);
+    await bench.pass(bench.short);
     const again = await bench.take(other);
     assertEquals(again[0]!.attempt, 3);
     assertEquals(await other.settle(ack(again)), []);
@@ -105,10 +94,10 @@ export const settling: readonly StoreContract[] = [
     const all = await bench.append(2);
     const [holder, other] = [await bench.join("holder"), await bench.join("other")];
     const taken = await bench.take(holder);
-    const held = retry(taken, SHORT, true);
+    const held = retry(taken, bench.short, true);
     for (let times = 0; times < 3; times++) assertEquals(await holder.settle(held), []);
     // The second attempt of one fails too, and the first is told again after it.
-    const second = retry([{ ...taken[0]!, attempt: 2 }], SHORT, true);
+    const second = retry([{ ...taken[0]!, attempt: 2 }], bench.short, true);
     assertEquals(await holder.settle([...second, ...second, ...held]), []);
     assertEquals((await bench.group()).retrying, 2);
     assertEquals(await holder.settle(release(taken)), []);
@@ -121,11 +110,11 @@ export const settling: readonly StoreContract[] = [
     const [first, second] = await bench.append(2);
     const [a, b] = [await bench.join("a"), await bench.join("b")];
     const [one, two] = await bench.take(a);
-    assertEquals(await a.settle([...release([one!]), ...release([two!], SHORT)]), []);
+    assertEquals(await a.settle([...release([one!]), ...release([two!], bench.short)]), []);
     const now = await bench.take(b);
     assertEquals(now.map(({ position, attempt }) => [position, attempt]), [[first, 1]]);
     await bench.nothing(b);
-    await bench.pass(SHORT);
+    await bench.pass(bench.short);
     const later = await bench.take(a);
     assertEquals(later.map(({ position, attempt }) => [position, attempt]), [[second, 1]]);
   }),
@@ -162,14 +151,14 @@ export const settling: readonly StoreContract[] = [
     const all = await bench.append(4);
     const [leaver, other] = [await bench.join("leaver"), await bench.join("other")];
     const [one, two, three, four] = await bench.take(leaver);
-    await leaver.settle([...retry([one!], SHORT, true), ...retry([two!], SHORT), ...isolate([three!])]);
+    await leaver.settle([...retry([one!], bench.short, true), ...retry([two!], bench.short), ...isolate([three!])]);
     assertEquals(await leaver.leave(), true);
     assertEquals((await bench.group()).consumers.map(({ name }) => name), [other.consumer]);
     const now = await bench.take(other);
     assertEquals(positionsOf(now), [three!.position, four!.position]);
     assert(now.every(({ attempt, recovered }) => attempt === 1 && recovered === 0));
     await bench.nothing(other);
-    await bench.pass(SHORT);
+    await bench.pass(bench.short);
     const later = await bench.take(other);
     assertEquals(positionsOf(later), all.slice(0, 2));
     assert(later.every(({ attempt, recovered }) => attempt === 2 && recovered === 0));

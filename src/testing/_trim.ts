@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { GroupMember } from "../store/mod.ts";
-import { ack, contract, dead, LONG, positionsOf, release, retry, SHORT, type StoreContract } from "./_store_bench.ts";
+import { ack, contract, dead, LONG, positionsOf, release, retry, type StoreContract } from "./_store_bench.ts";
 
 const ALL = { maxLength: 0 };
 
@@ -11,10 +11,10 @@ export const trimming: readonly StoreContract[] = [
     assertEquals(await bench.admin.trim({ maxLength: 20 }), { removed: 0, pinnedBy: undefined });
     assertEquals(await bench.admin.trim({ maxLength: 6 }), { removed: 4, pinnedBy: undefined });
     assertEquals(positionsOf(await bench.read()), all.slice(4));
-    await bench.pass(SHORT * 4);
+    await bench.pass(bench.short * 4);
     const added = await bench.append(2);
     assertEquals(await bench.admin.trim({ maxAge: LONG }), { removed: 0, pinnedBy: undefined });
-    assertEquals(await bench.admin.trim({ maxAge: SHORT * 3 }), { removed: 6, pinnedBy: undefined });
+    assertEquals(await bench.admin.trim({ maxAge: bench.short * 3 }), { removed: 6, pinnedBy: undefined });
     assertEquals(positionsOf(await bench.read()), added);
     assertEquals(await bench.admin.trim({ maxAge: LONG, maxLength: 1 }), { removed: 1, pinnedBy: undefined });
     assertEquals(await bench.admin.trim(ALL), { removed: 1, pinnedBy: undefined });
@@ -57,9 +57,9 @@ export const trimming: readonly StoreContract[] = [
     await member.settle(ack(taken.slice(0, 2)));
     await member.settle(ack(taken.slice(3)));
     assertEquals(await bench.admin.trim(ALL), { removed: 2, pinnedBy: "group" });
-    await member.settle(retry([taken[2]!], SHORT));
+    await member.settle(retry([taken[2]!], bench.short));
     assertEquals(await bench.admin.trim(ALL), { removed: 0, pinnedBy: "group" });
-    await bench.pass(SHORT);
+    await bench.pass(bench.short);
     const again = await bench.take(member);
     assertEquals(positionsOf(again), [all[2]]);
     await member.settle(release(again));
@@ -118,12 +118,12 @@ export const trimming: readonly StoreContract[] = [
     const all = await bench.append(4);
     const member = await bench.join();
     const taken = await bench.take(member, 3);
-    await member.settle([...retry([taken[0]!], SHORT), ...release([taken[2]!])]);
+    await member.settle([...retry([taken[0]!], bench.short), ...release([taken[2]!])]);
     await bench.admin.trim({ maxLength: 1, force: true });
     // Whoever holds one may end it all the same.
     assertEquals(await member.renew([taken[1]!]), []);
     assertEquals(await member.settle(ack([taken[1]!])), []);
-    await bench.pass(SHORT);
+    await bench.pass(bench.short);
     const missing = [];
     const records = [];
     for (let calls = 0; calls < 4; calls++) {

@@ -53,16 +53,21 @@ export class Authority implements AsyncDisposable {
     { asks = false, args = [] }: { asks?: boolean; args?: readonly string[] } = {},
   ): Promise<AsyncDisposable & { readonly server: RedisServer; readonly url: string }> {
     await this.sign("DNS:localhost");
-    const file = `${this.folder}/signed-${this.#made}`;
     const tlsPort = freePort();
-    const files = ["--tls-cert-file", `${file}.pem`, "--tls-key-file", `${file}.key`];
-    const trust = ["--tls-ca-cert-file", `${this.folder}/ca.pem`, "--tls-auth-clients", asks ? "yes" : "no"];
-    const server = await RedisServer.start(["--tls-port", String(tlsPort), ...files, ...trust, ...args]);
+    const server = await RedisServer.start([...this.serverArgs(tlsPort, asks), ...args]);
     return {
       server,
       url: `rediss://localhost:${tlsPort}`,
       [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
     };
+  }
+
+  /** The arguments of a server that shows what was signed last on that port. */
+  serverArgs(tlsPort: number, asks = false): string[] {
+    const file = `${this.folder}/signed-${this.#made}`;
+    const files = ["--tls-cert-file", `${file}.pem`, "--tls-key-file", `${file}.key`];
+    const trust = ["--tls-ca-cert-file", `${this.folder}/ca.pem`, "--tls-auth-clients", asks ? "yes" : "no"];
+    return ["--tls-port", String(tlsPort), ...files, ...trust];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -20,17 +20,17 @@ export class RedisCluster implements AsyncDisposable {
    * @param options.masters How many share the slots. @default {3}
    * @param options.replicas Whether each has a replica. @default {false}
    * @param options.nodeTimeout After how long a node that does not answer counts as failed, in ms. @default {1_000}
-   * @param options.args Further arguments of redis-server.
+   * @param options.args Further arguments of each node's redis-server.
    */
   static async start(
-    { masters = 3, replicas = false, nodeTimeout = 1_000, args = [] }: {
+    { masters = 3, replicas = false, nodeTimeout = 1_000, args = () => [] }: {
       masters?: number;
       replicas?: boolean;
       nodeTimeout?: number;
-      args?: readonly string[];
+      args?: () => readonly string[];
     } = {},
   ): Promise<RedisCluster> {
-    const start = (count: number) => Promise.all(Array.from({ length: count }, () => startNode(nodeTimeout, args)));
+    const start = (count: number) => Promise.all(Array.from({ length: count }, () => startNode(nodeTimeout, args())));
     const cluster = new RedisCluster(await start(masters), await start(replicas ? masters : 0));
     try {
       await cluster.#join();

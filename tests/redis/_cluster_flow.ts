@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { type ConnectOptions, defineEvent, type EventBroker, type Subscription } from "@tidings/broker";
-import { connect } from "@tidings/broker/node-redis";
+import { defineEvent, type EventBroker, RedisBroker, type RedisOptions, type Subscription } from "@tidings/broker";
+import type { ClientKind } from "../../src/redis/clients/detect.ts";
 import { settled, sleep, told, until } from "../../src/testing/_broker_bench.ts";
 import { insist } from "../faults/_insist.ts";
 import { eventually, type RedisCluster } from "./_cluster.ts";
@@ -68,15 +68,16 @@ export class Flow implements AsyncDisposable {
    * Starts it, and resolves once events are handled and heard.
    *
    * @param nth Which master has the events, by what the cluster was when it was made.
+   * @param options.kind By which client. @default {"node-redis"}
    */
   static async start(
     cluster: RedisCluster,
     nth: number,
-    redis?: ConnectOptions<typeof Counted>["redis"],
+    { kind = "node-redis", redis = {} }: { readonly kind?: ClientKind; readonly redis?: RedisOptions } = {},
   ): Promise<Flow> {
-    const prefixes = Array.from({ length: 1_000 }, (_, n) => `flow-${nth}-${n}`);
+    const prefixes = Array.from({ length: 1_000 }, () => `flow-${crypto.randomUUID()}`);
     const prefix = prefixes.find((candidate) => cluster.indexOf(`${candidate}:Counted`) === nth)!;
-    const open = () => connect(cluster.url, { events: [Counted], prefix, ...(redis && { redis }) });
+    const open = () => RedisBroker.connectWith(kind, cluster.url, { events: [Counted], prefix, redis });
     const brokers: [Broker, Broker] = [await open(), await open()];
     const handled: number[] = [];
     const handler = async ({ detail }: Counted) => {

@@ -23,12 +23,14 @@ export class WatchedServers implements AsyncDisposable {
    * @param options.replicas How many replicas. @default {1}
    * @param options.downAfter After how long a server that does not answer counts as lost, in ms. @default {1_000}
    * @param options.args Further arguments of redis-server.
+   * @param options.password What the Sentinels want of those who ask them, and of each other.
    */
   static async start(
-    { replicas = 1, downAfter = 1_000, args = [] }: {
+    { replicas = 1, downAfter = 1_000, args = [], password }: {
       replicas?: number;
       downAfter?: number;
       args?: readonly string[];
+      password?: string;
     } = {},
   ): Promise<WatchedServers> {
     const servers = await Promise.all(Array.from({ length: 1 + replicas }, () => RedisServer.start(args)));
@@ -39,7 +41,7 @@ export class WatchedServers implements AsyncDisposable {
         await replica.cli("REPLICAOF", "127.0.0.1", String(master!.port));
         await eventually(async () => /master_link_status:up/.test(await replica.cli("INFO", "replication")));
       }
-      watched.#sentinels = [1, 2, 3].map(() => new Sentinel(watched.name, master!.port, downAfter));
+      watched.#sentinels = [1, 2, 3].map(() => new Sentinel(watched.name, master!.port, downAfter, password));
       for (const sentinel of watched.#sentinels) {
         await eventually(async () => (await sentinel.cli("SENTINEL", "DEBUG", ...PERIODS)).startsWith("OK"));
       }
@@ -98,7 +100,10 @@ class Sentinel {
   #folder = Deno.makeTempDirSync({ prefix: "tidings-sentinel-" });
   #process: Deno.ChildProcess;
 
-  constructor(name: string, master: number, downAfter: number) {
+  #password: string | undefined;
+
+  constructor(name: string, master: number, downAfter: number, password?: string) {
+    this.#password = password;
     const file = join(this.#folder, "sentinel.conf");
     // It writes what it learns into its own configuration.
     Deno.writeTextFileSync(
@@ -110,6 +115,7 @@ class Sentinel {
         `sentinel monitor ${name} 127.0.0.1 ${master} 2`,
         `sentinel down-after-milliseconds ${name} ${downAfter}`,
         `sentinel failover-timeout ${name} 3000`,
+        ...(password === undefined ? [] : [`requirepass ${password}`, `sentinel sentinel-pass ${password}`]),
       ].join("\n"),
     );
     const options = { stdin: "null", stdout: "null", stderr: "null" } as const;
@@ -119,7 +125,7 @@ class Sentinel {
   async cli(...args: readonly string[]): Promise<string> {
     const command = findServer().replace(/server([^/\\]*)$/, "cli$1");
     const { success, stdout, stderr } = await new Deno.Command(command, {
-      args: ["-p", String(this.port), ...args],
+      args: ["-p", String(this.port), ...(this.#password ? ["--no-auth-warning", "-a", this.#password] : []), ...args],
     }).output();
     const text = new TextDecoder().decode(success ? stdout : stderr);
     if (!success) throw new Error(`Cannot ask a Sentinel: ${text}`);

@@ -149,6 +149,14 @@ export class RedisServer implements AsyncDisposable {
   /** Kills it and removes its folder. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
-    await Deno.remove(this.folder, { recursive: true });
+    for (let tries = 1;; tries++) {
+      try {
+        return await Deno.remove(this.folder, { recursive: true });
+      } catch (error) {
+        // A child that was writing a file outlives the server for a moment.
+        if (tries === 50) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
   }
 }

@@ -1,24 +1,35 @@
 // Guarantees 15, 30: primaries that die, hand over or stand still under load, and their replicas that take over.
 
 import { assert, assertEquals, assertLess } from "@std/assert";
-import { RedisCluster } from "./_cluster.ts";
+import { KINDS, LABELS } from "./_bench.ts";
+import { eventually, RedisCluster } from "./_cluster.ts";
 import { assertFlown, becomes, Flow, PREFETCH, upTo } from "./_cluster_flow.ts";
+import type { RedisServer } from "./_server.ts";
 
 let cluster: RedisCluster;
 Deno.test.beforeAll(async () => void (cluster = await RedisCluster.start({ replicas: true })));
 Deno.test.afterAll(async () => await cluster[Symbol.asyncDispose]());
 
-Deno.test("RedisStore on a cluster: a primary that hands over to its replica under load loses and repeats nothing", async () => {
-  await using flow = await Flow.start(cluster, 0);
-  await cluster.replicas[0]!.cli("CLUSTER", "FAILOVER");
-  await becomes(cluster.replicas[0]!, "master");
-  await flow.goesOn();
-  const flown = await flow.finish();
-  assertFlown(flown, { lost: false });
-  assertEquals(flown.handled, upTo(flown.published), "handled once, in order");
-  assertEquals(flown.heard, upTo(flown.published), "heard once, in order");
-  assertEquals(flown.mishaps, []);
-});
+/** Who is the primary of that part of the slots now, and who its replica. */
+async function pairOf(nth: number): Promise<readonly [primary: RedisServer, replica: RedisServer]> {
+  const [one, other] = [cluster.masters[nth]!, cluster.replicas[nth]!];
+  return (await one.cli("ROLE")).startsWith("master") ? [one, other] : [other, one];
+}
+
+for (const kind of KINDS) {
+  Deno.test(`RedisStore on a cluster: a primary that hands over to its replica under load loses and repeats nothing: ${LABELS[kind]}`, async () => {
+    await using flow = await Flow.start(cluster, 0, { kind });
+    const [, replica] = await pairOf(0);
+    await replica.cli("CLUSTER", "FAILOVER");
+    await becomes(replica, "master");
+    await flow.goesOn();
+    const flown = await flow.finish();
+    assertFlown(flown, { lost: false });
+    assertEquals(flown.handled, upTo(flown.published), "handled once, in order");
+    assertEquals(flown.heard, upTo(flown.published), "heard once, in order");
+    assertEquals(flown.mishaps, []);
+  });
+}
 
 // The nodes outlive the tests, in which some of them are started again.
 const sanitize = { sanitizeOps: false, sanitizeResources: false };
@@ -27,7 +38,7 @@ Deno.test(
   "RedisStore on a cluster: a primary that is killed under load loses nothing when replicas are waited for",
   sanitize,
   async () => {
-    await using flow = await Flow.start(cluster, 1, { durability: { replicas: 1, timeout: 500 } });
+    await using flow = await Flow.start(cluster, 1, { redis: { durability: { replicas: 1, timeout: 500 } } });
     await cluster.masters[1]!.kill();
     await becomes(cluster.replicas[1]!, "master");
     // There is no replica to wait for until it is back.
@@ -40,17 +51,21 @@ Deno.test(
   },
 );
 
-Deno.test(
-  "RedisStore on a cluster: publishing and handling go on by themselves when a primary is killed",
-  sanitize,
-  async () => {
-    await using flow = await Flow.start(cluster, 2);
-    await cluster.masters[2]!.kill();
-    await flow.goesOn();
-    const flown = await flow.finish();
-    assertFlown(flown, { lost: true });
-    assert(flow.tries.publisher.length > 0 && flow.tries.consumer.length > 0, "they are told of reconnecting");
-    await cluster.masters[2]!.restart();
-    await becomes(cluster.masters[2]!, "slave");
-  },
-);
+for (const kind of KINDS) {
+  Deno.test(
+    `RedisStore on a cluster: publishing and handling go on by themselves when a primary is killed: ${LABELS[kind]}`,
+    sanitize,
+    async () => {
+      await using flow = await Flow.start(cluster, 2, { kind });
+      const [primary] = await pairOf(2);
+      await primary.kill();
+      await flow.goesOn();
+      const flown = await flow.finish();
+      assertFlown(flown, { lost: true });
+      assert(flow.tries.publisher.length > 0 && flow.tries.consumer.length > 0, "they are told of reconnecting");
+      await primary.restart();
+      await becomes(primary, "slave");
+      await eventually(async () => /master_link_status:up/.test(await primary.cli("INFO", "replication")));
+    },
+  );
+}

@@ -23,7 +23,7 @@ Deno.test("RedisStore on a cluster: a primary that stands still is left, and wha
 for (const timeout of [100, 1_000]) {
   Deno.test(`RedisStore on a cluster: nothing is lost when replicas are waited for up to ${timeout} ms and a primary stands still`, async () => {
     await using cluster = await RedisCluster.start({ replicas: true });
-    await using flow = await Flow.start(cluster, 0, { durability: { replicas: 1, timeout } });
+    await using flow = await Flow.start(cluster, 0, { redis: { durability: { replicas: 1, timeout } } });
     cluster.masters[0]!.pause();
     await becomes(cluster.replicas[0]!, "master");
     cluster.masters[0]!.resume();

@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { slotOf } from "../../src/redis/_slots.ts";
 import { until } from "../../src/testing/_broker_bench.ts";
+import { KINDS, LABELS } from "./_bench.ts";
 import { eventually, RedisCluster } from "./_cluster.ts";
 import { Flow, upTo } from "./_cluster_flow.ts";
 import type { RedisServer } from "./_server.ts";
@@ -35,30 +36,32 @@ async function move(
   }
 }
 
-Deno.test("RedisStore on a cluster: a slot that moves away and back among events neither loses, repeats nor reorders them", async () => {
-  await using flow = await Flow.start(cluster, 0);
-  const slot = String(slotOf(flow.stream));
-  const [home, away] = cluster.masters as [RedisServer, RedisServer];
-  for (const [from, to] of [[home, away], [away, home]] as const) {
-    const { publisher, consumer } = flow.tries;
-    const before = [publisher.length, consumer.length];
-    await move(slot, from, to, {
-      some: () => until(() => publisher.length > before[0]! + 2, "who publishes is told to wait (TRYAGAIN)"),
-      all: async () => {
-        const { answered } = flow;
-        await until(() => flow.answered > answered + 100, "who publishes is sent on (ASK)");
-        await until(() => consumer.length > before[1]!, "who consumes is told to wait (TRYAGAIN)");
-      },
-    });
-    await flow.goesOn();
-    assertEquals(await from.cli("CLUSTER", "COUNTKEYSINSLOT", slot), "0");
-  }
-  const { published, stored, handled, heard, mishaps } = await flow.finish();
-  assertEquals(stored, upTo(published));
-  assertEquals(handled, upTo(published), "handled once, in order");
-  assertEquals(heard, upTo(published), "heard once, in order");
-  assertEquals(mishaps, []);
-});
+for (const kind of KINDS) {
+  Deno.test(`RedisStore on a cluster: a slot that moves away and back among events neither loses, repeats nor reorders them: ${LABELS[kind]}`, async () => {
+    await using flow = await Flow.start(cluster, 0, { kind });
+    const slot = String(slotOf(flow.stream));
+    const [home, away] = cluster.masters as [RedisServer, RedisServer];
+    for (const [from, to] of [[home, away], [away, home]] as const) {
+      const { publisher, consumer } = flow.tries;
+      const before = [publisher.length, consumer.length];
+      await move(slot, from, to, {
+        some: () => until(() => publisher.length > before[0]! + 2, "who publishes is told to wait (TRYAGAIN)"),
+        all: async () => {
+          const { answered } = flow;
+          await until(() => flow.answered > answered + 100, "who publishes is sent on (ASK)");
+          await until(() => consumer.length > before[1]!, "who consumes is told to wait (TRYAGAIN)");
+        },
+      });
+      await flow.goesOn();
+      assertEquals(await from.cli("CLUSTER", "COUNTKEYSINSLOT", slot), "0");
+    }
+    const { published, stored, handled, heard, mishaps } = await flow.finish();
+    assertEquals(stored, upTo(published));
+    assertEquals(handled, upTo(published), "handled once, in order");
+    assertEquals(heard, upTo(published), "heard once, in order");
+    assertEquals(mishaps, []);
+  });
+}
 
 Deno.test("RedisStore on a cluster: a slot that moves in one go is followed without being noticed by who publishes", async () => {
   await using flow = await Flow.start(cluster, 1);

@@ -2,9 +2,12 @@
 
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { EventBroker } from "@tidings/broker";
+import { Redis as IoRedis } from "ioredis";
+import { createSentinel } from "redis";
 import { openRedisStore } from "../../src/redis/open.ts";
 import { StoreError } from "../../src/store/mod.ts";
 import { assertSame, Counted, counted, Seen, settled } from "../../src/testing/_broker_bench.ts";
+import { WatchedServers } from "./_sentinel.ts";
 import { SharedWatched, WAYS } from "./_watched.ts";
 import { freePort } from "./_server.ts";
 
@@ -57,4 +60,24 @@ Deno.test("openRedisStore() says so when no Sentinel knows the master, or none i
     client: "node-redis",
   });
   assertEquals(await store.admin("events:Counted").info().then(({ length }) => length), 0);
+});
+
+Deno.test("openRedisStore() asks Sentinels by the password of theirs that the client has", async () => {
+  await using watched = await WatchedServers.start({ password: "sesame" });
+  const { name, ports } = watched;
+  const places = ports.map((port) => ({ host: "127.0.0.1", port }));
+  const clients = [
+    createSentinel({ name, sentinelRootNodes: places, sentinelClientOptions: { password: "sesame" } }),
+    new IoRedis({ name, sentinels: places, sentinelPassword: "sesame", lazyConnect: true }),
+  ];
+  for (const client of clients) {
+    await using store = await openRedisStore(client);
+    assertEquals((await store.append("events:Counted", [["id", "1", "payload", "{}"]])).length, 1);
+  }
+  const refused = await assertRejects(() => openRedisStore(watched.url, { client: "ioredis" }), Error);
+  assertMatch(
+    refused.message,
+    /^Cannot connect to the Sentinel 127.0.0.1:\d+: it wants a password of its own; pass in a client/,
+  );
+  assertEquals(refused.message.includes("sesame"), false);
 });

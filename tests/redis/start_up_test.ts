@@ -115,7 +115,7 @@ Deno.test("nobody has to listen to warnings", async () => {
 });
 
 Deno.test("connect() checks a cluster as it does a single server", async () => {
-  await using cluster = await RedisCluster.start({ masters: 1, args: ["--appendonly", "no"] });
+  await using cluster = await RedisCluster.start({ masters: 1, args: () => ["--appendonly", "no"] });
   assertEquals(await warningsOf(cluster.url), [NO_FILE]);
   await cluster.masters[0]!.cli("CONFIG", "SET", "maxmemory-policy", "allkeys-lru");
   await assertRejects(() => open(cluster.url), TypeError, "maxmemory-policy is allkeys-lru");

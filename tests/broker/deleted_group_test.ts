@@ -1,0 +1,28 @@
+import { assertEquals } from "@std/assert";
+import { defineEvent, EventBroker } from "../../mod.ts";
+import { InMemoryStore } from "../../src/memory/mod.ts";
+import { type GroupMember, type MemberOptions, StoreError } from "../../src/store/mod.ts";
+
+class Counted extends defineEvent("Counted")<{ n: number }> {}
+
+/** A store whose groups have all been deleted, as every call of a member learns. */
+class DeletedGroups extends InMemoryStore {
+  override async member(stream: string, group: string, options: MemberOptions): Promise<GroupMember> {
+    const member = await super.member(stream, group, options);
+    const gone = async (): Promise<never> => {
+      await new Promise((resolve) => setTimeout(resolve));
+      throw new StoreError("group-deleted", `Cannot use group "${group}": it was deleted`);
+    };
+    return { consumer: member.consumer, claim: gone, renew: gone, settle: gone, leave: gone };
+  }
+}
+
+Deno.test("subscribe() tells once that its group was deleted, whoever learns it", async () => {
+  await using broker = new EventBroker(new DeletedGroups(), { events: [Counted] });
+  const subscription = await broker.subscribe(Counted, () => {}, { group: "group", lease: 100 });
+  const told: unknown[] = [];
+  subscription.addEventListener("error", ({ error }) => told.push(error));
+  const error = await subscription.closed.catch((error) => error);
+  await subscription.close();
+  assertEquals(told, [error]);
+});
