@@ -14,7 +14,7 @@ import { emitterSystems } from "./systems/emitters.ts";
 import { insertSystem } from "./systems/insert.ts";
 import { NODE_REDIS, PAIRS, PEERS } from "./systems/mod.ts";
 import { rawSystem } from "./systems/raw.ts";
-import { memorySystem, sqliteSystem } from "./systems/tidings.ts";
+import { checkedSystems, memorySystem, sqliteSystem } from "./systems/tidings.ts";
 
 // What is handled for each of the other sizes in a run of about a second.
 const OTHER_SIZES = [[100, 50_000], [2_048, 20_000], [65_536, 1_500]] as const;
@@ -77,6 +77,16 @@ function* consumeCases(): Generator<Case> {
   }
 }
 
+/** What a schema costs, at either end. */
+function* checkedCases(): Generator<Case> {
+  for (const { plain, checked } of checkedSystems) {
+    for (const system of checked) {
+      yield publishCase(system, ROLLING_500, 190, { against: [plain] });
+      yield consumeCase(system, SYNC_1, 190, { against: [plain] });
+    }
+  }
+}
+
 function* otherCases(): Generator<Case> {
   for (const { raw, tidings } of PAIRS) {
     yield twoProcessesCase(raw);
@@ -112,7 +122,9 @@ function* otherCases(): Generator<Case> {
 
 /** The cases that match, and those of their groups that they are compared with. */
 export function chooseCases(only: RegExp, quick: boolean): Case[] {
-  const all = [...publishCases(), ...consumeCases(), ...otherCases()].filter(({ slow }) => !(slow && quick));
+  const all = [...publishCases(), ...consumeCases(), ...checkedCases(), ...otherCases()].filter(({ slow }) =>
+    !(slow && quick)
+  );
   const chosen = new Set(all.filter((each) => only.test(idOf(each))).map(idOf));
   for (const each of all) {
     if (!only.test(idOf(each))) continue;

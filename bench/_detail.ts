@@ -1,4 +1,5 @@
 import { defineEvent } from "@tidings/broker";
+import { z } from "zod";
 
 /** What every system carries. */
 export interface Detail {
@@ -11,6 +12,20 @@ export interface Detail {
 
 /** The event that carries it. */
 export class Measured extends defineEvent("Measured")<Detail> {}
+
+const schema = z.object({
+  n: z.number().int(),
+  auctionId: z.string().min(1),
+  winningBidderId: z.string().min(1),
+  winningPrice: z.number().positive(),
+  note: z.string(),
+});
+
+/** The same event of a class with a schema. */
+export class Checked extends defineEvent("Measured", { schema }) {}
+
+/** The same of one whose schema answers by a promise. */
+export class CheckedLater extends defineEvent("Measured", { schema: schema.refine(() => Promise.resolve(true)) }) {}
 
 /** The stream that it is in. */
 export const STREAM = "events:Measured";

@@ -2,50 +2,68 @@ import { connect, type EventBroker, RedisBroker } from "@tidings/broker";
 import { LABELS } from "../../tests/redis/_bench.ts";
 import type { ClientKind } from "../../src/redis/clients/detect.ts";
 import type { Place } from "../_case.ts";
-import { type Detail, Measured } from "../_detail.ts";
+import { Checked, CheckedLater, type Detail, Measured } from "../_detail.ts";
 import { fill } from "./raw.ts";
 import type { System } from "./_system.ts";
 
-type Open = (place: Place) => Promise<EventBroker<typeof Measured>>;
+type Class = typeof Measured | typeof Checked | typeof CheckedLater;
+type Open = (place: Place, events: readonly Class[]) => Promise<EventBroker<Class>>;
 
 /** The broker over Redis by one of its clients. */
 export function redisSystem(kind: ClientKind): System {
-  const open: Open = ({ redis }) => RedisBroker.connectWith(kind, redis, { events: [Measured] });
-  return { ...brokerSystem(LABELS[kind], open), fill };
+  return { ...brokerSystem(LABELS[kind], openRedis(kind)), fill };
 }
 
+function openRedis(kind: ClientKind): Open {
+  return ({ redis }, events) => RedisBroker.connectWith(kind, redis, { events });
+}
+
+const openMemory: Open = ({ run }, events) => connect(`memory:${run}`, { events });
+
 /** The broker over an SQLite file. */
-export const sqliteSystem = brokerSystem("SQLite", ({ folder, run }) => {
-  return connect(`sqlite:${folder}/${run}.db`, { events: [Measured] });
+export const sqliteSystem = brokerSystem("SQLite", ({ folder, run }, events) => {
+  return connect(`sqlite:${folder}/${run}.db`, { events });
 });
 
 /** The broker in memory: publisher and consumer are two brokers over the same. */
-export const memorySystem = brokerSystem("in memory", ({ run }) => connect(`memory:${run}`, { events: [Measured] }));
+export const memorySystem = brokerSystem("in memory", openMemory);
 
-function brokerSystem(label: string, open: Open): System {
+/** Brokers whose class has a schema, and those of the class without one that they are compared with. */
+export const checkedSystems: readonly { readonly plain: string; readonly checked: readonly System[] }[] = [
+  { label: LABELS["node-redis"], open: openRedis("node-redis") },
+  { label: "in memory", open: openMemory },
+].map(({ label, open }) => ({
+  plain: `tidings, ${label}`,
+  checked: [
+    brokerSystem(`${label}, zod`, open, Checked),
+    brokerSystem(`${label}, asynchronous zod`, open, CheckedLater),
+  ],
+}));
+
+function brokerSystem(label: string, open: Open, Event: Class = Measured): System {
   return {
     name: `tidings, ${label}`,
     publisher: async (place) => {
-      const broker = await open(place);
+      const broker = await open(place, [Event]);
       return {
-        send: (detail) => broker.publish(new Measured(detail)),
-        sendAll: (details) => broker.publish(details.map((detail) => new Measured(detail))),
+        send: (detail) => broker.publish(new Event(detail)),
+        sendAll: (details) => broker.publish(details.map((detail) => new Event(detail))),
         close: () => broker.close(),
       };
     },
     consumer: async (place, { concurrency, key, lease, handler }) => {
-      const broker = await open(place);
-      await broker.subscribe(Measured, (event) => handler(event.detail as Detail), {
+      const broker = await open(place, [Event]);
+      await broker.subscribe(Event, (event) => handler(event.detail as Detail), {
         group: "group",
         concurrency,
         ...(lease !== undefined && { lease }),
-        ...(key && { key: (event: Measured) => key(event.detail as Detail) }),
+        ...(key && { key: (event) => key(event.detail as Detail) }),
       });
       return broker;
     },
     unsettled: async (place) => {
-      const broker = await open(place);
-      const [group] = (await broker.info(Measured)).groups;
+      const broker = await open(place, [Event]);
+      const [group] = (await broker.info(Event)).groups;
       await broker.close();
       return group!.pending + group!.lag;
     },
