@@ -27,7 +27,8 @@ export interface SqliteKeyStoreOptions {
   /** 32 secret bytes that the keys in the file are encrypted with: from a secret manager, not from beside the file. */
   readonly masterKey: Uint8Array<ArrayBuffer>;
   /**
-   * How long to wait for other processes that use the file, in milliseconds.
+   * How long to wait for other processes that use the file, in milliseconds. The event loop stands still meanwhile; what
+   * they do with it takes a moment each.
    *
    * @default {5_000}
    */
@@ -59,12 +60,19 @@ export class SqliteKeyStore implements KeyStore, Disposable {
   /**
    * Opens the file, making it where there is none.
    *
+   * @throws {TypeError} If the master key is no bytes, or the file is not one of keys.
    * @throws {RangeError} If the master key does not have 32 bytes.
-   * @throws {TypeError} If the file is not one of keys.
+   * @throws {Error} If the file cannot be opened.
    */
   constructor(path: string, { masterKey, busyTimeout = 5_000 }: SqliteKeyStoreOptions) {
-    if (masterKey?.length !== 32) {
-      throw new RangeError(`Cannot use a master key of ${masterKey?.length ?? 0} bytes: give 32 secret ones`);
+    if (!(masterKey instanceof Uint8Array)) {
+      throw new TypeError("Cannot open a key store without a master key: pass { masterKey }, a Uint8Array of 32 bytes");
+    }
+    if (masterKey.length !== 32) {
+      throw new RangeError(`Cannot use a master key of ${masterKey.length} bytes: give 32 secret ones`);
+    }
+    if (!(busyTimeout >= 0 && busyTimeout < 2 ** 31)) {
+      throw new RangeError(`Cannot use ${busyTimeout} as busyTimeout (ms): give a number from 0 to ${2 ** 31 - 1}`);
     }
     this.#masterKey = crypto.subtle.importKey("raw", masterKey, "AES-GCM", false, ["encrypt", "decrypt"]);
     this.#db = openFile(path, busyTimeout);
@@ -100,9 +108,9 @@ export class SqliteKeyStore implements KeyStore, Disposable {
   }
 
   /** Deletes all keys of a subject, and overwrites them in the file. */
-  delete(subject: string): Promise<boolean> {
-    const { changes } = this.#db.prepare("DELETE FROM keys WHERE subject = ?").run(subject);
-    return Promise.resolve(changes > 0);
+  // deno-lint-ignore require-await -- what SQLite throws is a rejection, as of the others.
+  async delete(subject: string): Promise<boolean> {
+    return this.#db.prepare("DELETE FROM keys WHERE subject = ?").run(subject).changes > 0;
   }
 
   /** Closes the file. */
@@ -140,31 +148,41 @@ interface Row {
 }
 
 function openFile(path: string, busyTimeout: number): DatabaseSync {
-  const db = new DatabaseSync(path);
+  let db: DatabaseSync | undefined;
   try {
-    db.exec(`PRAGMA busy_timeout = ${Math.round(busyTimeout)}`);
-    const { application_id } = db.prepare("PRAGMA application_id").get() as { application_id: number };
-    const { count } = db.prepare("SELECT count(*) AS count FROM sqlite_schema").get() as { count: number };
-    const { user_version } = db.prepare("PRAGMA user_version").get() as { user_version: number };
-    if (count > 0 && application_id !== APPLICATION || user_version > FORMAT) {
-      throw new TypeError(`Cannot use ${path} as a key store: it is another file; give one of its own`);
-    }
-    // No write-ahead log: deleted keys would stand in it for a while. What is deleted is overwritten by zeros.
-    db.exec(`
-      PRAGMA secure_delete = ON;
-      PRAGMA synchronous = FULL;
-      PRAGMA application_id = ${APPLICATION};
-      PRAGMA user_version = ${FORMAT};
-      CREATE TABLE IF NOT EXISTS keys (
-        nth INTEGER PRIMARY KEY AUTOINCREMENT, subject TEXT NOT NULL, id TEXT NOT NULL, wrapped BLOB NOT NULL
-      ) STRICT;
-      CREATE UNIQUE INDEX IF NOT EXISTS keys_by_subject ON keys (subject, id);
-    `);
+    db = new DatabaseSync(path);
+    db.exec(`PRAGMA busy_timeout = ${Math.round(busyTimeout)}; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL`);
+    // Looked at and made in one go: another process that opens it at the same time sees all or nothing.
+    db.exec("BEGIN IMMEDIATE");
+    makeTables(db, path);
+    db.exec("COMMIT");
     return db;
   } catch (error) {
-    db.close();
-    throw error;
+    db?.close();
+    if (error instanceof TypeError) throw error;
+    const why = (error as Error).message;
+    throw new Error(`Cannot open the key store ${path}: ${why}; check the path, and who may write there`, {
+      cause: error,
+    });
   }
+}
+
+function makeTables(db: DatabaseSync, path: string): void {
+  const { application_id } = db.prepare("PRAGMA application_id").get() as { application_id: number };
+  const { count } = db.prepare("SELECT count(*) AS count FROM sqlite_schema").get() as { count: number };
+  const { user_version } = db.prepare("PRAGMA user_version").get() as { user_version: number };
+  if (count > 0 && application_id !== APPLICATION || user_version > FORMAT) {
+    throw new TypeError(`Cannot use ${path} as a key store: it is another file; give one of its own`);
+  }
+  // No write-ahead log: deleted keys would stand in it for a while. What is deleted is overwritten by zeros.
+  db.exec(`
+    PRAGMA application_id = ${APPLICATION};
+    PRAGMA user_version = ${FORMAT};
+    CREATE TABLE IF NOT EXISTS keys (
+      nth INTEGER PRIMARY KEY AUTOINCREMENT, subject TEXT NOT NULL, id TEXT NOT NULL, wrapped BLOB NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX IF NOT EXISTS keys_by_subject ON keys (subject, id);
+  `);
 }
 
 function context(subject: string, id: string): Uint8Array<ArrayBuffer> {
