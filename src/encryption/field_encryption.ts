@@ -108,9 +108,12 @@ export class FieldEncryption implements DetailCipher {
     if (subject === undefined) {
       throw new PermanentError(`it has no subject, whose key ${pathText(marks[0]!.path)} is encrypted with`);
     }
-    const opened = await Promise.all(marks.map(async ({ value, path }) => {
+    const opening = marks.map(async ({ value, path }) => {
       return { path, value: await this.#opened(value, { type, subject }, path) };
-    }));
+    });
+    // Also where one fails: nothing goes on behind the back of whoever is told.
+    await Promise.allSettled(opening);
+    const opened = await Promise.all(opening);
     const shredded = opened.some(({ value }) => value instanceof Shredded);
     return { detail: withValues(detail, opened), shredded };
   }

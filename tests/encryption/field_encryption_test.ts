@@ -35,7 +35,8 @@ Deno.test("FieldEncryption brings back any JSON at its paths, through arrays, an
   assertEquals((sealed.cards[0] as { last: number }).last, 1);
   assertEquals(sealed.cards[2], { last: 3 });
   assertEquals(JSON.stringify(sealed).match(/\{"\$enc":"[\w-]+\.[\w-]{16}\.[\w-]+"\}/g)?.length, 6);
-  assert(!/Ada|36|t1|false/.test(JSON.stringify(sealed)));
+  // As JSON writes them, since a short text may be in base64 by chance.
+  assert(!/"Ada"|:36|"t1"|:false/.test(JSON.stringify(sealed)));
   const stored = JSON.parse(JSON.stringify(sealed));
   assertEquals(await cipher.open(stored, EVENT), { detail, shredded: false });
 });
