@@ -39,10 +39,12 @@ testStores(
     assertEquals(handled, details);
     assertEquals(heard, details);
     assertEquals(await Array.fromAsync(broker.history(BidderRegistered), ({ detail }) => detail), details);
+    const pulled: unknown[] = [];
     for await (const delivery of broker.consume(BidderRegistered, { group: "pull" })) {
-      assertEquals(delivery.event.detail, details[0]);
-      break;
+      await delivery.ack();
+      if (pulled.push(delivery.event.detail) === 30) break;
     }
+    assertEquals(pulled, details);
   },
 );
 
@@ -155,6 +157,7 @@ testStores(
     // The same object goes out once the key store is back.
     await broker.publish(refused);
     assertEquals((await broker.info(BidderRegistered)).length, 2);
+    await until(() => handled.length === 2, () => "that is handled, too");
   },
 );
 
