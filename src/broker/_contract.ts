@@ -45,7 +45,7 @@ export class Contract {
     if (check !== undefined) await check;
     const payload = encodeDetail(event.detail);
     const { type, encrypt, sensitive: paths } = this.#definition;
-    if (!encrypt) return payload;
+    if (!encrypt) return this.#unsealed(payload);
     const { subject } = recordIn(event);
     if (subject === undefined) {
       throw new TypeError(`Cannot publish ${show(type)} without a subject: it is whose key encrypts the event`);
@@ -63,7 +63,17 @@ export class Contract {
   payload(event: DomainEvent): string {
     // Nothing may ever be stored in the clear by a way around the preparation.
     if (this.#definition.encrypt) throw new TypeError(`Cannot encode ${show(event.type)}: it was not encrypted before`);
-    return encodeDetail(event.detail);
+    return this.#unsealed(encodeDetail(event.detail));
+  }
+
+  // With a cipher it would be taken for an encrypted value when it is read, and could not be decrypted. No text that is a
+  // value has a colon behind it.
+  #unsealed(payload: string): string {
+    if (this.#cipher === undefined || !payload.includes('"$enc":')) return payload;
+    throw new TypeError(
+      `Cannot publish ${show(this.#definition.type)}: its detail has the key "$enc", which stands for what is ` +
+        `encrypted; rename it`,
+    );
   }
 
   /** Whether something of a payload has to be decrypted. */

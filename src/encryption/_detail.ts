@@ -1,0 +1,79 @@
+/** The way to a value within a detail. */
+export type Path = readonly (string | number)[];
+
+/** The one key of an object that stands for an encrypted value. */
+export const MARK = "$enc";
+
+// As deep as details may be that are published; deeper ones were written by somebody else.
+const MAX_DEPTH = 500;
+
+/** A value within a detail, and the way there. */
+export interface Found {
+  readonly value: unknown;
+  readonly path: Path;
+}
+
+/** What stands at the dotted paths, each leading through arrays into their elements; what is not there is left out. */
+export function foundAt(detail: unknown, paths: readonly string[]): Found[] {
+  const found = new Map<string, Found>();
+  const visit = (value: unknown, keys: readonly string[], path: Path): void => {
+    const [key, ...rest] = keys;
+    if (key === undefined) return void found.set(JSON.stringify(path), { value, path });
+    if (Array.isArray(value)) {
+      for (const [index, item] of value.entries()) visit(item, keys, [...path, index]);
+    } else if (isObject(value) && Object.hasOwn(value, key)) visit(value[key], rest, [...path, key]);
+  };
+  // The shorter ones first: what lies within what they name is encrypted with it.
+  const byLength = paths.map((path) => path.split(".")).toSorted((a, b) => a.length - b.length);
+  const outer = byLength.filter((keys, nth) =>
+    !byLength.slice(0, nth).some((other) => other.every((key, at) => key === keys[at]))
+  );
+  for (const keys of outer) visit(detail, keys, []);
+  return [...found.values()];
+}
+
+/** All objects that have the mark, wherever they stand. @throws {RangeError} If it is nested too deep. */
+export function marksIn(detail: unknown): Found[] {
+  const found: Found[] = [];
+  const visit = (value: unknown, path: Path): void => {
+    if (typeof value !== "object" || value === null) return;
+    if (path.length > MAX_DEPTH) throw new RangeError(`it is nested more than ${MAX_DEPTH} levels deep`);
+    if (Array.isArray(value)) return value.forEach((item, index) => visit(item, [...path, index]));
+    if (Object.hasOwn(value, MARK)) found.push({ value, path });
+    else for (const [key, inner] of Object.entries(value)) visit(inner, [...path, key]);
+  };
+  visit(detail, []);
+  return found;
+}
+
+/** A copy of the detail with other values in some places; the rest is shared with it. */
+export function withValues(detail: unknown, values: readonly Found[]): unknown {
+  let copy = detail;
+  const copied = new Set<unknown>();
+  for (const { path, value } of values) copy = withValue(copy, path, value, copied);
+  return copy;
+}
+
+function withValue(container: unknown, path: Path, value: unknown, copied: Set<unknown>): unknown {
+  const [key, ...rest] = path;
+  if (key === undefined) return value;
+  const copy = copied.has(container) ? container : copyOf(container);
+  copied.add(copy);
+  const inner = withValue((copy as Record<string | number, unknown>)[key], rest, value, copied);
+  // An assignment would change the prototype where the key is `__proto__`.
+  Object.defineProperty(copy, key, { value: inner, writable: true, enumerable: true, configurable: true });
+  return copy;
+}
+
+function copyOf(container: unknown): unknown {
+  return Array.isArray(container) ? [...container] : { ...container as object };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+/** A path as people write it. */
+export function pathText(path: Path): string {
+  return ["detail", ...path].join(".");
+}

@@ -1,0 +1,173 @@
+import { type DetailCipher, PermanentError, type SealedEvent } from "../broker/mod.ts";
+import { fromBase64, toBase64 } from "./_base64.ts";
+import { type Found, foundAt, MARK, marksIn, type Path, pathText, withValues } from "./_detail.ts";
+import { Keyring } from "./_keyring.ts";
+import type { DataKey, KeyStore } from "./key_store.ts";
+import { Shredded } from "./shredded.ts";
+
+const IV_BYTES = 12;
+const SEALED = /^([\w-]{1,64})\.([\w-]{16})\.([\w-]+)$/;
+
+/** Options of {@linkcode FieldEncryption}. */
+export interface FieldEncryptionOptions {
+  /** Where the keys are. */
+  readonly keys: KeyStore;
+  /**
+   * How long keys are remembered, in milliseconds. So long, a key that was rotated or deleted by another process goes on
+   * being used by this one.
+   *
+   * @default {60_000}
+   */
+  readonly cacheFor?: number;
+}
+
+/**
+ * Encrypts the sensitive fields of events by AES-256-GCM, with keys of their subjects: the option `encryption` of a
+ * broker. A value stands in the payload as `{"$enc":"<key id>.<iv>.<ciphertext>"}`, bound to type, subject and place:
+ * moved elsewhere it cannot be decrypted. Deleting a subject's keys makes all that they encrypted unreadable, wherever it
+ * was copied to; it then decodes to {@linkcode Shredded}.
+ *
+ * @example Sensitive fields that are encrypted at rest, until they are shredded
+ * ```ts
+ * import { defineEvent, InMemoryBroker } from "@tidings/broker";
+ * import { FieldEncryption, InMemoryKeyStore, Shredded } from "@tidings/broker/encryption";
+ * import { assert, assertEquals } from "@std/assert";
+ *
+ * class BidderRegistered extends defineEvent("BidderRegistered", { sensitive: ["email"], encrypt: true })<
+ *   { email: string | Shredded }
+ * > {}
+ *
+ * const encryption = new FieldEncryption({ keys: new InMemoryKeyStore() });
+ * await using broker = new InMemoryBroker({ events: [BidderRegistered], encryption });
+ * await broker.publish(new BidderRegistered({ email: "ada@example.com" }, { subject: "bidder-1" }));
+ *
+ * const [event] = await Array.fromAsync(broker.history(BidderRegistered));
+ * assertEquals(event?.detail.email, "ada@example.com");
+ *
+ * await encryption.delete("bidder-1");
+ * const [shredded] = await Array.fromAsync(broker.history(BidderRegistered));
+ * assert(shredded?.detail.email instanceof Shredded);
+ * ```
+ */
+export class FieldEncryption implements DetailCipher {
+  #keys: KeyStore;
+  #ring: Keyring;
+
+  /**
+   * Makes one over a key store.
+   *
+   * @throws {TypeError} If there is no key store.
+   * @throws {RangeError} If `cacheFor` is not a number from 0 on.
+   */
+  constructor({ keys, cacheFor = 60_000 }: FieldEncryptionOptions) {
+    if (typeof keys?.current !== "function") {
+      throw new TypeError("Cannot encrypt fields without a key store: pass { keys }, such as a SqliteKeyStore");
+    }
+    if (!(cacheFor >= 0)) {
+      throw new RangeError(`Cannot use ${cacheFor} as cacheFor (ms): give a number of at least 0`);
+    }
+    this.#keys = keys;
+    this.#ring = new Keyring(keys, cacheFor);
+  }
+
+  /**
+   * A copy of the detail with what is at the paths encrypted.
+   *
+   * @throws {TypeError} If the detail has an object with the key `$enc` already.
+   */
+  async seal(detail: unknown, event: SealedEvent & { readonly paths: readonly string[] }): Promise<unknown> {
+    const [taken] = marksIn(detail);
+    if (taken !== undefined) {
+      throw new TypeError(
+        `${pathText(taken.path)} has the key "${MARK}", which stands for what is encrypted; rename it`,
+      );
+    }
+    const found = foundAt(detail, event.paths);
+    if (found.length === 0) return detail;
+    const { id, key } = await this.#ring.current(event.subject);
+    const sealed = await Promise.all(found.map(async ({ value, path }) => {
+      const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES));
+      const bound = { name: "AES-GCM", iv, additionalData: context(event, path) };
+      const bytes = await crypto.subtle.encrypt(bound, key, new TextEncoder().encode(JSON.stringify(value)));
+      return { path, value: { [MARK]: `${id}.${toBase64(iv)}.${toBase64(new Uint8Array(bytes))}` } };
+    }));
+    return withValues(detail, sealed);
+  }
+
+  /**
+   * A copy of a stored detail with all decrypted that was encrypted, or {@linkcode Shredded} where the key is gone.
+   *
+   * @throws {PermanentError} If something was changed, moved, or is malformed.
+   */
+  async open(
+    detail: unknown,
+    { type, subject }: { readonly type: string; readonly subject: string | undefined },
+  ): Promise<{ detail: unknown; shredded: boolean }> {
+    const marks = marksOf(detail);
+    if (marks.length === 0) return { detail, shredded: false };
+    if (subject === undefined) {
+      throw new PermanentError(`it has no subject, whose key ${pathText(marks[0]!.path)} is encrypted with`);
+    }
+    const opening = marks.map(async ({ value, path }) => {
+      return { path, value: await this.#opened(value, { type, subject }, path) };
+    });
+    // Also where one fails: nothing goes on behind the back of whoever is told.
+    await Promise.allSettled(opening);
+    const opened = await Promise.all(opening);
+    const shredded = opened.some(({ value }) => value instanceof Shredded);
+    return { detail: withValues(detail, opened), shredded };
+  }
+
+  async #opened(mark: unknown, event: SealedEvent, path: Path): Promise<unknown> {
+    const text = (mark as Record<string, unknown>)[MARK];
+    const parts = typeof text === "string" && Object.keys(mark as object).length === 1 ? SEALED.exec(text) : null;
+    const [iv, bytes] = [fromBase64(parts?.[2] ?? ""), fromBase64(parts?.[3] ?? "")];
+    if (parts === null || iv === undefined || bytes === undefined) {
+      throw new PermanentError(
+        `${pathText(path)} is no encrypted value: "${MARK}" must be "<key id>.<iv>.<ciphertext>"`,
+      );
+    }
+    const ready = await this.#ring.find(event.subject, parts[1]!);
+    if (ready === undefined) return new Shredded();
+    try {
+      const bound = { name: "AES-GCM", iv, additionalData: context(event, path) };
+      return JSON.parse(new TextDecoder().decode(await crypto.subtle.decrypt(bound, ready.key, bytes)));
+    } catch (error) {
+      throw new PermanentError(
+        `${pathText(path)} cannot be decrypted: it was changed, or is of another field, subject or type`,
+        { cause: error },
+      );
+    }
+  }
+
+  /** Makes a new key for what is said of a subject from now on: here at once, elsewhere within `cacheFor`. */
+  async rotate(subject: string): Promise<DataKey["id"]> {
+    const { id } = await this.#keys.rotate(subject);
+    this.#ring.forget(subject);
+    return id;
+  }
+
+  /**
+   * Deletes all keys of a subject: what they encrypted is unreadable from now on, here at once, elsewhere within
+   * `cacheFor`. Resolves with false if there were none.
+   */
+  async delete(subject: string): Promise<boolean> {
+    // Before as well, lest what is looked up meanwhile be remembered.
+    this.#ring.forget(subject);
+    const deleted = await this.#keys.delete(subject);
+    this.#ring.forget(subject);
+    return deleted;
+  }
+}
+
+function marksOf(detail: unknown): Found[] {
+  try {
+    return marksIn(detail);
+  } catch (error) {
+    throw new PermanentError((error as Error).message, { cause: error });
+  }
+}
+
+function context({ type, subject }: SealedEvent, path: Path): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(JSON.stringify([type, subject, ...path]));
+}

@@ -1,0 +1,33 @@
+/**
+ * What an encrypted value decodes to whose key was deleted. Handlers tell it by `instanceof`, and go on without it; in
+ * JSON and in logs it is the text `"[shredded]"`. It cannot be published again.
+ *
+ * @example A name that is not there any more
+ * ```ts
+ * import { Shredded } from "@tidings/broker/encryption";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const greeting = (name: string | Shredded) => name instanceof Shredded ? "Hello" : `Hello ${name}`;
+ * assertEquals(greeting("Ada"), "Hello Ada");
+ * assertEquals(greeting(new Shredded()), "Hello");
+ * ```
+ */
+export class Shredded {
+  static {
+    // Not as members, since a computed name that is not a literal would make the class a slow type on JSR.
+    const inspected = (): string => "[shredded]";
+    for (const name of ["nodejs.util.inspect.custom", "Deno.customInspect"]) {
+      Object.defineProperty(this.prototype, Symbol.for(name), { value: inspected });
+    }
+  }
+
+  /** `"[shredded]"`. */
+  toString(): string {
+    return "[shredded]";
+  }
+
+  /** `"[shredded]"`. */
+  toJSON(): string {
+    return "[shredded]";
+  }
+}
