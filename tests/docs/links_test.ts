@@ -3,9 +3,9 @@ import { root } from "../structure/_imports.ts";
 import { fencesOf, prose, readPage, writeFiles } from "./_markdown.ts";
 import { projectFlags } from "./_run_page.ts";
 
-const DOCS = ["QUICK_START", "README_REDIS", "COMPARISON", "ARCHITECTURE_DIAGRAMS", "MIGRATION"].map((name) =>
-  `docs/${name}.md`
-);
+const DOCS = ["QUICK_START", "CONTRACTS", "README_REDIS", "COMPARISON", "ARCHITECTURE_DIAGRAMS", "MIGRATION"].map((
+  name,
+) => `docs/${name}.md`);
 const PAGES = [...DOCS, "README.md"];
 
 /** The anchors that GitHub makes of a page's headings. */
