@@ -28,8 +28,8 @@ export interface StreamConsumerOwner {
   readonly settings: Settings;
   /** Takes new work, in order. */
   admit(jobs: readonly Job[]): void;
-  /** The job was lost, or its outcome was refused. */
-  lost(job: Job): void;
+  /** The jobs were lost, all at once, or their outcome was refused. */
+  lost(jobs: readonly Job[]): void;
   /** The job's delivery is over, as the store knows, or will never be told. */
   concluded(job: Job, outcome: Outcome, refused: boolean): void;
   /** The store has answered to so many outcomes of this type. */
@@ -206,7 +206,7 @@ export class StreamConsumer {
   #settled(job: Job, outcome: Outcome, refused: boolean): void {
     const goesOn = !refused && (outcome.kind === "isolate" || outcome.kind === "retry" && outcome.hold === true);
     if (!goesOn) this.#held.remove(job);
-    if (refused) this.#owner.lost(job);
+    if (refused) this.#owner.lost([job]);
   }
 
   async #keepLease(): Promise<void> {
@@ -229,20 +229,20 @@ export class StreamConsumer {
   /** Renews the lease, and learns what was lost. */
   async renew(): Promise<void> {
     const asked = Date.now();
-    for (const job of this.#held.outdated()) {
-      this.#held.remove(job);
-      if (job.state !== "settling") this.#owner.lost(job);
-    }
+    this.#lose(this.#held.outdated());
     const jobs = this.#held.all().filter(({ state }) => state !== "settling" && state !== "gone");
     const lost = await this.#member.renew(jobs, { stalled: this.#stalled });
     this.#renewedAt = asked;
     if (lost.length === 0) return;
     const positions = new Set(lost);
-    for (const job of jobs) {
-      if (!positions.has(job.position) || job.state === "settling" || job.state === "gone") continue;
-      this.#held.remove(job);
-      this.#owner.lost(job);
-    }
+    this.#lose(
+      jobs.filter(({ position, state }) => positions.has(position) && state !== "settling" && state !== "gone"),
+    );
+  }
+
+  #lose(jobs: readonly Job[]): void {
+    for (const job of jobs) this.#held.remove(job);
+    this.#owner.lost(jobs.filter(({ state }) => state !== "settling"));
   }
 
   /** Renews the lease as often as it takes while this consumer is there. */

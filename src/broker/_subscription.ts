@@ -248,18 +248,21 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     this.#scheduler.leaveLine(job);
   }
 
-  lost(job: Job): void {
-    const { state } = job;
-    if (state === "gone") return;
-    this.#clearTimer(job);
-    if (state !== "settling") job.state = "gone";
-    job.abort(
-      new LeaseLostError(`Delivery of ${job.source.eventType} at ${job.position} was lost by ${job.source.consumer}`),
-    );
-    // While its handler still runs, the next of its key has to wait: nothing of one key ever overlaps.
-    if (!job.busy) this.#done(job);
-    if (state !== "settling") job.onSettled?.(true);
-    this.dispatchEvent(new DeliveryEvent("leaselost", job.source.eventType, job.position));
+  lost(jobs: readonly Job[]): void {
+    const lost = jobs.filter(({ state }) => state !== "gone").map((job) => ({ job, told: job.state === "settling" }));
+    // All are marked before any makes room, lest one of them start in the place of another of its key.
+    for (const { job, told } of lost) {
+      this.#clearTimer(job);
+      if (!told) job.state = "gone";
+      const { eventType, consumer } = job.source;
+      job.abort(new LeaseLostError(`Delivery of ${eventType} at ${job.position} was lost by ${consumer}`));
+    }
+    for (const { job, told } of lost) {
+      // While its handler still runs, the next of its key has to wait: nothing of one key ever overlaps.
+      if (!job.busy) this.#done(job);
+      if (!told) job.onSettled?.(true);
+      this.dispatchEvent(new DeliveryEvent("leaselost", job.source.eventType, job.position));
+    }
   }
 
   #clearTimer(job: Job): void {

@@ -202,6 +202,22 @@ export const ordering: readonly BrokerContract[] = [
     assertSame(seen.ids, [...others, ...stuck]);
   }),
 
+  contract("9, 29", "subscribe() starts nothing of a key that a rewind took from it with what waits", async (bench) => {
+    const broker = await bench.broker();
+    const events = counted(4);
+    await broker.publish(events);
+    const handled: number[] = [];
+    await broker.subscribe(Counted, ({ detail: { n } }) => {
+      handled.push(n);
+      if (handled.length === 1) throw new Error("later");
+    }, { group: "group", concurrency: 4, key: () => "", retry: LATER });
+    await until(async () => (await groupOf(broker, Counted)).retrying === 1, "the first waits for its next attempt");
+    await until(async () => (await groupOf(broker, Counted)).pending === 4, "the others wait behind it");
+    await broker.rewind(Counted, { group: "group", to: "beginning" });
+    await settled(broker, Counted);
+    assertEquals(handled, [0, 0, 1, 2, 3]);
+  }),
+
   contract("9, 21", "subscribe() counts a failed attempt once when the answer to it gets lost", async (bench) => {
     let faulty: FaultyStore | undefined;
     const broker = await bench.over((store) => faulty = new FaultyStore(store), { events: [Counted] });
