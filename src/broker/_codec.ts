@@ -141,8 +141,12 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
   }
 }
 
-function parsePayload({ payload }: Entry): unknown {
-  if (payload === undefined) throw new TypeError("it has no payload");
+function parsePayload({ payload, unknown }: Entry): unknown {
+  if (payload === undefined) {
+    // A store may hand out less of what nobody could read, with its size.
+    const size = unknown?.toolarge;
+    throw new TypeError(size === undefined ? "it has no payload" : `it has ${size} bytes, far more than are read`);
+  }
   return parseJson("its payload", payload);
 }
 

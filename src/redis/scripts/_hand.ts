@@ -35,6 +35,8 @@ local function hand(taken)
     if fields then
       -- Whatever the group keeps a line on, or a copy of, cannot be acknowledged without a look.
       local plain = w.failures == 0 and w.recovered == 0 and not t.copy
+      -- Beyond this no payload can be decoded, and a reply with it may have been the end of whoever took it before.
+      fields = bounded(fields, 192 * 1048576)
       reply[#reply + 1] = {t.id, t.count + 1, w.failures, w.recovered, fields, plain and 0 or 1, t.expired and 1 or nil}
     else
       missing[#missing + 1] = t.id

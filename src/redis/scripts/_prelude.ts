@@ -57,6 +57,23 @@ local function copy(id)
   return packed and cmsgpack.unpack(packed)
 end
 
+-- Fields without what is too large to be read: their size stands in its place.
+local function bounded(fields, most)
+  local size = 0
+  for at = 1, #fields do size = size + #fields[at] end
+  if size <= most then return fields end
+  local kept = {}
+  for at = 1, #fields, 2 do
+    if #fields[at] + #fields[at + 1] <= 1000 and #kept < 64 then
+      kept[#kept + 1] = fields[at]
+      kept[#kept + 1] = fields[at + 1]
+    end
+  end
+  kept[#kept + 1] = 'toolarge'
+  kept[#kept + 1] = text(size)
+  return kept
+end
+
 local function keepCopy(id, c) redis.call('HSET', copies, id, cmsgpack.pack(c)) end
 
 -- Parked deliveries belong to reserved consumers, so that trimming spares them and nobody takes them early.

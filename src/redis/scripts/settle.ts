@@ -41,7 +41,7 @@ local function bringLetter(id, c, deliveries, reason, attempts, err)
   local last = (reason == 'died' and w.last > 0) and w.last or now
   redis.call('XADD', dead, '*', 'position', id, 'reason', reason, 'attempts', attempts, 'consumer', me,
     'firstfailedat', text(w.first > 0 and w.first or now), 'lastfailedat', text(last), 'deliveries', deliveries, 'error', err,
-    unpack(fields))
+    unpack(bounded(fields, 64 * 1048576)))
 end
 
 for at = 6 + plain, #ARGV, 8 do
