@@ -1,4 +1,4 @@
-import { defineEvent } from "@tidings/broker";
+import { defineEvent, type DomainEventInit } from "@tidings/broker";
 import { z } from "zod";
 
 /** What every system carries. */
@@ -26,6 +26,13 @@ export class Checked extends defineEvent("Measured", { schema }) {}
 
 /** The same of one whose schema answers by a promise. */
 export class CheckedLater extends defineEvent("Measured", { schema: schema.refine(() => Promise.resolve(true)) }) {}
+
+/** The same of one that has a field encrypted. */
+export class Sealed extends defineEvent("Measured", { sensitive: ["winningBidderId"], encrypt: true })<Detail> {
+  constructor(detail: Detail, init: DomainEventInit = { subject: "ada" }) {
+    super(detail, init);
+  }
+}
 
 /** The stream that it is in. */
 export const STREAM = "events:Measured";

@@ -2,11 +2,12 @@ import { connect, type EventBroker, RedisBroker } from "@tidings/broker";
 import { LABELS } from "../../tests/redis/_bench.ts";
 import type { ClientKind } from "../../src/redis/clients/detect.ts";
 import type { Place } from "../_case.ts";
-import { Checked, CheckedLater, type Detail, Measured } from "../_detail.ts";
+import { type DataKey, FieldEncryption } from "@tidings/broker/encryption";
+import { Checked, CheckedLater, type Detail, Measured, Sealed } from "../_detail.ts";
 import { fill } from "./raw.ts";
 import type { System } from "./_system.ts";
 
-type Class = typeof Measured | typeof Checked | typeof CheckedLater;
+type Class = typeof Measured | typeof Checked | typeof CheckedLater | typeof Sealed;
 type Open = (place: Place, events: readonly Class[]) => Promise<EventBroker<Class>>;
 
 /** The broker over Redis by one of its clients. */
@@ -14,11 +15,21 @@ export function redisSystem(kind: ClientKind): System {
   return { ...brokerSystem(LABELS[kind], openRedis(kind)), fill };
 }
 
+// One key that all processes know: what is measured is encrypting, not a key store.
+const key: DataKey = { id: "bench", secret: new Uint8Array(32) };
+const keys = {
+  current: () => Promise.resolve(key),
+  find: () => Promise.resolve(key),
+  rotate: () => Promise.resolve(key),
+  delete: () => Promise.resolve(false),
+};
+const encryption = new FieldEncryption({ keys });
+
 function openRedis(kind: ClientKind): Open {
-  return ({ redis }, events) => RedisBroker.connectWith(kind, redis, { events });
+  return ({ redis }, events) => RedisBroker.connectWith(kind, redis, { events, encryption });
 }
 
-const openMemory: Open = ({ run }, events) => connect(`memory:${run}`, { events });
+const openMemory: Open = ({ run }, events) => connect(`memory:${run}`, { events, encryption });
 
 /** The broker over an SQLite file. */
 export const sqliteSystem = brokerSystem("SQLite", ({ folder, run }, events) => {
@@ -28,7 +39,7 @@ export const sqliteSystem = brokerSystem("SQLite", ({ folder, run }, events) => 
 /** The broker in memory: publisher and consumer are two brokers over the same. */
 export const memorySystem = brokerSystem("in memory", openMemory);
 
-/** Brokers whose class has a schema, and those of the class without one that they are compared with. */
+/** Brokers whose class has a schema, or a field encrypted, and those of the plain class that they are compared with. */
 export const checkedSystems: readonly { readonly plain: string; readonly checked: readonly System[] }[] = [
   { label: LABELS["node-redis"], open: openRedis("node-redis") },
   { label: "in memory", open: openMemory },
@@ -37,6 +48,7 @@ export const checkedSystems: readonly { readonly plain: string; readonly checked
   checked: [
     brokerSystem(`${label}, zod`, open, Checked),
     brokerSystem(`${label}, asynchronous zod`, open, CheckedLater),
+    brokerSystem(`${label}, a field encrypted`, open, Sealed),
   ],
 }));
 
