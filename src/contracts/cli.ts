@@ -127,9 +127,18 @@ async function load(path: string, name = nameOf(path)): Promise<Catalogue> {
     if (classes.length === 0) throw new Error(`Cannot catalogue ${path}: it exports no class made by defineEvent`);
     return await catalogue(name, classes);
   }
-  const read: unknown = JSON.parse(await Deno.readTextFile(path));
+  const read: unknown = await readJson(path);
   if (isCatalogue(read)) return read;
   throw new Error(`Cannot read ${path}: it is no catalogue, give what contracts write wrote as .schema.json`);
+}
+
+async function readJson(path: string): Promise<unknown> {
+  try {
+    return JSON.parse(await Deno.readTextFile(path));
+  } catch (error) {
+    const why = error instanceof Deno.errors.NotFound ? "there is no such file" : (error as Error).message;
+    throw new Error(`Cannot read ${path}: ${why}; give what contracts write wrote as .schema.json`, { cause: error });
+  }
 }
 
 function isCatalogue(read: unknown): read is Catalogue {
