@@ -1,0 +1,12 @@
+/**
+ * Runs the long tests, which the gate leaves out: all of them, or those of the files that are named.
+ *
+ *     deno task test:long tests/redis/huge_long_test.ts --filter "/200 MB/"
+ *
+ * @module
+ */
+import { launch } from "./launch.ts";
+
+const named = Deno.args.some((arg) => arg.endsWith(".ts"));
+const files = named ? [] : ["tests/**/*_long_test.ts"];
+Deno.exit(await launch("test", ["-P", "--trace-leaks", ...Deno.args, ...files]));
