@@ -1,3 +1,4 @@
+import { recordIn } from "../events/_state.ts";
 import type { DomainEvent } from "../events/mod.ts";
 
 interface AsyncContext {
@@ -12,9 +13,15 @@ const AsyncLocalStorage = (globalThis as {
 
 const context: AsyncContext | undefined = AsyncLocalStorage && new AsyncLocalStorage();
 
-/** The event that is being handled where this is called, if any. */
-export function handledEvent(): DomainEvent | undefined {
-  return context?.getStore();
+/** Notes on events that are published by a handler what caused them. */
+export function noteCause(events: readonly DomainEvent[]): void {
+  const cause = context?.getStore();
+  if (cause === undefined) return;
+  for (const event of events) {
+    const record = recordIn(event);
+    record.correlationId ??= cause.correlationId ?? cause.id;
+    record.causationId ??= cause.id;
+  }
 }
 
 /** Calls `fn` in the context of handling `event`: what it publishes is caused by it. */

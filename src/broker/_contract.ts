@@ -4,7 +4,7 @@ import { encodeDetail } from "../events/_lossless.ts";
 import { isPromise, type Rules, validated } from "../events/_schema.ts";
 import { recordIn } from "../events/_state.ts";
 import { type DomainEvent, ValidationError } from "../events/mod.ts";
-import { show } from "../events/_check.ts";
+import { reasonOf, show } from "../events/_check.ts";
 import { parseJson } from "./_json.ts";
 import type { DetailCipher } from "./detail_cipher.ts";
 import { PermanentError } from "./errors.ts";
@@ -53,7 +53,7 @@ export class Contract {
     try {
       return JSON.stringify(await this.#cipher!.seal(JSON.parse(payload), { type, subject, paths }));
     } catch (error) {
-      throw new Error(`Cannot publish ${show(type)}: its sensitive fields could not be encrypted: ${reason(error)}`, {
+      throw new Error(`Cannot publish ${show(type)}: its sensitive fields could not be encrypted: ${reasonOf(error)}`, {
         cause: error,
       });
     }
@@ -106,10 +106,6 @@ async function orFailure<T>(answer: Promise<T>): Promise<T> {
     return await answer;
   } catch (error) {
     if (error instanceof ValidationError || error instanceof PermanentError) throw error;
-    throw new DecodingFailure(reason(error), { cause: error });
+    throw new DecodingFailure(reasonOf(error), { cause: error });
   }
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

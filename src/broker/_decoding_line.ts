@@ -15,7 +15,6 @@ export class DecodingLine {
   #deadlines: Deadlines<Job>;
   #timeout: number;
   #advancing = false;
-  #looking = false;
 
   /** @param timeout How long decoding may take, in milliseconds, before it counts as a failed attempt. */
   constructor(timeout: number, admit: (jobs: readonly Job[]) => void) {
@@ -58,13 +57,7 @@ export class DecodingLine {
 
   /** Something in it may have been lost or handed back: looks what may go on. */
   look(): void {
-    if (!this.busy || this.#looking) return;
-    this.#looking = true;
-    // What was lost together is told of one after the other: none of it may start in between.
-    queueMicrotask(() => {
-      this.#looking = false;
-      this.#advance();
-    });
+    if (this.busy) this.#advance();
   }
 
   #advance(): void {

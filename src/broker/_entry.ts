@@ -1,8 +1,6 @@
-import { isPrintable, NO_EXTENSIONS } from "../events/_state.ts";
+import { isPrintable, MAX_ID_LENGTH, NO_EXTENSIONS } from "../events/_state.ts";
 import type { Fields } from "../store/mod.ts";
 import { unwrapped } from "./_cloud_event.ts";
-
-const MAX_ID_LENGTH = 256;
 
 /** What an entry's fields say: those that mean something here, and the others. */
 export interface Entry {

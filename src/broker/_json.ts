@@ -1,7 +1,7 @@
+import { MAX_DEPTH } from "../events/_lossless.ts";
+
 // Far more than is ever published, and far less than what would take a process with it.
 const MAX_LENGTH = 64 * 2 ** 20;
-// As deep as what is published may be: what is deeper would overflow the stack of whoever walks through it.
-const MAX_DEPTH = 500;
 const MAY_BE_INEXACT = /\d{16}|\d[eE]\+?\d{3}/;
 
 const [QUOTE, BACKSLASH, BRACKET, BRACKET_END, BRACE, BRACE_END] = [34, 92, 91, 93, 123, 125];
@@ -39,7 +39,10 @@ function checkNumber(what: string, key: string, value: unknown, [context]: reado
   );
 }
 
-/** Whether arrays and objects of a JSON text are nested too deep; told before any value of them is made. */
+/**
+ * Whether arrays and objects of a JSON text are nested deeper than what is published may be: it would overflow the stack of
+ * whoever walks through it. Told before any value of them is made.
+ */
 function isDeep(text: string): boolean {
   let depth = 0;
   for (let at = 0; at < text.length; at++) {

@@ -1,7 +1,6 @@
-import { recordIn } from "../events/_state.ts";
 import type { DomainEvent } from "../events/mod.ts";
 import type { EventStore, Fields, Position } from "../store/mod.ts";
-import { handledEvent } from "./_context.ts";
+import { noteCause } from "./_context.ts";
 import { Lane, MAX_BATCH, MAX_BATCH_BYTES, uncertain } from "./_lane.ts";
 import { Outgoing, type OutgoingOwner } from "./_outgoing.ts";
 import type { PublishQueue } from "./_publish_queue.ts";
@@ -298,17 +297,6 @@ export class Publisher {
     clearTimeout(this.#watch);
     this.#closed.abort();
     for (const lane of this.#lanes.values()) lane.close();
-  }
-}
-
-/** Notes on events that are published by a handler what caused them. */
-function noteCause(events: readonly DomainEvent[]): void {
-  const cause = handledEvent();
-  if (cause === undefined) return;
-  for (const event of events) {
-    const record = recordIn(event);
-    record.correlationId ??= cause.correlationId ?? cause.id;
-    record.causationId ??= cause.id;
   }
 }
 

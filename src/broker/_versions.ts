@@ -1,3 +1,4 @@
+import { reasonOf } from "../events/_check.ts";
 import type { EventDefinition } from "../events/_definition.ts";
 import type { Position } from "../store/mod.ts";
 import { NewerVersionError, UndecodableError } from "./errors.ts";
@@ -39,7 +40,7 @@ export function decodingError(
   raw: Readonly<Record<string, string>>,
   cause: unknown,
 ): UndecodableError {
-  const message = `Cannot decode ${type} at ${position}: ${cause instanceof Error ? cause.message : String(cause)}`;
+  const message = `Cannot decode ${type} at ${position}: ${reasonOf(cause)}`;
   if (cause instanceof TooNew) return new NewerVersionError(message, position, raw, { cause, version: cause.version });
   return new UndecodableError(message, position, raw, { cause });
 }

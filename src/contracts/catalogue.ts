@@ -1,5 +1,5 @@
-import { findDefinition } from "../events/_definition.ts";
-import type { EventDefinition } from "../events/_definition.ts";
+import { reasonOf } from "../events/_check.ts";
+import { type EventDefinition, findDefinition } from "../events/_definition.ts";
 import type { EventClass } from "../events/mod.ts";
 import { sidesOf } from "./_conversion.ts";
 import { pointerPart, sameJson, withReferences } from "./_schema.ts";
@@ -97,6 +97,6 @@ async function schemaOf({ schema }: EventDefinition, at: string): Promise<{ read
     return { ...moved(written, at), ...(!same && { "x-accepts": moved(accepted, `${at}/x-accepts`) }) };
   } catch (error) {
     // The catalogue says so, and a comparison that it cannot tell: other types are not to suffer for it.
-    return { "x-open": error instanceof Error ? error.message : String(error) };
+    return { "x-open": reasonOf(error) };
   }
 }

@@ -6,6 +6,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { basename, dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { reasonOf } from "../events/_check.ts";
 import { findDefinition } from "../events/_definition.ts";
 import type { EventClass } from "../events/mod.ts";
 import { isObject } from "./_schema.ts";
@@ -51,7 +52,7 @@ export async function contracts(args: readonly string[], print: (line: string) =
     const written = await documents(files[0]!, flags);
     return command === "write" ? await write(written, print) : await check(written, files[0]!, print);
   } catch (error) {
-    print(error instanceof Error ? error.message : String(error));
+    print(reasonOf(error));
     if (error instanceof UsageError) print(USAGE);
     return 2;
   }

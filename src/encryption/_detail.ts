@@ -1,11 +1,10 @@
+import { MAX_DEPTH } from "../events/_lossless.ts";
+
 /** The way to a value within a detail. */
 export type Path = readonly (string | number)[];
 
 /** The one key of an object that stands for an encrypted value. */
 export const MARK = "$enc";
-
-// As deep as details may be that are published; deeper ones were written by somebody else.
-const MAX_DEPTH = 500;
 
 /** A value within a detail, and the way there. */
 export interface Found {
@@ -15,10 +14,10 @@ export interface Found {
 
 /** What stands at the dotted paths, each leading through arrays into their elements; what is not there is left out. */
 export function foundAt(detail: unknown, paths: readonly string[]): Found[] {
-  const found = new Map<string, Found>();
+  const found: Found[] = [];
   const visit = (value: unknown, keys: readonly string[], path: Path): void => {
     const [key, ...rest] = keys;
-    if (key === undefined) return void found.set(JSON.stringify(path), { value, path });
+    if (key === undefined) return void found.push({ value, path });
     if (Array.isArray(value)) {
       for (const [index, item] of value.entries()) visit(item, keys, [...path, index]);
     } else if (isObject(value) && Object.hasOwn(value, key)) visit(value[key], rest, [...path, key]);
@@ -29,7 +28,7 @@ export function foundAt(detail: unknown, paths: readonly string[]): Found[] {
     !byLength.slice(0, nth).some((other) => other.every((key, at) => key === keys[at]))
   );
   for (const keys of outer) visit(detail, keys, []);
-  return [...found.values()];
+  return found;
 }
 
 /** All objects that have the mark, wherever they stand. @throws {RangeError} If it is nested too deep. */

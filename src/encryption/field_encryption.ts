@@ -1,5 +1,5 @@
+import { decodeBase64Url, encodeBase64Url } from "@std/encoding/base64url";
 import { type DetailCipher, PermanentError, type SealedEvent } from "../broker/mod.ts";
-import { fromBase64, toBase64 } from "./_base64.ts";
 import { type Found, foundAt, MARK, marksIn, type Path, pathText, withValues } from "./_detail.ts";
 import { Keyring } from "./_keyring.ts";
 import type { DataKey, KeyStore } from "./key_store.ts";
@@ -89,7 +89,7 @@ export class FieldEncryption implements DetailCipher {
       const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES));
       const bound = { name: "AES-GCM", iv, additionalData: context(event, path) };
       const bytes = await crypto.subtle.encrypt(bound, key, new TextEncoder().encode(JSON.stringify(value)));
-      return { path, value: { [MARK]: `${id}.${toBase64(iv)}.${toBase64(new Uint8Array(bytes))}` } };
+      return { path, value: { [MARK]: `${id}.${encodeBase64Url(iv)}.${encodeBase64Url(bytes)}` } };
     }));
     return withValues(detail, sealed);
   }
@@ -119,15 +119,14 @@ export class FieldEncryption implements DetailCipher {
   }
 
   async #opened(mark: unknown, event: SealedEvent, path: Path): Promise<unknown> {
-    const text = (mark as Record<string, unknown>)[MARK];
-    const parts = typeof text === "string" && Object.keys(mark as object).length === 1 ? SEALED.exec(text) : null;
-    const [iv, bytes] = [fromBase64(parts?.[2] ?? ""), fromBase64(parts?.[3] ?? "")];
-    if (parts === null || iv === undefined || bytes === undefined) {
+    const sealed = sealedIn(mark as Record<string, unknown>);
+    if (sealed === undefined) {
       throw new PermanentError(
         `${pathText(path)} is no encrypted value: "${MARK}" must be "<key id>.<iv>.<ciphertext>"`,
       );
     }
-    const ready = await this.#ring.find(event.subject, parts[1]!);
+    const { id, iv, bytes } = sealed;
+    const ready = await this.#ring.find(event.subject, id);
     if (ready === undefined) return new Shredded();
     try {
       const bound = { name: "AES-GCM", iv, additionalData: context(event, path) };
@@ -157,6 +156,18 @@ export class FieldEncryption implements DetailCipher {
     const deleted = await this.#keys.delete(subject);
     this.#ring.forget(subject);
     return deleted;
+  }
+}
+
+/** The parts of an encrypted value; undefined if it is none. */
+function sealedIn(mark: Readonly<Record<string, unknown>>) {
+  const text = mark[MARK];
+  const parts = typeof text === "string" && Object.keys(mark).length === 1 ? SEALED.exec(text) : null;
+  if (parts === null) return undefined;
+  try {
+    return { id: parts[1]!, iv: decodeBase64Url(parts[2]!), bytes: decodeBase64Url(parts[3]!) };
+  } catch {
+    return undefined;
   }
 }
 

@@ -25,6 +25,11 @@ export function checkKeys(what: string, options: object, known: readonly string[
   }
 }
 
+/** What an error says, or whatever else was thrown. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** A value as an error message shows it: short, and never the insides of an object. */
 export function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);

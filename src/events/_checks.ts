@@ -1,5 +1,5 @@
 import { UnfitSchemaError } from "./_admission.ts";
-import { show } from "./_check.ts";
+import { reasonOf, show } from "./_check.ts";
 import type { DomainEvent } from "./domain_event.ts";
 import { ValidationError } from "./validation_error.ts";
 
@@ -36,9 +36,10 @@ function follow(event: DomainEvent, check: Check, answer: Promise<unknown>): voi
   }, (error) => {
     if (error instanceof ValidationError || error instanceof UnfitSchemaError) throw error;
     check.failed = true;
-    const why = error instanceof Error ? error.message : String(error);
     throw new Error(
-      `Cannot publish ${show(event.type)}: its schema gave no answer: ${why}; publish the same object again`,
+      `Cannot publish ${show(event.type)}: its schema gave no answer: ${
+        reasonOf(error)
+      }; publish the same object again`,
       { cause: error },
     );
   });

@@ -1,4 +1,5 @@
-const MAX_DEPTH = 500;
+/** How many levels of arrays and objects a detail may have. */
+export const MAX_DEPTH = 500;
 const MAX_PATH = 120;
 const IDENTIFIER = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u;
 

@@ -9,7 +9,8 @@ const STORED: unique symbol = Symbol("stored");
 /** What an event has as extensions that was given none. */
 export const NO_EXTENSIONS: Readonly<Record<string, string>> = Object.freeze(Object.create(null));
 const INIT_KEYS = ["id", "time", "source", "subject", "correlationId", "causationId", "traceparent", "extensions"];
-const MAX_ID_LENGTH = 256;
+/** How many characters the id of an event may have. */
+export const MAX_ID_LENGTH = 256;
 // CloudEvents allows neither in a string, and a lone surrogate has no UTF-8 form.
 const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u;
 const EXTENSION_NAME = /^[a-z0-9]{1,20}$/;

@@ -1,4 +1,4 @@
-import { show } from "./_check.ts";
+import { reasonOf, show } from "./_check.ts";
 import { type Mask, maskedAt } from "./_mask.ts";
 import type { StandardSchemaIssue, StandardSchemaResult, StandardSchemaV1 } from "./standard_schema.ts";
 import { ValidationError, type ValidationIssue } from "./validation_error.ts";
@@ -30,8 +30,7 @@ export function validated({ schema, mask }: Rules, detail: unknown, what = ""): 
   try {
     answer = schema["~standard"].validate(detail);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new TypeError(`${what}its schema threw: ${why}`, { cause: error });
+    throw new TypeError(`${what}its schema threw: ${reasonOf(error)}`, { cause: error });
   }
   if (isPromise(answer)) return answer.then((result) => valueOf(result, mask, what));
   return valueOf(answer, mask, what);

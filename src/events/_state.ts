@@ -2,7 +2,7 @@ import type { EventRecord } from "./_record.ts";
 import type { DomainEvent, DomainEventInit } from "./domain_event.ts";
 import type { EventClass } from "./event_class.ts";
 
-export { checkExtensions, EventRecord, isExtension, isPrintable, NO_EXTENSIONS } from "./_record.ts";
+export { checkExtensions, EventRecord, isExtension, isPrintable, MAX_ID_LENGTH, NO_EXTENSIONS } from "./_record.ts";
 export { notePublication, type Publication, publicationOf, recordIn } from "./domain_event.ts";
 
 /**

@@ -17,7 +17,7 @@ const RULES: Record<string, Rule> = {
   broker: { layers: ["events", "store"], packages: /^@std\/uuid\/v7$/ },
   memory: { layers: ["store"] },
   sqlite: { layers: ["store"], packages: /^node:/ },
-  encryption: { layers: ["broker"], packages: /^node:sqlite$/ },
+  encryption: { layers: ["events", "broker"], packages: /^(@std\/encoding\/base64url|node:sqlite)$/ },
   in_memory_broker: { layers: ["events", "broker", "memory"] },
   redis_options: { layers: ["events"] },
   connect: { layers: ["events", "store", "broker", "memory", "redis_options"], dynamic: ["sqlite", "redis"] },
