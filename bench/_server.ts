@@ -1,4 +1,4 @@
-import { parseInfo } from "../src/redis/_replies.ts";
+import { parseInfo } from "../src/redis/connection/_replies.ts";
 import { RedisServer } from "../tests/redis/_server.ts";
 import type { Place } from "./_case.ts";
 import { openRaw, type RawConnection } from "./systems/_raw_clients.ts";

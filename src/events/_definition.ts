@@ -1,7 +1,7 @@
 import { show } from "./_check.ts";
 import type { Mask } from "./_mask.ts";
 import type { RetentionOptions } from "./event_options.ts";
-import type { StandardSchemaV1 } from "./standard_schema.ts";
+import type { StandardSchemaV1 } from "./validation/standard_schema.ts";
 
 /** Turns the detail of one version into that of the next. */
 // deno-lint-ignore no-explicit-any

@@ -1,16 +1,16 @@
-import { Admission } from "./_admission.ts";
+import { Admission } from "./validation/_admission.ts";
 import { checkKeys, checkNumber, show } from "./_check.ts";
-import { noteCheck } from "./_checks.ts";
+import { noteCheck } from "./validation/_checks.ts";
 import { DEFINITION, type EventDefinition, type Upcaster } from "./_definition.ts";
 import { maskOf } from "./_mask.ts";
 import { assertEventType } from "./_names.ts";
 import { storedIn } from "./_record.ts";
 import { checkRetention } from "./_retention.ts";
-import { checkSchema, isPromise } from "./_schema.ts";
+import { checkSchema, isPromise } from "./validation/_schema_rules.ts";
 import { DomainEvent, type DomainEventInit } from "./domain_event.ts";
 import type { EventBase, SchemaEventBase } from "./event_class.ts";
 import type { EventOptions, SchemaEventOptions } from "./event_options.ts";
-import type { StandardSchemaV1 } from "./standard_schema.ts";
+import type { StandardSchemaV1 } from "./validation/standard_schema.ts";
 
 /**
  * Makes a class of events to extend: with the payload type, or with a schema that gives it.

@@ -1,5 +1,5 @@
 import type { DomainEvent, DomainEventInit } from "./domain_event.ts";
-import type { SchemaInput, SchemaOutput, StandardSchemaV1 } from "./standard_schema.ts";
+import type { SchemaInput, SchemaOutput, StandardSchemaV1 } from "./validation/standard_schema.ts";
 
 /** A class of events, as brokers take them: what `defineEvent` made, or a subclass of it. */
 export interface EventClass<E extends DomainEvent = DomainEvent> {

@@ -1,4 +1,4 @@
-import type { SchemaOutput, StandardSchemaV1 } from "./standard_schema.ts";
+import type { SchemaOutput, StandardSchemaV1 } from "./validation/standard_schema.ts";
 
 /** How long, and how many, events of a type are kept. What some group has not read or settled is kept in any case. */
 export interface RetentionOptions {

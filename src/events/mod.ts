@@ -21,5 +21,5 @@ export type {
   StandardSchemaIssue,
   StandardSchemaResult,
   StandardSchemaV1,
-} from "./standard_schema.ts";
-export { ValidationError, type ValidationIssue } from "./validation_error.ts";
+} from "./validation/standard_schema.ts";
+export { ValidationError, type ValidationIssue } from "./validation/validation_error.ts";

@@ -14,18 +14,18 @@ import {
   type TrimResult,
 } from "../store/mod.ts";
 import { assertIdle, unknownGroup } from "../store/_groups.ts";
-import type { Reply } from "./client.ts";
-import { isNoKey } from "./_errors.ts";
+import type { Reply } from "./connection/client.ts";
+import { isNoKey } from "./connection/_errors.ts";
 import { groupKeys, keyList } from "./_keys.ts";
-import { before, parsePairs } from "./_replies.ts";
-import type { Script } from "./_script.ts";
-import type { Route } from "./_topology.ts";
+import { before, parsePairs } from "./connection/_replies.ts";
+import type { Script } from "./scripts/_script.ts";
+import type { Route } from "./connection/_topology.ts";
 import { GROUP_INFO } from "./scripts/info.ts";
 import { REDRIVE } from "./scripts/redrive.ts";
 import { REMOVE_GROUP } from "./scripts/remove_group.ts";
 import { REWIND } from "./scripts/rewind.ts";
 import { TRIM } from "./scripts/trim.ts";
-import type { Waker } from "./_waker.ts";
+import type { Waker } from "./consuming/_waker.ts";
 
 // Counting what a group has not read costs a look at each entry where the server has lost count.
 const LAG_COUNT = 1_000;

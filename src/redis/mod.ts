@@ -6,4 +6,4 @@
 export { type OpenRedisOptions, openRedisStore } from "./open.ts";
 export type { ClientKind } from "./clients/detect.ts";
 export { RedisStore } from "./redis_store.ts";
-export type { RedisConnection, Reply } from "./client.ts";
+export type { RedisConnection, Reply } from "./connection/client.ts";

@@ -14,18 +14,18 @@ import {
 import type { DurabilityOptions } from "../redis_options.ts";
 import { PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../store/_producer.ts";
 import { RedisAdmin } from "./_admin.ts";
-import { BlockingReader } from "./_blocking_reader.ts";
-import type { Reply } from "./client.ts";
+import { BlockingReader } from "./consuming/_blocking_reader.ts";
+import type { Reply } from "./connection/client.ts";
 import { groupError } from "./_group_error.ts";
 import { groupKeys, keyList, producerKey } from "./_keys.ts";
-import { RedisMember } from "./_member.ts";
-import { Readers } from "./_readers.ts";
-import { DurableWay } from "./_durability.ts";
-import { before, parseEntries, positionsFrom } from "./_replies.ts";
-import type { Route, Topology } from "./_topology.ts";
+import { RedisMember } from "./consuming/_member.ts";
+import { Readers } from "./consuming/_readers.ts";
+import { DurableWay } from "./connection/_durability.ts";
+import { before, parseEntries, positionsFrom } from "./connection/_replies.ts";
+import type { Route, Topology } from "./connection/_topology.ts";
 import { APPEND } from "./scripts/append.ts";
 import { JOIN } from "./scripts/join.ts";
-import { Waker } from "./_waker.ts";
+import { Waker } from "./consuming/_waker.ts";
 
 const PAGE = 500;
 // The script makes it last anew only once half of it is over.

@@ -1,24 +1,24 @@
 import { register, type SuiteOptions } from "./_contract.ts";
 import { BrokerBench, type BrokerContract, type BrokerFeature, type BrokerUnderTest, within } from "./_broker_bench.ts";
-import { delivering } from "./_broker_delivery.ts";
-import { ordering } from "./_broker_order.ts";
-import { retrying } from "./_broker_retry.ts";
-import { leasing } from "./_broker_leases.ts";
-import { closing } from "./_broker_closing.ts";
-import { pulling } from "./_broker_pull.ts";
-import { publishing } from "./_broker_publish.ts";
-import { queueing } from "./_broker_queue.ts";
-import { uncertain } from "./_broker_uncertain.ts";
-import { reading } from "./_broker_reading.ts";
-import { live } from "./_broker_live.ts";
-import { operating } from "./_broker_operating.ts";
-import { refusing } from "./_broker_misuse.ts";
-import { entries } from "./_broker_entries.ts";
-import { versions } from "./_broker_versions.ts";
-import { schemas } from "./_broker_schemas.ts";
-import { decoding } from "./_broker_decoding.ts";
-import { preparing } from "./_broker_preparing.ts";
-import { neighbours } from "./_broker_neighbours.ts";
+import { delivering } from "./broker/_delivery.ts";
+import { ordering } from "./broker/_order.ts";
+import { retrying } from "./broker/_retry.ts";
+import { leasing } from "./broker/_leases.ts";
+import { closing } from "./broker/_closing.ts";
+import { pulling } from "./broker/_pull.ts";
+import { publishing } from "./broker/_publish.ts";
+import { queueing } from "./broker/_queue.ts";
+import { uncertain } from "./broker/_uncertain.ts";
+import { reading } from "./broker/_reading.ts";
+import { live } from "./broker/_live.ts";
+import { operating } from "./broker/_operating.ts";
+import { refusing } from "./broker/_misuse.ts";
+import { entries } from "./broker/_entries.ts";
+import { versions } from "./broker/_versions.ts";
+import { schemas } from "./broker/_schemas.ts";
+import { decoding } from "./broker/_decoding.ts";
+import { preparing } from "./broker/_preparing.ts";
+import { neighbours } from "./broker/_neighbours.ts";
 
 /** All that a broker promises over any store. */
 export const brokerContracts: readonly BrokerContract[] = [

@@ -1,16 +1,16 @@
 import { register, type SuiteOptions } from "./_contract.ts";
-import { appending } from "./_append.ts";
-import { claiming } from "./_claims.ts";
-import { deferring } from "./_deferring.ts";
-import { grouping } from "./_groups.ts";
-import { leasing } from "./_leases.ts";
-import { letters } from "./_letters.ts";
-import { producing } from "./_producers.ts";
-import { reading } from "./_read.ts";
-import { rewinding } from "./_rewind.ts";
-import { settling } from "./_settling.ts";
+import { appending } from "./store/_append.ts";
+import { claiming } from "./store/_claims.ts";
+import { deferring } from "./store/_deferring.ts";
+import { grouping } from "./store/_groups.ts";
+import { leasing } from "./store/_leases.ts";
+import { letters } from "./store/_letters.ts";
+import { producing } from "./store/_producers.ts";
+import { reading } from "./store/_read.ts";
+import { rewinding } from "./store/_rewind.ts";
+import { settling } from "./store/_settling.ts";
 import { Bench, type StoreContract, type StoreFeature, type StoreUnderTest } from "./_store_bench.ts";
-import { trimming } from "./_trim.ts";
+import { trimming } from "./store/_trim.ts";
 
 /** All that a store promises. */
 export const storeContracts: readonly StoreContract[] = [

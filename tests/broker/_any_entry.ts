@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { defineEvent } from "@tidings/broker";
 import fc from "fast-check";
-import { EventCodec } from "../../src/broker/_codec.ts";
+import { EventCodec } from "../../src/broker/codec/_event_codec.ts";
 import { UndecodableError } from "../../src/broker/errors.ts";
 
 /** A class that knows old versions, and masks keys that mean something to JavaScript. */

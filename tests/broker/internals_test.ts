@@ -1,10 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { backoff } from "../../src/broker/_backoff.ts";
-import { Deadlines } from "../../src/broker/_deadlines.ts";
-import { errorRecord } from "../../src/broker/_error_record.ts";
+import { Deadlines } from "../../src/broker/consuming/_deadlines.ts";
+import { errorRecord } from "../../src/broker/consuming/_error_record.ts";
 import { Fifo } from "../../src/store/_fifo.ts";
-import { subscribeSettings } from "../../src/broker/_settings.ts";
-import { Window } from "../../src/broker/_window.ts";
+import { subscribeSettings } from "../../src/broker/consuming/_consumer_settings.ts";
+import { Window } from "../../src/broker/consuming/_prefetch_window.ts";
 
 const settings = (options: { concurrency?: number; prefetch?: number; key?: () => string }) =>
   subscribeSettings({ group: "group", ...options });

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { Lane, type Parcel } from "../../src/broker/_lane.ts";
+import { Lane, type Parcel } from "../../src/broker/publishing/_stream_publisher.ts";
 import { InMemoryStore } from "../../src/memory/mod.ts";
 import { type AppendOptions, type EventStore, type Fields, type Position, StoreError } from "../../src/store/mod.ts";
 

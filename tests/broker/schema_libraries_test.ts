@@ -3,7 +3,7 @@ import { defineEvent, InMemoryBroker, type StandardSchemaV1, ValidationError } f
 import { type } from "arktype";
 import * as v from "valibot";
 import { z } from "zod";
-import { EventCodec } from "../../src/broker/_codec.ts";
+import { EventCodec } from "../../src/broker/codec/_event_codec.ts";
 import { encodeDetail } from "../../src/events/_lossless.ts";
 
 /** One contract, as three libraries write it: a name, an age that text may give, and tags that may be left out. */

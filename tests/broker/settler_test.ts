@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { Job } from "../../src/broker/_job.ts";
-import { Settler } from "../../src/broker/_settler.ts";
+import type { Job } from "../../src/broker/consuming/_job.ts";
+import { Settler } from "../../src/broker/consuming/_settler.ts";
 import { type GroupMember, type Outcome, type Position, StoreError } from "../../src/store/mod.ts";
 
 /** A settler over a member that settles as it is told to, and what was told. */

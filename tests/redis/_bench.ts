@@ -2,11 +2,11 @@ import * as dbRedis from "@db/redis";
 import { type BrokerOptions, EventBroker, type EventClass } from "@tidings/broker";
 import type { AppendOptions, EventStore, Fields, MemberOptions, ReadRange } from "../../src/store/mod.ts";
 import type { BrokerUnderTest, StoreUnderTest } from "../../src/testing/mod.ts";
-import { type Address, parseTarget } from "../../src/redis/_address.ts";
-import { openInTime, type TimedConnection } from "../../src/redis/_connection.ts";
-import { withoutCredentials } from "../../src/redis/_errors.ts";
+import { type Address, parseTarget } from "../../src/redis/connection/_address.ts";
+import { openInTime, type TimedConnection } from "../../src/redis/connection/_connection.ts";
+import { withoutCredentials } from "../../src/redis/connection/_errors.ts";
 import { type ClientKind, loadAdapter } from "../../src/redis/clients/detect.ts";
-import { SingleServer } from "../../src/redis/_topology.ts";
+import { SingleServer } from "../../src/redis/connection/_topology.ts";
 import { RedisStore } from "../../src/redis/redis_store.ts";
 import { RedisServer } from "./_server.ts";
 

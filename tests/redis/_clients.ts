@@ -2,8 +2,8 @@ import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/asse
 import * as dbRedis from "@db/redis";
 import { Redis as IoRedis } from "ioredis";
 import { createClient } from "redis";
-import { classify, connectError } from "../../src/redis/_errors.ts";
-import { COMMAND_TIMEOUT, openInTime, type TimedConnection } from "../../src/redis/_connection.ts";
+import { classify, connectError } from "../../src/redis/connection/_errors.ts";
+import { COMMAND_TIMEOUT, openInTime, type TimedConnection } from "../../src/redis/connection/_connection.ts";
 import { type ClientKind, loadAdapter } from "../../src/redis/clients/detect.ts";
 import { StoreError } from "../../src/store/mod.ts";
 import { addressOf, KINDS, LABELS } from "./_bench.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { connect, defineEvent } from "@tidings/broker";
-import { nodeText, parseTarget } from "../../src/redis/_address.ts";
+import { nodeText, parseTarget } from "../../src/redis/connection/_address.ts";
 import { freePort } from "./_server.ts";
 import { RedisCluster } from "./_cluster.ts";
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertInstanceOf, assertLess, assertMatch } from "@std/assert";
-import { classify, connectError, isNoGroup, isNoScript, isServerReply } from "../../src/redis/_errors.ts";
-import { withDeadline } from "../../src/redis/_connection.ts";
-import type { RedisConnection, Reply } from "../../src/redis/client.ts";
+import { classify, connectError, isNoGroup, isNoScript, isServerReply } from "../../src/redis/connection/_errors.ts";
+import { withDeadline } from "../../src/redis/connection/_connection.ts";
+import type { RedisConnection, Reply } from "../../src/redis/connection/client.ts";
 import { loadAdapter } from "../../src/redis/clients/detect.ts";
 import { StoreError } from "../../src/store/mod.ts";
 import { assertUncertain, failure, open, pause, testClients } from "./_clients.ts";

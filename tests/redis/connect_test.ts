@@ -2,7 +2,7 @@
 
 import { assertEquals, assertLess, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { Redis as IoRedis } from "ioredis";
-import { openInTime } from "../../src/redis/_connection.ts";
+import { openInTime } from "../../src/redis/connection/_connection.ts";
 import { detectClient, loadAdapter } from "../../src/redis/clients/detect.ts";
 import { StoreError } from "../../src/store/mod.ts";
 import { assertUncertain, failure, made, open, pause, Speaker, standIn, testClients, tlsServer } from "./_clients.ts";

@@ -7,7 +7,7 @@ import {
   isNoScript,
   isUnblocked,
   ReplyError,
-} from "../../src/redis/_errors.ts";
+} from "../../src/redis/connection/_errors.ts";
 import { StoreError } from "../../src/store/mod.ts";
 
 // As servers of several versions say it, found by making each happen.

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import type { TimedConnection } from "../../src/redis/_connection.ts";
-import type { Reply } from "../../src/redis/client.ts";
+import type { TimedConnection } from "../../src/redis/connection/_connection.ts";
+import type { Reply } from "../../src/redis/connection/client.ts";
 import { groupKeys, keyList, producerKey } from "../../src/redis/_keys.ts";
-import type { Script } from "../../src/redis/_script.ts";
+import type { Script } from "../../src/redis/scripts/_script.ts";
 import { ADOPT } from "../../src/redis/scripts/adopt.ts";
 import { ANNOUNCE } from "../../src/redis/scripts/announce.ts";
 import { APPEND } from "../../src/redis/scripts/append.ts";

@@ -1,4 +1,4 @@
-import { type Node, nodeText } from "../_address.ts";
+import { type Node, nodeText } from "../connection/_address.ts";
 
 /** Where nodes are to be reached that call themselves something else, by that address. */
 export type AddressMap = Readonly<Record<string, Node>> | ((address: string) => Node | null | undefined);

@@ -1,7 +1,7 @@
 import { connect, ErrorReplyError, type Redis, type RedisConnectOptions } from "@db/redis";
-import type { RedisConnection, Reply } from "../client.ts";
-import { ReplyError } from "../_errors.ts";
-import type { Address } from "../_address.ts";
+import type { RedisConnection, Reply } from "../connection/client.ts";
+import { ReplyError } from "../connection/_errors.ts";
+import type { Address } from "../connection/_address.ts";
 import { opened } from "./_opened.ts";
 
 /**

@@ -1,5 +1,5 @@
-import type { Address, Node } from "../_address.ts";
-import type { RedisConnection } from "../client.ts";
+import type { Address, Node } from "../connection/_address.ts";
+import type { RedisConnection } from "../connection/client.ts";
 
 /** The clients that the store can work with. */
 export type ClientKind = "@db/redis" | "node-redis" | "ioredis";

@@ -1,7 +1,7 @@
 import { createClient, ErrorReply } from "redis";
-import type { RedisConnection, Reply } from "../client.ts";
-import { ReplyError } from "../_errors.ts";
-import { type Address, type Node, parseTarget } from "../_address.ts";
+import type { RedisConnection, Reply } from "../connection/client.ts";
+import { ReplyError } from "../connection/_errors.ts";
+import { type Address, type Node, parseTarget } from "../connection/_address.ts";
 import { type AddressMap, mapped } from "./_mapped.ts";
 import { opened } from "./_opened.ts";
 import type { Fleet } from "./detect.ts";

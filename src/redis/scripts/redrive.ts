@@ -1,4 +1,4 @@
-import { Script } from "../_script.ts";
+import { Script } from "./_script.ts";
 import { PRELUDE } from "./_prelude.ts";
 
 /**

@@ -1,4 +1,4 @@
-import { Script } from "../_script.ts";
+import { Script } from "./_script.ts";
 
 /**
  * Removes old entries, never one that some group has not read or not settled, unless forced.

@@ -1,0 +1,76 @@
+import { isExtension, NO_EXTENSIONS } from "../../events/_state.ts";
+import type { Entry } from "./_entry.ts";
+import { parseJson } from "./_json.ts";
+
+type Envelope = Readonly<Record<string, unknown>>;
+
+const ATTRIBUTES = ["id", "time", "source", "subject", "correlationid", "causationid", "traceparent"] as const;
+// The first two say what the envelope is; where it stood elsewhere means nothing here.
+const OUTER = new Set(["specversion", "type", "data", "datacontenttype", "position", "version", ...ATTRIBUTES]);
+
+/**
+ * The entry inside a CloudEvent in the structured JSON format, or the entry itself where its payload is none. It is one
+ * if it is an object with `specversion` "1.0" and a `type` in an entry without an `id`: what this package publishes has
+ * one always, and so a detail that looks alike stays a detail. With the field `content-type` an entry says it of itself.
+ */
+export function unwrapped(entry: Entry, type: string): Entry {
+  const { payload, id } = entry;
+  const declared = /^application\/cloudevents\+json\b/i.test(entry.unknown?.["content-type"] ?? "");
+  if (payload === undefined || !declared && (id !== undefined || !payload.includes('"specversion"'))) return entry;
+  const envelope = parseJson("its payload", payload);
+  if (isEnvelope(envelope)) return inside(envelope, entry, type);
+  if (declared) {
+    throw new TypeError("its content-type says that it is a CloudEvent, and its payload is none of version 1.0");
+  }
+  return entry;
+}
+
+function isEnvelope(value: unknown): value is Envelope {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  const { specversion, type } = value as Envelope;
+  return specversion === "1.0" && typeof type === "string";
+}
+
+function inside(envelope: Envelope, entry: Entry, type: string): Entry {
+  if (envelope.type !== type) {
+    throw new TypeError(
+      `it is a CloudEvent of type ${JSON.stringify(String(envelope.type).slice(0, 60))}, not ${JSON.stringify(type)}`,
+    );
+  }
+  if (Object.hasOwn(envelope, "data_base64")) {
+    throw new TypeError("it is a CloudEvent with data_base64, and only JSON in data is read");
+  }
+  const found: Entry = { ...entry, payload: JSON.stringify(envelope.data ?? null) };
+  for (const name of ATTRIBUTES) {
+    const value = attribute(envelope, name);
+    if (value !== undefined) found[name] ??= value;
+  }
+  // It has said what it is: without a version it is not the Python ancestor's.
+  found.version ??= String(envelope.version ?? 1);
+  const [extensions, unknown] = others(envelope, entry);
+  if (Object.keys(extensions).length > 0) found.ext = JSON.stringify(extensions);
+  found.unknown = Object.keys(unknown).length === 0 ? NO_EXTENSIONS : Object.freeze(unknown);
+  return found;
+}
+
+/** A text attribute; null is as good as none in that format. */
+function attribute(envelope: Envelope, name: string): string | undefined {
+  const value = envelope[name];
+  if (value === undefined || value === null || !Object.hasOwn(envelope, name)) return undefined;
+  if (typeof value === "string") return value;
+  throw new TypeError(`it is a CloudEvent whose ${name} is not a string`);
+}
+
+/** What else it says: as extensions where their names allow it, else as fields that mean nothing here. */
+function others(envelope: Envelope, entry: Entry): [Record<string, string>, Record<string, string>] {
+  const extensions: Record<string, unknown> = Object.create(null);
+  const unknown: Record<string, string> = Object.assign(Object.create(null), entry.unknown);
+  for (const [name, value] of Object.entries(envelope)) {
+    if (OUTER.has(name) || value === null) continue;
+    const text = typeof value === "string" ? value : JSON.stringify(value);
+    if (isExtension(name)) extensions[name] = text;
+    else unknown[name] ??= text;
+  }
+  const own = entry.ext === undefined ? undefined : parseJson("its ext", entry.ext);
+  return [Object.assign(extensions, own) as Record<string, string>, unknown];
+}

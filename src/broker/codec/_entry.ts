@@ -1,0 +1,76 @@
+import { isPrintable, MAX_ID_LENGTH, NO_EXTENSIONS } from "../../events/_state.ts";
+import type { Fields } from "../../store/mod.ts";
+import { unwrapped } from "./_cloud_event.ts";
+
+/** What an entry's fields say: those that mean something here, and the others. */
+export interface Entry {
+  id?: string;
+  payload?: string;
+  version?: string;
+  time?: string;
+  source?: string;
+  subject?: string;
+  correlationid?: string;
+  causationid?: string;
+  traceparent?: string;
+  ext?: string;
+  /** The fields that mean nothing here: frozen, without a prototype. */
+  unknown?: Readonly<Record<string, string>>;
+}
+
+const NAMES = new Set<string>(
+  "id payload version time source subject correlationid causationid traceparent ext".split(" "),
+);
+const TEXTS = ["source", "subject", "correlationid", "causationid", "traceparent"] as const;
+
+/** Reads the fields of an entry of this type, whoever wrote them and in whatever order; a TypeError says what is wrong. */
+export function readEntry(fields: Fields, type: string): Entry {
+  // What nearly every entry is: its shape is always the same, and so cheap to look at.
+  if (fields.length === 4 && fields[0] === "id" && fields[2] === "payload") {
+    return { id: checkedId(fields[1]!), payload: fields[3]! };
+  }
+  const entry = unwrapped(sortedFields(fields), type);
+  if (entry.id !== undefined) checkedId(entry.id);
+  for (const name of TEXTS) {
+    const text = entry[name];
+    if (text === "") delete entry[name];
+    else if (text !== undefined && !isPrintable(text)) {
+      throw new TypeError(`its ${name} holds a control character or a lone surrogate`);
+    }
+  }
+  return entry;
+}
+
+function sortedFields(fields: Fields): Entry {
+  if (fields.length % 2 !== 0) throw new TypeError("its last field has no value");
+  const entry: Entry = {};
+  const unknown: Record<string, string> = Object.create(null);
+  for (let at = 0; at < fields.length; at += 2) {
+    const name = fields[at]!;
+    const target = NAMES.has(name) ? entry as Record<string, string> : unknown;
+    if (Object.hasOwn(target, name)) {
+      // Which of them is meant nobody can tell, and their order says nothing.
+      throw new TypeError(`it has the field ${JSON.stringify(name.slice(0, 60))} twice`);
+    }
+    target[name] = fields[at + 1]!;
+  }
+  entry.unknown = Object.keys(unknown).length === 0 ? NO_EXTENSIONS : Object.freeze(unknown);
+  return entry;
+}
+
+function checkedId(id: string): string {
+  if (id !== "" && id.length <= MAX_ID_LENGTH && isPrintable(id)) return id;
+  const why = id === ""
+    ? "is empty"
+    : id.length > MAX_ID_LENGTH
+    ? `has ${id.length} characters, more than ${MAX_ID_LENGTH}`
+    : "holds a control character or a lone surrogate";
+  throw new TypeError(`its id ${why}`);
+}
+
+/** Fields by name, for people: without a prototype, so that no name means anything. */
+export function rawFields(fields: Fields): Readonly<Record<string, string>> {
+  const raw: Record<string, string> = Object.create(null);
+  for (let at = 0; at < fields.length; at += 2) raw[fields[at]!] = fields[at + 1] ?? "";
+  return Object.freeze(raw);
+}

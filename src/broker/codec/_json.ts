@@ -1,0 +1,72 @@
+import { MAX_DEPTH } from "../../events/_lossless.ts";
+
+// Far more than is ever published, and far less than what would take a process with it.
+const MAX_LENGTH = 64 * 2 ** 20;
+const MAY_BE_INEXACT = /\d{16}|\d[eE]\+?\d{3}/;
+
+const [QUOTE, BACKSLASH, BRACKET, BRACKET_END, BRACE, BRACE_END] = [34, 92, 91, 93, 123, 125];
+
+/** What a JSON text of an entry says, exactly; a TypeError, which begins with `what`, where that cannot be. */
+export function parseJson(what: string, text: string): unknown {
+  if (text === "") throw new TypeError(`${what} is empty`);
+  if (text.length > MAX_LENGTH) {
+    throw new TypeError(`${what} has ${text.length} characters, and at most ${MAX_LENGTH} are read`);
+  }
+  if (text.length > 2 * MAX_DEPTH && isDeep(text)) {
+    throw new TypeError(`${what} is nested more than ${MAX_DEPTH} levels deep`);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new TypeError(`${what} is no JSON: ${(error as Error).message}`, { cause: error });
+  }
+  if (MAY_BE_INEXACT.test(text)) JSON.parse(text, (key, value, ...rest) => checkNumber(what, key, value, rest));
+  return value;
+}
+
+/** Refuses a number that was written more exactly, or larger, than it can be read. */
+function checkNumber(what: string, key: string, value: unknown, [context]: readonly { source?: string }[]): unknown {
+  if (typeof value !== "number") return value;
+  const source = context?.source;
+  const exact = Number.isFinite(value) &&
+    // A float is its nearest double in any language; what JavaScript itself writes for a number is that number.
+    (source === undefined || !/^-?\d+$/.test(source) || String(value) === source || BigInt(source) === BigInt(value));
+  if (exact) return value;
+  const where = key === "" ? "" : ` at ${JSON.stringify(key.slice(0, 60))}`;
+  throw new TypeError(
+    `${what} has a number${where} that cannot be read exactly, ${(source ?? String(value)).slice(0, 60)}`,
+  );
+}
+
+/**
+ * Whether arrays and objects of a JSON text are nested deeper than what is published may be: it would overflow the stack of
+ * whoever walks through it. Told before any value of them is made.
+ */
+function isDeep(text: string): boolean {
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    switch (text.charCodeAt(at)) {
+      case QUOTE:
+        at = endOfString(text, at);
+        break;
+      case BRACKET:
+      case BRACE:
+        if (++depth > MAX_DEPTH) return true;
+        break;
+      case BRACKET_END:
+      case BRACE_END:
+        depth--;
+    }
+  }
+  return false;
+}
+
+function endOfString(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
+    let escapes = 0;
+    while (text.charCodeAt(end - 1 - escapes) === BACKSLASH) escapes++;
+    if (escapes % 2 === 0) return end;
+  }
+  return text.length;
+}

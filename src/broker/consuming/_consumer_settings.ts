@@ -1,0 +1,124 @@
+import { assertName } from "../../events/_names.ts";
+import type { DomainEvent } from "../../events/mod.ts";
+import { firstPositionAt, isPosition, lastPositionAt, type Position } from "../../store/mod.ts";
+import { checkKeys, checkNumber, show } from "../../events/_check.ts";
+import type { ConsumeOptions, RetryOptions, StartFrom, SubscribeOptions } from "../options.ts";
+
+/** The longest a claimed batch gets, and so the most that handlers are given in one turn of the event loop. */
+export const MAX_CLAIM = 500;
+
+// Who pulls takes its time: enough to hide round trips, not so much that others of the group stand idle.
+const PULLED_PREFETCH = 64;
+
+const WEEK = 7 * 24 * 3_600_000;
+
+const KEYS = ["group", "consumer", "prefetch", "lease", "retry", "startFrom", "holdFor", "drainTimeout", "signal"];
+const SUBSCRIBE_KEYS = [...KEYS, "concurrency", "key", "timeout"];
+const RETRY_KEYS = ["maxAttempts", "minTimeout", "maxTimeout", "multiplier", "jitter"];
+
+/** What a subscription goes by: its options, checked and complete. */
+export interface Settings {
+  readonly group: string;
+  /** Undefined when the broker may choose. */
+  readonly consumer: string | undefined;
+  readonly concurrency: number;
+  /** Undefined when it adapts. */
+  readonly prefetch: number | undefined;
+  readonly key: ((event: DomainEvent) => string) | undefined;
+  readonly lease: number;
+  readonly timeout: number;
+  readonly retry: Required<RetryOptions>;
+  readonly startFrom: "beginning" | "now" | Position;
+  readonly holdFor: number;
+  readonly drainTimeout: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Checks the options of `subscribe` and fills in the defaults. */
+export function subscribeSettings<E extends DomainEvent>(options: SubscribeOptions<E>): Settings {
+  checkKeys("subscribe", options ?? {}, SUBSCRIBE_KEYS);
+  const { concurrency = 1, key, timeout = Infinity } = options ?? {};
+  checkNumber("concurrency", concurrency, { min: 1, integer: true });
+  checkNumber("timeout (ms)", timeout, { min: 1 });
+  if (key !== undefined && typeof key !== "function") {
+    throw new TypeError(`Cannot subscribe with the key ${show(key)}: give a function from an event to a string`);
+  }
+  return {
+    ...commonSettings("subscribe", options),
+    concurrency,
+    key: key as Settings["key"],
+    timeout,
+  };
+}
+
+/** Checks the options of `consume` and fills in the defaults: whoever pulls decides how much runs at once. */
+export function consumeSettings(options: ConsumeOptions, types: number): Settings {
+  checkKeys("consume", options ?? {}, KEYS);
+  const settings = commonSettings("consume", options);
+  const prefetch = settings.prefetch ?? PULLED_PREFETCH;
+  return { ...settings, prefetch, concurrency: types * prefetch, key: undefined, timeout: Infinity };
+}
+
+function commonSettings(
+  verb: string,
+  options: ConsumeOptions,
+): Omit<Settings, "concurrency" | "key" | "timeout"> {
+  const {
+    group,
+    consumer,
+    prefetch,
+    lease = 30_000,
+    drainTimeout = 10_000,
+    startFrom = "beginning",
+    holdFor = WEEK,
+    signal,
+  } = options ?? {};
+  if (group === undefined) {
+    throw new TypeError(`Cannot ${verb} without a group: pass { group: "…" }, consumers of one group share its events`);
+  }
+  assertName("group", group);
+  if (consumer !== undefined) assertName("consumer", consumer);
+  if (prefetch !== undefined) checkNumber("prefetch", prefetch, { min: 1, max: 100_000, integer: true });
+  checkNumber("lease (ms)", lease, { min: 100, max: 86_400_000 });
+  checkNumber("holdFor (ms)", holdFor, { min: 0, max: holdFor === Infinity ? Infinity : 2 ** 40 });
+  checkNumber("drainTimeout (ms)", drainTimeout, { min: 0 });
+  return {
+    group,
+    consumer,
+    prefetch,
+    lease,
+    holdFor,
+    drainTimeout,
+    startFrom: startPoint(startFrom, "startFrom"),
+    retry: retrySettings(verb, options.retry),
+    signal,
+  };
+}
+
+function retrySettings(verb: string, retry: RetryOptions = {}): Required<RetryOptions> {
+  checkKeys(`${verb} with retry options`, retry, RETRY_KEYS);
+  const { maxAttempts = 10, minTimeout = 1_000, maxTimeout = 60_000, multiplier = 2, jitter = 1 } = retry;
+  checkNumber("retry.maxAttempts", maxAttempts, { min: 1, integer: true });
+  checkNumber("retry.minTimeout (ms)", minTimeout, { min: 0, max: 2 ** 40 });
+  checkNumber("retry.maxTimeout (ms)", maxTimeout, { min: minTimeout, max: 2 ** 40 });
+  checkNumber("retry.multiplier", multiplier, { min: 1 });
+  checkNumber("retry.jitter", jitter, { min: 0, max: 1 });
+  return { maxAttempts, minTimeout, maxTimeout, multiplier, jitter };
+}
+
+/** Where to start, as stores know it: a Date is the first position that can bear it. */
+export function startPoint(value: StartFrom, what: string): "beginning" | "now" | Position {
+  if (value === "beginning" || value === "now") return value;
+  return positionOf(value, what, "low", `"beginning", "now", `);
+}
+
+/** A position, or the first (`"low"`) or last (`"high"`) position that can bear a Date. */
+export function positionOf(value: Position | Date, what: string, end: "low" | "high", others = ""): Position {
+  if (value instanceof Date && !Number.isNaN(value.getTime())) {
+    return end === "low" ? firstPositionAt(value.getTime()) : lastPositionAt(value.getTime());
+  }
+  if (isPosition(value)) return value;
+  throw new TypeError(
+    `Cannot use ${show(value)} as ${what}: give ${others}a position such as "1767225600000-0", or a valid Date`,
+  );
+}

@@ -1,0 +1,104 @@
+import type { DomainEvent } from "../../events/mod.ts";
+import type { EventStore } from "../../store/mod.ts";
+import type { EventCodec } from "../codec/_event_codec.ts";
+import type { Settings } from "./_consumer_settings.ts";
+import { StreamConsumer } from "./_stream_consumer.ts";
+import { GroupSubscription } from "./_group_subscription.ts";
+import type { Handler } from "../delivery.ts";
+
+/** What the subscriptions of a broker need of it. */
+export interface SubscriptionsOwner {
+  readonly store: EventStore;
+  /** Throws when the broker is closed. */
+  assertOpen(): void;
+  /** Takes an error that nobody listens to on the subscription. */
+  report(error: unknown): void;
+  /** So many events of this type were settled. */
+  consumed(eventType: string, count: number): void;
+}
+
+/** The subscriptions of one broker: at most one to each group of each stream. */
+export class Subscriptions {
+  #owner: SubscriptionsOwner;
+  #all = new Set<GroupSubscription>();
+  /** By group, what its consumers here are called. */
+  #consumerNames = new Map<string, string>();
+  /** `<stream> <group>` of every subscription: neither part holds a space. */
+  #taken = new Set<string>();
+
+  constructor(owner: SubscriptionsOwner) {
+    this.#owner = owner;
+  }
+
+  /** Joins the group on each stream, and begins to deliver. */
+  async open(
+    codecs: readonly EventCodec[],
+    handler: Handler<DomainEvent>,
+    settings: Settings,
+  ): Promise<GroupSubscription> {
+    const { store, assertOpen, report, consumed } = this.#owner;
+    const assertWanted = () => {
+      assertOpen();
+      settings.signal?.throwIfAborted();
+    };
+    assertWanted();
+    const release = this.#reserve(codecs, settings.group);
+    const ended = (subscription: GroupSubscription) => {
+      this.#all.delete(subscription);
+      release();
+    };
+    const subscription = new GroupSubscription({ report, consumed, ended }, settings, handler);
+    const consumer = settings.consumer ?? this.#consumerName(settings.group);
+    const sources: StreamConsumer[] = [];
+    try {
+      for (const codec of codecs) {
+        const { stream, definition: { type, version } } = codec;
+        const joinedAt = Date.now();
+        const member = await store.member(stream, settings.group, { ...settings, consumer, version });
+        sources.push(new StreamConsumer(subscription, type, member, joinedAt, (record) => codec.decode(record)));
+      }
+      assertWanted();
+    } catch (error) {
+      await Promise.allSettled(sources.map((source) => source.leave(AbortSignal.abort())));
+      release();
+      throw error;
+    }
+    this.#all.add(subscription);
+    subscription.start(sources);
+    return subscription;
+  }
+
+  // Subscriptions of one group bear one name, so that a store can read for all of them at once. A new one each time the
+  // last of them has gone: what could not be said goodbye to must not be in the way.
+  #consumerName(group: string): string {
+    const name = this.#consumerNames.get(group) ?? `consumer-${crypto.randomUUID().slice(0, 8)}`;
+    this.#consumerNames.set(group, name);
+    return name;
+  }
+
+  #reserve(codecs: readonly EventCodec[], group: string): () => void {
+    const names = codecs.map(({ stream }) => `${stream} ${group}`);
+    for (const [index, name] of names.entries()) {
+      if (!this.#taken.has(name) && names.indexOf(name) === index) continue;
+      throw new TypeError(
+        `Cannot subscribe group "${group}" to ${codecs[index]!.definition.type} a second time on one broker: ` +
+          `raise concurrency on the first subscription instead`,
+      );
+    }
+    for (const name of names) this.#taken.add(name);
+    return () => {
+      for (const name of names) this.#taken.delete(name);
+      if (![...this.#taken].some((name) => name.endsWith(` ${group}`))) this.#consumerNames.delete(group);
+    };
+  }
+
+  /** Has those of a group learn now what they lost of a type. */
+  renew(group: string, eventType: string): void {
+    for (const subscription of this.#all) if (subscription.group === group) subscription.renew(eventType);
+  }
+
+  /** Closes all of them. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#all].map((subscription) => subscription.close()));
+  }
+}

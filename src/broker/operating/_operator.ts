@@ -1,0 +1,77 @@
+import type { DomainEvent, RetentionOptions } from "../../events/mod.ts";
+import type { EventStore, GroupState, StreamState } from "../../store/mod.ts";
+import { comparePositions, positionTime } from "../../store/mod.ts";
+import { unknownGroup } from "../../store/_groups.ts";
+import type { EventCodec } from "../codec/_event_codec.ts";
+import { contentOf, DeadLetter } from "./_dead_letter.ts";
+import type { GroupInfo, StreamInfo } from "../stream_info.ts";
+
+/** What a stream's `info` says to people. */
+export function streamInfo(type: string, state: StreamState, retention: RetentionOptions | undefined): StreamInfo {
+  const { length, first, last, groups } = state;
+  return { type, length, first, last, pinnedBy: pinnedBy(state, retention), groups: groups.map(groupInfo) };
+}
+
+function groupInfo({ floor, ...group }: GroupState): GroupInfo {
+  return { ...group, oldestUnsettled: floor === undefined ? undefined : new Date(positionTime(floor)) };
+}
+
+function pinnedBy(
+  { length, first, groups }: StreamState,
+  { maxAge = Infinity, maxLength = Infinity }: RetentionOptions = {},
+): string | undefined {
+  const overdue = length > maxLength || first !== undefined && positionTime(first) < Date.now() - maxAge;
+  if (!overdue) return undefined;
+  let slowest: GroupState | undefined;
+  for (const group of groups) {
+    if (group.floor === undefined) continue;
+    if (slowest === undefined || comparePositions(group.floor, slowest.floor!) < 0) slowest = group;
+  }
+  return slowest?.name;
+}
+
+/** Throws a RangeError unless the stream has this group. */
+async function assertGroup(store: EventStore, stream: string, group: string): Promise<void> {
+  const { groups } = await store.admin(stream).info();
+  const names = groups.map(({ name }) => name);
+  if (!names.includes(group)) throw unknownGroup(group, stream, names);
+}
+
+/** The dead letters of a group, oldest first. */
+export async function* deadLetters<E extends DomainEvent>(
+  store: EventStore,
+  codec: EventCodec<E>,
+  group: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<DeadLetter<E>, void, void> {
+  await assertGroup(store, codec.stream, group);
+  for await (const page of store.admin(codec.stream).deadLetters(group).list(signal ? { signal } : {})) {
+    for (const record of page) {
+      signal?.throwIfAborted();
+      yield new DeadLetter(record, await contentOf(record, codec));
+    }
+  }
+}
+
+/** How many events of what a redrive would touch, or has. */
+export async function redrive(
+  store: EventStore,
+  stream: string,
+  { group, ids, dryRun = false, signal }: {
+    readonly group: string;
+    readonly ids?: readonly string[];
+    readonly dryRun?: boolean;
+    readonly signal?: AbortSignal;
+  },
+): Promise<number> {
+  signal?.throwIfAborted();
+  await assertGroup(store, stream, group);
+  const box = store.admin(stream).deadLetters(group);
+  if (!dryRun) return await box.redrive(ids);
+  const wanted = ids === undefined ? undefined : new Set(ids);
+  let count = 0;
+  for await (const page of box.list(signal ? { signal } : {})) {
+    count += page.filter(({ id }) => wanted === undefined || wanted.has(id)).length;
+  }
+  return count;
+}

@@ -1,0 +1,36 @@
+import { PublishQueueFullError } from "../errors.ts";
+
+/** How much a broker keeps in memory of what it publishes until the store has answered, over all its streams. */
+export class PublishQueue {
+  #maxEvents: number;
+  #maxBytes: number;
+  #events = 0;
+  #bytes = 0;
+
+  constructor(maxEvents: number, maxBytes: number) {
+    this.#maxEvents = maxEvents;
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Throws unless there is room. What fits one call finds room when nothing else waits, however low the bounds are. */
+  assertRoom(where: string, events: number, bytes: number): void {
+    if (this.#events === 0) return;
+    const tooMany = this.#events + events > this.#maxEvents;
+    if (!tooMany && this.#bytes + bytes <= this.#maxBytes) return;
+    const waiting = tooMany ? `${this.#events} events` : `${this.#events} events of ${this.#bytes} bytes`;
+    throw new PublishQueueFullError(
+      `Cannot publish to ${where}: ${waiting} wait for the store already; ` +
+        `wait for earlier publishes, or raise ${tooMany ? "maxQueued" : "maxQueuedBytes"}`,
+    );
+  }
+
+  enter(events: number, bytes: number): void {
+    this.#events += events;
+    this.#bytes += bytes;
+  }
+
+  leave(events: number, bytes: number): void {
+    this.#events -= events;
+    this.#bytes -= bytes;
+  }
+}

@@ -1,0 +1,139 @@
+import type { DomainEvent } from "../../events/mod.ts";
+import type { EventStore, Position, ReadRange } from "../../store/mod.ts";
+import { comparePositions } from "../../store/mod.ts";
+import { checkKeys, checkNumber } from "../../events/_check.ts";
+import type { EventCodec } from "../codec/_event_codec.ts";
+import { handling } from "../_causation.ts";
+import { positionOf } from "../consuming/_consumer_settings.ts";
+import { UndecodableError } from "../errors.ts";
+import type { ReadOptions } from "../options.ts";
+
+const KEYS = ["from", "after", "to", "limit", "reverse", "follow", "signal"];
+
+/** Checks the options of `history` and `replay`, and puts them into the store's terms. */
+export function readRange(what: string, options: ReadOptions): ReadRange {
+  checkKeys(what, options, KEYS);
+  const { from, after, to, limit, reverse, follow, signal } = options;
+  if (limit !== undefined) checkNumber("limit", limit, { min: 0, integer: true });
+  if (follow && reverse) {
+    throw new TypeError(`Cannot ${what} with both follow and reverse: there is no end to begin at`);
+  }
+  return {
+    ...(from === undefined ? {} : { from: positionOf(from, "from", "low") }),
+    ...(after === undefined ? {} : { after: positionOf(after, "after", "low") }),
+    ...(to === undefined ? {} : { to: positionOf(to, "to", "high") }),
+    ...(limit === undefined ? {} : { limit }),
+    ...(signal === undefined ? {} : { signal }),
+    reverse: reverse === true,
+    follow: follow === true,
+  };
+}
+
+/** The last entry of a stream, if there is one. */
+export async function lastPosition(store: EventStore, stream: string): Promise<Position | undefined> {
+  for await (const [newest] of store.read(stream, { reverse: true, limit: 1 })) return newest?.position;
+  return undefined;
+}
+
+/** Events of one or more streams as they were when this was called, merged by position; with `follow` as they come. */
+export function readEvents<E extends DomainEvent>(
+  store: EventStore,
+  codecs: readonly EventCodec<E>[],
+  range: ReadRange,
+): AsyncGenerator<E, void, void> {
+  const ends = range.follow ? undefined : codecs.map(({ stream }) => lastPosition(store, stream));
+  // Nobody may ever pull: a failure to look up the end is told to whoever does.
+  for (const end of ends ?? []) end.catch(() => {});
+  // Of several streams that are followed, all but one wait for ever: whoever leaves wakes them.
+  const left = new AbortController();
+  const several = range.follow && codecs.length > 1;
+  const signal = several ? AbortSignal.any([left.signal, ...(range.signal ? [range.signal] : [])]) : range.signal;
+  const each = signal === undefined ? range : { ...range, signal };
+  const streams = codecs.map((codec, index) => readStream(store, codec, each, ends?.[index]));
+  if (streams.length === 1) return streams[0]!;
+  return several ? interleave(streams, range, left) : merge(streams, range);
+}
+
+async function* readStream<E extends DomainEvent>(
+  store: EventStore,
+  codec: EventCodec<E>,
+  range: ReadRange,
+  end: Promise<Position | undefined> | undefined,
+): AsyncGenerator<E, void, void> {
+  range.signal?.throwIfAborted();
+  if (end !== undefined) {
+    const last = await end;
+    if (last === undefined) return;
+    range = { ...range, to: range.to !== undefined && comparePositions(range.to, last) < 0 ? range.to : last };
+  }
+  for await (const page of store.read(codec.stream, range)) {
+    for (const record of page) {
+      const decoded = codec.decode(record);
+      const event = decoded instanceof Promise ? await decoded : decoded;
+      if (event instanceof UndecodableError) throw event;
+      yield event;
+      range.signal?.throwIfAborted();
+    }
+  }
+}
+
+async function* merge<E extends DomainEvent>(
+  streams: readonly AsyncGenerator<E, void, void>[],
+  { limit = Infinity, reverse = false }: ReadRange,
+): AsyncGenerator<E, void, void> {
+  try {
+    const heads = await Promise.all(streams.map((stream) => stream.next()));
+    for (let left = limit; left > 0; left--) {
+      let first = -1;
+      for (const [index, head] of heads.entries()) {
+        if (head.done) continue;
+        const best = first < 0 ? undefined : heads[first]!.value!.position!;
+        const order = best === undefined ? -1 : comparePositions(head.value.position!, best) * (reverse ? -1 : 1);
+        if (order < 0) first = index;
+      }
+      if (first < 0) return;
+      yield heads[first]!.value!;
+      heads[first] = await streams[first]!.next();
+    }
+  } finally {
+    await Promise.all(streams.map((stream) => stream.return()));
+  }
+}
+
+// What is still to come cannot be sorted: events of several streams are given as they come.
+async function* interleave<E extends DomainEvent>(
+  streams: readonly AsyncGenerator<E, void, void>[],
+  { limit = Infinity }: ReadRange,
+  left: AbortController,
+): AsyncGenerator<E, void, void> {
+  const pull = (stream: AsyncGenerator<E, void, void>) => stream.next().then((head) => ({ stream, head }));
+  const waiting = new Map(streams.map((stream) => [stream, pull(stream)]));
+  try {
+    for (let missing = limit; missing > 0 && waiting.size > 0; missing--) {
+      const { stream, head } = await Promise.race(waiting.values());
+      if (head.done) {
+        waiting.delete(stream);
+        missing++;
+        continue;
+      }
+      yield head.value;
+      waiting.set(stream, pull(stream));
+    }
+  } finally {
+    left.abort();
+    await Promise.allSettled(waiting.values());
+  }
+}
+
+/** Gives each event to the handler, one after the other; resolves with how many. */
+export async function replayEvents<E extends DomainEvent>(
+  events: AsyncIterable<E>,
+  handler: (event: E) => unknown,
+): Promise<number> {
+  let count = 0;
+  for await (const event of events) {
+    await handling(event, handler, event);
+    count++;
+  }
+  return count;
+}

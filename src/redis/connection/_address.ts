@@ -1,0 +1,113 @@
+import type { TlsOptions } from "../../redis_options.ts";
+
+/** Where a server listens. */
+export interface Node {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What it takes to be let in. */
+export interface Session {
+  /** Undefined for a connection that is not encrypted. */
+  readonly tls: TlsOptions | undefined;
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  readonly db: number;
+}
+
+/** One server, and how to connect to it. */
+export interface Address extends Node, Session {}
+
+/** What a URL names. */
+export interface Target {
+  /** One server, one of those that Sentinels watch, or all of a cluster. */
+  readonly kind: "single" | "sentinel" | "cluster";
+  /** The server; or those to ask first. */
+  readonly nodes: readonly Node[];
+  /** What the Sentinels call the server. */
+  readonly name: string | undefined;
+  readonly session: Session;
+}
+
+const FORMS =
+  `"redis://127.0.0.1:6379", "rediss://user:password@host:6380/0", "redis+cluster://host1:6379,host2:6379" or ` +
+  `"redis+sentinel://host1:26379,host2:26379/mymaster"`;
+const URL_PARTS = /^(redis|rediss)(?:[+-](cluster|sentinel))?:\/\/(?:([^@/?#]*)@)?([^@/?#]+)((?:\/[^@?#]*)?)$/;
+// A sign of the credentials that ends them too early makes them look like the rest of the URL.
+const STRAY_SIGN = /:\/\/[^@]*[/?#][^@]*@|@.*@/;
+
+/**
+ * Reads `redis[s]://[user[:password]@]host[:port][/db]`, with several hosts after `redis[s]+cluster://`, and with
+ * several hosts and the name of the master, as in `/name[/db]`, after `redis[s]+sentinel://`. Others write these with a
+ * hyphen in place of the plus sign, which is as good.
+ *
+ * @throws {TypeError} If it is none of these. What it holds is not shown: credentials may stand anywhere in it.
+ */
+export function parseTarget(text: string): Target {
+  const [, scheme, fleet, userinfo = "", hosts, path = ""] = URL_PARTS.exec(text) ?? [];
+  const kind = (fleet ?? "single") as Target["kind"];
+  const nodes = hosts?.split(",").map((host) => parseNode(host, kind === "sentinel" ? 26_379 : 6_379)) ?? [];
+  const steps = path.split("/").slice(1).filter((step, at, all) => step !== "" || at < all.length - 1);
+  const name = kind === "sentinel" ? decoded(steps.shift()) : undefined;
+  const fits = scheme !== undefined && !nodes.includes(undefined) && (kind !== "single" || nodes.length === 1) &&
+    (kind !== "sentinel" || Boolean(name)) && steps.length <= 1;
+  if (STRAY_SIGN.test(text)) {
+    throw new TypeError(
+      `Cannot connect to this Redis URL: its user or password has a sign that means something in a URL; write "@" as ` +
+        `"%40", "/" as "%2F", "?" as "%3F" and "#" as "%23", or give redis.username and redis.password`,
+    );
+  }
+  if (!fits) {
+    throw new TypeError(`Cannot connect to this Redis URL: ${faultOf(kind, nodes, name)}give one such as ${FORMS}`);
+  }
+  if (!/^\d*$/.test(steps[0] ?? "")) {
+    throw new TypeError(`Cannot connect to database "${steps[0]}": give its number, as in redis://host:6379/1`);
+  }
+  const db = Number(steps[0] ?? 0);
+  if (kind === "cluster" && db !== 0) {
+    throw new TypeError(`Cannot connect to database ${db} of a cluster: it has only database 0, leave the number out`);
+  }
+  const colon = userinfo.indexOf(":");
+  const [username, password] = colon < 0 ? [userinfo, ""] : [userinfo.slice(0, colon), userinfo.slice(colon + 1)];
+  const tls = scheme === "rediss" ? {} : undefined;
+  const session = sessionOf({ username: decoded(username), password: decoded(password), tls, db });
+  return { kind, nodes: nodes as Node[], name, session };
+}
+
+function faultOf(kind: Target["kind"], nodes: readonly unknown[], name: string | undefined): string {
+  if (nodes.includes(undefined)) return "a host or a port in it is none; ";
+  if (kind === "single" && nodes.length > 1) return "several hosts are for redis+cluster:// or redis+sentinel://; ";
+  if (kind === "sentinel" && nodes.length > 0 && !name) return "it lacks what the Sentinels call the master; ";
+  return "";
+}
+
+/**
+ * What lets us in. A user without a password is not the default user, and is to log in all the same: its password is
+ * an empty one then.
+ */
+export function sessionOf({ username, password, ...rest }: Session): Session {
+  return {
+    ...rest,
+    username: username || undefined,
+    password: password || (username ? "" : undefined),
+  };
+}
+
+function parseNode(text: string, usualPort: number): Node | undefined {
+  const [, host, port] = /^(\[[0-9a-fA-F:.]+\]|[^\s%:[\]]+)(?::(\d{1,5}))?$/.exec(text) ?? [];
+  if (host === undefined || Number(port) > 65_535 || Number(port) === 0) return undefined;
+  return { host: host.replace(/^\[|\]$/g, ""), port: port === undefined ? usualPort : Number(port) };
+}
+
+function decoded(text: string | undefined): string {
+  try {
+    return decodeURIComponent(text ?? "");
+  } catch {
+    throw new TypeError(`Cannot connect to this Redis URL: it has a "%" that encodes nothing; write it as "%25"`);
+  }
+}
+
+/** A server as people write it: `host:port`. */
+export function nodeText({ host, port }: Node): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}

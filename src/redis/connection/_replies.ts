@@ -1,0 +1,57 @@
+import type { Position, StoredRecord } from "../../store/mod.ts";
+import type { Reply } from "./client.ts";
+
+// The last number that Redis gives in one millisecond.
+const LAST_SEQUENCE = 2n ** 64n - 1n;
+
+/** Entries as XRANGE and its kin give them; those that were deleted meanwhile (without fields) are left out. */
+export function parseEntries(reply: Reply): StoredRecord[] {
+  if (!Array.isArray(reply)) return [];
+  const records: StoredRecord[] = [];
+  for (const entry of reply as readonly (readonly [Position, readonly string[] | null] | null)[]) {
+    if (entry !== null && entry[1] !== null) records.push({ position: entry[0], fields: entry[1] });
+  }
+  return records;
+}
+
+/** A flat list of names and values, as XINFO gives it. */
+export function parsePairs(reply: Reply): Map<string, Reply> {
+  const list = reply as readonly Reply[];
+  const pairs = new Map<string, Reply>();
+  for (let at = 0; at + 1 < list.length; at += 2) pairs.set(String(list[at]), list[at + 1]!);
+  return pairs;
+}
+
+/** What INFO says, by its names. */
+export function parseInfo(reply: Reply): Map<string, string> {
+  return new Map([...String(reply).matchAll(/^(\w+):(.*?)\r?$/gm)].map(([, name, value]) => [name!, value!]));
+}
+
+/** So many positions from the first on: those of a batch follow each other. */
+export function positionsFrom(first: string, count: number): Position[] {
+  const dash = first.indexOf("-");
+  const ms = first.slice(0, dash + 1);
+  const sequence = first.slice(dash + 1);
+  if (sequence.length > 15) {
+    return Array.from({ length: count }, (_, nth) => `${ms}${BigInt(sequence) + BigInt(nth)}` as Position);
+  }
+  const start = Number(sequence);
+  return Array.from({ length: count }, (_, nth) => `${ms}${start + nth}` as Position);
+}
+
+/** The position right before another: what Redis wants where a group is to begin with the other. */
+export function before(position: Position): string {
+  const dash = position.indexOf("-");
+  const ms = BigInt(position.slice(0, dash));
+  const sequence = BigInt(position.slice(dash + 1));
+  if (sequence > 0n) return `${ms}-${sequence - 1n}`;
+  return ms > 0n ? `${ms - 1n}-${LAST_SEQUENCE}` : "0-0";
+}
+
+/** The position right after another. */
+export function after(position: Position): Position {
+  const dash = position.indexOf("-");
+  const ms = BigInt(position.slice(0, dash));
+  const sequence = BigInt(position.slice(dash + 1));
+  return (sequence === LAST_SEQUENCE ? `${ms + 1n}-0` : `${ms}-${sequence + 1n}`) as Position;
+}

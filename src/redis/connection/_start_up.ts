@@ -1,0 +1,69 @@
+import type { RedisOptions } from "../../redis_options.ts";
+import { StoreError } from "../../store/mod.ts";
+import { checkDurability } from "./_durability.ts";
+import type { RedisConnection } from "./client.ts";
+import { parseInfo } from "./_replies.ts";
+
+const OLDEST_REDIS = [7, 0] as const;
+const OLDEST_VALKEY = [7, 2] as const;
+
+/** What a server says of itself before it is used. */
+export interface StartUp {
+  /** What works, but not as well as its users may think. */
+  readonly warnings: readonly string[];
+  /** Whether it is a node of a Redis Cluster. */
+  readonly cluster: boolean;
+}
+
+/**
+ * Finds out from INFO alone, which most users may run, whether a server can be used.
+ *
+ * @throws {TypeError} If it is too old, or may remove whole streams when its memory runs out.
+ * @throws {StoreError} `"transient"` if it is a replica now.
+ */
+export async function checkServer(
+  connection: Pick<RedisConnection, "send">,
+  { allowEviction = false, durability }: RedisOptions,
+): Promise<StartUp> {
+  const info = parseInfo(await connection.send(["INFO"]));
+  checkVersion(info);
+  const cluster = info.get("cluster_enabled") === "1";
+  // Any node of a cluster knows its way to the others.
+  if (!cluster && info.get("role") === "slave") {
+    throw new StoreError("transient", "it is a replica: connect to its master, by its Sentinels if it has some");
+  }
+  const policy = info.get("maxmemory_policy") ?? "";
+  if (policy.startsWith("allkeys-") && !allowEviction) {
+    throw new TypeError(
+      `Cannot use a Redis whose maxmemory-policy is ${policy}: it would remove whole streams without a word when its ` +
+        `memory runs out; set it to noeviction, or say that this is wanted by redis: { allowEviction: true }`,
+    );
+  }
+  const keepsFile = info.get("aof_enabled") !== "0";
+  if (durability !== undefined) await checkDurability(connection, durability, keepsFile);
+  const warnings: string[] = [];
+  if (policy.startsWith("allkeys-")) {
+    warnings.push(`maxmemory-policy is ${policy}: whole streams go when memory runs out`);
+  }
+  if (!keepsFile) {
+    warnings.push(
+      "appendonly is off: when the server ends, what came after its last snapshot is gone; set appendonly to yes",
+    );
+  }
+  return { warnings, cluster };
+}
+
+/** Older servers lack what the scripts rely on, and would fail in the middle of the work instead of here. */
+function checkVersion(info: ReadonlyMap<string, string>): void {
+  // Valkey says which Redis it can stand in for, too.
+  const valkey = info.get("valkey_version");
+  const version = valkey ?? info.get("redis_version");
+  const [major = 0, minor = 0] = (version ?? "").split(".").map(Number);
+  const [oldestMajor, oldestMinor] = valkey === undefined ? OLDEST_REDIS : OLDEST_VALKEY;
+  if (major > oldestMajor || major === oldestMajor && minor >= oldestMinor) return;
+  throw new TypeError(
+    `Cannot use a ${valkey === undefined ? "Redis" : "Valkey"} of version ${version ?? "unknown"}: Redis ${
+      OLDEST_REDIS.join(".")
+    } or Valkey ${OLDEST_VALKEY.join(".")} is needed; upgrade the server`,
+  );
+}

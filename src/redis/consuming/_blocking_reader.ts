@@ -1,0 +1,184 @@
+import type { StoredRecord } from "../../store/mod.ts";
+import type { Reply } from "../connection/client.ts";
+import { isUnblocked } from "../connection/_errors.ts";
+import { parseEntries } from "../connection/_replies.ts";
+import type { Route } from "../connection/_topology.ts";
+
+// How long one read blocks, in ms, and how long until a server that has not answered by then is taken for dead.
+const BLOCK = 4_000;
+const BLOCK_TIMEOUT = 9_000;
+
+interface Wait {
+  readonly stream: string;
+  /** What the read asks for behind the stream's name: an id, or `>`. */
+  readonly after: string;
+  readonly limit: number;
+  /** The read has been sent, for the first time with this stream: from now on somebody can end it. */
+  readonly blocked: () => void;
+  /** Somebody ended the read: something came back that it cannot tell of. */
+  readonly woken: () => void;
+  readonly resolve: (records: readonly StoredRecord[]) => void;
+  readonly reject: (error: unknown) => void;
+  sent: boolean;
+  done: boolean;
+}
+
+/** Waits for new entries of several streams by one blocking read on a connection of its own. */
+export class BlockingReader {
+  #link: Route;
+  #command: readonly string[];
+  #unblock: (connection: string) => Promise<unknown>;
+  #spill: (stream: string, records: readonly StoredRecord[]) => void;
+  #waits = new Set<Wait>();
+  #reading = false;
+  #blocked = false;
+  #reads = 0;
+  #interrupted = false;
+  #connection: string | undefined;
+  #closed = false;
+
+  /**
+   * @param command What stands before COUNT: `XREAD`, or `XREADGROUP GROUP group consumer`.
+   * @param unblock Ends a blocked read of this connection id, from another connection, as if its time were up; anybody
+   * else ends it by an error.
+   * @param spill Takes what was read for a wait that had ended meanwhile.
+   */
+  constructor(
+    link: Route,
+    command: readonly string[],
+    unblock: (connection: string) => Promise<unknown>,
+    spill: (stream: string, records: readonly StoredRecord[]) => void,
+  ) {
+    this.#link = link;
+    this.#command = command;
+    this.#unblock = unblock;
+    this.#spill = spill;
+  }
+
+  /** Resolves with new entries of the stream, at most `limit`, or with none once `signal` aborts. */
+  wait(
+    { stream, after, limit, blocked, woken }: Pick<Wait, "stream" | "after" | "limit" | "blocked" | "woken">,
+    signal: AbortSignal,
+  ): Promise<readonly StoredRecord[]> {
+    if (signal.aborted || this.#closed) return Promise.resolve([]);
+    return new Promise((resolve, reject) => {
+      const end = () => {
+        signal.removeEventListener("abort", abort);
+        this.#waits.delete(wait);
+        wait.done = true;
+      };
+      const abort = () => {
+        end();
+        resolve([]);
+        // Nothing may be taken for it any more: the read begins again without it.
+        this.#interrupt();
+      };
+      const wait: Wait = {
+        stream,
+        after,
+        limit,
+        blocked,
+        woken,
+        sent: false,
+        done: false,
+        resolve: (records) => (end(), resolve(records)),
+        reject: (error) => (end(), reject(error)),
+      };
+      signal.addEventListener("abort", abort);
+      this.#waits.add(wait);
+      // A read that blocks without this stream must begin again with it.
+      this.#interrupt();
+      void this.#read();
+    });
+  }
+
+  #interrupt(): void {
+    if (!this.#blocked || this.#interrupted || this.#connection === undefined) return;
+    this.#interrupted = true;
+    void this.#endRead(this.#connection);
+  }
+
+  async #endRead(connection: string): Promise<void> {
+    const read = this.#reads;
+    try {
+      // On a connection of its own it may overtake the very read that it is to end.
+      while (this.#blocked && this.#reads === read && await this.#unblock(connection) === 0) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+    } catch {
+      this.#link.reset();
+    }
+  }
+
+  async #read(): Promise<void> {
+    if (this.#reading) return;
+    this.#reading = true;
+    try {
+      while (this.#waits.size > 0 && !this.#closed) {
+        // A few microtasks on, whoever was just woken is waiting again: one read serves all.
+        for (let turn = 0; turn < 8; turn++) await undefined;
+        await this.#readOnce([...this.#waits]);
+      }
+    } finally {
+      this.#reading = false;
+    }
+  }
+
+  /** Connects, and resolves with the id of the connection. */
+  async connect(): Promise<string> {
+    return this.#connection ??= String(await this.#link.send(["CLIENT", "ID"]));
+  }
+
+  async #readOnce(waits: readonly Wait[]): Promise<void> {
+    const limit = Math.min(...waits.map((wait) => wait.limit));
+    const streams = waits.map((wait) => wait.stream);
+    const ids = waits.map((wait) => wait.after);
+    const options = ["COUNT", String(limit), "BLOCK", String(BLOCK), "STREAMS"];
+    try {
+      await this.connect();
+      if (waits.every((wait) => wait.done)) return;
+      this.#blocked = true;
+      this.#reads++;
+      const reading = this.#link.send([...this.#command, ...options, ...streams, ...ids], BLOCK_TIMEOUT);
+      for (const wait of waits) {
+        if (!wait.sent) wait.blocked();
+        wait.sent = true;
+      }
+      const reply = await reading;
+      if (reply !== null) this.#hand(reply, waits);
+    } catch (error) {
+      if (isUnblocked(error)) return this.#wake(waits);
+      this.#connection = undefined;
+      for (const wait of waits) if (!wait.done) wait.reject(error);
+    } finally {
+      this.#blocked = false;
+      this.#interrupted = false;
+    }
+  }
+
+  // Whoever is woken looks elsewhere first: nothing new is taken for it meanwhile.
+  #wake(waits: readonly Wait[]): void {
+    for (const wait of waits) {
+      if (wait.done) continue;
+      wait.woken();
+      wait.resolve([]);
+    }
+  }
+
+  #hand(reply: Reply, waits: readonly Wait[]): void {
+    if (!Array.isArray(reply)) return;
+    for (const [stream, entries] of reply as readonly (readonly [string, Reply])[]) {
+      const records = parseEntries(entries);
+      const wait = waits.find((candidate) => candidate.stream === stream && !candidate.done);
+      if (wait !== undefined) wait.resolve(records);
+      else this.#spill(stream, records);
+    }
+  }
+
+  /** Ends it at once. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const wait of this.#waits) wait.resolve([]);
+    await this.#link.close();
+  }
+}

@@ -1,0 +1,180 @@
+import { assert, assertEquals } from "@std/assert";
+import { defineEvent } from "../../events/mod.ts";
+import {
+  assertOrder,
+  assertSame,
+  type BrokerContract,
+  contract,
+  groupOf,
+  LEASE,
+  lettersOf,
+  Seen,
+  settled,
+  sleep,
+  SOON,
+  told,
+  until,
+} from "../_broker_bench.ts";
+import { Questions, refused } from "../_schemas.ts";
+
+/** What another process writes, which knows of no schema. */
+class Plain extends defineEvent("Asked")<{ n: number }> {}
+
+const numbered = (count: number): Plain[] => Array.from({ length: count }, (_, n) => new Plain({ n }));
+
+/** What holds while entries are decoded that take their time. */
+export const decoding: readonly BrokerContract[] = [
+  contract("5", "subscribe() keeps the order of what takes different times to decode", async (bench) => {
+    const questions = new Questions((n) => n === 4 ? refused("never", "n") : { value: { n } }).hold(0, 3, 7);
+    class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
+    const writer = await bench.connect([Plain]);
+    const broker = await bench.connect([Asked]);
+    const events = numbered(10);
+    await writer.publish(events);
+    const seen = new Seen<Asked>();
+    await broker.subscribe(Asked, seen.handler, { group: "group", prefetch: 10 });
+    await questions.about(9);
+    assertEquals([seen.ids, (await groupOf(broker, Asked)).pending], [[], 10]);
+    questions.let(3, 7);
+    await sleep(20);
+    assertEquals(seen.ids, []);
+    questions.let(0);
+    await settled(broker, Asked);
+    assertOrder(seen.ids, events.filter(({ detail }) => detail.n !== 4));
+    assertEquals((await lettersOf(broker, Asked)).length, 1);
+  }),
+
+  contract("9", "subscribe() keeps the order of each key when decoding takes its time", async (bench) => {
+    const questions = new Questions().hold(0, 2);
+    class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
+    const writer = await bench.connect([Plain]);
+    const broker = await bench.connect([Asked]);
+    const events = numbered(30);
+    await writer.publish(events);
+    const seen = new Seen<Asked>();
+    let failures = 0;
+    await broker.subscribe(Asked, (event) => {
+      if (event.detail.n === 5 && failures++ < 2) throw new Error("later");
+      seen.handler(event);
+    }, { group: "group", concurrency: 4, key: ({ detail }) => String(detail.n % 3), retry: SOON });
+    await questions.about(29);
+    questions.let(2, 0);
+    await settled(broker, Asked);
+    for (const key of [0, 1, 2]) {
+      const mine = seen.events.filter(({ detail }) => detail.n % 3 === key);
+      assertOrder(mine, events.filter(({ detail }) => detail.n % 3 === key));
+    }
+  }),
+
+  contract("18", "subscribe() keeps what it is decoding, however long that takes", async (bench) => {
+    const questions = new Questions().hold(0, 1, 2);
+    class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
+    const writer = await bench.connect([Plain]);
+    const [broker, other] = [await bench.connect([Asked]), await bench.connect([Plain])];
+    const events = numbered(3);
+    await writer.publish(events);
+    const [mine, others] = [new Seen<Asked>(), new Seen<Plain>()];
+    const subscription = await broker.subscribe(Asked, mine.handler, { group: "group", lease: LEASE, prefetch: 3 });
+    const lost = told(subscription, "leaselost");
+    await questions.about(0, 1, 2);
+    await other.subscribe(Plain, others.handler, { group: "group", lease: LEASE });
+    await sleep(3 * LEASE);
+    assertEquals([mine.ids, others.ids, lost.length], [[], [], 0]);
+    questions.let(0, 1, 2);
+    await settled(broker, Asked);
+    assertOrder(mine.ids, events);
+    assertEquals([others.ids, lost.length], [[], 0]);
+  }),
+
+  contract("32", "close() hands back uncounted what is being decoded", async (bench) => {
+    const questions = new Questions().hold(0);
+    class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
+    const writer = await bench.connect([Plain]);
+    const [broker, other] = [await bench.connect([Asked]), await bench.connect([Plain])];
+    const events = numbered(8);
+    await writer.publish(events);
+    const mine = new Seen<Asked>();
+    const subscription = await broker.subscribe(Asked, mine.handler, { group: "group", lease: 60_000 });
+    await questions.about(0);
+    await subscription.close();
+    questions.let(0);
+    const attempts: number[] = [];
+    const others = new Seen<Plain>();
+    await other.subscribe(Plain, (event, { attempt, recovered }) => {
+      others.handler(event);
+      attempts.push(attempt, recovered);
+    }, { group: "group" });
+    await settled(other, Plain);
+    assertEquals(mine.ids, []);
+    assertSame(others.ids, events);
+    assertEquals(attempts, events.flatMap(() => [1, 0]));
+  }),
+
+  contract("29", "rewind() drops what is being decoded, and has it read again", async (bench) => {
+    const questions = new Questions().hold(2);
+    class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
+    const writer = await bench.connect([Plain]);
+    const broker = await bench.connect([Asked]);
+    const events = numbered(6);
+    await writer.publish(events);
+    const seen = new Seen<Asked>();
+    const subscription = await broker.subscribe(Asked, seen.handler, { group: "group", prefetch: 6 });
+    const lost = told(subscription, "leaselost");
+    await seen.count(2);
+    await questions.about(5);
+    await until(async () => (await groupOf(broker, Asked)).pending === 4, "what was handled is settled");
+    await broker.rewind(Asked, { group: "group", to: events[0]!.position! });
+    await until(() => lost.length === 4, "what was being decoded is lost");
+    questions.let(2);
+    await settled(broker, Asked);
+    assertOrder(seen.ids, [...events.slice(0, 2), ...events]);
+  }),
+
+  contract("4, 22", "subscribe() counts decoding that outlasts the timeout as a failed attempt", async (bench) => {
+    const questions = new Questions().hold(1);
+    class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
+    const writer = await bench.connect([Plain]);
+    const broker = await bench.connect([Asked]);
+    const events = numbered(3);
+    await writer.publish(events);
+    const seen = new Seen<Asked>();
+    const retry = { ...SOON, maxAttempts: 2 };
+    await broker.subscribe(Asked, seen.handler, { group: "group", timeout: 50, retry });
+    await settled(broker, Asked);
+    assertSame(seen.ids, [events[0]!, events[2]!]);
+    questions.let(1);
+    const [letter] = await lettersOf(broker, Asked);
+    assertEquals([letter!.reason, letter!.attempts], ["attempts", 2]);
+    assert(letter!.error.message.endsWith("Decoding took longer than 50 ms"), letter!.error.message);
+    assertEquals(letter!.event?.detail, { n: 1 });
+  }),
+
+  contract(
+    "33",
+    "a live listener hears in order what takes its time, and what could not be asked at first",
+    async (bench) => {
+      let away = 2;
+      const questions = new Questions((n) => {
+        if (n === 1 && away-- > 0) throw new Error("The database is away");
+        return { value: { n } };
+      }).hold(0);
+      class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
+      const broker = await bench.connect([Asked]);
+      const live = new Seen<Asked>();
+      broker.addEventListener("Asked", live.handler);
+      const reconnects = told(broker, "reconnect");
+      // Published by a class without a schema: only listening is what takes its time.
+      const writer = await bench.connect([Plain]);
+      const ready = new Asked({ n: 9 });
+      await broker.publish(ready);
+      const events = numbered(3);
+      await writer.publish(events);
+      await questions.about(0);
+      assertEquals(live.ids, [ready.id]);
+      questions.let(0);
+      await live.count(4);
+      assertOrder(live.ids, [ready, ...events]);
+      assertEquals(reconnects.length, 2);
+    },
+  ),
+];

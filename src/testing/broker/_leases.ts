@@ -1,0 +1,296 @@
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { type DeadLetterEvent, type DeliveryEvent, LeaseLostError } from "../../broker/mod.ts";
+import { type ClaimedRecord, type EventStore, type GroupMember, StoreError } from "../../store/mod.ts";
+import {
+  assertOrder,
+  assertSame,
+  type BrokerContract,
+  contract,
+  Counted,
+  counted,
+  Gate,
+  groupOf,
+  LEASE,
+  lettersOf,
+  positionsOf,
+  Seen,
+  settled,
+  sleep,
+  SOON,
+  STREAM,
+  told,
+  until,
+} from "../_broker_bench.ts";
+
+/** The process stands still for longer than its lease, as far as others can see, and one of them takes what it held. */
+async function takeOver(
+  store: EventStore,
+  clock: { advance(ms: number): void },
+): Promise<{ taker: GroupMember; records: readonly ClaimedRecord[] }> {
+  const taker = await store.member(STREAM, "group", { consumer: "taker", lease: 3_600_000, startFrom: "beginning" });
+  let records: readonly ClaimedRecord[] = [];
+  // It does not really stand still: it may show a sign of life before the other looks.
+  await until(async () => {
+    clock.advance(LEASE + 50);
+    ({ records } = await taker.claim({ limit: 1, signal: AbortSignal.timeout(200) }));
+    return records.length === 1;
+  }, "it is taken over");
+  return { taker, records };
+}
+
+export const leasing: readonly BrokerContract[] = [
+  contract("17", "subscribe() takes over what a dead consumer held, uncounted", async (bench) => {
+    const broker = await bench.broker();
+    const events = counted(20);
+    await broker.publish(events);
+    await bench.die(await bench.store(), 12);
+    const got: [number, number][] = [];
+    const seen = new Seen<Counted>();
+    const recovered: DeliveryEvent[] = [];
+    const gate = new Gate();
+    const subscription = await broker.subscribe(Counted, async (event, delivery) => {
+      await gate.opened;
+      seen.handler(event);
+      got.push([delivery.attempt, delivery.recovered]);
+    }, { group: "group", prefetch: 20 });
+    subscription.addEventListener("recovered", (event) => recovered.push(event));
+    gate.open();
+    await settled(broker, Counted);
+    assertOrder(seen.ids, events);
+    assertEquals(got, events.map((_, i) => [1, i < 12 ? 1 : 0]));
+    assertEquals((await groupOf(broker, Counted)).consumers.length, 1);
+  }, "store"),
+
+  contract(
+    "17",
+    "subscribe() lets what is new pass a large backlog of the dead, but not where it keeps order",
+    async (bench) => {
+      const broker = await bench.broker();
+      const events = counted(2_500);
+      for (let from = 0; from < 2_500; from += 500) await broker.publish(events.slice(from, from + 500));
+      for (const group of ["turns", "order"]) await bench.die(await bench.store(), 2_500, { group });
+      const late = counted(1, 2_500);
+      await broker.publish(late);
+      const [turns, order] = [new Seen<Counted>(), new Seen<Counted>()];
+      await broker.subscribe(Counted, turns.handler, { group: "turns" });
+      await broker.subscribe(Counted, order.handler, { group: "order", key: () => "" });
+      await settled(broker, Counted, "turns");
+      await settled(broker, Counted, "order");
+      assertOrder(order.ids, [...events, ...late]);
+      assertSame(turns.ids, [...events, ...late]);
+      // What one consumer holds by default, and a claim more, stays in one piece.
+      const at = turns.ids.indexOf(late[0]!.id);
+      assert(at >= 1_000 && at < 2_000, `It passed after ${at}`);
+      assertOrder(turns.ids.filter((id) => id !== late[0]!.id), events);
+    },
+    "store",
+  ),
+
+  contract("17", "subscribe() recovers while it runs, and tells of it", async (bench) => {
+    const broker = await bench.broker();
+    const seen = new Seen<Counted>();
+    const store = await bench.store();
+    const events = counted(5);
+    await broker.publish(events);
+    const mortal = await store.member(STREAM, "group", { consumer: "mortal", lease: 500, startFrom: "beginning" });
+    const { records } = await mortal.claim({ limit: 3, signal: AbortSignal.timeout(5_000) });
+    const subscription = await broker.subscribe(Counted, seen.handler, { group: "group" });
+    const recovered = told<DeliveryEvent>(subscription, "recovered");
+    await seen.count(2);
+    assertSame(seen.ids, events.slice(3));
+    await settled(broker, Counted);
+    assertSame(seen.ids, events);
+    assertEquals(
+      recovered.map(({ eventType, position }) => [eventType, position]),
+      positionsOf(records).map((position) => ["Counted", position]),
+    );
+  }, "store"),
+
+  contract("18", "subscribe() keeps what a handler works on for more than three leases", async (bench) => {
+    const [broker, rival] = [await bench.broker(), await bench.broker()];
+    const seen = new Seen<Counted>();
+    const handler = async (event: Counted, { signal, recovered }: { signal: AbortSignal; recovered: number }) => {
+      seen.handler(event);
+      assertEquals(recovered, 0);
+      await sleep(3.3 * LEASE);
+      assert(!signal.aborted);
+    };
+    const events = counted(2);
+    await broker.publish(events);
+    const first = await broker.subscribe(Counted, handler, { group: "group", lease: LEASE, prefetch: 1 });
+    const lost = told(first, "leaselost");
+    const second = await rival.subscribe(Counted, handler, { group: "group", lease: 100, prefetch: 1 });
+    lost.push(...told(second, "leaselost"));
+    await settled(broker, Counted);
+    assertSame(seen.ids, events);
+    assertEquals(lost, []);
+  }),
+
+  contract("20", "subscribe() takes nothing from a consumer with a longer lease that is slow", async (bench) => {
+    const [slow, hasty] = [await bench.broker(), await bench.broker()];
+    const [mine, theirs] = [new Seen<Counted>(), new Seen<Counted>()];
+    const gate = new Gate();
+    const events = counted(6);
+    await slow.publish(events);
+    const subscription = await slow.subscribe(Counted, async (event) => {
+      mine.handler(event);
+      await gate.opened;
+    }, { group: "group", lease: 60_000, prefetch: 3 });
+    const lost = told(subscription, "leaselost");
+    await mine.count(1);
+    await hasty.subscribe(Counted, theirs.handler, { group: "group", lease: 100 });
+    await theirs.count(3);
+    await sleep(350);
+    assertOrder(theirs.ids, events.slice(3));
+    gate.open();
+    await settled(slow, Counted);
+    assertSame([...mine.ids, ...theirs.ids], events);
+    assertEquals(lost, []);
+  }),
+
+  contract("20", "subscribe() refuses the name of a live consumer, and succeeds a closed one", async (bench) => {
+    const [one, other] = [await bench.broker(), await bench.broker()];
+    const options = { group: "group", consumer: "me" };
+    const first = await one.subscribe(Counted, () => {}, options);
+    const error = await assertRejects(() => other.subscribe(Counted, () => {}, options), StoreError);
+    assertEquals(error.kind, "name-taken");
+    assertStringIncludes(error.message, '"me"');
+    assertStringIncludes(error.message, (await groupOf(one, Counted)).consumers[0]!.name);
+    await first.close();
+    const second = await other.subscribe(Counted, () => {}, options);
+    assertEquals((await groupOf(one, Counted)).consumers.length, 1);
+    await second.close();
+  }),
+
+  contract(
+    "12, 19",
+    "delivery.signal aborts when another took the delivery, and a late settle is refused",
+    async (bench) => {
+      const broker = await bench.broker();
+      const store = await bench.store();
+      const gate = new Gate();
+      const events = counted(1);
+      await broker.publish(events);
+      const reasons: unknown[] = [];
+      const running = new Gate();
+      const subscription = await broker.subscribe(Counted, async (_event, { signal }) => {
+        signal.addEventListener("abort", () => reasons.push(signal.reason));
+        running.open();
+        await gate.opened;
+        throw new Error("too late to count");
+      }, { group: "group", lease: LEASE, retry: { maxAttempts: 1 } });
+      const lost = told<DeliveryEvent>(subscription, "leaselost");
+      await running.opened;
+      const { taker, records } = await takeOver(store, bench.clock);
+      assertEquals([records[0]?.position, records[0]?.recovered], [events[0]!.position, 1]);
+      await until(() => lost.length > 0, "the subscription knows");
+      assert(reasons[0] instanceof LeaseLostError);
+      assertEquals([reasons.length, lost.map(({ position }) => position)], [1, [events[0]!.position!]]);
+      gate.open();
+      await subscription.close();
+      const { deadLetters, pending } = await groupOf(broker, Counted);
+      assertEquals({ deadLetters, pending }, { deadLetters: 0, pending: 1 });
+      const outcomes = records.map(({ position, fence }) => ({ kind: "ack" as const, position, fence }));
+      assertEquals(await taker.settle(outcomes), []);
+      await taker.leave();
+    },
+    "store",
+    "clock",
+  ),
+
+  contract(
+    "19",
+    "subscribe() ignores a late result also when the event has come back to itself",
+    async (bench) => {
+      const broker = await bench.broker();
+      const store = await bench.store();
+      const gate = new Gate();
+      const [event] = counted(1);
+      await broker.publish(event!);
+      const calls: [number, number][] = [];
+      const subscription = await broker.subscribe(Counted, async (_event, { attempt, recovered }) => {
+        calls.push([attempt, recovered]);
+        if (calls.length > 1) return;
+        await gate.opened;
+        throw new Error("too late to count");
+      }, { group: "group", lease: LEASE, concurrency: 2, retry: { maxAttempts: 1 } });
+      const lost = told(subscription, "leaselost");
+      await until(() => calls.length === 1, "the handler runs");
+      const { taker } = await takeOver(store, bench.clock);
+      await until(() => lost.length > 0, "the subscription knows");
+      await taker.leave();
+      await until(() => calls.length === 2, "the event has come back");
+      gate.open();
+      await settled(broker, Counted);
+      assertEquals(calls, [[1, 0], [1, 1]]);
+      assertEquals((await groupOf(broker, Counted)).deadLetters, 0);
+    },
+    "store",
+    "clock",
+  ),
+
+  contract("23", "subscribe() runs alone what came back from two deaths, and its neighbours too", async (bench) => {
+    const broker = await bench.broker();
+    const store = await bench.store();
+    const events = counted(20);
+    await broker.publish(events);
+    for (let death = 0; death < 2; death++) await bench.die(store, 20);
+    let running = 0;
+    let most = 0;
+    const seen = new Seen<Counted>();
+    await broker.subscribe(Counted, async (event, { attempt, recovered }) => {
+      assertEquals([attempt, recovered], [1, event.detail.n < 20 ? 2 : 0]);
+      most = Math.max(most, ++running);
+      await sleep(1);
+      seen.handler(event);
+      running--;
+    }, { group: "group", concurrency: 10 });
+    await settled(broker, Counted);
+    assertEquals(most, 1);
+    assertSame(seen.ids, events);
+    const more = counted(20, 20);
+    await broker.publish(more);
+    await settled(broker, Counted);
+    assertSame(seen.ids, [...events, ...more]);
+    assert(most > 1, "After them, several run at once again");
+  }, "store"),
+
+  contract(
+    "23",
+    "subscribe() buries an event whose consumers died of it, and none of its neighbours",
+    async (bench) => {
+      const broker = await bench.broker();
+      const store = await bench.store();
+      const events = counted(100);
+      await broker.publish(events);
+      const killer = events[7]!;
+      for (let death = 0; death < 2; death++) await bench.die(store, 100);
+      // Each of them runs the killer alone, as it must, and dies of it.
+      for (let death = 0; death < 3; death++) {
+        await bench.die(store, 100, {
+          outcomes: (taken) => {
+            return taken.filter(({ position }) => position === killer.position)
+              .map(({ position, fence }) => ({ kind: "isolate", position, fence }));
+          },
+        });
+      }
+      const seen = new Seen<Counted>();
+      const gate = new Gate();
+      const subscription = await broker.subscribe(Counted, async (event) => {
+        await gate.opened;
+        seen.handler(event);
+      }, { group: "group", concurrency: 10, retry: { ...SOON, maxAttempts: 3 } });
+      const dead = told<DeadLetterEvent>(subscription, "deadletter");
+      gate.open();
+      await settled(broker, Counted);
+      assertSame(seen.ids, events.filter((event) => event !== killer));
+      const letters = await lettersOf(broker, Counted);
+      assertEquals(letters.map(({ position, reason, attempts }) => [position, reason, attempts]), [
+        [killer.position!, "died", 3],
+      ]);
+      assertEquals(letters[0]!.event!.id, killer.id);
+      assert(dead.length <= 1);
+    },
+    "store",
+  ),
+];

@@ -1,0 +1,164 @@
+import { assert, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import type { EventBroker } from "../../broker/mod.ts";
+import { defineEvent } from "../../events/mod.ts";
+import { type BrokerContract, contract, Counted, counted, Other } from "../_broker_bench.ts";
+
+type Loose =
+  & {
+    readonly [method in "subscribe" | "replay" | "rewind" | "redrive" | "deleteGroup"]: (
+      ...args: unknown[]
+    ) => Promise<unknown>;
+  }
+  & {
+    readonly [method in "consume" | "history" | "deadLetters"]: (...args: unknown[]) => AsyncIterator<unknown>;
+  };
+
+/** The broker as JavaScript sees it. */
+const loose = (broker: EventBroker<typeof Counted>) => broker as unknown as Loose;
+
+type ErrorClass = typeof TypeError | typeof RangeError;
+
+/** What is said must begin with what could not be done, and name the way out. */
+async function refuses(work: () => Promise<unknown>, kind: ErrorClass, ...parts: string[]): Promise<void> {
+  const error = await assertRejects(work, kind);
+  assert(error.message.startsWith("Cannot "), error.message);
+  assert(!error.message.endsWith("."), error.message);
+  for (const part of parts) assertStringIncludes(error.message, part);
+}
+
+const OPTIONS: readonly [object, ErrorClass, string][] = [
+  [{ group: undefined }, TypeError, "group"],
+  [{ group: "" }, TypeError, "empty"],
+  [{ group: "two words" }, TypeError, "white space"],
+  [{ group: "a{b}" }, TypeError, '"{"'],
+  [{ group: "_retry" }, TypeError, "reserved"],
+  [{ consumer: "a b" }, TypeError, "consumer"],
+  [{ consumer: 5 }, TypeError, "consumer"],
+  [{ prefetch: 0 }, RangeError, "prefetch"],
+  [{ prefetch: 1.5 }, RangeError, "prefetch"],
+  [{ lease: 10 }, RangeError, "lease"],
+  [{ lease: Infinity }, RangeError, "lease"],
+  [{ drainTimeout: -1 }, RangeError, "drainTimeout"],
+  [{ drainTimeout: NaN }, RangeError, "drainTimeout"],
+  [{ startFrom: "begining" }, TypeError, "begining"],
+  [{ startFrom: new Date("never") }, TypeError, "Date"],
+  [{ startFrom: "1-2-3" }, TypeError, "1-2-3"],
+  [{ retry: { maxAttempts: 0 } }, RangeError, "retry.maxAttempts"],
+  [{ retry: { minTimeout: -1 } }, RangeError, "retry.minTimeout"],
+  [{ retry: { minTimeout: 100, maxTimeout: 10 } }, RangeError, "retry.maxTimeout"],
+  [{ retry: { multiplier: 0.5 } }, RangeError, "retry.multiplier"],
+  [{ retry: { jitter: 2 } }, RangeError, "retry.jitter"],
+  [{ retry: { attempts: 3 } }, TypeError, '"attempts"'],
+  [{ concurency: 3 }, TypeError, '"concurency"'],
+];
+
+const SUBSCRIBE_OPTIONS: typeof OPTIONS = [
+  [{ concurrency: 0 }, RangeError, "concurrency"],
+  [{ concurrency: "8" }, RangeError, "concurrency"],
+  [{ timeout: 0 }, RangeError, "timeout"],
+  [{ key: "id" }, TypeError, "key"],
+];
+
+export const refusing: readonly BrokerContract[] = [
+  contract("", "subscribe() and consume() refuse options that make no sense, and say what to do", async (bench) => {
+    const broker = loose(await bench.broker());
+    const handler = () => {};
+    for (const [option, kind, part] of [...OPTIONS, ...SUBSCRIBE_OPTIONS]) {
+      await refuses(() => broker.subscribe(Counted, handler, { group: "group", ...option }), kind, part);
+    }
+    for (const [option, kind, part] of OPTIONS) {
+      await refuses(async () => await broker.consume(Counted, { group: "group", ...option }).next(), kind, part);
+    }
+    await refuses(() => broker.subscribe(Counted, handler), TypeError, "group");
+    await refuses(() => broker.subscribe(Counted, handler, {}), TypeError, "group");
+    await refuses(async () => await broker.consume(Counted).next(), TypeError, "group");
+    await refuses(() => broker.subscribe(Counted, handler, null), TypeError);
+  }),
+
+  contract("", "subscribe() and replay() refuse a handler that is no function", async (bench) => {
+    const broker = loose(await bench.broker());
+    for (const handler of [undefined, null, "text", {}, new Counted({ n: 1 })]) {
+      await refuses(() => broker.subscribe(Counted, handler, { group: "group" }), TypeError, "function");
+      await refuses(async () => await broker.replay(Counted, handler), TypeError, "function");
+    }
+  }),
+
+  contract("", "all methods refuse a class that is not in events, and name those that are", async (bench) => {
+    const strict = await bench.broker();
+    const broker = loose(strict);
+    const group = { group: "group" };
+    const Namesake = class extends defineEvent("Counted")<object> {};
+    for (const wrong of [Other, Namesake, undefined, null, "Counted", class {}, []]) {
+      await refuses(() => broker.subscribe(wrong, () => {}, group), TypeError);
+      await refuses(async () => await broker.consume(wrong, group).next(), TypeError);
+      await refuses(async () => await broker.history(wrong).next(), TypeError);
+      await refuses(async () => await broker.replay(wrong, () => {}), TypeError);
+      await refuses(async () => await broker.deadLetters(wrong, group).next(), TypeError);
+      await refuses(() => broker.rewind(wrong, { ...group, to: "now" }), TypeError);
+      await refuses(() => broker.redrive(wrong, group), TypeError);
+      await refuses(() => broker.deleteGroup(wrong, group), TypeError);
+    }
+    await refuses(() => broker.subscribe([Counted, Other], () => {}, group), TypeError, "Counted");
+  }),
+
+  contract("", "subscribe() refuses a second subscription of one broker to a group and type", async (bench) => {
+    const broker = await bench.connect([Counted, Other]);
+    const first = await broker.subscribe([Counted, Other], () => {}, { group: "group" });
+    for (const events of [Counted, Other, [Other, Counted]]) {
+      await refuses(() => broker.subscribe(events, () => {}, { group: "group" }), TypeError, "concurrency");
+      await refuses(() => broker.consume(events, { group: "group" }).next(), TypeError, "concurrency");
+    }
+    await refuses(() => broker.subscribe([Counted, Counted], () => {}, { group: "twice" }), TypeError);
+    await broker.subscribe(Counted, () => {}, { group: "twice" });
+    await first.close();
+    await broker.subscribe(Other, () => {}, { group: "group" });
+    await broker.subscribe(Counted, () => {}, { group: "group" });
+  }),
+
+  contract("", "history(), rewind(), redrive() and the like refuse options that make no sense", async (bench) => {
+    const broker = loose(await bench.broker());
+    const read: typeof OPTIONS = [
+      [{ limit: -1 }, RangeError, "limit"],
+      [{ limit: 1.5 }, RangeError, "limit"],
+      [{ from: "yesterday" }, TypeError, "from"],
+      [{ to: new Date(NaN) }, TypeError, "to"],
+      [{ after: 5 }, TypeError, "after"],
+      [{ follow: true, reverse: true }, TypeError, "follow"],
+      [{ reversed: true }, TypeError, '"reversed"'],
+    ];
+    for (const [options, kind, part] of read) {
+      await refuses(async () => await broker.history(Counted, options).next(), kind, part);
+      await refuses(async () => await broker.replay(Counted, () => {}, options), kind, part);
+    }
+    await refuses(() => broker.rewind(Counted, { group: "group", to: "then" }), TypeError, "then");
+    await refuses(() => broker.rewind(Counted, { to: "now" }), TypeError, "group");
+    await refuses(() => broker.redrive(Counted, { group: "group", id: "1" }), TypeError, '"id"');
+    await refuses(() => broker.redrive(Counted, { group: "" }), TypeError, "group");
+    await refuses(() => broker.deleteGroup(Counted, { group: "a b" }), TypeError, "group");
+    await refuses(async () => await broker.deadLetters(Counted, { group: 5 }).next(), TypeError, "group");
+  }),
+
+  contract("", "a broker refuses events and options that make no sense", async (bench) => {
+    const connect = bench.under.connect.bind(bench.under) as (...args: unknown[]) => Promise<unknown>;
+    const Namesake = class extends defineEvent("Counted")<object> {};
+    await refuses(() => connect([]), TypeError, "events");
+    await refuses(() => connect(undefined), TypeError, "events");
+    await refuses(() => connect([Counted, Namesake]), TypeError, '"Counted"');
+    await refuses(() => connect([Counted, Counted]), TypeError, '"Counted"');
+    await refuses(() => connect([class {}]), TypeError, "defineEvent");
+    await refuses(() => connect([Counted], { publishTimeout: 0 }), RangeError, "publishTimeout");
+    await refuses(() => connect([Counted], { maxQueued: 0 }), RangeError, "maxQueued");
+    await refuses(() => connect([Counted], { maxQueuedBytes: 0.5 }), RangeError, "maxQueuedBytes");
+    await refuses(() => connect([Counted], { prefix: "a b" }), TypeError, "white space");
+    await refuses(() => connect([Counted], { publishTimout: 5 }), TypeError, '"publishTimout"');
+    await refuses(() => connect([Counted], { retention: { maxLength: -1 } }), RangeError, "maxLength");
+    await refuses(() => connect([Counted], { retention: { maxSize: 1 } }), TypeError, "maxSize");
+  }),
+
+  contract("11", "a broker with another prefix has streams of its own", async (bench) => {
+    const [one, other] = [await bench.broker({ prefix: "shop" }), await bench.broker()];
+    await one.publish(counted(1));
+    assert((await one.info(Counted)).length === 1 && (await other.info(Counted)).length === 0);
+    assertThrows(() => defineEvent("lowercase"), TypeError);
+  }),
+];

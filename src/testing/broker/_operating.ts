@@ -1,0 +1,208 @@
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { type BrokerErrorEvent, LeaseLostError } from "../../broker/mod.ts";
+import { defineEvent } from "../../events/mod.ts";
+import { type Claim, comparePositions, type GroupMember, positionTime, StoreError } from "../../store/mod.ts";
+import {
+  assertOrder,
+  assertSame,
+  type BrokerContract,
+  contract,
+  Counted,
+  counted,
+  Gate,
+  groupOf,
+  lettersOf,
+  Seen,
+  settled,
+  sleep,
+  told,
+  until,
+} from "../_broker_bench.ts";
+import { FaultyStore } from "../_faulty_store.ts";
+
+class Kept extends defineEvent("Kept", { retention: { maxLength: 50 } })<{ n: number }> {}
+
+export const operating: readonly BrokerContract[] = [
+  contract("", "info() shows the stream and how far its groups are", async (bench) => {
+    const broker = await bench.broker();
+    assertEquals(await broker.info(Counted), {
+      type: "Counted",
+      length: 0,
+      first: undefined,
+      last: undefined,
+      pinnedBy: undefined,
+      groups: [],
+    });
+    const events = counted(5);
+    await broker.publish(events);
+    const gate = new Gate();
+    const subscription = await broker.subscribe(Counted, async ({ detail: { n } }) => {
+      if (n === 0) throw new Error("later");
+      if (n === 2) await gate.opened;
+    }, { group: "group", consumer: "me", prefetch: 2, retry: { minTimeout: 60_000, jitter: 0 } });
+    await until(async () => (await groupOf(broker, Counted)).lag === 1, "it has come to the third");
+    const { length, first, last, groups: [group, ...others] } = await broker.info(Counted);
+    assertEquals([length, first, last, others], [5, events[0]!.position, events[4]!.position, []]);
+    const { consumers: [consumer], ...rest } = group!;
+    assertEquals(rest, {
+      name: "group",
+      pending: 3,
+      retrying: 1,
+      held: [],
+      deadLetters: 0,
+      lag: 1,
+      lagIsExact: true,
+      oldestUnsettled: new Date(positionTime(events[0]!.position!)),
+    });
+    assert(consumer!.name.startsWith("me."));
+    assertEquals([consumer!.pending, consumer!.alive, consumer!.stalled], [2, true, false]);
+    gate.open();
+    await subscription.close();
+  }),
+
+  contract(
+    "22",
+    "deleteGroup() ends a group that is idle, and refuses one that is not unless forced",
+    async (bench) => {
+      const [broker, other] = [await bench.broker(), await bench.broker()];
+      await broker.publish(counted(3));
+      const group = "group";
+      const failing = { group, retry: { maxAttempts: 1 } };
+      const subscription = await other.subscribe(Counted, ({ detail: { n } }) => {
+        if (n === 0) throw new Error("never");
+      }, failing);
+      await settled(broker, Counted);
+      for (const obstacle of ["live consumers", "dead letters"]) {
+        const error = await assertRejects(() => broker.deleteGroup(Counted, { group }), StoreError);
+        assertEquals(error.kind, "group-busy");
+        assertStringIncludes(error.message, obstacle);
+        await subscription.close();
+      }
+      await broker.deleteGroup(Counted, { group, force: true });
+      assertEquals((await broker.info(Counted)).groups, []);
+      await assertRejects(() => broker.redrive(Counted, { group }), RangeError, group);
+      await assertRejects(() => lettersOf(broker, Counted), RangeError, group);
+      // A new one of that name begins anew.
+      const seen = new Seen<Counted>();
+      await (await broker.subscribe(Counted, seen.handler, { group })).close();
+      await broker.deleteGroup(Counted, { group, force: true });
+      await broker.deleteGroup(Counted, { group });
+    },
+  ),
+
+  contract("26", "deleteGroup() by force ends the subscriptions to it, with an error", async (bench) => {
+    const [broker, other] = [await bench.broker(), await bench.broker()];
+    const subscription = await other.subscribe(Counted, () => {}, { group: "group", lease: 300 });
+    const errors = told<BrokerErrorEvent>(subscription, "error");
+    const pulled = other.consume(Counted, { group: "pulled", lease: 300 });
+    await broker.publish(counted(1));
+    const { value: delivery } = await pulled.next();
+    other.addEventListener("error", ({ error }) => assert(error instanceof StoreError));
+    await broker.deleteGroup(Counted, { group: "group", force: true });
+    await broker.deleteGroup(Counted, { group: "pulled", force: true });
+    const error = await assertRejects(() => subscription.closed, StoreError);
+    assertEquals(error.kind, "group-deleted");
+    assertEquals(errors.map(({ error }) => error), [error]);
+    await assertRejects(() => delivery!.ack(), LeaseLostError);
+    assertEquals((await assertRejects(() => pulled.next(), StoreError)).kind, "group-deleted");
+    await subscription.close();
+  }),
+
+  contract("27", "publish() and subscribe() trim to the retention of the class, and of the broker", async (bench) => {
+    const broker = await bench.connect([Counted, Kept], { retention: { maxLength: 200 } });
+    for (let at = 0; at < 1_000; at += 100) {
+      await broker.publish(Array.from({ length: 100 }, (_, i) => new Kept({ n: at + i })));
+      await broker.publish(counted(100, at));
+    }
+    await until(async () => (await broker.info(Kept)).length <= 150, "the class's retention is kept");
+    await until(async () => (await broker.info(Counted)).length <= 300, "the broker's retention is kept");
+    const [newest] = await Array.fromAsync(broker.history(Kept, { reverse: true, limit: 1 }));
+    assertEquals(newest!.detail.n, 999);
+  }),
+
+  contract(
+    "27",
+    "publish() trims nothing that a group has not settled, and info() tells who pins it",
+    async (bench) => {
+      const broker = await bench.connect([Kept]);
+      const gate = new Gate();
+      const seen = new Seen<Kept>();
+      await broker.subscribe(Kept, async (event) => {
+        await gate.opened;
+        seen.handler(event);
+      }, { group: "slow", concurrency: 50, prefetch: 50 });
+      const events = Array.from({ length: 600 }, (_, n) => new Kept({ n }));
+      for (let at = 0; at < 600; at += 100) await broker.publish(events.slice(at, at + 100));
+      const { length, pinnedBy, first } = await broker.info(Kept);
+      assertEquals([length, pinnedBy, first], [600, "slow", events[0]!.position]);
+      gate.open();
+      await settled(broker, Kept, "slow");
+      assertSame(seen.ids, events);
+      await until(async () => (await broker.info(Kept)).length <= 150, "what is settled is trimmed");
+      assertEquals((await broker.info(Kept)).groups[0]!.lag, 0);
+    },
+  ),
+
+  contract("34", "publish() keeps positions rising when the clock goes back, or leaps", async (bench) => {
+    const broker = await bench.broker();
+    const seen = new Seen<Counted>();
+    await broker.subscribe(Counted, seen.handler, { group: "group", lease: 600_000 });
+    const events = counted(50);
+    for (const [n, event] of events.entries()) {
+      if (n % 5 === 0) bench.clock.advance(n % 10 === 0 ? -60_000 : 30_000);
+      await broker.publish(event);
+    }
+    await settled(broker, Counted);
+    assertOrder(seen.ids, events);
+    assert(events.every(({ position }, i) => i === 0 || comparePositions(events[i - 1]!.position!, position!) < 0));
+    assertOrder(await Array.fromAsync(broker.history(Counted)), events);
+    assertOrder(await Array.fromAsync(broker.history(Counted, { after: events[30]!.position! })), events.slice(31));
+  }, "clock"),
+
+  contract("2, 26", "subscribe() rides out a store that cannot be reached for a while", async (bench) => {
+    let faulty: FaultyStore | undefined;
+    let down = false;
+    const broker = await bench.over((store) => faulty = new FaultyStore(store), { events: [Counted] });
+    faulty!.onMember = (member) => unreachable(member, () => down);
+    const seen = new Seen<Counted>();
+    const subscription = await broker.subscribe(Counted, async (event) => {
+      await sleep(1);
+      seen.handler(event);
+    }, { group: "group", concurrency: 5, lease: 60_000 });
+    const reconnects = told(subscription, "reconnect");
+    const events = counted(200);
+    const publisher = await bench.broker();
+    await publisher.publish(events.slice(0, 100));
+    await seen.count(30);
+    down = true;
+    await publisher.publish(events.slice(100));
+    await until(() => reconnects.length >= 2, "it tries again");
+    down = false;
+    await settled(publisher, Counted);
+    assertEquals(seen.distinct, 200);
+    assertSame([...new Set(seen.ids)], events);
+  }, "store"),
+];
+
+/** A member that does not answer while it is down. What was asked for may have been done all the same. */
+function unreachable(member: GroupMember, down: () => boolean): GroupMember {
+  const guard = <Args extends unknown[], R>(work: (...args: Args) => Promise<R>) => async (...args: Args) => {
+    if (down()) throw new StoreError("transient", "the server is loading");
+    const result = await work(...args);
+    if (down()) throw new StoreError("uncertain", "the connection was lost before the answer");
+    return result;
+  };
+  let unanswered: Claim | undefined;
+  return {
+    consumer: member.consumer,
+    claim: guard(async (options) => {
+      const claim = unanswered ?? await member.claim(options);
+      // What was taken without an answer comes with the next call, as the port promises.
+      unanswered = down() ? claim : undefined;
+      return claim;
+    }),
+    renew: guard((held, options) => member.renew(held, options)),
+    settle: guard((outcomes) => member.settle(outcomes)),
+    leave: () => member.leave(),
+  };
+}

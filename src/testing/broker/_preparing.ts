@@ -1,0 +1,192 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { PublishQueueFullError } from "../../broker/mod.ts";
+import { defineEvent, type StandardSchemaV1, ValidationError } from "../../events/mod.ts";
+import {
+  assertOrder,
+  assertSame,
+  type BrokerContract,
+  contract,
+  Counted,
+  counted,
+  Seen,
+  settled,
+  sleep,
+  within,
+} from "../_broker_bench.ts";
+import { Questions, refused, schemaOf } from "../_schemas.ts";
+
+const asked = ({ schema }: Questions) => class Asked extends defineEvent("Asked", { schema }) {};
+
+/** What holds of events that are prepared before they are stored, as by a schema that answers by a promise. */
+export const preparing: readonly BrokerContract[] = [
+  contract("30", "publish() keeps the order of calls, however long each is prepared", async (bench) => {
+    const questions = new Questions().hold(0, 2, 3, 5);
+    // Even ones answer by a promise, odd ones too where they are held, others at once.
+    const later = questions.schema["~standard"].validate;
+    const schema: StandardSchemaV1<{ n: number }> = schemaOf((detail: { n: number }) =>
+      [0, 2, 3, 5].includes(detail.n) ? later(detail) as Promise<{ value: { n: number } }> : { value: detail }
+    );
+    class Asked extends defineEvent("Asked", { schema }) {}
+    const broker = await bench.connect([Asked, Counted]);
+    const events = Array.from({ length: 8 }, (_, n) => new Asked({ n }));
+    const [other] = counted(1);
+    const publishing = [
+      broker.publish(events[0]!),
+      broker.publish(events[1]!),
+      broker.publish([events[2]!, other!, events[3]!]),
+      broker.publish(events[4]!),
+      broker.publish(events[5]!),
+      broker.publish([events[6]!, events[7]!]),
+    ];
+    // What is of another stream alone is not held up.
+    const [ahead] = counted(1, 1);
+    const waits = broker.publish(ahead!);
+    questions.let(5, 3, 2);
+    await sleep(20);
+    assertEquals(await Array.fromAsync(broker.history(Asked)), []);
+    questions.let(0);
+    await within(Promise.all(publishing), "all to be stored");
+    await waits;
+    assertOrder((await Array.fromAsync(broker.history(Asked))).map(({ id }) => id), events);
+    assertOrder((await Array.fromAsync(broker.history(Counted))).map(({ id }) => id), [other!, ahead!]);
+  }),
+
+  contract(
+    "30",
+    "publish() stores nothing of a call that a schema refuses, and goes on with the next",
+    async (bench) => {
+      const questions = new Questions((n) => n < 0 ? refused("too low", "n") : { value: { n } });
+      const Asked = asked(questions);
+      const broker = await bench.connect([Asked, Counted]);
+      const refusedOnes = [new Asked({ n: -1 }), new Asked({ n: -2 })] as const;
+      const [first, second, third] = [new Asked({ n: 1 }), new Asked({ n: 2 }), new Asked({ n: 3 })] as const;
+      const [other] = counted(1);
+      const outcomes = await Promise.allSettled([
+        broker.publish(first),
+        broker.publish(refusedOnes[0]),
+        broker.publish([second, other!, refusedOnes[1]]),
+        broker.publish(third),
+      ]);
+      assertEquals(outcomes.map(({ status }) => status), ["fulfilled", "rejected", "rejected", "fulfilled"]);
+      for (const outcome of outcomes) {
+        if (outcome.status === "fulfilled") continue;
+        assert(outcome.reason instanceof ValidationError);
+        assertEquals(outcome.reason.issues, [{ path: "detail.n", message: "too low" }]);
+      }
+      assertOrder((await Array.fromAsync(broker.history(Asked))).map(({ id }) => id), [first, third]);
+      assertEquals(await Array.fromAsync(broker.history(Counted)), []);
+      await assertRejects(() => broker.publish(refusedOnes[0]), ValidationError);
+      // What was refused with it can still be published.
+      assertEquals((await broker.publish([second, other!])).length, 2);
+    },
+  ),
+
+  contract("30", "publish() stores the output, once, of an object that is published twice at a time", async (bench) => {
+    const schema = schemaOf<{ n: number; twice?: number }>(async (detail) => {
+      await Promise.resolve();
+      return { value: { ...detail, twice: detail.n * 2 } };
+    });
+    class Doubled extends defineEvent("Doubled", { schema }) {}
+    const broker = await bench.connect([Doubled]);
+    const event = new Doubled({ n: 4 });
+    const positions = await Promise.all([broker.publish(event), broker.publish(event), broker.publish([event])]);
+    assertEquals(new Set(positions.flat()), new Set([event.position!]));
+    assertEquals(event.detail, { n: 4, twice: 8 });
+    assertEquals(await broker.publish(event), event.position!);
+    const stored = await Array.fromAsync(broker.history(Doubled));
+    assertEquals(stored.map(({ id, detail }) => [id, detail]), [[event.id, { n: 4, twice: 8 }]]);
+  }),
+
+  contract("30", "publish() of the same object tries again when its schema could not answer", async (bench) => {
+    let away = 1;
+    const Asked = asked(
+      new Questions((n) => {
+        if (away-- > 0) throw new Error("The database is away");
+        return { value: { n } };
+      }),
+    );
+    const broker = await bench.connect([Asked]);
+    const event = new Asked({ n: 1 });
+    await assertRejects(() => broker.publish(event), Error, "its schema gave no answer: The database is away");
+    assertEquals(await Array.fromAsync(broker.history(Asked)), []);
+    const position = await broker.publish(event);
+    assertEquals((await Array.fromAsync(broker.history(Asked))).map(({ position }) => position), [position]);
+  }),
+
+  contract("30, 34", "publish() stops waiting for a schema when its signal aborts or time is up", async (bench) => {
+    const questions = new Questions().hold(0, 1);
+    const Asked = asked(questions);
+    const broker = await bench.connect([Asked], { publishTimeout: 300 });
+    const events = [0, 1, 2].map((n) => new Asked({ n }));
+    const controller = new AbortController();
+    const aborted = broker.publish(events[0]!, { signal: controller.signal });
+    const late = broker.publish(events[1]!);
+    const behind = broker.publish(events[2]!);
+    const reason = new Error("enough");
+    controller.abort(reason);
+    assertEquals(await aborted.catch((error) => error), reason);
+    await assertRejects(() => broker.publish(events[0]!, { signal: controller.signal }), Error, "enough");
+    const [first, second] = await Promise.allSettled([late, behind]);
+    assert(first!.status === "rejected" && /in time: .*; nothing was stored/.test(first!.reason.message));
+    // It waited as long, behind the other: either outcome is true to what was stored.
+    const stored = (await Array.fromAsync(broker.history(Asked))).map(({ id }) => id);
+    assertEquals(stored, second!.status === "fulfilled" ? [events[2]!.id] : []);
+    questions.let(0, 1);
+    assert(await broker.publish(events[1]!) === events[1]!.position);
+  }),
+
+  contract("32", "close() waits for what is being prepared", async (bench) => {
+    const questions = new Questions().hold(0);
+    const Asked = asked(questions);
+    const [broker, observer] = [await bench.connect([Asked]), await bench.connect([Asked])];
+    const events = [0, 1].map((n) => new Asked({ n }));
+    const publishing = events.map((event) => broker.publish(event));
+    const closing = broker.close();
+    await sleep(20);
+    questions.let(0);
+    await within(Promise.all([...publishing, closing]), "the broker to close");
+    assertOrder((await Array.fromAsync(observer.history(Asked))).map(({ id }) => id), events);
+  }),
+
+  contract("31", "publish() counts what is being prepared against maxQueued", async (bench) => {
+    const questions = new Questions().hold(0);
+    const Asked = asked(questions);
+    const broker = await bench.connect([Asked], { maxQueued: 2 });
+    const events = [0, 1, 2].map((n) => new Asked({ n }));
+    const waiting = [broker.publish(events[0]!), broker.publish(events[1]!)];
+    await assertRejects(() => broker.publish(events[2]!), PublishQueueFullError, "2 events wait");
+    questions.let(0);
+    await Promise.all(waiting);
+    await broker.publish(events[2]!);
+    assertOrder((await Array.fromAsync(broker.history(Asked))).map(({ id }) => id), events);
+  }),
+
+  contract("30", "publish() in a handler names its cause, however long it is prepared", async (bench) => {
+    const questions = new Questions().hold(0);
+    const Asked = asked(questions);
+    const broker = await bench.connect([Counted, Asked]);
+    const causes = counted(2);
+    await broker.publish(causes);
+    const published: InstanceType<typeof Asked>[] = [];
+    await broker.subscribe(Counted, async ({ detail }) => {
+      const event = new Asked({ n: detail.n });
+      published.push(event);
+      await broker.publish(event);
+    }, { group: "group", concurrency: 2 });
+    await questions.about(0, 1);
+    // Published by nobody's handler, behind those that are.
+    const free = new Asked({ n: 2 });
+    const waits = broker.publish(free);
+    questions.let(0);
+    await waits;
+    await settled(broker, Counted);
+    const seen = new Seen<InstanceType<typeof Asked>>();
+    await broker.subscribe(Asked, seen.handler, { group: "group" });
+    await settled(broker, Asked);
+    assertSame(seen.ids, [...published, free]);
+    assertEquals(seen.events.map(({ detail, causationId }) => [detail.n, causationId]), [
+      ...published.map(({ detail }, nth) => [detail.n, causes[nth]!.id]),
+      [2, undefined],
+    ]);
+  }),
+];

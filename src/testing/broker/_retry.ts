@@ -1,0 +1,286 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { type DeadLetterEvent, PermanentError, type RetryEvent } from "../../broker/mod.ts";
+import {
+  assertSame,
+  type BrokerBench,
+  type BrokerContract,
+  contract,
+  Counted,
+  counted,
+  Gate,
+  groupOf,
+  lettersOf,
+  Seen,
+  settled,
+  SOON,
+  told,
+  until,
+} from "../_broker_bench.ts";
+
+export const retrying: readonly BrokerContract[] = [
+  contract("4", "subscribe() tries a failed event again until it succeeds", async (bench) => {
+    const broker = await bench.broker();
+    const events = counted(20);
+    const attempts = new Map<string, number[]>();
+    await broker.subscribe(Counted, (event, { attempt }) => {
+      attempts.set(event.id, [...attempts.get(event.id) ?? [], attempt]);
+      if (attempt < 15) throw new Error("again");
+    }, { group: "group", concurrency: 4, retry: { ...SOON, maxTimeout: 5 } });
+    await broker.publish(events);
+    await settled(broker, Counted);
+    assertSame([...attempts.keys()], events);
+    const expected = Array.from({ length: 15 }, (_, i) => i + 1);
+    for (const mine of attempts.values()) assertEquals(mine, expected);
+    assertEquals((await groupOf(broker, Counted)).deadLetters, 0);
+  }),
+
+  contract("21", "subscribe() waits longer after every attempt, and tells for how long", async (bench) => {
+    const broker = await bench.broker();
+    const starts: number[] = [];
+    const error = new Error("again");
+    const subscription = await broker.subscribe(Counted, (_event, { attempt }) => {
+      starts.push(performance.now());
+      if (attempt <= 5) throw error;
+    }, { group: "group", retry: { minTimeout: 20, maxTimeout: 60, multiplier: 2, jitter: 0 } });
+    const retries = told<RetryEvent>(subscription, "retry");
+    const [event] = counted(1);
+    const position = await broker.publish(event!);
+    await settled(broker, Counted);
+    const delays = [20, 40, 60, 60, 60];
+    assertEquals(
+      retries.map((it) => [it.eventType, it.position, it.attempt, it.delay, it.error]),
+      delays.map((delay, i) => ["Counted", position, i + 1, delay, error]),
+    );
+    for (const [i, delay] of delays.entries()) {
+      const waited = starts[i + 1]! - starts[i]!;
+      // A timer may fire a moment early by another clock than its own.
+      assert(waited > delay - 3, `Attempt ${i + 2} came after ${waited} ms instead of ${delay}`);
+    }
+  }),
+
+  contract("21", "subscribe() delays no other event by a retry that waits", async (bench) => {
+    const broker = await bench.broker();
+    const seen = new Seen<Counted>();
+    await broker.subscribe(Counted, (event) => {
+      if (event.detail.n % 2 === 0) throw new Error("much later");
+      seen.handler(event);
+    }, { group: "group", retry: { minTimeout: 60_000, jitter: 0 } });
+    const events = counted(40);
+    await broker.publish(events);
+    await seen.count(20);
+    await until(async () => (await groupOf(broker, Counted)).retrying === 20, "the others wait");
+    assertSame(seen.ids, events.filter(({ detail }) => detail.n % 2 === 1));
+    const { pending, lag } = await groupOf(broker, Counted);
+    assertEquals({ pending, lag }, { pending: 20, lag: 0 });
+  }),
+
+  contract("21", "subscribe() heeds the time of a retry after a restart", (bench) => restart(bench)),
+
+  contract("21", "subscribe() heeds the time of a retry after a restart, in order by key", (bench) => {
+    return restart(bench, () => "");
+  }),
+
+  contract("22", "subscribe() gives an event up after maxAttempts, for its group alone", async (bench) => {
+    const broker = await bench.broker();
+    const seen = new Seen<Counted>();
+    await broker.subscribe(Counted, seen.handler, { group: "other" });
+    let calls = 0;
+    const failures: number[] = [];
+    const subscription = await broker.subscribe(Counted, (event) => {
+      if (event.detail.n !== 1) return;
+      failures.push(Date.now());
+      throw new RangeError(`broken ${++calls}`);
+    }, { group: "group", consumer: "me", retry: { ...SOON, maxAttempts: 3 } });
+    const dead = told<DeadLetterEvent>(subscription, "deadletter");
+    const retries = told<RetryEvent>(subscription, "retry");
+    const events = counted(3);
+    await broker.publish(events);
+    await settled(broker, Counted);
+    await settled(broker, Counted, "other");
+    assertSame(seen.ids, events);
+    const [letter, ...others] = await lettersOf(broker, Counted);
+    assert(letter);
+    assertEquals(others, []);
+    assertEquals(calls, 3);
+    assertEquals([letter.reason, letter.attempts, letter.position], ["attempts", 3, events[1]!.position]);
+    assertEquals(letter.event?.toCloudEvent(), events[1]!.toCloudEvent());
+    assertEquals({ ...letter.raw }, { id: events[1]!.id, payload: '{"n":1}' });
+    assertEquals([letter.error.name, letter.error.message], ["RangeError", "broken 3"]);
+    assertStringIncludes(letter.error.stack ?? "", "broken 3");
+    assert(letter.consumer.startsWith("me."), letter.consumer);
+    assert(Math.abs(letter.firstFailedAt.getTime() - failures[0]!) < 1_000);
+    assert(letter.firstFailedAt < letter.lastFailedAt);
+    assertEquals((await lettersOf(broker, Counted, "other")).length, 0);
+    assertEquals(retries.length, 2);
+    assertEquals(
+      dead.map((it) => [it.eventType, it.position, it.attempts, it.reason, (it.error as Error).message]),
+      [["Counted", letter.position, 3, "attempts", "broken 3"]],
+    );
+  }),
+
+  contract("22", "subscribe() gives an event up at once for a PermanentError", async (bench) => {
+    const broker = await bench.broker();
+    class Declined extends PermanentError {}
+    const attempts: number[] = [];
+    await broker.subscribe(Counted, ({ detail: { n } }, { attempt }) => {
+      attempts.push(attempt);
+      if (n === 0) throw new Declined("no", { cause: new Error("why") });
+      if (attempt === 1) throw new Error("again");
+      throw new PermanentError("no more");
+    }, { group: "group", retry: SOON });
+    await broker.publish(counted(2));
+    await settled(broker, Counted);
+    const letters = await lettersOf(broker, Counted);
+    assertEquals(letters.map(({ reason, attempts, error }) => [reason, attempts, error.message]), [
+      ["permanent", 1, "no"],
+      ["permanent", 2, "no more"],
+    ]);
+    assertEquals(attempts.toSorted(), [1, 1, 2]);
+  }),
+
+  contract("22", "subscribe() takes whatever a handler throws", async (bench) => {
+    const broker = await bench.broker();
+    const thrown: unknown[] = ["text", undefined, null, 5, Symbol("s"), Object.create(null), { message: "m" }];
+    await broker.subscribe(Counted, ({ detail: { n } }) => {
+      throw thrown[n];
+    }, { group: "group", concurrency: 10, retry: { maxAttempts: 1 } });
+    const events = counted(thrown.length);
+    await broker.publish(events);
+    await settled(broker, Counted);
+    const letters = await lettersOf(broker, Counted);
+    assertSame(letters.map(({ event }) => event!), events);
+    assertEquals(letters.find(({ event }) => event!.detail.n === 0)!.error, { name: "Error", message: "text" });
+  }),
+
+  contract("", "subscribe() ends a handler that takes too long, counts it, and gives its slot away", async (bench) => {
+    const broker = await bench.broker();
+    const gate = new Gate();
+    const log: [number, number, boolean][] = [];
+    const reasons: unknown[] = [];
+    const late: Promise<void>[] = [];
+    const subscription = await broker.subscribe(Counted, async ({ detail: { n } }, { attempt, signal }) => {
+      signal.addEventListener("abort", () => reasons.push(signal.reason));
+      if (n === 0 && attempt < 3) late.push(gate.opened);
+      if (n === 0 && attempt < 3) await gate.opened;
+      log.push([n, attempt, signal.aborted]);
+      if (n === 0 && attempt === 2) throw new Error("too late to count");
+    }, { group: "group", timeout: 30, retry: SOON });
+    const retries = told<RetryEvent>(subscription, "retry");
+    await broker.publish(counted(3));
+    await settled(broker, Counted);
+    assertEquals(log.toSorted(), [[0, 3, false], [1, 1, false], [2, 1, false]]);
+    assertEquals(reasons.map((it) => (it as Error).name), ["TimeoutError", "TimeoutError"]);
+    assertEquals(retries.map(({ attempt, error }) => [attempt, error]), [[1, reasons[0]], [2, reasons[1]]]);
+    gate.open();
+    await Promise.all(late);
+    await subscription.close();
+    assertEquals(log.slice(3), [[0, 1, true], [0, 2, true]]);
+    const { pending, retrying, deadLetters } = await groupOf(broker, Counted);
+    assertEquals({ pending, retrying, deadLetters }, { pending: 0, retrying: 0, deadLetters: 0 });
+  }),
+
+  contract("25", "redrive() hands letters back to their group alone: one, some, all", async (bench) => {
+    const broker = await bench.broker();
+    const [mine, theirs] = [new Seen<Counted>(), new Seen<Counted>()];
+    let broken = true;
+    const attempts: number[] = [];
+    await broker.subscribe(Counted, theirs.handler, { group: "other" });
+    await broker.subscribe(Counted, (event, { attempt }) => {
+      if (broken) throw new PermanentError("broken");
+      attempts.push(attempt);
+      mine.handler(event);
+    }, { group: "group" });
+    const events = counted(6);
+    await broker.publish(events);
+    await settled(broker, Counted);
+    await settled(broker, Counted, "other");
+    const before = await broker.info(Counted);
+    broken = false;
+    const letters = await lettersOf(broker, Counted);
+    const byNumber = (n: number) => letters.find(({ event }) => event!.detail.n === n)!.id;
+    const group = "group";
+    assertEquals(await broker.redrive(Counted, { group, dryRun: true }), 6);
+    assertEquals(await broker.redrive(Counted, { group, dryRun: true, ids: [byNumber(4), "none"] }), 1);
+    assertEquals((await lettersOf(broker, Counted)).length, 6);
+    assertEquals(await broker.redrive(Counted, { group, ids: [] }), 0);
+    assertEquals(await broker.redrive(Counted, { group, ids: [byNumber(4)] }), 1);
+    await mine.count(1);
+    assertEquals(await broker.redrive(Counted, { group, ids: [byNumber(1), byNumber(2)] }), 2);
+    await mine.count(3);
+    assertSame(mine.ids, [4, 1, 2].map((n) => events[n]!));
+    assertEquals(await broker.redrive(Counted, { group }), 3);
+    await settled(broker, Counted);
+    assertSame(mine.ids, events);
+    assertSame(theirs.ids, events);
+    assert(attempts.every((attempt) => attempt === 1));
+    const after = await broker.info(Counted);
+    assertEquals([after.length, after.last], [before.length, before.last]);
+    assertEquals(after.groups.find(({ name }) => name === "other"), before.groups.find(({ name }) => name === "other"));
+    assertEquals(await broker.redrive(Counted, { group }), 0);
+    assertEquals(await lettersOf(broker, Counted), []);
+  }),
+
+  contract("25, 31", "redrive() ends, though what it hands back dies again meanwhile", async (bench) => {
+    const broker = await bench.broker();
+    let deaths = 0;
+    await broker.subscribe(Counted, () => {
+      deaths++;
+      throw new PermanentError("never");
+    }, { group: "group", concurrency: 20 });
+    const events = counted(700);
+    for (const from of [0, 350]) await broker.publish(events.slice(from, from + 350));
+    await settled(broker, Counted);
+    assertEquals(await broker.redrive(Counted, { group: "group" }), 700);
+    await settled(broker, Counted);
+    assertEquals(deaths, 1_400);
+    assertSame((await lettersOf(broker, Counted)).map(({ event }) => event!.id), events);
+  }),
+
+  contract("25, 27", "redrive() brings an event back that was trimmed meanwhile", async (bench) => {
+    const broker = await bench.broker();
+    let broken = true;
+    const seen = new Seen<Counted>();
+    await broker.subscribe(Counted, (event) => {
+      if (broken) throw new PermanentError("broken");
+      seen.handler(event);
+    }, { group: "group" });
+    const [event] = counted(1);
+    await broker.publish(event!);
+    await settled(broker, Counted);
+    await (await bench.store()).admin("events:Counted").trim({ maxLength: 0, force: true });
+    assertEquals((await broker.info(Counted)).length, 0);
+    broken = false;
+    assertEquals(await broker.redrive(Counted, { group: "group" }), 1);
+    await settled(broker, Counted);
+    assertEquals(seen.events.map((it) => it.toCloudEvent()), [event!.toCloudEvent()]);
+    assertEquals(await Array.fromAsync(broker.history(Counted)), []);
+  }, "store"),
+];
+
+async function restart(bench: BrokerBench, key?: () => string): Promise<void> {
+  const before = await bench.broker();
+  await before.publish(counted(2));
+  let failed = 0;
+  let calls = 0;
+  const first = await before.subscribe(Counted, () => {
+    calls++;
+    failed = performance.now();
+    throw new Error("again");
+  }, { group: "group", retry: { minTimeout: 600, jitter: 0 }, ...(key && { key }) });
+  // With a key the second waits behind the first.
+  const failures = key === undefined ? 2 : 1;
+  await until(async () => (await groupOf(before, Counted)).retrying === failures, "the retry is in the store");
+  await first.close();
+  assertEquals(calls, failures);
+  const { pending, retrying } = await groupOf(before, Counted);
+  assertEquals({ pending, retrying }, { pending: 2, retrying: failures });
+  const after = await bench.broker();
+  const starts: [number, number][] = [];
+  await after.subscribe(Counted, ({ detail: { n } }, { attempt, recovered }) => {
+    starts.push([n, attempt]);
+    assertEquals(recovered, 0);
+    if (attempt === 2) assert(performance.now() - failed > 550, "A retry came too early");
+  }, { group: "group" });
+  await settled(after, Counted);
+  assertEquals(starts.toSorted(), key === undefined ? [[0, 2], [1, 2]] : [[0, 2], [1, 1]]);
+}

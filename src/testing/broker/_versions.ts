@@ -1,0 +1,246 @@
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { type BrokerErrorEvent, type DeadLetterEvent, type HeldEvent, NewerVersionError } from "../../broker/mod.ts";
+import { defineEvent } from "../../events/mod.ts";
+import {
+  assertOrder,
+  assertSame,
+  type BrokerContract,
+  contract,
+  Counted,
+  counted,
+  Gate,
+  groupOf,
+  lettersOf,
+  positionsOf,
+  Seen,
+  settled,
+  SOON,
+  told,
+  until,
+  within,
+} from "../_broker_bench.ts";
+
+/** What `Counted` is in the next release. */
+class CountedNow extends defineEvent("Counted", {
+  version: 2,
+  upcast: { 1: ({ n }: { n: number }) => ({ n, twice: 2 * n }) },
+})<{ n: number; twice: number }> {}
+
+const now = (count: number, from = 0) =>
+  Array.from({ length: count }, (_, i) => new CountedNow({ n: from + i, twice: 2 * (from + i) }));
+
+/** What becomes of events whose class changes while old and new processes run. */
+export const versions: readonly BrokerContract[] = [
+  contract("24", "subscribe() holds events of a newer version for the first consumer that knows it", async (bench) => {
+    const [old, current] = [await bench.broker(), await bench.connect([CountedNow])];
+    const seen = new Seen<Counted>();
+    const subscription = await old.subscribe(Counted, seen.handler, { group: "group", concurrency: 4 });
+    const held = told<HeldEvent>(subscription, "held");
+    const [known, newer] = [counted(40), now(20)];
+    for (let at = 0; at < 20; at++) {
+      await old.publish(known.slice(2 * at, 2 * at + 2));
+      await current.publish(newer[at]!);
+    }
+    await seen.count(40);
+    await until(() => held.length === 20, "all the newer ones are held");
+    assertEquals(held.map(({ eventType, position, version }) => [eventType, position, version]), [
+      ...newer.map(({ position }) => ["Counted", position, 2]),
+    ]);
+    const { pending, held: waiting, deadLetters, oldestUnsettled } = await groupOf(old, Counted);
+    assertEquals([pending, waiting, deadLetters], [20, [{ version: 2, pending: 20 }], 0]);
+    assert(oldestUnsettled!.getTime() <= newer[0]!.time.getTime() + 1_000);
+    const taken = new Seen<CountedNow>();
+    const attempts: number[] = [];
+    await current.subscribe(CountedNow, (event, { attempt, recovered }) => {
+      attempts.push(attempt, recovered);
+      taken.handler(event);
+    }, { group: "group" });
+    await settled(current, CountedNow);
+    assertOrder(taken.ids, newer);
+    assertEquals(new Set(attempts), new Set([1, 0]));
+    assertOrder(seen.ids, known);
+    assertEquals((await groupOf(current, CountedNow)).held, []);
+  }),
+
+  contract("24", "subscribe() handles each event once while old and new consumers share a group", async (bench) => {
+    const [old, current] = [await bench.broker(), await bench.connect([CountedNow])];
+    const [seen, taken] = [new Seen<Counted>(), new Seen<CountedNow>()];
+    const options = { group: "group", concurrency: 4, prefetch: 8 };
+    await old.subscribe(Counted, seen.handler, options);
+    await current.subscribe(CountedNow, taken.handler, options);
+    const [known, newer] = [counted(200), now(200, 1_000)];
+    await Promise.all([
+      ...known.map((event) => old.publish(event)),
+      ...newer.map((event) => current.publish(event)),
+    ]);
+    await settled(old, Counted);
+    assertSame([...seen.ids, ...taken.ids], [...known, ...newer]);
+    // Who does not know them never gets them; who knows more gets both, the older ones upcast.
+    assert(seen.events.every(({ detail }) => detail.n < 1_000));
+    assert(taken.events.every(({ detail: { n, twice } }) => twice === 2 * n));
+    assertEquals((await lettersOf(current, CountedNow)).length, 0);
+  }),
+
+  contract("24", "subscribe() wakes a consumer that knows what another holds", async (bench) => {
+    const [old, current] = [await bench.broker(), await bench.connect([CountedNow])];
+    const taken = new Seen<CountedNow>();
+    await current.subscribe(CountedNow, taken.handler, { group: "group" });
+    await settled(current, CountedNow);
+    await old.subscribe(Counted, () => {}, { group: "group" });
+    // Whoever of the two gets them first: well before any lease has run out.
+    for (let round = 0; round < 10; round++) {
+      await current.publish(now(1, round));
+      await taken.count(round + 1, 5_000);
+    }
+    await settled(current, CountedNow);
+  }),
+
+  contract("4, 24", "subscribe() counts no attempt for who does not know the version of a retry", async (bench) => {
+    const [old, current] = [await bench.broker(), await bench.connect([CountedNow])];
+    const attempts: number[] = [];
+    const failing = await current.subscribe(CountedNow, (_event, { attempt }) => {
+      attempts.push(attempt);
+      throw new Error("later");
+    }, { group: "group", retry: { minTimeout: 20, jitter: 0, maxAttempts: 2 } });
+    const [event] = now(1);
+    await current.publish(event!);
+    await until(() => attempts.length === 1, "the first attempt has failed");
+    await failing.close();
+    const holding = await old.subscribe(Counted, () => {}, { group: "group", retry: { maxAttempts: 1 } });
+    await until(async () => (await groupOf(old, Counted)).held.length === 1, "the retry is held");
+    await holding.close();
+    assertEquals((await groupOf(old, Counted)).retrying, 0);
+    await current.subscribe(CountedNow, (_event, { attempt }) => void attempts.push(attempt), { group: "group" });
+    await settled(current, CountedNow);
+    assertEquals(attempts, [1, 2]);
+  }),
+
+  contract("22, 24, 25", "subscribe() gives up what nobody knows within holdFor, until a redrive", async (bench) => {
+    const [old, current] = [await bench.broker(), await bench.connect([CountedNow])];
+    const newer = now(3);
+    await current.publish(newer);
+    const subscription = await old.subscribe(Counted, () => {}, { group: "group", lease: 400, holdFor: 100 });
+    const [held, dead] = [told<HeldEvent>(subscription, "held"), told<DeadLetterEvent>(subscription, "deadletter")];
+    await until(() => dead.length === 3, "all are given up");
+    assertEquals([held.length, dead.map(({ reason, attempts }) => [reason, attempts])], [
+      3,
+      newer.map(() => ["version", 0]),
+    ]);
+    await subscription.close();
+    const letters = await lettersOf(current, CountedNow);
+    assertEquals(positionsOf(letters), positionsOf(newer));
+    for (const [nth, { reason, attempts, raw, event, error }] of letters.entries()) {
+      assertEquals([reason, attempts, raw.version, event?.id], ["version", 0, "2", newer[nth]!.id]);
+      assertEquals(error.name, "NewerVersionError");
+      assertStringIncludes(error.message, "it is of version 2, and this class knows up to 1");
+    }
+    assertEquals(await old.redrive(Counted, { group: "group" }), 3);
+    const taken = new Seen<CountedNow>();
+    await current.subscribe(CountedNow, taken.handler, { group: "group" });
+    await settled(current, CountedNow);
+    assertOrder(taken.ids, newer);
+  }),
+
+  contract("16, 24", "subscribe() holds for each group on its own, and consume() does, too", async (bench) => {
+    const [old, current] = [await bench.broker(), await bench.connect([CountedNow])];
+    const newer = now(5);
+    await current.publish(newer);
+    const taken = new Seen<CountedNow>();
+    await current.subscribe(CountedNow, taken.handler, { group: "other" });
+    await settled(current, CountedNow, "other");
+    const known = counted(1);
+    await old.publish(known);
+    for await (const delivery of old.consume(Counted, { group: "group" })) {
+      assertEquals(delivery.event.id, known[0]!.id);
+      await delivery.ack();
+      break;
+    }
+    assertEquals((await groupOf(old, Counted)).held, [{ version: 2, pending: 5 }]);
+    assertEquals((await groupOf(old, Counted, "other")).held, []);
+    assertOrder(taken.ids.slice(0, 5), newer);
+  }),
+
+  contract("9, 24", "subscribe() with a key goes on past what it holds of that key", async (bench) => {
+    const [old, current] = [await bench.broker(), await bench.connect([CountedNow])];
+    const seen = new Seen<Counted>();
+    const gate = new Gate();
+    await old.subscribe(Counted, async (event) => {
+      await gate.opened;
+      seen.handler(event);
+    }, { group: "group", concurrency: 4, key: () => "one" });
+    const [first, last] = [counted(3), counted(3, 10)];
+    await old.publish(first);
+    await current.publish(now(1));
+    await old.publish(last);
+    gate.open();
+    await seen.count(6);
+    assertOrder(seen.ids, [...first, ...last]);
+    assertEquals((await groupOf(old, Counted)).held, [{ version: 2, pending: 1 }]);
+  }),
+
+  contract("27", "info() tells that what is held pins the events after it", async (bench) => {
+    const old = await bench.broker({ retention: { maxLength: 1 } });
+    const current = await bench.connect([CountedNow]);
+    await old.subscribe(Counted, () => {}, { group: "group" });
+    const [newer] = now(1);
+    await current.publish(newer!);
+    await until(async () => (await groupOf(old, Counted)).held.length === 1, "it is held");
+    await old.publish(counted(5));
+    await until(async () => (await groupOf(old, Counted)).pending === 1, "all others are settled");
+    const { pinnedBy, first } = await old.info(Counted);
+    assertEquals([pinnedBy, first], ["group", newer!.position]);
+  }),
+
+  contract("28, 33", "history() and listeners tell of a newer version, and by which error", async (bench) => {
+    const [old, current] = [await bench.broker(), await bench.connect([CountedNow])];
+    const undecodable = told<BrokerErrorEvent>(old, "undecodable");
+    const heard = new Seen<Counted>();
+    old.addEventListener("Counted", heard.handler);
+    await old.publish(counted(1));
+    await heard.count(1);
+    const [newer] = now(1);
+    await current.publish(newer!);
+    await until(() => undecodable.length === 1, "the listener is told");
+    const error = await assertRejects(() => Array.fromAsync(old.history(Counted)), NewerVersionError);
+    for (const { name, version, position, raw } of [error, undecodable[0]!.error as NewerVersionError]) {
+      assertEquals([name, version, position, raw.id], ["NewerVersionError", 2, newer!.position, newer!.id]);
+    }
+  }),
+
+  contract(
+    "24",
+    "subscribe() holds a version whatever its payload, and buries none that is no number",
+    async (bench) => {
+      const [old, store] = [await bench.broker(), await bench.store()];
+      await store.append("events:Counted", [
+        ["id", "v-1", "version", "7", "payload", "written otherwise"],
+        ["id", "v-2", "version", `${Number.MAX_SAFE_INTEGER}`, "payload", "{}"],
+        ["id", "v-3", "version", "two", "payload", "{}"],
+      ]);
+      const subscription = await old.subscribe(Counted, () => {}, { group: "group" });
+      await until(async () => (await groupOf(old, Counted)).deadLetters === 1, "one is given up");
+      await until(async () => (await groupOf(old, Counted)).held.length === 2, "the others are held");
+      assertEquals(
+        (await groupOf(old, Counted)).held,
+        [7, Number.MAX_SAFE_INTEGER].map((version) => ({ version, pending: 1 })),
+      );
+      assertEquals((await lettersOf(old, Counted))[0]!.raw.id, "v-3");
+      // What is held keeps nobody from closing.
+      await within(subscription.close(), "the subscription to close");
+    },
+    "store",
+  ),
+
+  contract("34", "subscribe() and consume() refuse a holdFor that is no time", async (bench) => {
+    const broker = await bench.broker();
+    for (const holdFor of [-1, NaN, 2 ** 41, "1 day"] as number[]) {
+      const options = { group: "group", holdFor };
+      await assertRejects(() => broker.subscribe(Counted, () => {}, options), RangeError, "holdFor (ms)");
+      assertThrows(() => broker.consume(Counted, options), RangeError, "holdFor (ms)");
+    }
+    for (const holdFor of [0, Infinity]) {
+      const subscription = await broker.subscribe(Counted, () => {}, { group: "group", holdFor, retry: SOON });
+      await subscription.close();
+    }
+  }),
+];

@@ -1,0 +1,232 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  ack,
+  type Bench,
+  contract,
+  dead,
+  defer,
+  LONG,
+  positionsOf,
+  release,
+  retry,
+  type StoreContract,
+} from "../_store_bench.ts";
+
+/** What becomes of entries that are of a version which their consumers do not know. */
+export const deferring: readonly StoreContract[] = [
+  contract("24", "settle() defers a delivery to a member that knows its version, uncounted", async (bench) => {
+    const all = await bench.append(3);
+    const old = await bench.join("old");
+    assertEquals(await old.settle(defer(await bench.take(old), 2)), []);
+    await bench.nothing(old);
+    assertEquals(await heldIn(bench), [{ version: 2, pending: 3 }]);
+    const current = await bench.join("current", { version: 2 });
+    const taken = await bench.take(current);
+    assertEquals(positionsOf(taken), all);
+    for (const record of taken) assertEquals([record.attempt, record.recovered, record.expired], [1, 0, undefined]);
+    assertEquals(await heldIn(bench), []);
+    assertEquals(await current.settle(ack(taken)), []);
+    assertEquals((await bench.group()).pending, 0);
+  }),
+
+  contract("24", "claim() takes what was deferred in order of position, from all versions it knows", async (bench) => {
+    const all = await bench.append(12);
+    const old = await bench.join("old");
+    const taken = await bench.take(old);
+    const nth = (rest: number) => taken.filter((_, index) => index % 3 === rest);
+    // What comes last is deferred first.
+    await old.settle([...defer(nth(2).toReversed(), 4), ...defer(nth(1).toReversed(), 2)]);
+    await old.settle(defer(nth(0).toReversed(), 10));
+    assertEquals(await heldIn(bench), [2, 4, 10].map((version) => ({ version, pending: 4 })));
+    const middle = await bench.join("middle", { version: 4 });
+    const known = all.filter((_, index) => index % 3 !== 0);
+    assertEquals(positionsOf(await bench.take(middle, 5)), known.slice(0, 5));
+    assertEquals(positionsOf(await bench.take(middle, 5)), known.slice(5));
+    await bench.nothing(middle);
+    assertEquals(await heldIn(bench), [{ version: 10, pending: 4 }]);
+    const newest = await bench.join("newest", { version: 11 });
+    assertEquals(positionsOf(await bench.take(newest)), all.filter((_, index) => index % 3 === 0));
+  }),
+
+  contract("24", "settle() wakes a member that knows the version", async (bench) => {
+    const all = await bench.append(1);
+    const [old, current] = [await bench.join("old"), await bench.join("current", { version: 2 })];
+    const taken = await bench.take(old);
+    const { records } = await bench.wake(current, () => old.settle(defer(taken, 2)));
+    assertEquals(positionsOf(records), all);
+  }),
+
+  contract("24, 12", "settle() refuses what is settled late of a deferred delivery", async (bench) => {
+    const all = await bench.append(2);
+    const [old, current] = [await bench.join("old"), await bench.join("current", { version: 2 })];
+    const taken = await bench.take(old);
+    await old.settle(defer(taken, 2));
+    assertEquals(await old.settle(defer(taken, 2)), all);
+    assertEquals(await old.renew(taken), all);
+    const again = await bench.take(current);
+    assertEquals(await old.settle(ack(taken)), all);
+    assertEquals(await current.settle(ack(again)), []);
+  }),
+
+  contract("4, 24", "settle() keeps over a deferral what was counted before", async (bench) => {
+    await bench.append(1);
+    const [old, current] = [await bench.join("old"), await bench.join("current", { version: 2 })];
+    await current.settle(retry(await bench.take(current), 0));
+    const [record] = await bench.take(old);
+    assertEquals(record!.attempt, 2);
+    await old.settle(defer([record!], 2));
+    const again = await bench.take(current);
+    assertEquals(again.map(({ attempt, recovered }) => [attempt, recovered]), [[2, 0]]);
+    assertEquals(await current.settle(ack(again)), []);
+    assertEquals((await bench.group()).pending, 0);
+  }),
+
+  contract("17, 24", "claim() takes nothing of what a dead member had deferred", async (bench) => {
+    const all = await bench.append(2);
+    await bench.die(2, "dead", (taken) => defer(taken, 2));
+    const old = await bench.join("old");
+    await bench.nothing(old);
+    assertEquals(await old.leave(), true);
+    const taken = await bench.take(await bench.join("current", { version: 2 }));
+    assertEquals(taken.map(({ position, recovered }) => [position, recovered]), all.map((position) => [position, 0]));
+  }),
+
+  contract("24", "claim() brings what nobody came for within holdFor as expired", async (bench) => {
+    const all = await bench.append(2);
+    const old = await bench.join("old", { holdFor: bench.short, lease: 4 * bench.short });
+    const patient = await bench.join("patient", { holdFor: LONG });
+    await old.settle(defer(await bench.take(old), 2));
+    await bench.nothing(patient);
+    await bench.pass(bench.short + 1);
+    await bench.nothing(patient);
+    const late = await bench.take(old);
+    assertEquals(late.map(({ position, expired, attempt }) => [position, expired, attempt]), [
+      [all[0], true, 1],
+      [all[1], true, 1],
+    ]);
+    assertEquals(await old.settle(dead(late, { reason: "version", attempts: 0 })), []);
+    const letters = await bench.letters();
+    assertEquals(positionsOf(letters), all);
+    for (const { reason, fields } of letters) assertEquals([reason, fields[2]], ["version", "payload"]);
+    assertEquals((await bench.group()).pending, 0);
+  }),
+
+  contract("24", "claim() gives a member that knows the version what is late as what it is", async (bench) => {
+    const all = await bench.append(1);
+    const old = await bench.join("old");
+    await old.settle(defer(await bench.take(old), 2));
+    await bench.pass(bench.short + 1);
+    const taken = await bench.take(await bench.join("current", { version: 2, holdFor: bench.short }));
+    assertEquals(taken.map(({ position, expired }) => [position, expired]), [[all[0], undefined]]);
+  }),
+
+  contract("27", "trim() spares what was deferred, and tells who pins it", async (bench) => {
+    const all = await bench.append(5);
+    const old = await bench.join("old");
+    const [first, second, ...rest] = await bench.take(old);
+    await old.settle([...ack([first!, ...rest]), ...defer([second!], 2)]);
+    assertEquals(await bench.admin.trim({ maxLength: 0 }), { removed: 1, pinnedBy: "group" });
+    const group = await bench.group();
+    assertEquals([group.floor, group.pending, group.held], [all[1], 1, [{ version: 2, pending: 1 }]]);
+    assertEquals(await bench.admin.trim({ maxLength: 0, force: true }), { removed: 4, pinnedBy: undefined });
+    const { missing } = await bench.claim(await bench.join("current", { version: 2 }));
+    assertEquals(missing, all.slice(1, 2));
+    assertEquals((await bench.group()).pending, 0);
+  }),
+
+  contract("27", "settle() defers what is gone from the stream, and claim() tells of it", async (bench) => {
+    const all = await bench.append(1);
+    const old = await bench.join("old");
+    const taken = await bench.take(old);
+    await bench.admin.trim({ maxLength: 0, force: true });
+    assertEquals(await old.settle(defer(taken, 2)), []);
+    const { missing } = await bench.claim(await bench.join("current", { version: 2 }));
+    assertEquals(missing, all);
+    assertEquals((await bench.group()).pending, 0);
+  }),
+
+  contract("29", "rewind() drops what was deferred at or after its position, and keeps the rest", async (bench) => {
+    const all = await bench.append(4);
+    const old = await bench.join("old");
+    await old.settle(defer(await bench.take(old), 2));
+    assertEquals(await bench.admin.rewind("group", all[2]!), { dropped: 2, first: all[2] });
+    assertEquals(await heldIn(bench), [{ version: 2, pending: 2 }]);
+    const again = await bench.take(old);
+    assertEquals(positionsOf(again), all.slice(2));
+    assertEquals(await old.settle(defer(again, 2)), []);
+    const current = await bench.join("current", { version: 2 });
+    assertEquals(await bench.drain(current), all);
+    await old.settle(defer(await bench.append(1).then(() => bench.take(old)), 2));
+    assertEquals((await bench.admin.rewind("group", "beginning")).dropped, 1);
+    assertEquals((await bench.drain(current)).length, 5);
+  }),
+
+  contract("25", "redrive() brings back what was given up for its version, also when it is gone", async (bench) => {
+    const all = await bench.append(2);
+    const old = await bench.join("old", { holdFor: bench.short });
+    await old.settle(dead(await bench.take(old), { reason: "version" }));
+    await bench.admin.trim({ maxLength: 1 });
+    assertEquals(await bench.admin.deadLetters("group").redrive(), 2);
+    const again = await bench.take(old);
+    assertEquals(positionsOf(again), all);
+    // A copy is held, released and held again as the entry itself is.
+    await old.settle(defer(again, 3));
+    assertEquals(await heldIn(bench), [{ version: 3, pending: 2 }]);
+    await bench.nothing(await bench.join("middle", { version: 2, lease: bench.short }));
+    const current = await bench.join("current", { version: 3 });
+    const taken = await bench.take(current);
+    assertEquals(taken.map(({ position, attempt, recovered }) => [position, attempt, recovered]), [
+      [all[0], 1, 0],
+      [all[1], 1, 0],
+    ]);
+    assert(taken.every(({ fields }) => fields[2] === "payload"));
+    await current.settle(release(taken));
+    const once = await bench.take(old);
+    await old.settle(defer(once, 3));
+    const last = await bench.take(current);
+    assertEquals(await current.settle(ack(last)), []);
+    assertEquals((await bench.group()).pending, 0);
+  }),
+
+  contract("24", "claim() brings copies that nobody came for as expired, too", async (bench) => {
+    const all = await bench.append(1);
+    const old = await bench.join("old", { holdFor: bench.short, lease: 4 * bench.short });
+    await old.settle(dead(await bench.take(old)));
+    await bench.admin.trim({ maxLength: 0 });
+    await bench.admin.deadLetters("group").redrive();
+    await old.settle(defer(await bench.take(old), 2));
+    await bench.pass(bench.short + 1);
+    const late = await bench.take(old);
+    assertEquals(late.map(({ position, expired }) => [position, expired]), [[all[0], true]]);
+    assertEquals(await old.settle(dead(late, { reason: "version" })), []);
+    assertEquals((await bench.letters()).map(({ fields }) => fields[0]), ["id"]);
+  }),
+
+  contract("24", "claim() brings what a closing member was given and handed back to who knows it", async (bench) => {
+    const all = await bench.append(3);
+    const old = await bench.join("old");
+    await old.settle(defer(await bench.take(old), 2));
+    const closing = await bench.join("closing", { version: 2 });
+    await bench.take(closing, 2);
+    await closing.leave();
+    // Handed back it is anybody's: whoever does not know it defers it once more.
+    await old.settle(defer(await bench.take(old), 2));
+    assertEquals(await bench.drain(await bench.join("current", { version: 2 })), all);
+  }),
+
+  contract("24", "removeGroup() names deferred deliveries among what is in the way", async (bench) => {
+    await bench.append(1);
+    const old = await bench.join("old");
+    await old.settle(defer(await bench.take(old), 2));
+    await old.leave();
+    const error = await bench.admin.removeGroup("group").catch((error: Error) => error);
+    assert(error instanceof Error && error.message.includes("1 unsettled deliveries"));
+    assertEquals(await bench.admin.removeGroup("group", { force: true }), true);
+  }),
+];
+
+async function heldIn(bench: Bench): Promise<{ version: number; pending: number }[]> {
+  const { held, pending } = await bench.group();
+  assert(held.reduce((sum, each) => sum + each.pending, 0) <= pending, "What is held is pending");
+  return [...held];
+}

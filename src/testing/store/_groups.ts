@@ -1,0 +1,194 @@
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { type Position, positionTime, StoreError, type StoreErrorKind } from "../../store/mod.ts";
+import { ack, contract, dead, LONG, positionsOf, retry, type StoreContract } from "../_store_bench.ts";
+
+async function assertFails(kind: StoreErrorKind, act: () => Promise<unknown>): Promise<StoreError> {
+  const error = await assertRejects(act, StoreError);
+  assertEquals(error.kind, kind);
+  return error;
+}
+
+export const grouping: readonly StoreContract[] = [
+  contract("14", "member() starts a new group at the beginning, now, or at a position", async (bench) => {
+    const all = await bench.append(4);
+    const begin = async (group: string, startFrom: "beginning" | "now" | Position) => {
+      const member = await bench.join("a", { group, startFrom });
+      return async () => positionsOf((await bench.glance(member)).records);
+    };
+    const beginning = await begin("beginning", "beginning");
+    const now = await begin("now", "now");
+    const third = await begin("third", all[2]!);
+    const before = await begin("before", "0-0");
+    const added = await bench.append(1);
+    assertEquals(await beginning(), [...all, ...added]);
+    assertEquals(await now(), added);
+    assertEquals(await third(), [...all.slice(2), ...added]);
+    assertEquals(await before(), [...all, ...added]);
+  }),
+
+  contract("14", "member() starts a new group on a stream that is still empty", async (bench) => {
+    const [a, b] = [
+      await bench.join("a", { group: "beginning" }),
+      await bench.join("b", { group: "now", startFrom: "now" }),
+    ];
+    const all = await bench.append(2);
+    assertEquals(await bench.drain(a), all);
+    assertEquals(await bench.drain(b), all);
+  }),
+
+  contract("14, 34", "member() starts a new group at a position that is still to come", async (bench) => {
+    const [first] = await bench.append(1);
+    const soon: Position = `${positionTime(first!) + 1_000}-0`;
+    const member = await bench.join("a", { startFrom: soon });
+    const { lag, floor } = await bench.group();
+    assertEquals({ lag, floor }, { lag: 0, floor: undefined });
+    await bench.append(2);
+    await bench.nothing(member);
+    assertEquals((await bench.admin.trim({ maxLength: 0 })).removed, 3);
+    bench.clock.advance(1_000);
+    const added = await bench.append(2);
+    assertEquals(await bench.drain(member), added);
+  }, "clock"),
+
+  contract("14", "member() heeds startFrom only when the group is new", async (bench) => {
+    const all = await bench.append(2);
+    const first = await bench.join("a");
+    await first.leave();
+    const second = await bench.join("b", { startFrom: "now" });
+    assertEquals(await bench.drain(second), all);
+    await second.leave();
+    await bench.nothing(await bench.join("c", { startFrom: "beginning" }));
+  }),
+
+  contract("14", "member() starts a new group after what was trimmed", async (bench) => {
+    const all = await bench.append(4);
+    await bench.admin.trim({ maxLength: 2 });
+    assertEquals(await bench.drain(await bench.join("a", { group: "one" })), all.slice(2));
+    assertEquals(await bench.drain(await bench.join("a", { group: "two", startFrom: all[0]! })), all.slice(2));
+  }),
+
+  contract("31", "info() shows the stream and what each group has still to do", async (bench) => {
+    const all = await bench.append(6);
+    const [a, b] = [await bench.join("a"), await bench.join("b")];
+    const [one, two, three] = await bench.take(a, 3);
+    const [four] = await bench.take(b, 1);
+    await a.settle([...ack([one!]), ...retry([two!], bench.short), ...retry([three!], bench.short, true)]);
+    await b.settle(dead([four!]));
+    const info = await bench.admin.info();
+    assertEquals([info.length, info.first, info.last], [6, all[0], all[5]]);
+    const { consumers, ...group } = await bench.group();
+    assertEquals(group, {
+      name: "group",
+      pending: 2,
+      retrying: 2,
+      held: [],
+      deadLetters: 1,
+      lag: 2,
+      lagIsExact: true,
+      floor: all[1],
+    });
+    assertEquals(
+      consumers.toSorted((x, y) => x.name < y.name ? -1 : 1),
+      [
+        { name: a.consumer, pending: 1, alive: true, stalled: false },
+        { name: b.consumer, pending: 0, alive: true, stalled: false },
+      ],
+    );
+    await bench.pass(bench.short);
+    await bench.take(b);
+    assertEquals((await bench.group()).retrying, 0);
+  }),
+
+  contract("17", "info() shows who is alive and who is not", async (bench) => {
+    await bench.append(1);
+    const { member: dead } = await bench.die(1);
+    const living = await bench.join("a", { lease: LONG });
+    const consumers = new Map((await bench.group()).consumers.map((consumer) => [consumer.name, consumer]));
+    assertEquals(consumers.get(dead.consumer), { name: dead.consumer, pending: 1, alive: false, stalled: false });
+    assertEquals(consumers.get(living.consumer)?.alive, true);
+  }),
+
+  contract("31", "info() shows who is stalled when renew() says so", async (bench) => {
+    const member = await bench.join();
+    const stalled = async () => (await bench.group()).consumers.map((consumer) => consumer.stalled);
+    await member.renew([], { stalled: true });
+    assertEquals(await stalled(), [true]);
+    await member.renew([]);
+    assertEquals(await stalled(), [true]);
+    await member.renew([], { stalled: false });
+    assertEquals(await stalled(), [false]);
+  }),
+
+  contract("11", "info() makes nothing, and neither does any other look at a group", async (bench) => {
+    await bench.append(1);
+    await bench.admin.deadLetters("group").redrive();
+    await bench.admin.deadLetters("group").discard();
+    assertEquals(await bench.letters(), []);
+    assertEquals((await bench.admin.info()).groups, []);
+  }),
+
+  contract("32", "removeGroup() refuses while there is something to lose, and names it", async (bench) => {
+    assertEquals(await bench.admin.removeGroup("group"), false);
+    const member = await bench.join();
+    const living = await assertFails("group-busy", () => bench.admin.removeGroup("group"));
+    assertStringIncludes(living.message, member.consumer);
+    const [position] = await bench.append(1);
+    await member.settle(retry(await bench.take(member), bench.short));
+    await member.leave();
+    const pending = await assertFails("group-busy", () => bench.admin.removeGroup("group"));
+    assertStringIncludes(pending.message, "1 unsettled");
+    await bench.pass(bench.short);
+    const next = await bench.join();
+    await next.settle(dead(await bench.take(next)));
+    await next.leave();
+    const letters = await assertFails("group-busy", () => bench.admin.removeGroup("group"));
+    assertStringIncludes(letters.message, "1 dead letter");
+    assertEquals(positionsOf(await bench.letters()), [position]);
+    await bench.admin.deadLetters("group").discard();
+    assertEquals(await bench.admin.removeGroup("group"), true);
+    assertEquals(await bench.admin.removeGroup("group"), false);
+    assertEquals((await bench.admin.info()).groups, []);
+  }),
+
+  contract("27", "removeGroup() ends what the group kept from being trimmed", async (bench) => {
+    await bench.append(2);
+    await (await bench.join()).leave();
+    assertEquals((await bench.admin.trim({ maxLength: 0 })).pinnedBy, "group");
+    assertEquals(await bench.admin.removeGroup("group"), true);
+    assertEquals(await bench.admin.trim({ maxLength: 0 }), { removed: 2, pinnedBy: undefined });
+  }),
+
+  contract("12", "removeGroup() takes all from its members when it is forced", async (bench) => {
+    const all = await bench.append(3);
+    const [a, b] = [await bench.join("a"), await bench.join("b")];
+    const [first, ...held] = await bench.take(a);
+    await a.settle(dead([first!]));
+    const waiting = bench.claim(b);
+    waiting.catch(() => {});
+    assertEquals(await bench.admin.removeGroup("group", { force: true }), true);
+    await assertFails("group-deleted", () => waiting);
+    await assertFails("group-deleted", () => bench.claim(a));
+    await assertFails("group-deleted", () => a.renew(held));
+    assertEquals((await a.settle(ack(held))).toSorted(), all.slice(1));
+    assertEquals(await bench.letters(), []);
+    assertEquals((await bench.admin.info()).groups, []);
+    assertEquals(await a.leave(), true);
+  }),
+
+  contract("12", "removeGroup() keeps former members out when a group of that name is made anew", async (bench) => {
+    const all = await bench.append(2);
+    const former = await bench.join("a");
+    const held = await bench.take(former);
+    await bench.admin.removeGroup("group", { force: true });
+    const member = await bench.join("a");
+    const taken = await bench.take(member);
+    assertEquals(positionsOf(taken), all);
+    await assertFails("group-deleted", () => bench.claim(former));
+    await assertFails("group-deleted", () => former.renew(held));
+    assertEquals((await former.settle(ack(held))).toSorted(), all);
+    assertEquals(await former.leave(), true);
+    assertEquals(await member.renew(taken), []);
+    assertEquals((await bench.group()).consumers.length, 1);
+    assert((await bench.group()).pending === 2);
+  }),
+];

@@ -1,0 +1,160 @@
+import { assertEquals } from "@std/assert";
+import type { GroupMember } from "../../store/mod.ts";
+import { ack, contract, dead, LONG, positionsOf, release, retry, type StoreContract } from "../_store_bench.ts";
+
+const ALL = { maxLength: 0 };
+
+export const trimming: readonly StoreContract[] = [
+  contract("27", "trim() keeps to its bounds when there are no groups", async (bench) => {
+    const all = await bench.append(10);
+    assertEquals(await bench.admin.trim({}), { removed: 0, pinnedBy: undefined });
+    assertEquals(await bench.admin.trim({ maxLength: 20 }), { removed: 0, pinnedBy: undefined });
+    assertEquals(await bench.admin.trim({ maxLength: 6 }), { removed: 4, pinnedBy: undefined });
+    assertEquals(positionsOf(await bench.read()), all.slice(4));
+    await bench.pass(bench.short * 4);
+    const added = await bench.append(2);
+    assertEquals(await bench.admin.trim({ maxAge: LONG }), { removed: 0, pinnedBy: undefined });
+    assertEquals(await bench.admin.trim({ maxAge: bench.short * 3 }), { removed: 6, pinnedBy: undefined });
+    assertEquals(positionsOf(await bench.read()), added);
+    assertEquals(await bench.admin.trim({ maxAge: LONG, maxLength: 1 }), { removed: 1, pinnedBy: undefined });
+    assertEquals(await bench.admin.trim(ALL), { removed: 1, pinnedBy: undefined });
+    assertEquals(await bench.admin.info(), { length: 0, first: undefined, last: added[1], groups: [] });
+    assertEquals(positionsOf(await bench.append(1).then(() => bench.read())).length, 1);
+  }),
+
+  contract("27", "trim() keeps an entry whose age is just its bound", async (bench) => {
+    await bench.append(1);
+    bench.clock.advance(1_000);
+    assertEquals((await bench.admin.trim({ maxAge: 1_000 })).removed, 0);
+    bench.clock.advance(1);
+    assertEquals((await bench.admin.trim({ maxAge: 1_000 })).removed, 1);
+  }, "clock"),
+
+  contract("34", "trim() gives no position twice when all entries are gone", async (bench) => {
+    const before = await bench.append(3);
+    await bench.admin.trim(ALL);
+    const [after] = await bench.append(1);
+    assertEquals([...before, after].toSorted(), [...before, after]);
+    assertEquals(new Set([...before, after]).size, 4);
+  }),
+
+  contract("27", "trim() never removes what a group has not read", async (bench) => {
+    const all = await bench.append(5);
+    const member = await bench.join();
+    assertEquals(await bench.admin.trim(ALL), { removed: 0, pinnedBy: "group" });
+    await member.settle(ack(await bench.take(member, 2)));
+    assertEquals(await bench.admin.trim(ALL), { removed: 2, pinnedBy: "group" });
+    assertEquals(positionsOf(await bench.read()), all.slice(2));
+    assertEquals(await bench.admin.trim({ maxLength: 4 }), { removed: 0, pinnedBy: undefined });
+    assertEquals(await bench.drain(member), all.slice(2));
+    assertEquals(await bench.admin.trim(ALL), { removed: 3, pinnedBy: undefined });
+  }),
+
+  contract("27", "trim() never removes what is held, or parked, before what the group has read", async (bench) => {
+    const all = await bench.append(6);
+    const member = await bench.join();
+    const taken = await bench.take(member);
+    await member.settle(ack(taken.slice(0, 2)));
+    await member.settle(ack(taken.slice(3)));
+    assertEquals(await bench.admin.trim(ALL), { removed: 2, pinnedBy: "group" });
+    await member.settle(retry([taken[2]!], bench.short));
+    assertEquals(await bench.admin.trim(ALL), { removed: 0, pinnedBy: "group" });
+    await bench.pass(bench.short);
+    const again = await bench.take(member);
+    assertEquals(positionsOf(again), [all[2]]);
+    await member.settle(release(again));
+    assertEquals(await bench.admin.trim(ALL), { removed: 0, pinnedBy: "group" });
+    await bench.drain(member);
+    assertEquals(await bench.admin.trim(ALL), { removed: 4, pinnedBy: undefined });
+  }),
+
+  contract("22, 27", "trim() removes what lies among the dead letters", async (bench) => {
+    await bench.append(2);
+    const member = await bench.join();
+    await member.settle(dead(await bench.take(member)));
+    assertEquals(await bench.admin.trim(ALL), { removed: 2, pinnedBy: undefined });
+    assertEquals((await bench.letters()).length, 2);
+  }),
+
+  contract("27, 29", "trim() keeps what a rewound group reads again, and what it held before that", async (bench) => {
+    const all = await bench.append(6);
+    const member = await bench.join();
+    const taken = await bench.take(member);
+    await member.settle(ack([...taken.slice(0, 1), ...taken.slice(2)]));
+    await bench.admin.rewind("group", all[3]!);
+    assertEquals(await bench.admin.trim(ALL), { removed: 1, pinnedBy: "group" });
+    await member.settle(ack([taken[1]!]));
+    assertEquals(await bench.admin.trim(ALL), { removed: 2, pinnedBy: "group" });
+    assertEquals(await bench.drain(member), all.slice(3));
+  }),
+
+  contract("27", "trim() heeds the group that is furthest behind, and names it", async (bench) => {
+    await bench.append(6);
+    const reads = { slow: 1, fast: 4, slower: 0 };
+    const members = new Map<string, GroupMember>();
+    for (const [group, limit] of Object.entries(reads)) {
+      const member = await bench.join("a", { group });
+      members.set(group, member);
+      if (limit > 0) await member.settle(ack(await bench.take(member, limit)));
+    }
+    assertEquals(await bench.admin.trim(ALL), { removed: 0, pinnedBy: "slower" });
+    await bench.drain(members.get("slower")!);
+    assertEquals(await bench.admin.trim(ALL), { removed: 1, pinnedBy: "slow" });
+    await bench.drain(members.get("slow")!);
+    assertEquals(await bench.admin.trim(ALL), { removed: 3, pinnedBy: "fast" });
+    assertEquals(await bench.admin.trim({ maxLength: 2 }), { removed: 0, pinnedBy: undefined });
+  }),
+
+  contract("27", "trim() removes what is unread when it is forced, and the group goes on after it", async (bench) => {
+    const all = await bench.append(5);
+    const member = await bench.join();
+    assertEquals((await bench.admin.trim({ maxLength: 2, force: true })).removed, 3);
+    assertEquals((await bench.group()).lag, 2);
+    assertEquals((await bench.group()).floor, all[3]);
+    assertEquals(await bench.drain(member), all.slice(3));
+  }),
+
+  contract("27", "claim() reports once what was trimmed while it was parked, and never delivers it", async (bench) => {
+    const all = await bench.append(4);
+    const member = await bench.join();
+    const taken = await bench.take(member, 3);
+    await member.settle([...retry([taken[0]!], bench.short), ...release([taken[2]!])]);
+    await bench.admin.trim({ maxLength: 1, force: true });
+    // Whoever holds one may end it all the same.
+    assertEquals(await member.renew([taken[1]!]), []);
+    assertEquals(await member.settle(ack([taken[1]!])), []);
+    await bench.pass(bench.short);
+    const missing = [];
+    const records = [];
+    for (let calls = 0; calls < 4; calls++) {
+      const claim = await bench.glance(member);
+      missing.push(...claim.missing);
+      records.push(...claim.records);
+    }
+    assertEquals(missing.toSorted(), [taken[0]!.position, taken[2]!.position]);
+    assertEquals(positionsOf(records), [all[3]]);
+    assertEquals((await bench.group()).pending, 1);
+    await member.settle(ack(records));
+    assertEquals((await bench.group()).floor, undefined);
+  }),
+
+  contract("27", "claim() reports what was trimmed while a consumer that died held it", async (bench) => {
+    const all = await bench.append(2);
+    await bench.die(2);
+    await bench.admin.trim({ maxLength: 0, force: true });
+    const { records, missing } = await bench.claim(await bench.join());
+    assertEquals({ records, missing: missing.toSorted() }, { records: [], missing: all });
+    assertEquals((await bench.group()).pending, 0);
+  }),
+
+  contract("27", "trim() is not pinned by a delivery whose entry is gone", async (bench) => {
+    await bench.append(1);
+    const member = await bench.join();
+    const held = await bench.take(member);
+    await bench.admin.trim({ maxLength: 0, force: true });
+    await bench.append(2);
+    await member.settle(ack(await bench.take(member)));
+    assertEquals(await bench.admin.trim(ALL), { removed: 2, pinnedBy: undefined });
+    assertEquals(await member.settle(ack(held)), []);
+  }),
+];
