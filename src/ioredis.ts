@@ -25,5 +25,5 @@ export function connect<C extends EventClass>(
   url: string | URL,
   options: RedisBrokerOptions<C>,
 ): Promise<RedisBroker<C>> {
-  return RedisBroker.connectWith("ioredis", url, options);
+  return RedisBroker.connect(url, { ...options, client: "ioredis" });
 }

@@ -7,6 +7,11 @@ import type { EventStore } from "./store/mod.ts";
 export interface RedisBrokerOptions<C extends EventClass> extends BrokerOptions<C> {
   /** How to use the Redis. */
   redis?: RedisOptions;
+  /**
+   * The package that connects to a URL.
+   * @default {"@db/redis" on Deno, "node-redis" elsewhere and for Cluster, Sentinel and client certificates}
+   */
+  client?: "@db/redis" | "node-redis" | "ioredis" | undefined;
 }
 
 /**
@@ -44,21 +49,7 @@ export class RedisBroker<C extends EventClass = EventClass> extends EventBroker<
     urlOrClient: string | URL | object,
     options: RedisBrokerOptions<C>,
   ): Promise<RedisBroker<C>> {
-    return await RedisBroker.connectWith(undefined, urlOrClient, options);
-  }
-
-  /**
-   * Connects as `connect` does, and to a URL with the client that is named.
-   *
-   * @param client `"@db/redis"`, `"node-redis"` or `"ioredis"`; undefined for the usual one.
-   * @throws As `connect` does.
-   */
-  static async connectWith<C extends EventClass>(
-    client: "@db/redis" | "node-redis" | "ioredis" | undefined,
-    urlOrClient: string | URL | object,
-    options: RedisBrokerOptions<C>,
-  ): Promise<RedisBroker<C>> {
-    const { redis, ...others } = Object(options) as RedisBrokerOptions<C>;
+    const { redis, client, ...others } = Object(options) as RedisBrokerOptions<C>;
     // Loaded when asked for, and with it a client: a program on another store pays for neither.
     const { openRedisStore } = await import("./redis/mod.ts");
     const store = await openRedisStore(urlOrClient, { ...(client && { client }), signal: others.signal, redis });

@@ -9,7 +9,7 @@ export type Broker = EventBroker<typeof Measured>;
 
 /** One more broker. */
 export function openBroker({ redis }: Place): Promise<Broker> {
-  return RedisBroker.connectWith("node-redis", redis, { events: [Measured] });
+  return RedisBroker.connect(redis, { client: "node-redis", events: [Measured] });
 }
 
 /** Publishes so many, 500 in flight; how long each took, in µs, and where the first one is. */

@@ -51,7 +51,7 @@ async function withSubscriptions(
   const control = await openRaw("node-redis", redis);
   const clients = async () => Number(/^connected_clients:(\d+)/m.exec(await control.send(["INFO", "clients"]))![1]);
   const others = await clients();
-  await using broker = await RedisBroker.connectWith("node-redis", redis, { events: classes });
+  await using broker = await RedisBroker.connect(redis, { client: "node-redis", events: classes });
   let [left, done] = [0, () => {}];
   const handler = () => {
     if (--left === 0) done();

@@ -26,7 +26,7 @@ const keys = {
 const encryption = new FieldEncryption({ keys });
 
 function openRedis(kind: ClientKind): Open {
-  return ({ redis }, events) => RedisBroker.connectWith(kind, redis, { events, encryption });
+  return ({ redis }, events) => RedisBroker.connect(redis, { client: kind, events, encryption });
 }
 
 const openMemory: Open = ({ run }, events) => connect(`memory:${run}`, { events, encryption });

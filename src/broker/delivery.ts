@@ -16,7 +16,7 @@ export interface Delivery<E extends DomainEvent = DomainEvent> {
   /** How often it came back from a consumer that died. */
   readonly recovered: number;
   /**
-   * Aborts when this consumer loses the delivery, when the handler's `timeout` is over, and when a closing
+   * Aborts when this consumer loses the delivery, when the handler's `handlerTimeout` is over, and when a closing
    * subscription has waited `drainTimeout`. What the handler does after that counts nothing.
    */
   readonly signal: AbortSignal;

@@ -1,4 +1,4 @@
-import type { Healed, Position } from "../store/mod.ts";
+import type { Healed, Position, RemovedRange } from "../store/mod.ts";
 
 /** Something failed that no caller waits for. An `error` without a listener goes to `reportError`. */
 export class BrokerErrorEvent extends Event {
@@ -80,31 +80,43 @@ export class DeadLetterEvent extends DeliveryEvent {
 
 /**
  * An event is of a version that this process does not know: the group holds it until a consumer comes that does, or
- * until `holdFor` is over.
+ * until `deferTimeout` is over.
  */
-export class HeldEvent extends DeliveryEvent {
+export class DeferredEvent extends DeliveryEvent {
   /** The version of the event. */
   readonly version: number;
 
   /** Makes the event. */
   constructor(eventType: string, position: Position, version: number) {
-    super("held", eventType, position);
+    super("deferred", eventType, position);
     this.version = version;
   }
 }
 
-/** Somebody removed entries from the stream that this group had not settled: they are lost to it. */
+/**
+ * Entries were removed from the stream before this group had read or settled them: they are lost to the group. Somebody
+ * trimmed or deleted them, by force or with another tool.
+ */
 export class EntriesLostEvent extends Event {
-  /** The type of the events that are lost. */
+  /** The type of the lost events. */
   readonly eventType: string;
-  /** Where they stood. */
+  /** Positions of the lost deliveries; empty when the entries were removed before the group read them. */
   readonly positions: readonly Position[];
+  /** The lowest position that may be lost. */
+  readonly from: Position;
+  /** The highest position that may be lost. */
+  readonly to: Position;
+  /** How many events are lost; undefined when the store cannot tell. */
+  readonly count: number | undefined;
 
   /** Makes the event. */
-  constructor(eventType: string, positions: readonly Position[]) {
+  constructor(eventType: string, { from, to, count }: RemovedRange, positions: readonly Position[] = []) {
     super("entrieslost");
     this.eventType = eventType;
     this.positions = positions;
+    this.from = from;
+    this.to = to;
+    this.count = count;
   }
 }
 
@@ -159,7 +171,7 @@ export interface SubscriptionEventMap {
   /** An event went to the dead letters. */
   deadletter: DeadLetterEvent;
   /** An event is of a version that is not known here, and waits for a consumer that knows it. */
-  held: HeldEvent;
+  deferred: DeferredEvent;
   /** An event came back from a consumer that died. */
   recovered: DeliveryEvent;
   /** A delivery was lost to another consumer, or to a rewind, before it was settled. */

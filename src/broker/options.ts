@@ -70,7 +70,7 @@ export interface ConsumeOptions {
    * version takes it, later than what followed it in the stream: with `key`, too. That its time is over is noticed
    * within a quarter of the `lease`. @default {604_800_000} 7 days
    */
-  holdFor?: number;
+  deferTimeout?: number;
   /** How long closing waits for running handlers before it aborts their signals, in milliseconds. @default {10_000} */
   drainTimeout?: number;
   /** Closes the subscription when it aborts. */
@@ -84,7 +84,7 @@ export interface SubscribeOptions<E extends DomainEvent> extends ConsumeOptions 
   /** Events of one key are handled one after the other, in order, retries included. @default {no order by key} */
   key?: (event: E) => string;
   /** How long a handler may take before it counts as failed, in milliseconds. @default {Infinity} */
-  timeout?: number;
+  handlerTimeout?: number;
 }
 
 /** Which events to read, bounds inclusive; a Date compares with the time of the position. */

@@ -1,4 +1,4 @@
-import type { ConsumerState, DeadReason, ErrorRecord, HeldState, Position } from "../store/mod.ts";
+import type { ConsumerState, DeadReason, DeferredState, ErrorRecord, Position } from "../store/mod.ts";
 import type { DomainEvent } from "../events/mod.ts";
 
 /** A consumer group of one stream. */
@@ -10,7 +10,7 @@ export interface GroupInfo {
   /** Those of them that wait for their next attempt. */
   readonly retrying: number;
   /** Those of them that wait for a consumer that knows their version: how many of each, the lowest version first. */
-  readonly held: readonly HeldState[];
+  readonly deferred: readonly DeferredState[];
   /** Events that it gave up. */
   readonly deadLetters: number;
   /** Events that it has not read yet. */
@@ -47,7 +47,7 @@ export interface DeadLetter<E extends DomainEvent = DomainEvent> {
   readonly position: Position;
   /**
    * Why it was given up: its `attempts` used up, a `permanent` error, `undecodable`, its consumers `died` of it,
-   * or no consumer knew its `version` within `holdFor`.
+   * or no consumer knew its `version` within `deferTimeout`.
    */
   readonly reason: DeadReason;
   /** How many attempts were counted. */

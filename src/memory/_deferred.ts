@@ -1,4 +1,4 @@
-import type { HeldState } from "../store/mod.ts";
+import type { DeferredState } from "../store/mod.ts";
 import type { Reach } from "../store/_reach.ts";
 import { Parking } from "./_parking.ts";
 import type { Pending } from "./_pending.ts";
@@ -35,7 +35,7 @@ export class Deferred {
   }
 
   /** Takes the first one that the taker knows, else one that has waited for too long. It still says for what it was deferred. */
-  take({ version, holdFor }: Reach, now: number): Pending | undefined {
+  take({ version, deferTimeout }: Reach, now: number): Pending | undefined {
     // What nearly every group has.
     if (this.#versions.size === 0) return undefined;
     let next: Pending | undefined;
@@ -43,7 +43,7 @@ export class Deferred {
       const first = known <= version ? inOrder.first() : undefined;
       if (first !== undefined && (next === undefined || first.index < next.index)) next = first;
     }
-    next ??= this.#oldest().find((pending) => pending.deferred!.since + holdFor <= now);
+    next ??= this.#oldest().find((pending) => pending.deferred!.since + deferTimeout <= now);
     if (next !== undefined) this.remove(next);
     return next;
   }
@@ -54,14 +54,14 @@ export class Deferred {
   }
 
   /** When there is something to take for whoever waits. */
-  next({ version, holdFor }: Reach): number {
+  next({ version, deferTimeout }: Reach): number {
     const times = this.#oldest().map(({ deferred }) =>
-      deferred!.version <= version ? -Infinity : deferred!.since + holdFor
+      deferred!.version <= version ? -Infinity : deferred!.since + deferTimeout
     );
     return Math.min(...times);
   }
 
-  state(): HeldState[] {
+  state(): DeferredState[] {
     return [...this.#versions]
       .map(([version, { all }]) => ({ version, pending: all.size }))
       .sort((a, b) => a.version - b.version);

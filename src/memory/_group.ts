@@ -1,8 +1,8 @@
 import type {
   Claim,
   ClaimedRecord,
+  DeliveryRef,
   GroupState,
-  Held,
   LetterRecord,
   MemberOptions,
   Outcome,
@@ -87,12 +87,12 @@ export class MemoryGroup {
   }
 
   /** Whether this very delivery is still this consumer's. */
-  #find(storeName: string, { position, fence }: Held): Pending | undefined {
+  #find(storeName: string, { position, fence }: DeliveryRef): Pending | undefined {
     const pending = this.#pending.get(Number(fence));
     return pending?.owner?.storeName === storeName && pending.position === position ? pending : undefined;
   }
 
-  lost(storeName: string, held: readonly Held[]): Position[] {
+  lost(storeName: string, held: readonly DeliveryRef[]): Position[] {
     return held.filter((delivery) => this.#find(storeName, delivery) === undefined).map(({ position }) => position);
   }
 
@@ -346,7 +346,7 @@ export class MemoryGroup {
       name: this.name,
       pending: all.length,
       retrying: all.filter(({ retryAt = 0 }) => retryAt > now).length,
-      held: this.#deferred.state(),
+      deferred: this.#deferred.state(),
       deadLetters: this.letters.size,
       lag: this.#stream.end - next,
       lagIsExact: true,

@@ -1,4 +1,4 @@
-import type { Claim, ClaimOptions, GroupMember, Held, MemberOptions, Outcome, Position } from "../store/mod.ts";
+import type { Claim, ClaimOptions, DeliveryRef, GroupMember, MemberOptions, Outcome, Position } from "../store/mod.ts";
 import { type Reach, reachOf } from "../store/_reach.ts";
 import type { MemoryGroup } from "./_group.ts";
 import type { MemoryStream } from "./_stream.ts";
@@ -37,7 +37,10 @@ export class MemoryMember implements GroupMember {
   }
 
   // deno-lint-ignore require-await -- what is thrown here must reach the caller as a rejection
-  async renew(held: readonly Held[], { stalled }: { readonly stalled?: boolean } = {}): Promise<readonly Position[]> {
+  async renew(
+    held: readonly DeliveryRef[],
+    { stalled }: { readonly stalled?: boolean } = {},
+  ): Promise<readonly Position[]> {
     this.#group.touch(this.consumer, this.#lease);
     if (stalled !== undefined) this.#group.setStalled(this.consumer, stalled);
     return this.#group.lost(this.consumer, held);

@@ -94,7 +94,7 @@ export class RedisAdmin implements StreamAdmin {
   async #groupState(name: string): Promise<GroupState | undefined> {
     const reply = await this.#run(GROUP_INFO, name, [String(LAG_COUNT)]) as readonly Reply[];
     if (reply.length === 0) return undefined;
-    const [pending, retrying, deadLetters, lag, exact, floor, consumers, held] = reply as [
+    const [pending, retrying, deadLetters, lag, exact, floor, consumers, deferred] = reply as [
       number,
       number,
       number,
@@ -108,7 +108,7 @@ export class RedisAdmin implements StreamAdmin {
       name,
       pending,
       retrying,
-      held: held.map(([version, pending]) => ({ version: Number(version), pending })).sort((a, b) =>
+      deferred: deferred.map(([version, pending]) => ({ version: Number(version), pending })).sort((a, b) =>
         a.version - b.version
       ),
       deadLetters,

@@ -1,4 +1,4 @@
-import type { Held, Position } from "../store/mod.ts";
+import type { DeliveryRef, Position } from "../store/mod.ts";
 import { StoreError } from "../store/mod.ts";
 import type { Reach } from "../store/_reach.ts";
 import type { Database } from "./_database.ts";
@@ -31,7 +31,7 @@ export const THIS_DELIVERY = `delivery.grp = ? AND delivery.ms = ? AND delivery.
 export function thisDelivery(
   seat: Seat,
   owner: number,
-  { position, fence }: Held,
+  { position, fence }: DeliveryRef,
 ): [number, number, number, number, number] {
   const { ms, seq } = placeOf(position);
   return [seat.groupId, ms, seq, owner, Number(fence)];
@@ -121,9 +121,9 @@ export function setStalled(db: Database, { groupId, consumer }: Seat, stalled: b
 }
 
 /** The positions of those deliveries that this member no longer has. */
-export function lost(db: Database, seat: Seat, held: readonly Held[]): Position[] {
+export function lost(db: Database, seat: Seat, held: readonly DeliveryRef[]): Position[] {
   const owner = consumerId(db, seat);
-  const has = (delivery: Held) =>
+  const has = (delivery: DeliveryRef) =>
     db.get(`SELECT 1 FROM delivery WHERE ${THIS_DELIVERY}`, ...thisDelivery(seat, owner, delivery)) !== undefined;
   return held.filter((delivery) => !has(delivery)).map(({ position }) => position);
 }

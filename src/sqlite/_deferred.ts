@@ -1,4 +1,4 @@
-import type { HeldState } from "../store/mod.ts";
+import type { DeferredState } from "../store/mod.ts";
 import type { Reach } from "../store/_reach.ts";
 import type { Database } from "./_database.ts";
 import type { Place } from "./_records.ts";
@@ -15,17 +15,17 @@ export function deferredFor(db: Database, now: number, groupId: number, reach: R
     )
   );
   if (known.length > 0) return known.sort((a, b) => a.ms - b.ms || a.seq - b.seq).slice(0, limit);
-  if (waiting.length === 0 || reach.holdFor === Infinity) return [];
+  if (waiting.length === 0 || reach.deferTimeout === Infinity) return [];
   return db.all<Place>(
     "SELECT ms, seq FROM delivery WHERE grp = ? AND version IS NOT NULL AND deferred_at <= ? ORDER BY deferred_at LIMIT ?",
     groupId,
-    now - reach.holdFor,
+    now - reach.deferTimeout,
     limit,
   );
 }
 
 /** When there is something to take of it for whoever waits. */
-export function nextDeferred(db: Database, groupId: number, { version, holdFor }: Reach): number {
+export function nextDeferred(db: Database, groupId: number, { version, deferTimeout }: Reach): number {
   const [lowest] = versions(db, groupId, 1);
   if (lowest === undefined) return Infinity;
   if (lowest <= version) return -Infinity;
@@ -33,11 +33,11 @@ export function nextDeferred(db: Database, groupId: number, { version, holdFor }
     "SELECT min(deferred_at) AS since FROM delivery WHERE grp = ? AND version IS NOT NULL",
     groupId,
   )!;
-  return since + holdFor;
+  return since + deferTimeout;
 }
 
 /** How much of it waits, by version. */
-export function deferredState(db: Database, groupId: number): HeldState[] {
+export function deferredState(db: Database, groupId: number): DeferredState[] {
   return versions(db, groupId).map((version) => ({
     version,
     ...db.get<{ pending: number }>(

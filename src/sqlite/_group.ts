@@ -130,7 +130,7 @@ export function groupState(db: Database, now: number, stream: StreamRow, group: 
   return {
     name: group.name,
     ...counts,
-    held: deferredState(db, group.id),
+    deferred: deferredState(db, group.id),
     deadLetters: letters,
     lag: stream.next_n - next,
     lagIsExact: true,

@@ -1,4 +1,4 @@
-import type { Claim, ClaimOptions, GroupMember, Held, Outcome, Position } from "../store/mod.ts";
+import type { Claim, ClaimOptions, DeliveryRef, GroupMember, Outcome, Position } from "../store/mod.ts";
 import type { Changes } from "./_changes.ts";
 import { claim, nextClaim } from "./_claim.ts";
 import { assertGroup, leave, lost, type Seat, setStalled, touch } from "./_consumer.ts";
@@ -53,7 +53,7 @@ export class SqliteMember implements GroupMember {
     }
   }
 
-  renew(held: readonly Held[], { stalled }: { readonly stalled?: boolean } = {}): Promise<readonly Position[]> {
+  renew(held: readonly DeliveryRef[], { stalled }: { readonly stalled?: boolean } = {}): Promise<readonly Position[]> {
     return this.#db.write(() => {
       assertGroup(this.#db, this.#seat);
       touch(this.#db, this.#now(), this.#seat);

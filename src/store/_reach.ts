@@ -5,10 +5,12 @@ export interface Reach {
   /** The highest version that it knows. */
   readonly version: number;
   /** How long what it does not know waits for somebody else, in milliseconds. */
-  readonly holdFor: number;
+  readonly deferTimeout: number;
 }
 
 /** The reach of a member, by its options. */
-export function reachOf({ version = 1, holdFor = Infinity }: Pick<MemberOptions, "version" | "holdFor">): Reach {
-  return { version, holdFor };
+export function reachOf(
+  { version = 1, deferTimeout = Infinity }: Pick<MemberOptions, "version" | "deferTimeout">,
+): Reach {
+  return { version, deferTimeout };
 }

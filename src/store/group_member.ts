@@ -15,7 +15,7 @@ export interface MemberOptions {
    * How long, in milliseconds, what was deferred waits for a member that knows it; from then on it comes to this one,
    * too, as `expired`. @default {Infinity}
    */
-  readonly holdFor?: number;
+  readonly deferTimeout?: number;
 }
 
 /** An entry handed to one consumer of a group, until it is settled or lost. */
@@ -24,7 +24,7 @@ export interface ClaimedRecord extends StoredRecord {
   readonly attempt: number;
   /** How often it came back from a consumer that died, since its last `retry`; a release changes nothing. */
   readonly recovered: number;
-  /** True when it was deferred, above this member's version, and nobody that knows it came within `holdFor`. */
+  /** True when it was deferred, above this member's version, and nobody that knows it came within `deferTimeout`. */
   readonly expired?: boolean;
   /** Which delivery this is, unlike any other of that entry ever; given back unread with every renewal and outcome. */
   readonly fence: string;
@@ -46,10 +46,22 @@ export interface Claim {
   readonly records: readonly ClaimedRecord[];
   /** Deliveries of this group whose entries somebody removed from the stream: they are settled now, and lost. */
   readonly missing: readonly Position[];
+  /** Entries that were removed from the stream before this group read them; set once for each such gap. */
+  readonly removed?: RemovedRange;
   /** True when something may have been taken from this member meanwhile (a rewind): renewing tells what. */
   readonly disturbed: boolean;
   /** Set when the group had been lost, and was made again by this member; everything held before is lost. */
   readonly healed?: Healed;
+}
+
+/** A gap in a stream: entries that somebody trimmed or deleted before a group read them. */
+export interface RemovedRange {
+  /** The lowest position that may be missing: the one after the last entry that the group read. */
+  readonly from: Position;
+  /** The highest position that may be missing: the one before the next entry that the group reads. */
+  readonly to: Position;
+  /** How many entries are missing; undefined where the store cannot tell. */
+  readonly count: number | undefined;
 }
 
 /** How a group goes on that somebody destroyed, or whose stream is gone. */
@@ -61,7 +73,7 @@ export interface Healed {
 }
 
 /** Names one delivery. */
-export interface Held {
+export interface DeliveryRef {
   /** Where its entry stands. */
   readonly position: Position;
   /** What the claim said. */
@@ -99,7 +111,7 @@ export interface ErrorRecord {
  *   consumer dies before it settles, that counts as an attempt.
  */
 export type Outcome =
-  & Held
+  & DeliveryRef
   & (
     | { readonly kind: "ack" }
     | { readonly kind: "retry"; readonly attempt: number; readonly delay: number; readonly hold?: boolean }
@@ -138,7 +150,7 @@ export interface GroupMember {
    * consumer that was already given up joins again by this; rejects as `claim` does where it cannot. `stalled` says that it takes nothing new because what it
    * holds fills it; `info` shows it.
    */
-  renew(held: readonly Held[], options?: { readonly stalled?: boolean }): Promise<readonly Position[]>;
+  renew(held: readonly DeliveryRef[], options?: { readonly stalled?: boolean }): Promise<readonly Position[]>;
 
   /**
    * Settles deliveries, each atomically, and resolves with the positions of those refused because this member no

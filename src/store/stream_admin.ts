@@ -15,7 +15,7 @@ export interface ConsumerState {
 }
 
 /** What a group holds of a version that none of its consumers knew. */
-export interface HeldState {
+export interface DeferredState {
   /** The version of the entries. */
   readonly version: number;
   /** How many deliveries wait for a consumer that knows it. */
@@ -31,7 +31,7 @@ export interface GroupState {
   /** Those of them whose time to be tried again has not come yet. */
   readonly retrying: number;
   /** Those of them that were deferred, by version, the lowest first. */
-  readonly held: readonly HeldState[];
+  readonly deferred: readonly DeferredState[];
   /** Events that it gave up. */
   readonly deadLetters: number;
   /** Entries the group has not read yet. */

@@ -56,7 +56,8 @@ const TIMEOUT = 30_000;
  * @example Test brokers over a store of your own
  * ```ts
  * import { assert } from "@std/assert";
- * import { EventBroker, type EventStore } from "@tidings/broker";
+ * import { EventBroker } from "@tidings/broker";
+ * import type { EventStore } from "@tidings/broker/store";
  * import { testBroker } from "@tidings/broker/testing";
  *
  * function openMyStore(_name: string): Promise<EventStore> {

@@ -37,7 +37,7 @@ export const storeContracts: readonly StoreContract[] = [
  * @example Test a store of your own
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import type { EventStore } from "@tidings/broker";
+ * import type { EventStore } from "@tidings/broker/store";
  * import { testEventStore } from "@tidings/broker/testing";
  *
  * function openMyStore(): Promise<EventStore> {

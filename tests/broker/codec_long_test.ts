@@ -48,7 +48,7 @@ for (const [name, open] of Object.entries(STORES)) {
       assertEquals(reason, "undecodable");
       dead++;
     });
-    subscription.addEventListener("held", () => void held++);
+    subscription.addEventListener("deferred", () => void held++);
     const seed = Date.now();
     for (let round = 0; Date.now() < seed + MINUTE; round++) {
       const entries = fc.sample(anyFields, { seed: seed + round, numRuns: BATCH });

@@ -141,7 +141,9 @@ say("began", role.name);
 console.log(JSON.stringify({ kind: "ready" }));
 const options = { events: [Chaos], publishTimeout: 3_000, retention: { maxLength: 300 } };
 const broker = await reach("broker", () => {
-  return role.client === undefined ? connect(url, options) : RedisBroker.connectWith(role.client, url, options);
+  return role.client === undefined
+    ? connect(url, options)
+    : RedisBroker.connect(url, { ...options, client: role.client });
 });
 if (broker !== undefined) {
   broker.addEventListener("error", ({ error }) => say("error", "broker", textOf(error)));

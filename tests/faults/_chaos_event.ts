@@ -16,7 +16,7 @@ export const CONSUMING = {
   lease: 1_500,
   prefetch: 20,
   concurrency: 4,
-  timeout: 500,
+  handlerTimeout: 500,
   retry: { maxAttempts: 4, minTimeout: 50, maxTimeout: 1_000 },
 } as const;
 

@@ -88,7 +88,7 @@ async function consume(broker: EventBroker<typeof Counted>, role: ConsumeRole): 
   };
   const terminated = new Promise<void>((resolve) => Deno.addSignalListener("SIGTERM", resolve));
   const subscription = await broker.subscribe(next ? Next : Counted, handler, options);
-  for (const kind of ["recovered", "leaselost", "retry", "deadletter", "held"] as const) {
+  for (const kind of ["recovered", "leaselost", "retry", "deadletter", "deferred"] as const) {
     subscription.addEventListener(kind, ({ position }) => say({ kind, position }));
   }
   say({ kind: "ready" });
@@ -112,7 +112,7 @@ async function listen(broker: EventBroker<typeof Counted>): Promise<void> {
 async function visit(broker: EventBroker<typeof Counted>): Promise<void> {
   broker.addEventListener("Counted", ({ id }) => say({ kind: "heard", id }));
   const handled = new Promise<void>((resolve) => {
-    broker.subscribe(Counted, () => resolve(), { group: "visitors", concurrency: 4, timeout: 60_000 });
+    broker.subscribe(Counted, () => resolve(), { group: "visitors", concurrency: 4, handlerTimeout: 60_000 });
   });
   await broker.publish(new Counted({ n: 0 }));
   await handled;

@@ -6,7 +6,7 @@ const CONSUMING = { name: "consume", group: "group", concurrency: 4, prefetch: 5
 
 /** Waits until so many events are held for the next release. */
 async function held(bench: Bench, count: number): Promise<void> {
-  const waiting = async () => (await bench.group()).held.find(({ version }) => version === 2)?.pending ?? 0;
+  const waiting = async () => (await bench.group()).deferred.find(({ version }) => version === 2)?.pending ?? 0;
   await until(async () => await waiting() === count, () => `${count} events are held`);
 }
 
@@ -26,11 +26,11 @@ export const rolling: readonly ProcessContract[] = [
       await Promise.all([published(bench, 200, 0, false), published(bench, 300, 1_000, true)]);
       await held(bench, 300);
       await until(() => old.flatMap((process) => process.said("ended")).length === 200, () => "the others are handled");
-      await until(() => old.flatMap((process) => process.said("held")).length === 300, () => "the old ones say so");
+      await until(() => old.flatMap((process) => process.said("deferred")).length === 300, () => "the old ones say so");
       const current = bench.start({ ...CONSUMING, next: true });
       await current.wait("ended", 300);
       await bench.settled();
-      assertEquals((await bench.group()).held, []);
+      assertEquals((await bench.group()).deferred, []);
       assertNumbers(old, 0, 200);
       assertNumbers([current], 1_000, 300);
       for (const process of [...old, current]) await process.end();
@@ -61,7 +61,7 @@ export const rolling: readonly ProcessContract[] = [
       await bench.settled();
       const [before, after] = [first, [third, fourth]];
       for (const process of after) await process.end();
-      assertEquals((await bench.group()).held, []);
+      assertEquals((await bench.group()).deferred, []);
 
       const numbers = [...before, ...after].flatMap(numbersOf).sort((a, b) => a - b);
       const all = [0, 1_000, 2_000, 3_000, 4_000, 5_000].flatMap((from) =>
@@ -78,7 +78,7 @@ export const rolling: readonly ProcessContract[] = [
       }
       for (const { detail } of before.flatMap((it) => it.said("started"))) assertEquals(detail!.twice, undefined);
       for (const { detail } of after.flatMap((it) => it.said("started"))) assertEquals(detail!.twice, 2 * detail!.n);
-      assert(before[1]!.said("held").length > 0, "The old consumer met with new events to the end");
+      assert(before[1]!.said("deferred").length > 0, "The old consumer met with new events to the end");
     },
   },
 ];

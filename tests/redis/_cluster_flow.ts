@@ -77,7 +77,7 @@ export class Flow implements AsyncDisposable {
   ): Promise<Flow> {
     const prefixes = Array.from({ length: 1_000 }, () => `flow-${crypto.randomUUID()}`);
     const prefix = prefixes.find((candidate) => cluster.indexOf(`${candidate}:Counted`) === nth)!;
-    const open = () => RedisBroker.connectWith(kind, cluster.url, { events: [Counted], prefix, redis });
+    const open = () => RedisBroker.connect(cluster.url, { client: kind, events: [Counted], prefix, redis });
     const brokers: [Broker, Broker] = [await open(), await open()];
     const handled: number[] = [];
     const handler = async ({ detail }: Counted) => {

@@ -50,7 +50,7 @@ for (const kind of Object.keys(LABELS) as (keyof typeof LABELS)[]) {
   Deno.test(`RedisBroker by ${LABELS[kind]}: a node has one connection, and one for each stream that is read`, async () => {
     const prefix = spreadingPrefix();
     await eventually(async () => (await connections()).every((count) => count === 0));
-    const broker = await RedisBroker.connectWith(kind, cluster.url, { events, prefix });
+    const broker = await RedisBroker.connect(cluster.url, { client: kind, events, prefix });
     const handled: string[] = [];
     const heard: string[] = [];
     const groups = ["one", "two"];
@@ -108,7 +108,8 @@ for (const kind of Object.keys(LABELS) as (keyof typeof LABELS)[]) {
     const dead = [freePort(), freePort()].map((port) => `127.0.0.1:${port}`);
     const living = `127.0.0.1:${cluster.masters[2]!.port}`;
     const some = `redis+cluster://${[...dead, living].join(",")}`;
-    await using broker = await RedisBroker.connectWith(kind, some, {
+    await using broker = await RedisBroker.connect(some, {
+      client: kind,
       events,
       prefix: `seeds-${kind.replace("@", "")}`,
     });
@@ -116,7 +117,7 @@ for (const kind of Object.keys(LABELS) as (keyof typeof LABELS)[]) {
     assertEquals((await broker.info(Opened)).length, 1);
 
     const url = `redis+cluster://user:sesame@${dead.join(",")}`;
-    const { error, after } = await failure(RedisBroker.connectWith(kind, url, { events }));
+    const { error, after } = await failure(RedisBroker.connect(url, { client: kind, events }));
     assertEquals(
       error.message,
       `Cannot connect to redis+cluster://${

@@ -37,7 +37,7 @@ Deno.test.afterAll(async () => {
 });
 
 const open = (kind: ClientKind, redis: RedisOptions) =>
-  RedisBroker.connectWith(kind, `rediss+cluster://localhost:${ports[0]}`, { events, redis });
+  RedisBroker.connect(`rediss+cluster://localhost:${ports[0]}`, { client: kind, events, redis });
 
 /** As whom the nodes know those who are connected, but for the one who asks. */
 async function users(): Promise<Set<string>> {

@@ -16,7 +16,7 @@ class Sold extends defineEvent("Sold")<{ n: number }> {}
 const events = [Sold];
 
 const open = (kind: ClientKind, url: string, redis: RedisOptions = {}) =>
-  RedisBroker.connectWith(kind, url, { events, redis });
+  RedisBroker.connect(url, { client: kind, events, redis });
 
 /** That a broker takes an event from its publisher to its consumer. */
 async function assertWorks(opening: Promise<RedisBroker<typeof Sold>>): Promise<void> {

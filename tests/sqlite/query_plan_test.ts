@@ -24,7 +24,7 @@ Deno.test("No statement goes through a whole table, whatever the backlog, the pa
   const producer = { id: "p", sequence: 1, decided: 0, known: false };
   const [first] = await store.append("Stream", entries(20), { producer });
   const join = (consumer: string, version = 1) =>
-    store.member("Stream", "group", { consumer, lease: 1_000, startFrom: first!, version, holdFor: 1_000 });
+    store.member("Stream", "group", { consumer, lease: 1_000, startFrom: first!, version, deferTimeout: 1_000 });
   const member = await join("a");
   const { records } = await member.claim({ limit: 10, signal: never });
   const outcome = (index: number, rest: object) => ({ ...acks(records)[index]!, ...rest }) as Outcome;

@@ -22,7 +22,7 @@ export type Command =
     readonly name: number;
     readonly lease: number;
     readonly version: number;
-    readonly holdFor: number;
+    readonly deferTimeout: number;
     readonly from: Place;
   }
   | { readonly do: "claim"; readonly member: number; readonly limit: number }
@@ -60,7 +60,7 @@ export const commands: fc.Arbitrary<Command[]> = fc.array(
         name: fc.nat(2),
         lease: fc.nat(2),
         version: fc.constantFrom(1, 1, 2, 3),
-        holdFor: fc.constantFrom(0, 90, Infinity),
+        deferTimeout: fc.constantFrom(0, 90, Infinity),
         from: place,
       }),
     },

@@ -30,7 +30,7 @@ export interface Member {
   readonly name: string;
   readonly lease: number;
   readonly version: number;
-  readonly holdFor: number;
+  readonly deferTimeout: number;
   expires: number;
   /** False once it left or was given up: it joins again when it is heard of. */
   enrolled: boolean;
@@ -116,9 +116,9 @@ export class ModelGroup {
     return this.members.some((member) => member !== self && member.name === name && this.isAlive(member));
   }
 
-  join({ name, lease, version, holdFor }: Pick<Member, "name" | "lease" | "version" | "holdFor">): Member {
+  join({ name, lease, version, deferTimeout }: Pick<Member, "name" | "lease" | "version" | "deferTimeout">): Member {
     const expires = this.#model.now + lease;
-    const member: Member = { name, lease, version, holdFor, expires, enrolled: true, seenEpoch: this.epoch };
+    const member: Member = { name, lease, version, deferTimeout, expires, enrolled: true, seenEpoch: this.epoch };
     this.members.push(member);
     return member;
   }
@@ -154,7 +154,7 @@ export class ModelGroup {
     const due = this.pending.filter((delivery) => {
       const { due = Infinity, deferred } = delivery;
       return due <= now || this.isKnown(delivery, taker) ||
-        deferred !== undefined && now - deferred.since >= taker.holdFor;
+        deferred !== undefined && now - deferred.since >= taker.deferTimeout;
     });
     const returned = due.filter((delivery) => !this.isGone(delivery));
     const gone = due.filter((delivery) => this.isGone(delivery));
@@ -223,7 +223,7 @@ export class ModelGroup {
   }
 
   /** How much is deferred, by version. */
-  get held(): { version: number; pending: number }[] {
+  get deferred(): { version: number; pending: number }[] {
     const versions = this.pending.flatMap(({ deferred }) => deferred === undefined ? [] : [deferred.version]);
     return [...new Set(versions)].toSorted((a, b) => a - b).map((version) => ({
       version,

@@ -110,9 +110,9 @@ export class Run {
   async #join(command: Command & { do: "join" }): Promise<void> {
     const groupName = GROUPS[command.group]!;
     const startFrom = this.#place(command.from);
-    const { version, holdFor } = command;
+    const { version, deferTimeout } = command;
     const [consumer, lease] = [`c${command.name}`, LEASES[command.lease]!];
-    const joining = this.#store.member(STREAM, groupName, { consumer, lease, startFrom, version, holdFor });
+    const joining = this.#store.member(STREAM, groupName, { consumer, lease, startFrom, version, deferTimeout });
     let group = this.model.groups.get(groupName);
     if (group?.nameIsTaken(consumer)) return await assertNameTaken(joining);
     if (group === undefined) this.model.groups.set(groupName, group = new ModelGroup(this.model, startFrom));
@@ -120,7 +120,7 @@ export class Run {
     this.#seats.push({
       group,
       groupName,
-      model: group.join({ name: consumer, lease, version, holdFor }),
+      model: group.join({ name: consumer, lease, version, deferTimeout }),
       real,
       hands: [],
     });
@@ -264,7 +264,7 @@ export class Run {
         name,
         pending: group.pending.length,
         retrying: group.pending.filter(({ retryAt }) => retryAt !== undefined && retryAt > model.now).length,
-        held: group.held,
+        deferred: group.deferred,
         deadLetters: group.letters.length,
         lag: group.unread.length,
         lagIsExact: true,
@@ -289,7 +289,7 @@ export class Run {
         name: 9,
         lease: 2,
         version: 10,
-        holdFor: Infinity,
+        deferTimeout: Infinity,
         from: { at: "now", index: 0 },
       });
       const seat = this.#seats.at(-1)!;

@@ -12,8 +12,8 @@ const PULLED_PREFETCH = 64;
 
 const WEEK = 7 * 24 * 3_600_000;
 
-const KEYS = ["group", "consumer", "prefetch", "lease", "retry", "startFrom", "holdFor", "drainTimeout", "signal"];
-const SUBSCRIBE_KEYS = [...KEYS, "concurrency", "key", "timeout"];
+const KEYS = ["group", "consumer", "prefetch", "lease", "retry", "startFrom", "deferTimeout", "drainTimeout", "signal"];
+const SUBSCRIBE_KEYS = [...KEYS, "concurrency", "key", "handlerTimeout"];
 const RETRY_KEYS = ["maxAttempts", "minTimeout", "maxTimeout", "multiplier", "jitter"];
 
 /** What a subscription goes by: its options, checked and complete. */
@@ -26,10 +26,10 @@ export interface Settings {
   readonly prefetch: number | undefined;
   readonly key: ((event: DomainEvent) => string) | undefined;
   readonly lease: number;
-  readonly timeout: number;
+  readonly handlerTimeout: number;
   readonly retry: Required<RetryOptions>;
   readonly startFrom: "beginning" | "now" | Position;
-  readonly holdFor: number;
+  readonly deferTimeout: number;
   readonly drainTimeout: number;
   readonly signal: AbortSignal | undefined;
 }
@@ -37,9 +37,9 @@ export interface Settings {
 /** Checks the options of `subscribe` and fills in the defaults. */
 export function subscribeSettings<E extends DomainEvent>(options: SubscribeOptions<E>): Settings {
   checkKeys("subscribe", options ?? {}, SUBSCRIBE_KEYS);
-  const { concurrency = 1, key, timeout = Infinity } = options ?? {};
+  const { concurrency = 1, key, handlerTimeout = Infinity } = options ?? {};
   checkNumber("concurrency", concurrency, { min: 1, integer: true });
-  checkNumber("timeout (ms)", timeout, { min: 1 });
+  checkNumber("handlerTimeout (ms)", handlerTimeout, { min: 1 });
   if (key !== undefined && typeof key !== "function") {
     throw new TypeError(`Cannot subscribe with the key ${show(key)}: give a function from an event to a string`);
   }
@@ -47,7 +47,7 @@ export function subscribeSettings<E extends DomainEvent>(options: SubscribeOptio
     ...commonSettings("subscribe", options),
     concurrency,
     key: key as Settings["key"],
-    timeout,
+    handlerTimeout,
   };
 }
 
@@ -56,13 +56,13 @@ export function consumeSettings(options: ConsumeOptions, types: number): Setting
   checkKeys("consume", options ?? {}, KEYS);
   const settings = commonSettings("consume", options);
   const prefetch = settings.prefetch ?? PULLED_PREFETCH;
-  return { ...settings, prefetch, concurrency: types * prefetch, key: undefined, timeout: Infinity };
+  return { ...settings, prefetch, concurrency: types * prefetch, key: undefined, handlerTimeout: Infinity };
 }
 
 function commonSettings(
   verb: string,
   options: ConsumeOptions,
-): Omit<Settings, "concurrency" | "key" | "timeout"> {
+): Omit<Settings, "concurrency" | "key" | "handlerTimeout"> {
   const {
     group,
     consumer,
@@ -70,7 +70,7 @@ function commonSettings(
     lease = 30_000,
     drainTimeout = 10_000,
     startFrom = "beginning",
-    holdFor = WEEK,
+    deferTimeout = WEEK,
     signal,
   } = options ?? {};
   if (group === undefined) {
@@ -80,14 +80,14 @@ function commonSettings(
   if (consumer !== undefined) assertName("consumer", consumer);
   if (prefetch !== undefined) checkNumber("prefetch", prefetch, { min: 1, max: 100_000, integer: true });
   checkNumber("lease (ms)", lease, { min: 100, max: 86_400_000 });
-  checkNumber("holdFor (ms)", holdFor, { min: 0, max: holdFor === Infinity ? Infinity : 2 ** 40 });
+  checkNumber("deferTimeout (ms)", deferTimeout, { min: 0, max: deferTimeout === Infinity ? Infinity : 2 ** 40 });
   checkNumber("drainTimeout (ms)", drainTimeout, { min: 0 });
   return {
     group,
     consumer,
     prefetch,
     lease,
-    holdFor,
+    deferTimeout,
     drainTimeout,
     startFrom: startPoint(startFrom, "startFrom"),
     retry: retrySettings(verb, options.retry),

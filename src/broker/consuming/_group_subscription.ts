@@ -1,5 +1,5 @@
 import type { DomainEvent } from "../../events/mod.ts";
-import { type Healed, type Outcome, type Position, StoreError } from "../../store/mod.ts";
+import { type Healed, type Outcome, type Position, type RemovedRange, StoreError } from "../../store/mod.ts";
 import { handling } from "../_causation.ts";
 import { Deadlines } from "./_deadlines.ts";
 import { type Job, JobDelivery } from "./_job.ts";
@@ -14,10 +14,10 @@ import type { Handler } from "../delivery.ts";
 import { LeaseLostError, UndecodableError } from "../errors.ts";
 import {
   DeadLetterEvent,
+  DeferredEvent,
   DeliveryEvent,
   EntriesLostEvent,
   GroupLostEvent,
-  HeldEvent,
   ReconnectEvent,
   RetryEvent,
   type SubscriptionEventMap,
@@ -75,7 +75,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
       isolate: (job) => this.#isolate(job),
       renew: (job) => job.source.renewAtLast().catch((error) => this.failed(error)),
     });
-    this.#deadlines = new Deadlines(settings.timeout, ({ job, attempt }) => this.#timedOut(job, attempt));
+    this.#deadlines = new Deadlines(settings.handlerTimeout, ({ job, attempt }) => this.#timedOut(job, attempt));
     this.closed = new Promise((resolve, reject) => [this.#resolveClosed, this.#rejectClosed] = [resolve, reject]);
     this.closed.catch(() => {});
   }
@@ -132,7 +132,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
 
   #run(job: Job): void {
     const { attempt } = job;
-    if (this.settings.timeout !== Infinity) this.#deadlines.add({ job, attempt });
+    if (this.settings.handlerTimeout !== Infinity) this.#deadlines.add({ job, attempt });
     let result: unknown;
     try {
       const event = job.content as DomainEvent;
@@ -159,7 +159,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
 
   #timedOut(job: Job, attempt: number): void {
     if (!job.busy || job.attempt !== attempt || job.state !== "running") return;
-    const error = new DOMException(`The handler took longer than ${this.settings.timeout} ms`, "TimeoutError");
+    const error = new DOMException(`The handler took longer than ${this.settings.handlerTimeout} ms`, "TimeoutError");
     job.abort(error);
     job.busy = false;
     this.#conclude(job, { error });
@@ -230,7 +230,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     if (outcome.kind === "retry") {
       this.dispatchEvent(new RetryEvent(eventType, position, outcome.attempt, outcome.delay, error));
     } else if (outcome.kind === "defer") {
-      this.dispatchEvent(new HeldEvent(eventType, position, outcome.version));
+      this.dispatchEvent(new DeferredEvent(eventType, position, outcome.version));
     } else if (outcome.kind === "dead") {
       this.dispatchEvent(new DeadLetterEvent(eventType, position, outcome.attempts, outcome.reason, error));
     }
@@ -281,8 +281,8 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     }
   }
 
-  missing(source: StreamConsumer, positions: readonly Position[]): void {
-    this.dispatchEvent(new EntriesLostEvent(source.eventType, positions));
+  missing(source: StreamConsumer, removed: RemovedRange, positions?: readonly Position[]): void {
+    this.dispatchEvent(new EntriesLostEvent(source.eventType, removed, positions));
   }
 
   healed(source: StreamConsumer, healed: Healed): void {

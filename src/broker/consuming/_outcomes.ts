@@ -1,4 +1,4 @@
-import type { DeadReason, Held, Outcome } from "../../store/mod.ts";
+import type { DeadReason, DeliveryRef, Outcome } from "../../store/mod.ts";
 import { backoff } from "../_backoff.ts";
 import { errorRecord } from "./_error_record.ts";
 import type { Job } from "./_job.ts";
@@ -12,7 +12,7 @@ export interface Ending {
 }
 
 /** The job, as the store knows it. */
-export function named({ position, fence }: Job): Held {
+export function named({ position, fence }: Job): DeliveryRef {
   return { position, fence };
 }
 

@@ -1,5 +1,6 @@
 import type { DomainEvent } from "../../events/mod.ts";
-import type { Claim, ClaimedRecord, GroupMember, Healed, Outcome, Position } from "../../store/mod.ts";
+import type { Claim, ClaimedRecord, GroupMember, Healed, Outcome, Position, RemovedRange } from "../../store/mod.ts";
+import { comparePositions } from "../../store/mod.ts";
 import { Bell } from "../../store/_bell.ts";
 import { backoff, RECONNECT } from "../_backoff.ts";
 import { afterWrites } from "./_after_writes.ts";
@@ -35,7 +36,7 @@ export interface StreamConsumerOwner {
   /** The store has answered to so many outcomes of this type. */
   wrote(eventType: string, count: number): void;
   recovered(job: Job): void;
-  missing(source: StreamConsumer, positions: readonly Position[]): void;
+  missing(source: StreamConsumer, removed: RemovedRange, positions?: readonly Position[]): void;
   healed(source: StreamConsumer, healed: Healed): void;
   /** The store could not be reached; trying again after `delay`. */
   retrying(error: unknown, delay: number): void;
@@ -83,7 +84,7 @@ export class StreamConsumer {
     this.group = owner.settings.group;
     this.#member = member;
     this.#decode = decode;
-    this.#decoding = new DecodingLine(owner.settings.timeout, (jobs) => owner.admit(jobs));
+    this.#decoding = new DecodingLine(owner.settings.handlerTimeout, (jobs) => owner.admit(jobs));
     this.#renewedAt = joinedAt;
     this.#window = new Window(owner.settings);
     this.#settler = new Settler(member, {
@@ -139,8 +140,9 @@ export class StreamConsumer {
     }
   }
 
-  async #receive({ records, missing, disturbed, healed }: Claim): Promise<void> {
-    if (missing.length > 0) this.#owner.missing(this, missing);
+  async #receive({ records, missing, removed, disturbed, healed }: Claim): Promise<void> {
+    if (missing.length > 0) this.#owner.missing(this, rangeOf(missing), missing);
+    if (removed !== undefined) this.#owner.missing(this, removed);
     if (healed !== undefined) this.#owner.healed(this, healed);
     // Not awaited: should it fail, the next renewal tells the same, and the records are ours all the same.
     if (disturbed) this.renew().catch((error) => this.#owner.retrying(error, 0));
@@ -294,4 +296,9 @@ export class StreamConsumer {
     for (const job of this.#held.all()) job.abort(new LeaseLostError("The subscription is closed"));
     this.#held.clear();
   }
+}
+
+function rangeOf(positions: readonly Position[]): RemovedRange {
+  const sorted = positions.toSorted(comparePositions);
+  return { from: sorted[0]!, to: sorted.at(-1)!, count: sorted.length };
 }

@@ -3,9 +3,9 @@ import {
   type ClaimedRecord,
   type ClaimOptions,
   comparePositions,
+  type DeliveryRef,
   type GroupMember,
   type Healed,
-  type Held,
   type MemberOptions,
   type Outcome,
   type Position,
@@ -207,7 +207,10 @@ export class RedisMember implements GroupMember {
     this.#recovery.disturb();
   }
 
-  async renew(held: readonly Held[], { stalled }: { readonly stalled?: boolean } = {}): Promise<readonly Position[]> {
+  async renew(
+    held: readonly DeliveryRef[],
+    { stalled }: { readonly stalled?: boolean } = {},
+  ): Promise<readonly Position[]> {
     const flag = stalled === undefined ? "" : stalled ? "1" : "0";
     const current = held.filter(({ position, fence }) => this.#held.holds(position, fence));
     // Only what was claimed before something was taken needs a look, and mostly nothing ever was.

@@ -158,8 +158,8 @@ export class Recovery {
 
   /** What came back to the group; undefined when nothing did. */
   async #sweep(limit: number): Promise<Claim | undefined> {
-    const { lease, reach: { version, holdFor }, robbed, run } = this.#context;
-    const patience = holdFor === Infinity ? "" : `${Math.round(holdFor)}`;
+    const { lease, reach: { version, deferTimeout }, robbed, run } = this.#context;
+    const patience = deferTimeout === Infinity ? "" : `${Math.round(deferTimeout)}`;
     const args = [`${lease}`, `${limit}`, `${FOREIGN_IDLE}`, `${version}`, patience];
     const reply = await this.#orDoubt(run(CLAIM, args));
     const [takings, epoch, nextDue, nextEnd, missing, taken, bell] = reply as readonly [

@@ -20,7 +20,7 @@ if refused then return refused end
 local taken, room, left = {}, limit, 0
 local function take(id, count, c, expired) taken[#taken + 1] = {id = id, count = count, copy = c, expired = expired} end
 
-local version, holdFor = tonumber(ARGV[7]) or 1, tonumber(ARGV[8])
+local version, deferTimeout = tonumber(ARGV[7]) or 1, tonumber(ARGV[8])
 if version > 1 then redis.call('HSET', meta, 'version:' .. me, version) end
 
 local parkedCount, foreign, deferred, waiting = 0, {}, {}, 0
@@ -29,7 +29,7 @@ local function offer(keeper, pending)
   local args = {}
   if heldVersion(keeper) <= version then
     waiting = waiting + pending
-  elseif holdFor then
+  elseif deferTimeout then
     args[1], args[2] = 'IDLE', ARGV[8]
   else
     return
@@ -122,7 +122,7 @@ if redis.call('HLEN', copies) > 0 then
     local c = copy(id)
     local held = heldVersion(c.owner)
     if held and held <= version then waiting = waiting + 1 end
-    if held and (held <= version or holdFor and now - c.since >= holdFor) then
+    if held and (held <= version or deferTimeout and now - c.since >= deferTimeout) then
       deferred[#deferred + 1] = {id = id, count = c.count, copy = c, expired = held > version}
     end
     local expires = not held and c.owner ~= '' and redis.call('ZSCORE', consumers, c.owner)

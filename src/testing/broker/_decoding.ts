@@ -139,7 +139,7 @@ export const decoding: readonly BrokerContract[] = [
     await writer.publish(events);
     const seen = new Seen<Asked>();
     const retry = { ...SOON, maxAttempts: 2 };
-    await broker.subscribe(Asked, seen.handler, { group: "group", timeout: 50, retry });
+    await broker.subscribe(Asked, seen.handler, { group: "group", handlerTimeout: 50, retry });
     await settled(broker, Asked);
     assertSame(seen.ids, [events[0]!, events[2]!]);
     questions.let(1);

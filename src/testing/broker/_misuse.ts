@@ -55,7 +55,7 @@ const OPTIONS: readonly [object, ErrorClass, string][] = [
 const SUBSCRIBE_OPTIONS: typeof OPTIONS = [
   [{ concurrency: 0 }, RangeError, "concurrency"],
   [{ concurrency: "8" }, RangeError, "concurrency"],
-  [{ timeout: 0 }, RangeError, "timeout"],
+  [{ handlerTimeout: 0 }, RangeError, "handlerTimeout"],
   [{ key: "id" }, TypeError, "key"],
 ];
 

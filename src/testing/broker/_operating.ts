@@ -48,7 +48,7 @@ export const operating: readonly BrokerContract[] = [
       name: "group",
       pending: 3,
       retrying: 1,
-      held: [],
+      deferred: [],
       deadLetters: 0,
       lag: 1,
       lagIsExact: true,

@@ -164,7 +164,7 @@ export const retrying: readonly BrokerContract[] = [
       if (n === 0 && attempt < 3) await gate.opened;
       log.push([n, attempt, signal.aborted]);
       if (n === 0 && attempt === 2) throw new Error("too late to count");
-    }, { group: "group", timeout: 30, retry: SOON });
+    }, { group: "group", handlerTimeout: 30, retry: SOON });
     const retries = told<RetryEvent>(subscription, "retry");
     await broker.publish(counted(3));
     await settled(broker, Counted);

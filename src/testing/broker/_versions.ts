@@ -1,5 +1,10 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import { type BrokerErrorEvent, type DeadLetterEvent, type HeldEvent, NewerVersionError } from "../../broker/mod.ts";
+import {
+  type BrokerErrorEvent,
+  type DeadLetterEvent,
+  type DeferredEvent,
+  NewerVersionError,
+} from "../../broker/mod.ts";
 import { defineEvent } from "../../events/mod.ts";
 import {
   assertOrder,
@@ -35,7 +40,7 @@ export const versions: readonly BrokerContract[] = [
     const [old, current] = [await bench.broker(), await bench.connect([CountedNow])];
     const seen = new Seen<Counted>();
     const subscription = await old.subscribe(Counted, seen.handler, { group: "group", concurrency: 4 });
-    const held = told<HeldEvent>(subscription, "held");
+    const held = told<DeferredEvent>(subscription, "deferred");
     const [known, newer] = [counted(40), now(20)];
     for (let at = 0; at < 20; at++) {
       await old.publish(known.slice(2 * at, 2 * at + 2));
@@ -46,7 +51,7 @@ export const versions: readonly BrokerContract[] = [
     assertEquals(held.map(({ eventType, position, version }) => [eventType, position, version]), [
       ...newer.map(({ position }) => ["Counted", position, 2]),
     ]);
-    const { pending, held: waiting, deadLetters, oldestUnsettled } = await groupOf(old, Counted);
+    const { pending, deferred: waiting, deadLetters, oldestUnsettled } = await groupOf(old, Counted);
     assertEquals([pending, waiting, deadLetters], [20, [{ version: 2, pending: 20 }], 0]);
     assert(oldestUnsettled!.getTime() <= newer[0]!.time.getTime() + 1_000);
     const taken = new Seen<CountedNow>();
@@ -59,7 +64,7 @@ export const versions: readonly BrokerContract[] = [
     assertOrder(taken.ids, newer);
     assertEquals(new Set(attempts), new Set([1, 0]));
     assertOrder(seen.ids, known);
-    assertEquals((await groupOf(current, CountedNow)).held, []);
+    assertEquals((await groupOf(current, CountedNow)).deferred, []);
   }),
 
   contract("24", "subscribe() handles each event once while old and new consumers share a group", async (bench) => {
@@ -107,7 +112,7 @@ export const versions: readonly BrokerContract[] = [
     await until(() => attempts.length === 1, "the first attempt has failed");
     await failing.close();
     const holding = await old.subscribe(Counted, () => {}, { group: "group", retry: { maxAttempts: 1 } });
-    await until(async () => (await groupOf(old, Counted)).held.length === 1, "the retry is held");
+    await until(async () => (await groupOf(old, Counted)).deferred.length === 1, "the retry is held");
     await holding.close();
     assertEquals((await groupOf(old, Counted)).retrying, 0);
     await current.subscribe(CountedNow, (_event, { attempt }) => void attempts.push(attempt), { group: "group" });
@@ -115,31 +120,38 @@ export const versions: readonly BrokerContract[] = [
     assertEquals(attempts, [1, 2]);
   }),
 
-  contract("22, 24, 25", "subscribe() gives up what nobody knows within holdFor, until a redrive", async (bench) => {
-    const [old, current] = [await bench.broker(), await bench.connect([CountedNow])];
-    const newer = now(3);
-    await current.publish(newer);
-    const subscription = await old.subscribe(Counted, () => {}, { group: "group", lease: 400, holdFor: 100 });
-    const [held, dead] = [told<HeldEvent>(subscription, "held"), told<DeadLetterEvent>(subscription, "deadletter")];
-    await until(() => dead.length === 3, "all are given up");
-    assertEquals([held.length, dead.map(({ reason, attempts }) => [reason, attempts])], [
-      3,
-      newer.map(() => ["version", 0]),
-    ]);
-    await subscription.close();
-    const letters = await lettersOf(current, CountedNow);
-    assertEquals(positionsOf(letters), positionsOf(newer));
-    for (const [nth, { reason, attempts, raw, event, error }] of letters.entries()) {
-      assertEquals([reason, attempts, raw.version, event?.id], ["version", 0, "2", newer[nth]!.id]);
-      assertEquals(error.name, "NewerVersionError");
-      assertStringIncludes(error.message, "it is of version 2, and this class knows up to 1");
-    }
-    assertEquals(await old.redrive(Counted, { group: "group" }), 3);
-    const taken = new Seen<CountedNow>();
-    await current.subscribe(CountedNow, taken.handler, { group: "group" });
-    await settled(current, CountedNow);
-    assertOrder(taken.ids, newer);
-  }),
+  contract(
+    "22, 24, 25",
+    "subscribe() gives up what nobody knows within deferTimeout, until a redrive",
+    async (bench) => {
+      const [old, current] = [await bench.broker(), await bench.connect([CountedNow])];
+      const newer = now(3);
+      await current.publish(newer);
+      const subscription = await old.subscribe(Counted, () => {}, { group: "group", lease: 400, deferTimeout: 100 });
+      const [held, dead] = [
+        told<DeferredEvent>(subscription, "deferred"),
+        told<DeadLetterEvent>(subscription, "deadletter"),
+      ];
+      await until(() => dead.length === 3, "all are given up");
+      assertEquals([held.length, dead.map(({ reason, attempts }) => [reason, attempts])], [
+        3,
+        newer.map(() => ["version", 0]),
+      ]);
+      await subscription.close();
+      const letters = await lettersOf(current, CountedNow);
+      assertEquals(positionsOf(letters), positionsOf(newer));
+      for (const [nth, { reason, attempts, raw, event, error }] of letters.entries()) {
+        assertEquals([reason, attempts, raw.version, event?.id], ["version", 0, "2", newer[nth]!.id]);
+        assertEquals(error.name, "NewerVersionError");
+        assertStringIncludes(error.message, "it is of version 2, and this class knows up to 1");
+      }
+      assertEquals(await old.redrive(Counted, { group: "group" }), 3);
+      const taken = new Seen<CountedNow>();
+      await current.subscribe(CountedNow, taken.handler, { group: "group" });
+      await settled(current, CountedNow);
+      assertOrder(taken.ids, newer);
+    },
+  ),
 
   contract("16, 24", "subscribe() holds for each group on its own, and consume() does, too", async (bench) => {
     const [old, current] = [await bench.broker(), await bench.connect([CountedNow])];
@@ -155,8 +167,8 @@ export const versions: readonly BrokerContract[] = [
       await delivery.ack();
       break;
     }
-    assertEquals((await groupOf(old, Counted)).held, [{ version: 2, pending: 5 }]);
-    assertEquals((await groupOf(old, Counted, "other")).held, []);
+    assertEquals((await groupOf(old, Counted)).deferred, [{ version: 2, pending: 5 }]);
+    assertEquals((await groupOf(old, Counted, "other")).deferred, []);
     assertOrder(taken.ids.slice(0, 5), newer);
   }),
 
@@ -175,7 +187,7 @@ export const versions: readonly BrokerContract[] = [
     gate.open();
     await seen.count(6);
     assertOrder(seen.ids, [...first, ...last]);
-    assertEquals((await groupOf(old, Counted)).held, [{ version: 2, pending: 1 }]);
+    assertEquals((await groupOf(old, Counted)).deferred, [{ version: 2, pending: 1 }]);
   }),
 
   contract("27", "info() tells that what is held pins the events after it", async (bench) => {
@@ -184,7 +196,7 @@ export const versions: readonly BrokerContract[] = [
     await old.subscribe(Counted, () => {}, { group: "group" });
     const [newer] = now(1);
     await current.publish(newer!);
-    await until(async () => (await groupOf(old, Counted)).held.length === 1, "it is held");
+    await until(async () => (await groupOf(old, Counted)).deferred.length === 1, "it is held");
     await old.publish(counted(5));
     await until(async () => (await groupOf(old, Counted)).pending === 1, "all others are settled");
     const { pinnedBy, first } = await old.info(Counted);
@@ -219,9 +231,9 @@ export const versions: readonly BrokerContract[] = [
       ]);
       const subscription = await old.subscribe(Counted, () => {}, { group: "group" });
       await until(async () => (await groupOf(old, Counted)).deadLetters === 1, "one is given up");
-      await until(async () => (await groupOf(old, Counted)).held.length === 2, "the others are held");
+      await until(async () => (await groupOf(old, Counted)).deferred.length === 2, "the others are held");
       assertEquals(
-        (await groupOf(old, Counted)).held,
+        (await groupOf(old, Counted)).deferred,
         [7, Number.MAX_SAFE_INTEGER].map((version) => ({ version, pending: 1 })),
       );
       assertEquals((await lettersOf(old, Counted))[0]!.raw.id, "v-3");
@@ -231,15 +243,15 @@ export const versions: readonly BrokerContract[] = [
     "store",
   ),
 
-  contract("34", "subscribe() and consume() refuse a holdFor that is no time", async (bench) => {
+  contract("34", "subscribe() and consume() refuse a deferTimeout that is no time", async (bench) => {
     const broker = await bench.broker();
-    for (const holdFor of [-1, NaN, 2 ** 41, "1 day"] as number[]) {
-      const options = { group: "group", holdFor };
-      await assertRejects(() => broker.subscribe(Counted, () => {}, options), RangeError, "holdFor (ms)");
-      assertThrows(() => broker.consume(Counted, options), RangeError, "holdFor (ms)");
+    for (const deferTimeout of [-1, NaN, 2 ** 41, "1 day"] as number[]) {
+      const options = { group: "group", deferTimeout };
+      await assertRejects(() => broker.subscribe(Counted, () => {}, options), RangeError, "deferTimeout (ms)");
+      assertThrows(() => broker.consume(Counted, options), RangeError, "deferTimeout (ms)");
     }
-    for (const holdFor of [0, Infinity]) {
-      const subscription = await broker.subscribe(Counted, () => {}, { group: "group", holdFor, retry: SOON });
+    for (const deferTimeout of [0, Infinity]) {
+      const subscription = await broker.subscribe(Counted, () => {}, { group: "group", deferTimeout, retry: SOON });
       await subscription.close();
     }
   }),

@@ -91,10 +91,10 @@ export const deferring: readonly StoreContract[] = [
     assertEquals(taken.map(({ position, recovered }) => [position, recovered]), all.map((position) => [position, 0]));
   }),
 
-  contract("24", "claim() brings what nobody came for within holdFor as expired", async (bench) => {
+  contract("24", "claim() brings what nobody came for within deferTimeout as expired", async (bench) => {
     const all = await bench.append(2);
-    const old = await bench.join("old", { holdFor: bench.short, lease: 4 * bench.short });
-    const patient = await bench.join("patient", { holdFor: LONG });
+    const old = await bench.join("old", { deferTimeout: bench.short, lease: 4 * bench.short });
+    const patient = await bench.join("patient", { deferTimeout: LONG });
     await old.settle(defer(await bench.take(old), 2));
     await bench.nothing(patient);
     await bench.pass(bench.short + 1);
@@ -116,7 +116,7 @@ export const deferring: readonly StoreContract[] = [
     const old = await bench.join("old");
     await old.settle(defer(await bench.take(old), 2));
     await bench.pass(bench.short + 1);
-    const taken = await bench.take(await bench.join("current", { version: 2, holdFor: bench.short }));
+    const taken = await bench.take(await bench.join("current", { version: 2, deferTimeout: bench.short }));
     assertEquals(taken.map(({ position, expired }) => [position, expired]), [[all[0], undefined]]);
   }),
 
@@ -127,7 +127,7 @@ export const deferring: readonly StoreContract[] = [
     await old.settle([...ack([first!, ...rest]), ...defer([second!], 2)]);
     assertEquals(await bench.admin.trim({ maxLength: 0 }), { removed: 1, pinnedBy: "group" });
     const group = await bench.group();
-    assertEquals([group.floor, group.pending, group.held], [all[1], 1, [{ version: 2, pending: 1 }]]);
+    assertEquals([group.floor, group.pending, group.deferred], [all[1], 1, [{ version: 2, pending: 1 }]]);
     assertEquals(await bench.admin.trim({ maxLength: 0, force: true }), { removed: 4, pinnedBy: undefined });
     const { missing } = await bench.claim(await bench.join("current", { version: 2 }));
     assertEquals(missing, all.slice(1, 2));
@@ -163,7 +163,7 @@ export const deferring: readonly StoreContract[] = [
 
   contract("25", "redrive() brings back what was given up for its version, also when it is gone", async (bench) => {
     const all = await bench.append(2);
-    const old = await bench.join("old", { holdFor: bench.short });
+    const old = await bench.join("old", { deferTimeout: bench.short });
     await old.settle(dead(await bench.take(old), { reason: "version" }));
     await bench.admin.trim({ maxLength: 1 });
     assertEquals(await bench.admin.deadLetters("group").redrive(), 2);
@@ -190,7 +190,7 @@ export const deferring: readonly StoreContract[] = [
 
   contract("24", "claim() brings copies that nobody came for as expired, too", async (bench) => {
     const all = await bench.append(1);
-    const old = await bench.join("old", { holdFor: bench.short, lease: 4 * bench.short });
+    const old = await bench.join("old", { deferTimeout: bench.short, lease: 4 * bench.short });
     await old.settle(dead(await bench.take(old)));
     await bench.admin.trim({ maxLength: 0 });
     await bench.admin.deadLetters("group").redrive();
@@ -226,7 +226,7 @@ export const deferring: readonly StoreContract[] = [
 ];
 
 async function heldIn(bench: Bench): Promise<{ version: number; pending: number }[]> {
-  const { held, pending } = await bench.group();
-  assert(held.reduce((sum, each) => sum + each.pending, 0) <= pending, "What is held is pending");
-  return [...held];
+  const { deferred, pending } = await bench.group();
+  assert(deferred.reduce((sum, each) => sum + each.pending, 0) <= pending, "What is held is pending");
+  return [...deferred];
 }

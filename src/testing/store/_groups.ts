@@ -81,7 +81,7 @@ export const grouping: readonly StoreContract[] = [
       name: "group",
       pending: 2,
       retrying: 2,
-      held: [],
+      deferred: [],
       deadLetters: 1,
       lag: 2,
       lagIsExact: true,
