@@ -11,10 +11,10 @@ import { defineEvent, type DomainEvent, type EventClass } from "../events/mod.ts
 import type { ClaimedRecord, EventStore, Outcome, Position } from "../store/mod.ts";
 import type { Contract } from "./_contract.ts";
 
-/** What a backend may be unable to show. */
+/** Features that a backend may lack. */
 export type BrokerFeature = "store" | "clock";
 
-/** Data that was made for one test, and the ways to it. */
+/** Data made for one test, and ways to open it. */
 export interface BrokerUnderTest extends AsyncDisposable {
   /** Opens one more broker over the same data, as another process would. */
   connect<C extends EventClass>(
@@ -23,22 +23,22 @@ export interface BrokerUnderTest extends AsyncDisposable {
   ): Promise<EventBroker<C>>;
   /** Opens a bare store over the same data: for consumers that die, for foreign entries, and for faults. */
   store?(): Promise<EventStore>;
-  /** The clock of all those stores, which runs, and jumps when it is told to. */
+  /** The clock of all those stores: it runs, and a test can make it jump. */
   readonly clock?: {
-    /** Moves the clock by so many milliseconds, back if they are negative. */
+    /** Moves the clock by `ms` milliseconds; a negative number moves it back. */
     advance(ms: number): void;
   };
 }
 
-/** What most tests publish. */
+/** The event that most tests publish. */
 export class Counted extends defineEvent("Counted")<{ n: number; key?: string }> {}
-/** What must not get mixed up with it. */
+/** A second event type, to show that types stay apart. */
 export class Other extends defineEvent("Other")<{ n: number }> {}
 
 /** The stream of `Counted`. */
 export const STREAM = "events:Counted";
 
-/** Retries as soon as can be, for ever. */
+/** Retry options: at once, without end. */
 export const SOON = { minTimeout: 5, maxTimeout: 20, maxAttempts: Infinity } as const satisfies RetryOptions;
 
 /** A lease that a test can wait for, in milliseconds. */
@@ -46,7 +46,7 @@ export const LEASE = 300;
 
 export type BrokerContract = Contract<BrokerBench, BrokerFeature>;
 
-/** A promise of brokers: the numbers of the guarantees that it serves, what it says, and how it is checked. */
+/** One contract of brokers: its guarantee numbers, its name and its test. */
 export function contract(
   numbers: string,
   title: string,
@@ -56,7 +56,7 @@ export function contract(
   return { numbers: numbers === "" ? [] : numbers.split(", ").map(Number), title, body, needs };
 }
 
-/** The workbench of one test: brokers over the same data, and shorthands for what all tests do. */
+/** Fixture of one test: brokers over the same data, and helpers that many tests need. */
 export class BrokerBench {
   readonly under: BrokerUnderTest;
   #open: AsyncDisposable[] = [];
@@ -74,7 +74,7 @@ export class BrokerBench {
     assertEquals(failures, []);
   }
 
-  /** One more broker, closed after the test; what it reports fails the test unless the test listens. */
+  /** Opens another broker, closed after the test. Its errors fail the test unless the test listens. */
   async broker(options: Omit<BrokerOptions<typeof Counted>, "events"> = {}): Promise<EventBroker<typeof Counted>> {
     return await this.connect([Counted], options);
   }
@@ -86,7 +86,7 @@ export class BrokerBench {
     return this.#kept(await this.under.connect(events, options));
   }
 
-  /** A broker over a store of the test's own making, which it wraps around a real one. */
+  /** Opens a broker over a store that the test wraps around a real one. */
   async over<C extends EventClass>(
     wrap: (store: EventStore) => EventStore,
     options: BrokerOptions<C>,
@@ -114,7 +114,7 @@ export class BrokerBench {
     return this.under.clock;
   }
 
-  /** A consumer takes up to `limit`, does what it does, and dies: when this resolves, its lease has run out. */
+  /** A consumer claims up to `limit` entries and dies; resolves when its lease has expired. */
   async die(
     store: EventStore,
     limit: number,
@@ -143,7 +143,7 @@ export class BrokerBench {
   }
 }
 
-/** Events that nobody else has, numbered from `from`. */
+/** New events, numbered from `from`. */
 export function counted(count: number, from = 0, key?: (n: number) => string): Counted[] {
   return Array.from({ length: count }, (_, i) => {
     const n = from + i;
@@ -151,7 +151,7 @@ export function counted(count: number, from = 0, key?: (n: number) => string): C
   });
 }
 
-/** Waits until the condition holds, looking again and again. */
+/** Polls until the condition holds. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string,
@@ -172,7 +172,7 @@ type Named = string | { readonly id: string };
 
 const idOf = (item: Named): string => typeof item === "string" ? item : item.id;
 
-/** The same ids as often, in any order: neither missing nor extra ones. */
+/** Asserts the same ids with the same counts, in any order: none missing, none extra. */
 export function assertSame(actual: readonly Named[], expected: readonly Named[]): void {
   const left = new Map<string, number>();
   for (const item of expected) left.set(idOf(item), (left.get(idOf(item)) ?? 0) + 1);
@@ -182,16 +182,16 @@ export function assertSame(actual: readonly Named[], expected: readonly Named[])
   assertEquals({ missing, extra }, { missing: [], extra: [] });
 }
 
-/** The same ids in the same order. */
+/** Asserts the same ids in the same order. */
 export function assertOrder(actual: readonly Named[], expected: readonly Named[]): void {
   assertSame(actual, expected);
   assertEquals(actual.map(idOf), expected.map(idOf));
 }
 
-/** Collects what handlers get. */
+/** Collects the events that handlers receive. */
 export class Seen<E extends DomainEvent = DomainEvent> {
   readonly events: E[] = [];
-  /** To be subscribed. */
+  /** The handler to subscribe. */
   readonly handler = (event: E): void => void this.events.push(event);
 
   get ids(): string[] {
@@ -202,7 +202,7 @@ export class Seen<E extends DomainEvent = DomainEvent> {
     return new Set(this.ids).size;
   }
 
-  /** Waits until so many different events have come. */
+  /** Waits until `count` different events have been handled. */
   async count(count: number, timeout?: number): Promise<void> {
     await until(() => this.distinct >= count, `${count} events have come`, timeout).catch((error) => {
       throw new Error(`${error.message}: there are ${this.distinct}`);
@@ -221,7 +221,7 @@ export async function groupOf<C extends EventClass>(
   return found;
 }
 
-/** Waits until the group has settled all there is. */
+/** Waits until the group has settled every event. */
 export async function settled<C extends EventClass>(
   broker: EventBroker<C>,
   event: C,
@@ -247,14 +247,14 @@ export async function lettersOf<C extends EventClass>(
   return await Array.fromAsync(broker.deadLetters(event, { group }));
 }
 
-/** What happens to a subscription, by type, in order. */
+/** Collects the lifecycle events of one type, in order. */
 export function told<T extends Event>(target: Subscription | EventBroker, type: string): T[] {
   const events: T[] = [];
   (target as EventTarget).addEventListener(type, (event) => void events.push(event as T));
   return events;
 }
 
-/** Ends a promise that would go on for ever. */
+/** Rejects when the promise has not settled in time. */
 export async function within<T>(promise: PromiseLike<T>, what: string, timeout = 10_000): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {

@@ -1,4 +1,4 @@
-/** What registers a test: `Deno.test`, the `test` of `node:test`, or anything of that shape. */
+/** A function that registers a test: `Deno.test`, the `test` of `node:test`, or another of that shape. */
 export interface TestFunction {
   (name: string, fn: () => Promise<void>): unknown;
   /** How Deno registers a test that is not run. */
@@ -9,19 +9,19 @@ export interface TestFunction {
 
 /** How to run a suite. */
 export interface SuiteOptions<Feature extends string> {
-  /** What registers the tests. @default {Deno.test} */
+  /** Registers the tests. @default {Deno.test} */
   readonly test?: TestFunction;
-  /** What this backend cannot do, each with the reason; it is shown with the tests that are left out for it. */
+  /** Features that this backend lacks, each with the reason, which is shown with the skipped tests. */
   readonly skip?: Partial<Record<Feature, string>>;
 }
 
-/** One promise that every backend keeps. */
+/** One contract that every backend keeps. */
 export interface Contract<Bench, Feature extends string> {
   /** The numbers of the guarantees that it checks. */
   readonly numbers: readonly number[];
   /** `member() does what when`. */
   readonly title: string;
-  /** What the backend must be able to do for it. */
+  /** Features that the backend needs for it. */
   readonly needs: readonly Feature[];
   body(bench: Bench): Promise<void>;
 }

@@ -11,14 +11,14 @@ import {
   type StreamAdmin,
 } from "../store/mod.ts";
 
-/** One call of `append` on its way, for a test to spoil. */
+/** One call of `append`, for a test to make fail. */
 export class AppendCall {
   readonly records: readonly Fields[];
-  /** Thrown instead of asking the store. */
+  /** Thrown instead of calling the store. */
   refusal: unknown;
-  /** Thrown after the store has answered. */
+  /** Thrown after the store has replied. */
   loss: unknown;
-  /** Waited for before the store is asked, and before its answer is given. */
+  /** Awaited before the store is called, and before its reply is returned. */
   before: Promise<unknown> | undefined;
   after: Promise<unknown> | undefined;
 
@@ -26,23 +26,23 @@ export class AppendCall {
     this.records = records;
   }
 
-  /** The store is not asked at all. */
+  /** The store is not called at all. */
   refuse(error: unknown): void {
     this.refusal = error;
   }
 
-  /** The store does it, and its answer gets lost. */
+  /** The store appends, and its reply is lost. */
   lose(): void {
     this.loss = new StoreError("uncertain", "the connection was lost before the answer");
   }
 
-  /** The call gets lost on its way, and nobody can tell. */
+  /** The call is lost before it reaches the store, and the caller cannot know. */
   miss(): void {
     this.refusal = new StoreError("uncertain", "the connection was lost before the answer");
   }
 }
 
-/** A store that is spoilt on the way to it: calls and answers get lost or late, but never out of order. */
+/** A store with a faulty connection: calls and replies are lost or late, never out of order. */
 export class FaultyStore implements EventStore {
   onAppend: ((call: AppendCall, stream: string) => void) | undefined;
   onMember: ((member: GroupMember) => GroupMember) | undefined;

@@ -1,7 +1,7 @@
 import type { StandardSchemaResult, StandardSchemaV1 } from "../events/mod.ts";
 import { Gate, until } from "./_broker_bench.ts";
 
-/** What a schema answers that refuses: what, and where. */
+/** An issue that a schema reports: its message and path. */
 export function refused(message: string, ...path: string[]): StandardSchemaResult<never> {
   return { issues: [{ message, path }] };
 }
@@ -13,25 +13,25 @@ export function schemaOf<T>(
   return { "~standard": { version: 1, vendor: "tidings", validate: (detail) => validate(detail as T) } };
 }
 
-/** A schema of numbered details that answers for each number when it is let: at once, or by a promise. */
+/** A schema of numbered details. It validates at once or by a promise that a test resolves. */
 export class Questions {
-  /** The numbers that it was asked about, as often as it was. */
+  /** The numbers that were validated, in order, repeats included. */
   readonly asked: number[] = [];
   #gates = new Map<number, Gate>();
   #answer: (n: number) => StandardSchemaResult<{ n: number }>;
 
-  /** @param answer What it answers; what it throws, the promise rejects with. */
+  /** @param answer The validation result; an error it throws rejects the promise. */
   constructor(answer: (n: number) => StandardSchemaResult<{ n: number }> = (n) => ({ value: { n } })) {
     this.#answer = answer;
   }
 
-  /** Keeps the answers for these numbers back until they are let out. */
+  /** Holds the results for these numbers until they are released. */
   hold(...numbers: number[]): this {
     for (const n of numbers) this.#gates.set(n, new Gate());
     return this;
   }
 
-  /** Lets the answer for this number out, and for good. */
+  /** Releases the result for this number, now and for later calls. */
   let(...numbers: number[]): void {
     for (const n of numbers) {
       this.#gates.get(n)?.open();
@@ -39,7 +39,7 @@ export class Questions {
     }
   }
 
-  /** Waits until it was asked about each of these. */
+  /** Waits until each of these numbers was validated. */
   async about(...numbers: number[]): Promise<void> {
     await until(() => numbers.every((n) => this.asked.includes(n)), `the schema was asked about ${numbers}`);
   }

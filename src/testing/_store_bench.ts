@@ -17,37 +17,37 @@ import type {
 } from "../store/mod.ts";
 import type { Contract } from "./_contract.ts";
 
-/** What a store may be unable to show. */
+/** Features that a store may lack. */
 export type StoreFeature = "second-store" | "clock";
 
-/** A store that was opened for one test, and what the test may do to it. */
+/** A store opened for one test, and the test's control over it. */
 export interface StoreUnderTest extends AsyncDisposable {
   /** The store, empty. */
   readonly store: EventStore;
   /** Opens another store over the same data, as another process or a restart would. */
   reopen?(): Promise<EventStore>;
   /**
-   * How long to wait, in milliseconds, until what a claim does not bring is not there.
+   * How long a claim is given, in milliseconds, before its silence means that there is no entry.
    *
    * @default {15}
    */
   readonly moment?: number;
-  /** The store's clock, which stands still until it is moved; without it the suite waits. */
+  /** The store's clock, which stands still until a test moves it; without it the suite waits. */
   readonly clock?: {
     now(): number;
-    /** Moves the clock by so many milliseconds, back if they are negative. */
+    /** Moves the clock by `ms` milliseconds; a negative number moves it back. */
     advance(ms: number): void;
   };
 }
 
-// Long enough for what is to be done meanwhile, where opening a connection does not take longer.
+// Long enough for the steps of a test, if opening a connection is fast.
 const SHORT = 60;
-/** One that never passes during a test. */
+/** A lease or delay that never passes during a test. */
 export const LONG = 120_000;
 
 export type StoreContract = Contract<Bench, StoreFeature>;
 
-/** A promise of the port: the numbers of the guarantees that it serves, what it says, and how it is checked. */
+/** One contract of the port: its guarantee numbers, its name and its test. */
 export function contract(
   numbers: string,
   title: string,
@@ -57,7 +57,7 @@ export function contract(
   return { numbers: numbers.split(", ").map(Number), title, body, needs };
 }
 
-/** The workbench of one test: a store with one stream in it, and shorthands for what all tests do. */
+/** Fixture of one test: a store with one stream, and helpers that many tests need. */
 export class Bench {
   readonly store: EventStore;
   readonly stream = "Stream";
@@ -74,7 +74,7 @@ export class Bench {
     this.#under = under;
     this.store = under.store;
     this.admin = under.store.admin(this.stream);
-    // A promise that is broken by waiting for ever shall fail its own test, and no other.
+    // A contract that hangs must fail its own test only.
     this.#timer = setTimeout(() => this.#deadline.abort(new Error("Cannot finish the test: it took too long")), 15_000);
     this.signal = this.#deadline.signal;
   }
@@ -88,7 +88,7 @@ export class Bench {
 
   /** A lease, or a delay, that a test waits for, in milliseconds. */
   get short(): number {
-    // Where little takes long, all that a test does meanwhile takes several times as long.
+    // On a slow store, all steps of a test take several times as long.
     return SHORT + 6 * Math.max(0, this.#moment - 20);
   }
 
@@ -101,7 +101,7 @@ export class Bench {
     return this.#under.clock;
   }
 
-  /** Whether time passes for the store only where the test moves its clock. */
+  /** Whether the store's time passes only when the test moves its clock. */
   get hasClock(): boolean {
     return this.#under.clock !== undefined;
   }
@@ -120,7 +120,7 @@ export class Bench {
     else await sleep(ms);
   }
 
-  /** Appends that many entries, one batch, each unlike all others. */
+  /** Appends `count` different entries in one batch. */
   append(count: number, options?: AppendOptions): Promise<readonly Position[]> {
     return this.store.append(this.stream, this.entries(count), options);
   }
@@ -129,7 +129,7 @@ export class Bench {
     return Array.from({ length: count }, () => ["id", `${++this.#appended}`, "payload", "{}"]);
   }
 
-  /** All that a read gives, its pages joined. */
+  /** All records of a read, its pages joined. */
   async read(range: ReadRange = {}, store: EventStore = this.store): Promise<StoredRecord[]> {
     const records: StoredRecord[] = [];
     for await (const page of store.read(this.stream, { signal: this.signal, ...range })) {
@@ -151,12 +151,12 @@ export class Bench {
     return member;
   }
 
-  /** The process of this consumer is dead: nobody renews or leaves. */
+  /** Marks the consumer's process as dead: it neither renews nor leaves. */
   abandon(member: GroupMember): void {
     this.#members.delete(member);
   }
 
-  /** Joins, takes up to `limit` and dies: when it resolves, the lease has run out. */
+  /** Joins, claims up to `limit` and dies; resolves when the lease has expired. */
   async die(limit: number, consumer = "dead", outcomes: (taken: ClaimedRecord[]) => Outcome[] = () => []): Promise<
     { member: GroupMember; records: ClaimedRecord[] }
   > {
@@ -173,7 +173,7 @@ export class Bench {
     return member.claim({ limit, signal: this.signal, newFirst });
   }
 
-  /** What the next claim brings, which must be something. */
+  /** Records of the next claim, at least one. */
   async take(member: GroupMember, limit = 100): Promise<ClaimedRecord[]> {
     const { records } = await this.claim(member, limit);
     if (records.length === 0) this.signal.throwIfAborted();
@@ -182,7 +182,7 @@ export class Bench {
     return [...records];
   }
 
-  /** Takes and acknowledges until nothing comes any more; gives the positions. */
+  /** Claims and acknowledges until there is nothing left; resolves with the positions. */
   async drain(member: GroupMember): Promise<Position[]> {
     const positions: Position[] = [];
     for (;;) {
@@ -193,7 +193,7 @@ export class Bench {
     }
   }
 
-  /** What a claim brings within a moment. */
+  /** Records of a claim that is given a short time. */
   async glance(member: GroupMember, limit = 100): Promise<Claim> {
     const moment = new AbortController();
     const timer = setTimeout(() => moment.abort(), this.#moment);
@@ -202,13 +202,13 @@ export class Bench {
     return claim;
   }
 
-  /** There is nothing to take for this member. */
+  /** Asserts that there is nothing to claim for this member. */
   async nothing(member: GroupMember): Promise<void> {
     const { records, missing } = await this.glance(member);
     assertEquals({ records, missing }, { records: [], missing: [] });
   }
 
-  /** A claim that waits while `act` is done, and what it brought then. */
+  /** Starts a claim, runs `act` while it waits, and resolves with its records. */
   async wake(member: GroupMember, act: () => Promise<unknown>, newFirst = false): Promise<Claim> {
     let done = false;
     const claim = this.claim(member, 100, newFirst).finally(() => done = true);

@@ -20,7 +20,7 @@ import { decoding } from "./broker/_decoding.ts";
 import { preparing } from "./broker/_preparing.ts";
 import { neighbours } from "./broker/_neighbours.ts";
 
-/** All that a broker promises over any store. */
+/** Contracts that a broker keeps over any store. */
 export const brokerContracts: readonly BrokerContract[] = [
   ...delivering,
   ...ordering,
@@ -43,7 +43,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...neighbours,
 ];
 
-// A promise that is broken by waiting for ever shall fail its own test, and no other.
+// A contract that hangs must fail its own test only.
 const TIMEOUT = 30_000;
 
 /**

@@ -12,7 +12,7 @@ import { settling } from "./store/_settling.ts";
 import { Bench, type StoreContract, type StoreFeature, type StoreUnderTest } from "./_store_bench.ts";
 import { trimming } from "./store/_trim.ts";
 
-/** All that a store promises. */
+/** Contracts of a store. */
 export const storeContracts: readonly StoreContract[] = [
   ...appending,
   ...producing,
@@ -54,7 +54,7 @@ export const storeContracts: readonly StoreContract[] = [
  *   skip: { "clock": "the server has its own", "second-store": "it lives in this process" },
  * });
  *
- * assertEquals(names[0], "MyStore: append() keeps fields unread when they are odd");
+ * assertEquals(names[0], "MyStore: append() stores unusual fields unchanged");
  * ```
  */
 export function testEventStore(

@@ -1,5 +1,5 @@
 /**
- * The promises of the port and of brokers as tests, for whoever writes a store.
+ * Contract suites of the store port and of brokers, for authors of stores.
  *
  * @module
  */

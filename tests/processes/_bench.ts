@@ -84,7 +84,7 @@ export function idsOf(events: readonly { readonly id: string }[]): string[] {
   return events.map(({ id }) => id);
 }
 
-/** The same ids as often, in any order: neither missing nor extra ones. */
+/** Asserts the same ids with the same counts, in any order: none missing, none extra. */
 export function assertSame(actual: readonly string[], expected: readonly string[]): void {
   const left = new Map<string, number>();
   for (const id of expected) left.set(id, (left.get(id) ?? 0) + 1);

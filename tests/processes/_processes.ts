@@ -6,7 +6,7 @@ import type { Line, Role } from "./_child.ts";
 // A test that is going to fail says so, rather than wait for ever.
 const TIMEOUT = 20_000;
 
-/** Waits until the condition holds, looking again and again. */
+/** Polls until the condition holds. */
 export async function until(condition: () => boolean | Promise<boolean>, what: () => string): Promise<void> {
   const deadline = performance.now() + TIMEOUT;
   while (!await condition()) {

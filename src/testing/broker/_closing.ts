@@ -19,7 +19,7 @@ import {
 } from "../_broker_bench.ts";
 
 export const closing: readonly BrokerContract[] = [
-  contract("10", "close() delivers what was accepted, and rejects what was not", async (bench) => {
+  contract("10", "close() keeps accepted publishes and rejects the others", async (bench) => {
     const observer = await bench.broker();
     const broker = await bench.broker();
     const [accepted, rejected] = [[] as Counted[], [] as Counted[]];
@@ -47,7 +47,7 @@ export const closing: readonly BrokerContract[] = [
     assertSame(seen.ids, accepted);
   }),
 
-  contract("32", "close() lets running handlers finish, and hands the rest back at once", async (bench) => {
+  contract("32", "close() lets running handlers finish and releases the rest at once", async (bench) => {
     const [broker, other] = [await bench.broker(), await bench.broker()];
     const events = counted(10);
     await broker.publish(events);
@@ -70,7 +70,7 @@ export const closing: readonly BrokerContract[] = [
       theirs.handler(event);
       attempts.add(attempt).add(1 + recovered);
     }, { group: "group" });
-    // The others get the rest while this one still runs.
+    // Other consumers receive the rest while this handler still runs.
     await theirs.count(8);
     assertEquals(mine.ids, []);
     assertEquals(subscription.close(), closing);
@@ -139,7 +139,7 @@ export const closing: readonly BrokerContract[] = [
     }
   }),
 
-  contract("32", "close() of a broker closes all it has, twice is fine, and nothing works any more", async (bench) => {
+  contract("32", "close() of a broker closes everything, may be called twice, and ends its use", async (bench) => {
     const observer = await bench.broker();
     const broker = await bench.broker();
     const seen = new Seen<Counted>();
@@ -162,7 +162,7 @@ export const closing: readonly BrokerContract[] = [
     assertEquals((await groupOf(observer, Counted)).consumers, []);
   }),
 
-  contract("32", "close() lets handlers that finish meanwhile publish", async (bench) => {
+  contract("32", "close() lets draining handlers publish", async (bench) => {
     const broker = await bench.broker();
     const running = new Gate();
     const gate = new Gate();
@@ -183,7 +183,7 @@ export const closing: readonly BrokerContract[] = [
     assertEquals((await groupOf(observer, Counted)).lag, 1);
   }),
 
-  contract("28, 32", "close() ends who follows a stream", async (bench) => {
+  contract("28, 32", "close() ends history() that follows a stream", async (bench) => {
     const broker = await bench.connect([Counted, Other]);
     const reading = [broker.history(Counted, { follow: true }), broker.history([Counted, Other], { follow: true })];
     const [event] = counted(1);
@@ -196,7 +196,7 @@ export const closing: readonly BrokerContract[] = [
     for (const next of waiting) await within(assertRejects(() => next, Error, "closed"), "the end");
   }),
 
-  contract("32", "close() follows the signal of the broker, and an aborted one lets nothing begin", async (bench) => {
+  contract("32", "close() follows the broker's signal; an aborted signal lets nothing begin", async (bench) => {
     const controller = new AbortController();
     const broker = await bench.broker({ signal: controller.signal });
     const subscription = await broker.subscribe(Counted, () => {}, { group: "group" });
@@ -207,7 +207,7 @@ export const closing: readonly BrokerContract[] = [
     await assertRejects(() => broker.publish(counted(1)[0]!), Error, "closed");
   }),
 
-  contract("13", "subscribe() ends with its signal, and loses nothing", async (bench) => {
+  contract("13", "subscribe() ends when its signal aborts, and loses nothing", async (bench) => {
     const broker = await bench.broker();
     const events = counted(200);
     await broker.publish(events);
@@ -232,7 +232,7 @@ export const closing: readonly BrokerContract[] = [
     assert(error === reason);
   }),
 
-  contract("32", "subscribe() can be called again for a group once the first has closed", async (bench) => {
+  contract("32", "subscribe() works again for a group after the first subscription closed", async (bench) => {
     const broker = await bench.broker();
     for (let session = 0; session < 5; session++) {
       const seen = new Seen<Counted>();
@@ -245,7 +245,7 @@ export const closing: readonly BrokerContract[] = [
     }
   }),
 
-  contract("12", "close() has deliveries that were pulled refuse a late settle", async (bench) => {
+  contract("12", "close() makes pulled deliveries refuse a late settle", async (bench) => {
     const broker = await bench.broker();
     const [event] = counted(1);
     await broker.publish(event!);

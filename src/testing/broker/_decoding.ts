@@ -17,14 +17,14 @@ import {
 } from "../_broker_bench.ts";
 import { Questions, refused } from "../_schemas.ts";
 
-/** What another process writes, which knows of no schema. */
+/** The same event type in a process without the schema. */
 class Plain extends defineEvent("Asked")<{ n: number }> {}
 
 const numbered = (count: number): Plain[] => Array.from({ length: count }, (_, n) => new Plain({ n }));
 
-/** What holds while entries are decoded that take their time. */
+/** Contracts of entries that decode asynchronously. */
 export const decoding: readonly BrokerContract[] = [
-  contract("5", "subscribe() keeps the order of what takes different times to decode", async (bench) => {
+  contract("5", "subscribe() keeps the order when decoding takes different times", async (bench) => {
     const questions = new Questions((n) => n === 4 ? refused("never", "n") : { value: { n } }).hold(0, 3, 7);
     class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
     const writer = await bench.connect([Plain]);
@@ -44,7 +44,7 @@ export const decoding: readonly BrokerContract[] = [
     assertEquals((await lettersOf(broker, Asked)).length, 1);
   }),
 
-  contract("9", "subscribe() keeps the order of each key when decoding takes its time", async (bench) => {
+  contract("9", "subscribe() keeps the order of each key when decoding is slow", async (bench) => {
     const questions = new Questions().hold(0, 2);
     class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
     const writer = await bench.connect([Plain]);
@@ -66,7 +66,7 @@ export const decoding: readonly BrokerContract[] = [
     }
   }),
 
-  contract("18", "subscribe() keeps what it is decoding, however long that takes", async (bench) => {
+  contract("18", "subscribe() keeps a delivery however long decoding takes", async (bench) => {
     const questions = new Questions().hold(0, 1, 2);
     class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
     const writer = await bench.connect([Plain]);
@@ -86,7 +86,7 @@ export const decoding: readonly BrokerContract[] = [
     assertEquals([others.ids, lost.length], [[], 0]);
   }),
 
-  contract("32", "close() hands back uncounted what is being decoded", async (bench) => {
+  contract("32", "close() releases deliveries that are being decoded, uncounted", async (bench) => {
     const questions = new Questions().hold(0);
     class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
     const writer = await bench.connect([Plain]);
@@ -110,7 +110,7 @@ export const decoding: readonly BrokerContract[] = [
     assertEquals(attempts, events.flatMap(() => [1, 0]));
   }),
 
-  contract("29", "rewind() drops what is being decoded, and has it read again", async (bench) => {
+  contract("29", "rewind() drops deliveries that are being decoded, and they come again", async (bench) => {
     const questions = new Questions().hold(2);
     class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
     const writer = await bench.connect([Plain]);
@@ -130,7 +130,7 @@ export const decoding: readonly BrokerContract[] = [
     assertOrder(seen.ids, [...events.slice(0, 2), ...events]);
   }),
 
-  contract("4, 22", "subscribe() counts decoding that outlasts the timeout as a failed attempt", async (bench) => {
+  contract("4, 22", "subscribe() counts decoding beyond handlerTimeout as a failed attempt", async (bench) => {
     const questions = new Questions().hold(1);
     class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
     const writer = await bench.connect([Plain]);
@@ -163,7 +163,7 @@ export const decoding: readonly BrokerContract[] = [
       const live = new Seen<Asked>();
       broker.addEventListener("Asked", live.handler);
       const reconnects = told(broker, "reconnect");
-      // Published by a class without a schema: only listening is what takes its time.
+      // Published by a class without a schema: only decoding takes time.
       const writer = await bench.connect([Plain]);
       const ready = new Asked({ n: 9 });
       await broker.publish(ready);

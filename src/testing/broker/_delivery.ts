@@ -18,7 +18,7 @@ import {
 } from "../_broker_bench.ts";
 
 export const delivering: readonly BrokerContract[] = [
-  contract("1", "subscribe() gets what was published before, unchanged", async (bench) => {
+  contract("1", "subscribe() receives events published before, unchanged", async (bench) => {
     const broker = await bench.broker();
     const detail = { n: 1.5, key: 'ä "quoted" \u2028 \u0000 😀', list: [null, true, { a: [] }], __proto: {} };
     const event = new Counted(detail, {
@@ -42,7 +42,7 @@ export const delivering: readonly BrokerContract[] = [
     assert(seen.events.every((event) => event instanceof Counted && event instanceof DomainEvent));
   }),
 
-  contract("1", "subscribe() tells its handler what it gets", async (bench) => {
+  contract("1", "subscribe() gives its handler a complete delivery", async (bench) => {
     const broker = await bench.broker();
     const [event] = counted(1);
     const position = await broker.publish(event!);
@@ -78,7 +78,7 @@ export const delivering: readonly BrokerContract[] = [
     assertSame(seen.ids, events);
   }),
 
-  contract("3, 11", "subscribe() keeps 20 types apart that are published at once", async (bench) => {
+  contract("3, 11", "subscribe() keeps 20 types apart when they are published at once", async (bench) => {
     const classes = Array.from({ length: 20 }, (_, i) => class extends defineEvent(`Type${i}`)<{ n: number }> {});
     const broker = await bench.connect(classes);
     const published = classes.map((eventClass) => Array.from({ length: 100 }, (_, n) => new eventClass({ n })));
@@ -95,7 +95,7 @@ export const delivering: readonly BrokerContract[] = [
     }
   }),
 
-  contract("3, 11", "subscribe() gives one handler the events of several types", async (bench) => {
+  contract("3, 11", "subscribe() gives one handler events of several types", async (bench) => {
     const broker = await bench.connect([Counted, Other]);
     const seen = new Seen<Counted | Other>();
     await broker.subscribe([Counted, Other], seen.handler, { group: "group", concurrency: 4 });
@@ -108,7 +108,7 @@ export const delivering: readonly BrokerContract[] = [
     assertOrder(seen.events.filter((event) => event instanceof Other), others);
   }),
 
-  contract("6", "subscribe() goes on where the group was, over brokers that come and go", async (bench) => {
+  contract("6", "subscribe() resumes where the group was when brokers come and go", async (bench) => {
     const publisher = await bench.broker();
     const events = counted(400);
     for (let at = 0; at < 400; at += 100) await publisher.publish(events.slice(at, at + 100));
@@ -127,7 +127,7 @@ export const delivering: readonly BrokerContract[] = [
     assertSame(seen.ids, events);
   }),
 
-  contract("7", "subscribe() takes nothing along when ten open and close at once", async (bench) => {
+  contract("7", "subscribe() loses nothing when ten subscriptions open and close at once", async (bench) => {
     const publisher = await bench.broker();
     const events = counted(200);
     await publisher.publish(events);
@@ -147,7 +147,7 @@ export const delivering: readonly BrokerContract[] = [
     assertSame(seen.ids, events);
   }),
 
-  contract("4, 8", "subscribe() loses nothing to consumers that fail a hundred times and close", async (bench) => {
+  contract("4, 8", "subscribe() loses nothing to consumers that fail 100 times and close", async (bench) => {
     const broker = await bench.broker();
     const events = counted(60);
     await broker.publish(events);
@@ -168,7 +168,7 @@ export const delivering: readonly BrokerContract[] = [
     assertEquals((await groupOf(broker, Counted)).deadLetters, 0);
   }),
 
-  contract("14", "subscribe() begins a new group where it is told to", async (bench) => {
+  contract("14", "subscribe() begins a new group at startFrom", async (bench) => {
     const broker = await bench.broker();
     const before = counted(3);
     for (const event of before) await broker.publish(event);
@@ -193,7 +193,7 @@ export const delivering: readonly BrokerContract[] = [
     const all = [...before, ...after, last!];
     const expected = { default: all, beginning: all, now: [last!], position: all.slice(1), date: [...after, last!] };
     for (const [group, events] of Object.entries(expected)) assertOrder(seen.get(group)!.ids, events);
-    // What it said counted only when the group was new.
+    // startFrom counted only when the group was new.
     await subscription.close();
     await begin("date", "beginning");
     const [later] = counted(1, 7);
@@ -215,7 +215,7 @@ export const delivering: readonly BrokerContract[] = [
     }
   }),
 
-  contract("", "publish() in a handler hands down correlation and causation, also after awaits", async (bench) => {
+  contract("", "publish() in a handler passes on correlation and causation, also after await", async (bench) => {
     const broker = await bench.connect([Counted, Other]);
     await broker.subscribe(Counted, async (event) => {
       await sleep(Math.random() * 5);

@@ -18,9 +18,9 @@ import {
   until,
 } from "../_broker_bench.ts";
 
-/** What entries in a stream may be that nobody here has published, and what may become of them. */
+/** Contracts of entries that this broker did not publish. */
 export const entries: readonly BrokerContract[] = [
-  contract("24", "subscribe() buries what it cannot decode, and delivers the 99 around it", async (bench) => {
+  contract("24", "subscribe() dead-letters an undecodable entry and delivers its 99 neighbours", async (bench) => {
     const broker = await bench.broker();
     const store = await bench.store();
     const seen = new Seen<Counted>();
@@ -51,7 +51,7 @@ export const entries: readonly BrokerContract[] = [
     assertEquals(lost, 0);
   }, "store"),
 
-  contract("27", "subscribe() tells of entries that somebody removed while they were pending", async (bench) => {
+  contract("27", "subscribe() reports pending entries that were removed from the stream", async (bench) => {
     const broker = await bench.broker();
     const store = await bench.store();
     const events = counted(6);
@@ -72,7 +72,7 @@ export const entries: readonly BrokerContract[] = [
     assert(lost.every(({ eventType }) => eventType === "Counted"));
   }, "store"),
 
-  contract("1, 24", "subscribe() understands entries of other writers", async (bench) => {
+  contract("1, 24", "subscribe() decodes entries of other writers", async (bench) => {
     class Bid extends defineEvent("Bid", {
       version: 2,
       upcast: {

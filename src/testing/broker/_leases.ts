@@ -22,14 +22,14 @@ import {
   until,
 } from "../_broker_bench.ts";
 
-/** The process stands still for longer than its lease, as far as others can see, and one of them takes what it held. */
+/** Simulates a process frozen for longer than its lease: another consumer takes its deliveries. */
 async function takeOver(
   store: EventStore,
   clock: { advance(ms: number): void },
 ): Promise<{ taker: GroupMember; records: readonly ClaimedRecord[] }> {
   const taker = await store.member(STREAM, "group", { consumer: "taker", lease: 3_600_000, startFrom: "beginning" });
   let records: readonly ClaimedRecord[] = [];
-  // It does not really stand still: it may show a sign of life before the other looks.
+  // The process is not really frozen: it may renew before the other consumer claims.
   await until(async () => {
     clock.advance(LEASE + 50);
     ({ records } = await taker.claim({ limit: 1, signal: AbortSignal.timeout(200) }));
@@ -39,7 +39,7 @@ async function takeOver(
 }
 
 export const leasing: readonly BrokerContract[] = [
-  contract("17", "subscribe() takes over what a dead consumer held, uncounted", async (bench) => {
+  contract("17", "subscribe() takes over a dead consumer's deliveries, uncounted", async (bench) => {
     const broker = await bench.broker();
     const events = counted(20);
     await broker.publish(events);
@@ -78,7 +78,7 @@ export const leasing: readonly BrokerContract[] = [
       await settled(broker, Counted, "order");
       assertOrder(order.ids, [...events, ...late]);
       assertSame(turns.ids, [...events, ...late]);
-      // What one consumer holds by default, and a claim more, stays in one piece.
+      // The default prefetch of one consumer, plus one claim, stays in one piece.
       const at = turns.ids.indexOf(late[0]!.id);
       assert(at >= 1_000 && at < 2_000, `It passed after ${at}`);
       assertOrder(turns.ids.filter((id) => id !== late[0]!.id), events);
@@ -86,7 +86,7 @@ export const leasing: readonly BrokerContract[] = [
     "store",
   ),
 
-  contract("17", "subscribe() recovers while it runs, and tells of it", async (bench) => {
+  contract("17", "subscribe() recovers deliveries while it runs, with a recovered event", async (bench) => {
     const broker = await bench.broker();
     const seen = new Seen<Counted>();
     const store = await bench.store();
@@ -106,7 +106,7 @@ export const leasing: readonly BrokerContract[] = [
     );
   }, "store"),
 
-  contract("18", "subscribe() keeps what a handler works on for more than three leases", async (bench) => {
+  contract("18", "subscribe() keeps a delivery whose handler takes longer than three leases", async (bench) => {
     const [broker, rival] = [await bench.broker(), await bench.broker()];
     const seen = new Seen<Counted>();
     const handler = async (event: Counted, { signal, recovered }: { signal: AbortSignal; recovered: number }) => {
@@ -126,7 +126,7 @@ export const leasing: readonly BrokerContract[] = [
     assertEquals(lost, []);
   }),
 
-  contract("20", "subscribe() takes nothing from a consumer with a longer lease that is slow", async (bench) => {
+  contract("20", "subscribe() takes nothing from a slow consumer with a longer lease", async (bench) => {
     const [slow, hasty] = [await bench.broker(), await bench.broker()];
     const [mine, theirs] = [new Seen<Counted>(), new Seen<Counted>()];
     const gate = new Gate();
@@ -229,7 +229,7 @@ export const leasing: readonly BrokerContract[] = [
     "clock",
   ),
 
-  contract("23", "subscribe() runs alone what came back from two deaths, and its neighbours too", async (bench) => {
+  contract("23", "subscribe() runs a delivery exclusively after two deaths, also its neighbours", async (bench) => {
     const broker = await bench.broker();
     const store = await bench.store();
     const events = counted(20);
@@ -265,7 +265,7 @@ export const leasing: readonly BrokerContract[] = [
       await broker.publish(events);
       const killer = events[7]!;
       for (let death = 0; death < 2; death++) await bench.die(store, 100);
-      // Each of them runs the killer alone, as it must, and dies of it.
+      // Each consumer runs the killing event exclusively, and dies of it.
       for (let death = 0; death < 3; death++) {
         await bench.die(store, 100, {
           outcomes: (taken) => {

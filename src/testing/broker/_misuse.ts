@@ -18,7 +18,7 @@ const loose = (broker: EventBroker<typeof Counted>) => broker as unknown as Loos
 
 type ErrorClass = typeof TypeError | typeof RangeError;
 
-/** What is said must begin with what could not be done, and name the way out. */
+/** An error message must say which action failed and name the way out. */
 async function refuses(work: () => Promise<unknown>, kind: ErrorClass, ...parts: string[]): Promise<void> {
   const error = await assertRejects(work, kind);
   assert(error.message.startsWith("Cannot "), error.message);
@@ -60,7 +60,7 @@ const SUBSCRIBE_OPTIONS: typeof OPTIONS = [
 ];
 
 export const refusing: readonly BrokerContract[] = [
-  contract("", "subscribe() and consume() refuse options that make no sense, and say what to do", async (bench) => {
+  contract("", "subscribe() and consume() refuse invalid options and say what to do", async (bench) => {
     const broker = loose(await bench.broker());
     const handler = () => {};
     for (const [option, kind, part] of [...OPTIONS, ...SUBSCRIBE_OPTIONS]) {
@@ -115,7 +115,7 @@ export const refusing: readonly BrokerContract[] = [
     await broker.subscribe(Counted, () => {}, { group: "group" });
   }),
 
-  contract("", "history(), rewind(), redrive() and the like refuse options that make no sense", async (bench) => {
+  contract("", "history(), rewind(), redrive() and others refuse invalid options", async (bench) => {
     const broker = loose(await bench.broker());
     const read: typeof OPTIONS = [
       [{ limit: -1 }, RangeError, "limit"],
@@ -138,7 +138,7 @@ export const refusing: readonly BrokerContract[] = [
     await refuses(async () => await broker.deadLetters(Counted, { group: 5 }).next(), TypeError, "group");
   }),
 
-  contract("", "a broker refuses events and options that make no sense", async (bench) => {
+  contract("", "a broker refuses invalid events and options", async (bench) => {
     const connect = bench.under.connect.bind(bench.under) as (...args: unknown[]) => Promise<unknown>;
     const Namesake = class extends defineEvent("Counted")<object> {};
     await refuses(() => connect([]), TypeError, "events");

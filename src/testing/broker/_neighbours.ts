@@ -12,7 +12,7 @@ import {
   STREAM,
 } from "../_broker_bench.ts";
 
-/** What other writers put into a stream, well or badly. */
+/** Contracts of valid and invalid entries of other writers. */
 export const neighbours: readonly BrokerContract[] = [
   contract(
     "1, 24",
@@ -47,7 +47,7 @@ export const neighbours: readonly BrokerContract[] = [
     "store",
   ),
 
-  contract("24", "subscribe() buries what cannot be read for certain, and no prototype changes", async (bench) => {
+  contract("24", "subscribe() dead-letters ambiguous entries, and no prototype changes", async (bench) => {
     const broker = await bench.broker();
     const store = await bench.store();
     const before = Reflect.ownKeys(Object.prototype);

@@ -23,7 +23,7 @@ import { FaultyStore } from "../_faulty_store.ts";
 class Kept extends defineEvent("Kept", { retention: { maxLength: 50 } })<{ n: number }> {}
 
 export const operating: readonly BrokerContract[] = [
-  contract("", "info() shows the stream and how far its groups are", async (bench) => {
+  contract("", "info() shows the stream and the progress of its groups", async (bench) => {
     const broker = await bench.broker();
     assertEquals(await broker.info(Counted), {
       type: "Counted",
@@ -82,7 +82,7 @@ export const operating: readonly BrokerContract[] = [
       assertEquals((await broker.info(Counted)).groups, []);
       await assertRejects(() => broker.redrive(Counted, { group }), RangeError, group);
       await assertRejects(() => lettersOf(broker, Counted), RangeError, group);
-      // A new one of that name begins anew.
+      // A new group of that name begins anew.
       const seen = new Seen<Counted>();
       await (await broker.subscribe(Counted, seen.handler, { group })).close();
       await broker.deleteGroup(Counted, { group, force: true });
@@ -90,7 +90,7 @@ export const operating: readonly BrokerContract[] = [
     },
   ),
 
-  contract("26", "deleteGroup() by force ends the subscriptions to it, with an error", async (bench) => {
+  contract("26", "deleteGroup() with force ends the group's subscriptions with an error", async (bench) => {
     const [broker, other] = [await bench.broker(), await bench.broker()];
     const subscription = await other.subscribe(Counted, () => {}, { group: "group", lease: 300 });
     const errors = told<BrokerErrorEvent>(subscription, "error");
@@ -108,7 +108,7 @@ export const operating: readonly BrokerContract[] = [
     await subscription.close();
   }),
 
-  contract("27", "publish() and subscribe() trim to the retention of the class, and of the broker", async (bench) => {
+  contract("27", "publish() and subscribe() trim by the retention of class and broker", async (bench) => {
     const broker = await bench.connect([Counted, Kept], { retention: { maxLength: 200 } });
     for (let at = 0; at < 1_000; at += 100) {
       await broker.publish(Array.from({ length: 100 }, (_, i) => new Kept({ n: at + i })));
@@ -143,7 +143,7 @@ export const operating: readonly BrokerContract[] = [
     },
   ),
 
-  contract("34", "publish() keeps positions rising when the clock goes back, or leaps", async (bench) => {
+  contract("34", "publish() keeps positions rising when the clock jumps back or ahead", async (bench) => {
     const broker = await bench.broker();
     const seen = new Seen<Counted>();
     await broker.subscribe(Counted, seen.handler, { group: "group", lease: 600_000 });
@@ -159,7 +159,7 @@ export const operating: readonly BrokerContract[] = [
     assertOrder(await Array.fromAsync(broker.history(Counted, { after: events[30]!.position! })), events.slice(31));
   }, "clock"),
 
-  contract("2, 26", "subscribe() rides out a store that cannot be reached for a while", async (bench) => {
+  contract("2, 26", "subscribe() goes on after the store was unreachable", async (bench) => {
     let faulty: FaultyStore | undefined;
     let down = false;
     const broker = await bench.over((store) => faulty = new FaultyStore(store), { events: [Counted] });
@@ -184,7 +184,7 @@ export const operating: readonly BrokerContract[] = [
   }, "store"),
 ];
 
-/** A member that does not answer while it is down. What was asked for may have been done all the same. */
+/** A member that does not reply while it is down. Its calls may have taken effect all the same. */
 function unreachable(member: GroupMember, down: () => boolean): GroupMember {
   const guard = <Args extends unknown[], R>(work: (...args: Args) => Promise<R>) => async (...args: Args) => {
     if (down()) throw new StoreError("transient", "the server is loading");
@@ -197,7 +197,7 @@ function unreachable(member: GroupMember, down: () => boolean): GroupMember {
     consumer: member.consumer,
     claim: guard(async (options) => {
       const claim = unanswered ?? await member.claim(options);
-      // What was taken without an answer comes with the next call, as the port promises.
+      // Entries claimed without a reply come with the next call, as the port promises.
       unanswered = down() ? claim : undefined;
       return claim;
     }),

@@ -23,7 +23,7 @@ import { FaultyStore } from "../_faulty_store.ts";
 const LATER = { minTimeout: 3_600_000, maxTimeout: 3_600_000, jitter: 0 };
 
 export const ordering: readonly BrokerContract[] = [
-  contract("5", "subscribe() runs handlers one by one and in order without concurrency", async (bench) => {
+  contract("5", "subscribe() runs handlers one at a time, in order, by default", async (bench) => {
     const broker = await bench.broker();
     const events = counted(200);
     const first: Counted[] = [];
@@ -43,7 +43,7 @@ export const ordering: readonly BrokerContract[] = [
     assertEquals(most, 1);
   }),
 
-  contract("5", "subscribe() runs at most as many handlers at once as it was told", async (bench) => {
+  contract("5", "subscribe() runs at most concurrency handlers at once", async (bench) => {
     const broker = await bench.broker();
     const gate = new Gate();
     const seen = new Seen<Counted>();
@@ -66,7 +66,7 @@ export const ordering: readonly BrokerContract[] = [
     assertOrder(seen.ids, events);
   }),
 
-  contract("5", "subscribe() holds back the second of a key until the first is through", async (bench) => {
+  contract("5", "subscribe() starts the second event of a key after the first is settled", async (bench) => {
     const broker = await bench.broker();
     const log: string[] = [];
     await broker.subscribe(Counted, async ({ detail: { n } }, { attempt }) => {
@@ -83,7 +83,7 @@ export const ordering: readonly BrokerContract[] = [
     assertEquals((await lettersOf(broker, Counted)).length, 1);
   }),
 
-  contract("9", "subscribe() keeps the order of each of 16 keys, though some fail twice", async (bench) => {
+  contract("9", "subscribe() keeps the order of 16 keys when some events fail twice", async (bench) => {
     const broker = await bench.broker();
     const events = counted(1_000, 0, (n) => `key ${n * 7 % 16}`);
     const handled = new Map<string, Counted[]>();
@@ -107,7 +107,7 @@ export const ordering: readonly BrokerContract[] = [
     for (const [key, mine] of handled) assertOrder(mine, events.filter(({ detail }) => detail.key === key));
   }),
 
-  contract("31", "subscribe() holds no more than prefetch behind a slow handler", async (bench) => {
+  contract("31", "subscribe() holds at most prefetch deliveries behind a slow handler", async (bench) => {
     const broker = await bench.broker();
     const events = counted(3_000);
     for (let at = 0; at < 3_000; at += 500) await broker.publish(events.slice(at, at + 500));
@@ -132,7 +132,7 @@ export const ordering: readonly BrokerContract[] = [
     assertSame(seen.ids, [...events, ...events]);
   }),
 
-  contract("31", "info() says so when the events of one key fill what a consumer may hold", async (bench) => {
+  contract("31", "info() reports a consumer stalled when one key fills its prefetch", async (bench) => {
     const broker = await bench.broker();
     const gate = new Gate();
     const seen = new Seen<Counted>();
@@ -152,7 +152,7 @@ export const ordering: readonly BrokerContract[] = [
     assertOrder(seen.ids, stuck);
   }),
 
-  contract("31", "subscribe() reads no more when keys that wait for a retry fill prefetch", async (bench) => {
+  contract("31", "subscribe() stops reading when keys waiting for a retry fill prefetch", async (bench) => {
     const broker = await bench.broker();
     let attempts = 0;
     const subscription = await broker.subscribe(Counted, () => {
@@ -164,13 +164,13 @@ export const ordering: readonly BrokerContract[] = [
     await until(async () => (await groupOf(broker, Counted)).retrying === 100, "each key waits");
     const { pending, lag } = await groupOf(broker, Counted);
     assertEquals({ attempts, pending, lag }, { attempts: 100, pending: 100, lag: 200 });
-    // Whoever comes instead takes none of them early.
+    // The next consumer must take none of them early.
     await subscription.close();
     const { pending: left, retrying, consumers } = await groupOf(broker, Counted);
     assertEquals({ left, retrying, consumers }, { left: 100, retrying: 100, consumers: [] });
   }),
 
-  contract("31", "subscribe() holds nothing of what waits for a retry without a key", async (bench) => {
+  contract("31", "subscribe() holds no delivery waiting for a retry when there is no key", async (bench) => {
     const broker = await bench.broker();
     let attempts = 0;
     await broker.subscribe(Counted, () => {
@@ -184,7 +184,7 @@ export const ordering: readonly BrokerContract[] = [
     assertEquals(consumers.map(({ pending, stalled }) => ({ pending, stalled })), [{ pending: 0, stalled: false }]);
   }),
 
-  contract("31", "subscribe() goes on with other keys while one fills a part of what it may hold", async (bench) => {
+  contract("31", "subscribe() handles other keys while one key fills part of prefetch", async (bench) => {
     const broker = await bench.broker();
     const gate = new Gate();
     const seen = new Seen<Counted>();
@@ -202,7 +202,7 @@ export const ordering: readonly BrokerContract[] = [
     assertSame(seen.ids, [...others, ...stuck]);
   }),
 
-  contract("9, 29", "subscribe() starts nothing of a key that a rewind took from it with what waits", async (bench) => {
+  contract("9, 29", "subscribe() starts no queued event of a key after a rewind dropped it", async (bench) => {
     const broker = await bench.broker();
     const events = counted(4);
     await broker.publish(events);
@@ -218,7 +218,7 @@ export const ordering: readonly BrokerContract[] = [
     assertEquals(handled, [0, 0, 1, 2, 3]);
   }),
 
-  contract("9, 21", "subscribe() counts a failed attempt once when the answer to it gets lost", async (bench) => {
+  contract("9, 21", "subscribe() counts a failed attempt once when the settle reply is lost", async (bench) => {
     let faulty: FaultyStore | undefined;
     const broker = await bench.over((store) => faulty = new FaultyStore(store), { events: [Counted] });
     const settles: number[] = [];
@@ -238,7 +238,7 @@ export const ordering: readonly BrokerContract[] = [
       attempts.push(delivery.attempt);
       if (delivery.attempt === 1) throw new Error("not yet");
     };
-    // It waits for its second attempt long enough to be handed back before.
+    // The delay is long enough for the delivery to be released before its second attempt.
     const retry = { minTimeout: 1_000, jitter: 0 };
     const options = { group: "group", key: () => "", retry };
     const subscription = await broker.subscribe(Counted, handler, options);
@@ -253,7 +253,7 @@ export const ordering: readonly BrokerContract[] = [
     assertEquals(attempts, [1, 2]);
   }, "store"),
 
-  contract("4", "subscribe() counts a key that throws, or is no string, as a failed attempt", async (bench) => {
+  contract("4", "subscribe() counts a failed attempt when key throws or returns no string", async (bench) => {
     const broker = await bench.broker();
     const seen = new Seen<Counted>();
     const calls = [0, 0];

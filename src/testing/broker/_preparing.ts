@@ -17,11 +17,11 @@ import { Questions, refused, schemaOf } from "../_schemas.ts";
 
 const asked = ({ schema }: Questions) => class Asked extends defineEvent("Asked", { schema }) {};
 
-/** What holds of events that are prepared before they are stored, as by a schema that answers by a promise. */
+/** Contracts of events that are prepared asynchronously before they are stored. */
 export const preparing: readonly BrokerContract[] = [
-  contract("30", "publish() keeps the order of calls, however long each is prepared", async (bench) => {
+  contract("30", "publish() keeps the order of calls when preparing takes different times", async (bench) => {
     const questions = new Questions().hold(0, 2, 3, 5);
-    // Even ones answer by a promise, odd ones too where they are held, others at once.
+    // Even numbers validate by a promise, held odd numbers too, the other ones at once.
     const later = questions.schema["~standard"].validate;
     const schema: StandardSchemaV1<{ n: number }> = schemaOf((detail: { n: number }) =>
       [0, 2, 3, 5].includes(detail.n) ? later(detail) as Promise<{ value: { n: number } }> : { value: detail }
@@ -38,7 +38,7 @@ export const preparing: readonly BrokerContract[] = [
       broker.publish(events[5]!),
       broker.publish([events[6]!, events[7]!]),
     ];
-    // What is of another stream alone is not held up.
+    // A call for another stream is not held up.
     const [ahead] = counted(1, 1);
     const waits = broker.publish(ahead!);
     questions.let(5, 3, 2);
@@ -76,12 +76,12 @@ export const preparing: readonly BrokerContract[] = [
       assertOrder((await Array.fromAsync(broker.history(Asked))).map(({ id }) => id), [first, third]);
       assertEquals(await Array.fromAsync(broker.history(Counted)), []);
       await assertRejects(() => broker.publish(refusedOnes[0]), ValidationError);
-      // What was refused with it can still be published.
+      // The event that was refused along with it can still be published.
       assertEquals((await broker.publish([second, other!])).length, 2);
     },
   ),
 
-  contract("30", "publish() stores the output, once, of an object that is published twice at a time", async (bench) => {
+  contract("30", "publish() stores an object once when it is published twice at a time", async (bench) => {
     const schema = schemaOf<{ n: number; twice?: number }>(async (detail) => {
       await Promise.resolve();
       return { value: { ...detail, twice: detail.n * 2 } };
@@ -97,7 +97,7 @@ export const preparing: readonly BrokerContract[] = [
     assertEquals(stored.map(({ id, detail }) => [id, detail]), [[event.id, { n: 4, twice: 8 }]]);
   }),
 
-  contract("30", "publish() of the same object tries again when its schema could not answer", async (bench) => {
+  contract("30", "publish() of the same object validates again after its schema failed", async (bench) => {
     let away = 1;
     const Asked = asked(
       new Questions((n) => {
@@ -113,7 +113,7 @@ export const preparing: readonly BrokerContract[] = [
     assertEquals((await Array.fromAsync(broker.history(Asked))).map(({ position }) => position), [position]);
   }),
 
-  contract("30, 34", "publish() stops waiting for a schema when its signal aborts or time is up", async (bench) => {
+  contract("30, 34", "publish() stops waiting for a schema on abort and on timeout", async (bench) => {
     const questions = new Questions().hold(0, 1);
     const Asked = asked(questions);
     const broker = await bench.connect([Asked], { publishTimeout: 300 });
@@ -128,14 +128,14 @@ export const preparing: readonly BrokerContract[] = [
     await assertRejects(() => broker.publish(events[0]!, { signal: controller.signal }), Error, "enough");
     const [first, second] = await Promise.allSettled([late, behind]);
     assert(first!.status === "rejected" && /in time: .*; nothing was stored/.test(first!.reason.message));
-    // It waited as long, behind the other: either outcome is true to what was stored.
+    // It waited behind the other call: either outcome agrees with the stored events.
     const stored = (await Array.fromAsync(broker.history(Asked))).map(({ id }) => id);
     assertEquals(stored, second!.status === "fulfilled" ? [events[2]!.id] : []);
     questions.let(0, 1);
     assert(await broker.publish(events[1]!) === events[1]!.position);
   }),
 
-  contract("32", "close() waits for what is being prepared", async (bench) => {
+  contract("32", "close() waits for events that are being prepared", async (bench) => {
     const questions = new Questions().hold(0);
     const Asked = asked(questions);
     const [broker, observer] = [await bench.connect([Asked]), await bench.connect([Asked])];
@@ -148,7 +148,7 @@ export const preparing: readonly BrokerContract[] = [
     assertOrder((await Array.fromAsync(observer.history(Asked))).map(({ id }) => id), events);
   }),
 
-  contract("31", "publish() counts what is being prepared against maxQueued", async (bench) => {
+  contract("31", "publish() counts events being prepared against maxQueued", async (bench) => {
     const questions = new Questions().hold(0);
     const Asked = asked(questions);
     const broker = await bench.connect([Asked], { maxQueued: 2 });
@@ -161,7 +161,7 @@ export const preparing: readonly BrokerContract[] = [
     assertOrder((await Array.fromAsync(broker.history(Asked))).map(({ id }) => id), events);
   }),
 
-  contract("30", "publish() in a handler names its cause, however long it is prepared", async (bench) => {
+  contract("30", "publish() in a handler records its cause however long preparing takes", async (bench) => {
     const questions = new Questions().hold(0);
     const Asked = asked(questions);
     const broker = await bench.connect([Counted, Asked]);
@@ -174,7 +174,7 @@ export const preparing: readonly BrokerContract[] = [
       await broker.publish(event);
     }, { group: "group", concurrency: 2 });
     await questions.about(0, 1);
-    // Published by nobody's handler, behind those that are.
+    // Published outside any handler, behind the events published inside.
     const free = new Asked({ n: 2 });
     const waits = broker.publish(free);
     questions.let(0);

@@ -15,7 +15,7 @@ export const publishing: readonly BrokerContract[] = [
     assertEquals(positions, events.map(({ position }) => position!));
   }),
 
-  contract("30", "publish() keeps the order of single events and arrays, also of several publishers", async (bench) => {
+  contract("30", "publish() keeps the order of single events and arrays of several publishers", async (bench) => {
     const brokers = [await bench.broker(), await bench.broker()];
     const events = [counted(1_000), counted(1_000, 1_000)];
     await Promise.all(brokers.map(async (broker, i) => {
@@ -32,7 +32,7 @@ export const publishing: readonly BrokerContract[] = [
     for (const mine of events) assertOrder(all.filter(({ id }) => mine.some((event) => event.id === id)), mine);
   }),
 
-  contract("30", "publish() of what was published answers with its position, and appends nothing", async (bench) => {
+  contract("30", "publish() of a stored event resolves with its position and appends nothing", async (bench) => {
     const broker = await bench.broker();
     const events = counted(5);
     const [first] = events;
@@ -48,7 +48,7 @@ export const publishing: readonly BrokerContract[] = [
     assertEquals(await broker.publish([]), []);
   }),
 
-  contract("30", "publish() refuses what is too large before anything is written", async (bench) => {
+  contract("30", "publish() refuses an event that is too large before writing anything", async (bench) => {
     const broker = await bench.connect([Counted, Other]);
     const other = () => new Other({ n: 0 });
     const large = (count: number, size: number) =>
@@ -64,7 +64,7 @@ export const publishing: readonly BrokerContract[] = [
     assertOrder(await Array.fromAsync(broker.history(Counted)), fits);
   }),
 
-  contract("30", "publish() refuses what JSON would lose before anything is written", async (bench) => {
+  contract("30", "publish() refuses a detail that JSON would lose before writing anything", async (bench) => {
     class Free extends defineEvent("Free")<unknown> {}
     const broker = await bench.connect([Counted, Free]);
     for (const detail of [{ a: [1n] }, { at: new Date() }, new Map(), { n: NaN }, [undefined]]) {
@@ -75,7 +75,7 @@ export const publishing: readonly BrokerContract[] = [
     assertEquals((await broker.info(Counted)).length + (await broker.info(Free)).length, 0);
   }),
 
-  contract("30", "publish() refuses what is of no class in events", async (bench) => {
+  contract("30", "publish() refuses an event of a class that is not in events", async (bench) => {
     const broker = await bench.broker() as { publish(event: unknown): Promise<unknown> };
     const Namesake: EventClass = class extends defineEvent("Counted")<object> {};
     const wrong = [new Other({ n: 1 }), new Namesake({}), { type: "Counted", detail: {} }, null, undefined, "Counted"];
@@ -83,7 +83,7 @@ export const publishing: readonly BrokerContract[] = [
     await assertRejects(() => broker.publish([counted(1)[0], new Other({ n: 1 })]), TypeError, "Other");
   }),
 
-  contract("30", "publish() of an array is all or nothing on each stream, and tells which", async (bench) => {
+  contract("30", "publish() of an array is atomic on each stream and reports the positions", async (bench) => {
     let faulty: FaultyStore | undefined;
     const broker = await bench.over((store) => faulty = new FaultyStore(store), { events: [Counted, Other] });
     const full = new Error("out of memory");
@@ -96,7 +96,7 @@ export const publishing: readonly BrokerContract[] = [
     assert(stored.filter((position) => position !== undefined).length === 4);
     await assertRejects(() => broker.publish([new Other({ n: 2 }), new Other({ n: 3 })]), Error, "out of memory");
     faulty!.onAppend = undefined;
-    // What failed can be published again, and what did not is only looked up.
+    // Failed events are published again; stored events are only looked up.
     const positions = await broker.publish(events);
     assertEquals(positions.map((position, i) => stored[i] ?? position), positions);
     assertSame(
@@ -105,7 +105,7 @@ export const publishing: readonly BrokerContract[] = [
     );
   }, "store"),
 
-  contract("30", "publish() keeps the order of the others when one batch in the middle fails", async (bench) => {
+  contract("30", "publish() keeps the order of other batches when one in the middle fails", async (bench) => {
     let faulty: FaultyStore | undefined;
     const broker = await bench.over((store) => faulty = new FaultyStore(store), { events: [Counted] });
     let calls = 0;

@@ -19,7 +19,7 @@ import {
 } from "../_broker_bench.ts";
 
 export const pulling: readonly BrokerContract[] = [
-  contract("1", "consume() gives deliveries that are acknowledged one by one", async (bench) => {
+  contract("1", "consume() yields deliveries to be acknowledged one by one", async (bench) => {
     const broker = await bench.broker();
     const events = counted(10);
     await broker.publish(events);
@@ -39,7 +39,7 @@ export const pulling: readonly BrokerContract[] = [
     assertEquals({ pending, lag, consumers }, { pending: 0, lag: 0, consumers: [] });
   }),
 
-  contract("4, 22", "consume() counts a nack, and gives the event up after maxAttempts", async (bench) => {
+  contract("4, 22", "consume() counts a nack and dead-letters the event after maxAttempts", async (bench) => {
     const broker = await bench.broker();
     const events = counted(4);
     await broker.publish(events);
@@ -61,7 +61,7 @@ export const pulling: readonly BrokerContract[] = [
     assertEquals((await groupOf(broker, Counted)).pending, 0);
   }),
 
-  contract("13", "consume() hands back what is not settled when the loop is left", async (bench) => {
+  contract("13", "consume() releases unsettled deliveries when the loop is left", async (bench) => {
     const broker = await bench.broker();
     const events = counted(5);
     await broker.publish(events);
@@ -94,7 +94,7 @@ export const pulling: readonly BrokerContract[] = [
     for await (const delivery of broker.consume(Counted, { group: "group", prefetch: 1 })) {
       got.push([delivery.event.id, delivery.attempt]);
       if (got.length > 1) await delivery.ack();
-      // Disposing of what is settled does nothing.
+      // Disposing of a settled delivery does nothing.
       await delivery[Symbol.asyncDispose]();
       if (got.length === 3) break;
     }
@@ -103,7 +103,7 @@ export const pulling: readonly BrokerContract[] = [
     assertEquals((await groupOf(broker, Counted)).pending, 0);
   }),
 
-  contract("31", "consume() holds no more than prefetch unsettled", async (bench) => {
+  contract("31", "consume() holds at most prefetch unsettled deliveries", async (bench) => {
     const broker = await bench.broker();
     await broker.publish(counted(20));
     const held: PulledDelivery<Counted>[] = [];
@@ -134,7 +134,7 @@ export const pulling: readonly BrokerContract[] = [
     assertEquals((await groupOf(broker, Counted)).consumers, []);
   }),
 
-  contract("13, 32", "consume() ends when the broker closes, and lets what was pulled be settled", async (bench) => {
+  contract("13, 32", "consume() ends when the broker closes, and pulled deliveries can be settled", async (bench) => {
     const observer = await bench.broker();
     const broker = await bench.broker();
     const events = counted(3);
@@ -151,7 +151,7 @@ export const pulling: readonly BrokerContract[] = [
     assertEquals({ unsettled: pending + lag, consumers }, { unsettled: 2, consumers: [] });
   }),
 
-  contract("12, 29", "consume() gives away the place of a delivery that was lost", async (bench) => {
+  contract("12, 29", "consume() reuses the slot of a lost delivery", async (bench) => {
     const broker = await bench.broker();
     const [event] = counted(1);
     await broker.publish(event!);

@@ -25,7 +25,7 @@ async function stopped(bench: BrokerBench, options: Omit<BrokerOptions<typeof Co
 }
 
 export const queueing: readonly BrokerContract[] = [
-  contract("30, 31", "publish() refuses at once what goes beyond maxQueued, and takes it later", async (bench) => {
+  contract("30, 31", "publish() refuses events beyond maxQueued at once, and accepts them later", async (bench) => {
     const { broker, gate } = await stopped(bench, { maxQueued: 3_000 });
     const events = counted(3_000);
     const publishing = [
@@ -45,7 +45,7 @@ export const queueing: readonly BrokerContract[] = [
     }
     await assertRejects(() => broker.publish([two, other]), PublishQueueFullError, "events:Counted, events:Other");
     assertEquals(late.map(({ position }) => position), late.map(() => undefined));
-    // It answers for what it has promised, in order, and for nothing else.
+    // Accepted publishes are stored in order, and nothing else is.
     gate.open();
     await Promise.all(publishing);
     assertOrder(await Array.fromAsync(broker.history(Counted)), events);
@@ -55,7 +55,7 @@ export const queueing: readonly BrokerContract[] = [
     assertOrder(await Array.fromAsync(broker.history(Other)), [other]);
   }, "store"),
 
-  contract("30, 31", "publish() refuses what goes beyond maxQueuedBytes", async (bench) => {
+  contract("30, 31", "publish() refuses events beyond maxQueuedBytes", async (bench) => {
     const { broker, gate } = await stopped(bench, { maxQueuedBytes: 1_000_000 });
     const events = Array.from({ length: 10 }, (_, n) => new Counted({ n, key: "x".repeat(150_000) }));
     const results = Promise.allSettled(events.map((event) => broker.publish(event)));
@@ -121,7 +121,7 @@ export const queueing: readonly BrokerContract[] = [
       faulty.onAppend = undefined;
       await broker.publish(counted(1, 100)[0]!);
 
-      // Uncertain: it counts as long as the store has not said what became of it.
+      // Uncertain: it counts until the store has told the outcome.
       faulty.onAppend = (call) => call.after = gate.opened;
       const late = counted(10, 200);
       const uncertain = await Promise.allSettled(late.map((event) => broker.publish(event)));

@@ -16,7 +16,7 @@ import {
 } from "../_broker_bench.ts";
 
 export const reading: readonly BrokerContract[] = [
-  contract("28", "history() reads from and to positions and dates, limited, and backwards", async (bench) => {
+  contract("28", "history() reads between positions and dates, with limit and in reverse", async (bench) => {
     const broker = await bench.broker();
     const events = counted(6);
     await broker.publish(events.slice(0, 3));
@@ -59,7 +59,7 @@ export const reading: readonly BrokerContract[] = [
     const got: Counted[] = [];
     const history = broker.history(Counted);
     const backwards = broker.history(Counted, { reverse: true, limit: 10 });
-    // What is published after the call is not in it, whenever it is read.
+    // Events published after the call are not in it, whenever it is read.
     await sleep(5);
     let n = 1_200;
     for await (const event of history) {
@@ -118,7 +118,7 @@ export const reading: readonly BrokerContract[] = [
     assertEquals(rest.length, merged.filter(({ position }) => comparePositions(position!, middle) >= 0).length);
   }),
 
-  contract("28", "history() follows what comes, until it is left or aborted", async (bench) => {
+  contract("28", "history() follows new events until it is left or aborted", async (bench) => {
     const broker = await bench.connect([Counted, Other]);
     const publisher = await bench.broker();
     const before = counted(3);
@@ -171,7 +171,7 @@ export const reading: readonly BrokerContract[] = [
     }
   }),
 
-  contract("24, 28", "history() stops at an entry that it cannot decode, and can go on after it", async (bench) => {
+  contract("24, 28", "history() stops at an undecodable entry, and can go on after it", async (bench) => {
     const broker = await bench.broker();
     const events = counted(4);
     await broker.publish(events.slice(0, 2));
@@ -186,7 +186,7 @@ export const reading: readonly BrokerContract[] = [
     assertOrder(got, events);
   }, "store"),
 
-  contract("28", "replay() gives a handler one event after the other, and no group moves", async (bench) => {
+  contract("28", "replay() gives a handler one event after the other and moves no group", async (bench) => {
     const broker = await bench.broker();
     const events = counted(20);
     await broker.publish(events);
@@ -211,7 +211,7 @@ export const reading: readonly BrokerContract[] = [
     await subscription.close();
   }),
 
-  contract("29", "rewind() has a group read again while it consumes, and refuses what was under way", async (bench) => {
+  contract("29", "rewind() makes a consuming group read again and refuses earlier deliveries", async (bench) => {
     const broker = await bench.broker();
     const rivals = [await bench.broker(), await bench.broker()];
     const handled = new Map<string, number>();
@@ -237,7 +237,7 @@ export const reading: readonly BrokerContract[] = [
     const again = events.filter(({ id }, n) => (handled.get(id) ?? 0) > (n >= 50 ? before.get(id) ?? 0 : 0));
     assertOrder(again, events);
     assert(settledLate.every((position) => comparePositions(position, to) >= 0));
-    // Nothing before the position came again.
+    // No event before the position came again.
     for (const { id } of events.slice(0, 50)) assertEquals(handled.get(id), 1);
   }),
 

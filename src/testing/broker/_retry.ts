@@ -34,7 +34,7 @@ export const retrying: readonly BrokerContract[] = [
     assertEquals((await groupOf(broker, Counted)).deadLetters, 0);
   }),
 
-  contract("21", "subscribe() waits longer after every attempt, and tells for how long", async (bench) => {
+  contract("21", "subscribe() waits longer after every attempt and reports the delay", async (bench) => {
     const broker = await bench.broker();
     const starts: number[] = [];
     const error = new Error("again");
@@ -53,12 +53,12 @@ export const retrying: readonly BrokerContract[] = [
     );
     for (const [i, delay] of delays.entries()) {
       const waited = starts[i + 1]! - starts[i]!;
-      // A timer may fire a moment early by another clock than its own.
+      // A timer may fire slightly early as measured by another clock.
       assert(waited > delay - 3, `Attempt ${i + 2} came after ${waited} ms instead of ${delay}`);
     }
   }),
 
-  contract("21", "subscribe() delays no other event by a retry that waits", async (bench) => {
+  contract("21", "subscribe() delays no other event while a retry waits", async (bench) => {
     const broker = await bench.broker();
     const seen = new Seen<Counted>();
     await broker.subscribe(Counted, (event) => {
@@ -74,13 +74,13 @@ export const retrying: readonly BrokerContract[] = [
     assertEquals({ pending, lag }, { pending: 20, lag: 0 });
   }),
 
-  contract("21", "subscribe() heeds the time of a retry after a restart", (bench) => restart(bench)),
+  contract("21", "subscribe() keeps a retry's due time over a restart", (bench) => restart(bench)),
 
-  contract("21", "subscribe() heeds the time of a retry after a restart, in order by key", (bench) => {
+  contract("21", "subscribe() keeps a keyed retry's due time and order over a restart", (bench) => {
     return restart(bench, () => "");
   }),
 
-  contract("22", "subscribe() gives an event up after maxAttempts, for its group alone", async (bench) => {
+  contract("22", "subscribe() dead-letters an event after maxAttempts, in its group only", async (bench) => {
     const broker = await bench.broker();
     const seen = new Seen<Counted>();
     await broker.subscribe(Counted, seen.handler, { group: "other" });
@@ -118,7 +118,7 @@ export const retrying: readonly BrokerContract[] = [
     );
   }),
 
-  contract("22", "subscribe() gives an event up at once for a PermanentError", async (bench) => {
+  contract("22", "subscribe() dead-letters an event at once for a PermanentError", async (bench) => {
     const broker = await bench.broker();
     class Declined extends PermanentError {}
     const attempts: number[] = [];
@@ -138,7 +138,7 @@ export const retrying: readonly BrokerContract[] = [
     assertEquals(attempts.toSorted(), [1, 1, 2]);
   }),
 
-  contract("22", "subscribe() takes whatever a handler throws", async (bench) => {
+  contract("22", "subscribe() accepts any value that a handler throws", async (bench) => {
     const broker = await bench.broker();
     const thrown: unknown[] = ["text", undefined, null, 5, Symbol("s"), Object.create(null), { message: "m" }];
     await broker.subscribe(Counted, ({ detail: { n } }) => {
@@ -152,7 +152,7 @@ export const retrying: readonly BrokerContract[] = [
     assertEquals(letters.find(({ event }) => event!.detail.n === 0)!.error, { name: "Error", message: "text" });
   }),
 
-  contract("", "subscribe() ends a handler that takes too long, counts it, and gives its slot away", async (bench) => {
+  contract("", "subscribe() counts a handler beyond handlerTimeout as failed and frees its slot", async (bench) => {
     const broker = await bench.broker();
     const gate = new Gate();
     const log: [number, number, boolean][] = [];
@@ -179,7 +179,7 @@ export const retrying: readonly BrokerContract[] = [
     assertEquals({ pending, retrying, deadLetters }, { pending: 0, retrying: 0, deadLetters: 0 });
   }),
 
-  contract("25", "redrive() hands letters back to their group alone: one, some, all", async (bench) => {
+  contract("25", "redrive() returns dead letters to their group only: one, some, all", async (bench) => {
     const broker = await bench.broker();
     const [mine, theirs] = [new Seen<Counted>(), new Seen<Counted>()];
     let broken = true;
@@ -220,7 +220,7 @@ export const retrying: readonly BrokerContract[] = [
     assertEquals(await lettersOf(broker, Counted), []);
   }),
 
-  contract("25, 31", "redrive() ends, though what it hands back dies again meanwhile", async (bench) => {
+  contract("25, 31", "redrive() ends although redriven events are dead-lettered again meanwhile", async (bench) => {
     const broker = await bench.broker();
     let deaths = 0;
     await broker.subscribe(Counted, () => {
@@ -236,7 +236,7 @@ export const retrying: readonly BrokerContract[] = [
     assertSame((await lettersOf(broker, Counted)).map(({ event }) => event!.id), events);
   }),
 
-  contract("25, 27", "redrive() brings an event back that was trimmed meanwhile", async (bench) => {
+  contract("25, 27", "redrive() returns an event that was trimmed meanwhile", async (bench) => {
     const broker = await bench.broker();
     let broken = true;
     const seen = new Seen<Counted>();

@@ -17,7 +17,7 @@ import { refused, schemaOf } from "../_schemas.ts";
 
 type Detail = { n: number; note?: string };
 
-/** What another process writes, which knows of no schema. */
+/** The same event type in a process without the schema. */
 class Unchecked extends defineEvent("Checked")<Detail> {}
 
 const positive = (detail: Detail) => detail.n > 0 ? { value: { note: "none", ...detail } } : refused("too low", "n");
@@ -27,7 +27,7 @@ class Later
 
 const numbered = (count: number): Unchecked[] => Array.from({ length: count }, (_, n) => new Unchecked({ n }));
 
-/** What a schema does to stored entries. */
+/** Contracts of schemas that validate stored entries. */
 export const schemas: readonly BrokerContract[] = [
   ...[AtOnce, Later].map((Checked) =>
     contract(
@@ -60,14 +60,14 @@ export const schemas: readonly BrokerContract[] = [
     )
   ),
 
-  contract("24, 28, 33", "history() and live listeners get what the schema makes of an entry", async (bench) => {
+  contract("24, 28, 33", "history() and live listeners receive the schema's output", async (bench) => {
     const writer = await bench.connect([Unchecked]);
     for (const Checked of [AtOnce, Later]) {
       const broker = await bench.connect([Checked]);
       const live = new Seen<InstanceType<typeof Checked>>();
       broker.addEventListener("Checked", live.handler);
       const undecodable = told(broker, "undecodable");
-      // A publish of the broker's own waits until its listener hears.
+      // A publish of the same broker waits until its listener is attached.
       const own = new Checked({ n: 1 });
       const start = await broker.publish(own);
       const events = [2, -1, 3].map((n) => new Unchecked({ n }));
@@ -89,7 +89,7 @@ export const schemas: readonly BrokerContract[] = [
     }
   }),
 
-  contract("24", "subscribe() validates what upcasters made, and buries what they throw at", async (bench) => {
+  contract("24", "subscribe() validates upcast details and dead-letters those that throw", async (bench) => {
     class First extends defineEvent("Checked")<{ count: number | null }> {}
     class Second extends defineEvent("Checked", {
       version: 2,
@@ -118,7 +118,7 @@ export const schemas: readonly BrokerContract[] = [
     assertEquals(refusal!.error.issues, [{ path: "detail.n", message: "too low" }]);
   }),
 
-  contract("24", "subscribe() buries what its schema throws at, and keeps the first hundred issues", async (bench) => {
+  contract("24", "subscribe() dead-letters an entry its schema refuses, with 100 issues at most", async (bench) => {
     class Picky extends defineEvent("Checked", {
       schema: schemaOf((detail: Detail) => {
         if (detail.n === 1) throw new Error("Cannot look");

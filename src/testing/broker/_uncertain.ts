@@ -29,7 +29,7 @@ async function spoilt(bench: BrokerBench, publishTimeout = 10_000): Promise<Spoi
 
 const stored = ({ broker }: Spoilt) => Array.fromAsync(broker.history(Counted));
 
-/** Publishes until it is stored: what is uncertain can be repeated, and so can what was not stored for certain. */
+/** Publishes until stored: an uncertain publish and a failed one can both be repeated. */
 async function insist<T>(publish: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
@@ -41,12 +41,12 @@ async function insist<T>(publish: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Publishes five batches of 125, all of them on their way at once. */
+/** Publishes five batches of 125, all in flight at once. */
 function five(broker: EventBroker<typeof Counted>, events: readonly Counted[]): Promise<unknown>[] {
   return events.map((event) => broker.publish(event));
 }
 
-/** Spoils the calls with these numbers, counted from 1. */
+/** Makes the calls with these numbers fail, counted from 1. */
 function spoil(faulty: FaultyStore, numbers: readonly number[], how: (call: AppendCall) => void): void {
   let number = 0;
   faulty.onAppend = (call) => {
@@ -96,7 +96,7 @@ const lost = Object.entries(DAMAGES).flatMap(([title, damage]) => [
 export const uncertain: readonly BrokerContract[] = [
   ...lost,
 
-  contract("30", "publish() doubles and reorders nothing, whatever fails at random", async (bench) => {
+  contract("30", "publish() never repeats or reorders events under random faults", async (bench) => {
     const it = await spoilt(bench);
     let random = 42;
     const next = () => random = random * 48_271 % 2_147_483_647;
@@ -121,7 +121,7 @@ export const uncertain: readonly BrokerContract[] = [
     assert(failures > 0, "No call failed");
   }, "store"),
 
-  contract("30", "publish() is uncertain when no answer came in time, and told later", async (bench) => {
+  contract("30", "publish() rejects as uncertain without a reply, and finds out later", async (bench) => {
     const it = await spoilt(bench, 100);
     const gate = new Gate();
     it.faulty.onAppend = (call) => call.after = gate.opened;
@@ -167,7 +167,7 @@ export const uncertain: readonly BrokerContract[] = [
     "store",
   ),
 
-  contract("30", "publish() says that nothing was stored when the store was never reached", async (bench) => {
+  contract("30", "publish() says that nothing was stored when the store was unreachable", async (bench) => {
     const it = await spoilt(bench, 80);
     it.faulty.onAppend = (call) => call.refuse(new StoreError("transient", "locked"));
     const events = counted(3);
@@ -202,7 +202,7 @@ export const uncertain: readonly BrokerContract[] = [
     "store",
   ),
 
-  contract("30, 32", "close() gives up a publish that has no answer, and says so", async (bench) => {
+  contract("30, 32", "close() rejects a publish that has no reply", async (bench) => {
     const it = await spoilt(bench, 300);
     const gate = new Gate();
     let asked = false;
@@ -226,7 +226,7 @@ function for30(what: string, damage: "lose" | "miss"): BrokerContract {
     it.faulty.onAppend = (call) => call[damage]();
     const [event, other] = counted(2);
     await assertRejects(() => it.broker.publish(event!), UncertainPublishError);
-    // Still nobody knows: asking again is as uncertain, and two who ask at once are told the same.
+    // The outcome is still unknown: repeating stays uncertain, also for two repeats at once.
     await assertRejects(() => it.broker.publish(event!), UncertainPublishError);
     it.faulty.onAppend = undefined;
     const [one, two, many] = await Promise.all([

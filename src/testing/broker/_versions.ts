@@ -25,7 +25,7 @@ import {
   within,
 } from "../_broker_bench.ts";
 
-/** What `Counted` is in the next release. */
+/** `Counted` in the next release. */
 class CountedNow extends defineEvent("Counted", {
   version: 2,
   upcast: { 1: ({ n }: { n: number }) => ({ n, twice: 2 * n }) },
@@ -34,9 +34,9 @@ class CountedNow extends defineEvent("Counted", {
 const now = (count: number, from = 0) =>
   Array.from({ length: count }, (_, i) => new CountedNow({ n: from + i, twice: 2 * (from + i) }));
 
-/** What becomes of events whose class changes while old and new processes run. */
+/** Contracts of event versions that change while old and new processes run. */
 export const versions: readonly BrokerContract[] = [
-  contract("24", "subscribe() holds events of a newer version for the first consumer that knows it", async (bench) => {
+  contract("24", "subscribe() defers events of a newer version to a consumer that knows it", async (bench) => {
     const [old, current] = [await bench.broker(), await bench.connect([CountedNow])];
     const seen = new Seen<Counted>();
     const subscription = await old.subscribe(Counted, seen.handler, { group: "group", concurrency: 4 });
@@ -80,19 +80,19 @@ export const versions: readonly BrokerContract[] = [
     ]);
     await settled(old, Counted);
     assertSame([...seen.ids, ...taken.ids], [...known, ...newer]);
-    // Who does not know them never gets them; who knows more gets both, the older ones upcast.
+    // Old consumers never receive new versions; new consumers receive both, older ones upcast.
     assert(seen.events.every(({ detail }) => detail.n < 1_000));
     assert(taken.events.every(({ detail: { n, twice } }) => twice === 2 * n));
     assertEquals((await lettersOf(current, CountedNow)).length, 0);
   }),
 
-  contract("24", "subscribe() wakes a consumer that knows what another holds", async (bench) => {
+  contract("24", "subscribe() wakes a consumer that knows the version of deferred events", async (bench) => {
     const [old, current] = [await bench.broker(), await bench.connect([CountedNow])];
     const taken = new Seen<CountedNow>();
     await current.subscribe(CountedNow, taken.handler, { group: "group" });
     await settled(current, CountedNow);
     await old.subscribe(Counted, () => {}, { group: "group" });
-    // Whoever of the two gets them first: well before any lease has run out.
+    // Either consumer may receive them first, well before any lease expires.
     for (let round = 0; round < 10; round++) {
       await current.publish(now(1, round));
       await taken.count(round + 1, 5_000);
@@ -100,7 +100,7 @@ export const versions: readonly BrokerContract[] = [
     await settled(current, CountedNow);
   }),
 
-  contract("4, 24", "subscribe() counts no attempt for who does not know the version of a retry", async (bench) => {
+  contract("4, 24", "subscribe() counts no attempt when it defers a retry of a newer version", async (bench) => {
     const [old, current] = [await bench.broker(), await bench.connect([CountedNow])];
     const attempts: number[] = [];
     const failing = await current.subscribe(CountedNow, (_event, { attempt }) => {
@@ -153,7 +153,7 @@ export const versions: readonly BrokerContract[] = [
     },
   ),
 
-  contract("16, 24", "subscribe() holds for each group on its own, and consume() does, too", async (bench) => {
+  contract("16, 24", "subscribe() and consume() defer for each group separately", async (bench) => {
     const [old, current] = [await bench.broker(), await bench.connect([CountedNow])];
     const newer = now(5);
     await current.publish(newer);
@@ -172,7 +172,7 @@ export const versions: readonly BrokerContract[] = [
     assertOrder(taken.ids.slice(0, 5), newer);
   }),
 
-  contract("9, 24", "subscribe() with a key goes on past what it holds of that key", async (bench) => {
+  contract("9, 24", "subscribe() with a key goes on past deferred events of that key", async (bench) => {
     const [old, current] = [await bench.broker(), await bench.connect([CountedNow])];
     const seen = new Seen<Counted>();
     const gate = new Gate();
@@ -190,7 +190,7 @@ export const versions: readonly BrokerContract[] = [
     assertEquals((await groupOf(old, Counted)).deferred, [{ version: 2, pending: 1 }]);
   }),
 
-  contract("27", "info() tells that what is held pins the events after it", async (bench) => {
+  contract("27", "info() reports that deferred events pin the events after them", async (bench) => {
     const old = await bench.broker({ retention: { maxLength: 1 } });
     const current = await bench.connect([CountedNow]);
     await old.subscribe(Counted, () => {}, { group: "group" });
@@ -203,7 +203,7 @@ export const versions: readonly BrokerContract[] = [
     assertEquals([pinnedBy, first], ["group", newer!.position]);
   }),
 
-  contract("28, 33", "history() and listeners tell of a newer version, and by which error", async (bench) => {
+  contract("28, 33", "history() and listeners report a newer version by NewerVersionError", async (bench) => {
     const [old, current] = [await bench.broker(), await bench.connect([CountedNow])];
     const undecodable = told<BrokerErrorEvent>(old, "undecodable");
     const heard = new Seen<Counted>();
@@ -237,13 +237,13 @@ export const versions: readonly BrokerContract[] = [
         [7, Number.MAX_SAFE_INTEGER].map((version) => ({ version, pending: 1 })),
       );
       assertEquals((await lettersOf(old, Counted))[0]!.raw.id, "v-3");
-      // What is held keeps nobody from closing.
+      // Deferred entries do not delay closing.
       await within(subscription.close(), "the subscription to close");
     },
     "store",
   ),
 
-  contract("34", "subscribe() and consume() refuse a deferTimeout that is no time", async (bench) => {
+  contract("34", "subscribe() and consume() refuse an invalid deferTimeout", async (bench) => {
     const broker = await bench.broker();
     for (const deferTimeout of [-1, NaN, 2 ** 41, "1 day"] as number[]) {
       const options = { group: "group", deferTimeout };

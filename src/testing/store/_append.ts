@@ -9,11 +9,11 @@ function assertRising(positions: readonly Position[]): void {
   }
 }
 
-/** Names that a careless object or query takes for something else. */
+/** Names that careless objects or queries would misread. */
 const ODD_NAMES = ["__proto__", "constructor", "toString", "a.b:c", "it's", "%", "ünï😀"];
 
 export const appending: readonly StoreContract[] = [
-  contract("1", "append() keeps fields unread when they are odd", async (bench) => {
+  contract("1", "append() stores unusual fields unchanged", async (bench) => {
     const records: Fields[] = [
       ["id", "1", "payload", "{}"],
       ["b", "2", "a", "1", "b", "3"],
@@ -33,14 +33,14 @@ export const appending: readonly StoreContract[] = [
     assertEquals(records.map(({ fields }) => fields[1]), positions.map((_, index) => `${index + 1}`));
   }),
 
-  contract("30", "append() keeps the order of the calls when several are under way", async (bench) => {
+  contract("30", "append() keeps the order of concurrent calls", async (bench) => {
     const batches = await Promise.all(Array.from({ length: 40 }, (_, index) => bench.append(index % 3 + 1)));
     assertRising(batches.flat());
     const records = await bench.read();
     assertEquals(records.map(({ fields }) => fields[1]), records.map((_, index) => `${index + 1}`));
   }),
 
-  contract("30", "append() shows all of a batch or nothing of it", async (bench) => {
+  contract("30", "append() makes a batch visible as a whole", async (bench) => {
     const appends = Promise.all(Array.from({ length: 5 }, () => bench.append(100)));
     let done = false;
     appends.finally(() => done = true);
@@ -51,7 +51,7 @@ export const appending: readonly StoreContract[] = [
     assertEquals((await bench.admin.info()).length, 500);
   }),
 
-  contract("30", "append() takes a batch of one MiB", async (bench) => {
+  contract("30", "append() accepts a batch of one MiB", async (bench) => {
     const payload = "x".repeat(1024 * 1024);
     await bench.store.append(bench.stream, [["payload", payload]]);
     assertEquals((await bench.read())[0]!.fields[1]!.length, payload.length);
@@ -62,7 +62,7 @@ export const appending: readonly StoreContract[] = [
     assertEquals(await bench.admin.info(), { length: 0, first: undefined, last: undefined, groups: [] });
   }),
 
-  contract("30", "append() rejects with the signal's reason when it was aborted before", async (bench) => {
+  contract("30", "append() rejects with the signal's reason when it is already aborted", async (bench) => {
     const reason = new Error("enough");
     const aborted = bench.append(1, { signal: AbortSignal.abort(reason) });
     assertStrictEquals(await assertRejects(() => aborted), reason);
@@ -88,7 +88,7 @@ export const appending: readonly StoreContract[] = [
     assertEquals(await bench.append(3), [`${now()}-0`, `${now()}-1`, `${now()}-2`]);
   }, "clock"),
 
-  contract("11", "append() keeps streams apart when their names are odd", async (bench) => {
+  contract("11", "append() keeps streams with unusual names apart", async (bench) => {
     for (const name of ODD_NAMES) await bench.store.append(name, [["name", name]]);
     for (const name of ODD_NAMES) {
       const pages = await Array.fromAsync(bench.store.read(name));
@@ -97,7 +97,7 @@ export const appending: readonly StoreContract[] = [
     assertEquals(await bench.read(), []);
   }),
 
-  contract("11, 16", "member() keeps groups and consumers apart when their names are odd", async (bench) => {
+  contract("11, 16", "member() keeps groups and consumers with unusual names apart", async (bench) => {
     const stream = "__proto__";
     const [position] = await bench.store.append(stream, [["id", "1"]]);
     const names = new Set<string>();
@@ -114,7 +114,7 @@ export const appending: readonly StoreContract[] = [
     assert(groups.every(({ pending }) => pending === 1));
   }),
 
-  contract("11", "admin() and read() find nothing in a stream that nobody made", async (bench) => {
+  contract("11", "admin() and read() find nothing in a stream that does not exist", async (bench) => {
     for (const name of ["toString", "hasOwnProperty", "nobody"]) {
       assertEquals(await Array.fromAsync(bench.store.read(name)), []);
       const admin = bench.store.admin(name);
@@ -127,7 +127,7 @@ export const appending: readonly StoreContract[] = [
     }
   }),
 
-  contract("11, 16", "append() is seen by another store at once when they share the data", async (bench) => {
+  contract("11, 16", "append() is visible at once to another store over the same data", async (bench) => {
     const other = await bench.reopen();
     const first = await bench.append(2);
     assertEquals(positionsOf(await bench.read({}, other)), first);

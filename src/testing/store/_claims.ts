@@ -42,7 +42,7 @@ export const claiming: readonly StoreContract[] = [
     assertEquals((await seen).flat().toSorted(), all.toSorted());
   }),
 
-  contract("4, 21", "claim() serves what comes back before anything new, one source per call", async (bench) => {
+  contract("4, 21", "claim() serves redeliveries before new entries, one source per call", async (bench) => {
     const [first, second, third, fourth] = await bench.append(4);
     const member = await bench.join();
     const taken = await bench.take(member, 3);
@@ -71,7 +71,7 @@ export const claiming: readonly StoreContract[] = [
     },
   ),
 
-  contract("6, 17", "claim() mixes what is due, handed back and recovered in order of position", async (bench) => {
+  contract("6, 17", "claim() returns due, released and recovered entries in order of position", async (bench) => {
     const all = await bench.append(6);
     const { records } = await bench.die(3, "dead", ([, , third]) => retry([third!], 0, true));
     const member = await bench.join();
@@ -83,7 +83,7 @@ export const claiming: readonly StoreContract[] = [
     assertEquals(positionsOf(await bench.take(other)), all);
   }),
 
-  contract("6", "claim() takes no more than its limit of what comes back, and the rest next time", async (bench) => {
+  contract("6", "claim() takes at most limit redeliveries, and the rest next time", async (bench) => {
     const all = await bench.append(5);
     const member = await bench.join();
     await member.settle(release(await bench.take(member)));
@@ -92,15 +92,19 @@ export const claiming: readonly StoreContract[] = [
     assertEquals(positionsOf([...first, ...second, ...third]), all);
   }),
 
-  contract("17", "claim() takes all that the dead held before anything new when its limit is small", async (bench) => {
-    const all = await bench.append(6);
-    // What it waits to try again itself is not due, and must not stand before the rest.
-    await bench.die(5, "dead", (taken) => retry(taken.slice(0, 3), LONG, true));
-    const member = await bench.join();
-    assertEquals(positionsOf(await bench.take(member, 1)), [all[3]]);
-    assertEquals(positionsOf(await bench.take(member, 1)), [all[4]]);
-    assertEquals(positionsOf(await bench.take(member, 1)), [all[5]]);
-  }),
+  contract(
+    "17",
+    "claim() takes all deliveries of dead consumers before new entries, also with a small limit",
+    async (bench) => {
+      const all = await bench.append(6);
+      // Its own held retry is not due and must not block the rest.
+      await bench.die(5, "dead", (taken) => retry(taken.slice(0, 3), LONG, true));
+      const member = await bench.join();
+      assertEquals(positionsOf(await bench.take(member, 1)), [all[3]]);
+      assertEquals(positionsOf(await bench.take(member, 1)), [all[4]]);
+      assertEquals(positionsOf(await bench.take(member, 1)), [all[5]]);
+    },
+  ),
 
   contract("13", "claim() resolves when its signal is aborted, and loses nothing", async (bench) => {
     const member = await bench.join();
@@ -120,14 +124,14 @@ export const claiming: readonly StoreContract[] = [
     assertEquals(positionsOf([...records, ...raced.records, ...rest]), all);
   }),
 
-  contract("13", "claim() waits for an append, and wakes by it", async (bench) => {
+  contract("13", "claim() wakes when an entry is appended", async (bench) => {
     const member = await bench.join();
     let positions: readonly unknown[] = [];
     const { records } = await bench.wake(member, async () => positions = await bench.append(2));
     assertEquals(positionsOf(records), positions);
   }),
 
-  contract("2", "claim() wakes all who wait for an append, and serves one", async (bench) => {
+  contract("2", "claim() wakes all waiting members on an append and serves one", async (bench) => {
     const members = [await bench.join("a"), await bench.join("b"), await bench.join("c")];
     const enough = new AbortController();
     const claims = members.map((member) => member.claim({ limit: 1, signal: enough.signal }));
@@ -145,19 +149,19 @@ export const claiming: readonly StoreContract[] = [
     const [a, b] = [await bench.join("a"), await bench.join("b")];
     const taken = await bench.take(a);
     const settled = performance.now();
-    // Long enough for the looks that are in vain, also where many tests share the processors.
+    // Long enough for claims that find nothing, also on a busy machine.
     const delay = 8 * bench.short;
     assertEquals(await a.settle(retry(taken, delay)), []);
     await bench.nothing(a);
     await bench.nothing(b);
     const { records } = await bench.wake(b, () => bench.pass(delay));
-    // A timer may fire a moment early by another clock than its own.
+    // A timer may fire slightly early as measured by another clock.
     assert(bench.hasClock || performance.now() - settled > delay - 5);
     assertEquals(positionsOf(records), [position]);
     assertEquals(records[0]!.attempt, 2);
   }),
 
-  contract("6, 32", "claim() wakes by a release, and by one whose delay is over", async (bench) => {
+  contract("6, 32", "claim() wakes on a release and when a release's delay is over", async (bench) => {
     await bench.append(1);
     const [a, b] = [await bench.join("a"), await bench.join("b")];
     const first = await bench.take(a);
@@ -171,7 +175,7 @@ export const claiming: readonly StoreContract[] = [
     assertEquals(third.records[0]!.attempt, 1);
   }),
 
-  contract("17", "claim() wakes when the lease of one who holds something runs out", async (bench) => {
+  contract("17", "claim() wakes when the lease of a consumer with deliveries expires", async (bench) => {
     const [position] = await bench.append(1);
     const dead = await bench.join("dead", { lease: bench.short });
     await bench.take(dead);
@@ -182,7 +186,7 @@ export const claiming: readonly StoreContract[] = [
     assertEquals(records[0]!.recovered, 1);
   }),
 
-  contract("32", "claim() wakes when somebody leaves who holds something", async (bench) => {
+  contract("32", "claim() wakes when a member with deliveries leaves", async (bench) => {
     const all = await bench.append(2);
     const [a, b] = [await bench.join("a"), await bench.join("b")];
     await bench.take(a);
@@ -191,7 +195,7 @@ export const claiming: readonly StoreContract[] = [
     assert(records.every(({ attempt, recovered }) => attempt === 1 && recovered === 0));
   }),
 
-  contract("2, 17", "claim() is served and woken by what another store over the same data does", async (bench) => {
+  contract("2, 17", "claim() is served and woken by another store over the same data", async (bench) => {
     const other = await bench.reopen();
     const [a, b] = [await bench.join("a"), await bench.join("b", { store: other })];
     const woken = await bench.wake(b, () => bench.append(1));

@@ -12,7 +12,7 @@ import {
   type StoreContract,
 } from "../_store_bench.ts";
 
-/** What becomes of entries that are of a version which their consumers do not know. */
+/** Contracts of entries whose version their consumers do not know. */
 export const deferring: readonly StoreContract[] = [
   contract("24", "settle() defers a delivery to a member that knows its version, uncounted", async (bench) => {
     const all = await bench.append(3);
@@ -29,12 +29,12 @@ export const deferring: readonly StoreContract[] = [
     assertEquals((await bench.group()).pending, 0);
   }),
 
-  contract("24", "claim() takes what was deferred in order of position, from all versions it knows", async (bench) => {
+  contract("24", "claim() takes deferred entries of all versions it knows in order of position", async (bench) => {
     const all = await bench.append(12);
     const old = await bench.join("old");
     const taken = await bench.take(old);
     const nth = (rest: number) => taken.filter((_, index) => index % 3 === rest);
-    // What comes last is deferred first.
+    // The last entry is deferred first.
     await old.settle([...defer(nth(2).toReversed(), 4), ...defer(nth(1).toReversed(), 2)]);
     await old.settle(defer(nth(0).toReversed(), 10));
     assertEquals(await heldIn(bench), [2, 4, 10].map((version) => ({ version, pending: 4 })));
@@ -56,7 +56,7 @@ export const deferring: readonly StoreContract[] = [
     assertEquals(positionsOf(records), all);
   }),
 
-  contract("24, 12", "settle() refuses what is settled late of a deferred delivery", async (bench) => {
+  contract("24, 12", "settle() refuses a late settle of a deferred delivery", async (bench) => {
     const all = await bench.append(2);
     const [old, current] = [await bench.join("old"), await bench.join("current", { version: 2 })];
     const taken = await bench.take(old);
@@ -68,7 +68,7 @@ export const deferring: readonly StoreContract[] = [
     assertEquals(await current.settle(ack(again)), []);
   }),
 
-  contract("4, 24", "settle() keeps over a deferral what was counted before", async (bench) => {
+  contract("4, 24", "settle() keeps the attempt count over a deferral", async (bench) => {
     await bench.append(1);
     const [old, current] = [await bench.join("old"), await bench.join("current", { version: 2 })];
     await current.settle(retry(await bench.take(current), 0));
@@ -81,7 +81,7 @@ export const deferring: readonly StoreContract[] = [
     assertEquals((await bench.group()).pending, 0);
   }),
 
-  contract("17, 24", "claim() takes nothing of what a dead member had deferred", async (bench) => {
+  contract("17, 24", "claim() does not recover deferred entries of a dead member", async (bench) => {
     const all = await bench.append(2);
     await bench.die(2, "dead", (taken) => defer(taken, 2));
     const old = await bench.join("old");
@@ -91,7 +91,7 @@ export const deferring: readonly StoreContract[] = [
     assertEquals(taken.map(({ position, recovered }) => [position, recovered]), all.map((position) => [position, 0]));
   }),
 
-  contract("24", "claim() brings what nobody came for within deferTimeout as expired", async (bench) => {
+  contract("24", "claim() returns entries deferred longer than deferTimeout as expired", async (bench) => {
     const all = await bench.append(2);
     const old = await bench.join("old", { deferTimeout: bench.short, lease: 4 * bench.short });
     const patient = await bench.join("patient", { deferTimeout: LONG });
@@ -111,7 +111,7 @@ export const deferring: readonly StoreContract[] = [
     assertEquals((await bench.group()).pending, 0);
   }),
 
-  contract("24", "claim() gives a member that knows the version what is late as what it is", async (bench) => {
+  contract("24", "claim() returns a late entry as not expired to a member that knows its version", async (bench) => {
     const all = await bench.append(1);
     const old = await bench.join("old");
     await old.settle(defer(await bench.take(old), 2));
@@ -120,7 +120,7 @@ export const deferring: readonly StoreContract[] = [
     assertEquals(taken.map(({ position, expired }) => [position, expired]), [[all[0], undefined]]);
   }),
 
-  contract("27", "trim() spares what was deferred, and tells who pins it", async (bench) => {
+  contract("27", "trim() keeps deferred entries and names the group that pins them", async (bench) => {
     const all = await bench.append(5);
     const old = await bench.join("old");
     const [first, second, ...rest] = await bench.take(old);
@@ -134,7 +134,7 @@ export const deferring: readonly StoreContract[] = [
     assertEquals((await bench.group()).pending, 0);
   }),
 
-  contract("27", "settle() defers what is gone from the stream, and claim() tells of it", async (bench) => {
+  contract("27", "settle() defers a removed entry, and claim() reports it missing", async (bench) => {
     const all = await bench.append(1);
     const old = await bench.join("old");
     const taken = await bench.take(old);
@@ -145,7 +145,7 @@ export const deferring: readonly StoreContract[] = [
     assertEquals((await bench.group()).pending, 0);
   }),
 
-  contract("29", "rewind() drops what was deferred at or after its position, and keeps the rest", async (bench) => {
+  contract("29", "rewind() drops deferred entries at or after its position and keeps the rest", async (bench) => {
     const all = await bench.append(4);
     const old = await bench.join("old");
     await old.settle(defer(await bench.take(old), 2));
@@ -161,7 +161,7 @@ export const deferring: readonly StoreContract[] = [
     assertEquals((await bench.drain(current)).length, 5);
   }),
 
-  contract("25", "redrive() brings back what was given up for its version, also when it is gone", async (bench) => {
+  contract("25", "redrive() returns letters of reason version, also when the entry is gone", async (bench) => {
     const all = await bench.append(2);
     const old = await bench.join("old", { deferTimeout: bench.short });
     await old.settle(dead(await bench.take(old), { reason: "version" }));
@@ -169,7 +169,7 @@ export const deferring: readonly StoreContract[] = [
     assertEquals(await bench.admin.deadLetters("group").redrive(), 2);
     const again = await bench.take(old);
     assertEquals(positionsOf(again), all);
-    // A copy is held, released and held again as the entry itself is.
+    // A redriven copy is deferred, released and deferred again like the entry itself.
     await old.settle(defer(again, 3));
     assertEquals(await heldIn(bench), [{ version: 3, pending: 2 }]);
     await bench.nothing(await bench.join("middle", { version: 2, lease: bench.short }));
@@ -188,7 +188,7 @@ export const deferring: readonly StoreContract[] = [
     assertEquals((await bench.group()).pending, 0);
   }),
 
-  contract("24", "claim() brings copies that nobody came for as expired, too", async (bench) => {
+  contract("24", "claim() returns redriven copies deferred longer than deferTimeout as expired", async (bench) => {
     const all = await bench.append(1);
     const old = await bench.join("old", { deferTimeout: bench.short, lease: 4 * bench.short });
     await old.settle(dead(await bench.take(old)));
@@ -202,19 +202,19 @@ export const deferring: readonly StoreContract[] = [
     assertEquals((await bench.letters()).map(({ fields }) => fields[0]), ["id"]);
   }),
 
-  contract("24", "claim() brings what a closing member was given and handed back to who knows it", async (bench) => {
+  contract("24", "claim() returns an entry that a leaving member released to a member that knows it", async (bench) => {
     const all = await bench.append(3);
     const old = await bench.join("old");
     await old.settle(defer(await bench.take(old), 2));
     const closing = await bench.join("closing", { version: 2 });
     await bench.take(closing, 2);
     await closing.leave();
-    // Handed back it is anybody's: whoever does not know it defers it once more.
+    // After its release any member may claim it; one that does not know the version defers it again.
     await old.settle(defer(await bench.take(old), 2));
     assertEquals(await bench.drain(await bench.join("current", { version: 2 })), all);
   }),
 
-  contract("24", "removeGroup() names deferred deliveries among what is in the way", async (bench) => {
+  contract("24", "removeGroup() names deferred deliveries among its obstacles", async (bench) => {
     await bench.append(1);
     const old = await bench.join("old");
     await old.settle(defer(await bench.take(old), 2));

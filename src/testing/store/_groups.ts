@@ -36,7 +36,7 @@ export const grouping: readonly StoreContract[] = [
     assertEquals(await bench.drain(b), all);
   }),
 
-  contract("14, 34", "member() starts a new group at a position that is still to come", async (bench) => {
+  contract("14, 34", "member() starts a new group at a position in the future", async (bench) => {
     const [first] = await bench.append(1);
     const soon: Position = `${positionTime(first!) + 1_000}-0`;
     const member = await bench.join("a", { startFrom: soon });
@@ -50,7 +50,7 @@ export const grouping: readonly StoreContract[] = [
     assertEquals(await bench.drain(member), added);
   }, "clock"),
 
-  contract("14", "member() heeds startFrom only when the group is new", async (bench) => {
+  contract("14", "member() uses startFrom only for a new group", async (bench) => {
     const all = await bench.append(2);
     const first = await bench.join("a");
     await first.leave();
@@ -60,14 +60,14 @@ export const grouping: readonly StoreContract[] = [
     await bench.nothing(await bench.join("c", { startFrom: "beginning" }));
   }),
 
-  contract("14", "member() starts a new group after what was trimmed", async (bench) => {
+  contract("14", "member() starts a new group after trimmed entries", async (bench) => {
     const all = await bench.append(4);
     await bench.admin.trim({ maxLength: 2 });
     assertEquals(await bench.drain(await bench.join("a", { group: "one" })), all.slice(2));
     assertEquals(await bench.drain(await bench.join("a", { group: "two", startFrom: all[0]! })), all.slice(2));
   }),
 
-  contract("31", "info() shows the stream and what each group has still to do", async (bench) => {
+  contract("31", "info() shows the stream and the remaining work of each group", async (bench) => {
     const all = await bench.append(6);
     const [a, b] = [await bench.join("a"), await bench.join("b")];
     const [one, two, three] = await bench.take(a, 3);
@@ -99,7 +99,7 @@ export const grouping: readonly StoreContract[] = [
     assertEquals((await bench.group()).retrying, 0);
   }),
 
-  contract("17", "info() shows who is alive and who is not", async (bench) => {
+  contract("17", "info() shows which consumers are alive", async (bench) => {
     await bench.append(1);
     const { member: dead } = await bench.die(1);
     const living = await bench.join("a", { lease: LONG });
@@ -108,7 +108,7 @@ export const grouping: readonly StoreContract[] = [
     assertEquals(consumers.get(living.consumer)?.alive, true);
   }),
 
-  contract("31", "info() shows who is stalled when renew() says so", async (bench) => {
+  contract("31", "info() shows a consumer as stalled when renew() says so", async (bench) => {
     const member = await bench.join();
     const stalled = async () => (await bench.group()).consumers.map((consumer) => consumer.stalled);
     await member.renew([], { stalled: true });
@@ -119,7 +119,7 @@ export const grouping: readonly StoreContract[] = [
     assertEquals(await stalled(), [false]);
   }),
 
-  contract("11", "info() makes nothing, and neither does any other look at a group", async (bench) => {
+  contract("11", "info() and other reads create no group or stream", async (bench) => {
     await bench.append(1);
     await bench.admin.deadLetters("group").redrive();
     await bench.admin.deadLetters("group").discard();
@@ -127,7 +127,7 @@ export const grouping: readonly StoreContract[] = [
     assertEquals((await bench.admin.info()).groups, []);
   }),
 
-  contract("32", "removeGroup() refuses while there is something to lose, and names it", async (bench) => {
+  contract("32", "removeGroup() refuses while something would be lost, and names it", async (bench) => {
     assertEquals(await bench.admin.removeGroup("group"), false);
     const member = await bench.join();
     const living = await assertFails("group-busy", () => bench.admin.removeGroup("group"));
@@ -150,7 +150,7 @@ export const grouping: readonly StoreContract[] = [
     assertEquals((await bench.admin.info()).groups, []);
   }),
 
-  contract("27", "removeGroup() ends what the group kept from being trimmed", async (bench) => {
+  contract("27", "removeGroup() unpins entries that the group kept from being trimmed", async (bench) => {
     await bench.append(2);
     await (await bench.join()).leave();
     assertEquals((await bench.admin.trim({ maxLength: 0 })).pinnedBy, "group");
@@ -158,7 +158,7 @@ export const grouping: readonly StoreContract[] = [
     assertEquals(await bench.admin.trim({ maxLength: 0 }), { removed: 2, pinnedBy: undefined });
   }),
 
-  contract("12", "removeGroup() takes all from its members when it is forced", async (bench) => {
+  contract("12", "removeGroup() with force takes all deliveries from its members", async (bench) => {
     const all = await bench.append(3);
     const [a, b] = [await bench.join("a"), await bench.join("b")];
     const [first, ...held] = await bench.take(a);
@@ -175,7 +175,7 @@ export const grouping: readonly StoreContract[] = [
     assertEquals(await a.leave(), true);
   }),
 
-  contract("12", "removeGroup() keeps former members out when a group of that name is made anew", async (bench) => {
+  contract("12", "removeGroup() keeps former members out of a new group of that name", async (bench) => {
     const all = await bench.append(2);
     const former = await bench.join("a");
     const held = await bench.take(former);

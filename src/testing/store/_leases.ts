@@ -13,7 +13,7 @@ import {
 } from "../_store_bench.ts";
 
 export const leasing: readonly StoreContract[] = [
-  contract("17", "claim() takes what a dead consumer held, and counts no attempt for it", async (bench) => {
+  contract("17", "claim() takes a dead consumer's deliveries and counts no attempt", async (bench) => {
     const all = await bench.append(3);
     const { member: dead } = await bench.die(2);
     const member = await bench.join();
@@ -42,7 +42,7 @@ export const leasing: readonly StoreContract[] = [
     assertEquals((await bench.group()).consumers.map(({ name }) => name), [member.consumer]);
   }),
 
-  contract("17, 20", "claim() takes nothing from a consumer whose lease has not run out", async (bench) => {
+  contract("17, 20", "claim() takes nothing from a consumer with a running lease", async (bench) => {
     await bench.append(1);
     const slow = await bench.join("slow", { lease: LONG });
     const hasty = await bench.join("hasty", { lease: bench.short });
@@ -52,13 +52,13 @@ export const leasing: readonly StoreContract[] = [
     assertEquals(await slow.settle(ack(taken)), []);
   }),
 
-  contract("20", "claim() takes from a consumer whose own lease ran out, however long the taker's", async (bench) => {
+  contract("20", "claim() judges a consumer by its own lease, not the claimer's", async (bench) => {
     const [position] = await bench.append(1);
     await bench.die(1, "hasty");
     assertEquals(positionsOf(await bench.take(await bench.join("slow", { lease: LONG }))), [position]);
   }),
 
-  contract("20", "renew() keeps all that a consumer holds in its hands", async (bench) => {
+  contract("20", "renew() keeps all deliveries of a consumer", async (bench) => {
     await bench.append(2);
     const [holder, other] = [await bench.join("holder", { lease: bench.short }), await bench.join("other")];
     const taken = await bench.take(holder);
@@ -71,7 +71,7 @@ export const leasing: readonly StoreContract[] = [
     assertEquals(await holder.settle(ack(taken)), []);
   }),
 
-  contract("12, 19", "renew() tells what was lost, and settle() refuses it, when another took it", async (bench) => {
+  contract("12, 19", "renew() reports lost deliveries, and settle() refuses them", async (bench) => {
     const [first, second] = await bench.append(2);
     const late = await bench.join("late", { lease: bench.short });
     const taken = await bench.take(late);
@@ -83,12 +83,12 @@ export const leasing: readonly StoreContract[] = [
     assertEquals(lost[0], first);
     assertEquals(await late.settle(ack(taken)), lost);
     assertEquals(await taker.settle(ack([stolen!])), []);
-    // What nobody took may have stayed with the late one, but it is not gone.
+    // Entries that no consumer took may stay with the late one; they are not lost.
     if (lost.includes(second!)) assertEquals(await bench.drain(late), [second]);
     assertEquals((await bench.group()).pending, 0);
   }),
 
-  contract("19", "renew() loses nothing when the lease ran out and nobody took anything", async (bench) => {
+  contract("19", "renew() loses nothing when the lease expired and no consumer took anything", async (bench) => {
     await bench.append(2);
     const member = await bench.join("a", { lease: bench.short });
     const taken = await bench.take(member);
@@ -98,7 +98,7 @@ export const leasing: readonly StoreContract[] = [
     assertEquals(await member.settle(ack(taken)), []);
   }),
 
-  contract("19", "renew() lets a consumer that was given up join again", async (bench) => {
+  contract("19", "renew() rejoins a consumer that was given up", async (bench) => {
     await bench.append(1);
     const late = await bench.join("late", { lease: bench.short });
     const lost = await bench.take(late);
@@ -115,7 +115,7 @@ export const leasing: readonly StoreContract[] = [
     assertEquals(await late.settle(ack(taken)), []);
   }),
 
-  contract("12, 19", "settle() refuses an older delivery when the work came back to its consumer", async (bench) => {
+  contract("12, 19", "settle() refuses an older delivery of an entry that came back to its consumer", async (bench) => {
     const [position] = await bench.append(1);
     const a = await bench.join("a", { lease: bench.short });
     const first = await bench.take(a);
@@ -144,7 +144,7 @@ export const leasing: readonly StoreContract[] = [
     assertEquals(await a.settle(ack(taken)), []);
   }),
 
-  contract("17, 21", "claim() takes a held retry of a dead consumer no earlier than it is due", async (bench) => {
+  contract("17, 21", "claim() takes a dead consumer's held retry no earlier than its due time", async (bench) => {
     const [position] = await bench.append(1);
     const due = bench.short * 3;
     await bench.die(1, "dead", (taken) => retry(taken, due, true));
@@ -155,7 +155,7 @@ export const leasing: readonly StoreContract[] = [
     assertEquals([records[0]!.attempt, records[0]!.recovered], [2, 1]);
   }),
 
-  contract("23", "claim() counts recoveries from one failed attempt to the next", async (bench) => {
+  contract("23", "claim() counts recoveries between failed attempts", async (bench) => {
     await bench.append(1);
     for (let deaths = 0; deaths < 3; deaths++) {
       const { records } = await bench.die(1, `dead${deaths}`);
@@ -172,7 +172,7 @@ export const leasing: readonly StoreContract[] = [
     assertEquals([failed[0]!.attempt, failed[0]!.recovered], [2, 0]);
   }),
 
-  contract("23", "claim() counts a death as an attempt when the delivery was isolated", async (bench) => {
+  contract("23", "claim() counts a death as an attempt when the delivery ran exclusively", async (bench) => {
     const [first] = await bench.append(2);
     await bench.die(2, "dead0", ([killer]) => isolate([killer!]));
     const { records } = await bench.die(2, "dead1", ([killer]) => isolate([killer!]));
@@ -181,7 +181,7 @@ export const leasing: readonly StoreContract[] = [
     const taken = await bench.take(member);
     assertEquals(taken.map(({ attempt, recovered }) => [attempt, recovered]), [[3, 2], [1, 2]]);
     assertEquals(taken[0]!.position, first);
-    // Handed back, it was not isolated any more when its next holder died.
+    // After its release the delivery was not exclusive when its next holder died.
     await member.settle([...isolate([taken[0]!]), ...release(taken)]);
     await bench.die(2, "dead2");
     assertEquals((await bench.take(member)).map(({ attempt }) => attempt), [3, 1]);
@@ -199,7 +199,7 @@ export const leasing: readonly StoreContract[] = [
     assertEquals((await bench.group()).consumers.length, 2);
   }),
 
-  contract("17, 20", "member() succeeds a dead consumer of its name, and claims what it held", async (bench) => {
+  contract("17, 20", "member() succeeds a dead consumer of its name and claims its deliveries", async (bench) => {
     const all = await bench.append(2);
     const { member: dead } = await bench.die(2, "a");
     const heir = await bench.join("a");
@@ -218,10 +218,10 @@ export const leasing: readonly StoreContract[] = [
     assertNotEquals(second.consumer, first.consumer);
   }),
 
-  contract("17, 20", "member() and claim() heed leases that another store over the same data gave", async (bench) => {
+  contract("17, 20", "member() and claim() respect leases given by another store over the same data", async (bench) => {
     const [position] = await bench.append(1);
     const other = await bench.reopen();
-    // Taking may have to connect first.
+    // A claim may have to connect first.
     const lease = 5 * bench.short;
     const dead = await bench.join("a", { lease, store: other });
     await bench.take(dead);
@@ -233,11 +233,11 @@ export const leasing: readonly StoreContract[] = [
     assertEquals(positionsOf(await bench.take(heir)), [position]);
   }, "second-store"),
 
-  contract("2, 6", "member() goes on where the group was when the store is opened again", async (bench) => {
+  contract("2, 6", "member() resumes where the group was when the store is opened again", async (bench) => {
     const all = await bench.append(4);
     const before = await bench.join("a");
     const [acked, failed, released, held] = await bench.take(before);
-    // Opening a store may take longer than a moment.
+    // Opening a store may take a while.
     const due = 5 * bench.short;
     await before.settle([...ack([acked!]), ...retry([failed!], due), ...release([released!])]);
     await before.settle(retry([held!], LONG, true));

@@ -12,7 +12,7 @@ import {
   type StoreContract,
 } from "../_store_bench.ts";
 
-/** Appends that many entries and has the group give them all up. */
+/** Appends entries and dead-letters all of them in the group. */
 async function bury(bench: Bench, count: number): Promise<readonly Position[]> {
   const positions = await bench.append(count);
   const member = await bench.join("undertaker");
@@ -27,7 +27,7 @@ function box(bench: Bench) {
 }
 
 export const letters: readonly StoreContract[] = [
-  contract("22", "settle() moves a dead delivery to the letters with all there is to know", async (bench) => {
+  contract("22", "settle() writes a complete dead letter", async (bench) => {
     const [position] = await bench.append(1);
     const member = await bench.join();
     const [record] = await bench.read();
@@ -61,7 +61,7 @@ export const letters: readonly StoreContract[] = [
     await bench.nothing(member);
   }),
 
-  contract("22, 24", "settle() keeps the reason, and an error without a stack", async (bench) => {
+  contract("22, 24", "settle() keeps the reason and an error without a stack in a dead letter", async (bench) => {
     const member = await bench.join();
     await bench.append(4);
     const taken = await bench.take(member);
@@ -74,7 +74,7 @@ export const letters: readonly StoreContract[] = [
     assert(all.every(({ firstFailedAt, lastFailedAt }) => firstFailedAt === lastFailedAt));
   }),
 
-  contract("23", "settle() tells when the death was that is the reason", async (bench) => {
+  contract("23", "settle() records the time of death in a dead letter of reason died", async (bench) => {
     await bench.append(1);
     await bench.die(1, "dead", isolate);
     const member = await bench.join();
@@ -86,7 +86,7 @@ export const letters: readonly StoreContract[] = [
     assertEquals([letter!.firstFailedAt, letter!.lastFailedAt], [recovered, recovered]);
   }, "clock"),
 
-  contract("22", "settle() leaves other groups alone when one gives up", async (bench) => {
+  contract("22", "settle() changes no other group when one dead-letters an event", async (bench) => {
     const other = await bench.join("a", { group: "other" });
     const positions = await bury(bench, 2);
     assertEquals(await bench.letters("other"), []);
@@ -95,7 +95,7 @@ export const letters: readonly StoreContract[] = [
     assertEquals(positionsOf(await bench.read()), positions);
   }),
 
-  contract("22", "settle() writes no letter when it is refused", async (bench) => {
+  contract("22", "settle() writes no dead letter when it is refused", async (bench) => {
     const all = await bench.append(1);
     const member = await bench.join();
     const taken = await bench.take(member);
@@ -104,7 +104,7 @@ export const letters: readonly StoreContract[] = [
     assertEquals(await bench.letters(), []);
   }),
 
-  contract("22", "list() pages through many letters, oldest first, by ids that rise", async (bench) => {
+  contract("22", "list() pages through dead letters, oldest first, by rising ids", async (bench) => {
     const positions = [...await bury(bench, 500), ...await bury(bench, 500), ...await bury(bench, 200)];
     const all = await bench.letters();
     assertEquals(positionsOf(all), positions);
@@ -117,7 +117,7 @@ export const letters: readonly StoreContract[] = [
     }
   }),
 
-  contract("25", "list() ends with the last letter that was there when it began", async (bench) => {
+  contract("25", "list() ends with the last dead letter that existed when it began", async (bench) => {
     const positions = await bury(bench, 600);
     const listed: Position[] = [];
     for await (const page of box(bench).list()) {
@@ -127,7 +127,7 @@ export const letters: readonly StoreContract[] = [
     assertEquals(listed, positions);
   }),
 
-  contract("25", "redrive() hands all letters back to their group alone, as if new", async (bench) => {
+  contract("25", "redrive() returns all dead letters to their group only, as new deliveries", async (bench) => {
     const other = await bench.join("a", { group: "other" });
     const positions = await bury(bench, 3);
     assertEquals(await bench.drain(other), positions);
@@ -147,7 +147,7 @@ export const letters: readonly StoreContract[] = [
     assertEquals(await box(bench).redrive(), 0);
   }),
 
-  contract("25", "redrive() hands back the named letters, each once, and leaves the rest", async (bench) => {
+  contract("25", "redrive() returns the named dead letters, each once, and keeps the rest", async (bench) => {
     const positions = await bury(bench, 4);
     const all = await bench.letters();
     const [one, two, three, four] = all.map(({ id }) => id);
@@ -160,7 +160,7 @@ export const letters: readonly StoreContract[] = [
     assertEquals(await bench.drain(member), [positions[0], positions[2]]);
   }),
 
-  contract("25", "redrive() forgets attempts, and refuses the settles of the delivery before", async (bench) => {
+  contract("25", "redrive() resets attempts and refuses settles of the earlier delivery", async (bench) => {
     const all = await bench.append(1);
     const member = await bench.join();
     await member.settle(retry(await bench.take(member), 0));
@@ -176,7 +176,7 @@ export const letters: readonly StoreContract[] = [
     assertEquals(await member.settle(ack(after)), []);
   }),
 
-  contract("12, 25", "redrive() has settles of the first delivery refused when the second is out", async (bench) => {
+  contract("12, 25", "redrive() refuses settles of the first delivery after the second began", async (bench) => {
     const all = await bench.append(1);
     const member = await bench.join();
     const before = await bench.take(member);
@@ -189,7 +189,7 @@ export const letters: readonly StoreContract[] = [
     assertEquals(await bench.letters(), []);
   }),
 
-  contract("25", "redrive() works when the original was trimmed, in order of position", async (bench) => {
+  contract("25", "redrive() returns trimmed events in order of position", async (bench) => {
     const positions = await bury(bench, 3);
     const fields = (await bench.letters()).map((letter) => letter.fields);
     assertEquals(await bench.admin.trim({ maxLength: 0 }), { removed: 3, pinnedBy: undefined });
@@ -206,13 +206,13 @@ export const letters: readonly StoreContract[] = [
     const again = await bench.take(member);
     assertEquals([again[0]!.position, again[0]!.attempt], [positions[1], 2]);
     assertEquals(again[0]!.fields, fields[1]);
-    // It can be given up again, and is whole then.
+    // It can be dead-lettered again, complete.
     assertEquals(await member.settle([...dead(again), ...ack([taken[0]!, taken[2]!])]), []);
     assertEquals((await bench.letters()).map((letter) => letter.fields), [fields[1]!]);
     assertEquals(await bench.drain(member), added);
   }),
 
-  contract("25", "redrive() survives the death of who takes a copy", async (bench) => {
+  contract("25", "redrive() keeps a copy when the consumer that claimed it dies", async (bench) => {
     const positions = await bury(bench, 2);
     await bench.admin.trim({ maxLength: 0 });
     await box(bench).redrive();
@@ -221,14 +221,14 @@ export const letters: readonly StoreContract[] = [
     assertEquals(taken.map(({ position, recovered }) => [position, recovered]), positions.map((it) => [it, 1]));
   }),
 
-  contract("25, 27", "redrive() keeps the original from being trimmed while it is pending", async (bench) => {
+  contract("25, 27", "redrive() keeps a pending original from being trimmed", async (bench) => {
     const [first] = await bury(bench, 3);
     await box(bench).redrive();
     assertEquals(await bench.admin.trim({ maxLength: 0 }), { removed: 0, pinnedBy: "group" });
     assertEquals((await bench.group()).floor, first);
   }),
 
-  contract("25", "redrive() only removes a letter when the group works on its event or will read it", async (bench) => {
+  contract("25", "redrive() only removes the letter of an event that the group still handles", async (bench) => {
     const positions = await bury(bench, 2);
     await bench.admin.rewind("group", positions[0]!);
     const member = await bench.join();
@@ -240,7 +240,7 @@ export const letters: readonly StoreContract[] = [
     assertEquals(await bench.drain(member), [positions[1]]);
   }),
 
-  contract("25", "redrive() wakes a claim that waits", async (bench) => {
+  contract("25", "redrive() wakes a waiting claim", async (bench) => {
     const positions = await bury(bench, 1);
     const member = await bench.join();
     const { records } = await bench.wake(member, () => box(bench).redrive());
@@ -248,7 +248,7 @@ export const letters: readonly StoreContract[] = [
     await member.settle(release(records));
   }),
 
-  contract("25", "discard() removes all letters, or those named, for good", async (bench) => {
+  contract("25", "discard() removes all or the named dead letters for good", async (bench) => {
     await bury(bench, 4);
     const ids = (await bench.letters()).map(({ id }) => id);
     assertEquals(await box(bench).discard({ ids: [] }), 0);
@@ -260,14 +260,14 @@ export const letters: readonly StoreContract[] = [
     await bench.nothing(await bench.join());
   }),
 
-  contract("25", "discard() keeps the newest letters when it is bounded by length", async (bench) => {
+  contract("25", "discard() keeps the newest dead letters when bounded by length", async (bench) => {
     const positions = await bury(bench, 5);
     assertEquals(await box(bench).discard({ maxLength: 7 }), 0);
     assertEquals(await box(bench).discard({ maxLength: 2 }), 3);
     assertEquals(positionsOf(await bench.letters()), positions.slice(3));
   }),
 
-  contract("25", "discard() keeps to its bounds over many pages, and among those named", async (bench) => {
+  contract("25", "discard() respects its bounds over many pages and among named letters", async (bench) => {
     const positions = [...await bury(bench, 400), ...await bury(bench, 400), ...await bury(bench, 400)];
     const all = await bench.letters();
     assertEquals(all.length, positions.length);
@@ -281,7 +281,7 @@ export const letters: readonly StoreContract[] = [
     assertEquals((await bench.letters()).map(({ id }) => id), all.slice(-50).map(({ id }) => id));
   }),
 
-  contract("25", "discard() removes what is past its age by the last failure", async (bench) => {
+  contract("25", "discard() removes dead letters older than maxAge by their last failure", async (bench) => {
     await bury(bench, 2);
     await bench.pass(bench.short * 4);
     const positions = await bury(bench, 1);

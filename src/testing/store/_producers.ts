@@ -4,7 +4,7 @@ import { type Bench, contract, positionsOf, type StoreContract } from "../_store
 
 const id = "producer";
 
-/** Sends a batch of `count` records; `decided` is what comes before it, unless told. */
+/** Sends a batch of `count` records; `decided` defaults to the batch before it. */
 function send(
   bench: Bench,
   sequence: number,
@@ -25,7 +25,7 @@ async function assertRefused(sending: Promise<unknown>, kind: StoreErrorKind): P
 }
 
 export const producing: readonly StoreContract[] = [
-  contract("30", "append() answers with the same positions when a batch is sent again", async (bench) => {
+  contract("30", "append() resolves with the same positions when a batch is sent again", async (bench) => {
     const first = await send(bench, 1, { count: 3 });
     const second = await send(bench, 2, { count: 2, known: true });
     assertEquals(await send(bench, 1, { count: 3, known: true }), first);
@@ -33,7 +33,7 @@ export const producing: readonly StoreContract[] = [
     assertEquals(positionsOf(await bench.read()), [...first, ...second]);
   }),
 
-  contract("30", "append() remembers the answers of the last 64 batches", async (bench) => {
+  contract("30", "append() remembers the positions of the last 64 batches", async (bench) => {
     const answers = [];
     for (let sequence = 1; sequence <= 70; sequence++) answers.push(await send(bench, sequence, { count: 2 }));
     for (let sequence = 7; sequence <= 70; sequence++) {
@@ -56,12 +56,12 @@ export const producing: readonly StoreContract[] = [
     assertEquals((await bench.read()).length, 3);
   }),
 
-  contract("30", "append() refuses a first batch that others should come before", async (bench) => {
+  contract("30", "append() refuses a first batch whose predecessors are missing", async (bench) => {
     await assertRefused(send(bench, 2, { decided: 0 }), "out-of-sequence");
     assertEquals(await bench.read(), []);
   }),
 
-  contract("30", "append() refuses a batch that was decided before it came", async (bench) => {
+  contract("30", "append() refuses a batch that was already decided", async (bench) => {
     await send(bench, 1);
     await send(bench, 4, { decided: 3, known: true });
     await assertRefused(send(bench, 2, { decided: 1, known: true }), "out-of-sequence");
@@ -69,7 +69,7 @@ export const producing: readonly StoreContract[] = [
     assertEquals((await bench.read()).length, 2);
   }),
 
-  contract("30", "append() without records gives a batch up when the store has not got it", async (bench) => {
+  contract("30", "append() without records gives up a batch that the store does not have", async (bench) => {
     await send(bench, 1);
     assertEquals(await send(bench, 2, { count: 0, known: true }), []);
     await assertRefused(send(bench, 2, { decided: 1, known: true }), "out-of-sequence");
@@ -79,35 +79,35 @@ export const producing: readonly StoreContract[] = [
     assertEquals((await bench.read()).length, 2);
   }),
 
-  contract("30", "append() without records gives up a first batch, too", async (bench) => {
+  contract("30", "append() without records gives up a first batch", async (bench) => {
     assertEquals(await send(bench, 1, { count: 0 }), []);
     await assertRefused(send(bench, 1), "out-of-sequence");
     await send(bench, 2);
     assertEquals((await bench.read()).length, 1);
   }),
 
-  contract("30", "append() without records tells a batch's positions when the store has it", async (bench) => {
+  contract("30", "append() without records resolves with the positions of a stored batch", async (bench) => {
     const positions = await send(bench, 1, { count: 3 });
     assertEquals(await send(bench, 1, { count: 0, known: true }), positions);
     assertEquals(await send(bench, 1, { count: 3, known: true }), positions);
     assertEquals((await bench.read()).length, 3);
   }),
 
-  contract("30", "append() says that it has forgotten when it does not know a known producer", async (bench) => {
+  contract("30", "append() rejects as forgotten when a known producer has expired", async (bench) => {
     await bench.append(1);
     await assertRefused(send(bench, 2, { known: true }), "forgotten");
     await assertRefused(send(bench, 2, { count: 0, known: true }), "forgotten");
     assertEquals((await bench.read()).length, 1);
   }),
 
-  contract("30", "append() takes a new producer's batch when those before it are decided", async (bench) => {
+  contract("30", "append() accepts a new producer's batch when earlier ones are decided", async (bench) => {
     const positions = await send(bench, 5);
     assertEquals(await send(bench, 5, { known: true }), positions);
     await send(bench, 6, { known: true });
     assertEquals((await bench.read()).length, 2);
   }),
 
-  contract("30", "append() counts batches for each producer and stream alone", async (bench) => {
+  contract("30", "append() counts batches by producer and stream", async (bench) => {
     await send(bench, 1);
     await send(bench, 2, { known: true });
     await send(bench, 1, { producer: "__proto__" });
@@ -127,7 +127,7 @@ export const producing: readonly StoreContract[] = [
     assertEquals(await send(bench, 2, { known: true }), positions);
   }, "clock"),
 
-  contract("30", "append() answers a batch that another store over the same data has taken", async (bench) => {
+  contract("30", "append() resolves with the positions of a batch that another store appended", async (bench) => {
     const other = await bench.reopen();
     const first = await send(bench, 1, { count: 2 });
     assertEquals(await send(bench, 1, { count: 2, known: true, store: other }), first);

@@ -5,7 +5,7 @@ import { type Bench, contract, positionsOf, sleep, type StoreContract } from "..
 const PAST: Position = "0-1";
 const FUTURE: Position = "99999999999999-0";
 
-/** Reads on in the background, until the signal that it gives is aborted. */
+/** Reads in the background until the returned signal is aborted. */
 function follow(bench: Bench, range: { from?: Position; after?: Position; limit?: number } = {}, store = bench.store): {
   readonly seen: StoredRecord[];
   readonly ended: Promise<void>;
@@ -28,12 +28,12 @@ function follow(bench: Bench, range: { from?: Position; after?: Position; limit?
 }
 
 export const reading: readonly StoreContract[] = [
-  contract("28", "read() gives nothing when the stream is empty", async (bench) => {
+  contract("28", "read() yields nothing when the stream is empty", async (bench) => {
     assertEquals(await bench.read(), []);
     assertEquals(await bench.read({ from: PAST, to: FUTURE, limit: 3, reverse: true }), []);
   }),
 
-  contract("28", "read() keeps to from, after, to and limit, forwards and in reverse", async (bench) => {
+  contract("28", "read() respects from, after, to and limit, forwards and in reverse", async (bench) => {
     const all = [...await bench.append(4), ...await bench.append(6)];
     const [, , third, , , sixth] = all;
     for (const reverse of [false, true]) {
@@ -78,7 +78,7 @@ export const reading: readonly StoreContract[] = [
     assertEquals(await bench.read({ from: "18446744073709551615-18446744073709551615" }), []);
   }),
 
-  contract("28", "read() gives each of 1,200 entries once, in order, page by page", async (bench) => {
+  contract("28", "read() yields each of 1,200 entries once, in order, page by page", async (bench) => {
     const all: Position[] = [];
     for (let i = 0; i < 3; i++) all.push(...await bench.append(400));
     assertEquals(positionsOf(await bench.read()), all);
@@ -87,7 +87,7 @@ export const reading: readonly StoreContract[] = [
     assertEquals(positionsOf(await bench.read({ limit: 1_100, reverse: true })), all.toReversed().slice(0, 1_100));
   }),
 
-  contract("28", "read() goes on when others append and trim between its pages", async (bench) => {
+  contract("28", "read() goes on when entries are appended and trimmed between its pages", async (bench) => {
     const all: Position[] = [];
     for (let i = 0; i < 3; i++) all.push(...await bench.append(500));
     const to = all.at(-1)!;
@@ -97,7 +97,7 @@ export const reading: readonly StoreContract[] = [
       seen.push(...positionsOf(page));
       if (++pages > 1) continue;
       await bench.append(500);
-      // Some of what it has read goes, and some that it has not read yet.
+      // Some entries that it has read are removed, and some that it has not.
       await bench.admin.trim({ maxLength: 600 });
     }
     const unseen = all.slice(1_400);
@@ -105,7 +105,7 @@ export const reading: readonly StoreContract[] = [
     assertEquals(seen, all.filter((position) => seen.includes(position)));
   }),
 
-  contract("28", "read() in reverse goes on when others append and trim between its pages", async (bench) => {
+  contract("28", "read() in reverse goes on when entries are appended and trimmed between its pages", async (bench) => {
     const all: Position[] = [];
     for (let i = 0; i < 3; i++) all.push(...await bench.append(500));
     const seen: Position[] = [];
@@ -119,7 +119,7 @@ export const reading: readonly StoreContract[] = [
     assertEquals(seen.slice(0, 1_400), all.slice(100).toReversed());
   }),
 
-  contract("28", "read() fetches nothing before it is pulled", async (bench) => {
+  contract("28", "read() fetches nothing before the first pull", async (bench) => {
     const pages = bench.store.read(bench.stream, { signal: bench.signal });
     const [position] = await bench.append(1);
     for await (const page of pages) {
@@ -164,7 +164,7 @@ export const reading: readonly StoreContract[] = [
     assertEquals(tail.seen.length, 700);
   }),
 
-  contract("28, 33", "read() follows from the given place when it is still to come", async (bench) => {
+  contract("28, 33", "read() follows from a position that is still to come", async (bench) => {
     const [first, second] = await bench.append(2);
     const afterLast = follow(bench, { after: second! });
     const fromFirst = follow(bench, { after: first! });
@@ -189,7 +189,7 @@ export const reading: readonly StoreContract[] = [
     assertEquals(positionsOf(tail.seen), all.slice(0, 3));
   }),
 
-  contract("28, 33", "read() goes on following when what it has read is trimmed", async (bench) => {
+  contract("28, 33", "read() goes on following when entries it has read are trimmed", async (bench) => {
     const all = [...await bench.append(3)];
     const tail = follow(bench);
     await tail.sees(3);

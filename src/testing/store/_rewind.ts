@@ -3,7 +3,7 @@ import { type Position, positionTime } from "../../store/mod.ts";
 import { ack, contract, dead, positionsOf, release, retry, type StoreContract } from "../_store_bench.ts";
 
 export const rewinding: readonly StoreContract[] = [
-  contract("29", "rewind() lets the group read again from a position", async (bench) => {
+  contract("29", "rewind() makes the group read again from a position", async (bench) => {
     const all = await bench.append(5);
     const member = await bench.join();
     assertEquals(await bench.drain(member), all);
@@ -18,7 +18,7 @@ export const rewinding: readonly StoreContract[] = [
     assertEquals((await bench.glance(member)).disturbed, false);
   }),
 
-  contract("29", "rewind() lets the group read all again from the beginning", async (bench) => {
+  contract("29", "rewind() makes the group read everything again from the beginning", async (bench) => {
     const all = await bench.append(3);
     const member = await bench.join();
     const taken = await bench.take(member, 2);
@@ -27,7 +27,7 @@ export const rewinding: readonly StoreContract[] = [
     assertEquals(await bench.drain(member), all);
   }),
 
-  contract("29", "rewind() skips to what is appended next when it is moved to now", async (bench) => {
+  contract("29", "rewind() to now skips to the next appended entry", async (bench) => {
     const [first] = await bench.append(4);
     const member = await bench.join();
     const taken = await bench.take(member, 1);
@@ -37,27 +37,31 @@ export const rewinding: readonly StoreContract[] = [
     assertEquals(records, []);
     const added = await bench.append(1);
     assertEquals(positionsOf(await bench.take(member)), added);
-    // What it was working on is earlier, and goes on.
+    // Its current delivery is earlier, and goes on.
     assertEquals((await bench.group()).floor, first);
     assertEquals(await member.settle(ack(taken)), []);
   }),
 
-  contract("27, 29", "rewind() to the beginning drops also what was trimmed, and to now keeps it", async (bench) => {
-    const all = await bench.append(3);
-    const member = await bench.join();
-    const [given, held] = await bench.take(member, 2);
-    await member.settle(dead([given!]));
-    await bench.admin.trim({ maxLength: 0, force: true });
-    await bench.admin.deadLetters("group").redrive();
-    assertEquals(await bench.admin.rewind("group", "now"), { dropped: 0, first: undefined });
-    const { records } = await bench.glance(member);
-    assertEquals(positionsOf(records), [all[0]]);
-    assertEquals(await bench.admin.rewind("group", "beginning"), { dropped: 2, first: undefined });
-    assertEquals(await member.settle(ack([...records, held!])), all.slice(0, 2));
-  }),
+  contract(
+    "27, 29",
+    "rewind() to the beginning drops trimmed deliveries, rewind() to now keeps them",
+    async (bench) => {
+      const all = await bench.append(3);
+      const member = await bench.join();
+      const [given, held] = await bench.take(member, 2);
+      await member.settle(dead([given!]));
+      await bench.admin.trim({ maxLength: 0, force: true });
+      await bench.admin.deadLetters("group").redrive();
+      assertEquals(await bench.admin.rewind("group", "now"), { dropped: 0, first: undefined });
+      const { records } = await bench.glance(member);
+      assertEquals(positionsOf(records), [all[0]]);
+      assertEquals(await bench.admin.rewind("group", "beginning"), { dropped: 2, first: undefined });
+      assertEquals(await member.settle(ack([...records, held!])), all.slice(0, 2));
+    },
+  ),
 
-  contract("29", "rewind() drops what is held or parked at or after it, and keeps what is earlier", async (bench) => {
-    // Not due before all that follows is done, on a busy machine too.
+  contract("29", "rewind() drops deliveries at or after its position and keeps earlier ones", async (bench) => {
+    // The delay is longer than the rest of the test, also on a busy machine.
     const later = bench.short * 10;
     const all = await bench.append(8);
     const member = await bench.join();
@@ -83,7 +87,7 @@ export const rewinding: readonly StoreContract[] = [
     await bench.nothing(member);
   }),
 
-  contract("29", "rewind() has old settles refused when the same member has the entry again", async (bench) => {
+  contract("29", "rewind() refuses old settles when the same member has the entry again", async (bench) => {
     const all = await bench.append(2);
     const member = await bench.join();
     const before = await bench.take(member);
@@ -99,7 +103,7 @@ export const rewinding: readonly StoreContract[] = [
     assertEquals(await member.settle(ack(after)), []);
   }),
 
-  contract("29", "rewind() disturbs every member once, and wakes those who wait", async (bench) => {
+  contract("29", "rewind() disturbs every member once and wakes waiting claims", async (bench) => {
     const all = await bench.append(1);
     const [a, b] = [await bench.join("a"), await bench.join("b")];
     await a.settle(ack(await bench.take(a)));
@@ -112,7 +116,7 @@ export const rewinding: readonly StoreContract[] = [
     assertEquals((await bench.glance(later)).disturbed, false);
   }),
 
-  contract("29", "rewind() goes to the next entry when the position lies between entries", async (bench) => {
+  contract("29", "rewind() moves to the next entry when the position lies between entries", async (bench) => {
     const all = [...await bench.append(2)];
     await bench.pass(5);
     all.push(...await bench.append(2));
@@ -125,7 +129,7 @@ export const rewinding: readonly StoreContract[] = [
     assertEquals(await bench.drain(member), all);
   }),
 
-  contract("29, 34", "rewind() skips what comes before a position in the future", async (bench) => {
+  contract("29, 34", "rewind() skips entries before a position in the future", async (bench) => {
     const [first] = await bench.append(3);
     const member = await bench.join();
     const [held] = await bench.take(member, 1);
@@ -140,7 +144,7 @@ export const rewinding: readonly StoreContract[] = [
     assertEquals(await bench.drain(member), added);
   }, "clock"),
 
-  contract("29", "rewind() moves one group and no other", async (bench) => {
+  contract("29", "rewind() moves one group only", async (bench) => {
     const all = await bench.append(2);
     const [a, b] = [await bench.join("a", { group: "one" }), await bench.join("b", { group: "two" })];
     const held = await bench.take(b);
@@ -151,7 +155,7 @@ export const rewinding: readonly StoreContract[] = [
     assertEquals(await bench.drain(a), all);
   }),
 
-  contract("29", "rewind() leaves the letters, and another death makes another", async (bench) => {
+  contract("29", "rewind() keeps dead letters, and another failure adds another", async (bench) => {
     const [position] = await bench.append(1);
     const member = await bench.join();
     await member.settle(dead(await bench.take(member)));

@@ -26,7 +26,7 @@ export const settling: readonly StoreContract[] = [
     assertEquals(positionsOf(await bench.read()), all);
   }),
 
-  contract("12", "settle() refuses a second time what it settled the first time", async (bench) => {
+  contract("12", "settle() refuses a delivery that is already settled", async (bench) => {
     await bench.append(4);
     const member = await bench.join();
     const [acked, failed, released, buried] = await bench.take(member);
@@ -47,7 +47,7 @@ export const settling: readonly StoreContract[] = [
     assertEquals(await member.settle(ack(again)), []);
   }),
 
-  contract("12", "settle() applies the good outcomes when others of the same call are refused", async (bench) => {
+  contract("12", "settle() applies valid outcomes when others of the same call are refused", async (bench) => {
     const all = await bench.append(2);
     const member = await bench.join();
     const [one, two] = await bench.take(member);
@@ -68,7 +68,7 @@ export const settling: readonly StoreContract[] = [
     }
   }),
 
-  contract("21", "settle() keeps due times apart, so that none delays another or anything new", async (bench) => {
+  contract("21", "settle() keeps due times independent of each other and of new entries", async (bench) => {
     await bench.append(3);
     const member = await bench.join();
     const [one, two, three] = await bench.take(member);
@@ -100,13 +100,13 @@ export const settling: readonly StoreContract[] = [
     assertEquals(await other.settle(ack(again)), []);
   }),
 
-  contract("9, 21", "settle() counts a held retry once, however often it is told of it", async (bench) => {
+  contract("9, 21", "settle() counts a held retry once, however often it is sent", async (bench) => {
     const all = await bench.append(2);
     const [holder, other] = [await bench.join("holder"), await bench.join("other")];
     const taken = await bench.take(holder);
     const held = retry(taken, bench.short, true);
     for (let times = 0; times < 3; times++) assertEquals(await holder.settle(held), []);
-    // The second attempt of one fails too, and the first is told again after it.
+    // The second attempt of one fails too, and the first retry is sent again after it.
     const second = retry([{ ...taken[0]!, attempt: 2 }], bench.short, true);
     assertEquals(await holder.settle([...second, ...second, ...held]), []);
     assertEquals((await bench.group()).retrying, 2);
@@ -116,7 +116,7 @@ export const settling: readonly StoreContract[] = [
     assertEquals(await other.settle(ack(again)), []);
   }),
 
-  contract("6, 32", "settle() hands a release back at once or after its delay, uncounted", async (bench) => {
+  contract("6, 32", "settle() releases at once or after a delay, uncounted", async (bench) => {
     const [first, second] = await bench.append(2);
     const [a, b] = [await bench.join("a"), await bench.join("b")];
     const [one, two] = await bench.take(a);
@@ -129,7 +129,7 @@ export const settling: readonly StoreContract[] = [
     assertEquals(later.map(({ position, attempt }) => [position, attempt]), [[second, 1]]);
   }),
 
-  contract("9, 32", "settle() hands a held retry back at once when it is released", async (bench) => {
+  contract("9, 32", "settle() releases a held retry at once", async (bench) => {
     await bench.append(1);
     const member = await bench.join();
     const taken = await bench.take(member);
@@ -138,7 +138,7 @@ export const settling: readonly StoreContract[] = [
     assertEquals((await bench.take(member))[0]!.attempt, 2);
   }),
 
-  contract("4, 6", "settle() keeps the count of attempts over a release", async (bench) => {
+  contract("4, 6", "settle() keeps the attempt count over a release", async (bench) => {
     await bench.append(1);
     const member = await bench.join();
     await member.settle(retry(await bench.take(member), 0));
@@ -146,7 +146,7 @@ export const settling: readonly StoreContract[] = [
     assertEquals((await bench.take(member))[0]!.attempt, 2);
   }),
 
-  contract("23", "settle() leaves an isolated delivery with its consumer", async (bench) => {
+  contract("23", "settle() keeps an isolated delivery with its consumer", async (bench) => {
     await bench.append(1);
     const member = await bench.join();
     const taken = await bench.take(member);
@@ -157,7 +157,7 @@ export const settling: readonly StoreContract[] = [
     assertEquals((await bench.group()).pending, 0);
   }),
 
-  contract("8, 32", "leave() hands back what it holds, uncounted, keeping due times", async (bench) => {
+  contract("8, 32", "leave() releases all deliveries, uncounted, keeping due times", async (bench) => {
     const all = await bench.append(4);
     const [leaver, other] = [await bench.join("leaver"), await bench.join("other")];
     const [one, two, three, four] = await bench.take(leaver);
@@ -174,7 +174,7 @@ export const settling: readonly StoreContract[] = [
     assert(later.every(({ attempt, recovered }) => attempt === 2 && recovered === 0));
   }),
 
-  contract("12, 32", "leave() has the late settles of what it handed back refused", async (bench) => {
+  contract("12, 32", "leave() makes late settles refused", async (bench) => {
     const all = await bench.append(2);
     const [leaver, other] = [await bench.join("leaver"), await bench.join("other")];
     const taken = await bench.take(leaver);
@@ -183,7 +183,7 @@ export const settling: readonly StoreContract[] = [
     assertEquals(await bench.drain(other), all);
   }),
 
-  contract("32", "leave() ends a claim that waits, and may come twice", async (bench) => {
+  contract("32", "leave() ends a waiting claim and may be called twice", async (bench) => {
     const member = await bench.join();
     const { records } = await bench.wake(member, () => member.leave());
     assertEquals(records, []);
@@ -193,7 +193,7 @@ export const settling: readonly StoreContract[] = [
     assertEquals(positionsOf(await bench.take(await bench.join())), all);
   }),
 
-  contract("7, 32", "leave() takes nothing with it when ten leave at once", async (bench) => {
+  contract("7, 32", "leave() loses nothing when ten members leave at once", async (bench) => {
     const all = await bench.append(30);
     const members = await Promise.all(Array.from({ length: 10 }, (_, index) => bench.join(`c${index}`)));
     await Promise.all(members.map((member) => bench.take(member, 2)));

@@ -5,7 +5,7 @@ import { ack, contract, dead, LONG, positionsOf, release, retry, type StoreContr
 const ALL = { maxLength: 0 };
 
 export const trimming: readonly StoreContract[] = [
-  contract("27", "trim() keeps to its bounds when there are no groups", async (bench) => {
+  contract("27", "trim() respects its bounds when there are no groups", async (bench) => {
     const all = await bench.append(10);
     assertEquals(await bench.admin.trim({}), { removed: 0, pinnedBy: undefined });
     assertEquals(await bench.admin.trim({ maxLength: 20 }), { removed: 0, pinnedBy: undefined });
@@ -22,7 +22,7 @@ export const trimming: readonly StoreContract[] = [
     assertEquals(positionsOf(await bench.append(1).then(() => bench.read())).length, 1);
   }),
 
-  contract("27", "trim() keeps an entry whose age is just its bound", async (bench) => {
+  contract("27", "trim() keeps an entry that is exactly maxAge old", async (bench) => {
     await bench.append(1);
     bench.clock.advance(1_000);
     assertEquals((await bench.admin.trim({ maxAge: 1_000 })).removed, 0);
@@ -30,7 +30,7 @@ export const trimming: readonly StoreContract[] = [
     assertEquals((await bench.admin.trim({ maxAge: 1_000 })).removed, 1);
   }, "clock"),
 
-  contract("34", "trim() gives no position twice when all entries are gone", async (bench) => {
+  contract("34", "trim() never causes a position to be given twice when all entries are gone", async (bench) => {
     const before = await bench.append(3);
     await bench.admin.trim(ALL);
     const [after] = await bench.append(1);
@@ -38,7 +38,7 @@ export const trimming: readonly StoreContract[] = [
     assertEquals(new Set([...before, after]).size, 4);
   }),
 
-  contract("27", "trim() never removes what a group has not read", async (bench) => {
+  contract("27", "trim() never removes entries that a group has not read", async (bench) => {
     const all = await bench.append(5);
     const member = await bench.join();
     assertEquals(await bench.admin.trim(ALL), { removed: 0, pinnedBy: "group" });
@@ -50,7 +50,7 @@ export const trimming: readonly StoreContract[] = [
     assertEquals(await bench.admin.trim(ALL), { removed: 3, pinnedBy: undefined });
   }),
 
-  contract("27", "trim() never removes what is held, or parked, before what the group has read", async (bench) => {
+  contract("27", "trim() never removes pending or parked entries", async (bench) => {
     const all = await bench.append(6);
     const member = await bench.join();
     const taken = await bench.take(member);
@@ -68,7 +68,7 @@ export const trimming: readonly StoreContract[] = [
     assertEquals(await bench.admin.trim(ALL), { removed: 4, pinnedBy: undefined });
   }),
 
-  contract("22, 27", "trim() removes what lies among the dead letters", async (bench) => {
+  contract("22, 27", "trim() removes entries that are dead letters", async (bench) => {
     await bench.append(2);
     const member = await bench.join();
     await member.settle(dead(await bench.take(member)));
@@ -76,7 +76,7 @@ export const trimming: readonly StoreContract[] = [
     assertEquals((await bench.letters()).length, 2);
   }),
 
-  contract("27, 29", "trim() keeps what a rewound group reads again, and what it held before that", async (bench) => {
+  contract("27, 29", "trim() keeps entries that a rewound group reads again or still holds", async (bench) => {
     const all = await bench.append(6);
     const member = await bench.join();
     const taken = await bench.take(member);
@@ -88,7 +88,7 @@ export const trimming: readonly StoreContract[] = [
     assertEquals(await bench.drain(member), all.slice(3));
   }),
 
-  contract("27", "trim() heeds the group that is furthest behind, and names it", async (bench) => {
+  contract("27", "trim() respects and names the group that is furthest behind", async (bench) => {
     await bench.append(6);
     const reads = { slow: 1, fast: 4, slower: 0 };
     const members = new Map<string, GroupMember>();
@@ -105,7 +105,7 @@ export const trimming: readonly StoreContract[] = [
     assertEquals(await bench.admin.trim({ maxLength: 2 }), { removed: 0, pinnedBy: undefined });
   }),
 
-  contract("27", "trim() removes what is unread when it is forced, and the group goes on after it", async (bench) => {
+  contract("27", "trim() with force removes unread entries, and the group goes on after them", async (bench) => {
     const all = await bench.append(5);
     const member = await bench.join();
     assertEquals((await bench.admin.trim({ maxLength: 2, force: true })).removed, 3);
@@ -114,13 +114,13 @@ export const trimming: readonly StoreContract[] = [
     assertEquals(await bench.drain(member), all.slice(3));
   }),
 
-  contract("27", "claim() reports once what was trimmed while it was parked, and never delivers it", async (bench) => {
+  contract("27", "claim() reports a parked entry that was trimmed once, and never delivers it", async (bench) => {
     const all = await bench.append(4);
     const member = await bench.join();
     const taken = await bench.take(member, 3);
     await member.settle([...retry([taken[0]!], bench.short), ...release([taken[2]!])]);
     await bench.admin.trim({ maxLength: 1, force: true });
-    // Whoever holds one may end it all the same.
+    // Its holder may settle it all the same.
     assertEquals(await member.renew([taken[1]!]), []);
     assertEquals(await member.settle(ack([taken[1]!])), []);
     await bench.pass(bench.short);
@@ -138,7 +138,7 @@ export const trimming: readonly StoreContract[] = [
     assertEquals((await bench.group()).floor, undefined);
   }),
 
-  contract("27", "claim() reports what was trimmed while a consumer that died held it", async (bench) => {
+  contract("27", "claim() reports a trimmed entry that a dead consumer held", async (bench) => {
     const all = await bench.append(2);
     await bench.die(2);
     await bench.admin.trim({ maxLength: 0, force: true });
