@@ -88,7 +88,7 @@ export const closing: readonly BrokerContract[] = [
 
   contract(
     "12, 32",
-    "close() aborts after drainTimeout what still runs, and hands it back uncounted",
+    "close() aborts running handlers after drainTimeout and releases their events, uncounted",
     async (bench) => {
       const broker = await bench.broker();
       const [event] = counted(1);

@@ -63,7 +63,7 @@ export const leasing: readonly BrokerContract[] = [
 
   contract(
     "17",
-    "subscribe() lets what is new pass a large backlog of the dead, but not where it keeps order",
+    "subscribe() interleaves new events with a large recovered backlog, unless a key orders them",
     async (bench) => {
       const broker = await bench.broker();
       const events = counted(2_500);
@@ -200,7 +200,7 @@ export const leasing: readonly BrokerContract[] = [
 
   contract(
     "19",
-    "subscribe() ignores a late result also when the event has come back to itself",
+    "subscribe() ignores a late result when the event has come back to the same consumer",
     async (bench) => {
       const broker = await bench.broker();
       const store = await bench.store();
@@ -257,7 +257,7 @@ export const leasing: readonly BrokerContract[] = [
 
   contract(
     "23",
-    "subscribe() buries an event whose consumers died of it, and none of its neighbours",
+    "subscribe() dead-letters an event that kills its consumers, and none of its neighbours",
     async (bench) => {
       const broker = await bench.broker();
       const store = await bench.store();

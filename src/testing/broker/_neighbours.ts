@@ -16,7 +16,7 @@ import {
 export const neighbours: readonly BrokerContract[] = [
   contract(
     "1, 24",
-    "subscribe() takes CloudEvents out of their envelopes, and keeps fields it does not know",
+    "subscribe() unwraps CloudEvents and keeps unknown fields",
     async (bench) => {
       class Sold extends defineEvent("Sold")<{ price: number }> {}
       const broker = await bench.connect([Sold]);

@@ -122,7 +122,7 @@ export const operating: readonly BrokerContract[] = [
 
   contract(
     "27",
-    "publish() trims nothing that a group has not settled, and info() tells who pins it",
+    "publish() trims no unsettled event, and info() names the group that pins it",
     async (bench) => {
       const broker = await bench.connect([Kept]);
       const gate = new Gate();

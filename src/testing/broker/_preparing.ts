@@ -53,7 +53,7 @@ export const preparing: readonly BrokerContract[] = [
 
   contract(
     "30",
-    "publish() stores nothing of a call that a schema refuses, and goes on with the next",
+    "publish() stores nothing of a call that a schema refuses, and goes on with the next call",
     async (bench) => {
       const questions = new Questions((n) => n < 0 ? refused("too low", "n") : { value: { n } });
       const Asked = asked(questions);

@@ -119,7 +119,7 @@ export const publishing: readonly BrokerContract[] = [
 
   contract(
     "30",
-    "publish() tells that the store cannot be reached, goes on by itself, and doubles nothing",
+    "publish() reports an unreachable store, goes on by itself, and repeats nothing",
     async (bench) => {
       let faulty: FaultyStore | undefined;
       const broker = await bench.over((store) => faulty = new FaultyStore(store), { events: [Counted] });
@@ -140,7 +140,7 @@ export const publishing: readonly BrokerContract[] = [
 
   contract(
     "30",
-    "publish() waits no longer than its signal, and what was not sent can be published again",
+    "publish() stops waiting when its signal aborts, and unsent events can be published again",
     async (bench) => {
       let faulty: FaultyStore | undefined;
       const broker = await bench.over((store) => faulty = new FaultyStore(store), { events: [Counted] });

@@ -81,7 +81,7 @@ export const queueing: readonly BrokerContract[] = [
 
   contract(
     "30, 31",
-    "publish() takes what fits one call when nothing waits, however low maxQueued is",
+    "publish() accepts one call when nothing waits, however low maxQueued is",
     async (bench) => {
       const broker = await bench.connect([Counted, Other], { maxQueued: 1, maxQueuedBytes: 1 });
       const events = [...counted(500), ...Array.from({ length: 500 }, (_, n) => new Other({ n }))];
@@ -99,7 +99,7 @@ export const queueing: readonly BrokerContract[] = [
 
   contract(
     "30, 31",
-    "publish() has room again for what was refused, withdrawn, or has run out of time",
+    "publish() frees the room of refused, withdrawn and timed-out events",
     async (bench) => {
       const { broker, gate, faulty } = await stopped(bench, { maxQueued: 10, publishTimeout: 300 });
       const full = async () => void await assertRejects(() => broker.publish(counted(1)[0]!), PublishQueueFullError);

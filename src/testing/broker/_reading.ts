@@ -243,7 +243,7 @@ export const reading: readonly BrokerContract[] = [
 
   contract(
     "29",
-    "rewind() goes to the beginning, to now, to a date, and names groups that there are",
+    "rewind() moves to the beginning, to now, to a date, and names the existing groups",
     async (bench) => {
       const broker = await bench.broker();
       const events = counted(3);

@@ -32,7 +32,7 @@ export const schemas: readonly BrokerContract[] = [
   ...[AtOnce, Later].map((Checked) =>
     contract(
       "24",
-      `subscribe() buries what a schema refuses ${
+      `subscribe() dead-letters a detail that its schema refuses ${
         Checked === Later ? "by a promise" : "at once"
       }, and delivers the rest in order`,
       async (bench) => {
@@ -144,7 +144,7 @@ export const schemas: readonly BrokerContract[] = [
 
   contract(
     "4, 22",
-    "subscribe() tries again when a schema cannot answer, and gives up after maxAttempts",
+    "subscribe() retries when a schema fails, and dead-letters after maxAttempts",
     async (bench) => {
       let away = 3;
       class Asking extends defineEvent("Checked", {

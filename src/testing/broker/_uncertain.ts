@@ -74,7 +74,7 @@ const lost = Object.entries(DAMAGES).flatMap(([title, damage]) => [
 
   contract(
     "30",
-    `publish() doubles and reorders nothing when the store ${title} of some of five batches`,
+    `publish() never repeats or reorders events when the store ${title} of some of five batches`,
     async (bench) => {
       let known = 0;
       for (const numbers of [[1], [3], [5], [1, 2, 3, 4, 5], [2, 4], [2, 5, 6, 7], [3, 8, 9]]) {
@@ -144,7 +144,7 @@ export const uncertain: readonly BrokerContract[] = [
 
   contract(
     "30",
-    "publish() of five batches without an answer can be repeated, one by one and as it was",
+    "publish() of five unanswered batches can be repeated, event by event and as arrays",
     async (bench) => {
       for (const damage of ["lose", "miss"] as const) {
         const it = await spoilt(bench, 120);
@@ -181,7 +181,7 @@ export const uncertain: readonly BrokerContract[] = [
 
   contract(
     "30",
-    "publish() stays uncertain when the store has forgotten the publisher, and appends nothing",
+    "publish() stays uncertain and appends nothing when the store has forgotten the producer",
     async (bench) => {
       const it = await spoilt(bench, 5_000);
       await it.broker.publish(counted(1)[0]!);

@@ -122,7 +122,7 @@ export const versions: readonly BrokerContract[] = [
 
   contract(
     "22, 24, 25",
-    "subscribe() gives up what nobody knows within deferTimeout, until a redrive",
+    "subscribe() dead-letters a deferred event after deferTimeout, until a redrive",
     async (bench) => {
       const [old, current] = [await bench.broker(), await bench.connect([CountedNow])];
       const newer = now(3);
@@ -221,7 +221,7 @@ export const versions: readonly BrokerContract[] = [
 
   contract(
     "24",
-    "subscribe() holds a version whatever its payload, and buries none that is no number",
+    "subscribe() defers a version whatever its payload, and dead-letters one that is no number",
     async (bench) => {
       const [old, store] = [await bench.broker(), await bench.store()];
       await store.append("events:Counted", [

@@ -56,7 +56,7 @@ export const claiming: readonly StoreContract[] = [
 
   contract(
     "17",
-    "claim() serves what is new before what comes back when it is told to, one source per call",
+    "claim() serves new entries before redeliveries with newFirst, one source per call",
     async (bench) => {
       const [first, second, third, fourth] = await bench.append(4);
       await bench.die(2);

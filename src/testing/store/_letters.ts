@@ -13,7 +13,7 @@ import {
 } from "../_store_bench.ts";
 
 /** Appends entries and dead-letters all of them in the group. */
-async function bury(bench: Bench, count: number): Promise<readonly Position[]> {
+async function deadLetter(bench: Bench, count: number): Promise<readonly Position[]> {
   const positions = await bench.append(count);
   const member = await bench.join("undertaker");
   const taken = await bench.take(member, count);
@@ -88,7 +88,7 @@ export const letters: readonly StoreContract[] = [
 
   contract("22", "settle() changes no other group when one dead-letters an event", async (bench) => {
     const other = await bench.join("a", { group: "other" });
-    const positions = await bury(bench, 2);
+    const positions = await deadLetter(bench, 2);
     assertEquals(await bench.letters("other"), []);
     assertEquals((await bench.group("other")).deadLetters, 0);
     assertEquals(await bench.drain(other), positions);
@@ -105,7 +105,7 @@ export const letters: readonly StoreContract[] = [
   }),
 
   contract("22", "list() pages through dead letters, oldest first, by rising ids", async (bench) => {
-    const positions = [...await bury(bench, 500), ...await bury(bench, 500), ...await bury(bench, 200)];
+    const positions = [...await deadLetter(bench, 500), ...await bury(bench, 500), ...await bury(bench, 200)];
     const all = await bench.letters();
     assertEquals(positionsOf(all), positions);
     assertEquals(new Set(all.map(({ id }) => id)).size, 1_200);
@@ -118,18 +118,18 @@ export const letters: readonly StoreContract[] = [
   }),
 
   contract("25", "list() ends with the last dead letter that existed when it began", async (bench) => {
-    const positions = await bury(bench, 600);
+    const positions = await deadLetter(bench, 600);
     const listed: Position[] = [];
     for await (const page of box(bench).list()) {
       listed.push(...positionsOf(page));
-      await bury(bench, 1);
+      await deadLetter(bench, 1);
     }
     assertEquals(listed, positions);
   }),
 
   contract("25", "redrive() returns all dead letters to their group only, as new deliveries", async (bench) => {
     const other = await bench.join("a", { group: "other" });
-    const positions = await bury(bench, 3);
+    const positions = await deadLetter(bench, 3);
     assertEquals(await bench.drain(other), positions);
     const before = [await bench.read(), await bench.group("other"), (await bench.admin.info()).length];
     assertEquals(await box(bench).redrive(), 3);
@@ -148,7 +148,7 @@ export const letters: readonly StoreContract[] = [
   }),
 
   contract("25", "redrive() returns the named dead letters, each once, and keeps the rest", async (bench) => {
-    const positions = await bury(bench, 4);
+    const positions = await deadLetter(bench, 4);
     const all = await bench.letters();
     const [one, two, three, four] = all.map(({ id }) => id);
     assertEquals(await box(bench).redrive([]), 0);
@@ -190,7 +190,7 @@ export const letters: readonly StoreContract[] = [
   }),
 
   contract("25", "redrive() returns trimmed events in order of position", async (bench) => {
-    const positions = await bury(bench, 3);
+    const positions = await deadLetter(bench, 3);
     const fields = (await bench.letters()).map((letter) => letter.fields);
     assertEquals(await bench.admin.trim({ maxLength: 0 }), { removed: 3, pinnedBy: undefined });
     assertEquals(await box(bench).redrive(), 3);
@@ -213,7 +213,7 @@ export const letters: readonly StoreContract[] = [
   }),
 
   contract("25", "redrive() keeps a copy when the consumer that claimed it dies", async (bench) => {
-    const positions = await bury(bench, 2);
+    const positions = await deadLetter(bench, 2);
     await bench.admin.trim({ maxLength: 0 });
     await box(bench).redrive();
     await bench.die(2);
@@ -222,14 +222,14 @@ export const letters: readonly StoreContract[] = [
   }),
 
   contract("25, 27", "redrive() keeps a pending original from being trimmed", async (bench) => {
-    const [first] = await bury(bench, 3);
+    const [first] = await deadLetter(bench, 3);
     await box(bench).redrive();
     assertEquals(await bench.admin.trim({ maxLength: 0 }), { removed: 0, pinnedBy: "group" });
     assertEquals((await bench.group()).floor, first);
   }),
 
   contract("25", "redrive() only removes the letter of an event that the group still handles", async (bench) => {
-    const positions = await bury(bench, 2);
+    const positions = await deadLetter(bench, 2);
     await bench.admin.rewind("group", positions[0]!);
     const member = await bench.join();
     const held = await bench.take(member, 1);
@@ -241,7 +241,7 @@ export const letters: readonly StoreContract[] = [
   }),
 
   contract("25", "redrive() wakes a waiting claim", async (bench) => {
-    const positions = await bury(bench, 1);
+    const positions = await deadLetter(bench, 1);
     const member = await bench.join();
     const { records } = await bench.wake(member, () => box(bench).redrive());
     assertEquals(positionsOf(records), positions);
@@ -249,7 +249,7 @@ export const letters: readonly StoreContract[] = [
   }),
 
   contract("25", "discard() removes all or the named dead letters for good", async (bench) => {
-    await bury(bench, 4);
+    await deadLetter(bench, 4);
     const ids = (await bench.letters()).map(({ id }) => id);
     assertEquals(await box(bench).discard({ ids: [] }), 0);
     assertEquals(await box(bench).discard({ ids: [ids[1]!, ids[1]!, "no such letter"] }), 1);
@@ -261,14 +261,14 @@ export const letters: readonly StoreContract[] = [
   }),
 
   contract("25", "discard() keeps the newest dead letters when bounded by length", async (bench) => {
-    const positions = await bury(bench, 5);
+    const positions = await deadLetter(bench, 5);
     assertEquals(await box(bench).discard({ maxLength: 7 }), 0);
     assertEquals(await box(bench).discard({ maxLength: 2 }), 3);
     assertEquals(positionsOf(await bench.letters()), positions.slice(3));
   }),
 
   contract("25", "discard() respects its bounds over many pages and among named letters", async (bench) => {
-    const positions = [...await bury(bench, 400), ...await bury(bench, 400), ...await bury(bench, 400)];
+    const positions = [...await deadLetter(bench, 400), ...await bury(bench, 400), ...await bury(bench, 400)];
     const all = await bench.letters();
     assertEquals(all.length, positions.length);
     const odd = all.map(({ id }) => id).filter((_, index) => index % 2 === 1);
@@ -282,9 +282,9 @@ export const letters: readonly StoreContract[] = [
   }),
 
   contract("25", "discard() removes dead letters older than maxAge by their last failure", async (bench) => {
-    await bury(bench, 2);
+    await deadLetter(bench, 2);
     await bench.pass(bench.short * 4);
-    const positions = await bury(bench, 1);
+    const positions = await deadLetter(bench, 1);
     assertEquals(await box(bench).discard({ maxAge: 60_000 }), 0);
     assertEquals(await box(bench).discard({ maxAge: bench.short * 3 }), 2);
     const left: LetterRecord[] = await bench.letters();
