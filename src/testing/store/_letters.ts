@@ -268,7 +268,7 @@ export const letters: readonly StoreContract[] = [
   }),
 
   contract("25", "discard() respects its bounds over many pages and among named letters", async (bench) => {
-    const positions = [...await deadLetter(bench, 400), ...await bury(bench, 400), ...await bury(bench, 400)];
+    const positions = [...await deadLetter(bench, 400), ...await deadLetter(bench, 400), ...await bury(bench, 400)];
     const all = await bench.letters();
     assertEquals(all.length, positions.length);
     const odd = all.map(({ id }) => id).filter((_, index) => index % 2 === 1);
