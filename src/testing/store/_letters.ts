@@ -105,7 +105,11 @@ export const letters: readonly StoreContract[] = [
   }),
 
   contract("22", "list() pages through dead letters, oldest first, by rising ids", async (bench) => {
-    const positions = [...await deadLetter(bench, 500), ...await bury(bench, 500), ...await bury(bench, 200)];
+    const positions = [
+      ...await deadLetter(bench, 500),
+      ...await deadLetter(bench, 500),
+      ...await deadLetter(bench, 200),
+    ];
     const all = await bench.letters();
     assertEquals(positionsOf(all), positions);
     assertEquals(new Set(all.map(({ id }) => id)).size, 1_200);
@@ -268,7 +272,11 @@ export const letters: readonly StoreContract[] = [
   }),
 
   contract("25", "discard() respects its bounds over many pages and among named letters", async (bench) => {
-    const positions = [...await deadLetter(bench, 400), ...await deadLetter(bench, 400), ...await bury(bench, 400)];
+    const positions = [
+      ...await deadLetter(bench, 400),
+      ...await deadLetter(bench, 400),
+      ...await deadLetter(bench, 400),
+    ];
     const all = await bench.letters();
     assertEquals(all.length, positions.length);
     const odd = all.map(({ id }) => id).filter((_, index) => index % 2 === 1);
