@@ -3,7 +3,7 @@ import { checkKeys, checkNumber, show } from "../events/_check.ts";
 import { checkRetention } from "../events/_retention.ts";
 import type { DomainEvent, EventClass } from "../events/mod.ts";
 import type { EventStore, Position, ReadRange } from "../store/mod.ts";
-import { EventCodec } from "./codec/_event_codec.ts";
+import { EventCodecs } from "./codec/_event_codecs.ts";
 import { handling } from "./_causation.ts";
 import { Listeners } from "./_listeners.ts";
 import { deadLetters, redrive, streamInfo } from "./operating/_operator.ts";
@@ -13,10 +13,10 @@ import { mayPass } from "./_passing.ts";
 import { pull } from "./consuming/pulling/_pull.ts";
 import { readEvents, readRange, replayEvents } from "./reading/_history.ts";
 import { Retention } from "./operating/_retention.ts";
-import { consumeSettings, startPoint, subscribeSettings } from "./consuming/_consumer_settings.ts";
+import { startPoint } from "./_start_point.ts";
+import { consumeSettings, subscribeSettings } from "./consuming/_consumer_settings.ts";
 import { Subscriptions } from "./consuming/_subscriptions.ts";
-import { Tail } from "./reading/_live_tail.ts";
-import type { DetailCipher } from "./codec/detail_cipher.ts";
+import { LiveTails } from "./reading/_live_tails.ts";
 import type { Handler, PulledDelivery } from "./delivery.ts";
 import { BrokerErrorEvent, type BrokerEventMap, ReconnectEvent, WarningEvent } from "./lifecycle_events.ts";
 import type { BrokerOptions, ConsumeOptions, ReadOptions, StartFrom, SubscribeOptions } from "./options.ts";
@@ -70,10 +70,10 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     changed: (type) => this.#listenersChanged(type),
   });
   #store: EventStore;
-  #codecs = new Map<string, EventCodec>();
+  #codecs: EventCodecs;
   #publisher: Publisher;
   #retention: Retention;
-  #tails = new Map<string, Tail>();
+  #tails: LiveTails;
   #subscriptions: Subscriptions;
   #closing: Promise<void> | undefined;
   /** Handlers that finish while the broker closes may still publish; nothing may once they have. */
@@ -103,8 +103,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     const notTrimmed = (error: unknown) => mayPass(error) ? this.#retrying(error, 0) : this.#listeners.report(error);
     this.#retention = new Retention(store, notTrimmed);
     const keep = retention === undefined ? undefined : checkRetention(retention);
-    for (const codec of codecsOf(events, prefix, encryption)) {
-      this.#codecs.set(codec.definition.type, codec);
+    this.#codecs = new EventCodecs(events, prefix, encryption);
+    for (const codec of this.#codecs) {
       const kept = codec.definition.retention ?? keep;
       if (kept !== undefined) this.#retention.keep(codec.stream, kept);
     }
@@ -112,11 +112,11 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       store,
       publishTimeout,
       queue: new PublishQueue(maxQueued, maxQueuedBytes),
-      streamOf: (event) => this.#codecs.get(event.type)!.stream,
-      prepares: [...this.#codecs.values()].some((codec) => codec.prepares),
-      prepare: (event) => this.#codecs.get(event.type)!.prepare(event),
-      payload: (event) => this.#codecs.get(event.type)!.payload(event),
-      encode: (event, payload) => this.#codecs.get(event.type)!.encode(event, payload),
+      streamOf: (event) => this.#codecs.ofEvent(event).stream,
+      prepares: [...this.#codecs].some((codec) => codec.prepares),
+      prepare: (event) => this.#codecs.ofEvent(event).prepare(event),
+      payload: (event) => this.#codecs.ofEvent(event).payload(event),
+      encode: (event, payload) => this.#codecs.ofEvent(event).encode(event, payload),
       retrying: (error, delay) => this.#retrying(error, delay),
       appended: (stream, count) => this.#retention.noted(stream, count),
     });
@@ -124,7 +124,13 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       store,
       assertOpen: () => this.#assertOpen("subscribe"),
       report: (error) => this.#listeners.report(error),
-      consumed: (type, count) => this.#retention.noted(this.#codecs.get(type)!.stream, count),
+      consumed: (type, count) => this.#retention.noted(this.#codecs.ofType(type)!.stream, count),
+    });
+    this.#tails = new LiveTails(store, {
+      arrived: (event) => void handling(event, () => this.dispatchEvent(event)),
+      failed: (error) => this.#listeners.report(error),
+      undecodable: (error) => void this.dispatchEvent(new BrokerErrorEvent(error, "undecodable")),
+      retrying: (error, delay) => this.#retrying(error, delay),
     });
     // In a turn of its own: whoever makes the broker can only listen to it after that.
     if (store.warnings?.length) setTimeout(() => this.#warn(store.warnings!), 0);
@@ -165,10 +171,10 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     try {
       if (this.#drained) throw closedError("publish");
       if (Array.isArray(events)) {
-        for (const event of events) this.#assertPublishable(event);
+        for (const event of events) this.#codecs.assertPublishable(event);
         return this.#publisher.publishAll(events, signal);
       }
-      this.#assertPublishable(events);
+      this.#codecs.assertPublishable(events);
       return this.#publisher.publish(events as DomainEvent, signal);
     } catch (error) {
       return Promise.reject(error);
@@ -192,7 +198,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     if (typeof handler !== "function") {
       throw new TypeError(`Cannot subscribe ${show(handler)}: the handler must be a function (event, delivery) => …`);
     }
-    const codecs = this.#codecsFor(events);
+    const codecs = this.#codecs.ofClasses(events);
     return await this.#subscriptions.open(codecs, handler as Handler<DomainEvent>, subscribeSettings(options));
   }
 
@@ -206,7 +212,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     events: OneOrMore<K>,
     options: ConsumeOptions,
   ): AsyncGenerator<PulledDelivery<EventOf<K>>, void, void> {
-    const codecs = this.#codecsFor(events);
+    const codecs = this.#codecs.ofClasses(events);
     const settings = consumeSettings(options, codecs.length);
     return pull<EventOf<K>>(
       (handler) => this.#subscriptions.open(codecs, handler as Handler<DomainEvent>, settings),
@@ -220,7 +226,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * @throws {UndecodableError} If an entry is no event of its class: reading can go on `after` its position.
    */
   history<K extends C>(events: OneOrMore<K>, options: ReadOptions = {}): AsyncGenerator<EventOf<K>, void, void> {
-    const codecs = this.#codecsFor(events) as unknown as EventCodec<EventOf<K>>[];
+    const codecs = this.#codecs.ofClasses(events);
     return readEvents(this.#store, codecs, this.#whileOpen(readRange("read history", options)));
   }
 
@@ -233,7 +239,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     handler: (event: EventOf<K>) => unknown,
     options: ReadOptions = {},
   ): Promise<number> {
-    const codecs = this.#codecsFor(events) as unknown as EventCodec<EventOf<K>>[];
+    const codecs = this.#codecs.ofClasses(events);
     if (typeof handler !== "function") {
       throw new TypeError(`Cannot replay to ${show(handler)}: the handler must be a function (event) => …`);
     }
@@ -251,7 +257,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     event: K,
     { group, to }: { group: string; to: StartFrom },
   ): Promise<{ dropped: number; first: Position | undefined }> {
-    const { stream, definition } = this.#codecFor(event);
+    const { stream, definition } = this.#codecs.ofClass(event);
     assertName("group", group);
     const rewound = await this.#store.admin(stream).rewind(group, startPoint(to, "to"));
     // Others learn at their next claim or renewal what they lost; what runs right here need not wait for that.
@@ -261,7 +267,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
 
   /** What a stream holds, and how far its groups are. */
   async info<K extends C>(event: K): Promise<StreamInfo> {
-    const { stream, definition } = this.#codecFor(event);
+    const { stream, definition } = this.#codecs.ofClass(event);
     return streamInfo(definition.type, await this.#store.admin(stream).info(), this.#retention.of(stream));
   }
 
@@ -274,7 +280,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     event: K,
     { group, signal }: { group: string; signal?: AbortSignal },
   ): AsyncGenerator<DeadLetter<EventOf<K>>, void, void> {
-    const codec = this.#codecFor(event) as unknown as EventCodec<EventOf<K>>;
+    const codec = this.#codecs.ofClass(event);
     assertName("group", group);
     return deadLetters(this.#store, codec, group, signal);
   }
@@ -289,7 +295,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     event: K,
     options: { group: string; ids?: readonly string[]; dryRun?: boolean; signal?: AbortSignal },
   ): Promise<number> {
-    const { stream } = this.#codecFor(event);
+    const { stream } = this.#codecs.ofClass(event);
     checkKeys("redrive", options, ["group", "ids", "dryRun", "signal"]);
     assertName("group", options.group);
     return await redrive(this.#store, stream, options);
@@ -305,7 +311,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     event: K,
     { group, force = false }: { group: string; force?: boolean },
   ): Promise<void> {
-    const { stream } = this.#codecFor(event);
+    const { stream } = this.#codecs.ofClass(event);
     assertName("group", group);
     await this.#store.admin(stream).removeGroup(group, { force });
   }
@@ -332,25 +338,11 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   #listenersChanged(type: string): void {
-    const codec = this.#codecs.get(type);
+    const codec = this.#codecs.ofType(type);
     if (codec === undefined || this.#closing !== undefined) return;
-    const tail = this.#tails.get(type);
-    if (!this.#listeners.has(type)) {
-      this.#tails.delete(type);
-      void tail?.end();
-    } else if (tail === undefined) this.#attach(type, codec);
-  }
-
-  #attach(type: string, codec: EventCodec): void {
-    const tail = new Tail(this.#store, codec, {
-      arrived: (event) => void handling(event, () => this.dispatchEvent(event)),
-      failed: (error) => this.#listeners.report(error),
-      undecodable: (error) => void this.dispatchEvent(new BrokerErrorEvent(error, "undecodable")),
-      retrying: (error, delay) => this.#retrying(error, delay),
-    });
-    this.#tails.set(type, tail);
-    // What is published after addEventListener is heard: it waits until the tail knows where it begins.
-    void this.#publisher.lane(codec.stream).holdUntil(tail.attached);
+    const attached = this.#tails.follow(codec, this.#listeners.has(type));
+    // Publishing waits until the tail knows where it begins: a listener hears what is published after addEventListener.
+    if (attached !== undefined) void this.#publisher.lane(codec.stream).holdUntil(attached);
   }
 
   /**
@@ -366,7 +358,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     await this.#subscriptions.close();
     this.#drained = true;
     this.#ended.abort(closedError("read"));
-    await Promise.all([...this.#tails.values()].map((tail) => tail.end()));
+    await this.#tails.end();
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), CLOSE_TIMEOUT);
     await this.#publisher.close(deadline.signal);
@@ -394,48 +386,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   #assertOpen(what: string): void {
     if (this.#closing !== undefined) throw closedError(what);
   }
-
-  #assertPublishable(event: unknown): void {
-    const type = (event as Partial<DomainEvent> | null | undefined)?.type;
-    if (this.#codecs.get(type!)?.accepts(event)) return;
-    throw new TypeError(
-      `Cannot publish ${type === undefined ? show(event) : show(type)}: it is no instance of a class in events, ` +
-        `there are ${[...this.#codecs.keys()].join(", ")}`,
-    );
-  }
-
-  #codecFor(eventClass: EventClass): EventCodec {
-    const codec = this.#codecs.get(eventClass?.type);
-    if (codec?.isFor(eventClass)) return codec;
-    throw new TypeError(
-      `Cannot use ${show(eventClass)}: it is not in the broker's events, there are ${
-        [...this.#codecs.keys()].join(", ")
-      }`,
-    );
-  }
-
-  #codecsFor(events: EventClass | readonly EventClass[]): EventCodec[] {
-    const classes: readonly EventClass[] = Array.isArray(events) ? events : [events];
-    if (classes.length === 0) throw new TypeError("Cannot use an empty list of event classes: give at least one");
-    return classes.map((eventClass) => this.#codecFor(eventClass));
-  }
 }
 
 function closedError(what: string): Error {
   return new Error(`Cannot ${what}: the broker is closed`);
-}
-
-function codecsOf(events: readonly EventClass[], prefix: string, cipher: DetailCipher | undefined): EventCodec[] {
-  if (cipher !== undefined && (typeof cipher?.seal !== "function" || typeof cipher.open !== "function")) {
-    throw new TypeError(`Cannot make a broker with the encryption ${show(cipher)}: give an object with seal and open`);
-  }
-  if (!Array.isArray(events) || events.length === 0) {
-    const given = Array.isArray(events) ? "an empty array" : show(events);
-    throw new TypeError(`Cannot make a broker with ${given} as events: list the event classes it is for`);
-  }
-  const codecs = events.map((eventClass) => new EventCodec(eventClass, prefix, cipher));
-  const types = codecs.map(({ definition }) => definition.type);
-  const twice = types.find((type, index) => types.indexOf(type) !== index);
-  if (twice !== undefined) throw new TypeError(`Cannot make a broker: two classes in events have the type "${twice}"`);
-  return codecs;
 }

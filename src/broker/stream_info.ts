@@ -1,26 +1,10 @@
-import type { ConsumerState, DeadReason, DeferredState, ErrorRecord, Position } from "../store/mod.ts";
+import type { DeadReason, ErrorRecord, GroupState, Position } from "../store/mod.ts";
 import type { DomainEvent } from "../events/mod.ts";
 
 /** A consumer group of one stream. */
-export interface GroupInfo {
-  /** Its name. */
-  readonly name: string;
-  /** Events that were delivered or parked, and are not settled: retries, what was handed back, held and redriven ones. */
-  readonly pending: number;
-  /** Those of them that wait for their next attempt. */
-  readonly retrying: number;
-  /** Those of them that wait for a consumer that knows their version: how many of each, the lowest version first. */
-  readonly deferred: readonly DeferredState[];
-  /** Events that it gave up. */
-  readonly deadLetters: number;
-  /** Events that it has not read yet. */
-  readonly lag: number;
-  /** False when `lag` is a lower bound, because counting further would cost too much. */
-  readonly lagIsExact: boolean;
-  /** When the oldest event was published that it has not read or not settled; undefined when it is through. */
+export interface GroupInfo extends Omit<GroupState, "floor"> {
+  /** Publication time of the oldest event that the group has not read or not settled; undefined when there is none. */
   readonly oldestUnsettled: Date | undefined;
-  /** Its consumers: what each holds, whether its lease is running, and whether what it holds fills it. */
-  readonly consumers: readonly ConsumerState[];
 }
 
 /** A stream and its groups at one moment. */

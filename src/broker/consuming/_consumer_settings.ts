@@ -1,8 +1,9 @@
 import { assertName } from "../../events/_names.ts";
 import type { DomainEvent } from "../../events/mod.ts";
-import { firstPositionAt, isPosition, lastPositionAt, type Position } from "../../store/mod.ts";
+import type { Position } from "../../store/mod.ts";
 import { checkKeys, checkNumber, show } from "../../events/_check.ts";
-import type { ConsumeOptions, RetryOptions, StartFrom, SubscribeOptions } from "../options.ts";
+import { startPoint } from "../_start_point.ts";
+import type { ConsumeOptions, RetryOptions, SubscribeOptions } from "../options.ts";
 
 /** The longest a claimed batch gets, and so the most that handlers are given in one turn of the event loop. */
 export const MAX_CLAIM = 500;
@@ -104,21 +105,4 @@ function retrySettings(verb: string, retry: RetryOptions = {}): Required<RetryOp
   checkNumber("retry.multiplier", multiplier, { min: 1 });
   checkNumber("retry.jitter", jitter, { min: 0, max: 1 });
   return { maxAttempts, minTimeout, maxTimeout, multiplier, jitter };
-}
-
-/** Where to start, as stores know it: a Date is the first position that can bear it. */
-export function startPoint(value: StartFrom, what: string): "beginning" | "now" | Position {
-  if (value === "beginning" || value === "now") return value;
-  return positionOf(value, what, "low", `"beginning", "now", `);
-}
-
-/** A position, or the first (`"low"`) or last (`"high"`) position that can bear a Date. */
-export function positionOf(value: Position | Date, what: string, end: "low" | "high", others = ""): Position {
-  if (value instanceof Date && !Number.isNaN(value.getTime())) {
-    return end === "low" ? firstPositionAt(value.getTime()) : lastPositionAt(value.getTime());
-  }
-  if (isPosition(value)) return value;
-  throw new TypeError(
-    `Cannot use ${show(value)} as ${what}: give ${others}a position such as "1767225600000-0", or a valid Date`,
-  );
 }

@@ -4,7 +4,7 @@ import { comparePositions } from "../../store/mod.ts";
 import { checkKeys, checkNumber } from "../../events/_check.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import { handling } from "../_causation.ts";
-import { positionOf } from "../consuming/_consumer_settings.ts";
+import { positionOf } from "../_start_point.ts";
 import { UndecodableError } from "../errors.ts";
 import type { ReadOptions } from "../options.ts";
 

@@ -161,4 +161,26 @@ export const refusing: readonly BrokerContract[] = [
     assert((await one.info(Counted)).length === 1 && (await other.info(Counted)).length === 0);
     assertThrows(() => defineEvent("lowercase"), TypeError);
   }),
+
+  contract(
+    "",
+    "publish(), subscribe() and history() say that a class is another one of the same type",
+    async (bench) => {
+      const broker = await bench.broker();
+      class Copy extends defineEvent("Counted")<{ n: number }> {}
+      const uses = [
+        () => broker.publish(new Copy({ n: 1 }) as unknown as Counted),
+        () => broker.publish([new Copy({ n: 1 }) as unknown as Counted]),
+        () => broker.subscribe(Copy as unknown as typeof Counted, () => {}, { group: "group" }),
+        async () => await broker.history(Copy as unknown as typeof Counted).next(),
+        async () => await broker.info(Copy as unknown as typeof Counted),
+      ];
+      for (const use of uses) {
+        const error = await assertRejects(async () => void await use(), TypeError, "another class of");
+        assertStringIncludes(error.message, '"Counted"');
+        assertStringIncludes(error.message, "loaded twice");
+        assertStringIncludes(error.message, "import it from one place");
+      }
+    },
+  ),
 ];
