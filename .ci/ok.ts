@@ -1,6 +1,6 @@
 /**
- * The gate: everything a change must pass. Each step prints its time, and what it said if it failed; the others run all
- * the same. The last line counts tests, a failed step of another kind as one failed test.
+ * The gate: everything a change must pass. Each step prints its time and, if it failed, its output; the other steps run
+ * all the same. The last line counts the tests; a failed step without tests counts as one failed test.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import manifest from "../deno.json" with { type: "json" };
 import { importFlags, importSource } from "../offline/imports.ts";
 import { childEnv } from "../offline/launch.ts";
 import { bringRedisServer, serverPermissions } from "../offline/redis_server.ts";
-import { countTests } from "../offline/test_count.ts";
+import { countTests, slowestFiles } from "../offline/test_count.ts";
 
 interface Step {
   name: string;
@@ -23,12 +23,17 @@ interface Result {
   passed: number;
   failed: number;
   output: string;
-  /** What the step's line says behind its time. */
+  /** Printed behind the step's time. */
   note?: string;
+  /** Further lines below it. */
+  details?: readonly string[];
 }
 
-/** Tests that start, time and end processes and servers of their own. */
-const TIMED = ["tests/processes", "tests/redis", "tests/faults"];
+/** Tests that kill, freeze or time processes and servers. Each list runs one file after the other. */
+const TIMED = [["tests/faults", "tests/processes"], ["tests/redis"]];
+/** Contract suites by one client each: they start a server, and neither kill nor time it. */
+const SUITES = ["node_redis", "ioredis", "db_redis"].map((client) => `tests/redis/${client}_test.ts`);
+const LONG = "**/*_long_test.ts";
 const root = new URL("../", import.meta.url);
 const path = (name: string): string => fileURLToPath(new URL(name, root));
 const source = await importSource();
@@ -49,7 +54,7 @@ const paint = (code: number, text: string): string => coloured ? `\x1b[${code}m$
 
 write(`imports from ${source === "jsr" ? "JSR" : "npm, standing in for JSR"}\n`);
 let [passed, failed] = [0, 0];
-const { note: server } = await timed("server", async () => {
+const { note: server } = await measure("server", async () => {
   try {
     const found = await bringRedisServer(write, AbortSignal.any([stop.signal, AbortSignal.timeout(600_000)]));
     return { passed: 0, failed: 0, output: "", note: found };
@@ -58,9 +63,11 @@ const { note: server } = await timed("server", async () => {
   }
 });
 
-const steps: readonly Step[] = [
+const style: readonly Step[] = [
   { name: "format", args: ["fmt", "--check", ".", ".ci"] },
   { name: "lint", args: ["lint", ".", ".ci"] },
+];
+const checks: readonly Step[] = [
   { name: "types", args: ["check", ...imports, ".", ".ci"] },
   { name: "doc lint", args: ["doc", "--lint", ...imports, ...Object.values(manifest.exports)] },
   {
@@ -78,12 +85,16 @@ const steps: readonly Step[] = [
       ...["mod.ts", "src", "README.md"].map(path),
     ],
   },
-  ...(server === undefined ? [] : [
-    testStep("tests", server, ["--parallel", `--ignore=**/*_long_test.ts,${TIMED.join(",")}`, "tests"]),
-    // One after the other: they kill, stop and time real processes and servers, and tests beside them would decide.
-    testStep("processes", server, ["--ignore=**/*_long_test.ts", ...TIMED]),
-  ]),
 ];
+const parallel = server === undefined
+  ? []
+  : [testStep("tests", server, ["--parallel", `--ignore=${[LONG, ...TIMED.flat()].join(",")}`, "tests"])];
+const suites = server === undefined ? [] : [testStep("suites", server, ["--parallel", ...SUITES])];
+const timed = server === undefined
+  ? []
+  : TIMED.map((folders) =>
+    testStep(folders.at(-1)!.replace("tests/", ""), server, [`--ignore=${[LONG, ...SUITES].join(",")}`, ...folders])
+  );
 
 /** A step of tests, with the permissions of deno.json but for its directories of temporary files. */
 function testStep(name: string, server: string, args: readonly string[]): Step {
@@ -108,18 +119,26 @@ async function run({ args, cwd, tests = false }: Step): Promise<Result> {
   const output = [stderr, stdout].map((bytes) => new TextDecoder().decode(bytes)).join("\n");
   if (!tests) return { passed: 0, failed: code === 0 ? 0 : 1, output };
   const counted = countTests(code, output);
-  return { ...counted, output, note: `${counted.passed} passed, ${counted.failed} failed` };
+  const details = slowestFiles(output, 3).map(({ file, seconds }) => `${seconds.toFixed(1).padStart(6)} s  ${file}`);
+  return { ...counted, output, note: `${counted.passed} passed, ${counted.failed} failed`, details };
 }
 
-/** Does a step, and prints its line. */
-async function timed(name: string, act: () => Promise<Result>): Promise<Result> {
-  write(name.padEnd(10));
+/** Runs steps one after the other. */
+async function inTurn(steps: readonly Step[]): Promise<void> {
+  for (const step of steps) if (!stop.signal.aborted) await measure(step.name, () => run(step));
+}
+
+/** Runs a step and prints its line. */
+async function measure(name: string, act: () => Promise<Result>): Promise<Result> {
   const start = performance.now();
   const result = await act();
   if (stop.signal.aborted) return result;
   const seconds = ((performance.now() - start) / 1_000).toFixed(1);
   const verdict = result.failed === 0 ? paint(32, "ok    ") : paint(31, "FAILED");
-  write(`${verdict} ${seconds.padStart(6)} s${result.note === undefined ? "" : `, ${result.note}`}\n`);
+  write(
+    `${name.padEnd(10)}${verdict} ${seconds.padStart(6)} s${result.note === undefined ? "" : `, ${result.note}`}\n`,
+  );
+  for (const line of result.details ?? []) write(`          ${line}\n`);
   if (result.failed > 0) write(`\n${result.output.trim()}\n\n`);
   passed += result.passed;
   failed += result.failed;
@@ -127,10 +146,9 @@ async function timed(name: string, act: () => Promise<Result>): Promise<Result> 
 }
 
 try {
-  for (const step of steps) {
-    if (stop.signal.aborted) break;
-    await timed(step.name, () => run(step));
-  }
+  await inTurn([...style, ...parallel]);
+  // Most of their time these tests wait for processes and servers, so that the checks beside them cost little time.
+  await Promise.all([...timed.map((step) => inTurn([step])), inTurn([...checks, ...suites])]);
 } finally {
   await Deno.remove(scratch, { recursive: true });
 }

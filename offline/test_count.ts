@@ -1,6 +1,6 @@
-/** How many tests of a `deno test` passed, failed and were left out; one that ended in any other way than passing has failed once at least. */
+/** Counts the passed, failed and ignored tests of a `deno test`; a run that did not pass has at least one failed test. */
 export function countTests(code: number, output: string): { passed: number; failed: number; ignored: number } {
-  // Deno's own last word, for example `FAILED | 3 passed (2 steps) | 1 failed | 1 ignored (70ms)`. Its JUnit report is
+  // The last line of Deno, for example `FAILED | 3 passed (2 steps) | 1 failed | 1 ignored (70ms)`. Its JUnit report is
   // easier to read but leaves out a file that throws while it loads.
   const summary = [
     ...output.matchAll(/^(?:ok|FAILED) \| (\d+) passed\b.* \| (\d+) failed\b(?:.* \| (\d+) ignored\b)?/gm),
@@ -9,4 +9,19 @@ export function countTests(code: number, output: string): { passed: number; fail
   const [passed, failed, ignored] = [1, 2, 3].map((group) => Number(summary?.[group] ?? 0)) as [number, number, number];
   const sound = code === 0 && summary !== undefined;
   return { passed, failed: sound ? failed : Math.max(failed, 1), ignored };
+}
+
+/** The slowest files of a `deno test` that ran without `--parallel`, the slowest first. */
+export function slowestFiles(output: string, count: number): { file: string; seconds: number }[] {
+  const files = new Map<string, number>();
+  let file = "";
+  for (const line of output.split("\n")) {
+    file = /^running \d+ tests? from (?:\.\/)?(\S+)/.exec(line)?.[1] ?? file;
+    // A name at the start of a line is a test; steps are indented.
+    const [, minutes, time, unit] = /^\S.* \((?:(\d+)m(?!s))?(\d+)(ms|s|µs)\)$/.exec(line) ?? [];
+    if (file === "" || unit === undefined || /^(ok|FAILED) \|/.test(line)) continue;
+    const seconds = Number(minutes ?? 0) * 60 + Number(time) * { s: 1, ms: 1e-3, "µs": 1e-6 }[unit]!;
+    files.set(file, (files.get(file) ?? 0) + seconds);
+  }
+  return [...files].map(([file, seconds]) => ({ file, seconds })).sort((a, b) => b.seconds - a.seconds).slice(0, count);
 }
