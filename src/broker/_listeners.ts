@@ -1,30 +1,30 @@
-import { reportUnheard } from "./_report.ts";
+import { thenable } from "../events/_foreign.ts";
 import { BrokerErrorEvent } from "./lifecycle_events.ts";
 
 type AnyListener = EventListenerOrEventListenerObject;
 
-/** What the listeners need of the target that they belong to: the way to its own, unguarded methods. */
+/** Unguarded methods of the EventTarget that the listeners belong to. */
 export interface ListenerTarget {
   attach(type: string, listener: EventListener, options: AddEventListenerOptions): void;
   detach(type: string, listener: EventListener, options: EventListenerOptions): void;
   dispatch(event: Event): void;
-  /** A listener of this type came or went. */
+  /** Called when a listener of this type was added or removed. */
   changed?(type: string): void;
-  /** Takes an error that nobody here listens to. */
+  /** Takes an error when the target has no `error` listener. */
   unheard?(error: unknown): void;
 }
 
-/** The listeners of an EventTarget that knows whether anybody listens, and that no listener can harm. */
+/** Listeners of an EventTarget: it can ask whether a type has listeners, and a listener that throws harms nothing. */
 export class Listeners {
   #target: ListenerTarget;
-  /** By type, then listener; the wrapped ones for the target phase and for capture, which count apart. */
+  /** Wrapped listeners by type, then listener, then whether they capture. */
   #byType = new Map<string, Map<AnyListener, Map<boolean, EventListener>>>();
 
   constructor(target: ListenerTarget) {
     this.#target = target;
   }
 
-  /** Whether anybody listens to this type. */
+  /** Whether this type has a listener. */
   has(type: string): boolean {
     return this.#byType.has(type);
   }
@@ -66,14 +66,14 @@ export class Listeners {
       const result: unknown = typeof listener === "function"
         ? listener.call(event.currentTarget ?? undefined, event)
         : listener.handleEvent(event);
-      // An async listener is a promise that nobody awaits: its rejection would end the process.
-      if (result instanceof Promise) result.catch(failed);
+      // The rejection of an async listener would be unhandled, and would end the process.
+      thenable(result)?.then(undefined, failed);
     } catch (error) {
       failed(error);
     }
   }
 
-  /** Tells of an error that no caller waits for. */
+  /** Reports an error that no caller waits for. */
   report(error: unknown): void {
     if (this.has("error")) this.#target.dispatch(new BrokerErrorEvent(error));
     else if (this.#target.unheard) this.#target.unheard(error);
@@ -85,4 +85,14 @@ function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {
   let value = map.get(key);
   if (value === undefined) map.set(key, value = make());
   return value;
+}
+
+/** Gives an error without a listener to the platform: by default it ends the process. */
+function reportUnheard(error: unknown): void {
+  const { reportError } = globalThis as { reportError?: (error: unknown) => void };
+  if (reportError !== undefined) return reportError(error);
+  // Node has no reportError: thrown in a microtask, the error becomes an uncaught exception.
+  queueMicrotask(() => {
+    throw error;
+  });
 }

@@ -26,8 +26,22 @@ export interface Delivery<E extends DomainEvent = DomainEvent> {
 export interface PulledDelivery<E extends DomainEvent = DomainEvent> extends Delivery<E>, AsyncDisposable {
   /** Acknowledges; resolves once the store has it. Rejects with {@linkcode LeaseLostError} if it was lost. */
   ack(): Promise<void>;
-  /** Counts a failed attempt, as a handler that throws `error` does; resolves once the store has it. */
-  nack(error?: unknown): Promise<void>;
+  /**
+   * Counts a failed attempt, like a handler that throws `error`; resolves once the store has it.
+   *
+   * @param options.delay When the next attempt is due, in milliseconds. @default {the delay of the retry policy}
+   * @throws {RangeError} If `delay` is no number of at least 0; the delivery stays unsettled.
+   * @throws {LeaseLostError} If this consumer no longer has the delivery.
+   */
+  nack(error?: unknown, options?: { delay?: number }): Promise<void>;
+  /**
+   * Gives the delivery back to its group, uncounted; resolves once the store has it.
+   *
+   * @param options.delay When it may be delivered again, in milliseconds. @default {0}
+   * @throws {RangeError} If `delay` is no number of at least 0; the delivery stays unsettled.
+   * @throws {LeaseLostError} If this consumer no longer has the delivery.
+   */
+  release(options?: { delay?: number }): Promise<void>;
 }
 
 /** Handles one event: resolving acknowledges it, throwing counts an attempt. */

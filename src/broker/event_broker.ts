@@ -5,11 +5,12 @@ import type { DomainEvent, EventClass } from "../events/mod.ts";
 import type { EventStore, Position, ReadRange } from "../store/mod.ts";
 import { EventCodecs } from "./codec/_event_codecs.ts";
 import { handling } from "./_causation.ts";
+import { callHandler } from "./consuming/_job_runner.ts";
 import { Listeners } from "./_listeners.ts";
 import { deadLetters, redrive, streamInfo } from "./operating/_operator.ts";
 import { PublishQueue } from "./publishing/_publish_queue.ts";
 import { Publisher } from "./publishing/_publisher.ts";
-import { mayPass } from "./_passing.ts";
+import { isTransient } from "./_store_retry.ts";
 import { pull } from "./consuming/pulling/_pull.ts";
 import { readEvents, readRange, replayEvents } from "./reading/_history.ts";
 import { Retention } from "./operating/_retention.ts";
@@ -100,7 +101,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     checkNumber("maxQueuedBytes", maxQueuedBytes, { min: 1, integer: true });
     this.#store = store;
     // A store that could not be reached for once is trimmed at the next occasion.
-    const notTrimmed = (error: unknown) => mayPass(error) ? this.#retrying(error, 0) : this.#listeners.report(error);
+    const notTrimmed = (error: unknown) =>
+      isTransient(error) ? this.#retrying(error, 0) : this.#listeners.report(error);
     this.#retention = new Retention(store, notTrimmed);
     const keep = retention === undefined ? undefined : checkRetention(retention);
     this.#codecs = new EventCodecs(events, prefix, encryption);
@@ -199,7 +201,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       throw new TypeError(`Cannot subscribe ${show(handler)}: the handler must be a function (event, delivery) => …`);
     }
     const codecs = this.#codecs.ofClasses(events);
-    return await this.#subscriptions.open(codecs, handler as Handler<DomainEvent>, subscribeSettings(options));
+    const deliver = callHandler(handler as Handler<DomainEvent>);
+    return await this.#subscriptions.open(codecs, deliver, subscribeSettings(options));
   }
 
   /**
@@ -214,9 +217,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   ): AsyncGenerator<PulledDelivery<EventOf<K>>, void, void> {
     const codecs = this.#codecs.ofClasses(events);
     const settings = consumeSettings(options, codecs.length);
-    return pull<EventOf<K>>(
-      (handler) => this.#subscriptions.open(codecs, handler as Handler<DomainEvent>, settings),
-    );
+    return pull<EventOf<K>>((deliver) => this.#subscriptions.open(codecs, deliver, settings));
   }
 
   /**

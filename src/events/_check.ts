@@ -1,3 +1,5 @@
+import { isInstance, readText } from "./_foreign.ts";
+
 interface Bounds {
   readonly min: number;
   readonly max?: number;
@@ -25,13 +27,23 @@ export function checkKeys(what: string, options: object, known: readonly string[
   }
 }
 
-/** What an error says, or whatever else was thrown. */
+/** The message of an error, or another thrown value as text. Never throws. */
 export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!isInstance(error, Error)) return typeof error === "string" ? error : show(error);
+  return readText(error, "message") ?? readText(error, "name") ?? "an error without a message";
 }
 
-/** A value as an error message shows it: short, and never the insides of an object. */
+/** A value as an error message shows it: short, and without the contents of an object. Never throws. */
 export function show(value: unknown): string {
+  try {
+    return shown(value);
+  } catch {
+    // A Proxy or a getter threw.
+    return "an object that cannot be read";
+  }
+}
+
+function shown(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
   if (typeof value === "function") return `function ${value.name || "(anonymous)"}`;
   if (Array.isArray(value)) return "an array";

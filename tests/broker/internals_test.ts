@@ -1,10 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
-import { backoff } from "../../src/broker/_backoff.ts";
+import { backoff } from "../../src/broker/_store_retry.ts";
 import { Deadlines } from "../../src/broker/consuming/_deadlines.ts";
 import { errorRecord } from "../../src/broker/consuming/_error_record.ts";
 import { Fifo } from "../../src/store/_fifo.ts";
 import { subscribeSettings } from "../../src/broker/consuming/_consumer_settings.ts";
-import { Window } from "../../src/broker/consuming/_prefetch_window.ts";
+import { PrefetchWindow } from "../../src/broker/consuming/_prefetch_window.ts";
 
 const settings = (options: { concurrency?: number; prefetch?: number; key?: () => string }) =>
   subscribeSettings({ group: "group", ...options });
@@ -62,8 +62,8 @@ Deno.test("Deadlines that never come need no timer", () => {
   new Deadlines<number>(Infinity, () => {}).add(1);
 });
 
-Deno.test("Window of a given prefetch is refilled by half, unless handlers stand idle", () => {
-  const window = new Window(settings({ concurrency: 4, prefetch: 20 }));
+Deno.test("PrefetchWindow of a given prefetch is refilled by half, unless handlers stand idle", () => {
+  const window = new PrefetchWindow(settings({ concurrency: 4, prefetch: 20 }));
   assertEquals(window.room(0, 0), 20);
   assertEquals(window.room(20, 4), 0);
   assertEquals(window.room(11, 4), 0);
@@ -72,8 +72,8 @@ Deno.test("Window of a given prefetch is refilled by half, unless handlers stand
   assertEquals(window.room(20, 0), 0);
 });
 
-Deno.test("Window grows while handlers are fast, and shrinks when they are slow", async () => {
-  const window = new Window(settings({ concurrency: 2 }));
+Deno.test("PrefetchWindow grows while handlers are fast, and shrinks when they are slow", async () => {
+  const window = new PrefetchWindow(settings({ concurrency: 2 }));
   assertEquals(window.room(0, 0), 2);
   const work = (count: number) => {
     window.claimed();
@@ -90,9 +90,9 @@ Deno.test("Window grows while handlers are fast, and shrinks when they are slow"
   }
 });
 
-Deno.test("Window with keys, or a prefetch, stays as it is", () => {
+Deno.test("PrefetchWindow with keys, or a prefetch, stays as it is", () => {
   for (const options of [{ key: () => "", concurrency: 2 }, { prefetch: 128, concurrency: 1 }]) {
-    const window = new Window(settings(options));
+    const window = new PrefetchWindow(settings(options));
     for (let round = 0; round < 10; round++) {
       window.claimed();
       for (let open = 128; open > 0; open--) window.done(open - 1);

@@ -1,6 +1,6 @@
 import { Fifo } from "../../store/_fifo.ts";
 
-/** One timer for many equal timeouts: a timer for each event would cost more than handling it. */
+/** Many equal timeouts by one timer: a timer for each event would cost more than handling it. */
 export class Deadlines<T> {
   #timeout: number;
   #expired: (item: T) => void;
@@ -12,7 +12,7 @@ export class Deadlines<T> {
     this.#expired = expired;
   }
 
-  /** Calls `expired` with the item once the timeout has passed; whether it still matters is for that to see. */
+  /** Calls `expired` with the item once the timeout has passed. Items cannot be removed: `expired` checks them. */
   add(item: T): void {
     if (this.#timeout === Infinity) return;
     this.#waiting.push({ item, at: performance.now() + this.#timeout });

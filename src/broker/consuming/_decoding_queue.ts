@@ -1,16 +1,16 @@
-import { Fifo } from "../../store/_fifo.ts";
-import type { Decoded } from "../codec/_event_codec.ts";
-import { DecodingFailure } from "../codec/_detail_contract.ts";
-import { Deadlines } from "./_deadlines.ts";
-import type { Job } from "./_job.ts";
 import type { DomainEvent } from "../../events/mod.ts";
+import { Fifo } from "../../store/_fifo.ts";
+import { DecodingFailure } from "../codec/_detail_contract.ts";
+import type { Decoded } from "../codec/_event_codec.ts";
+import { Deadlines } from "./_deadlines.ts";
+import type { Content, Job } from "./_job.ts";
 
 /**
- * Jobs of one stream whose entries take a while to decode, and what came after them: they go on in the order in which
- * they came. All are decoded at once; what is lost or handed back meanwhile is left out.
+ * Jobs of one stream that decode asynchronously, and all jobs behind them: they go on in the order of their claims. All
+ * decode at once. Jobs that are lost or released meanwhile are left out.
  */
-export class DecodingLine {
-  #line = new Fifo<Job>();
+export class DecodingQueue {
+  #queue = new Fifo<Job>();
   #admit: (jobs: readonly Job[]) => void;
   #deadlines: Deadlines<Job>;
   #timeout: number;
@@ -23,64 +23,59 @@ export class DecodingLine {
     this.#deadlines = new Deadlines(timeout, (job) => this.#timedOut(job));
   }
 
-  /** Whether something stands in it, so that what comes now must stand behind. */
+  /** Whether a job is queued, so that later jobs must queue behind it. */
   get busy(): boolean {
-    return this.#line.length > 0;
+    return this.#queue.length > 0;
   }
 
-  /** Waits for what the job's entry is. */
+  /** Waits for the content of the job. */
   follow(job: Job, decoding: Promise<Decoded<DomainEvent>>): void {
-    job.state = "decoding";
+    job.decodeLater();
     this.#deadlines.add(job);
     decoding.then((content) => this.#decoded(job, content), (error) => this.#decoded(job, error));
   }
 
-  /** Takes jobs, decoded or not. */
+  /** Queues jobs, decoded or not. */
   push(jobs: readonly Job[]): void {
-    for (const job of jobs) this.#line.push(job);
+    for (const job of jobs) this.#queue.push(job);
     this.#advance();
   }
 
   #timedOut(job: Job): void {
-    if (job.state !== "decoding") return;
     const cause = new DOMException(`Decoding took longer than ${this.#timeout} ms`, "TimeoutError");
     const message = `Cannot decode ${job.source.eventType} at ${job.position}: ${cause.message}`;
     this.#decoded(job, new DecodingFailure(message, { cause }));
   }
 
-  #decoded(job: Job, content: Decoded<DomainEvent> | DecodingFailure): void {
-    if (job.state !== "decoding") return;
-    job.content = content;
-    job.state = "waiting";
-    this.#advance();
+  #decoded(job: Job, content: Content): void {
+    if (job.decoded(content)) this.#advance();
   }
 
-  /** Something in it may have been lost or handed back: looks what may go on. */
-  look(): void {
+  /** A queued job may have been lost or released: lets the jobs behind it go on. */
+  update(): void {
     if (this.busy) this.#advance();
   }
 
   #advance(): void {
-    // What is let go on may end at once, and have this called again: its turn comes here.
+    // An admitted job may end at once and call this again; the loop below takes care of it.
     if (this.#advancing) return;
     this.#advancing = true;
     try {
-      for (let ready = this.#take(); ready.length > 0; ready = this.#take()) this.#admit(ready);
+      for (let ready = this.#takeReady(); ready.length > 0; ready = this.#takeReady()) this.#admit(ready);
     } finally {
       this.#advancing = false;
     }
   }
 
-  #take(): Job[] {
+  #takeReady(): Job[] {
     const ready: Job[] = [];
-    for (let job = this.#line.peek(); job !== undefined && job.state !== "decoding"; job = this.#line.peek()) {
-      this.#line.shift();
+    for (let job = this.#queue.peek(); job !== undefined && job.state !== "decoding"; job = this.#queue.peek()) {
+      this.#queue.shift();
       if (job.state === "waiting") ready.push(job);
     }
     return ready;
   }
 
-  /** Waits for nothing any more. */
   close(): void {
     this.#deadlines.clear();
   }

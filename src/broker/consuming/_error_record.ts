@@ -1,17 +1,23 @@
 import { show } from "../../events/_check.ts";
+import { isInstance, readProperty, readText } from "../../events/_foreign.ts";
 import { ValidationError } from "../../events/mod.ts";
 import type { ErrorRecord } from "../../store/mod.ts";
 
-// A long array may be wrong in every element: the first issues say as much as all.
+// A long array may be invalid in every element: the first issues say as much as all.
 const MAX_ISSUES = 100;
 const MAX_MESSAGE = 1_000;
 
-/** What a dead letter keeps of whatever was thrown. */
+/** The part of a thrown value that a dead letter keeps. Never throws, whatever the value. */
 export function errorRecord(error: unknown): ErrorRecord {
-  if (!(error instanceof Error)) return { name: "Error", message: typeof error === "string" ? error : show(error) };
-  const { name, message, stack } = error;
-  const refusal = [error, error.cause].find((it) => it instanceof ValidationError);
-  return { name, message, ...(stack !== undefined && { stack }), ...(refusal && { issues: issuesOf(refusal) }) };
+  if (!isInstance(error, Error)) return { name: "Error", message: typeof error === "string" ? error : show(error) };
+  const stack = readText(error, "stack");
+  const refusal = [error, readProperty(error, "cause")].find((it) => isInstance(it, ValidationError));
+  return {
+    name: readText(error, "name") ?? "Error",
+    message: readText(error, "message") ?? "",
+    ...(stack !== undefined && { stack }),
+    ...(refusal !== undefined && { issues: issuesOf(refusal) }),
+  };
 }
 
 function issuesOf({ issues }: ValidationError): NonNullable<ErrorRecord["issues"]> {

@@ -1,35 +1,33 @@
 import type { Job } from "./_job.ts";
 
-/** What one consumer has: a list in no order, in which each job knows its place, so that nothing is searched. */
-export class Holdings {
+/** Jobs of one consumer, as the store knows them. Adding and removing take constant time; there is no order. */
+export class HeldJobs {
   #jobs: Job[] = [];
-  #ever = 0;
 
   add(job: Job): void {
-    job.nth = ++this.#ever;
-    job.place = this.#jobs.push(job) - 1;
+    job.moveTo(this.#jobs.push(job) - 1);
   }
 
-  /** Takes it out, if it is there. */
+  /** Removes the job, if it is there. */
   remove(job: Job): void {
-    if (this.#jobs[job.place] !== job) return;
+    if (this.#jobs[job.slot] !== job) return;
     const last = this.#jobs.pop()!;
     if (last === job) return;
-    this.#jobs[job.place] = last;
-    last.place = job.place;
+    this.#jobs[job.slot] = last;
+    last.moveTo(job.slot);
   }
 
-  /** All of them, as they are now. */
+  /** A copy of the list. */
   all(): Job[] {
     return [...this.#jobs];
   }
 
-  /** Of those that are for the same entry, all but the newest: the entry came again, so that these were lost before. */
-  outdated(): Job[] {
+  /** Jobs superseded by a newer delivery of the same entry: they were lost before it came again. */
+  superseded(): Job[] {
     const newest = new Map<string, Job>();
     for (const job of this.#jobs) {
       const other = newest.get(job.position);
-      if (other === undefined || other.nth < job.nth) newest.set(job.position, job);
+      if (other === undefined || other.sequence < job.sequence) newest.set(job.position, job);
     }
     return newest.size === this.#jobs.length ? [] : this.#jobs.filter((job) => newest.get(job.position) !== job);
   }

@@ -1,66 +1,138 @@
 import type { DomainEvent } from "../../events/mod.ts";
-import type { ClaimedRecord, Position } from "../../store/mod.ts";
-import type { Decoded } from "../codec/_event_codec.ts";
+import type { ClaimedRecord, Outcome, Position } from "../../store/mod.ts";
 import type { DecodingFailure } from "../codec/_detail_contract.ts";
-import type { Delivery } from "../delivery.ts";
-import type { StreamConsumer } from "./_stream_consumer.ts";
+import type { Decoded } from "../codec/_event_codec.ts";
 
-/**
- * Where a job stands: `decoding` its entry, where that takes a while, `waiting` for its turn, `starting` (its isolation is being written down), `running` its handler,
- * `holding` for its next attempt in its key's line, `settling` its outcome, or `gone`: settled, handed back or lost.
- */
+// The longest delay of setTimeout, in milliseconds.
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** A state of a {@linkcode Job}. */
 export type JobState = "decoding" | "waiting" | "starting" | "running" | "holding" | "settling" | "gone";
 
-/** What an entry turned out to be; undefined before that, and after it was handled. */
+/** The decoded event, or the error of decoding; undefined once a handler has succeeded. */
 export type Content = Decoded<DomainEvent> | DecodingFailure | undefined;
 
-/** One delivery in the engine, from claim to settled. */
+/** The consumer that claimed a job, as the job and its scheduler see it. */
+export interface JobSource {
+  readonly eventType: string;
+  readonly group: string;
+  /** Its name in the store: `<name>.<incarnation>`. */
+  readonly consumer: string;
+  /** False when the lease may have expired: it must be renewed before another handler starts. */
+  readonly fresh: boolean;
+  /** Renews the lease, and tries again until the store replies. */
+  renewUntilDone(): Promise<void>;
+  /** Sends an outcome to the store. With `onReply` the delivery goes on; it is told whether the store refused. */
+  settle(job: Job, outcome: Outcome, onReply?: (refused: boolean) => void): void;
+  handlerStarted(): void;
+  handlerEnded(): void;
+  /** A job no longer fills the prefetch window. */
+  jobClosed(): void;
+  /** Has it claim again if there is room. */
+  updateRoom(): void;
+}
+
+/**
+ * One delivery in the engine, from its claim to its end. It owns its state: every transition is a method.
+ *
+ *     claimed ──► decoding ──► waiting ──────────────► running ──► settling ──► gone
+ *        │                     ▲  ▲  │                  ▲   │         ▲
+ *        └─────────────────────┘  │  └──► starting ─────┘   │         │
+ *                                 │                         ▼         │
+ *                                 └────────────────────── holding ────┘
+ *
+ * - `decoding`: its entry is decoded asynchronously.
+ * - `waiting`: for its turn: for a free handler, and for earlier events of its key.
+ * - `starting`: the store records that it runs exclusively, with no other handler beside it.
+ * - `running`: its handler runs.
+ * - `holding`: it failed, and waits for its next attempt while later events of its key wait behind it.
+ * - `settling`: its outcome is on the way to the store. Any earlier state can settle: a release, a dead letter.
+ * - `gone`: the store has its outcome, or the delivery is lost. Every state but `settling` is lost directly.
+ *
+ * Two facts outlive the state. `busy`: its handler has not ended, although the delivery may be lost or settled. `open`:
+ * it fills the prefetch window and holds up its key, which ends when it is settling or gone and not busy.
+ */
 export class Job {
-  readonly source: StreamConsumer;
-  /** What was decoded, or why it could not be; let go of once it is handled, long before the store has answered. */
-  content: Content;
+  readonly source: JobSource;
   readonly position: Position;
   readonly fence: string;
+  /** How often it came back from a dead consumer. */
   readonly recovered: number;
-  /** True when it was held for longer than anybody was to wait for a consumer that knows its version. */
+  /** True when it was deferred for longer than `deferTimeout`. */
   readonly expired: boolean;
-  attempt: number;
-  state: JobState = "waiting";
-  /** The key whose line it stands in. */
-  key: string | undefined;
-  /** When its next attempt is due, while it is holding. */
-  retryAt = 0;
-  /** What it failed with, if it did. */
-  error: unknown;
-  /** Where it stands among what its consumer has, and as which of all that it ever had. */
-  place = -1;
-  nth = 0;
-  /** True until it needs no room any more. */
-  open = true;
-  /** True from the start of its handler to its end, whatever became of the delivery meanwhile. */
-  busy = false;
-  /** Told once the store knows how it ended: whether that was refused. */
-  onSettled: ((refused: boolean) => void) | undefined;
+  /** Its number among all claims of its consumer, from 1: the highest one of an entry is its newest delivery. */
+  readonly sequence: number;
+  #content: Content;
+  #state: JobState = "waiting";
+  #attempt: number;
+  #busy = false;
+  #open = true;
+  #key: string | undefined;
+  #error: unknown;
+  /** When its next attempt is due, in milliseconds since the epoch, while it is holding. */
+  #retryAt = 0;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  #slot = -1;
+  #onSettled: ((refused: boolean) => void) | undefined;
   #controller: AbortController | undefined;
   #abortReason: unknown;
 
-  constructor(source: StreamConsumer, record: ClaimedRecord, content: Content) {
+  constructor(source: JobSource, record: ClaimedRecord, sequence: number, content: Content) {
     this.source = source;
-    this.content = content;
     this.position = record.position;
     this.fence = record.fence;
     this.recovered = record.recovered;
     this.expired = record.expired === true;
-    this.attempt = record.attempt;
+    this.sequence = sequence;
+    this.#attempt = record.attempt;
+    this.#content = content;
   }
 
-  /** Came back from a second dead consumer: may well be what kills them, and runs alone. */
+  get state(): JobState {
+    return this.#state;
+  }
+
+  get content(): Content {
+    return this.#content;
+  }
+
+  /** The attempt that runs or comes next, from 1. */
+  get attempt(): number {
+    return this.#attempt;
+  }
+
+  get busy(): boolean {
+    return this.#busy;
+  }
+
+  /** The key whose order it keeps; undefined without keys. */
+  get key(): string | undefined {
+    return this.#key;
+  }
+
+  /** The error of the last attempt. */
+  get error(): unknown {
+    return this.#error;
+  }
+
+  /** Its index in the list of its consumer's jobs, which keeps it up to date by {@linkcode moveTo}. */
+  get slot(): number {
+    return this.#slot;
+  }
+
+  /** Whether it is still to be settled or lost. */
+  get unsettled(): boolean {
+    return this.#state !== "settling" && this.#state !== "gone";
+  }
+
+  /** It came back from two dead consumers: it may be the cause, so its next attempt runs exclusively. */
   get suspect(): boolean {
     return this.recovered >= 2;
   }
 
-  // Few handlers ask for their signal: the controller is made when one does.
+  /** Aborts when the delivery is lost, timed out or drained. */
   get signal(): AbortSignal {
+    // Few handlers use their signal, so the controller is made on first use.
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
       if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason);
@@ -73,40 +145,108 @@ export class Job {
     this.#controller?.abort(reason);
   }
 
-  /** A new attempt in the same delivery has a signal of its own. */
-  renewSignal(): void {
-    this.#controller = undefined;
-    this.#abortReason = undefined;
-  }
-}
-
-/** What the handler sees of a job. */
-export class JobDelivery<E extends DomainEvent> implements Delivery<E> {
-  readonly event: E;
-  readonly position: Position;
-  readonly group: string;
-  readonly consumer: string;
-  readonly attempt: number;
-  readonly recovered: number;
-  #job: Job;
-  #signal: AbortSignal | undefined;
-
-  constructor(job: Job) {
-    this.#job = job;
-    this.event = job.content as E;
-    this.position = job.position;
-    this.group = job.source.group;
-    this.consumer = job.source.consumer;
-    this.attempt = job.attempt;
-    this.recovered = job.recovered;
+  moveTo(slot: number): void {
+    this.#slot = slot;
   }
 
-  get signal(): AbortSignal {
-    return this.#signal ??= this.#job.signal;
+  orderBy(key: string): void {
+    this.#key = key;
   }
 
-  /** Resolves when the store knows how the delivery ended: with true if it was lost before. */
-  settled(): Promise<boolean> {
-    return new Promise((resolve) => this.#job.onSettled = resolve);
+  decodeLater(): void {
+    this.#state = "decoding";
+  }
+
+  /** decoding → waiting. False when it was released or lost meanwhile. */
+  decoded(content: Content): boolean {
+    if (this.#state !== "decoding") return false;
+    this.#content = content;
+    this.#state = "waiting";
+    return true;
+  }
+
+  /** waiting → starting. */
+  startExclusively(): void {
+    this.#state = "starting";
+  }
+
+  /** waiting, starting → running. */
+  start(): void {
+    this.#state = "running";
+    this.#busy = true;
+    this.source.handlerStarted();
+  }
+
+  /** The handler of this attempt ended or timed out. False when it had timed out before: then its end means nothing. */
+  handlerEnded(attempt: number): boolean {
+    if (!this.#busy || this.#attempt !== attempt) return false;
+    this.#busy = false;
+    this.source.handlerEnded();
+    return true;
+  }
+
+  /** running, waiting → holding: its next attempt is due after `delay` milliseconds, and `onDue` puts it in its queue. */
+  hold(delay: number, onDue: () => void): void {
+    this.#state = "holding";
+    this.#attempt++;
+    this.#retryAt = Date.now() + delay;
+    this.#retryIn(delay, onDue);
+  }
+
+  #retryIn(delay: number, onDue: () => void): void {
+    const step = Math.min(delay, LONGEST_TIMER);
+    this.#retryTimer = setTimeout(() => {
+      if (delay > step) return this.#retryIn(delay - step, onDue);
+      this.#state = "waiting";
+      // Each attempt has a signal of its own.
+      this.#controller = undefined;
+      this.#abortReason = undefined;
+      onDue();
+    }, step);
+  }
+
+  /** How long until its next attempt, in milliseconds; 0 unless it is holding. */
+  get retryDelay(): number {
+    return this.#state === "holding" ? Math.max(0, this.#retryAt - Date.now()) : 0;
+  }
+
+  /** any state but gone → settling: its outcome goes to the store. */
+  settle(outcome: Outcome, error?: unknown): void {
+    clearTimeout(this.#retryTimer);
+    this.#state = "settling";
+    this.#error = error;
+    // The event is not needed any more; the reply of the store may take a while.
+    if (outcome.kind === "ack") this.#content = undefined;
+    this.source.settle(this, outcome);
+  }
+
+  /** settling → gone: the store has replied, or will not be asked any more. */
+  conclude(): void {
+    this.#state = "gone";
+  }
+
+  /** any state → gone, but settling, whose reply is still to come: this consumer no longer has the delivery. */
+  lose(reason: unknown): void {
+    clearTimeout(this.#retryTimer);
+    if (this.#state !== "settling") this.#state = "gone";
+    this.abort(reason);
+  }
+
+  /** Gives up its place in the prefetch window, unless its handler still runs. False when it had none. */
+  close(): boolean {
+    if (this.#busy || !this.#open) return false;
+    this.#open = false;
+    this.source.jobClosed();
+    return true;
+  }
+
+  /** Calls back once the delivery has ended: with true when it was lost or refused. */
+  onSettled(callback: (refused: boolean) => void): void {
+    this.#onSettled = callback;
+  }
+
+  /** Calls the callback of {@linkcode onSettled}. */
+  notifySettled(lost: boolean): void {
+    this.#onSettled?.(lost);
   }
 }

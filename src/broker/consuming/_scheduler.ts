@@ -1,60 +1,60 @@
 import { Fifo } from "../../store/_fifo.ts";
 import type { Job } from "./_job.ts";
 
-/** What the scheduler has others do. */
+/** What the scheduler asks its owner to do. */
 export interface SchedulerTasks {
-  /** Runs the job's handler; {@linkcode Scheduler.ended} is called when it has ended. */
+  /** Runs the job's handler; {@linkcode Scheduler.handlerEnded} is called at its end. */
   run(job: Job): void;
-  /** Has the store know that the job runs alone from now on; resolves with false when it is not ours any more. */
+  /** Has the store record that the job runs exclusively; resolves with false when the delivery is lost. */
   isolate(job: Job): Promise<boolean>;
-  /** Makes sure that the job is still ours. */
+  /** Renews the lease of the job's consumer; never rejects. */
   renew(job: Job): Promise<void>;
 }
 
-interface Line {
-  /** The job whose turn it is: ready, running, or holding for its next attempt. */
+/** Jobs of one key, in order. */
+interface KeyQueue {
+  /** The job whose turn it is: waiting, running, or holding for its next attempt. */
   current: Job;
   readonly behind: Fifo<Job>;
 }
 
 /**
- * Decides what starts when: at most `concurrency` handlers at once, one at a time of each key, and a job suspected of
- * killing its process all alone.
+ * Decides which job starts when: at most `concurrency` handlers at once, one at a time of each key, and a suspect (see
+ * {@linkcode Job.suspect}) exclusively.
  */
 export class Scheduler {
   #concurrency: number;
   #tasks: SchedulerTasks;
   #ready = new Fifo<Job>();
   #suspects = new Fifo<Job>();
-  #lines = new Map<string, Line>();
+  #keys = new Map<string, KeyQueue>();
   #running = 0;
-  #alone: Job | undefined;
+  #exclusive: Job | undefined;
   #pumping = false;
   #renewing = false;
   #stopped = false;
-  #idle: (() => void)[] = [];
+  #onIdle: (() => void)[] = [];
 
   constructor(concurrency: number, tasks: SchedulerTasks) {
     this.#concurrency = concurrency;
     this.#tasks = tasks;
   }
 
-  /** Takes a job whose key is set, if keys there are. */
+  /** Takes a waiting job, whose key is set if there are keys. */
   admit(job: Job): void {
     if (job.key === undefined) return this.enqueue(job);
-    const line = this.#lines.get(job.key);
-    if (line !== undefined) return line.behind.push(job);
-    this.#lines.set(job.key, { current: job, behind: new Fifo() });
+    const queue = this.#keys.get(job.key);
+    if (queue !== undefined) return queue.behind.push(job);
+    this.#keys.set(job.key, { current: job, behind: new Fifo() });
     this.enqueue(job);
   }
 
-  /** It is the job's turn: for the first time, or for its next attempt. */
+  /** The waiting job may start: it is the first of its key, or its next attempt is due. */
   enqueue(job: Job): void {
-    job.state = "waiting";
     (job.suspect ? this.#suspects : this.#ready).push(job);
   }
 
-  /** Starts what may start. */
+  /** Starts jobs while there is room. */
   pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
@@ -66,21 +66,21 @@ export class Scheduler {
   }
 
   #startNext(): boolean {
-    if (this.#stopped || this.#alone !== undefined || this.#renewing || this.#running >= this.#concurrency) {
+    if (this.#stopped || this.#exclusive !== undefined || this.#renewing || this.#running >= this.#concurrency) {
       return false;
     }
     const queue = this.#suspects.length > 0 ? this.#suspects : this.#ready;
     const job = queue.peek();
     if (job === undefined) return false;
     if (job.state !== "waiting") {
-      // It was lost or handed back while it stood here.
+      // It was lost or released while it was queued.
       queue.shift();
       return true;
     }
     if (queue === this.#suspects && this.#running > 0) return false;
     if (!job.source.fresh) return this.#renewFirst(job);
     queue.shift();
-    if (queue === this.#suspects) void this.#startAlone(job);
+    if (queue === this.#suspects) void this.#startExclusively(job);
     else this.#start(job);
     return true;
   }
@@ -94,58 +94,59 @@ export class Scheduler {
     return false;
   }
 
-  async #startAlone(job: Job): Promise<void> {
-    this.#alone = job;
-    job.state = "starting";
+  async #startExclusively(job: Job): Promise<void> {
+    this.#exclusive = job;
+    job.startExclusively();
     if (await this.#tasks.isolate(job) && !this.#stopped) this.#start(job);
-    else this.aloneNoMore(job);
+    else this.endExclusive(job);
   }
 
   #start(job: Job): void {
     this.#running++;
-    job.source.running++;
-    job.busy = true;
-    job.state = "running";
+    job.start();
     this.#tasks.run(job);
   }
 
-  /** A handler gave its slot back. */
-  ended(job: Job): void {
-    job.source.running--;
+  /** A handler ended and frees its place. */
+  handlerEnded(): void {
     this.#running--;
-    if (this.#running === 0) { for (const resolve of this.#idle.splice(0)) resolve(); }
-    this.pump();
-    job.source.lookForRoom();
-  }
-
-  /** The job that ran alone is settled. */
-  aloneNoMore(job: Job): void {
-    if (this.#alone !== job) return;
-    this.#alone = undefined;
+    if (this.#running === 0) { for (const resolve of this.#onIdle.splice(0)) resolve(); }
     this.pump();
   }
 
-  /** The job has ended for good: the next of its key has its turn. */
-  leaveLine(job: Job): void {
-    const line = job.key === undefined ? undefined : this.#lines.get(job.key);
-    if (line?.current !== job) return;
-    let next = line.behind.shift();
-    while (next !== undefined && next.state !== "waiting") next = line.behind.shift();
-    if (next === undefined) this.#lines.delete(job.key!);
+  /** The exclusive job is settled, lost or holding: others may start. */
+  endExclusive(job: Job): void {
+    if (this.#exclusive !== job) return;
+    this.#exclusive = undefined;
+    this.pump();
+  }
+
+  /** The job has ended: the next job of its key may start. */
+  leaveKey(job: Job): void {
+    const queue = job.key === undefined ? undefined : this.#keys.get(job.key);
+    if (queue?.current !== job) return;
+    let next = queue.behind.shift();
+    while (next !== undefined && next.state !== "waiting") next = queue.behind.shift();
+    if (next === undefined) this.#keys.delete(job.key!);
     else {
-      line.current = next;
+      queue.current = next;
       this.enqueue(next);
       this.pump();
     }
   }
 
-  /** Starts nothing from now on. */
+  /** Starts no job from now on. */
   stop(): void {
     this.#stopped = true;
   }
 
+  /** How many handlers run. */
+  get running(): number {
+    return this.#running;
+  }
+
   /** Resolves when no handler runs. */
   idle(): Promise<void> {
-    return this.#running === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
+    return this.#running === 0 ? Promise.resolve() : new Promise((resolve) => this.#onIdle.push(resolve));
   }
 }

@@ -1,74 +1,92 @@
 import type { DomainEvent } from "../../events/mod.ts";
-import type { Claim, ClaimedRecord, GroupMember, Healed, Outcome, Position, RemovedRange } from "../../store/mod.ts";
-import { comparePositions } from "../../store/mod.ts";
 import { Bell } from "../../store/_bell.ts";
-import { backoff, RECONNECT } from "../_backoff.ts";
-import { afterWrites } from "./_after_writes.ts";
+import {
+  type Claim,
+  type ClaimedRecord,
+  comparePositions,
+  type GroupMember,
+  type Healed,
+  type Outcome,
+  type Position,
+  type RemovedRange,
+} from "../../store/mod.ts";
+import { backoff, isTransient, RECONNECT, sleep } from "../_store_retry.ts";
 import type { Decoded } from "../codec/_event_codec.ts";
-import { DecodingLine } from "./_decoding_queue.ts";
 import { LeaseLostError } from "../errors.ts";
-import { Holdings } from "./_held_jobs.ts";
-import { Job } from "./_job.ts";
-import { mayPass } from "../_passing.ts";
-import { Settler } from "./_settler.ts";
+import { afterWrites } from "./_after_writes.ts";
 import { MAX_CLAIM, type Settings } from "./_consumer_settings.ts";
-import { sleep } from "../_sleep.ts";
-import { Window } from "./_prefetch_window.ts";
+import { DecodingQueue } from "./_decoding_queue.ts";
+import { HeldJobs } from "./_held_jobs.ts";
+import { Job, type JobSource } from "./_job.ts";
+import { PrefetchWindow } from "./_prefetch_window.ts";
+import { Settler } from "./_settler.ts";
 
-// After so many deliveries, what is new has its turn before what came back: a large backlog keeps it waiting no longer,
-// and what one consumer left behind comes in one piece all the same.
-const TURN = 1_000;
-// From so many deliveries on, their handlers start only when the next claim has gone out: the store works meanwhile.
+// After this many redeliveries, new entries are claimed first: a large backlog does not keep them waiting, and the
+// deliveries of one dead consumer still come in one piece.
+const REDELIVERIES_IN_A_ROW = 1_000;
+// From this many deliveries on, their handlers start after the next claim was sent, so that the store works meanwhile.
 const LARGE_BATCH = 64;
 
-/** What makes an event of an entry. */
+/** Decodes an entry to an event, or to the reason why it is none. */
 export type Decode = (record: ClaimedRecord) => Decoded<DomainEvent> | Promise<Decoded<DomainEvent>>;
 
-/** What a stream consumer needs of its subscription. */
+/** Takes the jobs of a stream consumer. */
+export interface JobSink {
+  /** New jobs, in order. */
+  admit(jobs: readonly Job[]): void;
+  /** These jobs were lost, all at once, or the store refused their outcomes. */
+  lost(jobs: readonly Job[]): void;
+  /** The store has replied to the outcome that ends a job, or will not be asked any more. */
+  concluded(job: Job, outcome: Outcome, refused: boolean): void;
+}
+
+/** The subscription of a stream consumer. */
 export interface StreamConsumerOwner {
   readonly settings: Settings;
-  /** Takes new work, in order. */
-  admit(jobs: readonly Job[]): void;
-  /** The jobs were lost, all at once, or their outcome was refused. */
-  lost(jobs: readonly Job[]): void;
-  /** The job's delivery is over, as the store knows, or will never be told. */
-  concluded(job: Job, outcome: Outcome, refused: boolean): void;
-  /** The store has answered to so many outcomes of this type. */
+  readonly runner: JobSink;
+  /** The store has replied to `count` outcomes of this type. */
   wrote(eventType: string, count: number): void;
+  /** A job came back from a dead consumer. */
   recovered(job: Job): void;
-  missing(source: StreamConsumer, removed: RemovedRange, positions?: readonly Position[]): void;
-  healed(source: StreamConsumer, healed: Healed): void;
-  /** The store could not be reached; trying again after `delay`. */
+  /** Entries were removed from the stream before this group had settled them. */
+  missing(eventType: string, removed: RemovedRange, positions?: readonly Position[]): void;
+  /** The group had been lost and was made again. */
+  healed(eventType: string, healed: Healed): void;
+  /** The store could not be reached; the next try comes after `delay` milliseconds. */
   retrying(error: unknown, delay: number): void;
   /** Ends the subscription. */
   failed(error: unknown): void;
 }
 
-/** One subscription's consumer of one stream: claims, keeps its lease, and settles. */
-export class StreamConsumer {
+/** A subscription's consumer of one stream: claims entries, keeps the lease, and settles. */
+export class StreamConsumer implements JobSource {
   readonly eventType: string;
   readonly group: string;
-  /** How many of its handlers run now. */
-  running = 0;
   #member: GroupMember;
   #owner: StreamConsumerOwner;
   #decode: Decode;
-  #decoding: DecodingLine;
+  #decoding: DecodingQueue;
   #settler: Settler;
-  #window: Window;
-  /** What the store says this consumer has. */
-  #held = new Holdings();
-  /** What is claimed and whose handler has not ended. */
+  #window: PrefetchWindow;
+  #held = new HeldJobs();
+  /** How many entries were claimed so far. */
+  #claimed = 0;
+  /** How many handlers run. */
+  #running = 0;
+  /** How many jobs fill the window: claimed, and neither ended nor released. */
   #open = 0;
+  /** Rings when there may be room for more entries. */
   #room = new Bell();
   #stopReading = new AbortController();
   #stopRenewing = new AbortController();
   #renewedAt: number;
   #stalled = false;
-  #streak = 0;
+  /** How many entries were claimed since handlers last started in a turn of their own. */
+  #sinceTurn = 0;
   #reading: Promise<void> | undefined;
-  /** What was claimed last and starts in the next turn of the event loop. */
+  /** Resolves when the last claimed entries have become jobs. */
   #handed: Promise<void> | undefined;
+  /** How many claims wait for the next turn of the event loop. */
   #handing = 0;
   #renewing: Promise<void> | undefined;
 
@@ -84,12 +102,12 @@ export class StreamConsumer {
     this.group = owner.settings.group;
     this.#member = member;
     this.#decode = decode;
-    this.#decoding = new DecodingLine(owner.settings.handlerTimeout, (jobs) => owner.admit(jobs));
+    this.#decoding = new DecodingQueue(owner.settings.handlerTimeout, (jobs) => owner.runner.admit(jobs));
     this.#renewedAt = joinedAt;
-    this.#window = new Window(owner.settings);
+    this.#window = new PrefetchWindow(owner.settings);
     this.#settler = new Settler(member, {
       settled: (job, outcome, refused) => this.#settled(job, outcome, refused),
-      concluded: (job, outcome, refused) => owner.concluded(job, outcome, refused),
+      concluded: (job, outcome, refused) => owner.runner.concluded(job, outcome, refused),
       wrote: (count) => {
         owner.wrote(eventType, count);
         this.#room.ring();
@@ -103,7 +121,6 @@ export class StreamConsumer {
     return this.#member.consumer;
   }
 
-  /** False when the lease may have run out since it was last renewed: nothing may start before it is renewed. */
   get fresh(): boolean {
     return Date.now() - this.#renewedAt < this.#owner.settings.lease;
   }
@@ -115,24 +132,24 @@ export class StreamConsumer {
 
   async #read(): Promise<void> {
     const { signal } = this.#stopReading;
-    // With keys what came back always goes first: it stands before what is new, and may be of the same key.
+    // With keys, redeliveries always come first: they are earlier than new entries, and may have the same key.
     const takesTurns = this.#owner.settings.key === undefined;
     let [failures, sinceNew] = [0, 0];
     while (!signal.aborted) {
-      const limit = Math.min(MAX_CLAIM, this.#window.room(this.#open, this.running));
+      const limit = Math.min(MAX_CLAIM, this.#window.room(this.#open, this.#running));
       this.#checkStalled(limit === 0);
       if (limit === 0 || this.#settler.backlog > 4 * MAX_CLAIM) {
         await this.#room.wait(signal);
         continue;
       }
       try {
-        const newFirst = takesTurns && sinceNew >= TURN;
+        const newFirst = takesTurns && sinceNew >= REDELIVERIES_IN_A_ROW;
         const claim = await this.#member.claim({ limit, signal, newFirst });
         failures = 0;
         sinceNew = newFirst ? 0 : sinceNew + claim.records.length;
         await this.#receive(claim);
       } catch (error) {
-        if (!mayPass(error)) throw error;
+        if (!isTransient(error)) throw error;
         const delay = backoff(RECONNECT, ++failures);
         this.#owner.retrying(error, delay);
         await sleep(delay, signal);
@@ -141,35 +158,35 @@ export class StreamConsumer {
   }
 
   async #receive({ records, missing, removed, disturbed, healed }: Claim): Promise<void> {
-    if (missing.length > 0) this.#owner.missing(this, rangeOf(missing), missing);
-    if (removed !== undefined) this.#owner.missing(this, removed);
-    if (healed !== undefined) this.#owner.healed(this, healed);
-    // Not awaited: should it fail, the next renewal tells the same, and the records are ours all the same.
+    if (missing.length > 0) this.#owner.missing(this.eventType, rangeOf(missing), missing);
+    if (removed !== undefined) this.#owner.missing(this.eventType, removed);
+    if (healed !== undefined) this.#owner.healed(this.eventType, healed);
+    // Not awaited: if it fails, the next renewal tells the same, and the claimed records are ours anyway.
     if (disturbed) this.renew().catch((error) => this.#owner.retrying(error, 0));
     if (records.length === 0) return;
     this.#open += records.length;
     this.#window.claimed();
-    this.#streak += records.length;
-    // What came first starts first: nothing overtakes what waits for the next turn.
-    if (this.#streak < LARGE_BATCH && this.#handing === 0) return this.#hand(records);
-    this.#streak = 0;
+    this.#sinceTurn += records.length;
+    // Records that wait for the next turn must not be overtaken.
+    if (this.#sinceTurn < LARGE_BATCH && this.#handing === 0) return this.#toJobs(records);
+    this.#sinceTurn = 0;
     this.#handing++;
     this.#handed = new Promise<void>((resolve) =>
       afterWrites(() => {
         this.#handing--;
-        resolve(this.#hand(records));
+        resolve(this.#toJobs(records));
       })
     );
-    // With room for more the next claim is sent meanwhile; without, the event loop has had its turn all the same.
-    if (this.#window.room(this.#open, this.running) === 0) await this.#handed;
+    // With room for more entries the next claim is sent meanwhile.
+    if (this.#window.room(this.#open, this.#running) === 0) await this.#handed;
   }
 
-  #hand(records: readonly ClaimedRecord[]): void {
+  #toJobs(records: readonly ClaimedRecord[]): void {
     const jobs: Job[] = [];
     let later = this.#decoding.busy;
     for (const record of records) {
       const decoded = this.#decode(record);
-      const job = new Job(this, record, decoded instanceof Promise ? undefined : decoded);
+      const job = new Job(this, record, ++this.#claimed, decoded instanceof Promise ? undefined : decoded);
       if (decoded instanceof Promise) {
         later = true;
         this.#decoding.follow(job, decoded);
@@ -179,36 +196,42 @@ export class StreamConsumer {
       if (job.recovered > 0) this.#owner.recovered(job);
     }
     if (later) this.#decoding.push(jobs);
-    else this.#owner.admit(jobs);
+    else this.#owner.runner.admit(jobs);
   }
 
-  /** One of what was claimed is done with: its handler has ended, or will never start. */
-  closed(): void {
+  handlerStarted(): void {
+    this.#running++;
+  }
+
+  handlerEnded(): void {
+    this.#running--;
+  }
+
+  jobClosed(): void {
     this.#open--;
-    this.#decoding.look();
+    this.#decoding.update();
     this.#window.done(this.#open);
-    this.lookForRoom();
+    this.updateRoom();
   }
 
-  /** Has it read on if there is room now, and not before: waking it for each handler would cost more than handling. */
-  lookForRoom(): void {
-    if (this.#window.room(this.#open, this.running) > 0 || this.#isStalled(true) !== this.#stalled) this.#room.ring();
+  // Only when there is room: waking the reader for each handler would cost more than a handler does.
+  updateRoom(): void {
+    if (this.#window.room(this.#open, this.#running) > 0 || this.#isStalled(true) !== this.#stalled) this.#room.ring();
   }
 
-  /** What is held now, in any state. */
+  /** The jobs that the store knows as ours, in any state. */
   jobs(): Job[] {
     return this.#held.all();
   }
 
-  /** Has the store know the outcome. With `told`, that is told what became of it, and the delivery goes on. */
-  settle(job: Job, outcome: Outcome, told?: (refused: boolean) => void): void {
-    this.#settler.push(job, outcome, told);
+  settle(job: Job, outcome: Outcome, onReply?: (refused: boolean) => void): void {
+    this.#settler.push(job, outcome, onReply);
   }
 
   #settled(job: Job, outcome: Outcome, refused: boolean): void {
     const goesOn = !refused && (outcome.kind === "isolate" || outcome.kind === "retry" && outcome.hold === true);
     if (!goesOn) this.#held.remove(job);
-    if (refused) this.#owner.lost([job]);
+    if (refused) this.#owner.runner.lost([job]);
   }
 
   async #keepLease(): Promise<void> {
@@ -222,39 +245,36 @@ export class StreamConsumer {
         await this.renew();
         failures = 0;
       } catch (error) {
-        if (!mayPass(error)) throw error;
+        if (!isTransient(error)) throw error;
         failures++;
       }
     }
   }
 
-  /** Renews the lease, and learns what was lost. */
+  /** Renews the lease, and learns which deliveries were lost. */
   async renew(): Promise<void> {
     const asked = Date.now();
-    this.#lose(this.#held.outdated());
-    const jobs = this.#held.all().filter(({ state }) => state !== "settling" && state !== "gone");
+    this.#lose(this.#held.superseded());
+    const jobs = this.#held.all().filter(({ unsettled }) => unsettled);
     const lost = await this.#member.renew(jobs, { stalled: this.#stalled });
     this.#renewedAt = asked;
     if (lost.length === 0) return;
     const positions = new Set(lost);
-    this.#lose(
-      jobs.filter(({ position, state }) => positions.has(position) && state !== "settling" && state !== "gone"),
-    );
+    this.#lose(jobs.filter(({ position, unsettled }) => unsettled && positions.has(position)));
   }
 
   #lose(jobs: readonly Job[]): void {
     for (const job of jobs) this.#held.remove(job);
-    this.#owner.lost(jobs.filter(({ state }) => state !== "settling"));
+    this.#owner.runner.lost(jobs.filter(({ state }) => state !== "settling"));
   }
 
-  /** Renews the lease as often as it takes while this consumer is there. */
-  async renewAtLast(): Promise<void> {
+  async renewUntilDone(): Promise<void> {
     const { signal } = this.#stopRenewing;
     for (let attempt = 1; !signal.aborted; attempt++) {
       try {
         return await this.renew();
       } catch (error) {
-        if (!mayPass(error)) throw error;
+        if (!isTransient(error)) throw error;
         const delay = backoff(RECONNECT, attempt);
         this.#owner.retrying(error, delay);
         await sleep(delay, signal);
@@ -262,7 +282,7 @@ export class StreamConsumer {
     }
   }
 
-  // Handlers that stand idle while the window is full: what fills it waits in lines behind busy keys.
+  // Stalled: handlers are idle while the window is full of jobs that wait behind busy keys.
   #checkStalled(full: boolean): void {
     const stalled = this.#isStalled(full);
     if (stalled === this.#stalled) return;
@@ -272,23 +292,23 @@ export class StreamConsumer {
 
   #isStalled(full: boolean): boolean {
     const { key, concurrency } = this.#owner.settings;
-    return full && key !== undefined && this.running < concurrency;
+    return full && key !== undefined && this.#running < concurrency;
   }
 
-  /** Ends the reading: what a claim still brings is handed back. */
+  /** Stops claiming; records of the last claim still become jobs. */
   async stopReading(): Promise<void> {
     this.#stopReading.abort();
     await this.#reading;
     await this.#handed;
   }
 
-  /** Waits until the store has all outcomes, hands back the rest, and leaves the group. */
+  /** Waits until the store has all outcomes, then leaves the group, which releases the rest. */
   async leave(deadline: AbortSignal): Promise<void> {
     this.#decoding.close();
     try {
       await this.#settler.drain(deadline);
     } finally {
-      // Also when the store does not answer: a lease that went on would keep from others what is held here.
+      // Also when the store does not reply: a renewed lease would keep our deliveries from other consumers.
       this.#stopRenewing.abort();
       await this.#renewing;
     }

@@ -1,19 +1,18 @@
-import type { DomainEvent } from "../../events/mod.ts";
 import type { EventStore } from "../../store/mod.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import type { Settings } from "./_consumer_settings.ts";
 import { StreamConsumer } from "./_stream_consumer.ts";
+import type { Deliver } from "./_job_runner.ts";
 import { GroupSubscription } from "./_group_subscription.ts";
-import type { Handler } from "../delivery.ts";
 
-/** What the subscriptions of a broker need of it. */
+/** What the subscriptions need of their broker. */
 export interface SubscriptionsOwner {
   readonly store: EventStore;
   /** Throws when the broker is closed. */
   assertOpen(): void;
-  /** Takes an error that nobody listens to on the subscription. */
+  /** Takes an error that has no listener on the subscription. */
   report(error: unknown): void;
-  /** So many events of this type were settled. */
+  /** `count` events of this type were settled. */
   consumed(eventType: string, count: number): void;
 }
 
@@ -21,9 +20,9 @@ export interface SubscriptionsOwner {
 export class Subscriptions {
   #owner: SubscriptionsOwner;
   #all = new Set<GroupSubscription>();
-  /** By group, what its consumers here are called. */
+  /** Generated consumer names, by group. */
   #consumerNames = new Map<string, string>();
-  /** `<stream> <group>` of every subscription: neither part holds a space. */
+  /** `<stream> <group>` of every subscription; neither part contains a space. */
   #taken = new Set<string>();
 
   constructor(owner: SubscriptionsOwner) {
@@ -33,7 +32,7 @@ export class Subscriptions {
   /** Joins the group on each stream, and begins to deliver. */
   async open(
     codecs: readonly EventCodec[],
-    handler: Handler<DomainEvent>,
+    deliver: Deliver,
     settings: Settings,
   ): Promise<GroupSubscription> {
     const { store, assertOpen, report, consumed } = this.#owner;
@@ -47,7 +46,7 @@ export class Subscriptions {
       this.#all.delete(subscription);
       release();
     };
-    const subscription = new GroupSubscription({ report, consumed, ended }, settings, handler);
+    const subscription = new GroupSubscription({ report, consumed, ended }, settings, deliver);
     const consumer = settings.consumer ?? this.#consumerName(settings.group);
     const sources: StreamConsumer[] = [];
     try {
@@ -68,8 +67,8 @@ export class Subscriptions {
     return subscription;
   }
 
-  // Subscriptions of one group bear one name, so that a store can read for all of them at once. A new one each time the
-  // last of them has gone: what could not be said goodbye to must not be in the way.
+  // Subscriptions of one group share a name, so that a store can read for all of them at once. After the last of them
+  // has closed the next one gets a new name: a consumer that could not leave would hold the old one.
   #consumerName(group: string): string {
     const name = this.#consumerNames.get(group) ?? `consumer-${crypto.randomUUID().slice(0, 8)}`;
     this.#consumerNames.set(group, name);
@@ -92,7 +91,7 @@ export class Subscriptions {
     };
   }
 
-  /** Has those of a group learn now what they lost of a type. */
+  /** Makes the subscriptions of a group learn at once which deliveries of a type they lost. */
   renew(group: string, eventType: string): void {
     for (const subscription of this.#all) if (subscription.group === group) subscription.renew(eventType);
   }

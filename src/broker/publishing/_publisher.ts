@@ -4,7 +4,7 @@ import { noteCause } from "../_causation.ts";
 import { Lane, MAX_BATCH, MAX_BATCH_BYTES, uncertain } from "./_stream_publisher.ts";
 import { Outgoing, type OutgoingOwner } from "./_outgoing.ts";
 import type { PublishQueue } from "./_publish_queue.ts";
-import { sleep } from "../_sleep.ts";
+import { sleep } from "../_store_retry.ts";
 import { Publications } from "./_publications.ts";
 import { type Call, Preparations } from "./_preparations.ts";
 import { PublishError } from "../errors.ts";

@@ -1,6 +1,6 @@
 import type { EventStore, Fields, Position } from "../../store/mod.ts";
 import { StoreError } from "../../store/mod.ts";
-import { backoff, RECONNECT } from "../_backoff.ts";
+import { backoff, RECONNECT } from "../_store_retry.ts";
 import { Fifo } from "../../store/_fifo.ts";
 import { UncertainPublishError } from "../errors.ts";
 

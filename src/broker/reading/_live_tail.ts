@@ -1,9 +1,8 @@
 import type { DomainEvent } from "../../events/mod.ts";
 import type { EventStore, Position, StoredRecord } from "../../store/mod.ts";
-import { backoff, RECONNECT } from "../_backoff.ts";
+import { backoff, RECONNECT, sleep } from "../_store_retry.ts";
 import type { Decoded, EventCodec } from "../codec/_event_codec.ts";
 import { lastPosition } from "./_history.ts";
-import { sleep } from "../_sleep.ts";
 import { UndecodableError } from "../errors.ts";
 
 // About twenty seconds: longer than a database takes to come back after a failover.

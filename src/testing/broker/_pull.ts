@@ -30,8 +30,8 @@ export const pulling: readonly BrokerContract[] = [
       assert(consumer.startsWith("me.") && !signal.aborted);
       got.push(event);
       await delivery.ack();
-      await assertRejects(() => delivery.ack(), TypeError, "before");
-      await assertRejects(() => delivery.nack(), TypeError, "before");
+      await assertRejects(() => delivery.ack(), TypeError, "already settled");
+      await assertRejects(() => delivery.nack(), TypeError, "already settled");
       if (got.length === 10) break;
     }
     assertOrder(got, events);
@@ -58,6 +58,43 @@ export const pulling: readonly BrokerContract[] = [
     const letters = await lettersOf(broker, Counted);
     assertSame(letters.map(({ event }) => event!), events.slice(0, 2));
     assertEquals(letters.map(({ reason }) => reason).toSorted(), ["attempts", "permanent"]);
+    assertEquals((await groupOf(broker, Counted)).pending, 0);
+  }),
+
+  contract("21, 22", "nack() retries after its delay, and counts the attempt", async (bench) => {
+    const broker = await bench.broker();
+    await broker.publish(counted(1));
+    const attempts: [number, number][] = [];
+    // The policy alone would retry long after the test.
+    const retry = { minTimeout: 3_600_000, maxTimeout: 3_600_000, jitter: 0, maxAttempts: 3 };
+    for await (const delivery of broker.consume(Counted, { group: "group", retry })) {
+      attempts.push([delivery.attempt, performance.now()]);
+      await assertRejects(() => delivery.nack(new Error("no"), { delay: -1 }), RangeError, "delay (ms)");
+      await delivery.nack(new Error("again"), { delay: 100 });
+      if (attempts.length === 3) break;
+    }
+    assertEquals(attempts.map(([attempt]) => attempt), [1, 2, 3]);
+    // A timer may fire slightly early as measured by another clock.
+    assert(attempts[1]![1] - attempts[0]![1] >= 95 && attempts[2]![1] - attempts[1]![1] >= 95, `${attempts}`);
+    assertEquals((await lettersOf(broker, Counted)).map(({ reason }) => reason), ["attempts"]);
+  }),
+
+  contract("6, 21", "release() gives a delivery back uncounted, at once or after its delay", async (bench) => {
+    const broker = await bench.broker();
+    await broker.publish(counted(1));
+    const attempts: [number, number][] = [];
+    for await (const delivery of broker.consume(Counted, { group: "group", retry: { maxAttempts: 1 } })) {
+      attempts.push([delivery.attempt, performance.now()]);
+      if (attempts.length === 3) {
+        await delivery.ack();
+        break;
+      }
+      await assertRejects(() => delivery.release({ delay: Number.NaN }), RangeError, "delay (ms)");
+      await delivery.release(attempts.length === 1 ? {} : { delay: 100 });
+      await assertRejects(() => delivery.ack(), TypeError, "already settled or released");
+    }
+    assertEquals(attempts.map(([attempt]) => attempt), [1, 1, 1]);
+    assert(attempts[2]![1] - attempts[1]![1] >= 95, `${attempts}`);
     assertEquals((await groupOf(broker, Counted)).pending, 0);
   }),
 

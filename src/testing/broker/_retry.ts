@@ -152,6 +152,30 @@ export const retrying: readonly BrokerContract[] = [
     assertEquals(letters.find(({ event }) => event!.detail.n === 0)!.error, { name: "Error", message: "text" });
   }),
 
+  contract(
+    "4, 22",
+    "subscribe() retries and dead-letters when a handler throws a value that cannot be read",
+    async (bench) => {
+      const broker = await bench.broker();
+      const hostile = hostileValues();
+      const attempts: number[] = [];
+      const subscription = await broker.subscribe(Counted, ({ detail: { n } }) => {
+        attempts.push(n);
+        const { value, how } = hostile[n]!;
+        if (how === "throw") throw value;
+        return how === "reject" ? Promise.reject(value) : value;
+      }, { group: "group", concurrency: 4, retry: { ...SOON, maxAttempts: 2 } });
+      const retries = told<RetryEvent>(subscription, "retry");
+      const events = counted(hostile.length);
+      await broker.publish(events);
+      await settled(broker, Counted);
+      const letters = await lettersOf(broker, Counted);
+      assertSame(letters.map(({ event }) => event!), events);
+      assert(letters.every(({ error }) => typeof error.name === "string" && typeof error.message === "string"));
+      assertEquals([attempts.length, retries.length], [2 * hostile.length, hostile.length]);
+    },
+  ),
+
   contract("", "subscribe() counts a handler beyond handlerTimeout as failed and frees its slot", async (bench) => {
     const broker = await bench.broker();
     const gate = new Gate();
@@ -283,4 +307,30 @@ async function restart(bench: BrokerBench, key?: () => string): Promise<void> {
   }, { group: "group" });
   await settled(after, Counted);
   assertEquals(starts.toSorted(), key === undefined ? [[0, 2], [1, 2]] : [[0, 2], [1, 1]]);
+}
+
+/** Values whose reading throws, and how a handler gives them away: thrown, as a rejection, or as its result. */
+function hostileValues(): { value: unknown; how: "throw" | "reject" | "return" }[] {
+  const refuse = (): never => {
+    throw new RangeError("not to be read");
+  };
+  const traps = { get: refuse, getPrototypeOf: refuse, has: refuse, ownKeys: refuse, getOwnPropertyDescriptor: refuse };
+  const revoked = Proxy.revocable({}, {});
+  revoked.revoke();
+  const error = new Error("hidden");
+  for (const name of ["name", "message", "stack", "cause"]) Object.defineProperty(error, name, { get: refuse });
+  const unreadable = [new Proxy({}, traps), new Proxy(new Error("behind a proxy"), traps), revoked.proxy, error];
+  return [
+    ...unreadable.flatMap((value) => [{ value, how: "throw" as const }, { value, how: "reject" as const }]),
+    // A result with an unreadable `then` is no promise that could be awaited: the attempt fails.
+    {
+      value: {
+        get then() {
+          return refuse();
+        },
+      },
+      how: "return",
+    },
+    { value: { then: refuse }, how: "return" },
+  ];
 }

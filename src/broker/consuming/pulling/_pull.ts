@@ -1,47 +1,47 @@
 import type { DomainEvent } from "../../../events/mod.ts";
 import { Bell } from "../../../store/_bell.ts";
 import { Fifo } from "../../../store/_fifo.ts";
-import type { JobDelivery } from "../_job.ts";
-import { Pulled } from "./_pulled_delivery.ts";
-import type { Handler, PulledDelivery } from "../../delivery.ts";
+import type { PulledDelivery } from "../../delivery.ts";
 import type { GroupSubscription } from "../_group_subscription.ts";
+import type { Deliver } from "../_job_runner.ts";
+import { Pulled } from "./_pulled_delivery.ts";
 
-/** Turns a subscription inside out: what its handler would get is yielded, and settled by whoever pulls. */
+/** Yields the deliveries of a subscription; its caller settles each. */
 export async function* pull<E extends DomainEvent>(
-  subscribe: (handler: Handler<E>) => Promise<GroupSubscription>,
+  subscribe: (deliver: Deliver) => Promise<GroupSubscription>,
 ): AsyncGenerator<PulledDelivery<E>, void, void> {
   const arrived = new Fifo<Pulled<E>>();
   const unsettled = new Set<Pulled<E>>();
-  const bell = new Bell();
+  const arrival = new Bell();
   let closed = false;
-  const subscription = await subscribe((_event, delivery) => {
-    const pulled = new Pulled(delivery as JobDelivery<E>);
+  const subscription = await subscribe((job, onEnd) => {
+    const pulled = new Pulled<E>(job, (...end) => {
+      unsettled.delete(pulled);
+      onEnd(...end);
+    });
     unsettled.add(pulled);
-    const settled = () => void unsettled.delete(pulled);
-    pulled.handled.then(settled, settled);
-    if (closed) pulled.release();
+    if (closed) pulled.giveBack();
     else arrived.push(pulled);
-    bell.ring();
-    return pulled.handled;
+    arrival.ring();
   });
-  // What has arrived and was not pulled yet goes back at once; what was pulled has `drainTimeout` to be settled.
+  // Deliveries that were not pulled yet are released at once; pulled ones have `drainTimeout` to be settled.
   const end = () => {
     closed = true;
-    for (const pulled of arrived.drain()) pulled.release();
-    bell.ring();
+    for (const pulled of arrived.drain()) pulled.giveBack();
+    arrival.ring();
   };
   subscription.closing.addEventListener("abort", end);
   if (subscription.closing.aborted) end();
   try {
     while (!closed) {
       const next = arrived.shift();
-      if (next === undefined) await bell.wait(undefined);
+      if (next === undefined) await arrival.wait(undefined);
       else if (!next.signal.aborted) yield next;
     }
     await subscription.closed;
   } finally {
     end();
-    for (const pulled of unsettled) pulled.release();
+    for (const pulled of unsettled) pulled.giveBack();
     await subscription.close();
   }
 }

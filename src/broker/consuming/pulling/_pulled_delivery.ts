@@ -1,73 +1,66 @@
+import { checkKeys, checkNumber } from "../../../events/_check.ts";
 import type { DomainEvent } from "../../../events/mod.ts";
-import type { Position } from "../../../store/mod.ts";
-import type { JobDelivery } from "../_job.ts";
-import { RELEASE } from "../_group_subscription.ts";
 import type { PulledDelivery } from "../../delivery.ts";
 import { LeaseLostError } from "../../errors.ts";
+import type { Job } from "../_job.ts";
+import { JobDelivery } from "../_job_delivery.ts";
+import type { HandlerEnd, OnHandlerEnd } from "../_job_runner.ts";
 
-/** A delivery whose handler is whoever pulled it. */
-export class Pulled<E extends DomainEvent> implements PulledDelivery<E> {
-  readonly event: E;
-  readonly position: Position;
-  readonly group: string;
-  readonly consumer: string;
-  readonly attempt: number;
-  readonly recovered: number;
-  /** What the engine takes for the end of the handler. */
-  readonly handled: Promise<void>;
-  #delivery: JobDelivery<E>;
-  #resolve!: () => void;
-  #reject!: (reason: unknown) => void;
-  #lost: Promise<boolean>;
+/** A delivery that its caller settles: pulling it starts a job, settling it ends the job. */
+export class Pulled<E extends DomainEvent> extends JobDelivery<E> implements PulledDelivery<E> {
+  /** Resolves when the delivery has ended: with true when it was lost. */
+  readonly lost: Promise<boolean>;
+  #end: (end: HandlerEnd) => void;
   #ended = false;
 
-  constructor(delivery: JobDelivery<E>) {
-    this.#delivery = delivery;
-    this.event = delivery.event;
-    this.position = delivery.position;
-    this.group = delivery.group;
-    this.consumer = delivery.consumer;
-    this.attempt = delivery.attempt;
-    this.recovered = delivery.recovered;
-    this.#lost = delivery.settled();
-    this.handled = new Promise((resolve, reject) => [this.#resolve, this.#reject] = [resolve, reject]);
-    // What was lost gives its place to the next one, whether or not anybody settles it.
-    this.#lost.then((lost) => lost && this.#resolve());
-  }
-
-  get signal(): AbortSignal {
-    return this.#delivery.signal;
+  constructor(job: Job, onEnd: OnHandlerEnd) {
+    super(job);
+    const { attempt } = job;
+    this.#end = (end) => onEnd(job, attempt, end);
+    this.lost = new Promise((resolve) => job.onSettled(resolve));
+    // A lost delivery frees its place, whether or not the caller settles it.
+    this.lost.then((lost) => lost && this.#end({ kind: "release" }));
   }
 
   ack(): Promise<void> {
-    return this.#end(this.#resolve);
+    return this.#settle({ kind: "ack" });
   }
 
-  nack(error: unknown = new Error("Not acknowledged")): Promise<void> {
-    return this.#end(() => this.#reject(error));
+  async nack(error: unknown = new Error("Not acknowledged"), options: { delay?: number } = {}): Promise<void> {
+    await this.#settle({ kind: "fail", error, delay: checkedDelay("nack", options) });
   }
 
-  /** Hands the delivery back, unless it was settled. */
-  release(): void {
+  async release(options: { delay?: number } = {}): Promise<void> {
+    await this.#settle({ kind: "release", delay: checkedDelay("release", options) });
+  }
+
+  /** Releases the delivery unless it is settled. */
+  giveBack(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#reject(RELEASE);
+    this.#end({ kind: "release" });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#ended) return;
-    this.release();
-    await this.#lost;
+    this.giveBack();
+    await this.lost;
   }
 
-  async #end(how: () => void): Promise<void> {
-    const what = `Cannot settle ${this.event.type} at ${this.position}`;
-    if (this.#ended) throw new TypeError(`${what}: it was settled or handed back before`);
+  async #settle(end: HandlerEnd): Promise<void> {
+    const action = `Cannot settle ${this.event.type} at ${this.position}`;
+    if (this.#ended) throw new TypeError(`${action}: it is already settled or released`);
     this.#ended = true;
     const tooLate = this.signal.aborted;
-    how();
-    if (tooLate || await this.#lost) {
-      throw new LeaseLostError(`${what}: ${this.consumer} no longer has it`, { cause: this.signal.reason });
+    this.#end(end);
+    if (tooLate || await this.lost) {
+      throw new LeaseLostError(`${action}: ${this.consumer} no longer has it`, { cause: this.signal.reason });
     }
   }
+}
+
+function checkedDelay(action: string, options: { delay?: number }): number | undefined {
+  checkKeys(`${action} a delivery`, options, ["delay"]);
+  if (options.delay !== undefined) checkNumber("delay (ms)", options.delay, { min: 0, max: 2 ** 40 });
+  return options.delay;
 }

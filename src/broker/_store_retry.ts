@@ -1,0 +1,30 @@
+/**
+ * Trying a store again that cannot be reached: which errors allow it, how long to wait, and the wait itself.
+ *
+ * @module
+ */
+import { Bell } from "../store/_bell.ts";
+import { StoreError } from "../store/mod.ts";
+import type { RetryOptions } from "./options.ts";
+
+/** Waits before the next try of a store: soon at first, at most five seconds, and not all brokers in step. */
+export const RECONNECT = { minTimeout: 50, maxTimeout: 5_000, multiplier: 2, jitter: 0.5 } as const;
+
+/** How long to wait after the given failed attempt, counted from 1, in milliseconds. */
+export function backoff(
+  { minTimeout, maxTimeout, multiplier, jitter }: Omit<Required<RetryOptions>, "maxAttempts">,
+  attempt: number,
+): number {
+  const delay = Math.min(maxTimeout, minTimeout * multiplier ** (attempt - 1));
+  return Math.round(delay * (1 - jitter * Math.random()));
+}
+
+/** Whether the same call may succeed later: the store could not be reached, or its reply was lost. */
+export function isTransient(error: unknown): error is StoreError {
+  return error instanceof StoreError && (error.kind === "transient" || error.kind === "uncertain");
+}
+
+/** Waits `ms` milliseconds, at most until the signal aborts; never rejects. */
+export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Bell().wait(signal, ms);
+}

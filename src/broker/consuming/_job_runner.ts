@@ -1,0 +1,240 @@
+import { show } from "../../events/_check.ts";
+import { thenable } from "../../events/_foreign.ts";
+import type { DomainEvent } from "../../events/mod.ts";
+import type { Outcome } from "../../store/mod.ts";
+import { handling } from "../_causation.ts";
+import type { Handler } from "../delivery.ts";
+import { LeaseLostError, UndecodableError } from "../errors.ts";
+import { DeadLetterEvent, DeferredEvent, DeliveryEvent, RetryEvent } from "../lifecycle_events.ts";
+import type { Settings } from "./_consumer_settings.ts";
+import { Deadlines } from "./_deadlines.ts";
+import type { Job } from "./_job.ts";
+import { JobDelivery } from "./_job_delivery.ts";
+import { failed, refOf, undecodable, usedUp } from "./_outcomes.ts";
+import { Scheduler } from "./_scheduler.ts";
+
+/** How a handler ended: it succeeded, it failed, or the delivery is given back uncounted. Delays in milliseconds. */
+export type HandlerEnd =
+  | { readonly kind: "ack" }
+  | { readonly kind: "fail"; readonly error: unknown; readonly delay?: number | undefined }
+  | { readonly kind: "release"; readonly delay?: number | undefined };
+
+/** Tells the runner how the handler of this attempt ended. Only the first call for an attempt counts. */
+export type OnHandlerEnd = (job: Job, attempt: number, end: HandlerEnd) => void;
+
+/** Gives a job to its handler. */
+export type Deliver = (job: Job, onEnd: OnHandlerEnd) => void;
+
+/** The subscription that a runner works for. */
+export interface JobRunnerOwner {
+  dispatch(event: Event): void;
+  /** Ends the subscription with this error. */
+  failed(error: unknown): void;
+}
+
+const ACK: HandlerEnd = { kind: "ack" };
+
+/** Delivers jobs to a handler function: resolving acknowledges, throwing fails. */
+export function callHandler(handler: Handler<DomainEvent>): Deliver {
+  return (job, onEnd) => {
+    const { attempt } = job;
+    const event = job.content as DomainEvent;
+    let promise: PromiseLike<unknown> | undefined;
+    try {
+      // A handler that returns no promise costs none.
+      promise = thenable(handling(event, handler, event, new JobDelivery(job)));
+      promise?.then(() => onEnd(job, attempt, ACK), (error) => onEnd(job, attempt, { kind: "fail", error }));
+    } catch (error) {
+      return onEnd(job, attempt, { kind: "fail", error });
+    }
+    if (promise === undefined) onEnd(job, attempt, ACK);
+  };
+}
+
+/** Runs the jobs of one subscription: schedules them, gives them to the handler, and turns each end into an outcome. */
+export class JobRunner {
+  #settings: Settings;
+  #owner: JobRunnerOwner;
+  #deliver: Deliver;
+  #scheduler: Scheduler;
+  #deadlines: Deadlines<{ job: Job; attempt: number }>;
+  #closing = false;
+  #onEnd: OnHandlerEnd = (job, attempt, end) => this.#ended(job, attempt, end);
+
+  constructor(settings: Settings, deliver: Deliver, owner: JobRunnerOwner) {
+    this.#settings = settings;
+    this.#deliver = deliver;
+    this.#owner = owner;
+    this.#scheduler = new Scheduler(settings.concurrency, {
+      run: (job) => this.#run(job),
+      isolate: (job) => this.#isolate(job),
+      renew: (job) => job.source.renewUntilDone().catch((error) => owner.failed(error)),
+    });
+    this.#deadlines = new Deadlines(settings.handlerTimeout, ({ job, attempt }) => this.#timedOut(job, attempt));
+  }
+
+  /** How many handlers run. */
+  get running(): number {
+    return this.#scheduler.running;
+  }
+
+  /** Takes new jobs, in order. */
+  admit(jobs: readonly Job[]): void {
+    for (const job of jobs) {
+      if (job.content instanceof UndecodableError) this.#settle(job, undecodable(job, job.content), job.content);
+      else if (job.attempt > this.#settings.retry.maxAttempts) {
+        const { outcome, error } = usedUp(job);
+        this.#settle(job, outcome, error);
+      } else if (this.#closing) this.#release(job);
+      // A failure of the schema or the keys, not of the entry: the next attempt may succeed.
+      else if (job.content instanceof Error) this.#fail(job, job.content);
+      else if (this.#setKey(job)) this.#scheduler.admit(job);
+    }
+    this.#scheduler.pump();
+  }
+
+  #setKey(job: Job): boolean {
+    const { key: keyOf } = this.#settings;
+    if (keyOf === undefined) return true;
+    try {
+      const key: unknown = keyOf(job.content as DomainEvent);
+      if (typeof key !== "string") {
+        throw new TypeError(`Cannot order ${job.source.eventType} by the key ${show(key)}: it must be a string`);
+      }
+      job.orderBy(key);
+      return true;
+    } catch (error) {
+      this.#fail(job, error);
+      return false;
+    }
+  }
+
+  #isolate(job: Job): Promise<boolean> {
+    return new Promise((resolve) => {
+      const onReply = (refused: boolean) => resolve(!refused && job.state === "starting");
+      job.source.settle(job, { kind: "isolate", ...refOf(job) }, onReply);
+    });
+  }
+
+  #run(job: Job): void {
+    if (this.#settings.handlerTimeout !== Infinity) this.#deadlines.add({ job, attempt: job.attempt });
+    this.#deliver(job, this.#onEnd);
+  }
+
+  #timedOut(job: Job, attempt: number): void {
+    if (job.state !== "running" || job.attempt !== attempt) return;
+    const { handlerTimeout } = this.#settings;
+    const error = new DOMException(`The handler took longer than ${handlerTimeout} ms`, "TimeoutError");
+    job.abort(error);
+    this.#ended(job, attempt, { kind: "fail", error });
+  }
+
+  #ended(job: Job, attempt: number, end: HandlerEnd): void {
+    if (!job.handlerEnded(attempt)) return;
+    if (job.state !== "running") this.#close(job);
+    else if (end.kind === "ack") this.#settle(job, { kind: "ack", position: job.position, fence: job.fence });
+    else if (end.kind === "release") this.#release(job, end.delay);
+    else this.#fail(job, end.error, end.delay);
+    this.#scheduler.handlerEnded();
+    job.source.updateRoom();
+  }
+
+  #fail(job: Job, error: unknown, delay?: number): void {
+    const outcome = failed(job, error, this.#settings.retry, delay);
+    if (outcome.kind === "retry" && job.key !== undefined && !this.#closing) this.#hold(job, outcome.delay, error);
+    else this.#settle(job, outcome, error);
+  }
+
+  #release(job: Job, delay = 0): void {
+    this.#settle(job, { kind: "release", delay, ...refOf(job) });
+  }
+
+  // We keep the delivery, so later events of its key wait; the store records the due time for recovery.
+  #hold(job: Job, delay: number, error: unknown): void {
+    const { attempt } = job;
+    job.hold(delay, () => {
+      this.#scheduler.enqueue(job);
+      this.#scheduler.pump();
+    });
+    job.source.settle(job, { kind: "retry", attempt, delay, hold: true, ...refOf(job) }, (refused) => {
+      this.#scheduler.endExclusive(job);
+      if (!refused) {
+        this.#owner.dispatch(new RetryEvent(job.source.eventType, job.position, attempt, delay, error));
+      }
+    });
+  }
+
+  #settle(job: Job, outcome: Outcome, error?: unknown): void {
+    job.settle(outcome, error);
+    this.#close(job);
+  }
+
+  /** The job fills the window no longer, and the next of its key may start; not before its handler has ended. */
+  #close(job: Job): void {
+    if (job.close()) this.#scheduler.leaveKey(job);
+  }
+
+  /** The store has replied to the job's outcome, or will not be asked any more. */
+  concluded(job: Job, outcome: Outcome, refused: boolean): void {
+    job.conclude();
+    this.#scheduler.endExclusive(job);
+    if (!refused) this.#report(job, outcome);
+    job.notifySettled(refused);
+  }
+
+  #report({ source: { eventType }, position, error }: Job, outcome: Outcome): void {
+    if (outcome.kind === "retry") {
+      this.#owner.dispatch(new RetryEvent(eventType, position, outcome.attempt, outcome.delay, error));
+    } else if (outcome.kind === "defer") {
+      this.#owner.dispatch(new DeferredEvent(eventType, position, outcome.version));
+    } else if (outcome.kind === "dead") {
+      this.#owner.dispatch(new DeadLetterEvent(eventType, position, outcome.attempts, outcome.reason, error));
+    }
+  }
+
+  /** This consumer no longer has the jobs, or the store refused their outcomes. */
+  lost(jobs: readonly Job[]): void {
+    const lost = jobs.filter(({ state }) => state !== "gone").map((job) => ({
+      job,
+      settling: job.state === "settling",
+    }));
+    // Mark every lost job first; otherwise freeing one could start another lost job with the same key.
+    for (const { job } of lost) {
+      const { eventType, consumer } = job.source;
+      job.lose(new LeaseLostError(`Delivery of ${eventType} at ${job.position} was lost by ${consumer}`));
+    }
+    for (const { job, settling } of lost) {
+      this.#close(job);
+      if (!settling) job.notifySettled(true);
+      this.#owner.dispatch(new DeliveryEvent("leaselost", job.source.eventType, job.position));
+    }
+  }
+
+  /** Starts no handler from now on, and holds no retry. */
+  stop(): void {
+    this.#closing = true;
+    this.#scheduler.stop();
+  }
+
+  /** Releases those of the jobs whose handler does not run and is not about to start. */
+  releaseIdle(jobs: readonly Job[]): void {
+    for (const job of jobs) {
+      if (job.unsettled && !job.busy && job.state !== "starting") this.#release(job, job.retryDelay);
+    }
+  }
+
+  /** Aborts the handlers that still run, and releases all jobs. */
+  releaseAll(jobs: readonly Job[]): void {
+    this.#deadlines.clear();
+    for (const job of jobs) {
+      if (!job.unsettled) continue;
+      if (job.busy) job.abort(new DOMException("The subscription is closed", "AbortError"));
+      this.#release(job, job.retryDelay);
+    }
+  }
+
+  /** Resolves when no handler runs. */
+  idle(): Promise<void> {
+    return this.#scheduler.idle();
+  }
+}
