@@ -1,12 +1,13 @@
 import { checkRedisOptions, type RedisOptions } from "../redis_options.ts";
 import { type Address, type Node, nodeText, parseTarget, sessionOf, type Target } from "./connection/_address.ts";
-import { Cluster } from "./connection/_cluster.ts";
+import { Cluster } from "./connection/cluster/_cluster.ts";
 import { openInTime, type TimedConnection } from "./connection/_connection.ts";
 import { connectError } from "./connection/_errors.ts";
-import { openMaster, type Watch } from "./connection/_sentinel.ts";
+import { openMaster, type Watch } from "./connection/sentinel/_sentinel.ts";
 import { checkServer } from "./connection/_start_up.ts";
-import { SingleServer, type Topology } from "./connection/_topology.ts";
-import { WatchedServer } from "./connection/_watched.ts";
+import { SingleServer } from "./connection/_single_server.ts";
+import type { Topology } from "./connection/_topology.ts";
+import { WatchedServer } from "./connection/sentinel/_watched_server.ts";
 import type { RedisConnection } from "./connection/client.ts";
 import { type ClientKind, DEFAULT_KIND, detectClient, loadAdapter } from "./clients/detect.ts";
 import { StoreError } from "../store/mod.ts";

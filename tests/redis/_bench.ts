@@ -6,7 +6,7 @@ import { type Address, parseTarget } from "../../src/redis/connection/_address.t
 import { openInTime, type TimedConnection } from "../../src/redis/connection/_connection.ts";
 import { withoutCredentials } from "../../src/redis/connection/_errors.ts";
 import { type ClientKind, loadAdapter } from "../../src/redis/clients/detect.ts";
-import { SingleServer } from "../../src/redis/connection/_topology.ts";
+import { SingleServer } from "../../src/redis/connection/_single_server.ts";
 import { RedisStore } from "../../src/redis/redis_store.ts";
 import { RedisServer } from "./_server.ts";
 

@@ -1,4 +1,4 @@
-import { slotOf } from "../../src/redis/connection/_slots.ts";
+import { slotOf } from "../../src/redis/connection/cluster/_slots.ts";
 import { freePort, RedisServer } from "./_server.ts";
 
 const SLOTS = 16_384;

@@ -4,7 +4,7 @@ import { brokerContracts } from "../../src/testing/broker_suite.ts";
 import { testBroker, testEventStore, type TestFunction } from "../../src/testing/mod.ts";
 import type { TimedConnection } from "../../src/redis/connection/_connection.ts";
 import type { EventStore } from "../../src/store/mod.ts";
-import { SingleServer } from "../../src/redis/connection/_topology.ts";
+import { SingleServer } from "../../src/redis/connection/_single_server.ts";
 import { RedisStore } from "../../src/redis/redis_store.ts";
 import { APPEND } from "../../src/redis/scripts/append.ts";
 import { PRELUDE } from "../../src/redis/scripts/_prelude.ts";

@@ -4,7 +4,7 @@ import { assertEquals, assertLess, assertMatch, assertRejects } from "@std/asser
 import { connect, defineEvent, RedisBroker } from "@tidings/broker";
 import { Cluster, Redis } from "ioredis";
 import { createClient, createCluster } from "redis";
-import { slotOf } from "../../src/redis/connection/_slots.ts";
+import { slotOf } from "../../src/redis/connection/cluster/_slots.ts";
 import { until } from "../../src/testing/_broker_bench.ts";
 import { LABELS } from "./_bench.ts";
 import { failure } from "./_clients.ts";

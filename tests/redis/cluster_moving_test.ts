@@ -1,7 +1,7 @@
 // Guarantees 30, 33: slots that move from node to node, and nodes that forget the scripts, while events flow.
 
 import { assert, assertEquals } from "@std/assert";
-import { slotOf } from "../../src/redis/connection/_slots.ts";
+import { slotOf } from "../../src/redis/connection/cluster/_slots.ts";
 import { until } from "../../src/testing/_broker_bench.ts";
 import { KINDS, LABELS } from "./_bench.ts";
 import { eventually, RedisCluster } from "./_cluster.ts";

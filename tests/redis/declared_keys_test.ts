@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import type { TimedConnection } from "../../src/redis/connection/_connection.ts";
 import { ReplyError } from "../../src/redis/connection/_errors.ts";
 import type { Reply } from "../../src/redis/connection/client.ts";
-import { SingleServer } from "../../src/redis/connection/_topology.ts";
+import { SingleServer } from "../../src/redis/connection/_single_server.ts";
 import { RedisStore } from "../../src/redis/redis_store.ts";
 import { testEventStore } from "../../src/testing/mod.ts";
 import { openConnection, storeUnderTest, TestKeys } from "./_bench.ts";

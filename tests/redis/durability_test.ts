@@ -5,7 +5,7 @@ import { EventBroker, UncertainPublishError } from "@tidings/broker";
 import { openRedisStore } from "../../src/redis/open.ts";
 import type { RedisOptions } from "../../src/redis_options.ts";
 import { RedisStore } from "../../src/redis/redis_store.ts";
-import { SingleServer } from "../../src/redis/connection/_topology.ts";
+import { SingleServer } from "../../src/redis/connection/_single_server.ts";
 import type { TimedConnection } from "../../src/redis/connection/_connection.ts";
 import { StoreError } from "../../src/store/mod.ts";
 import { told, until } from "../../src/testing/_broker_bench.ts";

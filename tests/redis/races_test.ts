@@ -1,6 +1,6 @@
 import { assertEquals, assertLess } from "@std/assert";
 import type { ClaimedRecord, EventStore, GroupMember, Outcome } from "../../src/store/mod.ts";
-import { SingleServer } from "../../src/redis/connection/_topology.ts";
+import { SingleServer } from "../../src/redis/connection/_single_server.ts";
 import { RedisStore } from "../../src/redis/redis_store.ts";
 import { sleep, until } from "../../src/testing/_broker_bench.ts";
 import { openConnection, openStore, SharedServer, withHook } from "./_bench.ts";

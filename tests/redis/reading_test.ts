@@ -2,7 +2,7 @@
 
 import { assertEquals, assertLess } from "@std/assert";
 import { defineEvent, EventBroker, type EventClass, type Subscription } from "@tidings/broker";
-import { SingleServer } from "../../src/redis/connection/_topology.ts";
+import { SingleServer } from "../../src/redis/connection/_single_server.ts";
 import { RedisStore } from "../../src/redis/redis_store.ts";
 import { sleep, until, within } from "../../src/testing/_broker_bench.ts";
 import { KINDS, LABELS, openBroker, openConnection, openStore, withHook } from "./_bench.ts";

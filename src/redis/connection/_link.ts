@@ -1,32 +1,32 @@
 import { StoreError } from "../../store/mod.ts";
 import type { TimedConnection } from "./_connection.ts";
-import type { Reply } from "./client.ts";
 import { classify, connectError, isServerReply } from "./_errors.ts";
 import type { OwnRoute, Pinned } from "./_topology.ts";
+import type { Reply } from "./client.ts";
 
 /** Opens a connection. */
 export type Open = (options: { readonly signal: AbortSignal }) => Promise<TimedConnection>;
 
 /**
- * One connection that is opened anew when it was lost. What was under way when it was lost is in doubt and rejects so;
- * nothing is ever sent twice from here.
+ * One connection that is opened again after it was lost. Commands in flight at that moment reject as uncertain; no
+ * command is ever sent twice.
  */
 export class Link implements OwnRoute {
-  #openOne: Open;
-  #where: string;
+  #openConnection: Open;
+  #address: string;
   #current: Promise<TimedConnection> | undefined;
-  /** What `#current` resolved with. */
+  /** The connection that `#current` resolved with. */
   #connected: TimedConnection | undefined;
   #ended = new AbortController();
 
   /**
    * @param open Opens a connection.
-   * @param where What it connects to, for people.
-   * @param first A connection that is there already, taken over.
+   * @param address The address for error messages, without credentials.
+   * @param first An open connection, taken over.
    */
-  constructor(open: Open, where: string, first?: TimedConnection) {
-    this.#openOne = open;
-    this.#where = where;
+  constructor(open: Open, address: string, first?: TimedConnection) {
+    this.#openConnection = open;
+    this.#address = address;
     if (first !== undefined) [this.#current, this.#connected] = [Promise.resolve(first), first];
   }
 
@@ -35,7 +35,7 @@ export class Link implements OwnRoute {
   }
 
   async send(command: readonly string[], timeout?: number): Promise<Reply> {
-    // Without waiting where there is one: commands go out in the order of the calls.
+    // Without an await where a connection is open: commands go out in the order of the calls.
     return await this.#sendBy(this.#connected ?? await this.#connection(), command, timeout);
   }
 
@@ -55,25 +55,25 @@ export class Link implements OwnRoute {
   }
 
   async #connection(): Promise<TimedConnection> {
-    if (this.#ended.signal.aborted) throw closed();
+    if (this.#ended.signal.aborted) throw closedError();
     this.#current ??= this.#open();
     return await this.#current;
   }
 
   async #open(): Promise<TimedConnection> {
     try {
-      return this.#connected = await this.#openOne({ signal: this.#ended.signal });
+      return this.#connected = await this.#openConnection({ signal: this.#ended.signal });
     } catch (error) {
       this.#current = undefined;
-      if (this.#ended.signal.aborted) throw closed();
-      // Nothing was sent: whatever was to be done was not.
-      throw connectError(this.#where, error);
+      if (this.#ended.signal.aborted) throw closedError();
+      // No command was sent, so the failure is certain.
+      throw connectError(this.#address, error);
     }
   }
 
   #drop(connection: TimedConnection): void {
     connection.close();
-    // Others may have failed on it before, and a new one be on its way.
+    // Another command may have failed on it before, and a new connection may be opening.
     if (this.#connected === connection) [this.#current, this.#connected] = [undefined, undefined];
   }
 
@@ -82,7 +82,7 @@ export class Link implements OwnRoute {
     [this.#current, this.#connected] = [undefined, undefined];
   }
 
-  /** Ends it for good, also while it is being made; resolves once nothing of it is left. */
+  /** Ends the link for good, also while it is connecting; resolves once its connection is closed. */
   async close(): Promise<void> {
     const current = this.#current;
     this.reset();
@@ -91,7 +91,7 @@ export class Link implements OwnRoute {
   }
 }
 
-/** What a store answers after it was closed. */
-export function closed(): StoreError {
+/** The error of a store that was closed. */
+export function closedError(): StoreError {
   return new StoreError("transient", "Cannot reach Redis: the store is closed");
 }

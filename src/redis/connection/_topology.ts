@@ -1,68 +1,32 @@
-import type { TimedConnection } from "./_connection.ts";
 import type { Reply } from "./client.ts";
-import { Link } from "./_link.ts";
 
-/** A way to a server, whichever that is at the time. */
+/** A way to send commands to the server that has a stream, whichever server that is at the moment. */
 export interface Route {
-  /** @param timeout How long the answer may take, in milliseconds: longer than a blocking command blocks. */
+  /** @param timeout How long the reply may take, in milliseconds: longer than a blocking command blocks. */
   send(command: readonly string[], timeout?: number): Promise<Reply>;
-  /** Ends what is under way; it is opened anew when it is needed again. */
+  /** Ends the commands in flight; the connection is opened again when it is needed. */
   reset(): void;
-  /** Ends it for good. */
+  /** Ends the route for good. */
   close(): Promise<void>;
 }
 
-/** What is sent by it goes by one connection, and so to one server, or rejects. */
+/** Sends commands by one connection, and so to one server; rejects once that connection is lost. */
 export type Pinned = Pick<Route, "send">;
 
-/** A way that nobody else takes. */
+/** A route with a connection of its own. */
 export interface OwnRoute extends Route {
-  /** The connection that there is now, or a new one: never another, also after it was lost. */
+  /** Pins the present connection, or a new one: commands sent by the result never go to another connection. */
   pin(): Promise<Pinned>;
 }
 
-/** Where streams are, and the ways there. */
+/** The servers of a store, and the routes to their streams. */
 export interface Topology {
-  /** The streams that one server has, as far as anybody can know beforehand, give the same name. */
+  /** Names a server: streams with equal names are known to be on one server. */
   placeOf(stream: string): string;
-  /** The way that all take who want something of this stream, and that nothing blocks. */
+  /** The shared route to a stream. Blocking commands must not use it. */
   route(stream: string): Route;
-  /** A way of one's own, for what blocks it. */
+  /** A new route with a connection of its own, for blocking commands. */
   ownRoute(stream: string): OwnRoute;
-  /** Ends all shared ways for good. */
+  /** Ends all shared routes for good. */
   close(): Promise<void>;
-}
-
-/** One server. */
-export class SingleServer implements Topology {
-  #first: TimedConnection;
-  #where: string;
-  #link: Link;
-
-  /**
-   * @param first The first connection, taken over.
-   * @param where What it connects to, for people; credentials do not belong in it.
-   */
-  constructor(first: TimedConnection, where: string) {
-    this.#first = first;
-    this.#where = where;
-    this.#link = new Link((options) => first.open(options), where, first);
-  }
-
-  placeOf(): string {
-    return "";
-  }
-
-  route(): Route {
-    return this.#link;
-  }
-
-  ownRoute(): OwnRoute {
-    return new Link((options) => this.#first.open(options), this.#where);
-  }
-
-  async close(): Promise<void> {
-    this.#first.close();
-    await this.#link.close();
-  }
 }

@@ -1,10 +1,10 @@
-import { StoreError } from "../../store/mod.ts";
-import { type Node, nodeText } from "./_address.ts";
-import type { OpenNode } from "./_cluster.ts";
-import { COMMAND_TIMEOUT, type TimedConnection } from "./_connection.ts";
-import { connectError, isServerReply } from "./_errors.ts";
-import { parseInfo } from "./_replies.ts";
-import type { Reply } from "./client.ts";
+import { StoreError } from "../../../store/mod.ts";
+import { type Node, nodeText } from "../_address.ts";
+import type { OpenNode } from "../cluster/_cluster.ts";
+import { COMMAND_TIMEOUT, type TimedConnection } from "../_connection.ts";
+import { connectError, isServerReply } from "../_errors.ts";
+import { parseInfo } from "../_replies.ts";
+import type { Reply } from "../client.ts";
 
 // What an attempt gets on top, in ms: where the process itself stood still, the answer may be here, unread.
 const GRACE = 250;

@@ -1,9 +1,9 @@
-import { StoreError } from "../../store/mod.ts";
-import { type Node, nodeText } from "./_address.ts";
-import type { TimedConnection } from "./_connection.ts";
-import { Link, type Open } from "./_link.ts";
+import { StoreError } from "../../../store/mod.ts";
+import { type Node, nodeText } from "../_address.ts";
+import type { TimedConnection } from "../_connection.ts";
+import { Link, type Open } from "../_link.ts";
 import { type Master, openMaster, type Watch } from "./_sentinel.ts";
-import type { OwnRoute, Route, Topology } from "./_topology.ts";
+import type { OwnRoute, Route, Topology } from "../_topology.ts";
 
 /**
  * The master that Sentinels watch. Whoever finds that it is another one now takes all others along: a read that blocks on

@@ -1,0 +1,26 @@
+import { type Node, nodeText } from "../_address.ts";
+import { hostOr } from "../_errors.ts";
+import type { Reply } from "../client.ts";
+import { SLOTS } from "./_slots.ts";
+
+/** The layout of a cluster, as one node describes it. */
+export interface SlotMap {
+  /** The primary of each slot. */
+  readonly owners: (Node | undefined)[];
+  /** Addresses of all nodes, replicas included. */
+  readonly present: ReadonlySet<string>;
+}
+
+type Server = readonly [host: string | null, port: number];
+
+/** Reads the reply to CLUSTER SLOTS of the node `asked`. */
+export function readSlotMap(reply: Reply, asked: Node): SlotMap {
+  const owners: (Node | undefined)[] = new Array(SLOTS);
+  const present = new Set<string>();
+  for (const [first, last, ...servers] of reply as readonly (readonly [number, number, ...Server[]])[]) {
+    const nodes = servers.map(([host, port]) => ({ host: hostOr(host, asked), port }));
+    owners.fill(nodes[0], first, last + 1);
+    for (const node of nodes) present.add(nodeText(node));
+  }
+  return { owners, present };
+}
