@@ -21,6 +21,7 @@ export { InMemoryBroker } from "./src/in_memory_broker.ts";
 export { RedisBroker, type RedisBrokerOptions } from "./src/redis_broker.ts";
 export type { DurabilityOptions, RedisOptions, TlsOptions } from "./src/redis_options.ts";
 export {
+  BrokerClosedError,
   BrokerErrorEvent,
   type BrokerEventMap,
   type BrokerOptions,
@@ -45,6 +46,7 @@ export {
   PermanentError,
   PublishError,
   PublishQueueFullError,
+  PublishTimeoutError,
   type PulledDelivery,
   type ReadOptions,
   ReconnectEvent,

@@ -123,6 +123,12 @@ async function run({ args, cwd, tests = false }: Step): Promise<Result> {
   return { ...counted, output, note: `${counted.passed} passed, ${counted.failed} failed`, details };
 }
 
+/** The part of an output that says what failed: Deno lists every test before it. */
+function errorsIn(output: string): string {
+  const at = output.search(/^ ERRORS $/m);
+  return at < 0 ? output : output.slice(at);
+}
+
 /** Runs steps one after the other. */
 async function inTurn(steps: readonly Step[]): Promise<void> {
   for (const step of steps) if (!stop.signal.aborted) await measure(step.name, () => run(step));
@@ -139,7 +145,7 @@ async function measure(name: string, act: () => Promise<Result>): Promise<Result
     `${name.padEnd(10)}${verdict} ${seconds.padStart(6)} s${result.note === undefined ? "" : `, ${result.note}`}\n`,
   );
   for (const line of result.details ?? []) write(`          ${line}\n`);
-  if (result.failed > 0) write(`\n${result.output.trim()}\n\n`);
+  if (result.failed > 0) write(`\n${errorsIn(result.output).trim()}\n\n`);
   passed += result.passed;
   failed += result.failed;
   return result;

@@ -20,12 +20,78 @@ export class PermanentError extends Error {
 }
 
 /**
- * The store may or may not have the event: no answer came within `publishTimeout`. Publish the same event object again
- * on the same broker to find out: that never doubles it.
+ * The store may or may not have the events: no reply came within `publishTimeout`. Publish the same objects again on the
+ * same broker to find out: that never stores them twice. After a restart, look for `ids` in the history; an event with
+ * the same id that is stored twice is one for handlers that are idempotent by id.
+ *
+ * @example Find out the outcome
+ * ```ts
+ * import { defineEvent, type EventBroker, UncertainPublishError } from "@tidings/broker";
+ *
+ * class BidPlaced extends defineEvent("BidPlaced")<{ amount: number }> {}
+ *
+ * async function publish(broker: EventBroker<typeof BidPlaced>, event: BidPlaced) {
+ *   for (;;) {
+ *     try {
+ *       return await broker.publish(event);
+ *     } catch (error) {
+ *       if (!(error instanceof UncertainPublishError)) throw error;
+ *     }
+ *   }
+ * }
+ * void publish;
+ * ```
  */
 export class UncertainPublishError extends Error {
   /** Always `"UncertainPublishError"`. */
   override readonly name = "UncertainPublishError";
+  /** Ids of the events in doubt. */
+  readonly ids: readonly string[];
+
+  /** Makes the error. */
+  constructor(message: string, ids: readonly string[], options?: ErrorOptions) {
+    super(message, options);
+    this.ids = ids;
+  }
+}
+
+/**
+ * The events were certainly not stored within `publishTimeout`, since the store could not be reached. Publish them again.
+ *
+ * @example Tell the two kinds of failure apart
+ * ```ts
+ * import { PublishTimeoutError, UncertainPublishError } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * function isStored(error: unknown): "no" | "unknown" {
+ *   return error instanceof UncertainPublishError ? "unknown" : "no";
+ * }
+ * assertEquals(isStored(new PublishTimeoutError("Cannot publish to events:BidPlaced in time")), "no");
+ * ```
+ */
+export class PublishTimeoutError extends Error {
+  /** Always `"PublishTimeoutError"`. */
+  override readonly name = "PublishTimeoutError";
+}
+
+/**
+ * The broker is closed: it publishes, subscribes and reads no more. A publish that rejects with this was not stored.
+ *
+ * @example Publish on a closed broker
+ * ```ts
+ * import { BrokerClosedError, defineEvent, InMemoryBroker } from "@tidings/broker";
+ * import { assertRejects } from "@std/assert";
+ *
+ * class BidPlaced extends defineEvent("BidPlaced")<{ amount: number }> {}
+ *
+ * const broker = new InMemoryBroker({ events: [BidPlaced] });
+ * await broker.close();
+ * await assertRejects(() => broker.publish(new BidPlaced({ amount: 1 })), BrokerClosedError);
+ * ```
+ */
+export class BrokerClosedError extends Error {
+  /** Always `"BrokerClosedError"`. */
+  override readonly name = "BrokerClosedError";
 }
 
 /**

@@ -19,6 +19,7 @@ import { consumeSettings, subscribeSettings } from "./consuming/_consumer_settin
 import { Subscriptions } from "./consuming/_subscriptions.ts";
 import { LiveTails } from "./reading/_live_tails.ts";
 import type { Handler, PulledDelivery } from "./delivery.ts";
+import { BrokerClosedError } from "./errors.ts";
 import { BrokerErrorEvent, type BrokerEventMap, ReconnectEvent, WarningEvent } from "./lifecycle_events.ts";
 import type { BrokerOptions, ConsumeOptions, ReadOptions, StartFrom, SubscribeOptions } from "./options.ts";
 import type { DeadLetter, StreamInfo } from "./stream_info.ts";
@@ -343,7 +344,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     if (codec === undefined || this.#closing !== undefined) return;
     const attached = this.#tails.follow(codec, this.#listeners.has(type));
     // Publishing waits until the tail knows where it begins: a listener hears what is published after addEventListener.
-    if (attached !== undefined) void this.#publisher.lane(codec.stream).holdUntil(attached);
+    if (attached !== undefined) void this.#publisher.stream(codec.stream).holdUntil(attached);
   }
 
   /**
@@ -389,6 +390,6 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 }
 
-function closedError(what: string): Error {
-  return new Error(`Cannot ${what}: the broker is closed`);
+function closedError(what: string): BrokerClosedError {
+  return new BrokerClosedError(`Cannot ${what}: the broker is closed`);
 }

@@ -7,11 +7,13 @@ export { EventBroker, type EventMap } from "./event_broker.ts";
 export type { DetailCipher, SealedEvent } from "./codec/detail_cipher.ts";
 export type { Delivery, Handler, PulledDelivery } from "./delivery.ts";
 export {
+  BrokerClosedError,
   LeaseLostError,
   NewerVersionError,
   PermanentError,
   PublishError,
   PublishQueueFullError,
+  PublishTimeoutError,
   UncertainPublishError,
   UndecodableError,
 } from "./errors.ts";

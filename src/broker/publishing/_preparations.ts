@@ -1,54 +1,54 @@
 import { Fifo } from "../../store/_fifo.ts";
-import { unsent } from "./_stream_publisher.ts";
+import { closedBefore, timedOut } from "./_publish_errors.ts";
 
-/** A call that publishes to these streams, from when it came to when its events stand in line. */
+/** A call of `publish` whose events are prepared before they are queued. */
 export interface Call {
   readonly streams: readonly string[];
-  /** When its wait is over, by `performance.now()`. */
+  /** When it times out, by `performance.now()`. */
   readonly deadline: number;
   readonly signal: AbortSignal | undefined;
 }
 
-/** A call that waits: to be prepared, and until no call before it waits for one of its streams. */
+/** A waiting call: its events are not prepared, or an earlier call to one of its streams waits. */
 class Turn {
   readonly streams: readonly string[];
   readonly deadline: number;
   prepared = false;
   over = false;
-  /** Resolves when it has come. */
-  readonly come: Promise<void>;
+  /** Resolves when it is the turn of the call. */
+  readonly begun: Promise<void>;
   begin!: () => void;
   fail!: (error: unknown) => void;
 
   constructor({ streams, deadline }: Call) {
     this.streams = streams;
     this.deadline = deadline;
-    this.come = new Promise((resolve, reject) => [this.begin, this.fail] = [resolve, reject]);
+    this.begun = new Promise((resolve, reject) => [this.begin, this.fail] = [resolve, reject]);
   }
 }
 
 /**
- * What some events need before they can stand in line: their schema's answer, their encryption. All are prepared at
- * once, and go on in the order of the calls, in each stream, also those that need nothing of the kind.
+ * Calls with events that must be prepared before they are queued: validated by an asynchronous schema, or encrypted. All
+ * are prepared at once, and are queued in the order of the calls in each stream; other calls wait for their turn, too.
  */
 export class Preparations {
   #turns = new Set<Turn>();
-  #lines = new Map<string, Fifo<Turn>>();
-  #idle: (() => void)[] = [];
+  #queues = new Map<string, Fifo<Turn>>();
+  #onIdle: (() => void)[] = [];
 
-  /** Whether something waits for its turn. */
+  /** Whether a call waits for its turn. */
   get busy(): boolean {
     return this.#turns.size > 0;
   }
 
-  /** Whether something waits for its turn into this stream. */
+  /** Whether a call waits for its turn into this stream. */
   holds(stream: string): boolean {
-    return this.#lines.has(stream);
+    return this.#queues.has(stream);
   }
 
   /**
-   * Calls `go` with what was prepared when it is the call's turn; until that returns, nothing goes before it. Rejects
-   * with what the preparation rejects with, the signal's reason, or that time is up.
+   * Calls `go` with the prepared payloads when it is the call's turn; no later call overtakes it. Rejects with the error
+   * of the preparation, the signal's reason, or a `PublishTimeoutError`.
    */
   async inTurn<P, R>(call: Call, prepared: Promise<P>, go: (prepared: P) => Promise<R>): Promise<R> {
     const turn = this.#enter(call);
@@ -60,7 +60,7 @@ export class Preparations {
     }, turn.fail);
     let result: Promise<R>;
     try {
-      await turn.come;
+      await turn.begun;
       result = go(await prepared);
     } finally {
       call.signal?.removeEventListener("abort", abort);
@@ -73,9 +73,9 @@ export class Preparations {
     const turn = new Turn(call);
     this.#turns.add(turn);
     for (const stream of call.streams) {
-      const line = this.#lines.get(stream) ?? new Fifo<Turn>();
-      this.#lines.set(stream, line);
-      line.push(turn);
+      const queue = this.#queues.get(stream) ?? new Fifo<Turn>();
+      this.#queues.set(stream, queue);
+      queue.push(turn);
     }
     return turn;
   }
@@ -84,7 +84,7 @@ export class Preparations {
     turn.over = true;
     this.#turns.delete(turn);
     this.#advance(turn.streams);
-    if (!this.busy) { for (const resolve of this.#idle.splice(0)) resolve(); }
+    if (!this.busy) { for (const resolve of this.#onIdle.splice(0)) resolve(); }
   }
 
   #advance(streams: readonly string[]): void {
@@ -94,34 +94,34 @@ export class Preparations {
     }
   }
 
-  /** Whose turn it is in a stream, once those before it that are over are out of the way. */
+  /** The first waiting call of a stream. */
   #first(stream: string): Turn | undefined {
-    const line = this.#lines.get(stream);
-    let turn = line?.peek();
+    const queue = this.#queues.get(stream);
+    let turn = queue?.peek();
     while (turn?.over) {
-      line!.shift();
-      turn = line!.peek();
+      queue!.shift();
+      turn = queue!.peek();
     }
-    if (turn === undefined) this.#lines.delete(stream);
+    if (turn === undefined) this.#queues.delete(stream);
     return turn;
   }
 
-  /** Tells those whose time is over. */
+  /** Rejects the calls that have timed out. */
   expire(now: number = performance.now()): void {
     for (const turn of this.#turns) {
       if (turn.deadline <= now) {
-        turn.fail(unsent(turn.streams.join(", "), new Error("what comes before took too long")));
+        turn.fail(timedOut(turn.streams.join(", "), new Error("preparing it, or a call before it, took too long")));
       }
     }
   }
 
-  /** Resolves when nothing waits. */
+  /** Resolves when no call waits. */
   drained(): Promise<void> {
-    return this.busy ? new Promise((resolve) => this.#idle.push(resolve)) : Promise.resolve();
+    return this.busy ? new Promise((resolve) => this.#onIdle.push(resolve)) : Promise.resolve();
   }
 
-  /** Gives up all that waits. */
+  /** Rejects all waiting calls. */
   close(): void {
-    for (const turn of this.#turns) turn.fail(unsent(turn.streams.join(", "), new Error("the broker is closed")));
+    for (const turn of this.#turns) turn.fail(closedBefore(turn.streams.join(", ")));
   }
 }

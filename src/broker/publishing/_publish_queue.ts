@@ -1,6 +1,6 @@
 import { PublishQueueFullError } from "../errors.ts";
 
-/** How much a broker keeps in memory of what it publishes until the store has answered, over all its streams. */
+/** Counts the events of a broker that wait for a reply of the store, over all streams, against its bounds. */
 export class PublishQueue {
   #maxEvents: number;
   #maxBytes: number;
@@ -12,7 +12,7 @@ export class PublishQueue {
     this.#maxBytes = maxBytes;
   }
 
-  /** Throws unless there is room. What fits one call finds room when nothing else waits, however low the bounds are. */
+  /** Throws a `PublishQueueFullError` unless there is room. A single call always fits when nothing else waits. */
   assertRoom(where: string, events: number, bytes: number): void {
     if (this.#events === 0) return;
     const tooMany = this.#events + events > this.#maxEvents;

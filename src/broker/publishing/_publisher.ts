@@ -1,62 +1,61 @@
 import type { DomainEvent } from "../../events/mod.ts";
 import type { EventStore, Fields, Position } from "../../store/mod.ts";
 import { noteCause } from "../_causation.ts";
-import { Lane, MAX_BATCH, MAX_BATCH_BYTES, uncertain } from "./_stream_publisher.ts";
-import { Outgoing, type OutgoingOwner } from "./_outgoing.ts";
-import type { PublishQueue } from "./_publish_queue.ts";
 import { sleep } from "../_store_retry.ts";
-import { Publications } from "./_publications.ts";
-import { type Call, Preparations } from "./_preparations.ts";
 import { PublishError } from "../errors.ts";
+import { encodeAll, type Encoded } from "./_encoded.ts";
+import { type Call, Preparations } from "./_preparations.ts";
+import { Publication, type PublicationOwner, Publications } from "./_publication.ts";
+import { uncertain } from "./_publish_errors.ts";
+import type { PublishQueue } from "./_publish_queue.ts";
+import { StreamPublisher } from "./_stream_publisher.ts";
 
-// What is larger would hold up everything behind it: it belongs elsewhere, and a reference to it in the event.
-const MAX_EVENT_BYTES = 16 * 2 ** 20;
-
-/** What a publisher goes by. */
+/** How a publisher works. */
 export interface PublisherOptions {
   readonly store: EventStore;
   readonly publishTimeout: number;
   readonly queue: PublishQueue;
   streamOf(event: DomainEvent): string;
-  /** Whether some class has events that may have to wait for their payload. */
+  /** Whether a class has events that may have to be prepared before they are queued. */
   readonly prepares: boolean;
-  /** The payload of an event that has to wait for it. */
+  /** The payload of an event that must be prepared; undefined for any other. */
   prepare(event: DomainEvent): Promise<string> | undefined;
-  /** The payload of any other. */
+  /** The payload of an event that needs no preparation. */
   payload(event: DomainEvent): string;
   encode(event: DomainEvent, payload?: string): Fields;
   retrying(error: unknown, delay: number): void;
   appended(stream: string, count: number): void;
 }
 
-/** What was prepared of events before their turn came, and until when they may wait. */
+/** Payloads that were prepared before the turn of their call, and when the call times out. */
 interface Prepared {
   readonly payloads: ReadonlyMap<DomainEvent, string>;
   readonly deadline: number;
 }
 
-/** Events of one stream, encoded and measured. */
-interface Pack {
+/** The events of an array that belong to one stream. */
+interface Part {
   readonly stream: string;
+  /** Their indexes in the array. */
+  readonly indexes: readonly number[];
   readonly events: readonly DomainEvent[];
-  readonly records: readonly Fields[];
-  readonly bytes: number;
-  readonly deadline: number;
+  /** Those that this publisher was not given before. */
+  readonly fresh: Encoded;
 }
 
-/** Sends events on their way, one lane for each stream. */
+/** Publishes events: prepares and encodes them, finds what was published before, and queues the rest by stream. */
 export class Publisher {
   #options: PublisherOptions;
   #producer = crypto.randomUUID();
-  #lanes = new Map<string, Lane>();
+  #streams = new Map<string, StreamPublisher>();
   #preparations = new Preparations();
-  #owner: OutgoingOwner = {
+  #owner: PublicationOwner = {
     known: ({ records, bytes }) => this.#options.queue.leave(records.length, bytes),
-    refused: (outgoing) => {
-      for (const event of outgoing.events) if (this.#sent.get(event) === outgoing) this.#sent.delete(event);
+    refused: (publication) => {
+      for (const event of publication.events) if (this.#sent.get(event) === publication) this.#sent.delete(event);
     },
   };
-  /** What was given to this broker and is stored, or may be. */
+  /** Publications of events that are stored, or may be. */
   #sent = new Publications(this.#owner);
   #watch: ReturnType<typeof setTimeout> | undefined;
   #time: number | undefined;
@@ -66,7 +65,7 @@ export class Publisher {
     this.#options = options;
   }
 
-  /** Publishes one event, or finds out what became of it. */
+  /** Publishes one event. One that was published before is only looked up, unless the store refused it. */
   publish(event: DomainEvent, signal: AbortSignal | undefined): Promise<Position> {
     if (this.#sent.get(event) !== undefined) return this.#findOrPublish(event, signal);
     signal?.throwIfAborted();
@@ -74,15 +73,15 @@ export class Publisher {
     const stream = this.#options.streamOf(event);
     const inTurn = this.#options.prepares ? this.#inTurn([event], [stream], signal) : undefined;
     if (inTurn !== undefined) return inTurn.then(([position]) => position!);
-    const pack = this.#pack(stream, [event]);
-    this.#options.queue.assertRoom(pack.stream, 1, pack.bytes);
-    const outgoing = this.#send(pack, true);
-    return signal === undefined ? outgoing.position : unlessAborted(outgoing, outgoing.position, signal);
+    const encoded = this.#encode(stream, [event]);
+    this.#options.queue.assertRoom(stream, 1, encoded.bytes);
+    const publication = this.#send(encoded, true);
+    return signal === undefined ? publication.position : unlessAborted(publication, publication.position, signal);
   }
 
   async #findOrPublish(event: DomainEvent, signal: AbortSignal | undefined): Promise<Position> {
     signal?.throwIfAborted();
-    // Not stored, so it is forgotten, unless somebody else who waited for that has sent it again meanwhile.
+    // A refused event is published again, unless a concurrent call has done so meanwhile.
     for (let earlier = this.#sent.get(event); earlier !== undefined; earlier = this.#sent.get(event)) {
       const positions = await this.#find(earlier, signal);
       if (positions !== undefined) return positions[earlier.events.indexOf(event)]!;
@@ -105,7 +104,7 @@ export class Publisher {
     return await this.#publishParts(events, signal);
   }
 
-  /** Publishes once all is prepared and what came before is on its way; undefined when that is so already. */
+  /** Publishes when the events are prepared and earlier calls are queued; undefined when nothing has to wait. */
   #inTurn(
     events: readonly DomainEvent[],
     streams: readonly string[],
@@ -118,7 +117,7 @@ export class Publisher {
     const prepared = Promise.all(
       events.map(async (event, nth) => await (payloads[nth] ?? this.#options.payload(event))),
     );
-    // Also when there is no room, and nobody waits for it.
+    // Its rejection is handled, also when the queue is full and nothing awaits it.
     prepared.catch(() => {});
     return this.#publishPrepared(events, prepared, { streams, signal, deadline: this.#deadline() });
   }
@@ -129,7 +128,7 @@ export class Publisher {
     call: Call,
   ): Promise<Position[]> {
     const { queue } = this.#options;
-    // How many bytes it will be is not known yet: that is looked at when its turn comes.
+    // The size is not known yet; it is checked when the turn comes.
     queue.assertRoom(call.streams.join(", "), events.length, 0);
     queue.enter(events.length, 0);
     let left = false;
@@ -154,104 +153,98 @@ export class Publisher {
     signal: AbortSignal | undefined,
     prepared?: Prepared,
   ): Promise<Position[]> {
-    const parts = new Map<string, number[]>();
-    for (const [index, event] of events.entries()) {
-      const stream = this.#options.streamOf(event);
-      const part = parts.get(stream);
-      if (part === undefined) parts.set(stream, [index]);
-      else part.push(index);
-    }
+    // All events that are sent for the first time are encoded and measured before any of them is sent.
+    const parts = this.#partsOf(events, prepared);
+    let [count, bytes] = [0, 0];
+    for (const { fresh } of parts) [count, bytes] = [count + fresh.events.length, bytes + fresh.bytes];
+    const streams = parts.map(({ stream }) => stream).join(", ");
+    if (count > 0) this.#options.queue.assertRoom(streams, count, bytes);
     const positions: (Position | undefined)[] = events.map(() => undefined);
     const errors: unknown[] = [];
-    // All that goes out for the first time is encoded and measured before any of it goes.
-    const packed = [...parts].map(([stream, part]) => {
-      const all = part.map((index) => events[index]!);
-      return {
-        part,
-        all,
-        fresh: this.#pack(stream, all.filter((event) => this.#sent.get(event) === undefined), prepared),
-      };
-    });
-    let [count, bytes] = [0, 0];
-    for (const { fresh } of packed) [count, bytes] = [count + fresh.events.length, bytes + fresh.bytes];
-    if (count > 0) this.#options.queue.assertRoom([...parts.keys()].join(", "), count, bytes);
-    const publishPart = async ({ part, all, fresh }: typeof packed[number]) => {
-      const found = await this.#sendOrFind(all, fresh, signal, prepared);
-      part.forEach((index, nth) => positions[index] = found[nth]!);
+    const publishPart = async (part: Part) => {
+      const found = await this.#sendOrFind(part, signal, prepared);
+      part.indexes.forEach((index, nth) => positions[index] = found[nth]!);
     };
-    await Promise.all(packed.map((it) => publishPart(it).catch((error) => errors.push(error))));
+    await Promise.all(parts.map((part) => publishPart(part).catch((error) => errors.push(error))));
     if (errors.length === 0) return positions as Position[];
-    if (parts.size === 1) throw errors[0];
+    if (parts.length === 1) throw errors[0];
     throw new PublishError(
       errors,
-      `Cannot publish to ${errors.length} of ${parts.size} streams: see errors, and positions for what was stored`,
+      `Cannot publish to ${errors.length} of ${parts.length} streams: see errors for the reasons, and positions for ` +
+        `the stored events`,
       positions,
     );
   }
 
+  #partsOf(events: readonly DomainEvent[], prepared: Prepared | undefined): Part[] {
+    const indexes = Map.groupBy(events.keys(), (index) => this.#options.streamOf(events[index]!));
+    return [...indexes].map(([stream, part]) => {
+      const ofStream = part.map((index) => events[index]!);
+      const fresh = ofStream.filter((event) => this.#sent.get(event) === undefined);
+      return { stream, indexes: part, events: ofStream, fresh: this.#encode(stream, fresh, prepared) };
+    });
+  }
+
   async #sendOrFind(
-    events: readonly DomainEvent[],
-    fresh: Pack,
+    { stream, events, fresh }: Part,
     signal: AbortSignal | undefined,
     prepared: Prepared | undefined,
   ): Promise<readonly Position[]> {
     if (fresh.events.length === events.length) return await this.#sendAll(fresh, signal);
-    // Published before, alone or in an array: each finds its own answer, and only what is not stored goes out again.
+    // Some events were published before: each is looked up, and only those that are not stored are sent again.
     for (const event of events) {
       const earlier = this.#sent.get(event);
       if (earlier !== undefined) await this.#find(earlier, signal);
     }
     const missing = events.filter((event) => this.#sent.get(event) === undefined);
     if (missing.length > 0) {
-      const pack = this.#pack(fresh.stream, missing, prepared);
-      this.#options.queue.assertRoom(pack.stream, missing.length, pack.bytes);
-      await this.#sendAll(pack, signal);
+      const encoded = this.#encode(stream, missing, prepared);
+      this.#options.queue.assertRoom(stream, missing.length, encoded.bytes);
+      await this.#sendAll(encoded, signal);
     }
     return await Promise.all(events.map((event) => this.publish(event, signal)));
   }
 
-  /** What became of events that were published before: their positions, or undefined if they were not stored. */
-  async #find(outgoing: Outgoing, signal: AbortSignal | undefined): Promise<readonly Position[] | undefined> {
-    if (outgoing.truth === undefined) {
+  /** Positions of events that were published before; undefined if the store refused them. */
+  async #find(publication: Publication, signal: AbortSignal | undefined): Promise<readonly Position[] | undefined> {
+    if (publication.outcome === undefined) {
       const found = new AbortController();
-      outgoing.whenKnown(() => found.abort());
+      publication.whenKnown(() => found.abort());
       const ended = AbortSignal.any([found.signal, this.#closed.signal, ...(signal === undefined ? [] : [signal])]);
       await sleep(this.#options.publishTimeout, ended);
       signal?.throwIfAborted();
     }
-    const { truth } = outgoing;
-    if (truth === undefined) {
-      const stream = this.#options.streamOf(outgoing.events[0]!);
-      throw uncertain(stream, this.lane(stream).failure);
+    const { outcome } = publication;
+    if (outcome === undefined) {
+      const stream = this.#options.streamOf(publication.events[0]!);
+      throw uncertain(stream, publication.ids, this.stream(stream).failure);
     }
-    if (truth === "refused") return undefined;
-    if ("error" in truth) throw truth.error;
-    return truth;
+    if (outcome === "refused") return undefined;
+    if ("error" in outcome) throw outcome.error;
+    return outcome;
   }
 
-  #pack(stream: string, events: readonly DomainEvent[], prepared?: Prepared): Pack {
-    const records = events.map((event) => this.#options.encode(event, prepared?.payloads.get(event)));
-    const bytes = sizeOf(records);
-    checkSize(stream, events.length, bytes);
-    return { stream, events, records, bytes, deadline: prepared?.deadline ?? this.#deadline() };
+  #encode(stream: string, events: readonly DomainEvent[], prepared?: Prepared): Encoded {
+    const deadline = prepared?.deadline ?? this.#deadline();
+    return encodeAll(stream, events, deadline, (event) => this.#options.encode(event, prepared?.payloads.get(event)));
   }
 
-  async #sendAll(pack: Pack, signal: AbortSignal | undefined): Promise<readonly Position[]> {
-    const outgoing = this.#send(pack, false);
-    if (signal === undefined) return await outgoing.positions;
-    return await unlessAborted(outgoing, outgoing.positions, signal);
+  async #sendAll(encoded: Encoded, signal: AbortSignal | undefined): Promise<readonly Position[]> {
+    const publication = this.#send(encoded, false);
+    if (signal === undefined) return await publication.positions;
+    return await unlessAborted(publication, publication.positions, signal);
   }
 
-  #send({ stream, events, records, bytes, deadline }: Pack, single: boolean): Outgoing {
-    const outgoing = new Outgoing(this.#owner, events, records, bytes, deadline, single);
-    this.#options.queue.enter(records.length, bytes);
-    for (const event of events) this.#sent.set(event, outgoing);
-    this.lane(stream).push(outgoing);
+  #send(encoded: Encoded, single: boolean): Publication {
+    const publication = new Publication(this.#owner, encoded, single);
+    this.#options.queue.enter(encoded.records.length, encoded.bytes);
+    for (const event of encoded.events) this.#sent.set(event, publication);
+    this.stream(encoded.stream).push(publication);
     this.#keepWatch();
-    return outgoing;
+    return publication;
   }
 
-  // Once for all that is published in one go: asking costs more than all else that is noted of an event.
+  // Read once for all events published in one turn: reading the clock costs more than the rest of the bookkeeping.
   #deadline(): number {
     if (this.#time === undefined) {
       this.#time = performance.now();
@@ -260,72 +253,58 @@ export class Publisher {
     return this.#time + this.#options.publishTimeout;
   }
 
-  /** The way into a stream. */
-  lane(stream: string): Lane {
-    let lane = this.#lanes.get(stream);
-    if (lane === undefined) {
+  /** The publisher of one stream. */
+  stream(stream: string): StreamPublisher {
+    let publisher = this.#streams.get(stream);
+    if (publisher === undefined) {
       const { store, retrying, appended } = this.#options;
       const producer = this.#producer;
-      lane = new Lane({ store, stream, producer, retrying, appended: (count) => appended(stream, count) });
-      this.#lanes.set(stream, lane);
+      publisher = new StreamPublisher({
+        store,
+        stream,
+        producer,
+        retrying,
+        appended: (count) => appended(stream, count),
+      });
+      this.#streams.set(stream, publisher);
     }
-    return lane;
+    return publisher;
   }
 
-  // One timer for all that is under way, and none while nothing is: a timer for each event would cost more than it.
+  // One timer while a publish waits: a timer for each event would cost more than publishing it.
   #keepWatch(): void {
     if (this.#watch !== undefined) return;
     const period = Math.max(10, Math.min(1_000, this.#options.publishTimeout / 10));
     this.#watch = setTimeout(() => {
       this.#watch = undefined;
-      const busy = [...this.#lanes.values()].filter((lane) => lane.busy);
-      for (const lane of busy) lane.expire();
+      const busy = [...this.#streams.values()].filter((stream) => stream.busy);
+      for (const stream of busy) stream.expire();
       this.#preparations.expire();
       if (busy.length > 0 || this.#preparations.busy) this.#keepWatch();
     }, period);
   }
 
-  /** Waits for what is under way, at most until `signal` aborts; then whatever has no answer is given up. */
+  /** Waits for unanswered publishes, at most until `signal` aborts; those that are left then reject. */
   async close(signal: AbortSignal): Promise<void> {
     const drained = new AbortController();
     const ended = AbortSignal.any([signal, drained.signal]);
     void this.#preparations.drained()
-      .then(() => Promise.all([...this.#lanes.values()].map((lane) => lane.drained())))
+      .then(() => Promise.all([...this.#streams.values()].map((stream) => stream.drained())))
       .then(() => drained.abort());
     await sleep(Infinity, ended);
     this.#preparations.close();
     clearTimeout(this.#watch);
     this.#closed.abort();
-    for (const lane of this.#lanes.values()) lane.close();
+    for (const stream of this.#streams.values()) stream.close();
   }
 }
 
-async function unlessAborted<T>(outgoing: Outgoing, answer: Promise<T>, signal: AbortSignal): Promise<T> {
-  const withdraw = () => outgoing.withdraw(signal.reason);
+async function unlessAborted<T>(publication: Publication, answer: Promise<T>, signal: AbortSignal): Promise<T> {
+  const withdraw = () => publication.withdraw(signal.reason);
   signal.addEventListener("abort", withdraw);
   try {
     return await answer;
   } finally {
     signal.removeEventListener("abort", withdraw);
-  }
-}
-
-function sizeOf(records: readonly Fields[]): number {
-  let size = 0;
-  for (const fields of records) for (const field of fields) size += field.length;
-  return size;
-}
-
-function checkSize(stream: string, count: number, bytes: number): void {
-  if (count > MAX_BATCH) {
-    throw new RangeError(`Cannot publish ${count} events to ${stream} at once: at most ${MAX_BATCH} go together`);
-  }
-  const most = count === 1 ? MAX_EVENT_BYTES : MAX_BATCH_BYTES;
-  if (bytes > most) {
-    throw new RangeError(
-      count === 1
-        ? `Cannot publish an event of ${bytes} bytes to ${stream}: at most ${most}; store it elsewhere and publish where`
-        : `Cannot publish ${bytes} bytes to ${stream} at once: at most ${most} go together; publish smaller arrays`,
-    );
   }
 }

@@ -1,100 +1,106 @@
+import { Fifo } from "../../store/_fifo.ts";
 import type { EventStore, Fields, Position } from "../../store/mod.ts";
 import { StoreError } from "../../store/mod.ts";
 import { backoff, RECONNECT } from "../_store_retry.ts";
-import { Fifo } from "../../store/_fifo.ts";
-import { UncertainPublishError } from "../errors.ts";
+import type { UncertainPublishError } from "../errors.ts";
+import { closedBefore, timedOut, uncertain } from "./_publish_errors.ts";
 
-/** The most events in one batch, and about the most bytes: no script and no transaction holds a store for long. */
+/** The most events in one batch, and about the most bytes: a larger batch would block the store for too long. */
 export const MAX_BATCH = 500;
 export const MAX_BATCH_BYTES: number = 2 ** 20;
 
-// Batches of this size, up to so many on their way, measured best: client and store work at the same time.
+// Batches of this size, with so many in batch, measured best: client and store work at the same time.
 const USUAL_BATCH = 125;
-const MAX_FLIGHTS = 8;
+const MAX_IN_FLIGHT = 8;
 
-/** Records that are appended together or not at all, and whoever waits for them. */
-export interface Parcel {
+/** Records of one publish call, which are appended together or not at all. */
+export interface QueuedPublish {
   readonly records: readonly Fields[];
   readonly bytes: number;
-  /** When the wait for an answer is over, by `performance.now()`. */
+  /** Ids of its events. */
+  readonly ids: readonly string[];
+  /** When the wait for a reply is over, by `performance.now()`. */
   readonly deadline: number;
-  /** The store has the batch at these positions; this parcel's are those from this index on. */
+  /** The store has the batch at these positions; those of this publish begin at index `from`. */
   stored(positions: readonly Position[], from: number): void;
-  /** It is certain that the store does not have it. */
+  /** The store certainly does not have it. */
   refused(error: unknown): void;
-  /** Nobody can tell for now, or, when `forgotten`, ever; `stored` or `refused` may follow in the first case. */
+  /** The outcome is unknown: for good when `forgotten`, else `stored` or `refused` may follow. */
   uncertain(error: UncertainPublishError, forgotten: boolean): void;
-  /** True when the caller no longer wants it: it is left out unless it is on its way. */
+  /** True when its caller has stopped waiting: it is left out unless it is in batch. */
   withdrawn: boolean;
 }
 
-/** A batch with its number. */
-interface Flight {
+/** Publishes that are sent as one append, with the batch's number. */
+interface Batch {
   readonly sequence: number;
-  readonly parcels: readonly Parcel[];
+  readonly publishes: readonly QueuedPublish[];
   readonly deadline: number;
-  /** On its way; or to be sent again; or given up, so that the store is only asked what became of it. */
-  state: "flying" | "unanswered" | "given-up";
+  /** In batch; or to be sent again; or given up: then the store is only asked for its outcome. */
+  state: "in-flight" | "unanswered" | "given-up";
   /** True once a failure left open whether the store has it. */
-  doubtful: boolean;
+  inDoubt: boolean;
   lastError: unknown;
 }
 
-/** What a lane goes by. */
-export interface LaneOptions {
+/** How a stream publisher works. */
+export interface StreamPublisherOptions {
   readonly store: EventStore;
   readonly stream: string;
-  /** Who publishes. */
+  /** The producer's id, unique for each broker. */
   readonly producer: string;
-  /** The store could not be reached; trying again after `delay`. */
+  /** The store could not be reached; the next try comes after `delay` milliseconds. */
   retrying(error: unknown, delay: number): void;
+  /** The store has appended `count` events. */
   appended(count: number): void;
 }
 
 /**
- * The way into one stream: what is published is sent in order, in numbered batches, several on their way at once.
- * After a failure everything unanswered is sent again in its order before anything else, under its old numbers: what
- * the store has already, it does not append again.
+ * Sends the events of one stream in order, in numbered batches, with several in batch at once.
+ *
+ * After a failure all unanswered batches are sent again before any other, in order and with their old numbers: a store
+ * does not append a batch that it already has.
  */
-export class Lane {
-  /** Why what waits is not on its way; undefined while the store answers. */
+export class StreamPublisher {
+  /** The last error of the store; undefined after a successful append. */
   failure: unknown;
-  #options: LaneOptions;
-  #queue = new Fifo<Parcel>();
+  #options: StreamPublisherOptions;
+  #queue = new Fifo<QueuedPublish>();
+  /** How many events are queued. */
   #queued = 0;
-  /** In the order of their numbers. An array: the tables of a map that it has outgrown keep old flights from the collector. */
-  #flights: Flight[] = [];
-  #flying = 0;
+  /** Unanswered batches by rising number. No Map: its outgrown tables would keep old batches from the garbage collector. */
+  #unanswered: Batch[] = [];
+  #inFlight = 0;
   #sequence = 0;
-  /** True once the store has answered: it must know this producer from then on. */
+  /** True once the store has replied: from then on it must know this producer. */
   #known = false;
   #blockers = 0;
   #scheduled = false;
   #recovering = false;
   #closed = false;
   #failures = 0;
-  /** True when the last answer was one: then what is left is sent again at once. */
+  /** True when the last append succeeded: then unanswered batches are sent again at once. */
   #reachable = true;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
-  #empty: (() => void)[] = [];
+  #onDrained: (() => void)[] = [];
 
-  constructor(options: LaneOptions) {
+  constructor(options: StreamPublisherOptions) {
     this.#options = options;
   }
 
-  /** True while something is unanswered or waits to be sent. */
+  /** True while a batch is unanswered or an event is queued. */
   get busy(): boolean {
-    return this.#flights.length > 0 || this.#queue.length > 0;
+    return this.#unanswered.length > 0 || this.#queue.length > 0;
   }
 
-  push(parcel: Parcel): void {
-    if (this.#closed) return parcel.refused(unsent(this.#options.stream, new Error("the broker is closed")));
-    this.#queue.push(parcel);
-    this.#queued += parcel.records.length;
+  push(publish: QueuedPublish): void {
+    if (this.#closed) return publish.refused(closedBefore(this.#options.stream));
+    this.#queue.push(publish);
+    this.#queued += publish.records.length;
     this.#schedule();
   }
 
-  /** Sends nothing until the promise has settled. */
+  /** Sends no batch until the promise has settled. */
   async holdUntil(ready: Promise<unknown>): Promise<void> {
     this.#blockers++;
     await ready.catch(() => {});
@@ -102,7 +108,7 @@ export class Lane {
     this.#schedule();
   }
 
-  // In a microtask: what is published in one go goes out in one go, and a lone event does not wait.
+  // In a microtask: events published together are sent together, and a single event does not wait.
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -113,117 +119,119 @@ export class Lane {
   }
 
   #flush(): void {
-    while (!this.#recovering && this.#blockers === 0 && this.#flights.length < MAX_FLIGHTS) {
-      const parcels = this.#nextBatch(MAX_FLIGHTS - this.#flights.length);
-      if (parcels.length === 0) break;
-      const deadline = Math.min(...parcels.map((parcel) => parcel.deadline));
+    while (!this.#recovering && this.#blockers === 0 && this.#unanswered.length < MAX_IN_FLIGHT) {
+      const publishes = this.#nextBatch(MAX_IN_FLIGHT - this.#unanswered.length);
+      if (publishes.length === 0) break;
+      const deadline = Math.min(...publishes.map((publish) => publish.deadline));
       const sequence = ++this.#sequence;
-      const flight: Flight = { sequence, parcels, deadline, state: "flying", doubtful: false, lastError: undefined };
-      this.#flights.push(flight);
-      void this.#send(flight);
+      const batch: Batch = { sequence, publishes, deadline, state: "in-flight", inDoubt: false, lastError: undefined };
+      this.#unanswered.push(batch);
+      void this.#send(batch);
     }
-    if (!this.busy) { for (const resolve of this.#empty.splice(0)) resolve(); }
+    if (!this.busy) { for (const resolve of this.#onDrained.splice(0)) resolve(); }
   }
 
-  #nextBatch(freeFlights: number): Parcel[] {
-    // Batches grow when more waits than the free flights would carry.
-    const most = this.#queued > freeFlights * USUAL_BATCH ? MAX_BATCH : USUAL_BATCH;
-    const parcels: Parcel[] = [];
+  #nextBatch(free: number): QueuedPublish[] {
+    // Batches grow when more events wait than usual batches could carry.
+    const most = this.#queued > free * USUAL_BATCH ? MAX_BATCH : USUAL_BATCH;
+    const publishes: QueuedPublish[] = [];
     let count = 0;
     let bytes = 0;
     for (let next = this.#queue.peek(); next !== undefined; next = this.#queue.peek()) {
       const size = next.records.length;
-      if (next.withdrawn) next.refused(unsent(this.#options.stream, undefined));
+      if (next.withdrawn) next.refused(timedOut(this.#options.stream, undefined));
       else {
         if (count > 0 && (count + size > most || bytes + next.bytes > MAX_BATCH_BYTES)) break;
-        parcels.push(next);
+        publishes.push(next);
         count += size;
         bytes += next.bytes;
       }
       this.#queue.shift();
       this.#queued -= size;
     }
-    return parcels;
+    return publishes;
   }
 
-  async #send(flight: Flight): Promise<void> {
+  async #send(batch: Batch): Promise<void> {
     const { store, stream, producer: id } = this.#options;
-    const { sequence, parcels } = flight;
-    const oldest = this.#flights[0]?.sequence ?? sequence;
-    const givenUp = flight.state === "given-up";
+    const { sequence, publishes } = batch;
+    const oldest = this.#unanswered[0]?.sequence ?? sequence;
+    const givenUp = batch.state === "given-up";
     const decided = givenUp ? sequence : oldest - 1;
     const records: Fields[] = [];
-    if (!givenUp) { for (const parcel of parcels) for (const record of parcel.records) records.push(record); }
-    flight.state = givenUp ? "given-up" : "flying";
-    this.#flying++;
+    if (!givenUp) { for (const publish of publishes) for (const record of publish.records) records.push(record); }
+    batch.state = givenUp ? "given-up" : "in-flight";
+    this.#inFlight++;
     try {
-      const sentBefore = givenUp || flight.doubtful;
+      const sentBefore = givenUp || batch.inDoubt;
       const producer = { id, sequence, decided, known: this.#known && sentBefore };
       const positions = await store.append(stream, records, { producer });
       this.#known = true;
       this.#failures = 0;
       this.#reachable = true;
       this.failure = undefined;
-      this.#answered(flight, positions);
+      this.#answered(batch, positions);
     } catch (error) {
       this.#reachable = false;
       this.failure = error;
-      this.#failed(flight, error, decided, givenUp);
+      this.#failed(batch, error, decided, givenUp);
     } finally {
-      this.#flying--;
-      if (this.#recovering && this.#flying === 0) this.#recover();
+      this.#inFlight--;
+      if (this.#recovering && this.#inFlight === 0) this.#recover();
       else this.#flush();
     }
   }
 
-  #land(flight: Flight): void {
-    const at = this.#flights.indexOf(flight);
-    if (at >= 0) this.#flights.splice(at, 1);
+  #remove(batch: Batch): void {
+    const at = this.#unanswered.indexOf(batch);
+    if (at >= 0) this.#unanswered.splice(at, 1);
   }
 
-  #answered(flight: Flight, positions: readonly Position[]): void {
-    this.#land(flight);
+  #answered(batch: Batch, positions: readonly Position[]): void {
+    this.#remove(batch);
     if (positions.length === 0) {
-      const error = flight.lastError ?? new Error("the store does not have it");
-      for (const parcel of flight.parcels) parcel.refused(error);
+      const error = batch.lastError ??
+        new Error(`Cannot publish to ${this.#options.stream}: the store does not have the events; publish them again`);
+      for (const publish of batch.publishes) publish.refused(error);
       return;
     }
     this.#options.appended(positions.length);
     let from = 0;
-    for (const parcel of flight.parcels) {
-      parcel.stored(positions, from);
-      from += parcel.records.length;
+    for (const publish of batch.publishes) {
+      publish.stored(positions, from);
+      from += publish.records.length;
     }
   }
 
-  #failed(flight: Flight, error: unknown, decided: number, asked: boolean): void {
+  #failed(batch: Batch, error: unknown, decided: number, asked: boolean): void {
+    const { stream } = this.#options;
     const kind = error instanceof StoreError ? error.kind : undefined;
-    flight.lastError = error;
-    // Refused as out of sequence although nothing is undecided before it: the store has given this number up.
-    const refusedForGood = kind === "out-of-sequence" && decided === flight.sequence - 1;
+    batch.lastError = error;
+    // Out of sequence although all batches before it are decided: the store has given this number up.
+    const refusedForGood = kind === "out-of-sequence" && decided === batch.sequence - 1;
     const passing = kind === "transient" || kind === "uncertain" || kind === "out-of-sequence";
     if (kind === "forgotten" || refusedForGood || asked && !passing) {
-      this.#land(flight);
-      for (const parcel of flight.parcels) parcel.uncertain(uncertain(this.#options.stream, error, true), true);
+      this.#remove(batch);
+      for (const publish of batch.publishes) publish.uncertain(uncertain(stream, publish.ids, error, true), true);
     } else if (passing) {
-      if (kind === "uncertain") flight.doubtful = true;
-      if (flight.state === "flying") flight.state = "unanswered";
+      if (kind === "uncertain") batch.inDoubt = true;
+      if (batch.state === "in-flight") batch.state = "unanswered";
       this.#recovering = true;
-    } else if (flight.doubtful) {
-      // Refused now, but an earlier sending may have arrived: the store is asked what became of that.
-      flight.state = "given-up";
+    } else if (batch.inDoubt) {
+      // Refused now, but an earlier attempt may have arrived: the store is asked for its outcome.
+      batch.state = "given-up";
       this.#recovering = true;
-      for (const parcel of flight.parcels) parcel.uncertain(uncertain(this.#options.stream, error), false);
+      for (const publish of batch.publishes) publish.uncertain(uncertain(stream, publish.ids, error), false);
     } else {
-      this.#land(flight);
-      for (const parcel of flight.parcels) parcel.refused(error);
+      this.#remove(batch);
+      for (const publish of batch.publishes) publish.refused(error);
     }
   }
 
-  // Nothing is on its way any more: after a pause, everything unanswered goes out again, in order.
+  // No batch is in flight any more: after a pause, all unanswered batches are sent again, in order.
   #recover(): void {
     if (this.#retryTimer !== undefined || this.#closed) return;
-    const first = this.#flights[0];
+    const first = this.#unanswered[0];
     if (first === undefined) return this.#recovered();
     const outOfSequence = first.lastError instanceof StoreError && first.lastError.kind === "out-of-sequence";
     const delay = outOfSequence || this.#reachable ? 0 : backoff(RECONNECT, ++this.#failures);
@@ -232,11 +240,11 @@ export class Lane {
       this.#retryTimer = undefined;
       this.expire();
       this.#recovering = false;
-      const unanswered = [...this.#flights];
-      // What was given up is asked about alone: the numbers after it follow from the answer.
+      const unanswered = [...this.#unanswered];
+      // A batch that was given up is asked about first: the numbers after it depend on the reply.
       const upTo = unanswered.findIndex(({ state }) => state === "given-up");
       if (upTo === 0) this.#recovering = true;
-      for (const flight of upTo === 0 ? unanswered.slice(0, 1) : unanswered) void this.#send(flight);
+      for (const batch of upTo === 0 ? unanswered.slice(0, 1) : unanswered) void this.#send(batch);
       this.#schedule();
     }, delay);
   }
@@ -246,59 +254,49 @@ export class Lane {
     this.#schedule();
   }
 
-  /** Tells those whose time is over; `now` may be set ahead to give up everything. */
-  expire(now: number = performance.now()): void {
-    for (const flight of [...this.#flights]) {
-      if (flight.deadline > now || flight.state === "given-up") continue;
-      const inDoubt = flight.state === "flying" || flight.doubtful;
-      const error = flight.lastError;
+  /** Rejects the publishes that have timed out. */
+  expire(): void {
+    this.#giveUp(performance.now(), timedOut);
+  }
+
+  #giveUp(now: number, unsent: (stream: string, cause: unknown) => Error): void {
+    const { stream } = this.#options;
+    for (const batch of [...this.#unanswered]) {
+      if (batch.deadline > now || batch.state === "given-up") continue;
+      const inDoubt = batch.state === "in-flight" || batch.inDoubt;
+      const error = batch.lastError;
       if (inDoubt) {
-        flight.state = "given-up";
+        batch.state = "given-up";
         this.#recovering = true;
-        for (const parcel of flight.parcels) parcel.uncertain(uncertain(this.#options.stream, error), false);
+        for (const publish of batch.publishes) publish.uncertain(uncertain(stream, publish.ids, error), false);
       } else {
-        this.#land(flight);
-        for (const parcel of flight.parcels) parcel.refused(unsent(this.#options.stream, error));
+        this.#remove(batch);
+        for (const publish of batch.publishes) publish.refused(unsent(stream, error));
       }
     }
     for (let next = this.#queue.peek(); next !== undefined && next.deadline <= now; next = this.#queue.peek()) {
       this.#queue.shift();
       this.#queued -= next.records.length;
-      next.refused(unsent(this.#options.stream, this.failure));
+      next.refused(unsent(stream, this.failure));
     }
-    // Nobody waits for the next try any more: whoever publishes next does not wait for it either.
-    if (this.#flights.length === 0 && this.#retryTimer !== undefined) {
+    // No publish waits for the next try any more, so the next publish need not wait for it either.
+    if (this.#unanswered.length === 0 && this.#retryTimer !== undefined) {
       clearTimeout(this.#retryTimer);
       this.#retryTimer = undefined;
       this.#recovered();
     }
   }
 
-  /** Resolves when everything is answered. */
+  /** Resolves when no batch is unanswered and no event is queued. */
   drained(): Promise<void> {
-    return this.busy ? new Promise((resolve) => this.#empty.push(resolve)) : Promise.resolve();
+    return this.busy ? new Promise((resolve) => this.#onDrained.push(resolve)) : Promise.resolve();
   }
 
-  /** Gives everything up, for good. */
+  /** Rejects all publishes and takes no more. */
   close(): void {
     this.#closed = true;
-    this.expire(Infinity);
+    this.#giveUp(Infinity, closedBefore);
     clearTimeout(this.#retryTimer);
     this.#recovering = true;
   }
-}
-
-/** For an event that may or may not be stored: the store is still asked, unless it has `forgotten`. */
-export function uncertain(stream: string, cause: unknown, forgotten = false): UncertainPublishError {
-  const why = cause instanceof Error ? cause.message : "no answer came in time";
-  const wayOut = forgotten
-    ? "look for its id in the history before you publish another"
-    : "publish the same object again to find out";
-  return new UncertainPublishError(`Cannot tell whether ${stream} has the event: ${why}; ${wayOut}`, { cause });
-}
-
-/** For an event that is certainly not stored. */
-export function unsent(stream: string, cause: unknown): Error {
-  const why = cause instanceof Error ? cause.message : "the store could not be reached";
-  return new Error(`Cannot publish to ${stream} in time: ${why}; nothing was stored, publish it again`, { cause });
 }

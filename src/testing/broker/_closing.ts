@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { LeaseLostError } from "../../broker/mod.ts";
+import { BrokerClosedError, LeaseLostError } from "../../broker/mod.ts";
 import {
   assertSame,
   type BrokerContract,
@@ -155,10 +155,10 @@ export const closing: readonly BrokerContract[] = [
     await broker[Symbol.asyncDispose]();
     await subscription.closed;
     assertEquals(closed.length, 1);
-    await assertRejects(() => broker.publish(counted(1)[0]!), Error, "closed");
-    await assertRejects(() => broker.publish(counted(2)), Error, "closed");
-    await assertRejects(() => broker.subscribe(Counted, () => {}, { group: "group" }), Error, "closed");
-    await assertRejects(() => broker.consume(Counted, { group: "group" }).next(), Error, "closed");
+    await assertRejects(() => broker.publish(counted(1)[0]!), BrokerClosedError, "closed");
+    await assertRejects(() => broker.publish(counted(2)), BrokerClosedError, "closed");
+    await assertRejects(() => broker.subscribe(Counted, () => {}, { group: "group" }), BrokerClosedError, "closed");
+    await assertRejects(() => broker.consume(Counted, { group: "group" }).next(), BrokerClosedError, "closed");
     assertEquals((await groupOf(observer, Counted)).consumers, []);
   }),
 
@@ -193,7 +193,7 @@ export const closing: readonly BrokerContract[] = [
     const waiting = [...reading.map((history) => history.next()), replaying];
     for (const next of waiting) next.catch(() => {});
     await broker.close();
-    for (const next of waiting) await within(assertRejects(() => next, Error, "closed"), "the end");
+    for (const next of waiting) await within(assertRejects(() => next, BrokerClosedError, "closed"), "the end");
   }),
 
   contract("32", "close() follows the broker's signal; an aborted signal lets nothing begin", async (bench) => {
@@ -204,7 +204,7 @@ export const closing: readonly BrokerContract[] = [
     controller.abort();
     await subscription.closed;
     await until(() => closed.length === 1, "the broker has closed");
-    await assertRejects(() => broker.publish(counted(1)[0]!), Error, "closed");
+    await assertRejects(() => broker.publish(counted(1)[0]!), BrokerClosedError, "closed");
   }),
 
   contract("13", "subscribe() ends when its signal aborts, and loses nothing", async (bench) => {

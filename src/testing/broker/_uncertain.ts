@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type EventBroker, UncertainPublishError } from "../../broker/mod.ts";
+import { type EventBroker, PublishTimeoutError, UncertainPublishError } from "../../broker/mod.ts";
 import { StoreError } from "../../store/mod.ts";
 import {
   assertOrder,
@@ -127,7 +127,8 @@ export const uncertain: readonly BrokerContract[] = [
     it.faulty.onAppend = (call) => call.after = gate.opened;
     const [event, behind] = counted(2);
     const error = await assertRejects(() => it.broker.publish(event!), UncertainPublishError);
-    assert(error.message.startsWith("Cannot tell"), error.message);
+    assert(error.message.startsWith("Cannot tell") && error.message.includes(event!.id), error.message);
+    assertEquals(error.ids, [event!.id]);
     const again = insist(() => it.broker.publish(event!));
     it.faulty.onAppend = undefined;
     gate.open();
@@ -172,7 +173,7 @@ export const uncertain: readonly BrokerContract[] = [
     it.faulty.onAppend = (call) => call.refuse(new StoreError("transient", "locked"));
     const events = counted(3);
     for (const result of await Promise.allSettled(events.map((event) => it.broker.publish(event)))) {
-      assert(result.status === "rejected" && !(result.reason instanceof UncertainPublishError), "it is not uncertain");
+      assert(result.status === "rejected" && result.reason instanceof PublishTimeoutError, "nothing was stored");
     }
     it.faulty.onAppend = undefined;
     await insist(() => it.broker.publish([...events].reverse()));

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { Lane, type Parcel } from "../../src/broker/publishing/_stream_publisher.ts";
+import { type QueuedPublish, StreamPublisher } from "../../src/broker/publishing/_stream_publisher.ts";
 import { InMemoryStore } from "../../src/memory/mod.ts";
 import { type AppendOptions, type EventStore, type Fields, type Position, StoreError } from "../../src/store/mod.ts";
 
@@ -12,22 +12,22 @@ interface Call {
   readonly count: number;
 }
 
-/** A lane over a store that is damaged call by call, and what it was asked. */
+/** A stream publisher over a store that fails call by call, and the calls that it made. */
 class Track {
   readonly calls: Call[] = [];
   readonly told: string[] = [];
-  readonly lane: Lane;
+  readonly publisher: StreamPublisher;
   readonly #store = new InMemoryStore();
-  /** What befalls the next calls, in order. */
+  /** How the next calls fail, in order. */
   damages: (Damage | undefined)[] = [];
-  /** True when it takes a turn of the event loop until the store looks at a call. */
+  /** True when a call reaches the store a turn of the event loop later. */
   distant = false;
   retries = 0;
 
   constructor() {
     const append = (stream: string, records: readonly Fields[], options?: AppendOptions) =>
       this.#append(stream, records, options);
-    this.lane = new Lane({
+    this.publisher = new StreamPublisher({
       store: { append } as Partial<EventStore> as EventStore,
       stream: "Stream",
       producer: "producer",
@@ -50,19 +50,20 @@ class Track {
     return positions;
   }
 
-  /** A parcel of so many records; what becomes of it is told under its name. */
-  send(name: string, { count = 1, timeout = 60_000 }: { count?: number; timeout?: number } = {}): Parcel {
-    const parcel: Parcel = {
+  /** Publishes `count` records; the outcome is noted under the name. */
+  send(name: string, { count = 1, timeout = 60_000 }: { count?: number; timeout?: number } = {}): QueuedPublish {
+    const publish: QueuedPublish = {
       records: Array.from({ length: count }, (_, i) => ["id", `${name}${count === 1 ? "" : i}`]),
       bytes: 10 * count,
+      ids: [name],
       deadline: performance.now() + timeout,
       stored: (positions, from) => this.told.push(`${name}: ${positions.slice(from, from + count).length} stored`),
       refused: () => this.told.push(`${name}: refused`),
       uncertain: (_error, forgotten) => this.told.push(`${name}: ${forgotten ? "forgotten" : "uncertain"}`),
       withdrawn: false,
     };
-    this.lane.push(parcel);
-    return parcel;
+    this.publisher.push(publish);
+    return publish;
   }
 
   async ids(): Promise<string[]> {
@@ -72,13 +73,13 @@ class Track {
   }
 }
 
-Deno.test("Lane sends what comes in one turn as one batch, and the next one under the next number", async () => {
+Deno.test("StreamPublisher sends the publishes of one turn as one batch, and numbers batches", async () => {
   const track = new Track();
   track.send("a");
   track.send("b", { count: 3 });
-  await track.lane.drained();
+  await track.publisher.drained();
   track.send("c");
-  await track.lane.drained();
+  await track.publisher.drained();
   assertEquals(track.calls, [
     { sequence: 1, decided: 0, known: false, count: 4 },
     { sequence: 2, decided: 1, known: false, count: 1 },
@@ -86,12 +87,12 @@ Deno.test("Lane sends what comes in one turn as one batch, and the next one unde
   assertEquals(track.told, ["a: 1 stored", "b: 3 stored", "c: 1 stored"]);
 });
 
-Deno.test("Lane puts at most 500 events into a batch, and splits no parcel", async () => {
+Deno.test("StreamPublisher puts at most 500 events into a batch, and splits no publish", async () => {
   const track = new Track();
   for (let i = 0; i < 9; i++) track.send(`p${i}`, { count: 300 });
   track.send("all", { count: 500 });
   for (let i = 0; i < 3_000; i++) track.send(`s${i}`);
-  await track.lane.drained();
+  await track.publisher.drained();
   assert(track.calls.every(({ count }) => count <= 500));
   assertEquals(track.calls.reduce((sum, { count }) => sum + count, 0), 6_200);
   const ids = await track.ids();
@@ -99,7 +100,7 @@ Deno.test("Lane puts at most 500 events into a batch, and splits no parcel", asy
   assertEquals(ids.slice(3_200), Array.from({ length: 3_000 }, (_, i) => `s${i}`));
 });
 
-Deno.test("Lane sends again in order, under the old numbers, before anything else", async () => {
+Deno.test("StreamPublisher resends in order, with the old numbers, before new batches", async () => {
   const track = new Track();
   track.distant = true;
   track.damages = ["transient"];
@@ -109,19 +110,19 @@ Deno.test("Lane sends again in order, under the old numbers, before anything els
   }
   await new Promise((resolve) => setTimeout(resolve, 5));
   track.send("d");
-  await track.lane.drained();
+  await track.publisher.drained();
   assertEquals(await track.ids(), ["a", "b", "c", "d"]);
   assertEquals(track.calls.map(({ sequence }) => sequence), [1, 2, 3, 1, 2, 3, 4]);
   assertEquals(track.retries, 1);
 });
 
-Deno.test("Lane says that the store must know it only when that has answered before", async () => {
+Deno.test("StreamPublisher expects to be known only after a reply of the store", async () => {
   const track = new Track();
   track.damages = ["lose", undefined, "lose"];
   track.send("a");
-  await track.lane.drained();
+  await track.publisher.drained();
   track.send("b");
-  await track.lane.drained();
+  await track.publisher.drained();
   assertEquals(track.calls.map(({ sequence, known }) => [sequence, known]), [
     [1, false],
     [1, false],
@@ -131,7 +132,7 @@ Deno.test("Lane says that the store must know it only when that has answered bef
   assertEquals(await track.ids(), ["a", "b"]);
 });
 
-Deno.test("Lane gives up what is in doubt when its time is over, and learns what became of it", async () => {
+Deno.test("StreamPublisher gives up a batch in doubt on timeout, and learns its outcome later", async () => {
   const track = new Track();
   track.damages = ["lose", "miss", "transient"];
   track.send("a", { timeout: 5 });
@@ -139,28 +140,28 @@ Deno.test("Lane gives up what is in doubt when its time is over, and learns what
   track.send("b", { timeout: 5 });
   await Promise.resolve();
   await new Promise((resolve) => setTimeout(resolve, 10));
-  track.lane.expire();
+  track.publisher.expire();
   track.send("c");
-  await track.lane.drained();
+  await track.publisher.drained();
   assertEquals(track.told, ["a: uncertain", "b: uncertain", "a: 1 stored", "b: refused", "c: 1 stored"]);
   assertEquals(await track.ids(), ["a", "c"]);
 });
 
-Deno.test("Lane refuses for certain what never left, when its time is over", async () => {
+Deno.test("StreamPublisher rejects an unsent publish as certain on timeout", async () => {
   const track = new Track();
   track.damages = Array.from({ length: 10 }, () => "transient");
   track.send("a", { timeout: 5 });
   await new Promise((resolve) => setTimeout(resolve, 10));
   track.send("b", { timeout: 0 });
-  track.lane.expire();
+  track.publisher.expire();
   track.damages = [];
   track.send("c");
-  await track.lane.drained();
+  await track.publisher.drained();
   assertEquals(track.told, ["a: refused", "b: refused", "c: 1 stored"]);
   assertEquals(await track.ids(), ["c"]);
 });
 
-Deno.test("Lane refuses a batch that the store refuses for good, and no other", async () => {
+Deno.test("StreamPublisher rejects only the batch that the store refuses for good", async () => {
   const track = new Track();
   track.distant = true;
   track.damages = [undefined, new Error("out of memory")];
@@ -168,69 +169,69 @@ Deno.test("Lane refuses a batch that the store refuses for good, and no other", 
     track.send(name);
     await Promise.resolve();
   }
-  await track.lane.drained();
+  await track.publisher.drained();
   assertEquals(track.told.toSorted(), ["a: 1 stored", "b: refused", "c: 1 stored", "d: 1 stored"]);
   assertEquals(await track.ids(), ["a", "c", "d"]);
 });
 
-Deno.test("Lane is uncertain of a batch that is refused for good after an answer was lost, and asks", async () => {
+Deno.test("StreamPublisher asks for the outcome of a batch refused after a lost reply", async () => {
   for (const damage of ["lose", "miss"] as const) {
     const track = new Track();
     track.damages = [damage, new Error("out of memory")];
     track.send("a");
-    await track.lane.drained();
+    await track.publisher.drained();
     track.send("b");
-    await track.lane.drained();
+    await track.publisher.drained();
     assertEquals(track.told, ["a: uncertain", damage === "lose" ? "a: 1 stored" : "a: refused", "b: 1 stored"]);
     assertEquals(await track.ids(), damage === "lose" ? ["a", "b"] : ["b"]);
   }
 });
 
-Deno.test("Lane asks no more when the store refuses to answer for good", async () => {
+Deno.test("StreamPublisher stops asking when the store fails for good", async () => {
   const track = new Track();
   track.damages = ["miss", new Error("no permission"), new Error("no permission")];
   track.send("a");
-  await track.lane.drained();
+  await track.publisher.drained();
   assertEquals(track.told, ["a: uncertain", "a: forgotten"]);
   assertEquals(track.calls.map(({ count }) => count), [1, 1, 0]);
 });
 
-Deno.test("Lane never sends again what the store has forgotten", async () => {
+Deno.test("StreamPublisher never resends a batch that the store has forgotten", async () => {
   const track = new Track();
   track.damages = [undefined, "lose", "forgotten"];
   track.send("a");
-  await track.lane.drained();
+  await track.publisher.drained();
   track.send("b");
-  await track.lane.drained();
+  await track.publisher.drained();
   track.send("c");
-  await track.lane.drained();
+  await track.publisher.drained();
   assertEquals(track.told, ["a: 1 stored", "b: forgotten", "c: 1 stored"]);
 });
 
-Deno.test("Lane leaves out what was withdrawn before it was sent, and says so", async () => {
+Deno.test("StreamPublisher leaves out a publish that was withdrawn before it was sent", async () => {
   const track = new Track();
   track.send("a");
   track.send("b").withdrawn = true;
   track.send("c");
-  await track.lane.drained();
+  await track.publisher.drained();
   assertEquals(await track.ids(), ["a", "c"]);
   assertEquals(track.told, ["b: refused", "a: 1 stored", "c: 1 stored"]);
 });
 
-Deno.test("Lane sends nothing before what it waits for", async () => {
+Deno.test("StreamPublisher sends nothing before holdUntil() has settled", async () => {
   const track = new Track();
   const { promise, reject } = Promise.withResolvers<void>();
-  const held = track.lane.holdUntil(promise);
+  const held = track.publisher.holdUntil(promise);
   track.send("a");
   await new Promise((resolve) => setTimeout(resolve, 2));
   assertEquals(track.calls, []);
   reject(new Error("even if it fails"));
   await held;
-  await track.lane.drained();
+  await track.publisher.drained();
   assertEquals(await track.ids(), ["a"]);
 });
 
-Deno.test("Lane gives everything up when it is closed, and takes nothing more", async () => {
+Deno.test("StreamPublisher rejects everything when it is closed", async () => {
   const track = new Track();
   track.damages = ["lose", "transient", "transient"];
   track.send("a");
@@ -238,18 +239,18 @@ Deno.test("Lane gives everything up when it is closed, and takes nothing more", 
   track.send("b");
   await new Promise((resolve) => setTimeout(resolve, 2));
   track.send("c");
-  track.lane.close();
+  track.publisher.close();
   track.send("d");
   assertEquals(track.told, ["a: uncertain", "b: refused", "c: refused", "d: refused"]);
 });
 
-Deno.test("Lane sends at once what comes after it gave up, and does not wait for its next try", async () => {
+Deno.test("StreamPublisher sends a new publish at once after all earlier ones timed out", async () => {
   const track = new Track();
   track.damages = Array.from({ length: 20 }, () => "transient");
   track.send("early", { timeout: 300 });
   while (track.told.length === 0) {
     await new Promise((resolve) => setTimeout(resolve, 10));
-    track.lane.expire();
+    track.publisher.expire();
   }
   assertEquals(track.told, ["early: refused"]);
   track.damages = [];
@@ -257,6 +258,6 @@ Deno.test("Lane sends at once what comes after it gave up, and does not wait for
   track.send("late", { timeout: 300 });
   await Promise.resolve();
   assertEquals(track.calls.length, calls + 1);
-  await track.lane.drained();
+  await track.publisher.drained();
   assertEquals(track.told, ["early: refused", "late: 1 stored"]);
 });

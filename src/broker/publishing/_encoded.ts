@@ -1,0 +1,55 @@
+import type { DomainEvent } from "../../events/mod.ts";
+import type { Fields } from "../../store/mod.ts";
+import { MAX_BATCH, MAX_BATCH_BYTES } from "./_stream_publisher.ts";
+
+// A larger event would hold up all events behind it: store it elsewhere, and publish where it is.
+const MAX_EVENT_BYTES = 16 * 2 ** 20;
+
+/** Events of one stream, encoded and measured. */
+export interface Encoded {
+  readonly stream: string;
+  readonly events: readonly DomainEvent[];
+  readonly records: readonly Fields[];
+  /** Their size, where a character counts as one byte. */
+  readonly bytes: number;
+  /** When their publish times out, by `performance.now()`. */
+  readonly deadline: number;
+}
+
+/**
+ * Encodes events of one stream.
+ *
+ * @throws {RangeError} If they are too many or too large for one publish.
+ */
+export function encodeAll(
+  stream: string,
+  events: readonly DomainEvent[],
+  deadline: number,
+  encode: (event: DomainEvent) => Fields,
+): Encoded {
+  const records = events.map(encode);
+  const bytes = sizeOf(records);
+  checkSize(stream, events.length, bytes);
+  return { stream, events, records, bytes, deadline };
+}
+
+function sizeOf(records: readonly Fields[]): number {
+  let size = 0;
+  for (const fields of records) for (const field of fields) size += field.length;
+  return size;
+}
+
+function checkSize(stream: string, count: number, bytes: number): void {
+  if (count > MAX_BATCH) {
+    throw new RangeError(
+      `Cannot publish ${count} events to ${stream} at once: at most ${MAX_BATCH} go together; publish smaller arrays`,
+    );
+  }
+  const most = count === 1 ? MAX_EVENT_BYTES : MAX_BATCH_BYTES;
+  if (bytes <= most) return;
+  throw new RangeError(
+    count === 1
+      ? `Cannot publish an event of ${bytes} bytes to ${stream}: at most ${most}; store it elsewhere and publish where`
+      : `Cannot publish ${bytes} bytes to ${stream} at once: at most ${most} go together; publish smaller arrays`,
+  );
+}
