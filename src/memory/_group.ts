@@ -7,6 +7,7 @@ import type {
   MemberOptions,
   Outcome,
   Position,
+  RemovedRange,
   StoredRecord,
 } from "../store/mod.ts";
 import { comparePositions, StoreError } from "../store/mod.ts";
@@ -33,6 +34,8 @@ export class MemoryGroup {
   #parking = new Parking<Pending>();
   #deferred = new Deferred();
   #consumers: Consumers;
+  /** Entries that were removed before this group read them, until one of its members is told. */
+  #removed: RemovedRange | undefined;
   #lettersEver = 0;
   #deliveriesEver = 0;
 
@@ -59,6 +62,17 @@ export class MemoryGroup {
       else this.#next++;
     }
     return this.#next;
+  }
+
+  /** Remembers which unread entries are about to be removed from the stream: all before the index `end`. */
+  noteRemoved(end: number): void {
+    const next = this.#skipToNext();
+    if (next >= end) return;
+    this.#removed = {
+      from: this.#removed?.from ?? this.#stream.at(next)!.position,
+      to: this.#stream.at(end - 1)!.position,
+      count: (this.#removed?.count ?? 0) + end - next,
+    };
   }
 
   /** The index of the first entry that this group has not read or not settled. */
@@ -98,6 +112,14 @@ export class MemoryGroup {
 
   /** What there is to take now, without waiting. */
   claim(consumer: Consumer, reach: Reach, limit: number, newFirst: boolean): Omit<Claim, "disturbed"> {
+    const found = this.#take(consumer, reach, limit, newFirst);
+    if (this.#removed === undefined) return found;
+    const removed = this.#removed;
+    this.#removed = undefined;
+    return { ...found, removed };
+  }
+
+  #take(consumer: Consumer, reach: Reach, limit: number, newFirst: boolean): Omit<Claim, "disturbed"> {
     const missing: Position[] = [];
     const early = newFirst ? this.#claimNew(consumer, limit) : [];
     if (early.length > 0) return { records: early, missing };

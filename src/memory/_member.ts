@@ -29,7 +29,9 @@ export class MemoryMember implements GroupMember {
       const found = this.#group.claim(consumer, this.#reach, limit, newFirst);
       const disturbed = this.#group.epoch !== this.#epoch;
       this.#epoch = this.#group.epoch;
-      if (found.records.length > 0 || found.missing.length > 0 || disturbed) return { ...found, disturbed };
+      if (found.records.length > 0 || found.missing.length > 0 || found.removed !== undefined || disturbed) {
+        return { ...found, disturbed };
+      }
       const next = this.#group.nextChange(consumer, this.#reach);
       await this.#stream.bell.wait(ended, next - this.#stream.now());
     }

@@ -148,6 +148,10 @@ export class MemoryStream {
       if (floor < allowed) [allowed, pinnedBy] = [floor, group.name];
     }
     const removed = Math.max(0, allowed - this.#trimmed);
+    if (force && removed > 0) {
+      for (const group of this.groups.values()) group.noteRemoved(allowed);
+      this.bell.ring();
+    }
     this.#records.splice(0, removed);
     this.#trimmed += removed;
     return { removed, pinnedBy };

@@ -3,7 +3,7 @@ import type { Reach } from "../store/_reach.ts";
 import { assertGroup, type LiveConsumer, type Seat, touch } from "./_consumer.ts";
 import type { Database } from "./_database.ts";
 import { deferredFor, nextDeferred } from "./_deferred.ts";
-import { type GroupRow, nextNumber } from "./_group.ts";
+import { type GroupRow, nextNumber, takeRemoved } from "./_group.ts";
 import { decodeFields, type EntryRow, positionOf, toRecord } from "./_records.ts";
 import { findStream, readPage, type StreamRow } from "./_stream.ts";
 
@@ -53,14 +53,21 @@ export function claim(db: Database, now: number, seat: Seat, limit: number, newF
   const early = newFirst ? takeNew(work) : [];
   const { taken, missing } = early.length > 0 ? { taken: early, missing: [] } : takeReturned(work);
   const records = taken.length > 0 ? taken : takeNew(work);
-  return { records, missing, epoch: group.epoch, nextChange: nextChange(db, group.id, seat) };
+  const removed = takeRemoved(db, group);
+  return {
+    records,
+    missing,
+    ...(removed === undefined ? {} : { removed }),
+    epoch: group.epoch,
+    nextChange: nextChange(db, group.id, seat),
+  };
 }
 
 /** When a claim should be tried: -Infinity when there is something to take or to tell now. Writes nothing. */
 export function nextClaim(db: Database, seat: Seat, epoch: number): number {
   const group = assertGroup(db, seat);
   const stream = findStream(db, seat.stream)!;
-  const ready = group.epoch !== epoch || nextNumber(db, stream, group) < stream.next_n;
+  const ready = group.epoch !== epoch || group.removed > 0 || nextNumber(db, stream, group) < stream.next_n;
   return ready ? -Infinity : nextChange(db, group.id, seat);
 }
 

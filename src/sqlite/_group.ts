@@ -1,4 +1,4 @@
-import type { GroupState, MemberOptions, Position } from "../store/mod.ts";
+import type { GroupState, MemberOptions, Position, RemovedRange } from "../store/mod.ts";
 import { comparePositions } from "../store/mod.ts";
 import type { Database } from "./_database.ts";
 import { deferredState } from "./_deferred.ts";
@@ -20,9 +20,11 @@ export interface GroupRow extends Cursor {
   readonly epoch: number;
   /** How many deliveries there ever were: the number of the last one. */
   readonly deliveries: number;
+  /** How many unread entries were deleted since a member was last told. */
+  readonly removed: number;
 }
 
-const GROUP = "SELECT id, name, epoch, deliveries, next_n, from_ms, from_seq FROM consumer_group";
+const GROUP = "SELECT id, name, epoch, deliveries, removed, next_n, from_ms, from_seq FROM consumer_group";
 
 /** All groups of a stream, in the order in which they were made. */
 export function allGroups(db: Database, stream: StreamRow): GroupRow[] {
@@ -73,6 +75,22 @@ function seek(db: Database, stream: StreamRow, to: MemberOptions["startFrom"]): 
 export function nextNumber(db: Database, stream: StreamRow, { next_n, from_ms, from_seq }: Cursor): number {
   const from = from_ms === null || from_seq === null ? 0 : numberAt(db, stream, { ms: from_ms, seq: from_seq });
   return Math.max(next_n, stream.first_n, from);
+}
+
+/** The entries that were deleted before the group read them; whoever asks tells the group, so they are forgotten here. */
+export function takeRemoved(db: Database, { id, removed: count }: GroupRow): RemovedRange | undefined {
+  if (count === 0) return undefined;
+  const range = db.get<{ from_ms: number; from_seq: number; to_ms: number; to_seq: number }>(
+    `SELECT removed_from_ms AS from_ms, removed_from_seq AS from_seq, removed_to_ms AS to_ms, removed_to_seq AS to_seq
+      FROM consumer_group WHERE id = ?`,
+    id,
+  )!;
+  db.run("UPDATE consumer_group SET removed = 0 WHERE id = ?", id);
+  return {
+    from: positionOf({ ms: range.from_ms, seq: range.from_seq }),
+    to: positionOf({ ms: range.to_ms, seq: range.to_seq }),
+    count,
+  };
 }
 
 /** The number of the first entry that the group has not read or not settled. */

@@ -30,10 +30,13 @@ export class SqliteMember implements GroupMember {
       while (!ended.aborted) {
         const seen = this.#changes.count(this.#seat.stream);
         const found = await this.#db.write(() => claim(this.#db, this.#now(), this.#seat, limit, newFirst), ended);
-        const { records, missing, epoch, nextChange } = found;
+        const { epoch, nextChange, ...claimed } = found;
         const disturbed = epoch !== this.#epoch;
         this.#epoch = epoch;
-        if (records.length > 0 || missing.length > 0 || disturbed) return { records, missing, disturbed };
+        const { records, missing, removed } = claimed;
+        if (records.length > 0 || missing.length > 0 || removed !== undefined || disturbed) {
+          return { ...claimed, disturbed };
+        }
         await this.#wait(nextChange, seen, ended);
       }
     } catch (error) {

@@ -4,7 +4,7 @@ import type { Database } from "./_database.ts";
 export const APPLICATION_ID = 0x54494445;
 
 /** The version of the tables below. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 /*
  * Every entry of a stream has a number, n, one more than the one before it: with those of the first and the next entry
@@ -20,6 +20,30 @@ export const SCHEMA_VERSION = 2;
 const DEFERRED = `
   CREATE INDEX delivery_version ON delivery (grp, version, ms, seq) WHERE version IS NOT NULL;
   CREATE INDEX delivery_deferred ON delivery (grp, deferred_at) WHERE version IS NOT NULL;
+`;
+
+/*
+ * Every group of the stream notes how many entries were deleted before it read them, and the positions of the first and
+ * the last one: one of its members is told by its next claim. The trigger also fires for rows that somebody deletes by
+ * hand. It does nothing for rows below `first_n`: a trim that every group allows raises `first_n` first, and then costs
+ * one comparison a row.
+ */
+const REMOVED = `
+  CREATE TRIGGER entry_removed AFTER DELETE ON entry
+    WHEN OLD.n >= (SELECT first_n FROM stream WHERE id = OLD.stream)
+  BEGIN
+    UPDATE consumer_group SET
+      removed = removed + 1,
+      removed_from_ms = iif(removed = 0 OR (OLD.ms, OLD.seq) < (removed_from_ms, removed_from_seq),
+        OLD.ms, removed_from_ms),
+      removed_from_seq = iif(removed = 0 OR (OLD.ms, OLD.seq) < (removed_from_ms, removed_from_seq),
+        OLD.seq, removed_from_seq),
+      removed_to_ms = iif(removed = 0 OR (OLD.ms, OLD.seq) > (removed_to_ms, removed_to_seq),
+        OLD.ms, removed_to_ms),
+      removed_to_seq = iif(removed = 0 OR (OLD.ms, OLD.seq) > (removed_to_ms, removed_to_seq),
+        OLD.seq, removed_to_seq)
+    WHERE stream = OLD.stream AND next_n <= OLD.n AND (from_ms IS NULL OR (OLD.ms, OLD.seq) >= (from_ms, from_seq));
+  END;
 `;
 
 const TABLES = `
@@ -77,6 +101,11 @@ const TABLES = `
     incarnations INTEGER NOT NULL DEFAULT 0,
     deliveries INTEGER NOT NULL DEFAULT 0,
     letters INTEGER NOT NULL DEFAULT 0,
+    removed INTEGER NOT NULL DEFAULT 0,
+    removed_from_ms INTEGER,
+    removed_from_seq INTEGER,
+    removed_to_ms INTEGER,
+    removed_to_seq INTEGER,
     UNIQUE (stream, name)
   ) STRICT;
 
@@ -127,6 +156,7 @@ const TABLES = `
     PRIMARY KEY (grp, id)
   ) STRICT;
 
+  ${REMOVED}
   PRAGMA application_id = ${APPLICATION_ID};
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
@@ -137,6 +167,14 @@ const UPGRADES: Readonly<Record<number, string>> = {
     ALTER TABLE delivery ADD COLUMN version INTEGER;
     ALTER TABLE delivery ADD COLUMN deferred_at INTEGER;
     ${DEFERRED}
+  `,
+  2: `
+    ALTER TABLE consumer_group ADD COLUMN removed INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE consumer_group ADD COLUMN removed_from_ms INTEGER;
+    ALTER TABLE consumer_group ADD COLUMN removed_from_seq INTEGER;
+    ALTER TABLE consumer_group ADD COLUMN removed_to_ms INTEGER;
+    ALTER TABLE consumer_group ADD COLUMN removed_to_seq INTEGER;
+    ${REMOVED}
   `,
 };
 

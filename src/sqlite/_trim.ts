@@ -33,7 +33,10 @@ function trimSome(
   }
   const first = Math.min(allowed, stream.first_n + MOST_AT_ONCE);
   if (first <= stream.first_n) return { removed: 0, pinnedBy };
-  db.run("DELETE FROM entry WHERE stream = ? AND n < ?", stream.id, first);
+  const removeEntries = () => db.run("DELETE FROM entry WHERE stream = ? AND n < ?", stream.id, first);
+  // Only a forced trim removes unread entries: there the trigger of the deletion still has to see them as existing.
+  if (force) removeEntries();
   db.run("UPDATE stream SET first_n = ? WHERE id = ?", first, stream.id);
+  if (!force) removeEntries();
   return { removed: first - stream.first_n, pinnedBy };
 }

@@ -65,6 +65,11 @@ export class Model {
     const floors = [...this.groups].map(([name, group]) => [name, group.trimFloor()] as const);
     const kept = force ? [] : wanted.filter(({ position }) => floors.some(([, floor]) => !before(position, floor)));
     const lowest = floors.map(([, floor]) => floor).toSorted(comparePositions)[0];
+    for (const group of this.groups.values()) {
+      const unread = new Set(group.unread);
+      const removed = wanted.filter((entry) => !kept.includes(entry)).map(({ position }) => position);
+      group.removed.push(...removed.filter((position) => unread.has(position)));
+    }
     this.entries = this.entries.filter((entry) => !wanted.includes(entry) || kept.includes(entry));
     return {
       removed: wanted.length - kept.length,
@@ -76,6 +81,8 @@ export class Model {
 export class ModelGroup {
   pending: Delivery[] = [];
   letters: Letter[] = [];
+  /** Unread entries that were trimmed, until a claim tells of them. */
+  removed: Position[] = [];
   members: Member[] = [];
   epoch = 0;
   #from: Position;

@@ -35,10 +35,15 @@ export class Run {
   #seats: Seat[] = [];
   #texts = 0;
 
-  private constructor() {}
+  #tellsRemoved: boolean;
 
-  static async open(open: Open): Promise<Run> {
-    const run = new Run();
+  private constructor(tellsRemoved: boolean) {
+    this.#tellsRemoved = tellsRemoved;
+  }
+
+  /** `tellsRemoved` is false for a store that tells later than by the next claim which unread entries were removed. */
+  static async open(open: Open, { tellsRemoved = true } = {}): Promise<Run> {
+    const run = new Run(tellsRemoved);
     run.#stores = await open(() => run.model.now);
     return run;
   }
@@ -131,8 +136,13 @@ export class Run {
     if (!group.touch(model)) return await assertNameTaken(real.claim({ limit, signal: AbortSignal.timeout(1_000) }));
     const disturbed = model.seenEpoch !== group.epoch;
     const { returned, gone, fresh } = group.available(model);
-    const nothing = !disturbed && returned.length + gone.length + fresh.length === 0;
-    const claim = await claimFor(real, limit, nothing ? 1 : 2_000);
+    const removed = this.#tellsRemoved && group.removed.length > 0
+      ? { removed: { from: group.removed[0]!, to: group.removed.at(-1)!, count: group.removed.length } }
+      : {};
+    const nothing = !disturbed && !("removed" in removed) && returned.length + gone.length + fresh.length === 0;
+    const { removed: told, ...claim } = await claimFor(real, limit, nothing ? 1 : 2_000);
+    if (this.#tellsRemoved) assertEquals(told === undefined ? {} : { removed: told }, removed, "removed");
+    group.removed = [];
     if (nothing) return assertEquals(claim, { records: [], missing: [], disturbed: false });
     model.seenEpoch = group.epoch;
     assertEquals(claim.disturbed, disturbed, "disturbed");
