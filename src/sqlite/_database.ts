@@ -1,8 +1,8 @@
-import { mkdirSync, statSync } from "node:fs";
+import { mkdirSync, type Stats, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { Bell } from "../store/_bell.ts";
-import { cannotOpen, explain, isBusy, stillBusy } from "./_errors.ts";
+import { cannotOpen, explain, fileLost, isBusy, stillBusy } from "./_errors.ts";
 import { checkSchema, makeSchema } from "./_schema.ts";
 
 // How long SQLite itself may wait for a lock, in milliseconds: the event loop stands still meanwhile. It outlasts the
@@ -21,7 +21,8 @@ export interface DatabaseOptions {
 export class Database {
   readonly path: string;
   #db: DatabaseSync;
-  #inode: number;
+  #file: Stats;
+  #fileLost = false;
   #checkedAt: number = performance.now();
   #statements = new Map<string, StatementSync>();
   #busyTimeout: number;
@@ -51,7 +52,7 @@ export class Database {
     this.path = path;
     this.#db = db;
     this.#busyTimeout = busyTimeout;
-    this.#inode = statSync(path).ino;
+    this.#file = statSync(path);
     db.exec(`PRAGMA busy_timeout = ${BLOCKING_WAIT}`);
   }
 
@@ -103,14 +104,24 @@ export class Database {
   /**
    * Runs `change` as one transaction, those of this connection in the order of the calls. Rejects with a `"transient"`
    * StoreError when other connections did not let it through in time, and with the reason of `signal` when that aborts
-   * before its turn comes; nothing was changed then.
+   * before its turn comes; nothing was changed then. Rejects with `"storage-lost"` when the file was deleted or replaced
+   * before the transaction was committed.
    */
   write<T>(change: () => T, signal?: AbortSignal): Promise<T> {
     const deadline = performance.now() + this.#busyTimeout;
     let started = false;
     const work = () => {
       started = true;
-      return this.#insist(() => this.#transact("BEGIN IMMEDIATE", change), deadline, signal);
+      return this.#insist(
+        () => {
+          const result = this.#transact("BEGIN IMMEDIATE", change);
+          // SQLite also commits to a file that was deleted: its success alone does not say that anything is stored.
+          this.#assertFileIsThere();
+          return result;
+        },
+        deadline,
+        signal,
+      );
     };
     // Whether the one before succeeded is its caller's business.
     const written = this.#track(this.#lastWrite.then(work, work));
@@ -167,11 +178,16 @@ export class Database {
 
   #assertUsable(): void {
     if (this.#closed) throw new Error(`Cannot use ${this.path}: its store is closed`);
-    if (performance.now() - this.#checkedAt < FILE_CHECK_INTERVAL) return;
-    // SQLite goes on writing to a file that has no name any more, where nobody will ever find it.
-    if (statSync(this.path, { throwIfNoEntry: false })?.ino !== this.#inode) {
-      throw new Error(`Cannot use ${this.path}: the file was deleted or replaced while it was open; open it again`);
-    }
+    if (this.#fileLost) throw fileLost(this.path);
+    if (performance.now() - this.#checkedAt >= FILE_CHECK_INTERVAL) this.#assertFileIsThere();
+  }
+
+  // A deleted file stays writable for those who have it open, but no other process can find it.
+  #assertFileIsThere(): void {
+    const found = statSync(this.path, { throwIfNoEntry: false });
+    // A file that comes back later would lack what was written meanwhile: this store stays unusable.
+    this.#fileLost ||= found === undefined || found.ino !== this.#file.ino || found.dev !== this.#file.dev;
+    if (this.#fileLost) throw fileLost(this.path);
     this.#checkedAt = performance.now();
   }
 

@@ -62,6 +62,15 @@ export function stillBusy(path: string, waited: number, cause: unknown): StoreEr
   );
 }
 
+/** The error for a file that is no longer at its path. */
+export function fileLost(path: string): StoreError {
+  return new StoreError(
+    "storage-lost",
+    `Cannot use ${path}: the file was deleted or replaced while it was open; open the store again, and publish again ` +
+      "the events whose publishing failed",
+  );
+}
+
 /**
  * What to throw for a failure of SQLite: an error that names the file and the way out, or `error` itself. Transient if
  * the same may succeed once somebody has done something about it, with the file as it is; nothing was done then.

@@ -53,6 +53,13 @@ export interface SqliteStoreOptions {
  *   or not at all. About power loss see {@linkcode SqliteStoreOptions.synchronous}.
  * - **Files.** Beside `x.db` there are `x.db-wal` and `x.db-shm` while it is open: they belong to it, so copy or move
  *   the file only when nobody has it open (or with `sqlite3 x.db ".backup …"`). Missing directories are made.
+ * - **A deleted or replaced file.** SQLite goes on writing to it. So this store looks after each commit whether the file
+ *   is still at its path, and rejects with `StoreError` `"storage-lost"` if not: no event is answered as stored that was
+ *   committed after the file was deleted. Reads notice within a second. Two cases remain. A file that is deleted after
+ *   the answer takes its events with it. If only `x.db-wal` is deleted, the latest commits are lost when the process is
+ *   killed before it closes the store. Where the file was moved, a rejected event may be in the moved file.
+ * - **Rows deleted by hand.** A group that had not read them is told by an `entrieslost` event, with their exact number.
+ *   The deletion is not noticed if the tool has triggers switched off, drops tables or puts back an older file.
  * - **Local disks only.** Processes on one machine share the file; a network file system corrupts it sooner or later.
  * - **Several processes.** Each store has one connection. A commit in this store wakes who waits at once; one of another
  *   connection is noticed by a poll every 20 ms: measured, half of them within 13 ms, at 1 % of a core for the whole

@@ -7,7 +7,8 @@
  * - `"forgotten"`: a batch sent again to a store that no longer knows its producer: nobody can tell any more;
  * - `"name-taken"`: another live consumer has this name in this group;
  * - `"group-busy"`: the group still has live consumers or unsettled work;
- * - `"group-deleted"`: the group was ended for good while this member used it.
+ * - `"group-deleted"`: the group was ended for good while this member used it;
+ * - `"storage-lost"`: the file that holds the data was deleted or replaced; the store has to be opened again.
  */
 export type StoreErrorKind =
   | "transient"
@@ -16,7 +17,8 @@ export type StoreErrorKind =
   | "forgotten"
   | "name-taken"
   | "group-busy"
-  | "group-deleted";
+  | "group-deleted"
+  | "storage-lost";
 
 /**
  * A failure whose kind the engine acts on. Anything else that a store throws is taken as final: nothing was done, and

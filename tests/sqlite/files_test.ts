@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { SqliteStore } from "../../src/sqlite/sqlite_store.ts";
-import { entries, idOf, scratch, scratchStore } from "./_scratch.ts";
+import { StoreError } from "../../src/store/mod.ts";
+import { acks, entries, idOf, scratch, scratchStore } from "./_scratch.ts";
 
 function sql(file: string, statements: string): void {
   const db = new DatabaseSync(file);
@@ -72,6 +73,12 @@ Deno.test("open() upgrades a file of an earlier schema, and keeps what is in it"
     dir.file,
     `DROP INDEX delivery_version;
      DROP INDEX delivery_deferred;
+     DROP TRIGGER entry_removed;
+     ALTER TABLE consumer_group DROP COLUMN removed;
+     ALTER TABLE consumer_group DROP COLUMN removed_from_ms;
+     ALTER TABLE consumer_group DROP COLUMN removed_from_seq;
+     ALTER TABLE consumer_group DROP COLUMN removed_to_ms;
+     ALTER TABLE consumer_group DROP COLUMN removed_to_seq;
      ALTER TABLE delivery DROP COLUMN version;
      ALTER TABLE delivery DROP COLUMN deferred_at;
      PRAGMA user_version = 1`,
@@ -84,6 +91,9 @@ Deno.test("open() upgrades a file of an earlier schema, and keeps what is in it"
   const { records } = await b!.claim({ limit: 2, signal: never });
   await b!.settle(records.map(({ position, fence }) => ({ kind: "defer", position, fence, version: 2 })));
   assertEquals((await c!.claim({ limit: 2, signal: never })).records.map(idOf), ["0", "1"]);
+  const [unread] = await stores[0]!.append("Stream", entries(1));
+  await stores[0]!.admin("Stream").trim({ maxLength: 0, force: true });
+  assertEquals((await c!.claim({ limit: 2, signal: never })).removed, { from: unread!, to: unread!, count: 1 });
   for (const store of stores) await store[Symbol.asyncDispose]();
 });
 
@@ -125,6 +135,57 @@ Deno.test("open() refuses options out of range", async () => {
   await assertRejects(() => SqliteStore.open(file, { pollInterval: 0 }), RangeError, "pollInterval");
   await assertRejects(() => SqliteStore.open(file, { synchronous: "off" as "full" }), RangeError, "synchronous");
 });
+
+Deno.test("append(), settle() and claim() reject at once when the file was deleted, and stay rejecting", async () => {
+  await using opened = await scratchStore();
+  const { store, file } = opened;
+  const member = await store.member("Stream", "group", { consumer: "a", lease: 30_000, startFrom: "beginning" });
+  await store.append("Stream", entries(3));
+  const { records } = await member.claim({ limit: 1, signal: new AbortController().signal });
+  const kept = Deno.readFileSync(file);
+  Deno.removeSync(file);
+  const calls = [
+    () => store.append("Stream", entries(1)),
+    () => member.settle(acks(records)),
+    () => member.claim({ limit: 1, signal: new AbortController().signal }),
+  ];
+  for (let round = 0; round < 2; round++) {
+    for (const call of calls) {
+      const error = await assertRejects(call, StoreError);
+      assertEquals(error.kind, "storage-lost");
+      for (const text of [file, "deleted or replaced", "open the store again"]) {
+        assert(error.message.includes(text), error.message);
+      }
+    }
+    Deno.writeFileSync(file, kept);
+  }
+});
+
+for (const how of ["deleted", "renamed", "replaced"]) {
+  Deno.test(`append() answers no event as stored after the file was ${how} under load`, async () => {
+    await using opened = await scratchStore();
+    const { store, file } = opened;
+    await store.append("Stream", entries(1));
+    let lost = false;
+    let answeredAfter = 0;
+    const appending = Array.from({ length: 50 }, (_, n) =>
+      store.append("Stream", entries(1, n)).then(() => {
+        if (lost) answeredAfter++;
+      }, (error) => error));
+    await appending[9];
+    if (how === "deleted") Deno.removeSync(file);
+    if (how === "renamed") Deno.renameSync(file, `${file}.moved`);
+    if (how === "replaced") {
+      Deno.writeTextFileSync(`${file}.new`, "");
+      Deno.renameSync(`${file}.new`, file);
+    }
+    lost = true;
+    // What was committed before may be answered in the same turn of the event loop.
+    const later = Array.from({ length: 20 }, () => assertRejects(() => store.append("Stream", entries(1)), StoreError));
+    await Promise.all([...appending, ...later]);
+    assert(answeredAfter <= 1, `${answeredAfter} appends were answered after the file was ${how}`);
+  });
+}
 
 Deno.test("SqliteStore says so when its file was deleted or replaced while it was open", async () => {
   await using opened = await scratchStore();
