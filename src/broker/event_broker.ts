@@ -7,7 +7,8 @@ import { EventCodecs } from "./codec/_event_codecs.ts";
 import { handling } from "./_causation.ts";
 import { callHandler } from "./consuming/_job_runner.ts";
 import { Listeners } from "./_listeners.ts";
-import { deadLetters, redrive, streamInfo } from "./operating/_operator.ts";
+import { IdleWaits } from "./operating/_idle.ts";
+import { deadLetters, discardDeadLetters, redrive, streamInfo } from "./operating/_operator.ts";
 import { PublishQueue } from "./publishing/_publish_queue.ts";
 import { Publisher } from "./publishing/_publisher.ts";
 import { isTransient } from "./_store_retry.ts";
@@ -21,7 +22,15 @@ import { LiveTails } from "./reading/_live_tails.ts";
 import type { Handler, PulledDelivery } from "./delivery.ts";
 import { BrokerClosedError } from "./errors.ts";
 import { BrokerErrorEvent, type BrokerEventMap, ReconnectEvent, WarningEvent } from "./lifecycle_events.ts";
-import type { BrokerOptions, ConsumeOptions, ReadOptions, StartFrom, SubscribeOptions } from "./options.ts";
+import type {
+  BrokerOptions,
+  ConsumeOptions,
+  DiscardDeadLettersOptions,
+  IdleOptions,
+  ReadOptions,
+  StartFrom,
+  SubscribeOptions,
+} from "./options.ts";
 import type { DeadLetter, StreamInfo } from "./stream_info.ts";
 import type { Subscription } from "./subscription.ts";
 import type { EventListenerOf, EventOf, OneOrMore } from "./types.ts";
@@ -75,6 +84,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   #codecs: EventCodecs;
   #publisher: Publisher;
   #retention: Retention;
+  #idleWaits: IdleWaits;
   #tails: LiveTails;
   #subscriptions: Subscriptions;
   #closing: Promise<void> | undefined;
@@ -127,8 +137,14 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       store,
       assertOpen: () => this.#assertOpen("subscribe"),
       report: (error) => this.#listeners.report(error),
-      consumed: (type, count) => this.#retention.noted(this.#codecs.ofType(type)!.stream, count),
+      consumed: (type, count) => {
+        this.#retention.noted(this.#codecs.ofType(type)!.stream, count);
+        this.#idleWaits.noted();
+      },
+      waiting: (event) => void this.dispatchEvent(event),
+      idle: (types, group, signal) => this.#idle(types.map((type) => this.#codecs.ofType(type)!.stream), group, signal),
     });
+    this.#idleWaits = new IdleWaits(store, (error, delay) => this.#retrying(error, delay));
     this.#tails = new LiveTails(store, {
       arrived: (event) => void handling(event, () => this.dispatchEvent(event)),
       failed: (error) => this.#listeners.report(error),
@@ -301,6 +317,89 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     checkKeys("redrive", options, ["group", "ids", "dryRun", "signal"]);
     assertName("group", options.group);
     return await redrive(this.#store, stream, options);
+  }
+
+  /**
+   * Removes dead letters of a group for good: all, those with these `ids`, or those beyond `maxAge` or `maxLength`.
+   * Resolves with how many; with `dryRun` only counts them.
+   *
+   * @throws {RangeError} If there is no such group, or a bound is out of range.
+   *
+   * @example Discard what was looked at
+   * ```ts
+   * import { defineEvent, InMemoryBroker, PermanentError } from "@tidings/broker";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class CardCharged extends defineEvent("CardCharged")<{ amount: number }> {}
+   *
+   * await using broker = new InMemoryBroker({ events: [CardCharged] });
+   * await broker.subscribe(CardCharged, () => {
+   *   throw new PermanentError("Card declined");
+   * }, { group: "payments" });
+   * await broker.publish(new CardCharged({ amount: 10 }));
+   * await broker.idle({ group: "payments" });
+   * assertEquals(await broker.discardDeadLetters(CardCharged, { group: "payments", dryRun: true }), 1);
+   * assertEquals(await broker.discardDeadLetters(CardCharged, { group: "payments" }), 1);
+   * ```
+   */
+  async discardDeadLetters<K extends C>(event: K, options: DiscardDeadLettersOptions): Promise<number> {
+    const { stream } = this.#codecs.ofClass(event);
+    checkKeys("discard dead letters", options, ["group", "ids", "maxAge", "maxLength", "dryRun", "signal"]);
+    const { group, ids, maxAge, maxLength } = options;
+    assertName("group", group);
+    if (maxAge !== undefined) checkNumber("maxAge (ms)", maxAge, { min: 0 });
+    if (maxLength !== undefined) checkNumber("maxLength", maxLength, { min: 0, integer: true });
+    if (ids !== undefined && (maxAge !== undefined || maxLength !== undefined)) {
+      throw new TypeError(
+        "Cannot discard dead letters by both ids and bounds: give ids alone, or maxAge and maxLength",
+      );
+    }
+    // Bounds that keep everything discard nothing; without bounds everything is discarded.
+    const keepsAll = maxAge === Infinity && (maxLength ?? Infinity) === Infinity ||
+      maxLength === Infinity && maxAge === undefined;
+    return await discardDeadLetters(this.#store, stream, keepsAll ? { ...options, ids: [] } : options);
+  }
+
+  /**
+   * Resolves when groups have caught up: every event of the broker's classes that was stored before is acknowledged,
+   * or among the dead letters. An event that waits for a retry is not. Deferred events (of a version that no consumer
+   * knows) do not count: no consumer that runs now can handle them.
+   *
+   * The store is asked at once, after deliveries settled in this process (at most every 20 ms), and every 250 ms.
+   *
+   * @param options.group One group; without it every group of the broker's event classes.
+   * @param options.signal Ends the wait: the promise rejects with the signal's reason.
+   * @throws {RangeError} If none of the broker's event classes has such a group.
+   *
+   * @example Wait for a group in a test
+   * ```ts
+   * import { defineEvent, InMemoryBroker } from "@tidings/broker";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Greeted extends defineEvent("Greeted")<{ name: string }> {}
+   *
+   * await using broker = new InMemoryBroker({ events: [Greeted] });
+   * const names: string[] = [];
+   * await broker.subscribe(Greeted, (event) => void names.push(event.detail.name), { group: "greeters" });
+   * await broker.publish(new Greeted({ name: "Ada" }));
+   * await broker.idle({ group: "greeters", signal: AbortSignal.timeout(5_000) });
+   * assertEquals(names, ["Ada"]);
+   * ```
+   */
+  async idle(options: IdleOptions = {}): Promise<void> {
+    checkKeys("wait until groups are idle", options, ["group", "signal"]);
+    const { group, signal } = options;
+    if (group !== undefined) assertName("group", group);
+    await this.#idle([...this.#codecs].map(({ stream }) => stream), group, signal);
+  }
+
+  async #idle(streams: readonly string[], group: string | undefined, signal: AbortSignal | undefined): Promise<void> {
+    const { signal: ended } = this.#ended;
+    await this.#idleWaits.wait({
+      streams,
+      group,
+      signal: signal === undefined ? ended : AbortSignal.any([signal, ended]),
+    });
   }
 
   /**

@@ -27,6 +27,50 @@ export class ReconnectEvent extends Event {
   }
 }
 
+/**
+ * `subscribe` or `consume` waits, because another consumer of the same name is alive in the group: a process that was
+ * killed and started again waits so for the lease of its predecessor. When the other consumer renews its lease, it is
+ * no dead predecessor, and `subscribe` rejects.
+ *
+ * @example Log the wait
+ * ```ts
+ * import { ConsumerWaitingEvent, defineEvent, InMemoryBroker } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class Greeted extends defineEvent("Greeted")<{ name: string }> {}
+ *
+ * await using broker = new InMemoryBroker({ events: [Greeted] });
+ * const waits: string[] = [];
+ * broker.addEventListener("waiting", ({ consumer, group, expiresIn }) => {
+ *   waits.push(`${consumer} of ${group} waits up to ${expiresIn} ms`);
+ * });
+ * broker.dispatchEvent(new ConsumerWaitingEvent("payments", "pod-0", "Greeted", "pod-0.1abc", 20_000));
+ * assertEquals(waits, ["pod-0 of payments waits up to 20000 ms"]);
+ * ```
+ */
+export class ConsumerWaitingEvent extends Event {
+  /** The group to join. */
+  readonly group: string;
+  /** The name that is taken. */
+  readonly consumer: string;
+  /** The type of events that the consumer is for. */
+  readonly eventType: string;
+  /** The consumer that has the name, as the store calls it. */
+  readonly holder: string;
+  /** How long the holder's lease still runs, in milliseconds: the longest that the wait takes. */
+  readonly expiresIn: number;
+
+  /** Makes the event. */
+  constructor(group: string, consumer: string, eventType: string, holder: string, expiresIn: number) {
+    super("waiting");
+    this.group = group;
+    this.consumer = consumer;
+    this.eventType = eventType;
+    this.holder = holder;
+    this.expiresIn = expiresIn;
+  }
+}
+
 /** What befell one delivery: `recovered`, `leaselost`. */
 export class DeliveryEvent extends Event {
   /** The type of the event that was delivered. */
@@ -160,6 +204,8 @@ export interface BrokerEventMap {
   undecodable: BrokerErrorEvent;
   /** The store works, but not as well as one may think. Told once, right after the broker was made. */
   warning: WarningEvent;
+  /** A new consumer waits for the lease of another one of its name. */
+  waiting: ConsumerWaitingEvent;
   /** The broker is closed. */
   close: Event;
 }

@@ -20,6 +20,7 @@ export {
 export {
   BrokerErrorEvent,
   type BrokerEventMap,
+  ConsumerWaitingEvent,
   DeadLetterEvent,
   DeferredEvent,
   DeliveryEvent,
@@ -33,6 +34,8 @@ export {
 export type {
   BrokerOptions,
   ConsumeOptions,
+  DiscardDeadLettersOptions,
+  IdleOptions,
   ReadOptions,
   RetryOptions,
   StartFrom,

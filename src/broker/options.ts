@@ -104,3 +104,27 @@ export interface ReadOptions {
   /** Ends the reading; it rejects with the signal's reason. */
   signal?: AbortSignal;
 }
+
+/** Which dead letters to discard: those with these `ids`, or those beyond the bounds; all of them without any. */
+export interface DiscardDeadLettersOptions {
+  /** The group that gave the events up. */
+  group: string;
+  /** Only the letters with these ids. Not together with `maxAge` or `maxLength`. */
+  ids?: readonly string[];
+  /** Only letters whose last attempt failed longer ago than this, in milliseconds. */
+  maxAge?: number;
+  /** Only the oldest letters beyond so many: so many stay. */
+  maxLength?: number;
+  /** Counts the letters, and discards none. @default {false} */
+  dryRun?: boolean;
+  /** Ends the call before it discards; it rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** Which groups to wait for. */
+export interface IdleOptions {
+  /** One group. @default {every group of the broker's event classes} */
+  group?: string;
+  /** Ends the wait; the promise rejects with the signal's reason. */
+  signal?: AbortSignal;
+}

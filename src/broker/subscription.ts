@@ -15,6 +15,13 @@ export interface Subscription extends EventTarget, AsyncDisposable {
    * the store knows. Calling it again gives the same promise.
    */
   close(): Promise<void>;
+  /**
+   * Resolves when the group has caught up with this subscription's types, also where other processes do the work: as
+   * {@linkcode EventBroker.idle} for these types and this group.
+   *
+   * @param options.signal Ends the wait; the promise rejects with the signal's reason.
+   */
+  idle(options?: { signal?: AbortSignal }): Promise<void>;
   /** Listens to what befalls the subscription and its deliveries. */
   addEventListener<T extends keyof SubscriptionEventMap>(
     type: T,

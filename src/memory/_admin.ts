@@ -1,5 +1,6 @@
 import type {
   DeadLetterBox,
+  DiscardOptions,
   LetterRecord,
   Position,
   StreamAdmin,
@@ -91,11 +92,7 @@ class MemoryLetterBox implements DeadLetterBox {
   }
 
   discard(
-    { ids, maxAge = Infinity, maxLength = Infinity }: {
-      readonly ids?: readonly string[];
-      readonly maxAge?: number;
-      readonly maxLength?: number;
-    } = {},
+    { ids, maxAge = Infinity, maxLength = Infinity }: DiscardOptions = {},
   ): Promise<number> {
     const letters = this.#select(ids);
     const bounded = maxAge !== Infinity || maxLength !== Infinity;

@@ -60,6 +60,7 @@ export class Consumers {
         "name-taken",
         `Cannot join ${this.#group} as "${name}": ${other.storeName} is alive under that name for another ` +
           `${other.expires - now} ms; close it, or take another name`,
+        { holder: other.storeName, expiresIn: other.expires - now },
       );
     }
   }

@@ -1,6 +1,7 @@
 import {
   type DeadLetterBox,
   type DeadReason,
+  DiscardOptions,
   type ErrorRecord,
   type Fields,
   firstPositionAt,
@@ -215,11 +216,7 @@ class RedisLetterBox implements DeadLetterBox {
   }
 
   async discard(
-    { ids, maxAge = Infinity, maxLength = Infinity }: {
-      readonly ids?: readonly string[];
-      readonly maxAge?: number;
-      readonly maxLength?: number;
-    } = {},
+    { ids, maxAge = Infinity, maxLength = Infinity }: DiscardOptions = {},
   ): Promise<number> {
     const { link, stream } = this.#context;
     const { dead } = groupKeys(stream, this.#group);

@@ -15,6 +15,6 @@ export function groupError(error: unknown, stream: string, group: string): unkno
     "name-taken",
     `Cannot be in group "${group}" of ${stream} as "${name}": ${name}.${incarnation} is alive under that name for ` +
       `another ${left} ms; close it, or take another name`,
-    { cause: error },
+    { cause: error, holder: `${name}.${incarnation}`, expiresIn: Number(left) },
   );
 }

@@ -87,6 +87,7 @@ function assertNameFree(db: Database, now: number, { stream, group, groupId, nam
     "name-taken",
     `Cannot join group "${group}" of ${stream} as "${name}": ${other.store_name} is alive under that name for ` +
       `another ${other.expires - now} ms; close it, or take another name`,
+    { holder: other.store_name, expiresIn: other.expires - now },
   );
 }
 

@@ -1,4 +1,4 @@
-import type { DeadLetterBox, DeadReason, LetterRecord } from "../store/mod.ts";
+import type { DeadLetterBox, DeadReason, DiscardOptions, LetterRecord } from "../store/mod.ts";
 import type { Changes } from "./_changes.ts";
 import type { Database } from "./_database.ts";
 import { findGroup, type GroupRow, nextNumber } from "./_group.ts";
@@ -129,11 +129,7 @@ export class SqliteLetterBox implements DeadLetterBox {
   }
 
   discard(
-    { ids, maxAge = Infinity, maxLength = Infinity }: {
-      readonly ids?: readonly string[];
-      readonly maxAge?: number;
-      readonly maxLength?: number;
-    } = {},
+    { ids, maxAge = Infinity, maxLength = Infinity }: DiscardOptions = {},
   ): Promise<number> {
     const db = this.#db;
     const bounded = maxAge !== Infinity || maxLength !== Infinity;

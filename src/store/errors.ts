@@ -20,6 +20,14 @@ export type StoreErrorKind =
   | "group-deleted"
   | "storage-lost";
 
+/** What a {@linkcode StoreError} carries beside its kind and message. */
+export interface StoreErrorOptions extends ErrorOptions {
+  /** With `"name-taken"`: the consumer that has the name, as the store calls it. */
+  readonly holder?: string;
+  /** With `"name-taken"`: how long the holder's lease still runs, in milliseconds by the store's clock. */
+  readonly expiresIn?: number;
+}
+
 /**
  * A failure whose kind the engine acts on. Anything else that a store throws is taken as final: nothing was done, and
  * trying again would not help.
@@ -29,10 +37,19 @@ export class StoreError extends Error {
   override readonly name = "StoreError";
   /** What the failure says about the work that was asked for. */
   readonly kind: StoreErrorKind;
+  /** With `"name-taken"`: the consumer that has the name, as the store calls it. */
+  readonly holder: string | undefined;
+  /**
+   * With `"name-taken"`: how long the holder's lease still runs, in milliseconds by the store's clock. While the holder
+   * does not renew, this falls as time passes.
+   */
+  readonly expiresIn: number | undefined;
 
   /** Makes the error. */
-  constructor(kind: StoreErrorKind, message: string, options?: ErrorOptions) {
+  constructor(kind: StoreErrorKind, message: string, options: StoreErrorOptions = {}) {
     super(message, options);
     this.kind = kind;
+    this.holder = options.holder;
+    this.expiresIn = options.expiresIn;
   }
 }

@@ -21,6 +21,7 @@ export type {
   ConsumerState,
   DeadLetterBox,
   DeferredState,
+  DiscardOptions,
   GroupState,
   LetterRecord,
   StreamAdmin,
@@ -36,4 +37,4 @@ export {
   type Position,
   positionTime,
 } from "./position.ts";
-export { StoreError, type StoreErrorKind } from "./errors.ts";
+export { StoreError, type StoreErrorKind, type StoreErrorOptions } from "./errors.ts";

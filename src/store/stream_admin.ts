@@ -92,6 +92,16 @@ export interface LetterRecord extends StoredRecord {
   readonly error: ErrorRecord;
 }
 
+/** Which dead letters to discard: those with these `ids`, or those beyond the bounds; all of them without any. */
+export interface DiscardOptions {
+  /** The letters' ids. Not together with the bounds. */
+  readonly ids?: readonly string[];
+  /** Discards letters whose last attempt failed longer ago than this, in milliseconds. */
+  readonly maxAge?: number;
+  /** Discards the oldest letters beyond so many. */
+  readonly maxLength?: number;
+}
+
 /** The dead letters of one group. */
 export interface DeadLetterBox {
   /** Pages through the letters that are there at its first page, oldest first, lazily. A page is never empty. */
@@ -105,9 +115,7 @@ export interface DeadLetterBox {
   redrive(ids?: readonly string[]): Promise<number>;
 
   /** Removes letters for good (all, the named ones, or those past the bounds); resolves with how many. */
-  discard(which?: { readonly ids?: readonly string[]; readonly maxAge?: number; readonly maxLength?: number }): Promise<
-    number
-  >;
+  discard(which?: DiscardOptions): Promise<number>;
 }
 
 /** A stream as its operators see it. */

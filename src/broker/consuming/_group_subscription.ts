@@ -27,6 +27,8 @@ export interface SubscriptionOwner {
   consumed(eventType: string, count: number): void;
   /** The subscription has closed. */
   ended(subscription: GroupSubscription): void;
+  /** Resolves when a group has caught up with these types. */
+  idle(eventTypes: readonly string[], group: string, signal: AbortSignal | undefined): Promise<void>;
 }
 
 /** A subscription of one group to one or more streams: its consumers, its lifecycle events, and its end. */
@@ -170,6 +172,10 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     const left = await Promise.allSettled(this.#consumers.map((consumer) => consumer.leave(deadline.signal)));
     clearTimeout(timer);
     for (const result of left) if (result.status === "rejected") this.#reportOnce(result.reason);
+  }
+
+  idle({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    return this.#owner.idle(this.#consumers.map(({ eventType }) => eventType), this.group, signal);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

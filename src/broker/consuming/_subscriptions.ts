@@ -4,6 +4,8 @@ import type { Settings } from "./_consumer_settings.ts";
 import { StreamConsumer } from "./_stream_consumer.ts";
 import type { Deliver } from "./_job_runner.ts";
 import { GroupSubscription } from "./_group_subscription.ts";
+import { joinAfterPredecessor } from "./_joining.ts";
+import { ConsumerWaitingEvent } from "../lifecycle_events.ts";
 
 /** What the subscriptions need of their broker. */
 export interface SubscriptionsOwner {
@@ -14,6 +16,10 @@ export interface SubscriptionsOwner {
   report(error: unknown): void;
   /** `count` events of this type were settled. */
   consumed(eventType: string, count: number): void;
+  /** A consumer waits for another one of its name. */
+  waiting(event: ConsumerWaitingEvent): void;
+  /** Resolves when a group has caught up with these types. */
+  idle(eventTypes: readonly string[], group: string, signal: AbortSignal | undefined): Promise<void>;
 }
 
 /** The subscriptions of one broker: at most one to each group of each stream. */
@@ -24,6 +30,7 @@ export class Subscriptions {
   #consumerNames = new Map<string, string>();
   /** `<stream> <group>` of every subscription; neither part contains a space. */
   #taken = new Set<string>();
+  #closing = new AbortController();
 
   constructor(owner: SubscriptionsOwner) {
     this.#owner = owner;
@@ -35,7 +42,7 @@ export class Subscriptions {
     deliver: Deliver,
     settings: Settings,
   ): Promise<GroupSubscription> {
-    const { store, assertOpen, report, consumed } = this.#owner;
+    const { store, assertOpen, report, consumed, waiting, idle } = this.#owner;
     const assertWanted = () => {
       assertOpen();
       settings.signal?.throwIfAborted();
@@ -46,18 +53,28 @@ export class Subscriptions {
       this.#all.delete(subscription);
       release();
     };
-    const subscription = new GroupSubscription({ report, consumed, ended }, settings, deliver);
+    const subscription = new GroupSubscription({ report, consumed, ended, idle }, settings, deliver);
     const consumer = settings.consumer ?? this.#consumerName(settings.group);
     const sources: StreamConsumer[] = [];
+    const { signal: closing } = this.#closing;
+    const signal = settings.signal === undefined ? closing : AbortSignal.any([settings.signal, closing]);
     try {
       for (const codec of codecs) {
         const { stream, definition: { type, version } } = codec;
-        const joinedAt = Date.now();
-        const member = await store.member(stream, settings.group, { ...settings, consumer, version });
+        let joinedAt = Date.now();
+        const join = () => {
+          joinedAt = Date.now();
+          return store.member(stream, settings.group, { ...settings, consumer, version });
+        };
+        const told = (holder: string, expiresIn: number) =>
+          waiting(new ConsumerWaitingEvent(settings.group, consumer, type, holder, expiresIn));
+        const member = await joinAfterPredecessor(join, told, signal);
         sources.push(new StreamConsumer(subscription, type, member, joinedAt, (record) => codec.decode(record)));
       }
       assertWanted();
     } catch (error) {
+      // Closing the broker ended a wait: the error of a closed broker says so.
+      if (error === closing.reason && closing.aborted) error = caught(assertOpen) ?? error;
       await Promise.allSettled(sources.map((source) => source.leave(AbortSignal.abort())));
       release();
       throw error;
@@ -98,6 +115,15 @@ export class Subscriptions {
 
   /** Closes all of them. */
   async close(): Promise<void> {
+    this.#closing.abort();
     await Promise.all([...this.#all].map((subscription) => subscription.close()));
+  }
+}
+
+function caught(assert: () => void): unknown {
+  try {
+    assert();
+  } catch (error) {
+    return error;
   }
 }

@@ -1,9 +1,10 @@
 import type { DomainEvent, RetentionOptions } from "../../events/mod.ts";
-import type { EventStore, GroupState, StreamState } from "../../store/mod.ts";
+import type { DiscardOptions, EventStore, GroupState, StreamState } from "../../store/mod.ts";
 import { comparePositions, positionTime } from "../../store/mod.ts";
 import { unknownGroup } from "../../store/_groups.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import { contentOf, DeadLetter } from "./_dead_letter.ts";
+import type { DiscardDeadLettersOptions } from "../options.ts";
 import type { GroupInfo, StreamInfo } from "../stream_info.ts";
 
 /** What a stream's `info` says to people. */
@@ -74,4 +75,30 @@ export async function redrive(
     count += page.filter(({ id }) => wanted === undefined || wanted.has(id)).length;
   }
   return count;
+}
+
+/** Discards dead letters of a group, or counts those that would be discarded. */
+export async function discardDeadLetters(
+  store: EventStore,
+  stream: string,
+  { group, ids, maxAge = Infinity, maxLength = Infinity, dryRun = false, signal }: DiscardDeadLettersOptions,
+): Promise<number> {
+  signal?.throwIfAborted();
+  await assertGroup(store, stream, group);
+  const box = store.admin(stream).deadLetters(group);
+  const bounds: DiscardOptions = {
+    ...(maxAge !== Infinity && { maxAge }),
+    ...(maxLength !== Infinity && { maxLength }),
+  };
+  if (!dryRun) return await box.discard(ids === undefined ? bounds : { ids });
+  const wanted = ids === undefined ? undefined : new Set(ids);
+  const failedAt: number[] = [];
+  for await (const page of box.list(signal ? { signal } : {})) {
+    for (const { id, lastFailedAt } of page) {
+      if (wanted === undefined || wanted.has(id)) failedAt.push(lastFailedAt);
+    }
+  }
+  if (maxAge === Infinity && maxLength === Infinity) return failedAt.length;
+  const oldest = Date.now() - maxAge;
+  return failedAt.filter((at, index) => index < failedAt.length - maxLength || at < oldest).length;
 }

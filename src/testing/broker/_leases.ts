@@ -1,5 +1,10 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { type DeadLetterEvent, type DeliveryEvent, LeaseLostError } from "../../broker/mod.ts";
+import {
+  type ConsumerWaitingEvent,
+  type DeadLetterEvent,
+  type DeliveryEvent,
+  LeaseLostError,
+} from "../../broker/mod.ts";
 import { type ClaimedRecord, type EventStore, type GroupMember, StoreError } from "../../store/mod.ts";
 import {
   assertOrder,
@@ -20,6 +25,7 @@ import {
   STREAM,
   told,
   until,
+  within,
 } from "../_broker_bench.ts";
 
 /** Simulates a process frozen for longer than its lease: another consumer takes its deliveries. */
@@ -150,7 +156,7 @@ export const leasing: readonly BrokerContract[] = [
 
   contract("20", "subscribe() refuses the name of a live consumer, and succeeds a closed one", async (bench) => {
     const [one, other] = [await bench.broker(), await bench.broker()];
-    const options = { group: "group", consumer: "me" };
+    const options = { group: "group", consumer: "me", lease: LEASE };
     const first = await one.subscribe(Counted, () => {}, options);
     const error = await assertRejects(() => other.subscribe(Counted, () => {}, options), StoreError);
     assertEquals(error.kind, "name-taken");
@@ -293,4 +299,52 @@ export const leasing: readonly BrokerContract[] = [
     },
     "store",
   ),
+
+  contract("20", "subscribe() and consume() wait for the lease of a dead consumer of their name", async (bench) => {
+    const broker = await bench.broker();
+    const store = await bench.store();
+    await broker.publish(counted(2));
+    const options = { group: "group", consumer: "me" };
+    const waits = told<ConsumerWaitingEvent>(broker, "waiting");
+    const dead = await store.member(STREAM, "group", { consumer: "me", lease: 2 * LEASE, startFrom: "beginning" });
+    const seen = new Seen<Counted>();
+    const subscription = await within(broker.subscribe(Counted, seen.handler, options), "the lease to end");
+    const [wait] = waits;
+    assertEquals([wait!.group, wait!.consumer, wait!.eventType, wait!.holder], [
+      "group",
+      "me",
+      "Counted",
+      dead.consumer,
+    ]);
+    assert(wait!.expiresIn > 0 && wait!.expiresIn <= 2 * LEASE + 1);
+    await seen.count(2);
+    await subscription.close();
+    await store.member(STREAM, "group", { consumer: "me", lease: 2 * LEASE, startFrom: "beginning" });
+    const pulled = broker.consume(Counted, options);
+    const next = pulled.next();
+    await until(() => waits.length === 2, "consume() waits");
+    await broker.publish(counted(1));
+    const { value: delivery } = await within(next, "the lease to end");
+    await delivery!.ack();
+    await pulled.return();
+  }, "store"),
+
+  contract("20, 28", "subscribe() ends the wait for a dead consumer by its signal and by close()", async (bench) => {
+    const broker = await bench.broker();
+    const store = await bench.store();
+    await store.member(STREAM, "group", { consumer: "me", lease: 60_000, startFrom: "beginning" });
+    const waits = told(broker, "waiting");
+    const controller = new AbortController();
+    const options = { group: "group", consumer: "me" };
+    const aborted = broker.subscribe(Counted, () => {}, { ...options, signal: controller.signal });
+    await until(() => waits.length === 1, "subscribe() waits");
+    const reason = new Error("enough");
+    controller.abort(reason);
+    assert(await within(assertRejects(() => aborted), "the end") === reason);
+    const closed = broker.subscribe(Counted, () => {}, options);
+    await until(() => waits.length === 2, "subscribe() waits again");
+    const ended = assertRejects(() => closed, Error, "closed");
+    await broker.close();
+    await within(ended, "the end");
+  }, "store"),
 ];

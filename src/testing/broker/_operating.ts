@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { type BrokerErrorEvent, LeaseLostError } from "../../broker/mod.ts";
+import { type BrokerErrorEvent, LeaseLostError, PermanentError } from "../../broker/mod.ts";
 import { defineEvent } from "../../events/mod.ts";
 import { type Claim, comparePositions, type GroupMember, positionTime, StoreError } from "../../store/mod.ts";
 import {
@@ -17,6 +17,7 @@ import {
   sleep,
   told,
   until,
+  within,
 } from "../_broker_bench.ts";
 import { FaultyStore } from "../_faulty_store.ts";
 
@@ -182,6 +183,68 @@ export const operating: readonly BrokerContract[] = [
     assertEquals(seen.distinct, 200);
     assertSame([...new Set(seen.ids)], events);
   }, "store"),
+
+  contract("", "discardDeadLetters() removes all letters, some by id, or those beyond bounds", async (bench) => {
+    const broker = await bench.broker();
+    const subscription = await broker.subscribe(Counted, () => {
+      throw new PermanentError("no");
+    }, { group: "group" });
+    await broker.publish(counted(5));
+    await broker.idle({ group: "group" });
+    await subscription.close();
+    const ids = (await lettersOf(broker, Counted)).map(({ id }) => id);
+    const discard = (options: object) => broker.discardDeadLetters(Counted, { group: "group", ...options });
+    const left = async () => (await lettersOf(broker, Counted)).map(({ id }) => id);
+    assertEquals(await discard({ dryRun: true }), 5);
+    assertEquals(await discard({ ids: [ids[1]!, "no such"], dryRun: true }), 1);
+    assertEquals(await discard({ maxLength: 3, dryRun: true }), 2);
+    assertEquals(await discard({ maxAge: 3_600_000, dryRun: true }), 0);
+    assertEquals(await discard({ maxAge: Infinity }), 0);
+    assertEquals(await left(), ids);
+    assertEquals(await discard({ ids: [ids[1]!, "no such"] }), 1);
+    assertEquals(await discard({ maxLength: 3 }), 1);
+    assertEquals(await discard({ maxAge: 3_600_000 }), 0);
+    assertEquals(await left(), ids.slice(2));
+    await assertRejects(() => discard({ group: "nobody" }), RangeError, "nobody");
+    await assertRejects(() => discard({ maxLength: -1 }), RangeError, "maxLength");
+    await assertRejects(() => discard({ ids, maxAge: 1 }), TypeError, "both ids and bounds");
+    const reason = new Error("enough");
+    assert(await assertRejects(() => discard({ signal: AbortSignal.abort(reason) })) === reason);
+    assertEquals(await discard({}), 3);
+    assertEquals(await left(), []);
+  }),
+
+  contract("28", "idle() resolves when groups have caught up, retries included", async (bench) => {
+    const [broker, other] = [await bench.broker(), await bench.broker()];
+    await broker.idle();
+    await assertRejects(() => broker.idle({ group: "group" }), RangeError, "group");
+    let failing = true;
+    const seen = new Seen<Counted>();
+    const subscription = await broker.subscribe(Counted, (event) => {
+      if (failing && event.detail.n === 1) throw new Error("again");
+      if (event.detail.n === 2) throw new PermanentError("no");
+      seen.handler(event);
+    }, { group: "group", retry: { maxAttempts: 100, minTimeout: 50, multiplier: 1, jitter: 0 } });
+    await broker.publish(counted(4));
+    let idle = 0;
+    const waits = [broker.idle(), other.idle({ group: "group" }), subscription.idle()];
+    for (const wait of waits) wait.then(() => idle++);
+    await seen.count(2);
+    await sleep(300);
+    assertEquals(idle, 0);
+    const reason = new Error("enough");
+    assert(await assertRejects(() => broker.idle({ signal: AbortSignal.abort(reason) })) === reason);
+    failing = false;
+    await within(Promise.all(waits), "the group to be idle");
+    assertEquals(seen.distinct, 3);
+    assertEquals((await groupOf(broker, Counted)).deadLetters, 1);
+    await subscription.close();
+    await broker.publish(counted(1));
+    const never = broker.idle();
+    const closed = assertRejects(() => never, Error, "closed");
+    await broker.close();
+    await within(closed, "the end");
+  }),
 ];
 
 /** A member that does not reply while it is down. Its calls may have taken effect all the same. */

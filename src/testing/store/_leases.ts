@@ -193,6 +193,9 @@ export const leasing: readonly StoreContract[] = [
     assertEquals(error.kind, "name-taken");
     assertStringIncludes(error.message, living.consumer);
     assertStringIncludes(error.message, `"a"`);
+    assertEquals(error.holder, living.consumer);
+    const again = await assertRejects(() => bench.join("a"), StoreError);
+    assert(error.expiresIn! > 0 && again.expiresIn! <= error.expiresIn!);
     await bench.join("b");
     await bench.join("a", { group: "other" });
     await bench.join("a", { stream: "Other" });
