@@ -1,10 +1,11 @@
 /**
- * Runs examples by name, each in a process of its own and with the fewest permissions, until one fails:
+ * Runs examples by name, each in a process of its own and with the least permissions, until one fails:
  *
  *     deno run -A offline/example.ts run persistence --broker=sqlite:auction.db
  *
  * @module
  */
+import { fileURLToPath } from "node:url";
 import { brokerPermissions, filePermissions } from "../examples/_permissions.ts";
 import { launch } from "./launch.ts";
 
@@ -12,7 +13,11 @@ const end = Deno.args.findIndex((arg) => arg.startsWith("-"));
 const names = end === -1 ? Deno.args : Deno.args.slice(0, end);
 const options = end === -1 ? [] : Deno.args.slice(end);
 
-// What begins with an underscore is shared by them.
+// The auction needs few packages. Deno downloads every package of a lock file, so these examples have one of their own.
+const DEMO = ["run", "persistence", "replay", "crash"];
+const demoLock = fileURLToPath(new URL("demo.lock", import.meta.url));
+
+// Files with an underscore hold shared code.
 const examples = [...Deno.readDirSync("examples")].filter(({ isFile, name }) => isFile && !name.startsWith("_"))
   .map(({ name }) => name.replace(/\.ts$/, "")).sort();
 
@@ -23,16 +28,17 @@ if (names.length === 0 || unknown !== undefined) {
   Deno.exit(2);
 }
 for (const name of names) {
-  const code = await launch("run", ["--no-prompt", ...permissions(name), `examples/${name}.ts`, ...options]);
+  const args = ["--no-prompt", ...permissions(name), `examples/${name}.ts`, ...options];
+  const code = await launch("run", args, DEMO.includes(name) ? { lock: demoLock } : {});
   if (code !== 0) Deno.exit(code);
 }
 
-/** What this example needs with the broker of these options. */
+/** The permissions that an example needs with the broker of these options. */
 function permissions(name: string): string[] {
   const at = options.findLastIndex((option) => /^--broker(=|$)/.test(option));
   const [, inline] = options[at]?.match(/=(.*)/s) ?? [];
   const broker = brokerPermissions(at === -1 ? "sqlite:.tidings/any.db" : inline ?? options[at + 1] ?? "");
   if (name === "neighbours") return [...broker, "--allow-run=redis-cli,python3"];
-  // It keeps a ledger beside its broker, and starts processes.
+  // This example keeps a ledger beside its broker, and starts processes.
   return name === "crash" ? [...broker, ...filePermissions(".tidings"), `--allow-run=${Deno.execPath()}`] : broker;
 }

@@ -19,7 +19,7 @@ export const importFlags: Record<Source, readonly string[]> = {
   "stand-in": [`--import-map=${path("imports.json")}`, `--lock=${path("deno.lock")}`],
 };
 
-/** The same flags with another lock file: for what needs packages that the rest of the project shall not download. */
+/** The same flags with another lock file: Deno downloads every package of a lock file, also unused ones. */
 export function withLock(flags: readonly string[], lock: string): readonly string[] {
   return flags.map((flag) => flag.startsWith("--lock=") ? `--lock=${lock}` : flag);
 }

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { importMap, importsOf, isRelative, modulesIn, pathOf, root } from "./_imports.ts";
 
 interface Rule {
@@ -104,4 +104,12 @@ Deno.test("the stand-in import map maps the names of deno.json", () => {
     if (target.startsWith("npm:")) assertEquals(standIn, target);
     if (target.startsWith("./")) assertEquals(new URL(standIn, new URL("offline/", root)), new URL(target, root));
   }
+});
+
+Deno.test("the demo's lock file holds few packages, in the versions of the whole project", () => {
+  const packagesOf = (file: string): Record<string, { integrity: string }> =>
+    JSON.parse(Deno.readTextFileSync(new URL(file, root))).npm;
+  const [demo, all] = [packagesOf("offline/demo.lock"), packagesOf("offline/deno.lock")];
+  for (const [name, { integrity }] of Object.entries(demo)) assertEquals(all[name]?.integrity, integrity, name);
+  assert(Object.keys(demo).length < 30, `${Object.keys(demo).length} packages`);
 });
