@@ -60,7 +60,7 @@ export class Process implements AsyncDisposable {
 /** Flags by which it finds packages as this process does: on JSR, or in what stands in for it where it is out of reach. */
 function importFlags(): string[] {
   if (import.meta.resolve("@std/fmt/colors").startsWith("jsr:")) return [];
-  return [`--import-map=${path("../offline/imports.json")}`, `--lock=${path("../offline/deno.lock")}`];
+  return [`--import-map=${path("../offline/imports.json")}`, `--lock=${path("../offline/demo.lock")}`];
 }
 
 function path(file: string): string {
