@@ -1,10 +1,11 @@
 /**
- * What a store's failure says about the work that was asked for:
+ * What the engine may conclude from a failure of a store:
  *
  * - `"transient"`: nothing was done, and the same call may succeed later (a server loading, a file locked);
  * - `"uncertain"`: it may or may not have been done (a connection lost before the reply);
  * - `"out-of-sequence"`: refused because of the producer's batch number: a gap, or a number already given up;
- * - `"forgotten"`: a batch sent again to a store that no longer knows its producer: nobody can tell any more;
+ * - `"forgotten"`: a batch was sent again, but the store no longer knows its producer, so it cannot tell whether the
+ *   batch was appended;
  * - `"name-taken"`: another live consumer has this name in this group;
  * - `"group-busy"`: the group still has live consumers or unsettled work;
  * - `"group-deleted"`: the group was ended for good while this member used it;
@@ -29,8 +30,8 @@ export interface StoreErrorOptions extends ErrorOptions {
 }
 
 /**
- * A failure whose kind the engine acts on. Anything else that a store throws is taken as final: nothing was done, and
- * trying again would not help.
+ * A failure of a store, with a kind that the engine acts on. Every other error of a store counts as final: nothing was
+ * done, and trying again would not help.
  */
 export class StoreError extends Error {
   /** Always `"StoreError"`. */

@@ -3,42 +3,45 @@ import type { GroupMember, MemberOptions } from "./group_member.ts";
 import type { StreamAdmin } from "./stream_admin.ts";
 
 /**
- * The fields of an entry, names and values alternating, as the stream keeps them. A store carries them unread: it
- * neither adds, drops, reorders nor interprets any.
+ * The fields of an entry as the stream keeps them: names and values in turn. A store does not interpret them, and returns
+ * exactly the fields that were appended, in their order.
  */
 export type Fields = readonly string[];
 
 /** An entry of a stream. */
 export interface StoredRecord {
-  /** Where it stands. */
+  /** Its position in the stream. */
   readonly position: Position;
-  /** What it holds. */
+  /** Its fields. */
   readonly fields: Fields;
 }
 
 /**
- * Who appends, and which of its batches this is: what makes sending a batch twice harmless. A store takes the batch
- * after the last it has of this producer on this stream, answers a batch that it has with the positions it gave, and
- * refuses a gap and whatever was decided before it came (`StoreError` `"out-of-sequence"`). It remembers the answers
- * of the last 64 batches, for at least ten minutes after the last.
+ * Identifies a batch, so that sending it twice appends it once.
+ *
+ * For each producer and stream, a store appends the batch whose number follows the last one that it has. It answers a
+ * batch that it already has with the positions of the first time. It refuses a gap, and a batch that was given up before
+ * it came, with `StoreError` `"out-of-sequence"`. It remembers the positions of the last 64 batches, for at least ten
+ * minutes after the last one.
  */
 export interface Producer {
-  /** Unique among all producers that ever were. */
+  /** Unique among all producers of all times. */
   readonly id: string;
   /** The number of this batch: 1, 2, 3, … on each stream. */
   readonly sequence: number;
-  /** Everything up to this number is decided: answered, or given up and never to be appended again. */
+  /** All batches up to this number are answered or given up; none of them may be appended any more. */
   readonly decided: number;
   /**
-   * True when this batch may have come before, to a store that has answered this producer on this stream: one that does
-   * not know the producer has forgotten, and says so (`StoreError` `"forgotten"`) instead of appending.
+   * True when the store has answered this producer on this stream before, and this batch may have been sent already. A
+   * store that does not know the producer has then forgotten it: it rejects with `StoreError` `"forgotten"` and does not
+   * append.
    */
   readonly known: boolean;
 }
 
 /** How to append. */
 export interface AppendOptions {
-  /** Who appends, so that sending the batch twice does no harm. */
+  /** Identifies the batch, so that sending it twice appends it once. */
   readonly producer?: Producer;
   /** Ends the wait for the answer; the append itself may still happen. */
   readonly signal?: AbortSignal;
@@ -48,59 +51,64 @@ export interface AppendOptions {
 export interface ReadRange {
   /** The first one. @default {the oldest} */
   readonly from?: Position;
-  /** The one before the first. */
+  /** Starts right after this position. */
   readonly after?: Position;
   /** The last one. @default {the newest} */
   readonly to?: Position;
-  /** The most entries, all pages together. */
+  /** The largest number of entries, counted over all pages. */
   readonly limit?: number;
   /** From the newest to the oldest. Not with `follow`. */
   readonly reverse?: boolean;
-  /** After the last entry, wait for more: ends at `limit`, else by `signal` alone, by rejecting with its reason. */
+  /** Waits for more after the last entry. Reading ends at `limit`, or rejects with the reason of `signal`. */
   readonly follow?: boolean;
-  /** Ends the reading, by rejecting with its reason. */
+  /** Ends the reading: it rejects with the reason of the signal. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * The port: what the one engine needs of a store. Plain data goes through it, never an event object; handlers,
- * concurrency, backoff policy, order by key and draining are the engine's, and no store need think of them. Times are
- * milliseconds since the epoch by the store's own clock, durations milliseconds.
+ * The port that a store implements for the broker.
  *
- * A store reports what the engine can act on as a {@linkcode StoreError}. A stream or group that does not exist is
- * empty, not an error, except where a member says otherwise.
+ * Only plain data passes through it, never event objects. The broker's engine runs handlers, limits concurrency, chooses
+ * delays, keeps the order by key and drains on close; a store does none of that. Times are milliseconds since the epoch
+ * by the store's own clock, and durations are milliseconds.
+ *
+ * A store rejects with a {@linkcode StoreError} where the engine can act on the failure. A stream or group that does not
+ * exist counts as empty and is no error, except where a method says otherwise.
  */
 export interface EventStore extends AsyncDisposable {
-  /** What the store found out when it was opened: it works, but not as well as its users may think. */
+  /** Problems that the store found when it was opened: it works, but with weaker guarantees than its users may expect. */
   readonly warnings?: readonly string[];
 
   /**
-   * Appends the records as one batch, all or nothing, at the end of the stream, in their order; resolves with their
-   * positions once the store has them as durably as it is set up to. The engine sends at most 500 records and about
-   * 1 MiB at once, and several batches of one stream may be under way: they are appended in the order of the calls.
+   * Appends the records as one batch at the end of the stream, in their order: all of them or none. Resolves with their
+   * positions once the store holds them as durably as it is configured to. A batch of the engine has at most 500 records
+   * and about 1 MiB. Several batches of one stream may be in flight; they are appended in the order of the calls.
    *
-   * Without records the call asks about the producer's batch and gives it up: it resolves with the positions of the
-   * batch if the store has it, else with none, and from then on the store refuses that batch.
+   * A call without records asks about the producer's batch and gives it up. It resolves with the positions of the batch if
+   * the store has it, and else with an empty array; from then on the store refuses that batch.
    */
   append(stream: string, records: readonly Fields[], options?: AppendOptions): Promise<readonly Position[]>;
 
   /**
-   * Reads pages of the stream in order, lazily: the next page is fetched when it is pulled. Trimmed entries are left
-   * out silently; entries appended meanwhile may be among the last ones, unless `to` excludes them. A page is never
-   * empty. Reading touches no group.
+   * Reads the stream in order, in pages. A page is fetched when the caller asks for it, and is never empty. Trimmed
+   * entries are left out without notice. Entries that are appended while the caller reads may be included, unless `to`
+   * excludes them. Reading changes no group.
    */
   read(stream: string, range?: ReadRange): AsyncIterable<readonly StoredRecord[]>;
 
   /**
-   * Joins a group as one more consumer, making the group if there is none; `startFrom` counts only then. Rejects with
-   * `"name-taken"`, naming both, while another live consumer has the name; one of that name whose lease ran out or
-   * who left is succeeded, and what it held will be claimed by the living like any dead consumer's.
+   * Adds a consumer to a group. Makes the group if it does not exist; only then `startFrom` counts. Rejects with
+   * `"name-taken"`, naming both consumers, while another live consumer has the name. A consumer of that name whose lease
+   * ran out, or that left, is no obstacle: live consumers claim its deliveries like those of any dead consumer.
    */
   member(stream: string, group: string, options: MemberOptions): Promise<GroupMember>;
 
-  /** The stream as its operators see it. Makes nothing. */
+  /** Operations on a stream: information, trimming, groups and dead letters. The call itself creates nothing. */
   admin(stream: string): StreamAdmin;
 
-  /** Frees everything the store opened, and nothing that was lent to it. Twice is fine. Members have left before. */
+  /**
+   * Closes everything that the store opened, but no client or connection that was passed to it. May be called twice. The
+   * engine lets all members leave before.
+   */
   [Symbol.asyncDispose](): Promise<void>;
 }

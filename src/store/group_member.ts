@@ -5,28 +5,31 @@ import type { Position } from "./position.ts";
 export interface MemberOptions {
   /** The consumer's name, as people know it; the store adds an incarnation of its own. */
   readonly consumer: string;
-  /** How long, in milliseconds, this consumer counts as alive after it joined, or last renewed or claimed. */
+  /** How long, in milliseconds, this consumer counts as alive after it joined, and after each renewal or claim. */
   readonly lease: number;
-  /** Where a new group begins: a position is the first one it gets. */
+  /** Where a new group begins to read; a position is included. Ignored when the group exists. */
   readonly startFrom: "beginning" | "now" | Position;
-  /** Up to which version it knows the entries: of what was deferred, it is given what is not above. @default {1} */
+  /** Highest schema version this consumer understands; newer, deferred entries are not delivered to it. @default {1} */
   readonly version?: number;
   /**
-   * How long, in milliseconds, what was deferred waits for a member that knows it; from then on it comes to this one,
-   * too, as `expired`. @default {Infinity}
+   * How long, in milliseconds, a deferred entry waits for a consumer that understands its version. After that time this
+   * consumer gets it too, marked `expired`. @default {Infinity}
    */
   readonly deferTimeout?: number;
 }
 
-/** An entry handed to one consumer of a group, until it is settled or lost. */
+/** A delivery: an entry that one consumer of a group holds until the delivery is settled or lost. */
 export interface ClaimedRecord extends StoredRecord {
-  /** Which attempt this would be, from 1: one more than the failures counted in the store. */
+  /** The number of the coming attempt, from 1: one more than the failures that the store has counted. */
   readonly attempt: number;
-  /** How often it came back from a consumer that died, since its last `retry`; a release changes nothing. */
+  /** How many consumers died while they held it, since its last `retry`. A release does not change the number. */
   readonly recovered: number;
-  /** True when it was deferred, above this member's version, and nobody that knows it came within `deferTimeout`. */
+  /** True when its version is above this member's, and no consumer that understands it came within `deferTimeout`. */
   readonly expired?: boolean;
-  /** Which delivery this is, unlike any other of that entry ever; given back unread with every renewal and outcome. */
+  /**
+   * Identifies this delivery. No other delivery of the entry ever has the same fence. The engine passes it back unchanged
+   * with every renewal and outcome, and does not interpret it.
+   */
   readonly fence: string;
 }
 
@@ -34,81 +37,88 @@ export interface ClaimedRecord extends StoredRecord {
 export interface ClaimOptions {
   /** The most entries to take, at least 1. */
   readonly limit: number;
-  /** Ends the wait. */
+  /** Ends the wait when it aborts; the claim then resolves. */
   readonly signal: AbortSignal;
-  /** Serves what the group has not read before what came back to it. @default {false} */
+  /** Looks for unread entries first, and for returned deliveries only when there are none. @default {false} */
   readonly newFirst?: boolean;
 }
 
-/** What one claim found. */
+/** The result of a claim. */
 export interface Claim {
-  /** What is this consumer's from now on, in order of position. */
+  /** The deliveries that this consumer holds from now on, in order of position. */
   readonly records: readonly ClaimedRecord[];
-  /** Deliveries of this group whose entries somebody removed from the stream: they are settled now, and lost. */
+  /**
+   * Positions of unsettled deliveries whose entries were removed from the stream. The store has dropped these deliveries,
+   * and reports each one once.
+   */
   readonly missing: readonly Position[];
-  /** Entries that were removed from the stream before this group read them; set once for each such gap. */
+  /**
+   * Entries that were removed from the stream before this group read them. The store tells the group once, by the claim
+   * of one member, also after a restart. Gaps that were not told yet are joined to one range; `count` is their sum. Not
+   * told: entries that were removed after the group had settled them, or before it was made.
+   */
   readonly removed?: RemovedRange;
-  /** True when something may have been taken from this member meanwhile (a rewind): renewing tells what. */
+  /** True when this member may have lost deliveries since its last claim, by a rewind: `renew` says which. */
   readonly disturbed: boolean;
-  /** Set when the group had been lost, and was made again by this member; everything held before is lost. */
+  /** Set when the group was lost and this member made it again; all deliveries held before are lost. */
   readonly healed?: Healed;
 }
 
-/** A gap in a stream: entries that somebody trimmed or deleted before a group read them. */
+/** A gap in a stream: entries that were trimmed or deleted before a group read them. */
 export interface RemovedRange {
-  /** The lowest position that may be missing: the one after the last entry that the group read. */
+  /** The lowest position that may be missing: that of the first removed entry, or the one after the last read entry. */
   readonly from: Position;
-  /** The highest position that may be missing: the one before the next entry that the group reads. */
+  /** The highest position that may be missing: that of the last removed entry, or the one before the next entry. */
   readonly to: Position;
   /** How many entries are missing; undefined where the store cannot tell. */
   readonly count: number | undefined;
 }
 
-/** How a group goes on that somebody destroyed, or whose stream is gone. */
+/** How a group goes on after it was destroyed, or after its stream was deleted. */
 export interface Healed {
   /** The first position that it reads; undefined when it begins with a new stream. */
   readonly from: Position | undefined;
-  /** Whether something may come again that was settled before. */
+  /** Whether entries that were settled before may be delivered again. */
   readonly mayRepeat: boolean;
 }
 
-/** Names one delivery. */
+/** Identifies one delivery. */
 export interface DeliveryRef {
-  /** Where its entry stands. */
+  /** The position of its entry. */
   readonly position: Position;
-  /** What the claim said. */
+  /** The fence that the claim returned. */
   readonly fence: string;
 }
 
-/** Why an event lies among the dead letters. */
+/** Why an event is a dead letter. */
 export type DeadReason = "attempts" | "permanent" | "undecodable" | "died" | "version";
 
-/** An error as a dead letter keeps it. */
+/** The error of a failed attempt, as a dead letter keeps it. */
 export interface ErrorRecord {
-  /** The class of error. */
+  /** The name of its class. */
   readonly name: string;
-  /** What it says. */
+  /** Its message. */
   readonly message: string;
-  /** Where it was thrown. */
+  /** Its stack trace. */
   readonly stack?: string;
-  /** What a schema had against the detail, and where; the first hundred. */
+  /** The issues that a schema found in the detail, with their paths; at most a hundred. */
   readonly issues?: readonly { readonly path: string; readonly message: string }[];
 }
 
 /**
- * How a delivery ended, or went on:
+ * What happens to a delivery:
  *
- * - `ack`: done, never again;
- * - `retry`: its `attempt`, from 1, failed: at least so many failures are counted from now on, so that telling twice
- *   counts once. It comes again to any consumer once `delay` ms have passed. With `hold` it stays this consumer's, who
- *   will wait and try again: the due time is stored all the same, for whoever recovers it;
- * - `release`: handed back, nothing counted, for anyone to take at once or after `delay`;
- * - `defer`: its entry is of a `version`, above this member's, that is not known here: nothing is counted, and the
- *   delivery waits for a member that knows the version, which takes it like what was handed back, or until it is
- *   `expired`. It stays pending all the while, so that nothing trims its entry;
- * - `dead`: moved to the group's dead letters, in one step with its acknowledgement;
- * - `isolate`: still held; says that its handler starts now and that nothing else runs in this consumer. If the
- *   consumer dies before it settles, that counts as an attempt.
+ * - `ack`: the delivery is done, and the group never gets its entry again;
+ * - `retry`: its `attempt`, from 1, failed. The store counts at least that many failures from now on, so reporting an
+ *   attempt twice counts once. Any consumer may take the delivery once `delay` milliseconds have passed. With `hold` the
+ *   consumer keeps the delivery and tries again itself; the store records the due time for recovery;
+ * - `release`: the delivery goes back to the group, and no attempt is counted. Any consumer may take it, at once or after
+ *   `delay` milliseconds;
+ * - `defer`: the entry has a `version` above this member's. No attempt is counted. The delivery waits for a member that
+ *   understands the version, or until it is `expired` for another. It stays pending, so trimming keeps its entry;
+ * - `dead`: the delivery is acknowledged and its event becomes a dead letter of the group, in one step;
+ * - `isolate`: the consumer keeps the delivery, starts its handler now, and runs nothing else. If the consumer dies before
+ *   the delivery is settled, the store counts that as a failed attempt.
  */
 export type Outcome =
   & DeliveryRef
@@ -122,48 +132,58 @@ export type Outcome =
   );
 
 /**
- * One consumer in one group of one stream. It is alive until its lease runs out, counted from the last renewal or
- * claim, whatever the lease of those who look. Deliveries belong to it until they settle, until it is dead and another
- * took them, until a rewind dropped them, or until the group was deleted.
+ * One consumer in one group of one stream.
+ *
+ * It is alive until its own lease runs out, counted from its last renewal or claim. The leases of other consumers do not
+ * matter. A delivery belongs to it until the delivery is settled or dropped by a rewind, until this consumer is dead and
+ * another one has taken the delivery, or until the group is deleted.
  */
 export interface GroupMember {
   /** The consumer's name in the store, unique among all that ever joined: `<name>.<incarnation>`. */
   readonly consumer: string;
 
   /**
-   * Takes up to `limit` entries, at least 1. A call serves one source: retries that are due, what was handed back, what
-   * was deferred and is known here or expired, and what dead consumers held; only when there is none, entries that the group has not read; with `newFirst` the other way
-   * round, so that whoever takes turns keeps neither waiting for long. Either way they come in
-   * order of position; which of those that are due come first, when they are more than `limit`, is the store's choice.
-   * What a dead consumer held comes back with `recovered` raised; a retry that is not due yet is never taken early,
-   * whoever held it. Waits until there is something to return. An aborted `signal` ends the wait by resolving, perhaps with records
-   * that were taken on the way, never by rejecting. One call at a time. When it rejects, whatever it took all the same
-   * comes with a later call.
+   * Takes up to `limit` deliveries and waits until there is something to return: at least one delivery, or one of the
+   * other members of {@linkcode Claim}.
    *
-   * Rejects with `"group-deleted"` when the group was deleted, also when one of that name was made anew, and with
-   * `"name-taken"` when this consumer was given up and another of its name has joined since.
+   * **Order.** One call takes from one of two sources. Returned deliveries come first: retries that are due, released
+   * deliveries, deferred ones that this member understands or that are expired for it, and deliveries of dead consumers.
+   * Only when there are none, the call takes entries that the group has not read. `newFirst` swaps the two; a caller that
+   * alternates keeps neither source waiting for long. Records are in order of position. When more returned deliveries
+   * are due than `limit`, the store chooses which come first.
+   *
+   * **Recovery.** A delivery of a dead consumer comes back with `recovered` raised by one. A retry is never taken before
+   * it is due, also when its consumer has died.
+   *
+   * **Ending.** An aborted `signal` ends the wait: the call resolves, perhaps with records that it had already taken, and
+   * does not reject. When a call rejects, a later call returns whatever it had taken. The engine makes one call at a time.
+   *
+   * Rejects with `"group-deleted"` when the group was deleted, also when a group of the same name was made since. Rejects
+   * with `"name-taken"` when this consumer was given up for dead and another one has joined under its name.
    */
   claim(options: ClaimOptions): Promise<Claim>;
 
   /**
-   * Renews this consumer's lease, and resolves with the positions of those among `held` that it no longer has. A
-   * consumer that was already given up joins again by this; rejects as `claim` does where it cannot. `stalled` says that it takes nothing new because what it
-   * holds fills it; `info` shows it.
+   * Renews this consumer's lease, and resolves with the positions of those deliveries in `held` that it no longer has. A
+   * consumer that was given up for dead joins again by this call; where it cannot, the call rejects as `claim` does.
+   * `stalled` tells `info` that the consumer takes nothing new because the deliveries it holds use all its room.
    */
   renew(held: readonly DeliveryRef[], options?: { readonly stalled?: boolean }): Promise<readonly Position[]>;
 
   /**
-   * Settles deliveries, each atomically, and resolves with the positions of those refused because this member no
-   * longer has that very delivery. A refused outcome changes nothing. Calling again with the same outcomes after a
-   * failure is safe: what was settled the first time is refused the second time, and a `retry` that is held, which
-   * leaves the delivery what it was, says which attempt it counts. A letter whose entry is gone from the stream has no
-   * fields.
+   * Applies the outcomes, each one atomically, and resolves with the positions of the refused ones. An outcome is refused
+   * when this member no longer has exactly that delivery; it then changes nothing.
+   *
+   * Calling again with the same outcomes after a failure is safe. Deliveries that the first call settled are refused the
+   * second time. A held `retry` does not end its delivery, so it says which attempt it counts. The dead letter of an entry
+   * that was removed from the stream has no fields.
    */
   settle(outcomes: readonly Outcome[]): Promise<readonly Position[]>;
 
   /**
-   * Ends this member, in one step: hands back, uncounted, what it still holds (keeping due times), and removes the
-   * consumer if it then holds nothing. Resolves with false if the consumer had to stay. Ends a claim that waits.
+   * Ends this member in one step: releases the deliveries that it still holds, without counting an attempt and keeping
+   * their due times, and removes the consumer if it then holds nothing. Resolves with false if the consumer could not be
+   * removed. Also ends a claim that waits.
    */
   leave(): Promise<boolean>;
 }

@@ -2,83 +2,89 @@ import type { StoredRecord } from "./event_store.ts";
 import type { DeadReason, ErrorRecord } from "./group_member.ts";
 import type { Position } from "./position.ts";
 
-/** A consumer, as `info` shows it. */
+/** The state of a consumer. */
 export interface ConsumerState {
-  /** Its name. */
+  /** Its name in the store: `<name>.<incarnation>`. */
   readonly name: string;
   /** How many deliveries it holds. */
   readonly pending: number;
   /** Whether its lease is running. */
   readonly alive: boolean;
-  /** Whether it takes nothing new because what it holds fills it. */
+  /** Whether it takes nothing new because the deliveries that it holds use all its room. */
   readonly stalled: boolean;
 }
 
-/** What a group holds of a version that none of its consumers knew. */
+/** The deferred deliveries of one schema version. */
 export interface DeferredState {
   /** The version of the entries. */
   readonly version: number;
-  /** How many deliveries wait for a consumer that knows it. */
+  /** How many deliveries wait for a consumer that understands this version. */
   readonly pending: number;
 }
 
-/** A group, as `info` shows it. */
+/** The state of a group. */
 export interface GroupState {
   /** Its name. */
   readonly name: string;
-  /** Delivered or parked, and not settled: retries, deliveries handed back, held and redriven ones included. */
+  /** Unsettled deliveries: held by a consumer, waiting for a retry, released, deferred or redriven. */
   readonly pending: number;
-  /** Those of them whose time to be tried again has not come yet. */
+  /** Unsettled deliveries whose retry is not due yet. */
   readonly retrying: number;
-  /** Those of them that were deferred, by version, the lowest first. */
+  /** Deferred deliveries by version, the lowest version first. */
   readonly deferred: readonly DeferredState[];
-  /** Events that it gave up. */
+  /** How many dead letters it has. */
   readonly deadLetters: number;
   /** Entries the group has not read yet. */
   readonly lag: number;
   /** False when `lag` is a lower bound. */
   readonly lagIsExact: boolean;
-  /** The first position that it has not read or not settled, trimmed or not; undefined when it is through. */
+  /**
+   * The first position that it has not settled or not read, also when that entry was trimmed; undefined when it has read
+   * and settled everything.
+   */
   readonly floor: Position | undefined;
   /** Its consumers. */
   readonly consumers: readonly ConsumerState[];
 }
 
-/** A stream, as `info` shows it. */
+/** The state of a stream. */
 export interface StreamState {
   /** How many entries it holds. */
   readonly length: number;
-  /** Where its oldest entry stands. */
+  /** The position of its oldest entry. */
   readonly first: Position | undefined;
-  /** The last position ever given, also when that entry is gone. */
+  /** The highest position that it ever gave, also when that entry was removed. */
   readonly last: Position | undefined;
   /** Its groups. */
   readonly groups: readonly GroupState[];
 }
 
-/** What to keep; an entry goes when either bound says so. */
+/** The bounds of a stream: an entry beyond either bound is removed. */
 export interface TrimOptions {
-  /** How old an entry may get, in milliseconds, by its position. */
+  /** The greatest age of an entry, in milliseconds, by the time in its position. */
   readonly maxAge?: number;
-  /** How many entries to keep. */
+  /** The largest number of entries. */
   readonly maxLength?: number;
-  /** Removes also what groups have not read or settled; their deliveries of it come back as missing. */
+  /**
+   * Also removes entries that a group has not read or not settled. The next claims tell the group: by `removed` about
+   * unread entries, by `missing` about unsettled deliveries.
+   */
   readonly force?: boolean;
 }
 
-/** What trimming did. */
+/** The result of trimming. */
 export interface TrimResult {
   /** How many entries were removed. */
   readonly removed: number;
-  /** The group that kept entries from being removed, the one furthest behind. */
+  /** The group that is furthest behind, if it kept entries from being removed. */
   readonly pinnedBy: string | undefined;
 }
 
-/** An event that a group gave up. */
+/** A dead letter: an event that a group gave up. */
 export interface LetterRecord extends StoredRecord {
-  /** Unique among the dead letters of its group, rising. */
+  /** Unique among the dead letters of its group, and greater than the ids before it. */
   readonly id: string;
-  /** Why. */
+  /** Why the group gave the event up. */
   readonly reason: DeadReason;
   /** How many attempts were counted. */
   readonly attempts: number;
@@ -86,9 +92,9 @@ export interface LetterRecord extends StoredRecord {
   readonly firstFailedAt: number;
   /** When the last attempt failed, in milliseconds since the epoch. */
   readonly lastFailedAt: number;
-  /** The consumer that gave it up, by its name in the store. */
+  /** The store name of the consumer that gave it up. */
   readonly consumer: string;
-  /** What the last attempt failed with. */
+  /** The error of the last attempt. */
   readonly error: ErrorRecord;
 }
 
@@ -104,13 +110,17 @@ export interface DiscardOptions {
 
 /** The dead letters of one group. */
 export interface DeadLetterBox {
-  /** Pages through the letters that are there at its first page, oldest first, lazily. A page is never empty. */
+  /**
+   * Lists the letters in pages, oldest first. A page is fetched when the caller asks for it, and is never empty. Letters
+   * that come after the first page was fetched are left out.
+   */
   list(options?: { readonly signal?: AbortSignal }): AsyncIterable<readonly LetterRecord[]>;
 
   /**
-   * Hands the letters (all, or those named) back to their group alone, with attempts and recoveries at zero, also
-   * when the entry is gone from the stream; each in one step with the letter's removal. A letter whose event the group
-   * is working on or will still read is only removed: it comes anyway. Resolves with how many letters were removed.
+   * Removes the letters (all, or those named) and delivers their events to this group again, each in one step. Attempts
+   * and recoveries start at zero. Other groups get nothing. An event whose entry was removed from the stream is delivered
+   * from its letter. If the group has an unsettled delivery of the event, or has not read it yet, the letter is only
+   * removed. Resolves with the number of removed letters.
    */
   redrive(ids?: readonly string[]): Promise<number>;
 
@@ -118,26 +128,26 @@ export interface DeadLetterBox {
   discard(which?: DiscardOptions): Promise<number>;
 }
 
-/** A stream as its operators see it. */
+/** The operations on one stream. */
 export interface StreamAdmin {
-  /** The stream and its groups at one moment. */
+  /** The state of the stream and its groups, all of it at one moment. */
   info(): Promise<StreamState>;
 
-  /** Removes old entries; never, unless forced, one that some group has not read or not settled. */
+  /** Removes old entries. Without `force`, keeps every entry that some group has not read or not settled. */
   trim(options: TrimOptions): Promise<TrimResult>;
 
   /**
-   * Moves a group in one step: `to` is the next position it reads (`"now"`: the next one appended). What is pending or
-   * parked at or after `to` is dropped, so that late settles of it are refused; earlier deliveries go on. That holds for
-   * what is gone from the stream, too, and from the beginning everything is dropped. Resolves with
-   * how many were dropped and the first entry it will read, if it is there already. Rejects for a group that does not
-   * exist with a RangeError that names those there are.
+   * Moves a group in one step. `to` is the next position that it reads; with `"now"` that is the next appended entry.
+   * Unsettled deliveries at or after `to` are dropped, and late settles of them are refused. Earlier deliveries stay. This
+   * includes deliveries whose entries were removed from the stream; `"beginning"` drops all of them. Resolves with the
+   * number of dropped deliveries, and with the position of the first entry to read if it exists already. Rejects with a
+   * RangeError that names the existing groups if there is no group of that name.
    */
   rewind(group: string, to: "beginning" | "now" | Position): Promise<{ dropped: number; first: Position | undefined }>;
 
   /**
-   * Ends a group for good, with its dead letters. Resolves with false if there was none. Without `force` rejects with
-   * `"group-busy"`, naming what is in the way, while it has live consumers, unsettled deliveries or dead letters.
+   * Deletes a group and its dead letters. Resolves with false if there is no group of that name. Without `force`, rejects
+   * with `"group-busy"` while the group has live consumers, unsettled deliveries or dead letters; the message says which.
    */
   removeGroup(group: string, options?: { readonly force?: boolean }): Promise<boolean>;
 
