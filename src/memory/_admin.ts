@@ -1,15 +1,6 @@
-import type {
-  DeadLetterBox,
-  DiscardOptions,
-  LetterRecord,
-  Position,
-  StreamAdmin,
-  StreamState,
-  TrimOptions,
-  TrimResult,
-} from "../store/mod.ts";
+import type { DeadLetterBox, Position, StreamAdmin, StreamState, TrimOptions, TrimResult } from "../store/mod.ts";
 import { assertIdle, unknownGroup } from "../store/_groups.ts";
-import type { MemoryGroup } from "./_group.ts";
+import { MemoryLetterBox } from "./_letters.ts";
 import type { MemoryStream } from "./_stream.ts";
 
 /** A stream in memory as its operators see it. */
@@ -57,50 +48,5 @@ export class MemoryAdmin implements StreamAdmin {
 
   deadLetters(name: string): DeadLetterBox {
     return new MemoryLetterBox(this.#stream, name);
-  }
-}
-
-class MemoryLetterBox implements DeadLetterBox {
-  #stream: MemoryStream;
-  #name: string;
-
-  constructor(stream: MemoryStream, name: string) {
-    this.#stream = stream;
-    this.#name = name;
-  }
-
-  get #group(): MemoryGroup | undefined {
-    return this.#stream.groups.get(this.#name);
-  }
-
-  async *list({ signal }: { readonly signal?: AbortSignal } = {}): AsyncGenerator<readonly LetterRecord[]> {
-    signal?.throwIfAborted();
-    const page = this.#select();
-    if (page.length > 0) yield page;
-  }
-
-  #select(ids?: readonly string[]): LetterRecord[] {
-    const letters = this.#group?.letters ?? new Map<string, LetterRecord>();
-    if (ids === undefined) return [...letters.values()];
-    return [...new Set(ids)].map((id) => letters.get(id)).filter((letter) => letter !== undefined);
-  }
-
-  redrive(ids?: readonly string[]): Promise<number> {
-    const letters = this.#select(ids);
-    this.#group?.redrive(letters);
-    return Promise.resolve(letters.length);
-  }
-
-  discard(
-    { ids, maxAge = Infinity, maxLength = Infinity }: DiscardOptions = {},
-  ): Promise<number> {
-    const letters = this.#select(ids);
-    const bounded = maxAge !== Infinity || maxLength !== Infinity;
-    const now = this.#stream.now();
-    const doomed = letters.filter(({ lastFailedAt }, index) =>
-      !bounded || index < letters.length - maxLength || lastFailedAt < now - maxAge
-    );
-    for (const { id } of doomed) this.#group!.letters.delete(id);
-    return Promise.resolve(doomed.length);
   }
 }

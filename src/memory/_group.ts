@@ -15,6 +15,7 @@ import { TurnoverMap } from "../store/_turnover_map.ts";
 import type { Reach } from "../store/_reach.ts";
 import { type Consumer, Consumers } from "./_consumers.ts";
 import { Deferred } from "./_deferred.ts";
+import { letterOf } from "./_letters.ts";
 import { Parking } from "./_parking.ts";
 import type { Pending } from "./_pending.ts";
 import type { MemoryStream } from "./_stream.ts";
@@ -271,25 +272,12 @@ export class MemoryGroup {
       this.#deferred.add(pending, outcome.version, now);
       return true;
     }
-    if (outcome.kind === "dead") this.#bringLetter(pending, outcome, now);
+    if (outcome.kind === "dead") {
+      const letter = letterOf(pending, outcome, now, `${++this.#lettersEver}`, this.#recordOf(pending)?.fields ?? []);
+      this.letters.set(letter.id, letter);
+    }
     this.#pending.delete(pending.delivery);
     return false;
-  }
-
-  #bringLetter(pending: Pending, outcome: Outcome & { kind: "dead" }, now: number): void {
-    const id = `${++this.#lettersEver}`;
-    this.letters.set(id, {
-      id,
-      position: pending.position,
-      fields: this.#recordOf(pending)?.fields ?? [],
-      reason: outcome.reason,
-      attempts: outcome.attempts,
-      error: outcome.error,
-      consumer: pending.owner!.storeName,
-      firstFailedAt: pending.firstFailedAt ?? now,
-      // A consumer that died failed when its work was recovered; every other failure is this one.
-      lastFailedAt: outcome.reason === "died" ? pending.lastFailedAt ?? now : now,
-    });
   }
 
   leave(storeName: string): boolean {
