@@ -30,7 +30,7 @@ export async function sidesOf(schema: StandardSchemaV1): Promise<Sides> {
 
 /** Valibot's JSON Schema is a package of its own, loaded by those alone who use valibot. */
 async function valibotConverter(schema: StandardSchemaV1): Promise<Converter> {
-  const { toJsonSchema } = await import("@valibot/to-json-schema");
+  const { toJsonSchema } = await import("npm:@valibot/to-json-schema@^1.8");
   const given = schema as unknown as Parameters<typeof toJsonSchema>[0];
   return {
     input: () => toJsonSchema(given, { target: TARGET, typeMode: "input" }) as Record<string, unknown>,

@@ -1,7 +1,7 @@
 import {
   type DeadLetterBox,
   type DeadReason,
-  DiscardOptions,
+  type DiscardOptions,
   type ErrorRecord,
   type Fields,
   firstPositionAt,

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { defineEvent, InMemoryBroker, type StandardSchemaV1, ValidationError } from "@tidings/broker";
-import { type } from "arktype";
-import * as v from "valibot";
+import { type } from "npm:arktype@^2.2";
+import * as v from "npm:valibot@^1";
 import { z } from "zod";
 import { EventCodec } from "../../src/broker/codec/_event_codec.ts";
 import { encodeDetail } from "../../src/events/_lossless.ts";

@@ -1,4 +1,4 @@
-import { Ajv2020 } from "ajv/dist/2020.js";
+import { Ajv2020 } from "npm:ajv@^8/dist/2020.js";
 
 /** Whether a detail is valid by this document's definition. */
 export function validator(schema: unknown): (value: unknown) => boolean {

@@ -1,8 +1,8 @@
 import { assertEquals, assertExists } from "@std/assert";
 import { defineEvent } from "@tidings/broker";
 import { asyncApi, catalogue, compare } from "@tidings/broker/contracts";
-import { type } from "arktype";
-import * as v from "valibot";
+import { type } from "npm:arktype@^2.2";
+import * as v from "npm:valibot@^1";
 import { z } from "zod";
 import { validator } from "./_ajv.ts";
 

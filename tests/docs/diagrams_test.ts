@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import DOMPurify from "dompurify";
-import mermaid from "mermaid";
+import DOMPurify from "npm:dompurify@^3";
+import mermaid from "npm:mermaid@^12";
 import { fencesOf, readPage } from "./_markdown.ts";
 
 const PAGE = "docs/ARCHITECTURE_DIAGRAMS.md";

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { DCLinter } from "dclint";
-import { parse } from "yaml";
+import { DCLinter } from "npm:dclint@^3";
+import { parse } from "npm:yaml@^2";
 import { findServer, RedisServer } from "../redis/_server.ts";
 import { root } from "../structure/_imports.ts";
 

@@ -25,7 +25,7 @@ const RULES: Record<string, Rule> = {
   node_redis: { layers: ["events", "broker", "redis_broker"] },
   ioredis: { layers: ["events", "broker", "redis_broker"] },
   redis: { layers: ["store", "redis_options"], packages: /^(@db\/redis|redis|ioredis)$/ },
-  contracts: { layers: ["events"], packages: /^(@std\/cli\/parse-args|@valibot\/to-json-schema|node:.+)$/ },
+  contracts: { layers: ["events"], packages: /^(@std\/cli\/parse-args|npm:@valibot\/to-json-schema@.+|node:.+)$/ },
   testing: {
     layers: ["events", "store", "broker", "memory", "sqlite"],
     packages: /^(@std\/assert|fast-check|node:.+)$/,
@@ -81,14 +81,20 @@ Deno.test("examples import the project by its public name", () => {
   assertEquals(faults, []);
 });
 
-Deno.test("packages are imported by names that deno.json maps", () => {
+Deno.test("packages are imported by names that deno.json maps, or from npm in one version", () => {
   const names = importMap("deno.json");
   const faults: string[] = [];
+  const inline = new Map<string, string>();
   for (const directory of ["src", "examples", "tests", "bench"]) {
     for (const file of modulesIn(directory)) {
       for (const { specifier } of importsOf(file)) {
         if (isRelative(specifier) || specifier in names || specifier.startsWith("node:")) continue;
-        faults.push(`${pathOf(file)} imports ${specifier}`);
+        // `deno task` downloads every npm package of deno.json: packages of single tests are named where they are used.
+        const [, npm, version] = /^npm:(@?[^@]+)@([^/]+)/.exec(specifier) ?? [];
+        const other = npm === undefined ? undefined : inline.get(npm);
+        if (npm === undefined || version === undefined || other !== undefined && other !== version) {
+          faults.push(`${pathOf(file)} imports ${specifier}${other === undefined ? "" : `, other files @${other}`}`);
+        } else inline.set(npm, version);
       }
     }
   }

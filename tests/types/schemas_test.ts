@@ -1,8 +1,8 @@
 // What the types must allow of schemas, and, by @ts-expect-error, must refuse. The gate's type check is the test.
 import { defineEvent, type DetailCipher, InMemoryBroker, ValidationError, type ValidationIssue } from "@tidings/broker";
 import { assertEquals } from "@std/assert";
-import { type } from "arktype";
-import * as v from "valibot";
+import { type } from "npm:arktype@^2.2";
+import * as v from "npm:valibot@^1";
 
 class Priced extends defineEvent("Priced", {
   schema: v.object({ price: v.number(), currency: v.optional(v.string(), "EUR") }),
