@@ -88,8 +88,7 @@ const checks: readonly Step[] = [
 ];
 const parallel = server === undefined
   ? []
-  : [testStep("tests", server, ["--parallel", `--ignore=${[LONG, ...TIMED.flat()].join(",")}`, "tests"])];
-const suites = server === undefined ? [] : [testStep("suites", server, ["--parallel", ...SUITES])];
+  : [testStep("tests", server, ["--parallel", `--ignore=${[LONG, ...TIMED.flat()].join(",")}`, "tests", ...SUITES])];
 const timed = server === undefined
   ? []
   : TIMED.map((folders) =>
@@ -154,7 +153,7 @@ async function measure(name: string, act: () => Promise<Result>): Promise<Result
 try {
   await inTurn([...style, ...parallel]);
   // Most of their time these tests wait for processes and servers, so that the checks beside them cost little time.
-  await Promise.all([...timed.map((step) => inTurn([step])), inTurn([...checks, ...suites])]);
+  await Promise.all([...timed.map((step) => inTurn([step])), inTurn(checks)]);
 } finally {
   await Deno.remove(scratch, { recursive: true });
 }

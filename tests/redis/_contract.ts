@@ -6,9 +6,23 @@ import { RedisCluster } from "./_cluster.ts";
 
 const skip = { clock: "the server goes by its own; see clock_test.ts" };
 
-/** Registers the suites of the port and of brokers, with a client of this kind. */
+/** Registers both suites with a client of this kind. */
 export function testContract(kind: ClientKind): void {
   testContractOn(new SharedServer(), `RedisStore by ${LABELS[kind]}`, (url) => openStore(url, kind));
+}
+
+/** Registers the suite of the store with a client of this kind; the suite of brokers is a long test. */
+export function testStoreContract(kind: ClientKind): void {
+  const server = new SharedServer();
+  const open = (url: URL) => openStore(url, kind);
+  testEventStore(`RedisStore by ${LABELS[kind]}`, () => storeUnderTest(server.keys(), open), { skip });
+}
+
+/** Registers the suite of brokers with a client of this kind. */
+export function testBrokerContract(kind: ClientKind): void {
+  const server = new SharedServer();
+  const open = (url: URL) => openStore(url, kind);
+  testBroker(`RedisStore by ${LABELS[kind]}`, () => Promise.resolve(brokerUnderTest(server.keys(), open)), { skip });
 }
 
 /**

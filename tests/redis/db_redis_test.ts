@@ -1,3 +1,3 @@
-import { testContract } from "./_contract.ts";
+import { testStoreContract } from "./_contract.ts";
 
-testContract("@db/redis");
+testStoreContract("@db/redis");

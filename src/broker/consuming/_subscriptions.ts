@@ -73,10 +73,10 @@ export class Subscriptions {
       }
       assertWanted();
     } catch (error) {
-      // Closing the broker ended a wait: the error of a closed broker says so.
-      if (error === closing.reason && closing.aborted) error = caught(assertOpen) ?? error;
       await Promise.allSettled(sources.map((source) => source.leave(AbortSignal.abort())));
       release();
+      // Closing the broker ended a wait: reject with the error of a closed broker.
+      if (closing.aborted && error === closing.reason) assertOpen();
       throw error;
     }
     this.#all.add(subscription);
@@ -117,13 +117,5 @@ export class Subscriptions {
   async close(): Promise<void> {
     this.#closing.abort();
     await Promise.all([...this.#all].map((subscription) => subscription.close()));
-  }
-}
-
-function caught(assert: () => void): unknown {
-  try {
-    assert();
-  } catch (error) {
-    return error;
   }
 }

@@ -66,14 +66,20 @@ async function* readStream<E extends DomainEvent>(
     if (last === undefined) return;
     range = { ...range, to: range.to !== undefined && comparePositions(range.to, last) < 0 ? range.to : last };
   }
-  for await (const page of store.read(codec.stream, range)) {
-    for (const record of page) {
-      const decoded = codec.decode(record);
-      const event = decoded instanceof Promise ? await decoded : decoded;
-      if (event instanceof UndecodableError) throw event;
-      yield event;
-      range.signal?.throwIfAborted();
+  try {
+    for await (const page of store.read(codec.stream, range)) {
+      for (const record of page) {
+        const decoded = codec.decode(record);
+        const event = decoded instanceof Promise ? await decoded : decoded;
+        if (event instanceof UndecodableError) throw event;
+        yield event;
+        range.signal?.throwIfAborted();
+      }
     }
+  } catch (error) {
+    // A store that closes may end the read before it notices the signal: the signal's reason is the cause.
+    range.signal?.throwIfAborted();
+    throw error;
   }
 }
 

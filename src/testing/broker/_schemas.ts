@@ -3,6 +3,7 @@ import { UndecodableError } from "../../broker/mod.ts";
 import { defineEvent, ValidationError } from "../../events/mod.ts";
 import {
   assertOrder,
+  assertSame,
   type BrokerContract,
   contract,
   groupOf,
@@ -166,8 +167,9 @@ export const schemas: readonly BrokerContract[] = [
       }, { group: "group", retry: { ...SOON, maxAttempts: 5 } });
       const retries = told<Event & { error: Error; attempt: number }>(subscription, "retry");
       await settled(broker, Asking);
-      assertOrder(seen.ids, [0, 3, 4, 1].map((n) => events[n]!));
-      assertEquals(attempts, [1, 1, 1, 4]);
+      // The retries of event 1 may come between the others, when those are claimed later.
+      assertSame(seen.ids, [0, 3, 4, 1].map((n) => events[n]!));
+      assertEquals(attempts.toSorted(), [1, 1, 1, 4]);
       const [letter, ...more] = await lettersOf(broker, Asking);
       assertEquals([letter!.position, letter!.reason, letter!.attempts, letter!.event, more.length], [
         events[2]!.position!,
