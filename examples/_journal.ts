@@ -10,6 +10,9 @@ import { type AuctionBroker, type AuctionHouseEvent, events } from "./auction/ev
 import { Outage } from "./_outage.ts";
 import { heading, line } from "./_print.ts";
 
+/** Groups of the auction's services. */
+const SERVICES = ["payment", "notification"];
+
 /** Collects what the services do, and tells it by the event that it was done for. */
 export class Journal {
   #broker: AuctionBroker;
@@ -51,7 +54,10 @@ export class Journal {
     let count = 0;
     // One by one, causes first: what a handler publishes is in its stream before its own event counts as settled.
     for (const event of events) {
-      for (const { pending, lag } of (await this.#broker.info(event)).groups) count += pending + lag;
+      for (const { name, pending, lag } of (await this.#broker.info(event)).groups) {
+        // Streams are shared: a group of another program may have no consumer, and would never settle.
+        if (SERVICES.includes(name)) count += pending + lag;
+      }
     }
     return count;
   }

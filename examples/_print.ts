@@ -5,6 +5,7 @@
  */
 import { bold, cyan, dim, red, stripAnsiCode } from "@std/fmt/colors";
 import type { StreamInfo } from "@tidings/broker";
+import { shapeFault } from "./auction/shape.ts";
 import { type AuctionBroker, type AuctionHouseEvent, events } from "./auction/events.ts";
 
 /** Prints the title of a step, and what to learn from it. */
@@ -31,8 +32,10 @@ function width(text: string): number {
   return stripAnsiCode(text).length;
 }
 
-/** What an event says, in words. The card's token is left out. */
+/** An event in words, without the card's token. */
 function describe(event: AuctionHouseEvent): string {
+  const fault = shapeFault(event);
+  if (fault !== undefined) return red(fault);
   switch (event.type) {
     case "BidderRegistered":
       return `${event.detail.name} registers as ${event.detail.bidderId}`;

@@ -14,6 +14,7 @@ import {
   events,
   PaymentProcessed,
 } from "./auction/events.ts";
+import { shapeFault } from "./auction/shape.ts";
 import { assertDurable, assertPast, main } from "./_cli.ts";
 import { groups, heading, line, streams, table } from "./_print.ts";
 
@@ -97,6 +98,7 @@ async function ledger(broker: AuctionBroker, options: ReadOptions): Promise<Map<
     return found;
   };
   await broker.replay(events, (event) => {
+    if (shapeFault(event) !== undefined) return;
     if (event.type === "BidderRegistered") account(event.detail.bidderId).name = event.detail.name;
     else if (event.type === "AuctionEnded") account(event.detail.winningBidderId).won++;
     else account(event.detail.bidderId)[event.detail.status] += event.detail.amount;

@@ -38,9 +38,28 @@ export async function runPage(
     return decode(stdout);
   };
 
+  /** Runs the demo from the checkout, as its task does. */
+  const demo = async (args: readonly string[]): Promise<string> => {
+    const examples = ["run", "persistence", "replay", "crash"];
+    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "-A",
+        "offline/example.ts",
+        ...examples,
+        ...args.map((arg) => arg.replace("6379", String(server.port))),
+      ],
+      cwd: fileURLToPath(root),
+      env: { NO_COLOR: "1" },
+    }).output();
+    if (!success) throw new Error(`Cannot run the demo: ${decode(stdout)}${decode(stderr)}`);
+    return decode(stdout);
+  };
+
   const run = async (line: string): Promise<string> => {
     const [program, ...args] = words(line);
     if (program === "redis-cli") return await server.cli(...args.slice(args[0] === "-p" ? 2 : 0)) + "\n";
+    if (args.slice(0, 4).join(" ") === "--yes deno task demo") return await demo(args.slice(4));
     assertEquals([program, ...args.slice(0, 3)], ["npx", "--yes", "deno", "run"], line);
     return await deno(args.slice(3));
   };

@@ -3,10 +3,21 @@ import { root } from "../structure/_imports.ts";
 import { fencesOf, prose, readPage, writeFiles } from "./_markdown.ts";
 import { projectFlags } from "./_run_page.ts";
 
-const DOCS = ["QUICK_START", "CONTRACTS", "README_REDIS", "COMPARISON", "ARCHITECTURE_DIAGRAMS", "MIGRATION"].map((
+const DOCS = [
+  "QUICK_START",
+  "USAGE",
+  "GUARANTEES",
+  "CONTRACTS",
+  "README_REDIS",
+  "COMPARISON",
+  "ARCHITECTURE_DIAGRAMS",
+  "MIGRATION",
+].map((
   name,
 ) => `docs/${name}.md`);
-const PAGES = [...DOCS, "README.md"];
+const PAGES = [...DOCS, "README.md", "CONTRIBUTING.md"];
+/** Where README's links lead, so that they also work where only README is published. */
+const REPOSITORY = "https://github.com/tidings/broker/blob/main/";
 
 /** The anchors that GitHub makes of a page's headings. */
 function anchorsOf(page: string): Set<string> {
@@ -23,10 +34,19 @@ Deno.test("docs/ holds the pages that the tests know", () => {
 
 for (const page of PAGES) {
   Deno.test(`${page} links to what is there`, () => {
-    for (const [, target] of prose(readPage(page)).matchAll(/\]\(([^)\s]+)\)/g)) {
-      if (/^https:/.test(target!)) continue;
-      const [path, anchor] = target!.split("#") as [string, string?];
-      const file = path === "" ? new URL(page, root) : new URL(path, new URL(page, root));
+    const text = prose(readPage(page));
+    const targets = [...text.matchAll(/\]\(([^)\s]+)\)/g), ...text.matchAll(/^\[\w+\]: (\S+)$/gm)].map((match) =>
+      match[1]!
+    );
+    for (const [, name] of text.matchAll(/\]\[(\w+)\]/g)) {
+      assert(text.includes(`\n[${name}]: `), `[${name}] is undefined`);
+    }
+    for (const link of targets) {
+      const target = link.startsWith(REPOSITORY) ? link.slice(REPOSITORY.length) : link;
+      if (/^https:/.test(target)) continue;
+      const base = link.startsWith(REPOSITORY) ? root : new URL(page, root);
+      const [path, anchor] = target.split("#") as [string, string?];
+      const file = path === "" ? base : new URL(path, base);
       assert(file.href.startsWith(root.href), `${target} leads out of the project`);
       assert(Deno.statSync(file).isFile, `${target} is no file`);
       if (anchor !== undefined) {
@@ -54,5 +74,15 @@ Deno.test("every TypeScript block of docs/ passes the type check", async () => {
     assert(success, new TextDecoder().decode(stderr));
   } finally {
     await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("README and CONTRIBUTING stay short, and every file that they name exists", () => {
+  for (const [page, most] of [["README.md", 14_000], ["CONTRIBUTING.md", 12_000]] as const) {
+    const text = readPage(page);
+    assert(new TextEncoder().encode(text).length <= most, `${page} is longer than ${most} bytes`);
+    for (const [, path] of text.matchAll(/`((?:src|tests|docs|offline|examples)\/[^`\s]*)`/g)) {
+      assert(Deno.statSync(new URL(path!, root)), `${page} names ${path}`);
+    }
   }
 });

@@ -5,7 +5,6 @@ const NOT_HERE: Readonly<Record<string, string>> = {
   "npx --yes deno task demo": "tests/examples runs it",
   "docker compose up -d redis": "it takes a Docker daemon; the server of the test stands for it",
   "redis-server --port 6379 --appendonly yes": "the server of the test, on a free port, stands for it",
-  "npx --yes deno task demo --broker=redis://127.0.0.1:6379": "tests/redis runs the examples on Redis",
 };
 
 Deno.test("docs/QUICK_START.md works as it stands, on SQLite and on Redis", (test) => {

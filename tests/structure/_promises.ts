@@ -1,0 +1,170 @@
+/** Guarantees of every store and every client, by number from 1. Tests name the numbers that they show. */
+export const GUARANTEES: readonly string[] = [
+  "What was published before subscribing arrives unchanged",
+  "Fifty publishers, fifty competing consumers: each event handled once",
+  "Many types at once, each its full set",
+  "A failed event comes again until it succeeds",
+  "Concurrency 1 and a constant key: nothing overlaps, in order",
+  "Consume a part, close, reopen: nothing lost",
+  "Subscriptions opened and closed at once take nothing with them",
+  "Consumers that fail and close leave everything to a fresh one",
+  "Order per key, retries included",
+  "Closing while others publish: delivered or rejected",
+  "Types never leak into each other",
+  "A lost or drained delivery aborts its signal; late settles are refused",
+  "An aborted signal ends a subscription and loses nothing",
+  "`startFrom` in all its forms",
+  "The server restarts in the middle: everything arrives",
+  "Each group gets every event",
+  "A killed process's deliveries move to another, uncounted",
+  "A slow handler is not delivered twice",
+  "A paused process: taken over, its late ack refused",
+  "Leases of different length, and names taken twice",
+  "Retry times: policy, restarts, never early",
+  "Dead letters: once, atomic, complete",
+  "What kills its process ends among the dead letters, alone",
+  "Undecodable entries harm no neighbour",
+  "Redrive to one group, invisible to others",
+  "Lost streams and groups heal",
+  "Retention spares what is unread or unsettled",
+  "History and replay",
+  "Rewind with live consumers",
+  "Publishing: order, atomic arrays, never twice",
+  "Backpressure and its visibility",
+  "Graceful close",
+  "Live listeners",
+  "Clocks, and errors that say how to mend them",
+  "Every store agrees with a model",
+];
+
+/** A promise of README, with the numbers of its guarantees, its settings and its cost. */
+export interface Promised {
+  readonly promise: string;
+  readonly numbers: readonly number[];
+  readonly details: string;
+  /** What a failover of a Redis Cluster or of Sentinels changes. */
+  readonly failover?: string;
+}
+
+const LOSES =
+  "a failover loses events that no replica has, unless `redis: { durability: { replicas: 1 } }` makes `publish` wait for one";
+const REPEATS = "an acknowledgement or a count of attempts that a failover lost happens again";
+
+/** Promises to users. */
+export const PROMISES: readonly Promised[] = [
+  {
+    promise: "`publish` resolves when the store has the event, and rejects when it has not",
+    numbers: [1, 10, 30],
+    details:
+      "It lasts as long as the store keeps it: see the [settings of a Redis server](README_REDIS.md#settings-of-the-server). One round trip, shared by concurrent calls.",
+    failover: LOSES,
+  },
+  {
+    promise: "A lost reply never stores an event twice",
+    numbers: [30],
+    details:
+      "When the outcome stays unknown for `publishTimeout` (60 s), `publish` rejects with an `UncertainPublishError`: publish the same object again on the same broker.",
+  },
+  {
+    promise: "Events of one caller and type are stored in the order of the calls",
+    numbers: [30],
+    details: "Also across failures. An event that was refused loses its place.",
+  },
+  {
+    promise: "An array of one type is stored as a whole or not at all",
+    numbers: [30],
+    details: "At most 500 events and 1 MiB. In an array of several types, each type stands alone.",
+  },
+  {
+    promise: "Memory for unanswered publishes is bounded",
+    numbers: [31],
+    details:
+      "By `maxQueued` (100,000 events) and `maxQueuedBytes` (256 MiB) for each broker. Beyond that `publish` rejects at once with a `PublishQueueFullError`. A small event takes about 3 KB while it waits.",
+  },
+  {
+    promise: "Every group gets every event at least once",
+    numbers: [1, 2, 3, 6, 7, 8, 14, 15, 16],
+    details: "Acknowledged only after the handler has ended.",
+    failover: LOSES,
+  },
+  {
+    promise: "The work of a dead process moves to another process",
+    numbers: [17, 18, 19, 20],
+    details: "After its `lease` (30 s). A shorter lease costs a renewal every third of it.",
+  },
+  {
+    promise: "A failed handler is retried",
+    numbers: [4, 21, 22],
+    details:
+      "With exponential backoff and jitter; due times are kept in the store. After `maxAttempts` (10), or at once for a `PermanentError`, the event becomes a dead letter.",
+    failover: REPEATS,
+  },
+  {
+    promise: "An attempt is counted when a handler fails, once",
+    numbers: [17, 22, 35],
+    details: "Never by reading, by closing, by the death of a process or by a lost reply.",
+    failover: REPEATS,
+  },
+  {
+    promise: "An event that kills its process becomes a dead letter",
+    numbers: [23],
+    details:
+      "After its second death it runs exclusively, so that other events do not die with it. Meanwhile its consumer runs no other handler.",
+    failover: REPEATS,
+  },
+  {
+    promise: "`close()` loses nothing",
+    numbers: [10, 12, 13, 32],
+    details: "Running handlers finish, for up to `drainTimeout` (10 s); the rest is released, uncounted.",
+  },
+  {
+    promise: "Events of one `key` are handled in order",
+    numbers: [5, 9],
+    details:
+      "Within one subscription, retries included. Events behind a waiting retry count in `prefetch`; when they fill it, reading stops and `info()` says `stalled`.",
+  },
+  {
+    promise: "A consumer's memory is bounded",
+    numbers: [31],
+    details: "By `prefetch` events of each type (at most 1,000 by default). Retries wait in the store.",
+  },
+  {
+    promise: "`retention` never removes events that a group has not read or settled",
+    numbers: [27],
+    details:
+      "A group without consumers keeps everything; `info().pinnedBy` names it. Entries that another program removed are reported by `entrieslost`.",
+  },
+  {
+    promise: "An event that its schema refuses is neither stored nor handled",
+    numbers: [22, 24],
+    details:
+      "`publish` rejects with a `ValidationError`; after decoding, the event becomes a dead letter with the issues. [What it costs](../bench/README.md).",
+  },
+  {
+    promise: "Old and new programs share a stream while versions change",
+    numbers: [24, 25],
+    details:
+      "Older entries are upcast. Newer ones are deferred, uncounted, until a consumer knows their version, for at most `deferTimeout` (7 days); then they become dead letters of reason `version`. `info().groups[].deferred` counts them. They pin retention; with `key` they come later than the events behind them.",
+  },
+  {
+    promise: "Encrypted fields are unreadable once the key of their subject is deleted",
+    numbers: [24],
+    details:
+      "In streams, dead letters and their backups; they decode to `Shredded`. [Not covered](CONTRACTS.md#sensitive-data): logs, errors, ids, backups of the keys. Shown by `tests/encryption/stores_test.ts`.",
+  },
+  {
+    promise: "A group or stream that was deleted by hand is made again",
+    numbers: [26],
+    details: "From its checkpoint. The event `grouplost` says from where, and whether events may repeat.",
+  },
+  {
+    promise: "History and replay read the past and change no group; a rewind moves a whole group",
+    numbers: [28, 29],
+    details: "Page by page, with bounded memory.",
+  },
+  {
+    promise: "Live listeners receive each later event once",
+    numbers: [33],
+    details: "While they listen, best effort.",
+  },
+];
