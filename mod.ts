@@ -61,6 +61,8 @@ export {
   type SubscribeOptions,
   type Subscription,
   type SubscriptionEventMap,
+  type SubscriptionInfo,
+  type SubscriptionTypeInfo,
   UncertainPublishError,
   UndecodableError,
   WarningEvent,

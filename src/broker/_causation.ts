@@ -24,6 +24,11 @@ export function noteCause(events: readonly DomainEvent[]): void {
   }
 }
 
+/** The event whose handler is the caller; undefined outside of handlers, and where there is no AsyncLocalStorage. */
+export function handledEvent(): DomainEvent | undefined {
+  return context?.getStore();
+}
+
 /** Calls `fn` in the context of handling `event`: what it publishes is caused by it. */
 export function handling<Args extends unknown[], R>(event: DomainEvent, fn: (...args: Args) => R, ...args: Args): R {
   return context === undefined ? fn(...args) : context.run(event, fn, ...args);

@@ -1,10 +1,10 @@
 import { assertName } from "../events/_names.ts";
-import { checkKeys, checkNumber, show } from "../events/_check.ts";
+import { checkKeys, checkNumber, reasonOf, show } from "../events/_check.ts";
 import { checkRetention } from "../events/_retention.ts";
 import type { DomainEvent, EventClass } from "../events/mod.ts";
 import type { EventStore, Position, ReadRange } from "../store/mod.ts";
 import { EventCodecs } from "./codec/_event_codecs.ts";
-import { handling } from "./_causation.ts";
+import { handledEvent, handling } from "./_causation.ts";
 import { callHandler } from "./consuming/_job_runner.ts";
 import { Listeners } from "./_listeners.ts";
 import { IdleWaits } from "./operating/_idle.ts";
@@ -92,7 +92,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   #drained = false;
   #ended = new AbortController();
   #signal: AbortSignal | undefined;
-  #abort = () => void this.close();
+  #abort = () => this.#closeAlone();
 
   /**
    * Makes a broker over any store, which it takes over: closing the broker disposes of it.
@@ -447,26 +447,48 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   /**
-   * Closes everything: subscriptions drain, what is being published is answered, the store is let go. Calling it again
-   * gives the same promise.
+   * Closes everything: subscriptions drain, running publishes get their replies, the store is disposed. Calling it again
+   * gives the same promise. Called inside a handler of one of its subscriptions, it resolves at once, since closing waits
+   * for that handler (not in a runtime without AsyncLocalStorage, such as a browser: do not await it in a handler there).
+   *
+   * @throws {Error} If something could not be closed cleanly, as when the store does not reply: deliveries that were not
+   * settled are redelivered once their consumer's lease has expired. The broker is closed all the same.
    */
   close(): Promise<void> {
+    // Closing waits for the calling handler: the handler must not wait for closing.
+    if (this.#subscriptions.handles(handledEvent())) return Promise.resolve(this.#closeAlone());
     return this.#closing ??= this.#shutDown();
+  }
+
+  /** Closes without a caller that waits: an error of closing becomes an `error` event. */
+  #closeAlone(): void {
+    this.#closing ??= this.#shutDown();
+    this.#closing.catch((error) => {
+      if (this.#listeners.has("error")) this.#listeners.report(error);
+    });
   }
 
   async #shutDown(): Promise<void> {
     this.#signal?.removeEventListener("abort", this.#abort);
-    await this.#subscriptions.close();
+    // `#closing` is set before anything else happens.
+    await Promise.resolve();
+    const failures = await this.#subscriptions.close();
+    const attempt = (closing: Promise<unknown>) => closing.catch((error) => void failures.push(error));
     this.#drained = true;
     this.#ended.abort(closedError("read"));
-    await this.#tails.end();
+    await attempt(this.#tails.end());
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), CLOSE_TIMEOUT);
-    await this.#publisher.close(deadline.signal);
+    await attempt(this.#publisher.close(deadline.signal));
     clearTimeout(timer);
-    await this.#retention.close();
-    await this.#store[Symbol.asyncDispose]();
+    await attempt(this.#retention.close());
+    await attempt(Promise.resolve(this.#store[Symbol.asyncDispose]()));
     this.dispatchEvent(new Event("close"));
+    if (failures.length === 1) throw failures[0];
+    if (failures.length > 1) {
+      const reasons = failures.map(reasonOf).join("; ");
+      throw new AggregateError(failures, `Cannot close the broker cleanly: ${reasons}`);
+    }
   }
 
   /** The same as `close`. */

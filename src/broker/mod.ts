@@ -42,5 +42,5 @@ export type {
   SubscribeOptions,
 } from "./options.ts";
 export type { DeadLetter, GroupInfo, StreamInfo } from "./stream_info.ts";
-export type { Subscription } from "./subscription.ts";
+export type { Subscription, SubscriptionInfo, SubscriptionTypeInfo } from "./subscription.ts";
 export type { EventListenerOf, EventOf, OneOrMore } from "./types.ts";

@@ -1,5 +1,8 @@
 import type { Healed, Position, RemovedRange } from "../../store/mod.ts";
 import { StoreError } from "../../store/mod.ts";
+import { reasonOf } from "../../events/_check.ts";
+import type { DomainEvent } from "../../events/mod.ts";
+import { handledEvent } from "../_causation.ts";
 import { Listeners } from "../_listeners.ts";
 import { sleep } from "../_store_retry.ts";
 import {
@@ -9,7 +12,7 @@ import {
   ReconnectEvent,
   type SubscriptionEventMap,
 } from "../lifecycle_events.ts";
-import type { Subscription } from "../subscription.ts";
+import type { Subscription, SubscriptionInfo } from "../subscription.ts";
 import type { EventListenerOf } from "../types.ts";
 import type { Settings } from "./_consumer_settings.ts";
 import type { Job } from "./_job.ts";
@@ -50,7 +53,9 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   #stop = new AbortController();
   #resolveClosed!: () => void;
   #rejectClosed!: (error: unknown) => void;
-  #abort = () => void this.close();
+  #isClosed = false;
+  #lastError: SubscriptionInfo["lastError"];
+  #abort = () => this.#closeAlone();
 
   constructor(owner: SubscriptionOwner, settings: Settings, deliver: Deliver) {
     super();
@@ -105,13 +110,15 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   }
 
   retrying(error: unknown, delay: number): void {
+    this.#lastError = { error, at: new Date() };
     this.dispatchEvent(new ReconnectEvent(error, delay));
   }
 
   failed(error: unknown): void {
+    this.#lastError = { error, at: new Date() };
     if (this.#closing === undefined) this.#rejectClosed(error);
     this.#reportOnce(error);
-    void this.close();
+    this.#closeAlone();
   }
 
   // Reading, renewing and leaving may each meet a deleted group: it is reported once.
@@ -140,7 +147,41 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   }
 
   close(): Promise<void> {
+    // Closing waits for the calling handler: the handler must not wait for closing.
+    if (this.handles(handledEvent())) return Promise.resolve(this.#closeAlone());
+    return this.end();
+  }
+
+  /** As `close`, but also waits when called inside a handler: the broker needs the end before it disposes the store. */
+  end(): Promise<void> {
     return this.#closing ??= this.#shutDown();
+  }
+
+  /** Whether the handler of this event runs here. */
+  handles(event: DomainEvent | undefined): boolean {
+    return event !== undefined && this.#jobs().some(({ busy, content }) => busy && content === event);
+  }
+
+  /** Closes without a caller that waits: an error of closing becomes an `error` event, and `closed` rejects. */
+  #closeAlone(): void {
+    this.end().catch((error) => {
+      if (this.#listeners.has("error")) this.#listeners.report(error);
+    });
+  }
+
+  info(): SubscriptionInfo {
+    const types = this.#consumers.map((consumer) => consumer.info());
+    const sum = (count: (type: SubscriptionInfo["types"][number]) => number) =>
+      types.reduce((total, type) => total + count(type), 0);
+    return {
+      group: this.group,
+      state: this.#isClosed ? "closed" : this.#closing === undefined ? "reading" : "closing",
+      held: sum(({ held }) => held),
+      waiting: sum(({ waiting }) => waiting),
+      running: sum(({ running }) => running),
+      lastError: this.#lastError,
+      types,
+    };
   }
 
   async #shutDown(): Promise<void> {
@@ -156,22 +197,42 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     await Promise.race([this.runner.idle(), sleep(this.settings.drainTimeout, drained.signal)]);
     drained.abort();
     this.runner.releaseAll(this.#jobs());
-    await this.#leave();
-    this.#resolveClosed();
+    const failure = await this.#leave();
+    this.#isClosed = true;
+    if (failure === undefined) this.#resolveClosed();
+    else {
+      this.#lastError = { error: failure, at: new Date() };
+      this.#rejectClosed(failure);
+    }
     this.#owner.ended(this);
     this.dispatchEvent(new Event("close"));
+    if (failure !== undefined) throw failure;
   }
 
   #jobs(): Job[] {
     return this.#consumers.flatMap((consumer) => consumer.jobs());
   }
 
-  async #leave(): Promise<void> {
+  /** Settles and leaves the group on each stream; returns the error of closing, if there is one. */
+  async #leave(): Promise<Error | undefined> {
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), SETTLE_TIMEOUT);
     const left = await Promise.allSettled(this.#consumers.map((consumer) => consumer.leave(deadline.signal)));
     clearTimeout(timer);
-    for (const result of left) if (result.status === "rejected") this.#reportOnce(result.reason);
+    const failures: unknown[] = [];
+    for (const result of left) {
+      if (result.status !== "rejected") continue;
+      const { reason } = result;
+      if (reason instanceof StoreError && reason.kind === "group-deleted") this.#reportOnce(reason);
+      else failures.push(reason);
+    }
+    if (failures.length === 0) return undefined;
+    const cause = failures.length === 1 ? failures[0] : new AggregateError(failures);
+    return new Error(
+      `Cannot close the subscription of group "${this.group}" cleanly: ${reasonOf(failures[0])}; deliveries that are ` +
+        `not settled will be redelivered when the lease has expired (${this.settings.lease} ms)`,
+      { cause },
+    );
   }
 
   idle({ signal }: { signal?: AbortSignal } = {}): Promise<void> {

@@ -12,6 +12,7 @@ import {
 } from "../../store/mod.ts";
 import { backoff, isTransient, RECONNECT, sleep } from "../_store_retry.ts";
 import type { Decoded } from "../codec/_event_codec.ts";
+import type { SubscriptionTypeInfo } from "../subscription.ts";
 import { LeaseLostError } from "../errors.ts";
 import { afterWrites } from "./_after_writes.ts";
 import { MAX_CLAIM, type Settings } from "./_consumer_settings.ts";
@@ -217,6 +218,21 @@ export class StreamConsumer implements JobSource {
   // Only when there is room: waking the reader for each handler would cost more than a handler does.
   updateRoom(): void {
     if (this.#window.room(this.#open, this.#running) > 0 || this.#isStalled(true) !== this.#stalled) this.#room.ring();
+  }
+
+  /** What it does now. */
+  info(): SubscriptionTypeInfo {
+    const jobs = this.#held.all();
+    const { length: waiting } = jobs.filter(({ unsettled, state }) => unsettled && state !== "running");
+    return {
+      eventType: this.eventType,
+      consumer: this.consumer,
+      held: jobs.length,
+      waiting,
+      running: this.#running,
+      stalled: this.#stalled,
+      leaseRenewedAt: new Date(this.#renewedAt),
+    };
   }
 
   /** The jobs that the store knows as ours, in any state. */

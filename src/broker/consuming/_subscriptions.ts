@@ -1,3 +1,4 @@
+import type { DomainEvent } from "../../events/mod.ts";
 import type { EventStore } from "../../store/mod.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import type { Settings } from "./_consumer_settings.ts";
@@ -113,9 +114,15 @@ export class Subscriptions {
     for (const subscription of this.#all) if (subscription.group === group) subscription.renew(eventType);
   }
 
-  /** Closes all of them. */
-  async close(): Promise<void> {
+  /** Whether the handler of this event runs in one of them. */
+  handles(event: DomainEvent | undefined): boolean {
+    return [...this.#all].some((subscription) => subscription.handles(event));
+  }
+
+  /** Closes all of them; resolves with the errors of those that could not be closed cleanly. */
+  async close(): Promise<unknown[]> {
     this.#closing.abort();
-    await Promise.all([...this.#all].map((subscription) => subscription.close()));
+    const closed = await Promise.allSettled([...this.#all].map((subscription) => subscription.end()));
+    return closed.filter((result) => result.status === "rejected").map(({ reason }) => reason);
   }
 }
