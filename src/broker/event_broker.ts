@@ -324,23 +324,6 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * Resolves with how many; with `dryRun` only counts them.
    *
    * @throws {RangeError} If there is no such group, or a bound is out of range.
-   *
-   * @example Discard what was looked at
-   * ```ts
-   * import { defineEvent, InMemoryBroker, PermanentError } from "@tidings/broker";
-   * import { assertEquals } from "@std/assert";
-   *
-   * class CardCharged extends defineEvent("CardCharged")<{ amount: number }> {}
-   *
-   * await using broker = new InMemoryBroker({ events: [CardCharged] });
-   * await broker.subscribe(CardCharged, () => {
-   *   throw new PermanentError("Card declined");
-   * }, { group: "payments" });
-   * await broker.publish(new CardCharged({ amount: 10 }));
-   * await broker.idle({ group: "payments" });
-   * assertEquals(await broker.discardDeadLetters(CardCharged, { group: "payments", dryRun: true }), 1);
-   * assertEquals(await broker.discardDeadLetters(CardCharged, { group: "payments" }), 1);
-   * ```
    */
   async discardDeadLetters<K extends C>(event: K, options: DiscardDeadLettersOptions): Promise<number> {
     const { stream } = this.#codecs.ofClass(event);
@@ -354,37 +337,13 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
         "Cannot discard dead letters by both ids and bounds: give ids alone, or maxAge and maxLength",
       );
     }
-    // Bounds that keep everything discard nothing; without bounds everything is discarded.
-    const keepsAll = maxAge === Infinity && (maxLength ?? Infinity) === Infinity ||
-      maxLength === Infinity && maxAge === undefined;
-    return await discardDeadLetters(this.#store, stream, keepsAll ? { ...options, ids: [] } : options);
+    return await discardDeadLetters(this.#store, stream, options);
   }
 
   /**
-   * Resolves when groups have caught up: every event of the broker's classes that was stored before is acknowledged,
-   * or among the dead letters. An event that waits for a retry is not. Deferred events (of a version that no consumer
-   * knows) do not count: no consumer that runs now can handle them.
+   * Resolves when groups have caught up: every stored event of the broker's classes is acknowledged or a dead letter.
    *
-   * The store is asked at once, after deliveries settled in this process (at most every 20 ms), and every 250 ms.
-   *
-   * @param options.group One group; without it every group of the broker's event classes.
-   * @param options.signal Ends the wait: the promise rejects with the signal's reason.
    * @throws {RangeError} If none of the broker's event classes has such a group.
-   *
-   * @example Wait for a group in a test
-   * ```ts
-   * import { defineEvent, InMemoryBroker } from "@tidings/broker";
-   * import { assertEquals } from "@std/assert";
-   *
-   * class Greeted extends defineEvent("Greeted")<{ name: string }> {}
-   *
-   * await using broker = new InMemoryBroker({ events: [Greeted] });
-   * const names: string[] = [];
-   * await broker.subscribe(Greeted, (event) => void names.push(event.detail.name), { group: "greeters" });
-   * await broker.publish(new Greeted({ name: "Ada" }));
-   * await broker.idle({ group: "greeters", signal: AbortSignal.timeout(5_000) });
-   * assertEquals(names, ["Ada"]);
-   * ```
    */
   async idle(options: IdleOptions = {}): Promise<void> {
     checkKeys("wait until groups are idle", options, ["group", "signal"]);
@@ -448,11 +407,9 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
 
   /**
    * Closes everything: subscriptions drain, running publishes get their replies, the store is disposed. Calling it again
-   * gives the same promise. Called inside a handler of one of its subscriptions, it resolves at once, since closing waits
-   * for that handler (not in a runtime without AsyncLocalStorage, such as a browser: do not await it in a handler there).
+   * gives the same promise. Inside a handler of this broker it resolves at once, as `Subscription.close` does.
    *
-   * @throws {Error} If something could not be closed cleanly, as when the store does not reply: deliveries that were not
-   * settled are redelivered once their consumer's lease has expired. The broker is closed all the same.
+   * @throws {Error} If something could not be closed cleanly, as when the store does not reply; it is closed all the same.
    */
   close(): Promise<void> {
     // Closing waits for the calling handler: the handler must not wait for closing.

@@ -28,25 +28,8 @@ export class ReconnectEvent extends Event {
 }
 
 /**
- * `subscribe` or `consume` waits, because another consumer of the same name is alive in the group: a process that was
- * killed and started again waits so for the lease of its predecessor. When the other consumer renews its lease, it is
- * no dead predecessor, and `subscribe` rejects.
- *
- * @example Log the wait
- * ```ts
- * import { ConsumerWaitingEvent, defineEvent, InMemoryBroker } from "@tidings/broker";
- * import { assertEquals } from "@std/assert";
- *
- * class Greeted extends defineEvent("Greeted")<{ name: string }> {}
- *
- * await using broker = new InMemoryBroker({ events: [Greeted] });
- * const waits: string[] = [];
- * broker.addEventListener("waiting", ({ consumer, group, expiresIn }) => {
- *   waits.push(`${consumer} of ${group} waits up to ${expiresIn} ms`);
- * });
- * broker.dispatchEvent(new ConsumerWaitingEvent("payments", "pod-0", "Greeted", "pod-0.1abc", 20_000));
- * assertEquals(waits, ["pod-0 of payments waits up to 20000 ms"]);
- * ```
+ * `subscribe` or `consume` waits for the lease of another consumer of its name: a dead predecessor. It rejects if that
+ * consumer renews its lease meanwhile.
  */
 export class ConsumerWaitingEvent extends Event {
   /** The group to join. */

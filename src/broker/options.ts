@@ -45,7 +45,25 @@ export interface RetryOptions {
 /** Where a new group begins, or a rewound one goes on: a position or a time is the first it gets. */
 export type StartFrom = "beginning" | "now" | Position | Date;
 
-/** How to consume by pulling. */
+/**
+ * How to consume by pulling. A consumer with a name of its own waits for the lease of a dead predecessor.
+ *
+ * @example Log the wait
+ * ```ts
+ * import { ConsumerWaitingEvent, defineEvent, InMemoryBroker } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class Greeted extends defineEvent("Greeted")<{ name: string }> {}
+ *
+ * await using broker = new InMemoryBroker({ events: [Greeted] });
+ * const waits: string[] = [];
+ * broker.addEventListener("waiting", ({ consumer, group, expiresIn }) => {
+ *   waits.push(`${consumer} of ${group} waits up to ${expiresIn} ms`);
+ * });
+ * broker.dispatchEvent(new ConsumerWaitingEvent("payments", "pod-0", "Greeted", "pod-0.1abc", 20_000));
+ * assertEquals(waits, ["pod-0 of payments waits up to 20000 ms"]);
+ * ```
+ */
 export interface ConsumeOptions {
   /** The consumer group: each group gets every event, its consumers share them. */
   group: string;
@@ -105,7 +123,26 @@ export interface ReadOptions {
   signal?: AbortSignal;
 }
 
-/** Which dead letters to discard: those with these `ids`, or those beyond the bounds; all of them without any. */
+/**
+ * Which dead letters to discard: those with these `ids`, or those beyond the bounds; all of them without any.
+ *
+ * @example Discard what was looked at
+ * ```ts
+ * import { defineEvent, InMemoryBroker, PermanentError } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class CardCharged extends defineEvent("CardCharged")<{ amount: number }> {}
+ *
+ * await using broker = new InMemoryBroker({ events: [CardCharged] });
+ * await broker.subscribe(CardCharged, () => {
+ *   throw new PermanentError("Card declined");
+ * }, { group: "payments" });
+ * await broker.publish(new CardCharged({ amount: 10 }));
+ * await broker.idle({ group: "payments" });
+ * assertEquals(await broker.discardDeadLetters(CardCharged, { group: "payments", dryRun: true }), 1);
+ * assertEquals(await broker.discardDeadLetters(CardCharged, { group: "payments" }), 1);
+ * ```
+ */
 export interface DiscardDeadLettersOptions {
   /** The group that gave the events up. */
   group: string;
@@ -121,7 +158,26 @@ export interface DiscardDeadLettersOptions {
   signal?: AbortSignal;
 }
 
-/** Which groups to wait for. */
+/**
+ * Which groups `idle` waits for. The store is asked at once, after deliveries settled in this process (at most every
+ * 20 ms), and every 250 ms. An event that waits for a retry keeps its group from being idle. Dead letters and deferred
+ * events (of a version that no consumer knows) do not: no consumer that runs now can handle them.
+ *
+ * @example Wait for a group in a test
+ * ```ts
+ * import { defineEvent, InMemoryBroker } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class Greeted extends defineEvent("Greeted")<{ name: string }> {}
+ *
+ * await using broker = new InMemoryBroker({ events: [Greeted] });
+ * const names: string[] = [];
+ * await broker.subscribe(Greeted, (event) => void names.push(event.detail.name), { group: "greeters" });
+ * await broker.publish(new Greeted({ name: "Ada" }));
+ * await broker.idle({ group: "greeters", signal: AbortSignal.timeout(5_000) });
+ * assertEquals(names, ["Ada"]);
+ * ```
+ */
 export interface IdleOptions {
   /** One group. @default {every group of the broker's event classes} */
   group?: string;

@@ -22,12 +22,7 @@ export type StoreErrorKind =
   | "storage-lost";
 
 /** What a {@linkcode StoreError} carries beside its kind and message. */
-export interface StoreErrorOptions extends ErrorOptions {
-  /** With `"name-taken"`: the consumer that has the name, as the store calls it. */
-  readonly holder?: string;
-  /** With `"name-taken"`: how long the holder's lease still runs, in milliseconds by the store's clock. */
-  readonly expiresIn?: number;
-}
+export interface StoreErrorOptions extends ErrorOptions, Partial<Pick<StoreError, "holder" | "expiresIn">> {}
 
 /**
  * A failure of a store, with a kind that the engine acts on. Every other error of a store counts as final: nothing was

@@ -81,8 +81,9 @@ export async function redrive(
 export async function discardDeadLetters(
   store: EventStore,
   stream: string,
-  { group, ids, maxAge = Infinity, maxLength = Infinity, dryRun = false, signal }: DiscardDeadLettersOptions,
+  options: DiscardDeadLettersOptions,
 ): Promise<number> {
+  const { group, ids, maxAge = Infinity, maxLength = Infinity, dryRun = false, signal } = options;
   signal?.throwIfAborted();
   await assertGroup(store, stream, group);
   const box = store.admin(stream).deadLetters(group);
@@ -90,6 +91,10 @@ export async function discardDeadLetters(
     ...(maxAge !== Infinity && { maxAge }),
     ...(maxLength !== Infinity && { maxLength }),
   };
+  // A bound of Infinity keeps everything; the store would take no bounds for all letters.
+  if (options.maxAge !== undefined || options.maxLength !== undefined) {
+    if (maxAge === Infinity && maxLength === Infinity) return 0;
+  }
   if (!dryRun) return await box.discard(ids === undefined ? bounds : { ids });
   const wanted = ids === undefined ? undefined : new Set(ids);
   const failedAt: number[] = [];
