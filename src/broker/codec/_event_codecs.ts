@@ -8,10 +8,6 @@ import { EventCodec } from "./_event_codec.ts";
 export class EventCodecs implements Iterable<EventCodec> {
   #byType = new Map<string, EventCodec>();
 
-  /**
-   * @throws {TypeError} If `events` is no array of classes made by `defineEvent`, is empty, or holds a type twice; or if
-   * the cipher is malformed.
-   */
   constructor(events: readonly EventClass[], prefix: string, cipher: DetailCipher | undefined) {
     if (cipher !== undefined && (typeof cipher?.seal !== "function" || typeof cipher.open !== "function")) {
       throw new TypeError(
@@ -91,7 +87,6 @@ export class EventCodecs implements Iterable<EventCodec> {
   }
 }
 
-/** How two classes of one type come about, and the way out. */
 function explainTwoClasses(type: string): string {
   return `either the module that defines "${type}" was loaded twice (two versions or two paths of it), or defineEvent ` +
     `was called twice with that type: define the class once and import it from one place`;

@@ -8,8 +8,7 @@ const INTERVAL = 250;
 // However fast deliveries settle here, the store is not asked more often than this, in milliseconds.
 const MIN_INTERVAL = 20;
 
-/** What to wait for. */
-export interface IdleWait {
+interface IdleWait {
   readonly streams: readonly string[];
   /** One group; undefined for every group of these streams. */
   readonly group: string | undefined;
@@ -27,12 +26,11 @@ export class IdleWaits {
     this.#retrying = retrying;
   }
 
-  /** Deliveries were settled by this process: the occasion to ask the store. */
+  /** Deliveries were settled by this process. */
   noted(): void {
     this.#settled.ring();
   }
 
-  /** Resolves once the groups are idle; rejects with the signal's reason, or with a RangeError for an unknown group. */
   async wait({ streams, group, signal }: IdleWait): Promise<void> {
     for (let failures = 0;;) {
       signal.throwIfAborted();

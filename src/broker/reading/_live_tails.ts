@@ -34,14 +34,9 @@ export class LiveTails {
     return added.attached;
   }
 
-  /** Begins no more tails; those that follow a stream go on until {@linkcode end}. */
-  stop(): void {
-    this.#ended = true;
-  }
-
   /** Ends all tails. */
   async end(): Promise<void> {
-    this.stop();
+    this.#ended = true;
     await Promise.all([...this.#byStream.values()].map((tail) => tail.end()));
   }
 }
