@@ -57,21 +57,6 @@ const CLOSE_TIMEOUT = 10_000;
  * `EventTarget`, typed by its event classes.
  *
  * Usually made by {@linkcode connect}, or as an {@linkcode InMemoryBroker}.
- *
- * @example Publish, and handle in a group
- * ```ts
- * import { defineEvent, InMemoryBroker } from "@tidings/broker";
- * import { assertEquals } from "@std/assert";
- *
- * class AuctionEnded extends defineEvent("AuctionEnded")<{ winningPrice: number }> {}
- *
- * const broker = new InMemoryBroker({ events: [AuctionEnded] });
- * const handled = Promise.withResolvers<number>();
- * await broker.subscribe(AuctionEnded, (event) => handled.resolve(event.detail.winningPrice), { group: "payments" });
- * await broker.publish(new AuctionEnded({ winningPrice: 99.99 }));
- * assertEquals(await handled.promise, 99.99);
- * await broker.close();
- * ```
  */
 export class EventBroker<C extends EventClass = EventClass> extends EventTarget implements AsyncDisposable {
   #listeners = new Listeners({

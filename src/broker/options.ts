@@ -2,7 +2,24 @@ import type { DomainEvent, EventClass, RetentionOptions } from "../events/mod.ts
 import type { Position } from "../store/mod.ts";
 import type { DetailCipher } from "./codec/detail_cipher.ts";
 
-/** How to make a broker. */
+/**
+ * How to make a broker.
+ *
+ * @example Publish, and handle in a group
+ * ```ts
+ * import { defineEvent, InMemoryBroker } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class AuctionEnded extends defineEvent("AuctionEnded")<{ winningPrice: number }> {}
+ *
+ * const broker = new InMemoryBroker({ events: [AuctionEnded] });
+ * const handled = Promise.withResolvers<number>();
+ * await broker.subscribe(AuctionEnded, (event) => handled.resolve(event.detail.winningPrice), { group: "payments" });
+ * await broker.publish(new AuctionEnded({ winningPrice: 99.99 }));
+ * assertEquals(await handled.promise, 99.99);
+ * await broker.close();
+ * ```
+ */
 export interface BrokerOptions<C extends EventClass> {
   /** The event classes it publishes and delivers. */
   events: readonly C[];
@@ -105,7 +122,23 @@ export interface SubscribeOptions<E extends DomainEvent> extends ConsumeOptions 
   handlerTimeout?: number;
 }
 
-/** Which events to read, bounds inclusive; a Date compares with the time of the position. */
+/**
+ * Which events to read, bounds inclusive; a Date compares with the time of the position.
+ *
+ * @example Publish and read back
+ * ```ts
+ * import { defineEvent, InMemoryBroker } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class Greeted extends defineEvent("Greeted")<{ name: string }> {}
+ *
+ * const broker = new InMemoryBroker({ events: [Greeted] });
+ * await broker.publish(new Greeted({ name: "Ada" }));
+ * const names = await Array.fromAsync(broker.history(Greeted), (event) => event.detail.name);
+ * assertEquals(names, ["Ada"]);
+ * await broker.close();
+ * ```
+ */
 export interface ReadOptions {
   /** The first one. @default {the oldest} */
   from?: Position | Date;
