@@ -49,7 +49,7 @@ const OPTION_KEYS = [
   "signal",
 ];
 
-// How long closing waits for what is being published: whoever published it learns how it ended.
+// How long closing waits for running publishes, in milliseconds; their callers learn how each ended.
 const CLOSE_TIMEOUT = 10_000;
 
 /**
@@ -96,7 +96,6 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     checkNumber("maxQueued", maxQueued, { min: 1, integer: true });
     checkNumber("maxQueuedBytes", maxQueuedBytes, { min: 1, integer: true });
     this.#store = store;
-    // A store that could not be reached for once is trimmed at the next occasion.
     const notTrimmed = (error: unknown) =>
       isTransient(error) ? this.#retrying(error, 0) : this.#listeners.report(error);
     this.#retention = new Retention(store, notTrimmed);
@@ -136,7 +135,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       undecodable: (error) => void this.dispatchEvent(new BrokerErrorEvent(error, "undecodable")),
       retrying: (error, delay) => this.#retrying(error, delay),
     });
-    // In a turn of its own: whoever makes the broker can only listen to it after that.
+    // Later, so that the caller can add a listener first.
     if (store.warnings?.length) setTimeout(() => this.#warn(store.warnings!), 0);
     this.#signal = signal;
     signal?.addEventListener("abort", this.#abort);
@@ -167,7 +166,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * @throws {PublishError} If some types failed: it says which events were stored.
    */
   publish(events: readonly EventOf<C>[], options?: { signal?: AbortSignal }): Promise<Position[]>;
-  // Not delayed by a single await until the events stand in line: the order of calls is the order of events.
+  // No await before the events are queued: the order of calls is the order of events.
   publish(
     events: EventOf<C> | readonly EventOf<C>[],
     { signal }: { signal?: AbortSignal } = {},
@@ -250,9 +249,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   /**
-   * Has a whole group read again from `to`, in one step, also while it consumes. Its deliveries at or after `to` are
-   * dropped: their signals abort, and they cannot be settled any more. Resolves with how many, and the first event that
-   * it will read, if it is there already.
+   * Makes a group read again from `to`, in one step, also while it consumes. Its deliveries at or after `to` are dropped:
+   * their signals abort, and settling them is refused. Resolves with their number and the first position to read.
    *
    * @throws {RangeError} If there is no such group.
    */
@@ -263,7 +261,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     const { stream, definition } = this.#codecs.ofClass(event);
     assertName("group", group);
     const rewound = await this.#store.admin(stream).rewind(group, startPoint(to, "to"));
-    // Others learn at their next claim or renewal what they lost; what runs right here need not wait for that.
+    // Other processes learn of lost deliveries at their next claim or renewal; this one at once.
     this.#subscriptions.renew(group, definition.type);
     return rewound;
   }
@@ -362,8 +360,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   /**
-   * Listens live: to what is published from now on, here or in another process, best effort. A listener that throws
-   * harms nobody: what it throws becomes an `error` event.
+   * Listens live to events published from now on, in any process, best effort. An error that a listener throws becomes
+   * an `error` event.
    */
   override addEventListener<T extends keyof EventMap<C>>(
     type: T,
@@ -442,7 +440,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     this.dispatchEvent(new ReconnectEvent(error, delay));
   }
 
-  /** The same range, whose reading ends with the broker: who follows a stream would wait for ever. */
+  /** The same range, ended when the broker closes. */
   #whileOpen(range: ReadRange): ReadRange {
     const { signal } = this.#ended;
     return { ...range, signal: range.signal === undefined ? signal : AbortSignal.any([range.signal, signal]) };
