@@ -15,6 +15,9 @@ const SHAPES: Readonly<Record<AuctionHouseEvent["type"], Fields>> = {
  */
 export function shapeFault({ type, detail }: AuctionHouseEvent): string | undefined {
   const found = Object(detail) as Record<string, unknown>;
-  const wrong = Object.entries(SHAPES[type]).find(([field, kind]) => typeof found[field] !== kind);
+  const wrong = Object.entries(SHAPES[type]).find(([field, kind]) => {
+    const is: string = typeof found[field];
+    return is !== kind;
+  });
   return wrong && `another program's event: ${wrong[0]} is no ${wrong[1]}, it has ${Object.keys(found).join(", ")}`;
 }
