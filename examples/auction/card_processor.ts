@@ -7,24 +7,25 @@ export const testCards = {
   insufficientFunds: "4000 0000 0000 9995",
 } as const;
 
-// Whoever has the key can find a number by trying them all: a real processor never lets go of its own. This one is
-// written down here so that every process gives the same card the same token.
+// With the key, card numbers can be found by trying them all: a real processor never shows its key. This one is in the
+// source so that every process gives the same card the same token.
 const DEMO_KEY = "for demonstration only";
 
-/** What became of a charge. */
+/** The result of a charge. */
 export interface Charged {
   status: PaymentStatus;
-  /** Whether it was asked for before, and so nothing was done. */
+  /** Whether the same charge was made before, so that no money moved now. */
   repeated: boolean;
 }
 
-/** Plays the outside company that knows cards. Not a service of the house: it has no part in its events. */
+/** Plays the outside company that knows cards. It is no service of the auction house and handles no events. */
 export class CardProcessor {
-  /** By idempotency key. A real processor keeps these for days, and not in memory. */
+  /** Results by idempotency key. A real processor keeps them for days, and not in memory. */
   #charges = new Map<string, PaymentStatus>();
-  #declined = Promise.all([testCards.declined, testCards.insufficientFunds].map((number) => this.tokenize(number)));
+  /** Tokens of declined cards. */
+  #declined: Promise<string[]> | undefined;
 
-  /** Swaps a card number for its token. Errors never tell the number. */
+  /** Swaps a card number for its token. Errors never contain the number. */
   async tokenize(cardNumber: string): Promise<string> {
     const digits = cardNumber.replaceAll(" ", "");
     if (!/^\d{12,19}$/.test(digits)) throw new TypeError("Cannot use the card: its number is not 12 to 19 digits");
@@ -35,8 +36,10 @@ export class CardProcessor {
     return `tok_${new Uint8Array(mac).toHex().slice(0, 32)}`;
   }
 
-  /** Charges a card, once for each idempotency key: asked again, it gives the same answer and moves no money. */
+  /** Charges a card, once for each idempotency key: a repeated call gives the same result and moves no money. */
   async charge(cardToken: string, _amount: number, idempotencyKey: string): Promise<Charged> {
+    const numbers = [testCards.declined, testCards.insufficientFunds];
+    this.#declined ??= Promise.all(numbers.map((number) => this.tokenize(number)));
     const declined = (await this.#declined).includes(cardToken);
     const known = this.#charges.get(idempotencyKey);
     const status = known ?? (declined ? "declined" : "paid");

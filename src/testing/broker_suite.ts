@@ -68,7 +68,16 @@ const TIMEOUT = 30_000;
  * testBroker("MyStore", () => {
  *   const name = crypto.randomUUID();
  *   return Promise.resolve({
- *     connect: async (events, options) => new EventBroker(await openMyStore(name), { events, ...options }),
+ *     connect: async (events, options) => {
+ *       const store = await openMyStore(name);
+ *       try {
+ *         return new EventBroker(store, { events, ...options });
+ *       } catch (error) {
+ *         // The broker takes the store over only when its options are valid.
+ *         await store[Symbol.asyncDispose]();
+ *         throw error;
+ *       }
+ *     },
  *     store: () => openMyStore(name),
  *     [Symbol.asyncDispose]: () => Promise.resolve(),
  *   });
