@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertMatch } from "@std/assert";
 import {
   classify,
   connectError,
@@ -110,4 +110,14 @@ Deno.test("connectError() shows no credentials", () => {
   const { message } = connectError(url, new Error("connect ECONNREFUSED"));
   assertEquals(message.slice(0, 41), "Cannot connect to rediss://host:6380/2: n");
   assertEquals(message.includes("sesame"), false);
+});
+
+Deno.test("classify() and connectError() give an error without a message one", () => {
+  class UnexpectedEof extends Error {
+    override name = "UnexpectedEof";
+  }
+  for (const error of [classify(new UnexpectedEof()), connectError("127.0.0.1:6379", new UnexpectedEof())]) {
+    assertMatch(error.message, /server closed the connection/);
+    assertEquals((error.cause as Error).message, "The server closed the connection");
+  }
 });

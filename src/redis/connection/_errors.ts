@@ -125,7 +125,8 @@ const CONNECT_TLS: typeof CONNECT_TRANSIENT = CONNECT_TRANSIENT.map(([pattern, a
  *
  * Whatever is not an answer of the server leaves open whether the command was run: the connection was lost, or closed.
  */
-export function classify(error: unknown): StoreError | Error {
+export function classify(thrown: unknown): StoreError | Error {
+  const error = described(thrown);
   if (error instanceof StoreError || isAbort(error)) return error;
   const text = textOf(error);
   if (error instanceof ReplyError) {
@@ -147,7 +148,8 @@ export function classify(error: unknown): StoreError | Error {
  *
  * @param where What was tried; credentials in it are not shown.
  */
-export function connectError(where: URL | string, error: unknown): StoreError | Error {
+export function connectError(where: URL | string, thrown: unknown): StoreError | Error {
+  const error = described(thrown);
   if (isAbort(error) || isOurs(error)) return error;
   const place = typeof where === "string" ? where : withoutCredentials(where);
   const cannot = `Cannot connect to ${place}`;
@@ -270,7 +272,15 @@ function isOurs(error: unknown): error is Error {
     /^Cannot (connect to|tell where|wait for|use (this|a Redis|a Valkey))\b/.test(error.message);
 }
 
-// Clients say it in the message, in the name or in the code, and in those of the causes.
+/** The error itself; one without a message is what clients throw when the server closes the connection. */
+function described(error: unknown): unknown {
+  if (!(error instanceof Error) || error.message !== "" || "code" in error || error.cause !== undefined) return error;
+  const closed = new Error("The server closed the connection");
+  closed.name = error.name;
+  return closed;
+}
+
+// The reason stands in the message, the name or the code, of the error or of its causes.
 function textOf(error: unknown): string {
   if (error instanceof ReplyError) return error.message;
   if (!(error instanceof Error)) return String(error);
