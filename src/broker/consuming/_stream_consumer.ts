@@ -328,9 +328,22 @@ export class StreamConsumer implements JobSource {
       this.#stopRenewing.abort();
       await this.#renewing;
     }
-    await this.#member.leave();
+    await this.#leaveGroup(deadline);
     for (const job of this.#held.all()) job.abort(new LeaseLostError("The subscription is closed"));
     this.#held.clear();
+  }
+
+  /** Leaving twice is safe, so it is tried again while the store cannot be reached, until the deadline. */
+  async #leaveGroup(deadline: AbortSignal): Promise<void> {
+    for (let attempt = 1;; attempt++) {
+      try {
+        await this.#member.leave();
+        return;
+      } catch (error) {
+        if (!isTransient(error) || deadline.aborted) throw error;
+        await sleep(backoff(RECONNECT, attempt), deadline);
+      }
+    }
   }
 }
 
