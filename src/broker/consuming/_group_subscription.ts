@@ -50,6 +50,8 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   /** Messages of deleted groups that were reported. */
   #reportedDeletions = new Set<string>();
   #closing: Promise<void> | undefined;
+  /** Whether a failure ended it. */
+  #failed = false;
   #stop = new AbortController();
   #resolveClosed!: () => void;
   #rejectClosed!: (error: unknown) => void;
@@ -115,6 +117,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   }
 
   failed(error: unknown): void {
+    this.#failed = true;
     this.#lastError = { error, at: new Date() };
     if (this.#closing === undefined) this.#rejectClosed(error);
     this.#reportOnce(error);
@@ -206,7 +209,8 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     }
     this.#owner.ended(this);
     this.dispatchEvent(new Event("close"));
-    if (failure !== undefined) throw failure;
+    // After a failure that ended the subscription, leaving fails for the same reason, which `closed` has told.
+    if (failure !== undefined && !this.#failed) throw failure;
   }
 
   #jobs(): Job[] {
