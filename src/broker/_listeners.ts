@@ -1,4 +1,4 @@
-import { thenable } from "../events/_foreign.ts";
+import { reportable, thenable } from "../events/_foreign.ts";
 import { BrokerErrorEvent } from "./lifecycle_events.ts";
 
 type AnyListener = EventListenerOrEventListenerObject;
@@ -90,9 +90,9 @@ function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {
 /** Gives an error without a listener to the platform: by default it ends the process. */
 function reportUnheard(error: unknown): void {
   const { reportError } = globalThis as { reportError?: (error: unknown) => void };
-  if (reportError !== undefined) return reportError(error);
+  if (reportError !== undefined) return reportError(reportable(error));
   // Node has no reportError: thrown in a microtask, the error becomes an uncaught exception.
   queueMicrotask(() => {
-    throw error;
+    throw reportable(error);
   });
 }

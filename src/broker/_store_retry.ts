@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isInstance } from "../events/_foreign.ts";
 import { Bell } from "../store/_bell.ts";
 import { StoreError } from "../store/mod.ts";
 import type { RetryOptions } from "./options.ts";
@@ -21,7 +22,7 @@ export function backoff(
 
 /** Whether the same call may succeed later: the store could not be reached, or its reply was lost. */
 export function isTransient(error: unknown): error is StoreError {
-  return error instanceof StoreError && (error.kind === "transient" || error.kind === "uncertain");
+  return isInstance(error, StoreError) && (error.kind === "transient" || error.kind === "uncertain");
 }
 
 /** Waits `ms` milliseconds, at most until the signal aborts; never rejects. */

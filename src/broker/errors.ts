@@ -21,8 +21,8 @@ export class PermanentError extends Error {
 
 /**
  * The store may or may not have the events: no reply came within `publishTimeout`. Publish the same objects again on the
- * same broker to find out: that never stores them twice. After a restart, look for `ids` in the history; an event with
- * the same id that is stored twice is one for handlers that are idempotent by id.
+ * same broker to find out: that never stores them twice. After a restart of the process, look for `ids` in the history; or
+ * publish events with the same ids, which may store them twice, if all handlers are idempotent by id.
  *
  * @example Find out the outcome
  * ```ts
@@ -95,11 +95,11 @@ export class BrokerClosedError extends Error {
 }
 
 /**
- * Too much waits for the store already: as many events as `maxQueued` says, or bytes as `maxQueuedBytes` says. Nothing of
- * that call was stored, or will be: publish it again once earlier publishes are answered. It then stands behind what was
+ * Too many events wait for a reply of the store: more than `maxQueued`, or more bytes than `maxQueuedBytes`. No event of
+ * this call is stored. Publish them again when earlier publishes have settled; they are stored after events that were
  * published meanwhile.
  *
- * @example Wait for what was published before
+ * @example Wait for earlier publishes
  * ```ts
  * import { defineEvent, InMemoryBroker, PublishQueueFullError } from "@tidings/broker";
  * import { assertEquals } from "@std/assert";
@@ -129,11 +129,11 @@ export class PublishQueueFullError extends Error {
   override readonly name = "PublishQueueFullError";
 }
 
-/** Some parts of an array over several streams failed; `errors` holds why, each part standing alone. */
+/** Events of some streams of an array were not published; `errors` holds the reasons, one for each failed stream. */
 export class PublishError extends AggregateError {
   /** Always `"PublishError"`. */
   override readonly name = "PublishError";
-  /** The positions of what was stored, by index in the array; undefined where it was not. */
+  /** The positions of the stored events by index in the array; undefined for an event that was not stored. */
   readonly positions: readonly (Position | undefined)[];
 
   /** Makes the error. */
@@ -143,19 +143,19 @@ export class PublishError extends AggregateError {
   }
 }
 
-/** Why `delivery.signal` aborted: this consumer no longer has the delivery, and cannot settle it any more. */
+/** The reason of `delivery.signal` when this consumer has lost the delivery: it can no longer settle it. */
 export class LeaseLostError extends Error {
   /** Always `"LeaseLostError"`. */
   override readonly name = "LeaseLostError";
 }
 
-/** An entry that is no event of its class: no payload, broken JSON, a version that nobody here knows. */
+/** An entry that is no event of its class: it has no payload, malformed JSON, or an unknown version. */
 export class UndecodableError extends Error {
-  /** `"UndecodableError"`, or the name of what extends it. */
+  /** `"UndecodableError"`, or the name of the subclass. */
   override readonly name: string = "UndecodableError";
-  /** Where the entry stands: reading can go on `after` it. */
+  /** The position of the entry: reading can continue `after` it. */
   readonly position: Position;
-  /** The entry's fields, as they were found. */
+  /** The fields of the entry, unchanged. */
   readonly raw: Readonly<Record<string, string>>;
 
   /** Makes the error. */
@@ -167,8 +167,8 @@ export class UndecodableError extends Error {
 }
 
 /**
- * An entry of a version above the one that its class has here: written by a newer release. Groups hold such entries until
- * one of their consumers knows the version.
+ * An entry of a newer version than its class has in this process, written by a newer release. Groups defer such entries
+ * until one of their consumers knows the version.
  */
 export class NewerVersionError extends UndecodableError {
   /** Always `"NewerVersionError"`. */

@@ -1,7 +1,7 @@
 import { type Conjunction, conjunctionOf, typeOf } from "./_conjunction.ts";
 import { isSchema, sameJson } from "./_schema.ts";
 
-/** Keywords that refuse nothing. */
+/** Keywords that accept any value. */
 const ANNOTATIONS = new Set([
   ..."title description default examples deprecated readOnly writeOnly id $comment $schema $defs definitions".split(
     " ",
@@ -9,7 +9,7 @@ const ANNOTATIONS = new Set([
   ..."$anchor contentEncoding contentMediaType contentSchema".split(" "),
 ]);
 
-/** Whether a keyword only describes. */
+/** Whether a keyword is only a description. */
 export function isAnnotation(keyword: string): boolean {
   return ANNOTATIONS.has(keyword) || keyword.startsWith("x-");
 }
@@ -63,7 +63,7 @@ function oneOf(branches: readonly unknown[], value: unknown, root: unknown): boo
   return answers.filter(Boolean).length === 1;
 }
 
-/** Keywords that mean something to lists and objects alone. */
+/** Keywords that apply only to arrays and objects. */
 const STRUCTURAL =
   /^(properties|required|additionalProperties|propertyNames|items|prefixItems|uniqueItems|(min|max)(Items|Properties))$/;
 
@@ -95,7 +95,7 @@ function matches(pattern: unknown, value: string): boolean | undefined {
   try {
     return new RegExp(String(pattern), "u").test(value);
   } catch {
-    // What is no pattern here may be one to others: it cannot be told.
+    // An invalid pattern in JavaScript may be valid in another language.
     return undefined;
   }
 }

@@ -1,11 +1,11 @@
 import { isObject, type JsonSchema, type Keywords, pointedTo } from "./_schema.ts";
 
-/** What a value has to meet all of: keywords without `allOf` and, where it could be followed, `$ref`. */
+/** Objects of keywords that a value meets all of, without `allOf` and without each `$ref` that could be followed. */
 export type Conjunction = readonly Keywords[];
 
 /**
- * What a value of this schema has to meet; undefined if nothing can. A reference that cannot be followed stays: who
- * writes by it may write anything, and who reads by it cannot be judged.
+ * The keywords that a value of this schema meets; undefined if no value can. A reference that cannot be followed stays: its
+ * writer may write anything, and whether its reader accepts a value cannot be told.
  */
 export function conjunctionOf(schema: JsonSchema, root: unknown): Conjunction | undefined {
   const found: Keywords[] = [];

@@ -1,7 +1,7 @@
 import type { StandardSchemaV1 } from "../events/mod.ts";
 import { isObject, type Keywords } from "./_schema.ts";
 
-/** The two sides of a schema, which defaults and transforms make different: what is written, and what is accepted. */
+/** The written and the accepted side of a schema: defaults and transforms make them different. */
 export interface Sides {
   readonly written: Keywords;
   readonly accepted: Keywords;
@@ -12,7 +12,7 @@ const TARGET = "draft-2020-12";
 type Converter = Record<"input" | "output", (options: { target: string }) => Record<string, unknown>>;
 
 /**
- * What a schema is in JSON Schema, by the Standard JSON Schema interface, or by what its library has for that.
+ * The JSON Schema of a schema, by the Standard JSON Schema interface or by the converter of its library.
  *
  * @throws {TypeError} If the library has no JSON Schema, or the schema has a part that JSON Schema cannot express.
  */
@@ -20,7 +20,7 @@ export async function sidesOf(schema: StandardSchemaV1): Promise<Sides> {
   const { vendor, jsonSchema } = schema["~standard"] as { vendor: string; jsonSchema?: Converter };
   const converter = jsonSchema ?? (vendor === "valibot" ? await valibotConverter(schema) : undefined);
   if (converter === undefined) {
-    throw new TypeError(`${vendor} gives no JSON Schema, take a version of it that implements Standard JSON Schema`);
+    throw new TypeError(`${vendor} gives no JSON Schema; use a version that implements Standard JSON Schema`);
   }
   return {
     written: withoutDialect(converter.output({ target: TARGET })),
@@ -28,7 +28,7 @@ export async function sidesOf(schema: StandardSchemaV1): Promise<Sides> {
   };
 }
 
-/** Valibot's JSON Schema is a package of its own, loaded by those alone who use valibot. */
+/** Valibot's converter is a package of its own, loaded only for schemas of valibot. */
 async function valibotConverter(schema: StandardSchemaV1): Promise<Converter> {
   const { toJsonSchema } = await import("npm:@valibot/to-json-schema@^1.8");
   const given = schema as unknown as Parameters<typeof toJsonSchema>[0];
@@ -38,7 +38,7 @@ async function valibotConverter(schema: StandardSchemaV1): Promise<Converter> {
       toJsonSchema(given, {
         target: TARGET,
         typeMode: "output",
-        // An object of valibot drops what it does not know, so what it writes has nothing else; the package leaves it open.
+        // An object of valibot drops unknown fields, so it never writes them; the converter leaves the schema open.
         overrideSchema: ({ valibotSchema, jsonSchema }) =>
           valibotSchema.type === "object" ? { ...jsonSchema, additionalProperties: false } : undefined,
       }) as Record<string, unknown>,
@@ -46,7 +46,7 @@ async function valibotConverter(schema: StandardSchemaV1): Promise<Converter> {
 }
 
 function withoutDialect(schema: unknown): Keywords {
-  // A lazy schema may come back with getters or shared parts; what is written to a file is what counts.
+  // A lazy schema may have getters or shared parts: compared is what a file would hold.
   const plain: unknown = JSON.parse(JSON.stringify(schema));
   if (!isObject(plain)) throw new TypeError(`its JSON Schema is ${JSON.stringify(plain)}, not an object`);
   const { $schema: _dialect, ...keywords } = plain;

@@ -3,25 +3,17 @@ import { type Conjunction, conjunctionOf } from "./_conjunction.ts";
 import { arrayFindings } from "./_covers_array.ts";
 import { objectFindings } from "./_covers_object.ts";
 import { scalarFindings } from "./_covers_scalar.ts";
+import type { Gap } from "./_gap.ts";
 import { isSchema, type JsonSchema, type Keywords, sameJson } from "./_schema.ts";
 import { alternativesOf, disjoint, says, typesOf, valuesOf } from "./_writer.ts";
 
-/** Why a reader may refuse what a writer writes. */
-export interface Gap {
-  /** `breaks`: it refuses some. `unknown`: nobody can tell. `note`: only what no contract declares is refused. */
-  readonly verdict: "breaks" | "unknown" | "note";
-  /** Where in the detail: "detail.items[*].price". */
-  readonly path: string;
-  readonly message: string;
-}
-
-/** More comparisons than these are not made: schemas that refer to each other could go on without end. */
+/** The most comparisons: schemas that refer to each other could need endlessly many. */
 const MOST_STEPS = 20_000;
 
-/** Nor does one comparison lead to more than these inside it. */
+/** The most comparisons inside one another. */
 const MOST_DEPTH = 100;
 
-/** Compares what is written by one document's schemas with what the schemas of another accept. */
+/** Compares the values that the schemas of one document allow with those that the schemas of another accept. */
 export class Coverage {
   readonly #writer: unknown;
   readonly #reader: unknown;
@@ -35,13 +27,13 @@ export class Coverage {
     this.#reader = readerRoot;
   }
 
-  /** All reasons why the reader may refuse what meets all of the writer's schemas; none if it accepts everything. */
+  /** The reasons why the reader may refuse a value that meets all of the writer's schemas; none if it accepts all such values. */
   gaps(written: readonly JsonSchema[], reader: JsonSchema, path: string): Gap[] {
     if (reader === true || written.includes(false)) return [];
     if (written.some((each) => sameJson(each, reader) && !JSON.stringify(each).includes('"$ref"'))) return [];
     const key = [...written.map((each) => this.#id(each)).sort(), this.#id(reader)].join();
     const before = this.#entered.get(key);
-    // Met again deeper inside, it holds if it holds here; met again at the same place, nothing was learnt.
+    // The same comparison further inside holds if this one holds; at the same path it would go on without end.
     if (before !== undefined && before !== path) return [];
     const endless = before === path || this.#entered.size > MOST_DEPTH || ++this.#steps > MOST_STEPS;
     if (endless) return [unknown(path, "its references go on without end")];
@@ -72,7 +64,7 @@ export class Coverage {
     return [answer === false ? breaks(path, `${shown} is refused`) : unknown(path, `whether ${shown} is accepted`)];
   }
 
-  /** What one object of the reader's keywords asks, type by type. */
+  /** Compares one object of the reader's keywords, type by type. */
   #keywords(all: Conjunction, wanted: Keywords, path: string): Gap[] {
     const { type = undefined } = wanted;
     const given = Array.isArray(type) ? type : [type];
@@ -135,20 +127,6 @@ export class Coverage {
     if (id === undefined) this.#ids.set(schema, id = ++this.#lastId);
     return String(id);
   }
-}
-
-/** What one keyword of the reader asks of what the writer writes. */
-export interface Place {
-  readonly all: Conjunction;
-  /** The one type that is looked at. */
-  readonly type: string;
-  readonly keyword: string;
-  readonly limit: unknown;
-  /** The reader's keywords beside it. */
-  readonly wanted: Keywords;
-  readonly path: string;
-  readonly coverage: Pick<Coverage, "gaps">;
-  readonly writerRoot: unknown;
 }
 
 const breaks = (path: string, message: string): Gap => ({ verdict: "breaks", path, message });

@@ -1,11 +1,11 @@
 import type { Conjunction } from "./_conjunction.ts";
-import type { Gap, Place } from "./_covers.ts";
+import type { Gap, Place } from "./_gap.ts";
 import { isSchema, type JsonSchema } from "./_schema.ts";
 import { says } from "./_writer.ts";
 
 const KEYWORDS = new Set(["items", "prefixItems", "minItems", "maxItems", "uniqueItems"]);
 
-/** What a keyword of lists refuses; undefined if it is none. */
+/** The gaps of a keyword of arrays; undefined for any other keyword. */
 export function arrayFindings(place: Place): Gap[] | undefined {
   const { all, type, keyword, limit, wanted, path, coverage } = place;
   if (!KEYWORDS.has(keyword)) return undefined;
@@ -31,7 +31,7 @@ export function arrayFindings(place: Place): Gap[] | undefined {
   return holds ? [] : [{ verdict: "breaks", path, message: `it need not have ${keyword} ${JSON.stringify(limit)}` }];
 }
 
-/** All that the entry at this place has to meet. */
+/** All schemas that the item at this index meets. */
 function itemsAt(all: Conjunction, at: number): JsonSchema[] {
   return all.flatMap(({ prefixItems, items }) => {
     const own: unknown = Array.isArray(prefixItems) && at < prefixItems.length ? prefixItems[at] : items;

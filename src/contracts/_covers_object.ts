@@ -1,11 +1,11 @@
 import { accepts } from "./_accepts.ts";
 import { type Conjunction, conjunctionOf } from "./_conjunction.ts";
-import type { Gap, Place } from "./_covers.ts";
+import type { Gap, Place } from "./_gap.ts";
 import { isObject, isSchema, type JsonSchema } from "./_schema.ts";
 
 type Rule = (place: Place) => Gap[];
 
-/** What a keyword of objects refuses; undefined if it is none. */
+/** The gaps of a keyword of objects; undefined for any other keyword. */
 export function objectFindings(place: Place): Gap[] | undefined {
   if (!Object.hasOwn(RULES, place.keyword)) return undefined;
   return place.type === "object" ? RULES[place.keyword]!(place) : [];
@@ -24,7 +24,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     return Object.entries(limit).flatMap(([name, schema]) => {
       if (!isSchema(schema)) return [unknown(inside(path, name), "its schema")];
       const written = property(all, name);
-      // Nobody declared it, so that it is there at all is the exception; where it must be there, that is what is told.
+      // The writer does not declare the field, so it is rarely present; if the reader requires it, `required` says so.
       const gaps = coverage.gaps(written, schema, inside(path, name));
       if (declared(all, name) || gaps.length === 0) return gaps;
       return asked.includes(name) && !required(all).has(name) ? [] : [undeclared(inside(path, name))];
@@ -77,7 +77,7 @@ const unknown = (path: string, what: string): Gap => ({
 const undeclared = (path: string): Gap => ({
   verdict: "note",
   path,
-  message: "what is written here has no contract, and not all is accepted",
+  message: "the writer does not declare this field, and not every value is accepted",
 });
 
 function inside(path: string, name: string): string {
@@ -98,14 +98,14 @@ function own(schemas: unknown, name: string): unknown {
 
 function matching(patterns: unknown, name: string): unknown[] {
   if (!isObject(patterns)) return [];
-  // A pattern that is none here matches everything and says nothing.
+  // An invalid pattern may match any name, and its schema is unknown.
   return Object.entries(patterns).flatMap(([pattern, schema]) => {
     const answer = accepts([{ pattern }], name, undefined);
     return answer === false ? [] : [answer === undefined ? true : schema];
   });
 }
 
-/** All that this field has to meet, wherever it is said. */
+/** All schemas that the field of this name meets. */
 function property(all: Conjunction, name: string): JsonSchema[] {
   return all.flatMap(({ properties, patternProperties, additionalProperties }) => {
     const said = [own(properties, name), ...matching(patternProperties, name)].filter((each) => each !== undefined);
@@ -113,7 +113,7 @@ function property(all: Conjunction, name: string): JsonSchema[] {
   });
 }
 
-/** What fields that nobody names have to meet. */
+/** The schemas of fields that are not named. */
 function additional(all: Conjunction): JsonSchema[] {
   return all.flatMap(({ additionalProperties, patternProperties }) =>
     isSchema(additionalProperties) && !isObject(patternProperties) ? [additionalProperties] : []
@@ -125,12 +125,12 @@ function declaredNames(all: Conjunction): string[] {
   return [...new Set([...named, ...required(all)])];
 }
 
-/** Whether the writer's contract says what this field is, or that there is none. */
+/** Whether the writer's contract has a schema for this field, or excludes it. */
 function declared(all: Conjunction, name: string): boolean {
   return property(all, name).length > 0 || explicit(all);
 }
 
-/** Whether the writer's contract provides for fields that it does not name. */
+/** Whether the writer's contract has a schema for fields that it does not name. */
 function explicit(all: Conjunction): boolean {
   return all.some(({ additionalProperties, patternProperties }) =>
     additionalProperties !== undefined || isObject(patternProperties)

@@ -1,8 +1,8 @@
 import type { Conjunction } from "./_conjunction.ts";
-import type { Gap, Place } from "./_covers.ts";
+import type { Gap, Place } from "./_gap.ts";
 import { says } from "./_writer.ts";
 
-/** The kind of value that a keyword means something to. */
+/** The types of values that a keyword applies to. */
 const OF: Readonly<Record<string, RegExp>> = {
   minimum: /^(number|integer)$/,
   maximum: /^(number|integer)$/,
@@ -15,11 +15,11 @@ const OF: Readonly<Record<string, RegExp>> = {
   format: /^string$/,
 };
 
-/** What a keyword of numbers and strings refuses; undefined if it is none. */
+/** The gaps of a keyword of numbers or strings; undefined for any other keyword. */
 export function scalarFindings({ all, type, keyword, limit, path }: Place): Gap[] | undefined {
   if (!Object.hasOwn(OF, keyword)) return undefined;
   if (!OF[keyword]!.test(type) || says(all, keyword, limit) || proven(all, type, keyword, limit)) return [];
-  // Two patterns may mean the same, and nobody can tell.
+  // Two different patterns may match the same texts; that cannot be told.
   const other = all.some((each) => Object.hasOwn(each, keyword));
   const verdict = other && (keyword === "pattern" || keyword === "format" || keyword === "multipleOf")
     ? "unknown"

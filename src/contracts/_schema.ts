@@ -30,12 +30,12 @@ export function pointerPart(key: string): string {
   return encodeURIComponent(key.replaceAll("~", "~0").replaceAll("/", "~1"));
 }
 
-/** What a reference such as `#/$defs/X` points to in this document; undefined where it points to no schema in it. */
+/** The schema that a reference such as `#/$defs/X` points to; undefined where it points to no schema of this document. */
 export function pointedTo(root: unknown, ref: unknown): JsonSchema | undefined {
   if (ref === "#") return isSchema(root) ? root : undefined;
   if (typeof ref !== "string" || !ref.startsWith("#/")) return undefined;
   let at: unknown = root;
-  // What is no escape stands for itself: no document has such a key, and the reference points to nothing.
+  // An invalid escape is taken literally: no document has such a key, so the reference points to no schema.
   const pointer = /%(?![\da-f]{2})/i.test(ref) ? ref : decodeURIComponent(ref);
   for (const part of pointer.slice(2).split("/")) {
     const key = part.replaceAll("~1", "/").replaceAll("~0", "~");
@@ -45,13 +45,13 @@ export function pointedTo(root: unknown, ref: unknown): JsonSchema | undefined {
   return isSchema(at) ? at : undefined;
 }
 
-/** Keywords whose values are data, in which `$ref` means nothing. */
+/** Keywords whose values are data, in which `$ref` is no reference. */
 const DATA = new Set(["const", "enum", "default", "examples"]);
 
-/** Keywords whose values hold schemas by names that mean nothing. */
+/** Keywords whose values are schemas by name. */
 const NAMED = new Set(["properties", "patternProperties", "dependentSchemas", "$defs", "definitions"]);
 
-/** A copy in which each reference into the document is what `move` makes of it. */
+/** A copy with each reference into the document replaced by the result of `move`. */
 export function withReferences(schema: unknown, move: (ref: string) => string): unknown {
   if (Array.isArray(schema)) return schema.map((entry) => withReferences(entry, move));
   if (!isObject(schema)) return schema;

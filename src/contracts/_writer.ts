@@ -5,10 +5,10 @@ import { isObject, isSchema, type JsonSchema, sameJson } from "./_schema.ts";
 /** The types of JSON; an integer is a number. */
 const TYPES = ["null", "boolean", "number", "string", "array", "object"];
 
-/** More alternatives than these are not looked at one by one. */
+/** The most alternatives that are compared one by one. */
 const MOST_ALTERNATIVES = 64;
 
-/** The alternatives of what is written, each without `anyOf` and `oneOf`; undefined if there are too many. */
+/** The alternatives of the written schemas, each without `anyOf` and `oneOf`; undefined if they are too many. */
 export function alternativesOf(schemas: readonly JsonSchema[], root: unknown): Conjunction[] | undefined {
   const parts = schemas.map((schema) => conjunctionOf(schema, root));
   if (parts.includes(undefined)) return [];
@@ -23,7 +23,7 @@ export function alternativesOf(schemas: readonly JsonSchema[], root: unknown): C
       continue;
     }
     const { anyOf, oneOf, ...rest } = next[at]!;
-    // Of `oneOf` it is enough to know that one of them holds; what else is written by it can only be less.
+    // For `oneOf` it is enough that one branch holds: that the others do not hold only excludes values.
     const other: Conjunction = Array.isArray(anyOf) && oneOf !== undefined ? [{ oneOf }] : [];
     const branches = Array.isArray(anyOf) ? anyOf : oneOf as unknown[];
     for (const branch of branches) {
@@ -60,7 +60,7 @@ export function valuesOf(all: Conjunction): unknown[] | undefined {
   return values?.filter((value) => all.every((each) => accepts([each], value, undefined) !== false));
 }
 
-/** Whether no value can be of both; false where that cannot be told. */
+/** Whether no value can meet both; false where that cannot be told. */
 export function disjoint(a: Conjunction, aRoot: unknown, b: Conjunction, bRoot: unknown, depth = 0): boolean {
   const [types, others] = [typesOf(a), typesOf(b)];
   const shared = types.filter((type) =>
@@ -86,7 +86,7 @@ function propertyOf(all: Conjunction, name: string, root: unknown): Conjunction 
   return parts.length === 0 || parts.includes(undefined) ? undefined : parts.flatMap((part) => part!);
 }
 
-/** Whether one of the keywords' objects says just this. */
+/** Whether one of the objects has this keyword with this value. */
 export function says(all: Conjunction, keyword: string, value: unknown): boolean {
   return all.some((each) => Object.hasOwn(each, keyword) && sameJson(each[keyword], value));
 }

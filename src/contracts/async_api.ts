@@ -1,7 +1,7 @@
 import { isObject, pointerPart, withReferences } from "./_schema.ts";
 import type { Catalogue, Contract } from "./catalogue.ts";
 
-/** What the document says beside the contracts. */
+/** Options of {@linkcode asyncApi}. */
 export interface AsyncApiOptions {
   /**
    * The version of the document.

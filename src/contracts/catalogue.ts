@@ -1,10 +1,10 @@
-import { reasonOf } from "../events/_check.ts";
+import { reasonOf, show } from "../events/_check.ts";
 import { type EventDefinition, findDefinition } from "../events/_definition.ts";
 import type { EventClass } from "../events/mod.ts";
 import { sidesOf } from "./_conversion.ts";
 import { pointerPart, sameJson, withReferences } from "./_schema.ts";
 
-/** The contract of one type in one version: the JSON Schema of the detail that is stored, and what else binds. */
+/** The contract of one type in one version: the JSON Schema of the stored detail, and the options of the class. */
 export interface Contract {
   /** The type of the events. */
   readonly "x-type": string;
@@ -16,9 +16,9 @@ export interface Contract {
   readonly "x-sensitive": readonly string[];
   /** The sensitive paths are encrypted at rest. */
   readonly "x-encrypted"?: true;
-  /** Why the schema is open: the class has none, or JSON Schema cannot express it. */
+  /** The reason why any detail is allowed: the class has no schema, or JSON Schema cannot express it. */
   readonly "x-open"?: string;
-  /** The JSON Schema of what readers accept, where it is another one than that of what is stored. */
+  /** The JSON Schema of the details that readers accept, where it differs from that of the stored details. */
   readonly "x-accepts"?: { readonly [keyword: string]: unknown };
   /** The other keywords of JSON Schema. */
   readonly [keyword: string]: unknown;
@@ -50,7 +50,7 @@ export interface Catalogue {
  * assertEquals($defs["BidPlaced.1"]?.required, ["cents"]);
  * ```
  *
- * @param name What the catalogue is called.
+ * @param name The name of the catalogue.
  * @param classes The event classes.
  * @returns A plain JSON value, ordered by type, so that equal classes have equal catalogues.
  * @throws {TypeError} If a value is no event class, or two classes define one type in different ways.
@@ -60,7 +60,7 @@ export async function catalogue(name: string, classes: Iterable<EventClass>): Pr
   for (const each of classes) {
     const definition = findDefinition(each);
     if (definition === undefined) {
-      throw new TypeError(`Cannot catalogue ${String(each)}: it is not made by defineEvent`);
+      throw new TypeError(`Cannot catalogue ${show(each)}: it is not made by defineEvent`);
     }
     const other = definitions.get(definition.type);
     if (other !== undefined && other !== definition) {
@@ -96,7 +96,7 @@ async function schemaOf({ schema }: EventDefinition, at: string): Promise<{ read
     const same = sameJson(written, accepted);
     return { ...moved(written, at), ...(!same && { "x-accepts": moved(accepted, `${at}/x-accepts`) }) };
   } catch (error) {
-    // The catalogue says so, and a comparison that it cannot tell: other types are not to suffer for it.
+    // The catalogue tells the reason instead of failing, so that the other types are still compared.
     return { "x-open": reasonOf(error) };
   }
 }

@@ -27,9 +27,8 @@ class UsageError extends Error {}
  * Runs the command.
  *
  * @param args Its arguments.
- * @param print Takes what it says, line by line.
- * @returns The exit code: 0, 1 where something breaks, cannot be told or is not up to date, 2 where it was asked in the
- * wrong way.
+ * @param print Prints a line.
+ * @returns The exit code: 0; 1 where something breaks, cannot be told or is out of date; 2 for wrong usage.
  */
 export async function contracts(args: readonly string[], print: (line: string) => void): Promise<0 | 1 | 2> {
   try {
@@ -94,9 +93,9 @@ async function check(
       if (error instanceof Deno.errors.NotFound) return undefined;
       throw error;
     });
-    // Formatters may have their own ideas of a JSON file.
+    // Compared as JSON values, since a formatter may have changed the file.
     const same = there !== undefined && JSON.stringify(JSON.parse(there)) === JSON.stringify(JSON.parse(text));
-    print(same ? `${path} is up to date` : `${path} is not what ${module} says: compare it, then write it again`);
+    print(same ? `${path} is up to date` : `${path} differs from ${module}: compare them, then write it again`);
     if (!same) code = 1;
   }
   return code;
@@ -130,15 +129,17 @@ async function load(path: string, name = nameOf(path)): Promise<Catalogue> {
   }
   const read: unknown = await readJson(path);
   if (isCatalogue(read)) return read;
-  throw new Error(`Cannot read ${path}: it is no catalogue, give what contracts write wrote as .schema.json`);
+  throw new Error(`Cannot read ${path}: it is no catalogue; give a .schema.json file that "contracts write" wrote`);
 }
 
 async function readJson(path: string): Promise<unknown> {
   try {
     return JSON.parse(await Deno.readTextFile(path));
   } catch (error) {
-    const why = error instanceof Deno.errors.NotFound ? "there is no such file" : (error as Error).message;
-    throw new Error(`Cannot read ${path}: ${why}; give what contracts write wrote as .schema.json`, { cause: error });
+    const why = error instanceof Deno.errors.NotFound ? "there is no such file" : reasonOf(error);
+    throw new Error(`Cannot read ${path}: ${why}; give a .schema.json file that "contracts write" wrote`, {
+      cause: error,
+    });
   }
 }
 
@@ -147,7 +148,7 @@ function isCatalogue(read: unknown): read is Catalogue {
   return Object.values(read.$defs).every((each) => isObject(each) && typeof each["x-type"] === "string");
 }
 
-/** What a module is called: by its directory where the file's name says nothing. */
+/** The name of a module: of its file, or of its directory where the file is called mod, index or events. */
 function nameOf(path: string): string {
   const name = basename(path).replace(/\.\w+$/, "");
   return /^(mod|index|events)$/.test(name) ? basename(dirname(resolve(path))) : name;

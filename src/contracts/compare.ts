@@ -1,23 +1,24 @@
-import { Coverage, type Gap } from "./_covers.ts";
+import { Coverage } from "./_covers.ts";
+import type { Gap } from "./_gap.ts";
 import type { Catalogue, Contract } from "./catalogue.ts";
 
-/** What a change means to one type. */
+/** What a change means for one type. */
 export interface Finding {
   /** The type of the events. */
   readonly type: string;
-  /** Whom it concerns: processes with the old classes, or entries that were stored by them. */
+  /** The side that is affected: processes with the old classes, or entries that were stored by them. */
   readonly side: "old readers" | "old entries";
-  /** `breaks`: some are refused. `unknown`: look yourself. `note`: worth knowing. `safe`: all are accepted. */
+  /** `breaks`: some are refused. `unknown`: check it yourself. `note`: worth knowing. `safe`: all are accepted. */
   readonly verdict: "breaks" | "unknown" | "note" | "safe";
-  /** Where in the detail: "detail.items[*].price". */
+  /** The path within the detail: "detail.items[*].price". */
   readonly path?: string;
-  /** What and why. */
+  /** The reason. */
   readonly message: string;
 }
 
 /**
- * Compares two catalogues: what old readers make of new events, and what new readers make of old entries. A `safe` is
- * about what JSON Schema expresses: refinements and upcasters written in code are not seen.
+ * Compares two catalogues: whether old readers accept new events, and whether new readers accept old entries. The verdict
+ * `safe` covers only what JSON Schema expresses: refinements and upcasters written in code are not seen.
  *
  * @example A field that became required
  * ```ts
@@ -39,8 +40,8 @@ export interface Finding {
  * }]);
  * ```
  *
- * @param before The catalogue of the classes that wrote what is stored.
- * @param after The catalogue of the classes to come.
+ * @param before The catalogue of the classes that wrote the stored entries.
+ * @param after The catalogue of the new classes.
  * @returns At least one finding for each type and side.
  */
 export function compare(before: Catalogue, after: Catalogue): Finding[] {
@@ -52,8 +53,8 @@ export function compare(before: Catalogue, after: Catalogue): Finding[] {
     if (was === undefined) return [readers("safe", "the type is new"), entries("safe", "the type is new")];
     if (is === undefined) {
       return [
-        readers("note", "the type is gone: they get no more of it"),
-        entries("breaks", "the type is gone: nothing reads what is stored of it"),
+        readers("note", "the type is gone: old readers get no more events of it"),
+        entries("breaks", "the type is gone: its stored entries have no reader"),
       ];
     }
     return [
@@ -79,11 +80,11 @@ function byType({ $defs }: Catalogue): Map<string, Contract> {
 }
 
 const decided = (find: Finder, found: Finding[]): Finding[] =>
-  found.length > 0 ? found : [find("safe", "all that is written is accepted")];
+  found.length > 0 ? found : [find("safe", "every written value is accepted")];
 
 function readerFindings(before: Catalogue, was: Contract, after: Catalogue, is: Contract, find: Finder): Finding[] {
   const [from, to] = [was["x-version"], is["x-version"]];
-  if (to > from) return [find("note", `version ${to} is held until a consumer that knows it takes it over`)];
+  if (to > from) return [find("note", `version ${to} is deferred until a consumer knows it`)];
   if (to < from) return steps(was, to, from, find);
   return gaps(after, is, before, was, find);
 }
@@ -97,7 +98,9 @@ function entryFindings(before: Catalogue, was: Contract, after: Catalogue, is: C
 }
 
 function steps(reader: Contract, from: number, to: number, find: Finder): Finding[] {
-  if (!reader["x-upcasts"].includes(from)) return [find("breaks", `nothing upcasts version ${from} to ${to}`)];
+  if (!reader["x-upcasts"].includes(from)) {
+    return [find("breaks", `the class has no upcaster from version ${from} to ${to}`)];
+  }
   return [find("note", `version ${from} is upcast to ${to} by code, which is not seen: test it with stored entries`)];
 }
 

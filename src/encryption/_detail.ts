@@ -1,18 +1,18 @@
 import { MAX_DEPTH } from "../events/_lossless.ts";
 
-/** The way to a value within a detail. */
+/** The keys that lead to a value within a detail. */
 export type Path = readonly (string | number)[];
 
 /** The one key of an object that stands for an encrypted value. */
 export const MARK = "$enc";
 
-/** A value within a detail, and the way there. */
+/** A value within a detail, and its path. */
 export interface Found {
   readonly value: unknown;
   readonly path: Path;
 }
 
-/** What stands at the dotted paths, each leading through arrays into their elements; what is not there is left out. */
+/** The values at the dotted paths, which lead through arrays into their elements. A path without a value is left out. */
 export function foundAt(detail: unknown, paths: readonly string[]): Found[] {
   const found: Found[] = [];
   const visit = (value: unknown, keys: readonly string[], path: Path): void => {
@@ -22,7 +22,7 @@ export function foundAt(detail: unknown, paths: readonly string[]): Found[] {
       for (const [index, item] of value.entries()) visit(item, keys, [...path, index]);
     } else if (isObject(value) && Object.hasOwn(value, key)) visit(value[key], rest, [...path, key]);
   };
-  // The shorter ones first: what lies within what they name is encrypted with it.
+  // Shorter paths first: a path inside another one is left out, since its value is encrypted with the outer one.
   const byLength = paths.map((path) => path.split(".")).toSorted((a, b) => a.length - b.length);
   const outer = byLength.filter((keys, nth) =>
     !byLength.slice(0, nth).some((other) => other.every((key, at) => key === keys[at]))
@@ -31,7 +31,7 @@ export function foundAt(detail: unknown, paths: readonly string[]): Found[] {
   return found;
 }
 
-/** All objects that have the mark, wherever they stand. @throws {RangeError} If it is nested too deep. */
+/** All objects that have the mark. @throws {RangeError} If the detail is nested too deep. */
 export function marksIn(detail: unknown): Found[] {
   const found: Found[] = [];
   const visit = (value: unknown, path: Path): void => {
@@ -45,7 +45,7 @@ export function marksIn(detail: unknown): Found[] {
   return found;
 }
 
-/** A copy of the detail with other values in some places; the rest is shared with it. */
+/** A copy of the detail with other values at some paths; the rest is shared with the original. */
 export function withValues(detail: unknown, values: readonly Found[]): unknown {
   let copy = detail;
   const copied = new Set<unknown>();
@@ -72,7 +72,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null;
 }
 
-/** A path as people write it. */
+/** A path as text, such as `detail.cards.0.token`. */
 export function pathText(path: Path): string {
   return ["detail", ...path].join(".");
 }

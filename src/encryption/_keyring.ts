@@ -1,6 +1,6 @@
 import type { DataKey, KeyStore } from "./key_store.ts";
 
-// So many subjects at most are remembered; the one that was asked for longest ago is forgotten first.
+// The most subjects whose keys are cached; the oldest one is removed first.
 const MOST = 10_000;
 const ID = /^[\w-]{1,64}$/;
 
@@ -11,13 +11,13 @@ export interface ReadyKey {
 }
 
 interface Subject {
-  /** When it was first asked for, in milliseconds. */
+  /** When its keys were first requested, in milliseconds since the epoch. */
   readonly since: number;
   current: Promise<ReadyKey> | undefined;
   readonly byId: Map<string, Promise<ReadyKey | undefined>>;
 }
 
-/** Keys, remembered for a while, so that the key store is not asked for every event. */
+/** A cache of keys, so that the key store is not asked for every event. */
 export class Keyring {
   #store: KeyStore;
   #cacheFor: number;
@@ -44,7 +44,7 @@ export class Keyring {
     if (key === undefined) {
       key = this.#remembered(subject, known, async () => {
         const found = await this.#store.find(subject, id);
-        // One that is gone is asked for anew each time: it may be put back from a backup of the key store.
+        // A missing key is not cached: it may be restored from a backup of the key store.
         if (found === undefined) known.byId.delete(id);
         return found && await ready(subject, found);
       });
@@ -71,7 +71,7 @@ export class Keyring {
     return made;
   }
 
-  // What failed is not remembered: the key store is asked again.
+  // A failure is not cached: the key store is asked again.
   async #remembered<T>(subject: string, known: Subject, ask: () => Promise<T>): Promise<T> {
     try {
       return await ask();

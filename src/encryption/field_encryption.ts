@@ -1,4 +1,5 @@
 import { decodeBase64Url, encodeBase64Url } from "@std/encoding/base64url";
+import { reasonOf } from "../events/_check.ts";
 import { type DetailCipher, PermanentError, type SealedEvent } from "../broker/mod.ts";
 import { type Found, foundAt, MARK, marksIn, type Path, pathText, withValues } from "./_detail.ts";
 import { Keyring } from "./_keyring.ts";
@@ -10,11 +11,11 @@ const SEALED = /^([\w-]{1,64})\.([\w-]{16})\.([\w-]+)$/;
 
 /** Options of {@linkcode FieldEncryption}. */
 export interface FieldEncryptionOptions {
-  /** Where the keys are. */
+  /** The store of the keys. */
   readonly keys: KeyStore;
   /**
-   * How long keys are remembered, in milliseconds. So long, a key that was rotated or deleted by another process goes on
-   * being used by this one.
+   * How long keys are cached, in milliseconds. This process may use a key for that long after another process has rotated
+   * or deleted it.
    *
    * @default {60_000}
    */
@@ -23,9 +24,9 @@ export interface FieldEncryptionOptions {
 
 /**
  * Encrypts the sensitive fields of events by AES-256-GCM, with keys of their subjects: the option `encryption` of a
- * broker. A value stands in the payload as `{"$enc":"<key id>.<iv>.<ciphertext>"}`, bound to type, subject and place:
- * moved elsewhere it cannot be decrypted. Deleting a subject's keys makes all that they encrypted unreadable, wherever it
- * was copied to; it then decodes to {@linkcode Shredded}.
+ * broker. An encrypted value in the payload is `{"$enc":"<key id>.<iv>.<ciphertext>"}`, bound to type, subject and path:
+ * moved elsewhere it cannot be decrypted. Deleting the keys of a subject makes all values that they encrypted unreadable,
+ * in every copy; such a value decodes to {@linkcode Shredded}.
  *
  * @example Sensitive fields that are encrypted at rest, until they are shredded
  * ```ts
@@ -54,7 +55,7 @@ export class FieldEncryption implements DetailCipher {
   #ring: Keyring;
 
   /**
-   * Makes one over a key store.
+   * Makes a cipher over a key store.
    *
    * @throws {TypeError} If there is no key store.
    * @throws {RangeError} If `cacheFor` is not a number from 0 on.
@@ -71,7 +72,7 @@ export class FieldEncryption implements DetailCipher {
   }
 
   /**
-   * A copy of the detail with what is at the paths encrypted.
+   * A copy of the detail with the values at the paths encrypted.
    *
    * @throws {TypeError} If the detail has an object with the key `$enc` already.
    */
@@ -79,7 +80,7 @@ export class FieldEncryption implements DetailCipher {
     const [taken] = marksIn(detail);
     if (taken !== undefined) {
       throw new TypeError(
-        `${pathText(taken.path)} has the key "${MARK}", which stands for what is encrypted; rename it`,
+        `${pathText(taken.path)} has the key "${MARK}", which marks encrypted values; rename it`,
       );
     }
     const found = foundAt(detail, event.paths);
@@ -95,9 +96,9 @@ export class FieldEncryption implements DetailCipher {
   }
 
   /**
-   * A copy of a stored detail with all decrypted that was encrypted, or {@linkcode Shredded} where the key is gone.
+   * A copy of a stored detail with all encrypted values decrypted, or {@linkcode Shredded} where the key was deleted.
    *
-   * @throws {PermanentError} If something was changed, moved, or is malformed.
+   * @throws {PermanentError} If an encrypted value was changed, moved, or is malformed.
    */
   async open(
     detail: unknown,
@@ -106,12 +107,14 @@ export class FieldEncryption implements DetailCipher {
     const marks = marksOf(detail);
     if (marks.length === 0) return { detail, shredded: false };
     if (subject === undefined) {
-      throw new PermanentError(`it has no subject, whose key ${pathText(marks[0]!.path)} is encrypted with`);
+      throw new PermanentError(
+        `it has no subject, and ${pathText(marks[0]!.path)} is encrypted with the key of its subject`,
+      );
     }
     const opening = marks.map(async ({ value, path }) => {
       return { path, value: await this.#opened(value, { type, subject }, path) };
     });
-    // Also where one fails: nothing goes on behind the back of whoever is told.
+    // Wait for all of them also when one fails, so that none goes on in the background.
     await Promise.allSettled(opening);
     const opened = await Promise.all(opening);
     const shredded = opened.some(({ value }) => value instanceof Shredded);
@@ -139,7 +142,7 @@ export class FieldEncryption implements DetailCipher {
     }
   }
 
-  /** Makes a new key for what is said of a subject from now on: here at once, elsewhere within `cacheFor`. */
+  /** Makes a new key for a subject. This process uses it at once, other processes within `cacheFor`. */
   async rotate(subject: string): Promise<DataKey["id"]> {
     const { id } = await this.#keys.rotate(subject);
     this.#ring.forget(subject);
@@ -147,11 +150,11 @@ export class FieldEncryption implements DetailCipher {
   }
 
   /**
-   * Deletes all keys of a subject: what they encrypted is unreadable from now on, here at once, elsewhere within
-   * `cacheFor`. Resolves with false if there were none.
+   * Deletes all keys of a subject: the values that they encrypted become unreadable, in this process at once, in others
+   * within `cacheFor`. Resolves with false if there were no keys.
    */
   async delete(subject: string): Promise<boolean> {
-    // Before as well, lest what is looked up meanwhile be remembered.
+    // Forgotten before and after: otherwise a lookup during the deletion would stay in the cache.
     this.#ring.forget(subject);
     const deleted = await this.#keys.delete(subject);
     this.#ring.forget(subject);
@@ -175,7 +178,7 @@ function marksOf(detail: unknown): Found[] {
   try {
     return marksIn(detail);
   } catch (error) {
-    throw new PermanentError((error as Error).message, { cause: error });
+    throw new PermanentError(reasonOf(error), { cause: error });
   }
 }
 

@@ -2,7 +2,7 @@ import { newDataKey } from "./_data_key.ts";
 import type { DataKey, KeyStore } from "./key_store.ts";
 
 /**
- * Keeps keys as long as the process lives, for tests: what they encrypted in a durable store is unreadable afterwards.
+ * Keeps keys in memory, for tests: when the process ends, values that they encrypted in a durable store are unreadable.
  *
  * @example A key that is there until it is deleted
  * ```ts

@@ -1,8 +1,8 @@
 /**
- * What an encrypted value decodes to whose key was deleted. Handlers tell it by `instanceof`, and go on without it; in
- * JSON and in logs it is the text `"[shredded]"`. It cannot be published again.
+ * Stands for an encrypted value whose key was deleted. A handler checks for it with `instanceof` and goes on without the
+ * value; in JSON and in logs it is the text `"[shredded]"`. It cannot be published again.
  *
- * @example A name that is not there any more
+ * @example A name whose key was deleted
  * ```ts
  * import { Shredded } from "@tidings/broker/encryption";
  * import { assertEquals } from "@std/assert";

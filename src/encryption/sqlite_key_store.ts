@@ -14,12 +14,13 @@
  * @module
  */
 import { DatabaseSync } from "node:sqlite";
+import { reasonOf } from "../events/_check.ts";
 import { newDataKey } from "./_data_key.ts";
 import type { DataKey, KeyStore } from "./key_store.ts";
 
 const IV_BYTES = 12;
 const FORMAT = 1;
-// "tiky": so that no other program's file is taken for one of keys.
+// "tiky": marks the file, so that a file of another program is not taken for a key store.
 const APPLICATION = 0x74696b79;
 
 /** Options of {@linkcode SqliteKeyStore}. */
@@ -27,8 +28,8 @@ export interface SqliteKeyStoreOptions {
   /** 32 secret bytes that the keys in the file are encrypted with: from a secret manager, not from beside the file. */
   readonly masterKey: Uint8Array<ArrayBuffer>;
   /**
-   * How long to wait for other processes that use the file, in milliseconds. The event loop stands still meanwhile; what
-   * they do with it takes a moment each.
+   * How long to wait for other processes that use the file, in milliseconds. The event loop is blocked meanwhile; each of
+   * their transactions takes a moment.
    *
    * @default {5_000}
    */
@@ -37,7 +38,7 @@ export interface SqliteKeyStoreOptions {
 
 /**
  * Keeps keys in a SQLite file, encrypted by a master key, for any number of processes on one machine. A backup of the
- * file brings back what was deleted after it was made: keep those for a short time, and apart from those of events.
+ * file restores keys that were deleted after it was made: keep backups for a short time, and apart from those of events.
  *
  * @example Keys that outlive the process
  * ```ts
@@ -58,9 +59,9 @@ export class SqliteKeyStore implements KeyStore, Disposable {
   #masterKey: Promise<CryptoKey>;
 
   /**
-   * Opens the file, making it where there is none.
+   * Opens the file, and creates it if there is none.
    *
-   * @throws {TypeError} If the master key is no bytes, or the file is not one of keys.
+   * @throws {TypeError} If the master key is no Uint8Array, or the file is no key store.
    * @throws {RangeError} If the master key does not have 32 bytes.
    * @throws {Error} If the file cannot be opened.
    */
@@ -78,7 +79,7 @@ export class SqliteKeyStore implements KeyStore, Disposable {
     this.#db = openFile(path, busyTimeout);
   }
 
-  /** The current key of a subject: of several processes that make one at once, all get the same. */
+  /** The current key of a subject. When several processes make one at the same time, all get the same. */
   async current(subject: string): Promise<DataKey> {
     for (;;) {
       const row = this.#db.prepare("SELECT id, wrapped FROM keys WHERE subject = ? ORDER BY nth DESC LIMIT 1").get(
@@ -108,7 +109,7 @@ export class SqliteKeyStore implements KeyStore, Disposable {
   }
 
   /** Deletes all keys of a subject, and overwrites them in the file. */
-  // deno-lint-ignore require-await -- what SQLite throws is a rejection, as of the others.
+  // deno-lint-ignore require-await -- errors of SQLite become rejections, as in the other methods.
   async delete(subject: string): Promise<boolean> {
     return this.#db.prepare("DELETE FROM keys WHERE subject = ?").run(subject).changes > 0;
   }
@@ -152,7 +153,7 @@ function openFile(path: string, busyTimeout: number): DatabaseSync {
   try {
     db = new DatabaseSync(path);
     db.exec(`PRAGMA busy_timeout = ${Math.round(busyTimeout)}; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL`);
-    // Looked at and made in one go: another process that opens it at the same time sees all or nothing.
+    // Checked and created in one transaction: another process that opens it at the same time sees all or nothing.
     db.exec("BEGIN IMMEDIATE");
     makeTables(db, path);
     db.exec("COMMIT");
@@ -160,8 +161,8 @@ function openFile(path: string, busyTimeout: number): DatabaseSync {
   } catch (error) {
     db?.close();
     if (error instanceof TypeError) throw error;
-    const why = (error as Error).message;
-    throw new Error(`Cannot open the key store ${path}: ${why}; check the path, and who may write there`, {
+    const why = reasonOf(error);
+    throw new Error(`Cannot open the key store ${path}: ${why}; check the path and its permissions`, {
       cause: error,
     });
   }
@@ -172,9 +173,9 @@ function makeTables(db: DatabaseSync, path: string): void {
   const { count } = db.prepare("SELECT count(*) AS count FROM sqlite_schema").get() as { count: number };
   const { user_version } = db.prepare("PRAGMA user_version").get() as { user_version: number };
   if (count > 0 && application_id !== APPLICATION || user_version > FORMAT) {
-    throw new TypeError(`Cannot use ${path} as a key store: it is another file; give one of its own`);
+    throw new TypeError(`Cannot use ${path} as a key store: it is a file of another kind; give a new path`);
   }
-  // No write-ahead log: deleted keys would stand in it for a while. What is deleted is overwritten by zeros.
+  // No write-ahead log: it would keep deleted keys for a while. Deleted rows are overwritten with zeros (secure_delete).
   db.exec(`
     PRAGMA application_id = ${APPLICATION};
     PRAGMA user_version = ${FORMAT};

@@ -1,4 +1,4 @@
-import { isInstance, readText } from "./_foreign.ts";
+import { isInstance, readText, shorten } from "./_foreign.ts";
 
 interface Bounds {
   readonly min: number;
@@ -6,7 +6,7 @@ interface Bounds {
   readonly integer?: boolean;
 }
 
-/** Throws a RangeError unless `value` is a number within the bounds; `what` says whose it is. */
+/** Throws a RangeError unless `value` is a number within the bounds; `what` names the option. */
 export function checkNumber(what: string, value: number, { min, max = Infinity, integer = false }: Bounds): void {
   const fits = typeof value === "number" && value >= min && value <= max &&
     (!integer || value === Infinity && max === Infinity || Number.isInteger(value));
@@ -16,7 +16,7 @@ export function checkNumber(what: string, value: number, { min, max = Infinity, 
   throw new RangeError(`Cannot use ${show(value)} as ${what}: give ${kind} of at least ${min}${upper}`);
 }
 
-/** Throws a TypeError that names the first key of `options` that nothing here knows. */
+/** Throws a TypeError that names the first key of `options` that is not in `known`; `what` names the action. */
 export function checkKeys(what: string, options: object, known: readonly string[]): void {
   if (typeof options !== "object" || options === null) {
     throw new TypeError(`Cannot ${what}: the options must be an object, not ${show(options)}`);
@@ -29,7 +29,7 @@ export function checkKeys(what: string, options: object, known: readonly string[
 
 /** The message of an error, or another thrown value as text. Never throws. */
 export function reasonOf(error: unknown): string {
-  if (!isInstance(error, Error)) return typeof error === "string" ? error : show(error);
+  if (!isInstance(error, Error)) return typeof error === "string" ? shorten(error) : show(error);
   return readText(error, "message") ?? readText(error, "name") ?? "an error without a message";
 }
 

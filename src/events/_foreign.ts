@@ -1,6 +1,6 @@
 /**
  * Safe reading of values from outside: a thrown value, a result, an option. Such a value may be a Proxy or have getters
- * that throw. No function here throws.
+ * that throw. Only `thenable` throws.
  *
  * @module
  */
@@ -26,11 +26,52 @@ export function readProperty(value: unknown, name: string): unknown {
   }
 }
 
-/** A property that is a non-empty string, shortened to {@linkcode MAX_TEXT}. */
+/** The text, shortened to {@linkcode MAX_TEXT} characters. */
+export function shorten(text: string): string {
+  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
+}
+
+/** A property that is a non-empty string, shortened. */
 export function readText(value: unknown, name: string): string | undefined {
   const text = readProperty(value, name);
-  if (typeof text !== "string" || text === "") return undefined;
-  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
+  return typeof text === "string" && text !== "" ? shorten(text) : undefined;
+}
+
+/** How many causes of an error are looked at: they may form a circle. */
+const MAX_CAUSES = 20;
+
+/** How many errors are read before one is reported, causes and parts of an AggregateError included. */
+const MAX_READ = 1_000;
+
+/** The error and its causes, from the outside in, as far as they are errors. Causes that form a circle end after some. */
+export function* errorChain(error: unknown): Generator<Error> {
+  let at = error;
+  for (let depth = 0; depth < MAX_CAUSES && isInstance(at, Error); depth++) {
+    yield at;
+    at = readProperty(at, "cause");
+  }
+}
+
+/**
+ * The value, if the platform can report it; else an Error in its place. Reporting a Proxy or an error with throwing getters
+ * would end the process, even where the program listens to reports.
+ */
+export function reportable(error: unknown): unknown {
+  try {
+    readAll(error, { left: MAX_READ });
+    if (error !== undefined && error !== null) return error;
+  } catch {
+    return new Error("Cannot show a thrown value: reading it threw; throw an Error");
+  }
+  return new Error(`Cannot show a thrown value: it is ${error}; throw an Error`);
+}
+
+/** Reads of an error what the platform reads to report it, so that a getter throws here. */
+function readAll(error: unknown, budget: { left: number }): void {
+  if (!(error instanceof Error) || budget.left-- <= 0) return;
+  void [error.name, error.message, error.stack];
+  readAll(error.cause, budget);
+  if (error instanceof AggregateError) { for (const inner of error.errors) readAll(inner, budget); }
 }
 
 /** The promise-like that a function returned; undefined for any other value. Throws what its `then` getter throws. */

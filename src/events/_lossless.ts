@@ -1,13 +1,15 @@
+import { reasonOf } from "./_check.ts";
+
 /** How many levels of arrays and objects a detail may have. */
 export const MAX_DEPTH = 500;
 const MAX_PATH = 120;
 const IDENTIFIER = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u;
 
-/** What JSON would lose, found at the end of `path`, which grows from the inside out while the search returns. */
+/** A value that JSON would lose, at the end of `path`, which grows from the inside out while the search returns. */
 interface Loss {
   reason: string;
   readonly path: (string | number)[];
-  /** The objects around it, filled in only where one of them may hold itself. */
+  /** The objects around the value, filled in only when it is nested too deep: one of them may contain itself. */
   readonly around: object[] | undefined;
 }
 
@@ -16,12 +18,20 @@ interface Loss {
  * Properties that are `undefined` are left out, as JSON does.
  */
 export function encodeDetail(detail: unknown): string {
-  const loss = detail === undefined ? undefined : lossIn(detail, 0);
-  if (loss !== undefined) throw lossError(loss);
-  return JSON.stringify(detail) ?? "null";
+  let loss: Loss | undefined;
+  try {
+    loss = detail === undefined ? undefined : lossIn(detail, 0);
+    if (loss === undefined) return JSON.stringify(detail) ?? "null";
+  } catch (error) {
+    // A getter, a Proxy or a toJSON() threw.
+    throw new TypeError(`Cannot encode detail: reading it threw: ${reasonOf(error)}; give plain data`, {
+      cause: error,
+    });
+  }
+  throw lossError(loss);
 }
 
-// Finds out first and stringifies natively after: a replacer function would cost several times as much.
+// The search for losses comes first, then a native stringify: a replacer function would cost several times as much.
 function lossIn(value: unknown, depth: number): Loss | undefined {
   switch (typeof value) {
     case "string":
@@ -75,7 +85,7 @@ function lossInObject(object: object, depth: number): Loss | undefined {
     const value = (object as Record<string, unknown>)[key];
     if (value === undefined) continue;
     const loss = lossIn(value, depth + 1);
-    // What somebody hung on Object.prototype is enumerated here, but not by JSON.
+    // The loop also enumerates properties that were added to Object.prototype; JSON does not.
     if (loss !== undefined && Object.hasOwn(object, key)) return within(object, key, loss);
   }
   return lossInSymbols(object);
@@ -88,7 +98,7 @@ function lossInSymbols(object: object): Loss | undefined {
   return symbol && lossAt(`it has the key ${String(symbol)}, which JSON leaves out; use strings as keys`);
 }
 
-/** True for the `Object.prototype` of another realm: a frame, a `node:vm` context. */
+/** Whether it is the `Object.prototype` of another realm: of a frame or a `node:vm` context. */
 function isObjectPrototype(prototype: object): boolean {
   return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, "isPrototypeOf");
 }
@@ -101,7 +111,7 @@ function instanceReason(object: object): string {
   if (ArrayBuffer.isView(object) || object instanceof ArrayBuffer) {
     return `it is ${name}; give base64 text or an array of numbers`;
   }
-  return `it is ${name}, which JSON cannot bring back; give a plain object`;
+  return `it is ${name}, which JSON cannot restore; give a plain object`;
 }
 
 function instanceName(object: object): string {
@@ -123,7 +133,7 @@ function lossError({ reason, path, around }: Loss): TypeError {
   path.reverse();
   if (around === undefined) return errorAt(path, reason);
   around.reverse();
-  // A cycle is never looked for on the way down: it is what goes too deep while holding itself.
+  // Cycles are not searched on the way down: an object that contains itself is nested too deep.
   const seen = new Map<object, number>();
   for (const [depth, object] of around.entries()) {
     const first = seen.get(object);

@@ -1,12 +1,13 @@
 import { extractTimestamp, validate } from "@std/uuid/v7";
 import { checkKeys, show } from "./_check.ts";
+import { isInstance } from "./_foreign.ts";
 import { uuidv7 } from "./_uuid.ts";
-import type { DomainEventInit } from "./domain_event.ts";
+import type { DomainEventInit } from "./domain_event_init.ts";
 
-/** The key under which an init that the broker made from a stored entry holds itself, also in a copy by spread. */
+/** The key of a reference to itself, which a record has as an init: a copy by spread keeps it. */
 const STORED: unique symbol = Symbol("stored");
 
-/** What an event has as extensions that was given none. */
+/** The extensions of an event without extensions. */
 export const NO_EXTENSIONS: Readonly<Record<string, string>> = Object.freeze(Object.create(null));
 const INIT_KEYS = ["id", "time", "source", "subject", "correlationId", "causationId", "traceparent", "extensions"];
 /** How many characters the id of an event may have. */
@@ -23,8 +24,8 @@ const RESERVED_EXTENSIONS = new Set(
 const UUID_TIME_LIMIT = 2 ** 48;
 
 /**
- * What an event knows beside its type and detail. The codec fills one in from a stored entry and passes it as the init
- * of the event's class: it is taken as it is, nothing is checked, generated or parsed.
+ * All of an event but its type and detail. The codec makes one from a stored entry and passes it as the init to the class
+ * of the event, which takes it unchecked.
  */
 export class EventRecord {
   readonly [STORED]: EventRecord = this;
@@ -37,9 +38,9 @@ export class EventRecord {
   correlationId: string | undefined = undefined;
   causationId: string | undefined = undefined;
   traceparent: string | undefined = undefined;
-  /** Frozen and without a prototype: what `checkExtensions` returns. */
+  /** Frozen and without a prototype, as `checkExtensions` returns it. */
   extensions: Readonly<Record<string, string>> = NO_EXTENSIONS;
-  /** Fields of the stored entry that mean nothing here: frozen and without a prototype. */
+  /** Fields of the stored entry that this package does not know: frozen and without a prototype. */
   unknownFields: Readonly<Record<string, string>> = NO_EXTENSIONS;
 
   constructor(id: string) {
@@ -47,7 +48,7 @@ export class EventRecord {
   }
 }
 
-/** The record behind an init: the stored one as it is, or a checked copy of what the user gave. */
+/** The record of an init: the one that the codec made, or a checked copy of what the user gave. */
 export function recordOf(init: DomainEventInit | undefined): EventRecord {
   if (init === undefined) return new EventRecord(uuidv7());
   return storedIn(init) ?? checkedRecord(init);
@@ -61,7 +62,7 @@ export function storedIn(init: DomainEventInit | undefined): EventRecord | undef
 /** Milliseconds since the epoch at which an event happened. */
 export function timeOf({ id, ms, position }: EventRecord): number {
   if (ms !== undefined) return ms;
-  // Only a stored entry of a foreign writer has neither: the store's clock is what is left.
+  // Only an entry of another writer has neither: then the position gives the time, by the store's clock.
   return validate(id) ? extractTimestamp(id) : Number.parseInt(position ?? "");
 }
 
@@ -78,7 +79,7 @@ function checkedRecord(init: DomainEventInit): EventRecord {
   return record;
 }
 
-// Where it can be, the time is the one inside the id, so that a store need not keep it twice.
+// Where possible the time is the one inside the id, so that a store need not keep it twice.
 function identify(id: string | undefined, ms: number | undefined): EventRecord {
   const fits = ms === undefined || ms >= 0 && ms < UUID_TIME_LIMIT;
   const record = new EventRecord(id ?? uuidv7(fits ? ms : undefined));
@@ -100,10 +101,20 @@ function checkId(id: unknown): void {
 }
 
 function checkedTime(time: unknown): number {
-  if (time instanceof Date && !Number.isNaN(time.getTime())) return time.getTime();
+  const isDate = isInstance(time, Date);
+  const ms = isDate ? timeIn(time) : NaN;
+  if (!Number.isNaN(ms)) return ms;
   throw new TypeError(
-    `Cannot use ${time instanceof Date ? "an invalid Date" : show(time)} as the time of an event: give a valid Date`,
+    `Cannot use ${isDate ? "an invalid Date" : show(time)} as the time of an event: give a valid Date`,
   );
+}
+
+function timeIn(date: Date): number {
+  try {
+    return Date.prototype.getTime.call(date);
+  } catch {
+    return NaN;
+  }
 }
 
 function checkedText(name: string, text: unknown): string | undefined {

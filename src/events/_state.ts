@@ -1,14 +1,15 @@
 import type { EventRecord } from "./_record.ts";
-import type { DomainEvent, DomainEventInit } from "./domain_event.ts";
+import type { DomainEvent } from "./domain_event.ts";
+import type { DomainEventInit } from "./domain_event_init.ts";
 import type { EventClass } from "./event_class.ts";
 
 export { checkExtensions, EventRecord, isExtension, isPrintable, MAX_ID_LENGTH, NO_EXTENSIONS } from "./_record.ts";
 export { notePublication, type Publication, publicationOf, recordIn } from "./domain_event.ts";
 
 /**
- * Builds an event of the user's class from a stored entry: nothing is checked, not even by the class's schema, and the
- * user's constructor, fields and methods are those of any event. Throws a TypeError when the constructor keeps the
- * record from the base class, since such an event would come back as another one.
+ * Makes an event of the user's class from a stored entry. Nothing is checked, not even by the schema of the class; the
+ * user's constructor runs as for any event. Throws a TypeError when that does not pass the record on to the base class:
+ * the event would have another id than the stored one.
  */
 export function restore<E extends DomainEvent>(EventClass: EventClass<E>, detail: unknown, record: EventRecord): E {
   const event = new EventClass(detail, record as unknown as DomainEventInit);

@@ -7,16 +7,17 @@ import { assertEventType } from "./_names.ts";
 import { storedIn } from "./_record.ts";
 import { checkRetention } from "./_retention.ts";
 import { checkSchema, isPromise } from "./validation/_schema_rules.ts";
-import { DomainEvent, type DomainEventInit } from "./domain_event.ts";
+import { DomainEvent } from "./domain_event.ts";
+import type { DomainEventInit } from "./domain_event_init.ts";
 import type { EventBase, SchemaEventBase } from "./event_class.ts";
 import type { EventOptions, SchemaEventOptions } from "./event_options.ts";
 import type { StandardSchemaV1 } from "./validation/standard_schema.ts";
 
 /**
- * Makes a class of events to extend: with the payload type, or with a schema that gives it.
+ * Makes an event class to extend: with the type of the payload, or with a schema, which gives the type.
  *
  * The type names the event's stream in every store. It has 1 to 200 characters, no white space, control characters,
- * `{`, `}` or `#`, and is not a single all-lowercase word: those are the broker's own events.
+ * `{`, `}` or `#`, and is not a single all-lowercase word: such words are reserved for events of the broker itself.
  *
  * A subclass may have fields, methods and a constructor. The constructor also runs when an event is read from a store:
  * it takes `(detail, init)` and hands `init` on to `super`.
@@ -61,7 +62,7 @@ export function defineEvent<const Type extends string>(
   options?: EventOptions & { readonly schema?: never },
 ): EventBase<Type>;
 /**
- * Makes a class of events to extend whose payload type is its schema's.
+ * Makes an event class to extend, with a schema that gives the type of the payload.
  *
  * @example A detail that is validated and completed
  * ```ts
@@ -80,8 +81,8 @@ export function defineEvent<const Type extends string>(
  * @param type The type of the events.
  * @param options The schema, version, retention, sensitive paths and whether these are encrypted.
  * @returns The class to extend. Its constructor throws a `ValidationError` when the schema refuses the detail;
- * where the schema answers by a promise, `publish` rejects with it. A TypeError tells that the schema refuses or changes
- * what it made itself, of the first event.
+ * where the schema is asynchronous, `publish` rejects with it. A TypeError says that the schema refuses or changes its own
+ * output, which is checked for the first event.
  * @throws {TypeError} If the type is malformed or reserved, an option unknown or of the wrong kind, or a step is
  * missing between the versions.
  * @throws {RangeError} If a number is out of range.
@@ -103,12 +104,12 @@ export function defineEvent(
     static readonly [DEFINITION] = definition;
 
     constructor(detail: unknown, init?: DomainEventInit) {
-      // What a store has is validated by whoever decodes it, once it is of this version.
+      // A stored detail is validated by the codec, after its upcasts.
       const admitted = storedIn(init) === undefined ? admission : undefined;
       if (encrypt && storedIn(init) === undefined) assertSubject(type, init);
       const made = admitted === undefined ? detail : admitted.admit(detail);
       const later = admitted !== undefined && isPromise(made);
-      // Also when the init is refused below, and there is no event to keep the promise.
+      // Handled here as well: if the constructor throws below, no event keeps the promise.
       if (later) made.catch(() => {});
       super(type, later ? detail : made, init);
       if (later) noteCheck(this, made, () => admitted.admit(detail));
@@ -121,7 +122,7 @@ export function defineEvent(
 function assertSubject(type: string, init: DomainEventInit | undefined): void {
   if (init?.subject !== undefined) return;
   throw new TypeError(
-    `Cannot construct ${show(type)} without a subject: it is whose key encrypts the event, pass { subject: "…" }`,
+    `Cannot construct ${show(type)} without a subject: the subject's key encrypts the event; pass { subject: "…" }`,
   );
 }
 
@@ -188,7 +189,7 @@ function checkEncrypt(type: string, encrypt: unknown, sensitive: readonly string
   }
   if (encrypt && sensitive.length === 0) {
     throw new TypeError(
-      `Cannot define event ${show(type)} with encrypt: there is nothing to encrypt, name the paths in sensitive`,
+      `Cannot define event ${show(type)} with encrypt: sensitive is empty; name the paths to encrypt there`,
     );
   }
 }

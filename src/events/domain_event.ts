@@ -1,34 +1,7 @@
 import { findDefinition } from "./_definition.ts";
 import { masked } from "./_mask.ts";
 import { type EventRecord, isExtension, recordOf, timeOf } from "./_record.ts";
-
-/** What an event may be given beside its detail. A value that breaks a rule is a TypeError. */
-export interface DomainEventInit {
-  /**
-   * Unique among the events of its type: 1 to 256 characters without control characters.
-   *
-   * @default {a new UUIDv7}
-   */
-  id?: string;
-  /**
-   * When it happened.
-   *
-   * @default {the time in a UUIDv7 `id`, otherwise now}
-   */
-  time?: Date;
-  /** Where it happened: a URI or a path, such as `"/auctions/eu"`. */
-  source?: string;
-  /** What it is about within its source, such as the id of an auction. */
-  subject?: string;
-  /** What all events that one cause set off have in common. Inside a handler, the handled event's by default. */
-  correlationId?: string;
-  /** The id of the event that led to this one. Inside a handler, the handled event's by default. */
-  causationId?: string;
-  /** W3C trace context. */
-  traceparent?: string;
-  /** CloudEvents extension attributes: names of 1 to 20 lower-case letters and digits, values strings. */
-  extensions?: Readonly<Record<string, string>>;
-}
+import type { DomainEventInit } from "./domain_event_init.ts";
 
 /** An event in the JSON format of CloudEvents 1.0; further attributes are extensions. */
 export interface CloudEvent<Data> {
@@ -42,11 +15,11 @@ export interface CloudEvent<Data> {
   source: string;
   /** The event's time, in ISO 8601. */
   time: string;
-  /** What `data` is. */
+  /** The format of `data`. */
   datacontenttype: "application/json";
   /** The event's detail, complete. */
   data: Data;
-  /** What CloudEvents has no attribute for. */
+  /** Extension attributes. */
   [extension: string]: unknown;
 }
 
@@ -61,29 +34,33 @@ const INSPECTORS = {
   },
 };
 
-/** What an event knows beside its type and detail, for the broker to read and to note on. */
+// The next three functions read and write private fields of an event for other modules of this package. Only code in the
+// body of a class can access its private fields, so the static block of the class below assigns these functions. A
+// property with a symbol as its key would be as fast, but visible to users; a WeakMap is four times as slow.
+
+/** The record of an event: all of it but type and detail. */
 export let recordIn: (event: DomainEvent) => EventRecord;
 
-/** What a publisher knows of an event that it was given. Kept on the event: a map of events costs the collector dearly. */
+/** A note of a publisher on an event. Kept on the event, since a map of events is costly for the garbage collector. */
 export interface Publication {
   /** The publisher. */
   readonly by: object;
 }
 
-/** What the first publisher of this event noted on it. */
+/** The note of the first publisher of this event. */
 export let publicationOf: (event: DomainEvent) => Publication | undefined;
 
-/** Notes what a publisher knows of this event, or that it knows nothing. */
+/** Sets or removes the note of a publisher on this event. */
 export let notePublication: (event: DomainEvent, publication: Publication | undefined) => void;
 
 /**
- * A fact that a service announces: a `CustomEvent` with an id, a time and what else a store keeps of it. Make classes
- * of events by `defineEvent`; brokers publish only those.
+ * A fact that a service announces: a `CustomEvent` with an id, a time and metadata, which a store keeps. Make classes of
+ * events with `defineEvent`; brokers publish only events of those.
  *
  * It is an `Event` like any other, so it can be dispatched on an `EventTarget` too, though not while it is already
  * being dispatched.
  *
- * @example An event and what it knows
+ * @example An event and its metadata
  * ```ts
  * import { defineEvent } from "@tidings/broker";
  * import { assert, assertEquals } from "@std/assert";
@@ -102,7 +79,7 @@ export let notePublication: (event: DomainEvent, publication: Publication | unde
  * @typeParam Detail The type of `detail`.
  */
 export class DomainEvent<Type extends string = string, Detail = unknown> extends CustomEvent<Detail> {
-  /** Which events it is one of: the name of its stream. */
+  /** The type of the event, which names its stream. */
   declare readonly type: Type;
   /** Unique among the events of its type; a UUIDv7 unless it was given. */
   readonly id: string;
@@ -122,7 +99,7 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
    *
    * @param type The type of the event.
    * @param detail The payload. To be published it must be what JSON can carry.
-   * @param init What the event is given beside its detail.
+   * @param init The id, the time and the metadata of the event.
    * @throws {TypeError} If a value in `init` breaks the rule that `DomainEventInit` states.
    */
   constructor(type: Type, detail: Detail, init?: DomainEventInit) {
@@ -132,22 +109,22 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
     this.id = this.#record.id;
   }
 
-  /** When it happened: a new Date each time, to the millisecond. */
+  /** When the event happened: a new Date each time, to the millisecond. */
   get time(): Date {
     return new Date(timeOf(this.#record));
   }
 
-  /** Where it happened. */
+  /** Where the event happened. */
   get source(): string | undefined {
     return this.#record.source;
   }
 
-  /** What it is about within its source. */
+  /** The thing that the event is about, within its source. */
   get subject(): string | undefined {
     return this.#record.subject;
   }
 
-  /** What all events that one cause set off have in common. */
+  /** The id that all events with one origin have in common. */
   get correlationId(): string | undefined {
     return this.#record.correlationId;
   }
@@ -168,20 +145,20 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
   }
 
   /**
-   * Fields that some other writer gave its entry, and that mean nothing here: frozen, empty where there are none. They
-   * are shown and exported with this event, and not published again.
+   * Fields of the stored entry that this package does not know, written by another program: frozen, empty where there
+   * are none. They are shown and exported with this event, but not published again.
    */
   get unknownFields(): Readonly<Record<string, string>> {
     return this.#record.unknownFields;
   }
 
-  /** Where the store has it; undefined until published. */
+  /** The position in the stream; undefined until published. */
   get position(): `${number}-${number}` | undefined {
     return this.#record.position;
   }
 
   /**
-   * A plain object for people and logs, with sensitive fields masked; `console.log` shows the same.
+   * A plain object for logs, with sensitive fields masked; `console.log` shows the same.
    *
    * @example Masked in logs, complete in exports
    * ```ts
@@ -195,7 +172,7 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
    * assertEquals(event.toCloudEvent().data, { token: "tok_1" });
    * ```
    *
-   * @returns What is defined of `id`, `type`, `time`, `position`, `source`, `subject`, `correlationId`, `causationId`,
+   * @returns Those that are defined of `id`, `type`, `time`, `position`, `source`, `subject`, `correlationId`, `causationId`,
    * `traceparent`, `extensions`, `unknownFields`, `version` and `detail`, in this order.
    */
   toJSON(): unknown {
@@ -213,10 +190,9 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
   }
 
   /**
-   * The event in the JSON format of CloudEvents 1.0, complete, sensitive fields included: what export uses. What
-   * CloudEvents has no attribute for becomes an extension: `correlationid`, `causationid`, `traceparent`, `version`
-   * (from 2 on), `position` (once published), the event's own extensions, and those of its unknown fields that extensions may
-   * be named after.
+   * The complete event in the JSON format of CloudEvents 1.0, for export; sensitive fields are included. These become
+   * extensions: `correlationid`, `causationid`, `traceparent`, `version` (from 2 on), `position` (once published), the
+   * event's own extensions, and unknown fields whose names are valid for extensions.
    *
    * @example An event for another system
    * ```ts

@@ -1,7 +1,8 @@
-import type { DomainEvent, DomainEventInit } from "./domain_event.ts";
+import type { DomainEvent } from "./domain_event.ts";
+import type { DomainEventInit } from "./domain_event_init.ts";
 import type { SchemaInput, SchemaOutput, StandardSchemaV1 } from "./validation/standard_schema.ts";
 
-/** A class of events, as brokers take them: what `defineEvent` made, or a subclass of it. */
+/** An event class that brokers take: made by `defineEvent`, or a subclass of such a class. */
 export interface EventClass<E extends DomainEvent = DomainEvent> {
   /** The type of its events, and so the name of their stream. */
   readonly type: E["type"];
@@ -41,7 +42,7 @@ export interface SchemaEventBase<Type extends string, Schema extends StandardSch
   readonly type: Type;
   /** The version of the detail's shape. */
   readonly version: number;
-  /** Makes an event whose detail is what the schema makes of the given one; a ValidationError when it refuses it. */
+  /** Makes an event whose detail is the output of the schema for the given one; throws a ValidationError when the schema refuses that. */
   new (
     detail: SchemaInput<Schema>,
     init?: DomainEventInit,

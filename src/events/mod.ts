@@ -1,5 +1,5 @@
 /**
- * Events: {@linkcode defineEvent} makes classes of them, and a {@linkcode DomainEvent} is what they all are.
+ * Events: {@linkcode defineEvent} makes event classes, and {@linkcode DomainEvent} is the base class of all of them.
  *
  * ```ts
  * import { defineEvent } from "@tidings/broker";
@@ -12,7 +12,8 @@
  * @module
  */
 export { defineEvent } from "./define_event.ts";
-export { type CloudEvent, DomainEvent, type DomainEventInit } from "./domain_event.ts";
+export { type CloudEvent, DomainEvent } from "./domain_event.ts";
+export type { DomainEventInit } from "./domain_event_init.ts";
 export type { EventBase, EventClass, SchemaEventBase } from "./event_class.ts";
 export type { EventOptions, PathOf, RetentionOptions, SchemaEventOptions } from "./event_options.ts";
 export type {

@@ -39,7 +39,7 @@ function fault(...fields: string[]): UndecodableError {
   return error;
 }
 
-Deno.test("EventCodec.decode() keeps and shows fields that it does not know, and never publishes them again", () => {
+Deno.test("EventCodec.decode() keeps and shows unknown fields, and never publishes them again", () => {
   const event = decode("payload", "1", "event_type", "Bid", "__proto__", "x", "tenant", "t-1", "version", "2");
   assertEquals(Object.entries(event.unknownFields), [["event_type", "Bid"], ["__proto__", "x"], ["tenant", "t-1"]]);
   assert(Object.isFrozen(event.unknownFields));
@@ -63,7 +63,7 @@ Deno.test("EventCodec.decode() takes a structured CloudEvent out of its envelope
   assertEquals(exported.toCloudEvent(), event.toCloudEvent(), "what we export comes back the same");
 });
 
-Deno.test("EventCodec.decode() lets an entry's own fields stand before those of a CloudEvent", () => {
+Deno.test("EventCodec.decode() prefers an entry's own fields to those of a CloudEvent", () => {
   const event = decode("payload", JSON.stringify(ENVELOPE), "source", "/mine", "ext", '{"region":"us"}', "note", "n");
   assertEquals([event.source, event.subject, event.extensions["region"]], ["/mine", "lamp", "us"]);
   assertEquals({ ...event.unknownFields }, { note: "n", dataschema: ENVELOPE.dataschema });
@@ -85,7 +85,7 @@ Deno.test("EventCodec.decode() does not mistake a detail that looks like a Cloud
   }
 });
 
-Deno.test("EventCodec.decode() says what is wrong with a CloudEvent", () => {
+Deno.test("EventCodec.decode() gives the reason why a CloudEvent is refused", () => {
   const cases: [object, string][] = [
     [{ type: "Other" }, 'it is a CloudEvent of type "Other", not "Bid"'],
     [{ data_base64: "AA==" }, "data_base64"],
@@ -96,10 +96,13 @@ Deno.test("EventCodec.decode() says what is wrong with a CloudEvent", () => {
   for (const [change, part] of cases) {
     assertStringIncludes(fault("payload", JSON.stringify({ ...ENVELOPE, ...change })).message, part);
   }
-  assertStringIncludes(fault("content-type", "application/cloudevents+json", "payload", "{}").message, "is none");
+  assertStringIncludes(
+    fault("content-type", "application/cloudevents+json", "payload", "{}").message,
+    "is no CloudEvent of version 1.0",
+  );
 });
 
-Deno.test("EventCodec.decode() refuses what cannot be read for certain, and says why", () => {
+Deno.test("EventCodec.decode() refuses ambiguous or inexact entries with a reason", () => {
   const deep = "[".repeat(501) + "]".repeat(501);
   const cases: [string[], string][] = [
     [["payload", "1", "payload", "2"], 'the field "payload" twice'],
@@ -126,7 +129,7 @@ Deno.test("EventCodec.decode() refuses what cannot be read for certain, and says
   for (const [fields, part] of cases) assertStringIncludes(fault(...fields).message, part);
 });
 
-Deno.test("EventCodec.decode() reads what is odd, but certain", () => {
+Deno.test("EventCodec.decode() reads unusual entries that are unambiguous", () => {
   const detail = (payload: string) => decode("version", "2", "payload", payload).detail;
   assertEquals(detail('{"a":1,"a":2}'), { a: 2 }, "the last of duplicate keys counts, as in JSON.parse");
   assertEquals(detail(String.raw`"\ud800"`), "\ud800");
@@ -144,7 +147,7 @@ Deno.test("EventCodec.decode() reads what is odd, but certain", () => {
   assertEquals(decode("payload", "1", "source", "", "version", "2").source, undefined);
 });
 
-Deno.test("keys that mean something to JavaScript change no prototype, masked or shown", () => {
+Deno.test("keys such as __proto__ change no prototype when an event is masked or shown", () => {
   const payload = '{"__proto__":{"token":"t","admin":true},"constructor":{"prototype":{"admin":true}}}';
   const event = decode("version", "2", "payload", payload, "constructor", "x");
   const shown = '{"__proto__":{"token":"***","admin":true},"constructor":"***"}';
@@ -153,7 +156,7 @@ Deno.test("keys that mean something to JavaScript change no prototype, masked or
   assertEquals(Object.keys(Object.prototype), []);
 });
 
-Deno.test("EventCodec.decode() holds an upcaster that overflows the stack to be a fault of the entry", () => {
+Deno.test("EventCodec.decode() makes an entry undecodable when an upcaster overflows the stack", () => {
   const endless = (detail: unknown): unknown => [endless(detail)];
   class Endless extends defineEvent("Endless", { version: 2, upcast: { 1: endless } })<unknown> {}
   const error = new EventCodec(Endless, "events").decode({ position: POSITION, fields: ["payload", "1"] });

@@ -34,7 +34,7 @@ const fault = (...fields: string[]): UndecodableError => {
   return error;
 };
 
-Deno.test("EventCodec.encode() writes what says something, in one order", () => {
+Deno.test("EventCodec.encode() writes only fields with a value, always in the same order", () => {
   const event = new Plain({ a: 1 });
   assertEquals(plain.encode(event), ["id", event.id, "payload", '{"a":1}']);
   assertEquals([plain.stream, bids.stream], ["shop:Plain", "events:Bid"]);
@@ -57,7 +57,7 @@ Deno.test("EventCodec.encode() writes what says something, in one order", () => 
   assertEquals([back.dollars, back.position], ["$5", POSITION]);
 });
 
-Deno.test("EventCodec.decode() brings every version up to the present one", () => {
+Deno.test("EventCodec.decode() upcasts every older version", () => {
   const steps = (...fields: string[]) => decode(bids, "payload", '{"price":1}', ...fields).detail.steps;
   assertEquals(steps(), [0, 1, 2]);
   assertEquals(steps("version", "0", "id", "x"), [0, 1, 2]);
@@ -67,7 +67,7 @@ Deno.test("EventCodec.decode() brings every version up to the present one", () =
   assertEquals(steps("version", "3"), undefined);
 });
 
-Deno.test("EventCodec.decode() derives what other writers leave out, and ignores what it does not know", () => {
+Deno.test("EventCodec.decode() derives missing fields of other writers, and ignores unknown fields", () => {
   const bare = decode(plain, "payload", "[1]", "event_type", "Plain", "constructor", "x", "__proto__", "y");
   assertEquals([bare.id, bare.time.getTime(), bare.detail], [`Plain:${POSITION}`, 1_767_225_600_000, [1]]);
   assertEquals(decode(plain, "payload", "null", "id", "my-id").time.getTime(), 1_767_225_600_000);
@@ -78,7 +78,7 @@ Deno.test("EventCodec.decode() derives what other writers leave out, and ignores
   }
 });
 
-Deno.test("EventCodec.decode() is not led astray by keys that mean something to JavaScript", () => {
+Deno.test("EventCodec.decode() treats keys such as __proto__ as any other", () => {
   const event = decode(plain, "id", "x", "payload", '{"__proto__":{"admin":true},"constructor":1}');
   const detail = event.detail as Record<string, unknown>;
   assertEquals(detail["admin"], undefined);
@@ -89,7 +89,7 @@ Deno.test("EventCodec.decode() is not led astray by keys that mean something to 
   assertEquals(Object.getPrototypeOf(error.raw), null);
 });
 
-Deno.test("EventCodec.decode() says why an entry is no event, and keeps its fields", () => {
+Deno.test("EventCodec.decode() gives the reason and the fields of an undecodable entry", () => {
   const cases: [string[], string][] = [
     [[], "no payload"],
     [["id", "x"], "no payload"],
@@ -115,7 +115,7 @@ Deno.test("EventCodec.decode() says why an entry is no event, and keeps its fiel
   }
 });
 
-Deno.test("EventCodec.decode() holds an upcaster or a constructor that throws to be a fault of the entry", () => {
+Deno.test("EventCodec.decode() makes an entry undecodable when an upcaster or a constructor throws", () => {
   class Fussy extends defineEvent("Fussy", {
     version: 2,
     upcast: {

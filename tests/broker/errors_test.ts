@@ -20,7 +20,7 @@ async function reported(work: () => Promise<void>): Promise<unknown[]> {
 
 const turn = () => new Promise((resolve) => setTimeout(resolve, 5));
 
-Deno.test("EventBroker reports an error that nobody listens to, and tells only those who do", async () => {
+Deno.test("EventBroker gives an error to its listeners, and to the platform only when there are none", async () => {
   const thrown = new Error("thrown by a listener");
   const heard: unknown[] = [];
   const unheard = await reported(async () => {
@@ -40,7 +40,7 @@ Deno.test("EventBroker reports an error that nobody listens to, and tells only t
   assertEquals([unheard, heard], [[thrown, thrown], [thrown]]);
 });
 
-Deno.test("EventBroker reports what an error listener throws, and does not tell it again", async () => {
+Deno.test("EventBroker reports an error of an error listener once", async () => {
   const again = new Error("thrown by an error listener");
   const unheard = await reported(async () => {
     const broker = new InMemoryBroker({ events: [Counted] });
@@ -92,7 +92,7 @@ Deno.test("a subscription's error goes to its listeners, else to the broker's, e
   }
 });
 
-Deno.test("EventBroker tells of trimming that fails, and goes on", async () => {
+Deno.test("EventBroker goes on after trimming failed", async () => {
   const inner = new InMemoryStore();
   const store: EventStore = {
     append: (...args) => inner.append(...args),
@@ -110,4 +110,31 @@ Deno.test("EventBroker tells of trimming that fails, and goes on", async () => {
   });
   // It will be tried again: nothing that should end a process.
   assertEquals(unheard, []);
+});
+
+Deno.test("a listener that throws a value which cannot be read does not end the process when reports are handled", async () => {
+  const refuse = (): never => {
+    throw new RangeError("not to be read");
+  };
+  const error = Object.defineProperty(new Error("hidden"), "message", { get: refuse });
+  const proxy = new Proxy(new Error("behind a proxy"), { get: refuse, getPrototypeOf: refuse });
+  const reports: unknown[] = [];
+  const onReport = (event: Event) => {
+    event.preventDefault();
+    reports.push((event as ErrorEvent).error);
+  };
+  addEventListener("error", onReport);
+  try {
+    const broker = new InMemoryBroker({ events: [Counted] });
+    broker.addEventListener("Counted", ({ detail: { n } }) => {
+      throw [error, proxy, undefined][n];
+    });
+    for (const n of [0, 1, 2]) await broker.publish(new Counted({ n }));
+    await turn();
+    await broker.close();
+  } finally {
+    removeEventListener("error", onReport);
+  }
+  assertEquals(reports.length, 3);
+  for (const report of reports) assert(report instanceof Error && /^Cannot show a thrown value/.test(report.message));
 });

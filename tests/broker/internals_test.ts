@@ -101,7 +101,7 @@ Deno.test("PrefetchWindow with keys, or a prefetch, stays as it is", () => {
   }
 });
 
-Deno.test("errorRecord() keeps of whatever was thrown what it can", () => {
+Deno.test("errorRecord() keeps name, message, stack and issues of a thrown value", () => {
   const error = new RangeError("why");
   assertEquals(errorRecord(error), { name: "RangeError", message: "why", stack: error.stack! });
   assertEquals(errorRecord("text"), { name: "Error", message: "text" });

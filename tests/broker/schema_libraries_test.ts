@@ -94,7 +94,7 @@ for (const [library, schema] of Object.entries(asynchronous)) {
   });
 }
 
-Deno.test("What arktype quotes of a sensitive value is masked in the issues", () => {
+Deno.test("A sensitive value that arktype quotes is masked in the issues", () => {
   const schema = type({ card: { token: "string.digits", holder: "string.alpha" } });
   class CardCharged extends defineEvent("CardCharged", { schema, sensitive: ["card.token"] }) {}
   const charge = (card: unknown) => () => new CardCharged({ card } as CardCharged["detail"]);

@@ -36,7 +36,7 @@ for (const name of ["zod", "valibot", "arktype"] as const) {
   });
 }
 
-Deno.test("compare() takes what is written for writers and what is accepted for readers", async () => {
+Deno.test("compare() takes the written side of writers and the accepted side of readers", async () => {
   const old = await catalogue("old", [defineEvent("X", { schema: z.object({ a: z.string() }) })]);
   const withDefault = z.object({ a: z.string(), b: z.number().default(1) });
   const next = await catalogue("new", [defineEvent("X", { schema: withDefault })]);
@@ -44,7 +44,7 @@ Deno.test("compare() takes what is written for writers and what is accepted for 
   assertEquals(compare(old, next).map(({ verdict }) => verdict), ["safe", "safe"]);
 });
 
-Deno.test("compare() tells versions, upcasters and types that come and go", async () => {
+Deno.test("compare() reports changed versions, upcasters and types", async () => {
   const [one, two] = [z.object({ a: z.string() }), z.object({ b: z.string() })];
   const v1 = await catalogue("v1", [defineEvent("X", { schema: one })]);
   const step = { 1: ({ a }: { a: string }) => ({ b: a }) };
@@ -60,7 +60,7 @@ Deno.test("compare() tells versions, upcasters and types that come and go", asyn
   assertEquals(verdicts(none, v1), ["safe", "safe"]);
 });
 
-Deno.test("what JSON Schema cannot express is open, and nobody calls it safe", async () => {
+Deno.test("a schema that JSON Schema cannot express is open, and never safe", async () => {
   const old = await catalogue("old", [defineEvent("X", { schema: z.object({ a: z.string() }) })]);
   const next = await catalogue("new", [defineEvent("X", { schema: z.object({ a: z.string().transform(Number) }) })]);
   assertEquals(typeof next.$defs["X.1"]?.["x-open"], "string");

@@ -15,7 +15,7 @@ Deno.test("the committed catalogue of the auction is up to date", async () => {
   ]);
 });
 
-Deno.test("contracts exits with 0, 1 or 2 as nothing breaks, something does, or it was asked in the wrong way", async () => {
+Deno.test("contracts exits with 0 when nothing breaks, 1 when something does, and 2 for wrong usage", async () => {
   const out = await Deno.makeTempDir({ prefix: "tidings-contracts-" });
   try {
     const module = "examples/auction/events.ts";

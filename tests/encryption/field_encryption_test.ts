@@ -17,7 +17,7 @@ function encryption(keys: KeyStore = new InMemoryKeyStore(), cacheFor?: number):
   return new FieldEncryption(cacheFor === undefined ? { keys } : { keys, cacheFor });
 }
 
-Deno.test("FieldEncryption brings back any JSON at its paths, through arrays, and leaves the rest readable", async () => {
+Deno.test("FieldEncryption decrypts any JSON value at its paths, through arrays, and leaves the rest readable", async () => {
   const cipher = encryption();
   const detail = {
     bid: 5,
@@ -50,7 +50,7 @@ Deno.test("FieldEncryption encrypts the same value differently each time", async
   assertEquals(new Set(parts.map(([, , bytes]) => bytes)).size, 200);
 });
 
-Deno.test("FieldEncryption opens nothing that was moved to another field, place, subject or type, or changed", async () => {
+Deno.test("FieldEncryption refuses a value that was changed, or moved to another field, path, subject or type", async () => {
   const keys = new InMemoryKeyStore();
   const cipher = encryption(keys);
   const { token } = await seal(cipher, "secret");
@@ -99,7 +99,7 @@ for (
   });
 }
 
-Deno.test("FieldEncryption opens nothing without a subject, and what is nested too deep is no stuck group", async () => {
+Deno.test("FieldEncryption refuses an entry without a subject, or nested too deep, as undecodable", async () => {
   const cipher = encryption();
   const sealed = await seal(cipher, "t");
   await assertRejects(() => cipher.open(sealed, { type: "CardStored", subject: undefined }), PermanentError, "subject");
@@ -119,7 +119,7 @@ Deno.test("FieldEncryption changes no prototype where a key is __proto__", async
   assertEquals("token" in {}, false);
 });
 
-Deno.test("FieldEncryption decodes to Shredded what was encrypted by a deleted key, and only that", async () => {
+Deno.test("FieldEncryption decodes only values whose key was deleted to Shredded", async () => {
   const keys = new InMemoryKeyStore();
   const cipher = encryption(keys);
   const [ada, bob] = [await seal(cipher, "a"), await seal(cipher, "b", { ...EVENT, subject: "bidder-2" })];
@@ -138,7 +138,7 @@ Deno.test("FieldEncryption decodes to Shredded what was encrypted by a deleted k
   assertEquals((await cipher.open(ada, EVENT)).shredded, true);
 });
 
-Deno.test("rotate() has new values encrypted by a new key; those of the old one stay readable", async () => {
+Deno.test("rotate() encrypts new values with a new key, and old values stay readable", async () => {
   const cipher = encryption();
   const old = await seal(cipher, "old");
   const id = await cipher.rotate("bidder-1");
@@ -149,7 +149,7 @@ Deno.test("rotate() has new values encrypted by a new key; those of the old one 
   assertEquals((await cipher.open(fresh, EVENT)).detail, { token: "fresh" });
 });
 
-Deno.test("cacheFor is how long a key is remembered that was deleted elsewhere", async () => {
+Deno.test("cacheFor is how long a key is cached after another process deleted it", async () => {
   const keys = new InMemoryKeyStore();
   const [remembers, asks] = [encryption(keys), encryption(keys, 0)];
   const sealed = await seal(remembers, "t");
@@ -178,7 +178,7 @@ Deno.test("A key store is asked once for many events, and again after it failed"
   for (const [n, sealed] of all.entries()) assertEquals((await cipher.open(sealed, EVENT)).detail, { token: n });
 });
 
-Deno.test("A key that is looked up while it is deleted is not remembered", async () => {
+Deno.test("A key that is looked up while it is deleted is not cached", async () => {
   const keys = new InMemoryKeyStore();
   const sealed = await seal(encryption(keys), "t");
   const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
@@ -200,7 +200,7 @@ Deno.test("A key that is looked up while it is deleted is not remembered", async
   assertEquals((await cipher.open(sealed, EVENT)).shredded, true);
 });
 
-Deno.test("FieldEncryption refuses what it cannot work with", async () => {
+Deno.test("FieldEncryption refuses malformed options and keys", async () => {
   assertThrows(() => new FieldEncryption({} as { keys: KeyStore }), TypeError, "key store");
   assertThrows(() => encryption(new InMemoryKeyStore(), NaN), RangeError, "cacheFor");
   const bad = (id: string, bytes: number): KeyStore => ({
@@ -237,8 +237,8 @@ Deno.test("A shredded value cannot be published again, nor a detail with $enc of
   assertEquals((await broker.info(CardStored)).length, 0);
 });
 
-Deno.test("A class that encrypts wants a subject, paths and a broker with encryption", () => {
+Deno.test("A class that encrypts needs a subject, paths and a broker with encryption", () => {
   assertThrows(() => new CardStored({ token: "t" }), TypeError, "without a subject");
-  assertThrows(() => defineEvent("Bare", { encrypt: true }), TypeError, "nothing to encrypt");
+  assertThrows(() => defineEvent("Bare", { encrypt: true }), TypeError, "name the paths to encrypt there");
   assertThrows(() => new InMemoryBroker({ events: [CardStored] }), TypeError, "pass encryption");
 });

@@ -56,7 +56,7 @@ for (const [name, open] of Object.entries(STORES)) {
   });
 }
 
-Deno.test("SqliteKeyStore keeps keys beyond the process, and none of their bytes in the clear", async () => {
+Deno.test("SqliteKeyStore keeps keys after the process has ended, and only encrypted", async () => {
   await using folder = await TempDir.make();
   const path = join(folder.path, "keys.db");
   const { id, secret } = await using_(path, (keys) => keys.current("ada"));
@@ -64,7 +64,7 @@ Deno.test("SqliteKeyStore keeps keys beyond the process, and none of their bytes
   assertEquals(holds(await bytesIn(folder.path), secret), false);
 });
 
-Deno.test("SqliteKeyStore overwrites in the file what it deletes", async () => {
+Deno.test("SqliteKeyStore overwrites deleted keys in the file", async () => {
   await using folder = await TempDir.make();
   const path = join(folder.path, "keys.db");
   await using_(path, async (keys) => {
@@ -78,7 +78,7 @@ Deno.test("SqliteKeyStore overwrites in the file what it deletes", async () => {
   assertEquals(holds(await bytesIn(folder.path), wrapped), false);
 });
 
-Deno.test("SqliteKeyStore says that a master key is another one, and what was changed", async () => {
+Deno.test("SqliteKeyStore names a wrong master key and a changed entry", async () => {
   await using folder = await TempDir.make();
   const path = join(folder.path, "keys.db");
   await using_(path, (keys) => keys.current("ada"));
@@ -91,14 +91,14 @@ Deno.test("SqliteKeyStore says that a master key is another one, and what was ch
   await assertRejects(() => keys.current("mallory"), Error, "changed");
 });
 
-Deno.test("SqliteKeyStore refuses other files, other formats, and what is no key or time", async () => {
+Deno.test("SqliteKeyStore refuses other files, newer formats, and malformed options", async () => {
   await using folder = await TempDir.make();
   const path = join(folder.path, "other.db");
   const db = new DatabaseSync(path);
   db.exec("CREATE TABLE events (id)");
   db.close();
   const before = await Deno.readFile(path);
-  assertThrows(() => new SqliteKeyStore(path, { masterKey }), TypeError, "it is another file");
+  assertThrows(() => new SqliteKeyStore(path, { masterKey }), TypeError, "it is a file of another kind");
   assertEquals(await Deno.readFile(path), before);
   assertThrows(() => new SqliteKeyStore(folder.path, { masterKey }), Error, "Cannot open the key store");
   const fresh = join(folder.path, "keys.db");

@@ -112,7 +112,7 @@ Deno.test("defineEvent() takes types with capitals, digits, dots, dashes and any
   }
 });
 
-Deno.test("defineEvent() refuses options that it does not know or cannot use", () => {
+Deno.test("defineEvent() refuses unknown and malformed options", () => {
   const type: [unknown, string][] = [
     [{ versoin: 2 }, 'Cannot define event "X": unknown option "versoin"'],
     [null, "the options must be an object, not null"],
@@ -141,7 +141,7 @@ Deno.test("defineEvent() refuses options that it does not know or cannot use", (
   for (const [options, message] of range) assertThrows(() => untyped("X", options), RangeError, message);
 });
 
-Deno.test("defineEvent() refuses upcasters that leave a gap or lead nowhere", () => {
+Deno.test("defineEvent() refuses upcasters that leave a gap or start from an unknown version", () => {
   const up = (detail: unknown) => detail;
   const cases: [unknown, string][] = [
     [{ version: 3, upcast: { 1: up } }, "upcast has no step from version 2 to 3, add it"],
@@ -158,7 +158,7 @@ Deno.test("defineEvent() refuses upcasters that leave a gap or lead nowhere", ()
   untyped("X", { upcast: { 0: up } });
 });
 
-Deno.test("definitionOf() gives what a class was defined with, subclasses included", () => {
+Deno.test("definitionOf() gives the definition of a class and of its subclasses", () => {
   class Sub extends BidderRegistered {}
   const definition = definitionOf(Sub);
   assert(definition === definitionOf(BidderRegistered));
@@ -172,7 +172,7 @@ Deno.test("definitionOf() gives what a class was defined with, subclasses includ
   assertEquals(kept.retention, { maxAge: 1_000 });
 });
 
-Deno.test("definitionOf() refuses what defineEvent() did not make", () => {
+Deno.test("definitionOf() refuses values that defineEvent() did not make", () => {
   for (const other of [DomainEvent, class Fake {}, Date, undefined, {}, { [DEFINITION]: {} }, "AuctionEnded"]) {
     assertThrows(() => definitionOf(other), TypeError, "it is not made by defineEvent");
   }

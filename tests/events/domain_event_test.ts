@@ -32,7 +32,7 @@ Deno.test("DomainEvent has a UUIDv7 and its time by default", () => {
   assertEquals(Object.keys(event.extensions), []);
 });
 
-Deno.test("DomainEvent keeps what it is given", () => {
+Deno.test("DomainEvent keeps its init", () => {
   const init: Required<DomainEventInit> = {
     id: "order 1/ü",
     time: new Date(5),
@@ -137,7 +137,7 @@ Deno.test("restore() reads the time from a UUIDv7, else from the position", () =
   assertEquals(restore(AuctionEnded, {}, foreign).time, new Date(77));
 });
 
-Deno.test("restore() does not validate what a schema made before", () => {
+Deno.test("restore() does not validate a stored detail", () => {
   const schema = {
     "~standard": { version: 1, vendor: "test", validate: () => ({ issues: [{ message: "never" }] }) },
   } as const;
@@ -172,7 +172,7 @@ const secret = (): AuctionEnded =>
     payers: [{ token: "SECRET-2", name: "Ada" }, { token: "SECRET-3", name: "Bob" }],
   }, { id: "e-1", time: new Date(0), subject: "a-1", extensions: { region: "eu" } });
 
-Deno.test("DomainEvent.toJSON() masks sensitive fields and leaves out what is undefined", () => {
+Deno.test("DomainEvent.toJSON() masks sensitive fields and leaves out undefined ones", () => {
   const event = secret();
   Object.assign(recordIn(event), { position: "1-0" });
   const json = {
@@ -202,7 +202,7 @@ Deno.test("DomainEvent is inspected compactly, sensitive fields masked", () => {
   }
 });
 
-Deno.test("DomainEvent masks whole branches, keeps oddities and never mutates", () => {
+Deno.test("DomainEvent masks whole branches, keeps unusual values and never mutates the detail", () => {
   class Odd extends defineEvent("Odd", { sensitive: ["a", "a.b", "c.d"] })<unknown> {}
   const shown = (detail: unknown) => (new Odd(detail).toJSON() as { detail: unknown }).detail;
   assertEquals(shown({ a: { b: 1 }, c: { d: null, e: 2 } }), { a: "***", c: { d: "***", e: 2 } });

@@ -7,7 +7,7 @@ class Money {
   cents = 5;
 }
 
-Deno.test("encodeDetail() gives plain JSON of what JSON can carry", () => {
+Deno.test("encodeDetail() gives the JSON text of JSON values", () => {
   const shared = { x: 1 };
   for (
     const detail of [null, "a", "\ud800", 1.5, true, [], {}, [[]], { a: [1, { b: null }] }, { a: shared, b: shared }]
@@ -22,7 +22,7 @@ Deno.test("encodeDetail() gives plain JSON of what JSON can carry", () => {
   assertEquals(JSON.parse(encodeDetail(own)), own);
 });
 
-Deno.test("encodeDetail() names the path and the reason of what JSON would lose", () => {
+Deno.test("encodeDetail() names the path and the reason of a value that JSON would lose", () => {
   const cases: [unknown, string][] = [
     [1n, "Cannot encode detail: it is a bigint"],
     [{ items: [0, 1, 2, { price: 1n }] }, "Cannot encode detail.items[3].price: it is a bigint"],
@@ -54,7 +54,7 @@ Deno.test("encodeDetail() names the path and the reason of what JSON would lose"
   for (const [detail, message] of cases) assertThrows(() => encodeDetail(detail), TypeError, message);
 });
 
-Deno.test("encodeDetail() names where a cycle closes", () => {
+Deno.test("encodeDetail() names the path at which a cycle closes", () => {
   const order: Record<string, unknown> = { id: 1 };
   order["items"] = [{ order }];
   assertThrows(() => encodeDetail(order), TypeError, "detail.items[0].order: it is detail again, a cycle");
@@ -63,7 +63,7 @@ Deno.test("encodeDetail() names where a cycle closes", () => {
   assertThrows(() => encodeDetail({ inner }), TypeError, "detail.inner[0]: it is detail.inner again, a cycle");
 });
 
-Deno.test("encodeDetail() refuses what is nested deeper than 500 levels", () => {
+Deno.test("encodeDetail() refuses a detail that is nested deeper than 500 levels", () => {
   const nested = (levels: number): unknown => levels === 1 ? [] : [nested(levels - 1)];
   assertEquals(encodeDetail(nested(500)).length, 1_000);
   assertThrows(() => encodeDetail(nested(501)), TypeError, "nested more than 500 levels deep");
@@ -71,7 +71,7 @@ Deno.test("encodeDetail() refuses what is nested deeper than 500 levels", () => 
   assert(error.message.length < 300);
 });
 
-Deno.test("encodeDetail() is not confused by what hangs on Object.prototype", () => {
+Deno.test("encodeDetail() ignores properties added to Object.prototype", () => {
   Object.defineProperty(Object.prototype, "extra", { value: () => 1, enumerable: true, configurable: true });
   try {
     assertEquals(encodeDetail({ a: 1 }), '{"a":1}');
@@ -80,13 +80,13 @@ Deno.test("encodeDetail() is not confused by what hangs on Object.prototype", ()
   }
 });
 
-Deno.test("encodeDetail() brings back any JSON value", () => {
+Deno.test("encodeDetail() gives a text that parses to the same JSON value", () => {
   fc.assert(fc.property(fc.jsonValue(), (value) => {
     assert(same(JSON.parse(encodeDetail(value)), value));
   }));
 });
 
-Deno.test("encodeDetail() refuses or brings back anything", () => {
+Deno.test("encodeDetail() refuses a value, or gives a text that parses to the same value", () => {
   const anything = fc.anything({
     withBigInt: true,
     withBoxedValues: true,

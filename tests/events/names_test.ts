@@ -8,7 +8,7 @@ Deno.test("assertName() takes lower-case words, dots and dashes", () => {
   }
 });
 
-Deno.test("assertName() refuses malformed and reserved names, and says whose", () => {
+Deno.test("assertName() refuses malformed and reserved names, and names the kind", () => {
   const cases: [unknown, string][] = [
     ["_retry", `Cannot use "_retry" as a group name: names that start with "_" are reserved`],
     ["", `Cannot use "" as a group name: it is empty`],

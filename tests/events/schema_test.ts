@@ -11,7 +11,7 @@ function schemaOf<T>(validate: StandardSchemaV1<T>["~standard"]["validate"]): St
   return { "~standard": { version: 1, vendor: "test", validate } };
 }
 
-Deno.test("new refuses what the schema refuses, with all issues and the first five in its message", () => {
+Deno.test("new throws a ValidationError with all issues, the first five in its message", () => {
   const Many = defineEvent("Many", { schema: z.array(z.string()) });
   const error = assertThrows(() => new Many([1, 2, 3, 4, 5, 6, 7] as unknown as string[]), ValidationError);
   assertInstanceOf(error, TypeError);
@@ -21,7 +21,7 @@ Deno.test("new refuses what the schema refuses, with all issues and the first fi
   assert(error.message.endsWith("; and 2 more"), error.message);
 });
 
-Deno.test("new refuses a schema that refuses its own output, once it has made one", () => {
+Deno.test("new refuses a schema that refuses its own output", () => {
   class Old extends defineEvent("Old", { schema: z.object({ at: z.string().transform(Number) }) }) {}
   assertThrows(() => new Old({ at: 5 as unknown as string }), ValidationError, "its schema refuses detail.at");
   for (let attempt = 0; attempt < 2; attempt++) {
@@ -35,9 +35,9 @@ Deno.test("new refuses a schema that refuses its own output, once it has made on
   }
 });
 
-Deno.test("new refuses a schema that makes something else of its own output", () => {
+Deno.test("new refuses a schema that changes its own output", () => {
   class Cents extends defineEvent("Cents", { schema: z.object({ price: z.number().transform((it) => it * 100) }) }) {}
-  assertThrows(() => new Cents({ price: 5 }), TypeError, "its schema makes something else of its own output");
+  assertThrows(() => new Cents({ price: 5 }), TypeError, "its schema changes its own output");
   const shuffled = schemaOf<Record<string, number>>((detail) => {
     const entries = Object.entries(detail as Record<string, number>);
     return { value: Object.fromEntries([...entries.slice(1), ...entries.slice(0, 1)]) };
@@ -46,7 +46,7 @@ Deno.test("new refuses a schema that makes something else of its own output", ()
   assertEquals(new (defineEvent("Shuffled", { schema: shuffled }))({ a: 1, b: 2, c: 3 }).detail, { a: 1, b: 2, c: 3 });
 });
 
-Deno.test("new asks the schema twice for the first event that it accepts, and once for each other", () => {
+Deno.test("new validates the first accepted event twice, and each other event once", () => {
   let asked = 0;
   const schema = schemaOf<number>((detail) => {
     asked++;
@@ -59,7 +59,7 @@ Deno.test("new asks the schema twice for the first event that it accepts, and on
   assertEquals(asked, 4);
 });
 
-Deno.test("new tells what a schema throws, and what is no answer", () => {
+Deno.test("new names the error of a schema that throws, and a result that is none", () => {
   const cause = new Error("out of order");
   const Throws = defineEvent("Throws", {
     schema: schemaOf<number>(() => {
@@ -76,7 +76,7 @@ Deno.test("new tells what a schema throws, and what is no answer", () => {
   assertThrows(() => new Silent(1), TypeError, "its schema answered undefined");
 });
 
-Deno.test("An event that nobody publishes keeps to itself what its asynchronous schema says", async () => {
+Deno.test("An unpublished event causes no unhandled rejection when its asynchronous schema refuses it", async () => {
   const unhandled: unknown[] = [];
   const listener = (event: PromiseRejectionEvent) => {
     event.preventDefault();
@@ -95,7 +95,7 @@ Deno.test("An event that nobody publishes keeps to itself what its asynchronous 
   assertEquals(unhandled, []);
 });
 
-Deno.test("An asynchronous schema is asked once for each event, however often it is published", async () => {
+Deno.test("An asynchronous schema validates each event once, however often it is published", async () => {
   const asked: number[] = [];
   const schema = schemaOf<number>(async (detail) => {
     asked.push(detail as number);
@@ -131,7 +131,7 @@ Deno.test("defineEvent() refuses encrypt without sensitive paths, and new an eve
   assertThrows(
     () => untyped("X", { encrypt: true }),
     TypeError,
-    "there is nothing to encrypt, name the paths in sensitive",
+    "sensitive is empty; name the paths to encrypt there",
   );
   assertThrows(() => untyped("X", { encrypt: 1, sensitive: ["a"] }), TypeError, "encrypt must be true or false, not 1");
   class CardStored extends defineEvent("CardStored", { encrypt: true, sensitive: ["token"] })<{ token: string }> {}

@@ -1,17 +1,19 @@
 import { isExtension, NO_EXTENSIONS } from "../../events/_state.ts";
-import type { Entry } from "./_entry.ts";
+import type { Entry } from "./_entry_fields.ts";
 import { parseJson } from "./_json.ts";
 
 type Envelope = Readonly<Record<string, unknown>>;
 
 const ATTRIBUTES = ["id", "time", "source", "subject", "correlationid", "causationid", "traceparent"] as const;
-// The first two say what the envelope is; where it stood elsewhere means nothing here.
+// Attributes that are neither extensions nor unknown fields: of the envelope, read by name, or a position elsewhere.
 const OUTER = new Set(["specversion", "type", "data", "datacontenttype", "position", "version", ...ATTRIBUTES]);
 
 /**
- * The entry inside a CloudEvent in the structured JSON format, or the entry itself where its payload is none. It is one
- * if it is an object with `specversion` "1.0" and a `type` in an entry without an `id`: what this package publishes has
- * one always, and so a detail that looks alike stays a detail. With the field `content-type` an entry says it of itself.
+ * The entry inside a CloudEvent in the structured JSON format, or the entry itself when its payload is no CloudEvent.
+ *
+ * A payload is a CloudEvent if it is an object with `specversion` "1.0" and a `type`, in an entry without an `id`: entries
+ * of this package always have an id, so a detail that looks like a CloudEvent stays a detail. An entry whose field
+ * `content-type` says that it is a CloudEvent must be one.
  */
 export function unwrapped(entry: Entry, type: string): Entry {
   const { payload, id } = entry;
@@ -20,7 +22,9 @@ export function unwrapped(entry: Entry, type: string): Entry {
   const envelope = parseJson("its payload", payload);
   if (isEnvelope(envelope)) return inside(envelope, entry, type);
   if (declared) {
-    throw new TypeError("its content-type says that it is a CloudEvent, and its payload is none of version 1.0");
+    throw new TypeError(
+      "its content-type says that it is a CloudEvent, but its payload is no CloudEvent of version 1.0",
+    );
   }
   return entry;
 }
@@ -45,7 +49,7 @@ function inside(envelope: Envelope, entry: Entry, type: string): Entry {
     const value = attribute(envelope, name);
     if (value !== undefined) found[name] ??= value;
   }
-  // It has said what it is: without a version it is not the Python ancestor's.
+  // A CloudEvent without a version is version 1, and not an entry of the Python predecessor.
   found.version ??= String(envelope.version ?? 1);
   const [extensions, unknown] = others(envelope, entry);
   if (Object.keys(extensions).length > 0) found.ext = JSON.stringify(extensions);
@@ -53,7 +57,7 @@ function inside(envelope: Envelope, entry: Entry, type: string): Entry {
   return found;
 }
 
-/** A text attribute; null is as good as none in that format. */
+/** A text attribute; undefined where it is absent or null, which that format treats alike. */
 function attribute(envelope: Envelope, name: string): string | undefined {
   const value = envelope[name];
   if (value === undefined || value === null || !Object.hasOwn(envelope, name)) return undefined;
@@ -61,7 +65,7 @@ function attribute(envelope: Envelope, name: string): string | undefined {
   throw new TypeError(`it is a CloudEvent whose ${name} is not a string`);
 }
 
-/** What else it says: as extensions where their names allow it, else as fields that mean nothing here. */
+/** All other attributes: as extensions where their names allow it, else as unknown fields. */
 function others(envelope: Envelope, entry: Entry): [Record<string, string>, Record<string, string>] {
   const extensions: Record<string, unknown> = Object.create(null);
   const unknown: Record<string, string> = Object.assign(Object.create(null), entry.unknown);

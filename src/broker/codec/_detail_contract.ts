@@ -5,14 +5,15 @@ import { isPromise, type Rules, validated } from "../../events/validation/_schem
 import { recordIn } from "../../events/_state.ts";
 import { type DomainEvent, ValidationError } from "../../events/mod.ts";
 import { reasonOf, show } from "../../events/_check.ts";
+import { isInstance } from "../../events/_foreign.ts";
 import { parseJson } from "./_json.ts";
 import type { DetailCipher } from "./detail_cipher.ts";
 import { PermanentError } from "../errors.ts";
 
-/** An entry could not be decoded for now, and may be another time: it is no fault of the entry. */
+/** An entry could not be decoded now, through no fault of its own: another attempt may succeed. */
 export class DecodingFailure extends Error {}
 
-/** What a class has of schema and encryption, at both ends: before its details are stored, and after they are read. */
+/** The schema and the encryption of a class, applied before details are stored and after they are read. */
 export class Contract {
   #definition: EventDefinition;
   #rules: Rules | undefined;
@@ -22,9 +23,7 @@ export class Contract {
     const { type, schema, mask, encrypt } = definition;
     if (encrypt && cipher === undefined) {
       throw new TypeError(
-        `Cannot make a broker for ${
-          show(type)
-        }: it encrypts its sensitive fields, and there is nothing to do it with; ` +
+        `Cannot make a broker for ${show(type)}: it encrypts its sensitive fields, and the broker has no encryption; ` +
           `pass encryption, such as a FieldEncryption of @tidings/broker/encryption`,
       );
     }
@@ -33,7 +32,7 @@ export class Contract {
     this.#cipher = cipher;
   }
 
-  /** The payload of an event that has to wait for one; undefined where `payload` has it at once. */
+  /** The payload of an event that must be validated or encrypted first; undefined where `payload` gives it at once. */
   prepare(event: DomainEvent): Promise<string> | undefined {
     const { encrypt } = this.#definition;
     if (this.#rules === undefined && !encrypt) return undefined;
@@ -48,10 +47,15 @@ export class Contract {
     if (!encrypt) return this.#unsealed(payload);
     const { subject } = recordIn(event);
     if (subject === undefined) {
-      throw new TypeError(`Cannot publish ${show(type)} without a subject: it is whose key encrypts the event`);
+      throw new TypeError(
+        `Cannot publish ${show(type)} without a subject: the subject's key encrypts the event; give it one`,
+      );
     }
     try {
-      return JSON.stringify(await this.#cipher!.seal(JSON.parse(payload), { type, subject, paths }));
+      const sealed = await this.#cipher!.seal(JSON.parse(payload), { type, subject, paths });
+      const text: unknown = JSON.stringify(sealed);
+      if (typeof text !== "string") throw new TypeError(`it became ${show(sealed)}, which is no JSON`);
+      return text;
     } catch (error) {
       throw new Error(`Cannot publish ${show(type)}: its sensitive fields could not be encrypted: ${reasonOf(error)}`, {
         cause: error,
@@ -59,53 +63,55 @@ export class Contract {
     }
   }
 
-  /** The payload of an event that need not wait for one. */
+  /** The payload of an event that needs no preparation. */
   payload(event: DomainEvent): string {
-    // Nothing may ever be stored in the clear by a way around the preparation.
+    // No code path may store the detail of such a class unencrypted.
     if (this.#definition.encrypt) throw new TypeError(`Cannot encode ${show(event.type)}: it was not encrypted before`);
     return this.#unsealed(encodeDetail(event.detail));
   }
 
-  // With a cipher it would be taken for an encrypted value when it is read, and could not be decrypted. No text that is a
-  // value has a colon behind it.
+  // With a cipher, reading would take such a detail for an encrypted value and fail. The text with the colon can only be a
+  // key: inside a string, the quotes would be escaped.
   #unsealed(payload: string): string {
     if (this.#cipher === undefined || !payload.includes('"$enc":')) return payload;
     throw new TypeError(
-      `Cannot publish ${show(this.#definition.type)}: its detail has the key "$enc", which stands for what is ` +
-        `encrypted; rename it`,
+      `Cannot publish ${show(this.#definition.type)}: its detail has the key "$enc", which marks ` +
+        `encrypted values; rename it`,
     );
   }
 
-  /** Whether something of a payload has to be decrypted. */
+  /** Whether a payload may hold encrypted values. */
   isSealed(payload: string | undefined): payload is string {
     return this.#cipher !== undefined && payload !== undefined && payload.includes('"$enc"');
   }
 
-  /** The detail of a sealed payload, decrypted, brought to the present version by `upcast`, and accepted. */
+  /** The detail of a payload with encrypted values: decrypted, brought to the version of the class, and validated. */
   async open(payload: string, subject: string | undefined, upcast: (detail: unknown) => unknown): Promise<unknown> {
     const { type } = this.#definition;
-    const { detail, shredded } = await orFailure(
-      this.#cipher!.open(parseJson("its payload", payload), { type, subject }),
-    );
+    const stored = parseJson("its payload", payload);
+    const { detail, shredded } = await orFailure((async () => {
+      const opened = await this.#cipher!.open(stored, { type, subject });
+      return { detail: opened.detail, shredded: opened.shredded };
+    })());
     const current = upcast(detail);
     return shredded ? current : await this.accept(current);
   }
 
-  /** What the schema makes of a stored detail of the present version, or a promise of it. */
+  /** The output of the schema for a detail of the version of the class, or a promise of it. */
   accept(detail: unknown): unknown {
-    if (isPromise(detail)) throw new TypeError("its upcaster answered by a promise, and must answer at once");
+    if (isPromise(detail)) throw new TypeError("its upcaster returned a promise; upcasters must be synchronous");
     if (this.#rules === undefined) return detail;
     const made = validated(this.#rules, detail);
     return isPromise(made) ? orFailure(made) : made;
   }
 }
 
-/** Tells what may be otherwise another time from what is wrong with the entry. */
+/** Turns a rejection into a DecodingFailure, unless it says that the entry itself is invalid. */
 async function orFailure<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (error) {
-    if (error instanceof ValidationError || error instanceof PermanentError) throw error;
+    if (isInstance(error, ValidationError) || isInstance(error, PermanentError)) throw error;
     throw new DecodingFailure(reasonOf(error), { cause: error });
   }
 }

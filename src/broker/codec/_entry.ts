@@ -1,31 +1,16 @@
 import { isPrintable, MAX_ID_LENGTH, NO_EXTENSIONS } from "../../events/_state.ts";
 import type { Fields } from "../../store/mod.ts";
 import { unwrapped } from "./_cloud_event.ts";
-
-/** What an entry's fields say: those that mean something here, and the others. */
-export interface Entry {
-  id?: string;
-  payload?: string;
-  version?: string;
-  time?: string;
-  source?: string;
-  subject?: string;
-  correlationid?: string;
-  causationid?: string;
-  traceparent?: string;
-  ext?: string;
-  /** The fields that mean nothing here: frozen, without a prototype. */
-  unknown?: Readonly<Record<string, string>>;
-}
+import type { Entry } from "./_entry_fields.ts";
 
 const NAMES = new Set<string>(
   "id payload version time source subject correlationid causationid traceparent ext".split(" "),
 );
 const TEXTS = ["source", "subject", "correlationid", "causationid", "traceparent"] as const;
 
-/** Reads the fields of an entry of this type, whoever wrote them and in whatever order; a TypeError says what is wrong. */
+/** Reads the fields of an entry of this type, in any order and by any writer; a TypeError says what is wrong. */
 export function readEntry(fields: Fields, type: string): Entry {
-  // What nearly every entry is: its shape is always the same, and so cheap to look at.
+  // The fast path: nearly every entry has exactly these two fields.
   if (fields.length === 4 && fields[0] === "id" && fields[2] === "payload") {
     return { id: checkedId(fields[1]!), payload: fields[3]! };
   }
@@ -49,7 +34,7 @@ function sortedFields(fields: Fields): Entry {
     const name = fields[at]!;
     const target = NAMES.has(name) ? entry as Record<string, string> : unknown;
     if (Object.hasOwn(target, name)) {
-      // Which of them is meant nobody can tell, and their order says nothing.
+      // The order of fields has no meaning, so neither of the two can be preferred.
       throw new TypeError(`it has the field ${JSON.stringify(name.slice(0, 60))} twice`);
     }
     target[name] = fields[at + 1]!;
@@ -68,7 +53,7 @@ function checkedId(id: string): string {
   throw new TypeError(`its id ${why}`);
 }
 
-/** Fields by name, for people: without a prototype, so that no name means anything. */
+/** Fields by name, to show them: without a prototype, so that no name has a special meaning. */
 export function rawFields(fields: Fields): Readonly<Record<string, string>> {
   const raw: Record<string, string> = Object.create(null);
   for (let at = 0; at < fields.length; at += 2) raw[fields[at]!] = fields[at + 1] ?? "";

@@ -1,21 +1,23 @@
 import { definitionOf, type EventDefinition } from "../../events/_definition.ts";
+import { isInstance } from "../../events/_foreign.ts";
 import { checkExtensions, EventRecord, NO_EXTENSIONS, recordIn, restore } from "../../events/_state.ts";
 import type { DomainEvent, EventClass } from "../../events/mod.ts";
 import type { Fields, StoredRecord } from "../../store/mod.ts";
 import { positionTime } from "../../store/mod.ts";
 import { Contract, DecodingFailure } from "./_detail_contract.ts";
-import { type Entry, rawFields, readEntry } from "./_entry.ts";
+import { rawFields, readEntry } from "./_entry.ts";
+import type { Entry } from "./_entry_fields.ts";
 import { parseJson } from "./_json.ts";
 import { decodingError, versionOf } from "./_versions.ts";
 import type { DetailCipher } from "./detail_cipher.ts";
 import type { UndecodableError } from "../errors.ts";
 
-/** The event of an entry, or why it is none. */
+/** The event of an entry, or the error for an entry that is not one of its class. */
 export type Decoded<E extends DomainEvent> = E | UndecodableError;
 
 const DATE_TIME = /^([+-]\d\d)?\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i;
 
-/** Turns events of one class into the fields of entries, and entries into events: the same for every store. */
+/** Encodes events of one class as fields of entries, and decodes entries; the same for every store. */
 export class EventCodec<E extends DomainEvent = DomainEvent> {
   readonly definition: EventDefinition;
   /** The stream of these events: `<prefix>:<Type>`. */
@@ -30,7 +32,7 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
     this.#contract = new Contract(this.definition, cipher);
   }
 
-  /** Whether it is the codec of this very class. */
+  /** Whether it is the codec of this class object. */
   isFor(eventClass: unknown): boolean {
     return eventClass === this.#class;
   }
@@ -40,22 +42,22 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
     return event instanceof this.#class;
   }
 
-  /** Whether some of its events may have to wait for their payload. */
+  /** Whether encoding may be asynchronous: the class has a schema or encrypts. */
   get prepares(): boolean {
     return this.definition.schema !== undefined || this.definition.encrypt;
   }
 
-  /** The payload of an event whose schema has not accepted it yet, or that is encrypted; undefined for any other. */
+  /** The payload of an event that must be validated or encrypted first; undefined for any other. */
   prepare(event: E): Promise<string> | undefined {
     return this.#contract.prepare(event);
   }
 
-  /** The payload of any other event. */
+  /** The payload of an event that needs no preparation. */
   payload(event: E): string {
     return this.#contract.payload(event);
   }
 
-  /** The fields of an entry, in the one order; beyond id and payload only what says something. */
+  /** The fields of the event's entry, always in the same order; those after id and payload only when they have a value. */
   encode(event: E, payload: string = this.payload(event)): Fields {
     const record = recordIn(event);
     const fields = ["id", record.id, "payload", payload];
@@ -75,8 +77,9 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
   }
 
   /**
-   * The event of an entry, or why it is none: an entry from another writer harms nobody. A promise where its schema or
-   * its decryption answers by one, which rejects with a DecodingFailure where that rejects.
+   * Decodes an entry. One that is no event of the class gives an error instead of throwing, so that entries of other
+   * writers do no harm. A promise where the schema or the decryption is asynchronous; it rejects with a DecodingFailure
+   * where that rejects.
    */
   decode(stored: StoredRecord): Decoded<E> | Promise<Decoded<E>> {
     try {
@@ -102,7 +105,7 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
     try {
       return restore(this.#class, await detail, record);
     } catch (error) {
-      if (!(error instanceof DecodingFailure)) return this.#undecodable(stored, error);
+      if (!isInstance(error, DecodingFailure)) return this.#undecodable(stored, error);
       throw new DecodingFailure(`Cannot decode ${this.definition.type} at ${stored.position}: ${error.message}`, {
         cause: error.cause,
       });
@@ -114,7 +117,7 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
   }
 
   #record(entry: Entry, position: StoredRecord["position"]): EventRecord {
-    // Entries of other writers may have no id: their position in the stream is as unique.
+    // Entries of other writers may have no id: their position is unique, too.
     const record = new EventRecord(entry.id ?? `${this.definition.type}:${position}`);
     record.position = position;
     if (entry.time !== undefined) record.ms = parseTime(entry.time);
@@ -129,12 +132,14 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
     return record;
   }
 
-  /** The detail of the present version. */
+  /** The detail, brought to the version of the class. */
   #upcast(detail: unknown, from: number): unknown {
     const { upcast, version: current } = this.definition;
     for (let step = from; step < current; step++) {
       const next = upcast[step];
-      if (next === undefined) throw new TypeError(`it is of version ${from}, and nothing upcasts from ${step}`);
+      if (next === undefined) {
+        throw new TypeError(`it is of version ${from}, and the class has no upcaster from ${step}`);
+      }
       detail = next(detail);
     }
     return detail;
@@ -143,15 +148,15 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
 
 function parsePayload({ payload, unknown }: Entry): unknown {
   if (payload === undefined) {
-    // A store may hand out less of what nobody could read, with its size.
+    // A store leaves out a payload that is too large to be read, and gives its size.
     const size = unknown?.toolarge;
-    throw new TypeError(size === undefined ? "it has no payload" : `it has ${size} bytes, far more than are read`);
+    throw new TypeError(size === undefined ? "it has no payload" : `it has ${size} bytes, far more than can be read`);
   }
   return parseJson("its payload", payload);
 }
 
 function parseTime(text: string): number {
-  // Without a zone it would be another moment on each machine.
+  // A time without a zone would be a different moment on each machine.
   const time = DATE_TIME.test(text) ? Date.parse(text) : NaN;
   if (Number.isNaN(time)) {
     throw new TypeError(`its time is ${JSON.stringify(text.slice(0, 60))}, not a date and time with a zone (RFC 3339)`);

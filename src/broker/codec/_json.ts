@@ -1,12 +1,12 @@
 import { MAX_DEPTH } from "../../events/_lossless.ts";
 
-// Far more than is ever published, and far less than what would take a process with it.
+// Far more than is ever published, and far less than a process has memory for.
 const MAX_LENGTH = 64 * 2 ** 20;
 const MAY_BE_INEXACT = /\d{16}|\d[eE]\+?\d{3}/;
 
 const [QUOTE, BACKSLASH, BRACKET, BRACKET_END, BRACE, BRACE_END] = [34, 92, 91, 93, 123, 125];
 
-/** What a JSON text of an entry says, exactly; a TypeError, which begins with `what`, where that cannot be. */
+/** Parses a JSON text of an entry exactly; a TypeError, which begins with `what`, where that is not possible. */
 export function parseJson(what: string, text: string): unknown {
   if (text === "") throw new TypeError(`${what} is empty`);
   if (text.length > MAX_LENGTH) {
@@ -21,16 +21,17 @@ export function parseJson(what: string, text: string): unknown {
   } catch (error) {
     throw new TypeError(`${what} is no JSON: ${(error as Error).message}`, { cause: error });
   }
+  // Parsing with a reviver is slow, so it is done only where a number may be inexact.
   if (MAY_BE_INEXACT.test(text)) JSON.parse(text, (key, value, ...rest) => checkNumber(what, key, value, rest));
   return value;
 }
 
-/** Refuses a number that was written more exactly, or larger, than it can be read. */
+/** Refuses a number that a JavaScript number cannot hold exactly. */
 function checkNumber(what: string, key: string, value: unknown, [context]: readonly { source?: string }[]): unknown {
   if (typeof value !== "number") return value;
   const source = context?.source;
   const exact = Number.isFinite(value) &&
-    // A float is its nearest double in any language; what JavaScript itself writes for a number is that number.
+    // A float is read as the nearest double in any language. An integer must be the same number after reading.
     (source === undefined || !/^-?\d+$/.test(source) || String(value) === source || BigInt(source) === BigInt(value));
   if (exact) return value;
   const where = key === "" ? "" : ` at ${JSON.stringify(key.slice(0, 60))}`;
@@ -40,8 +41,8 @@ function checkNumber(what: string, key: string, value: unknown, [context]: reado
 }
 
 /**
- * Whether arrays and objects of a JSON text are nested deeper than what is published may be: it would overflow the stack of
- * whoever walks through it. Told before any value of them is made.
+ * Whether arrays and objects of a JSON text are nested deeper than `publish` allows: a recursive function would overflow
+ * the stack. Looks at the text only, before it is parsed.
  */
 function isDeep(text: string): boolean {
   let depth = 0;

@@ -1,9 +1,10 @@
 import { reasonOf } from "../../events/_check.ts";
+import { isInstance } from "../../events/_foreign.ts";
 import type { EventDefinition } from "../../events/_definition.ts";
 import type { Position } from "../../store/mod.ts";
 import { NewerVersionError, UndecodableError } from "../errors.ts";
 
-/** Why an entry is not for this process, but for one of a newer release. */
+/** The entry is of a newer version than this process knows. */
 class TooNew extends TypeError {
   readonly version: number;
 
@@ -14,16 +15,16 @@ class TooNew extends TypeError {
 }
 
 /**
- * The version of an entry, as its fields say. To be asked before its payload is looked at: how later versions write theirs
- * is not known here.
+ * The version of an entry, from its fields. Call it before reading the payload: the payload of a newer version may have
+ * another format.
  *
- * @throws If it is above that of the class; {@linkcode decodingError} knows this error.
+ * @throws If it is newer than the class; {@linkcode decodingError} turns this error into a `NewerVersionError`.
  */
 export function versionOf(
   { id, version }: { readonly id?: string; readonly version?: string },
   { upcast, version: current }: Pick<EventDefinition, "upcast" | "version">,
 ): number {
-  // The Python ancestor wrote neither id nor version: its entries are version 0 where the class knows what those are.
+  // The Python predecessor wrote neither id nor version: such entries are version 0 where the class upcasts from 0.
   if (version === undefined) return id === undefined && upcast[0] !== undefined ? 0 : 1;
   const number = /^(0|[1-9]\d{0,15})$/.test(version) ? Number(version) : NaN;
   if (!Number.isSafeInteger(number)) {
@@ -33,7 +34,7 @@ export function versionOf(
   return number;
 }
 
-/** What becomes of an error that decoding failed with. */
+/** The error for an entry whose decoding failed with `cause`. */
 export function decodingError(
   type: string,
   position: Position,
@@ -41,6 +42,8 @@ export function decodingError(
   cause: unknown,
 ): UndecodableError {
   const message = `Cannot decode ${type} at ${position}: ${reasonOf(cause)}`;
-  if (cause instanceof TooNew) return new NewerVersionError(message, position, raw, { cause, version: cause.version });
+  if (isInstance(cause, TooNew)) {
+    return new NewerVersionError(message, position, raw, { cause, version: cause.version });
+  }
   return new UndecodableError(message, position, raw, { cause });
 }

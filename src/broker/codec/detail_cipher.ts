@@ -1,23 +1,23 @@
 /**
- * Encrypts what classes with `encrypt` name as `sensitive`, before anything is stored, and decrypts it when it is read:
- * the option `encryption` of a broker. `@tidings/broker/encryption` has one.
+ * Encrypts the `sensitive` fields of classes with `encrypt` before events are stored, and decrypts them when events are
+ * read: the option `encryption` of a broker. `@tidings/broker/encryption` has an implementation.
  */
 export interface DetailCipher {
   /**
-   * A copy of the detail, which is what JSON can carry, with what is at the `paths` encrypted by a key of the `subject`.
-   * A path leads through arrays into each element; what is not there is passed over. A rejection is that of `publish`:
-   * nothing is stored then.
+   * A copy of the detail with the values at the `paths` encrypted by a key of the `subject`. The detail is a JSON value.
+   * A path leads through arrays into each element; a path without a value is skipped. When this rejects, `publish`
+   * rejects and nothing is stored.
    */
   seal(detail: unknown, event: SealedEvent & { readonly paths: readonly string[] }): Promise<unknown>;
 
   /**
-   * A copy of a stored detail with all decrypted that this cipher made, wherever it stands: later versions of the class
-   * may look for it elsewhere. With `shredded`, the key of something in it is gone, and something else stands in its
-   * place; no schema sees the detail then. Called only where the payload has the text `"$enc"`, also for classes
-   * that do not encrypt any more.
+   * A copy of a stored detail with all values decrypted that this cipher encrypted, at any path: a later version of the
+   * class may name other paths. `shredded` says that a key was deleted and a placeholder stands for its value; the
+   * schema does not validate such a detail. Called only when the payload has the text `"$enc"`, also for classes that
+   * no longer encrypt.
    *
-   * A rejection by a `PermanentError` makes the entry undecodable. Any other is a failed attempt, and comes again: key
-   * stores may be away for a while.
+   * Rejecting with a `PermanentError` makes the entry undecodable. Any other rejection is a failed attempt, which is
+   * retried, since a key store may be unreachable for a while.
    */
   open(
     detail: unknown,
@@ -25,10 +25,10 @@ export interface DetailCipher {
   ): Promise<{ readonly detail: unknown; readonly shredded: boolean }>;
 }
 
-/** Whose detail is encrypted. */
+/** The event whose detail is encrypted. */
 export interface SealedEvent {
   /** The type of the event. */
   readonly type: string;
-  /** Whose key encrypts it. */
+  /** The subject of the event, whose key encrypts the detail. */
   readonly subject: string;
 }

@@ -1,4 +1,4 @@
-import { show } from "../../events/_check.ts";
+import { reasonOf } from "../../events/_check.ts";
 import { isInstance, readProperty, readText } from "../../events/_foreign.ts";
 import { ValidationError } from "../../events/mod.ts";
 import type { ErrorRecord } from "../../store/mod.ts";
@@ -9,7 +9,7 @@ const MAX_MESSAGE = 1_000;
 
 /** The part of a thrown value that a dead letter keeps. Never throws, whatever the value. */
 export function errorRecord(error: unknown): ErrorRecord {
-  if (!isInstance(error, Error)) return { name: "Error", message: typeof error === "string" ? error : show(error) };
+  if (!isInstance(error, Error)) return { name: "Error", message: reasonOf(error) };
   const stack = readText(error, "stack");
   const refusal = [error, readProperty(error, "cause")].find((it) => isInstance(it, ValidationError));
   return {

@@ -1,3 +1,4 @@
+import { isInstance } from "../../events/_foreign.ts";
 import type { Healed, Position, RemovedRange } from "../../store/mod.ts";
 import { StoreError } from "../../store/mod.ts";
 import { reasonOf } from "../../events/_check.ts";
@@ -126,7 +127,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
 
   // Reading, renewing and leaving may each meet a deleted group: it is reported once.
   #reportOnce(error: unknown): void {
-    if (error instanceof StoreError && error.kind === "group-deleted") {
+    if (isInstance(error, StoreError) && error.kind === "group-deleted") {
       if (this.#reportedDeletions.has(error.message)) return;
       this.#reportedDeletions.add(error.message);
     }

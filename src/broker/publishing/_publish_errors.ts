@@ -12,7 +12,8 @@ export function uncertain(
   const events = ids.length === 1 ? `event ${ids[0]}` : `${ids.length} events, the first with id ${ids[0]}`;
   const wayOut = forgotten
     ? "look for the ids in the history before you publish again"
-    : "publish the same object again to find out; after a restart, look for the ids in the history";
+    : "publish the same object again to find out; after a restart of the process, look for the ids in the history, or " +
+      "publish events with the same ids if all handlers are idempotent by id";
   return new UncertainPublishError(`Cannot tell whether ${stream} has ${events}: ${why}; ${wayOut}`, ids, { cause });
 }
 

@@ -1,6 +1,7 @@
+import { isInstance } from "../../events/_foreign.ts";
 import { Fifo } from "../../store/_fifo.ts";
 import type { EventStore, Fields, Position } from "../../store/mod.ts";
-import { StoreError } from "../../store/mod.ts";
+import { StoreError, type StoreErrorKind } from "../../store/mod.ts";
 import { backoff, RECONNECT } from "../_store_retry.ts";
 import type { UncertainPublishError } from "../errors.ts";
 import { closedBefore, timedOut, uncertain } from "./_publish_errors.ts";
@@ -9,7 +10,7 @@ import { closedBefore, timedOut, uncertain } from "./_publish_errors.ts";
 export const MAX_BATCH = 500;
 export const MAX_BATCH_BYTES: number = 2 ** 20;
 
-// Batches of this size, with so many in batch, measured best: client and store work at the same time.
+// Batches of this size, with so many in flight, measured best: client and store work at the same time.
 const USUAL_BATCH = 125;
 const MAX_IN_FLIGHT = 8;
 
@@ -27,7 +28,7 @@ export interface QueuedPublish {
   refused(error: unknown): void;
   /** The outcome is unknown: for good when `forgotten`, else `stored` or `refused` may follow. */
   uncertain(error: UncertainPublishError, forgotten: boolean): void;
-  /** True when its caller has stopped waiting: it is left out unless it is in batch. */
+  /** True when its caller has stopped waiting: it is left out unless it is in flight. */
   withdrawn: boolean;
 }
 
@@ -36,7 +37,7 @@ interface Batch {
   readonly sequence: number;
   readonly publishes: readonly QueuedPublish[];
   readonly deadline: number;
-  /** In batch; or to be sent again; or given up: then the store is only asked for its outcome. */
+  /** In flight; or to be sent again; or given up: then the store is only asked for its outcome. */
   state: "in-flight" | "unanswered" | "given-up";
   /** True once a failure left open whether the store has it. */
   inDoubt: boolean;
@@ -56,7 +57,7 @@ export interface StreamPublisherOptions {
 }
 
 /**
- * Sends the events of one stream in order, in numbered batches, with several in batch at once.
+ * Sends the events of one stream in order, in numbered batches, with several in flight at once.
  *
  * After a failure all unanswered batches are sent again before any other, in order and with their old numbers: a store
  * does not append a batch that it already has.
@@ -205,7 +206,7 @@ export class StreamPublisher {
 
   #failed(batch: Batch, error: unknown, decided: number, asked: boolean): void {
     const { stream } = this.#options;
-    const kind = error instanceof StoreError ? error.kind : undefined;
+    const kind = kindOf(error);
     batch.lastError = error;
     // Out of sequence although all batches before it are decided: the store has given this number up.
     const refusedForGood = kind === "out-of-sequence" && decided === batch.sequence - 1;
@@ -233,7 +234,7 @@ export class StreamPublisher {
     if (this.#retryTimer !== undefined || this.#closed) return;
     const first = this.#unanswered[0];
     if (first === undefined) return this.#recovered();
-    const outOfSequence = first.lastError instanceof StoreError && first.lastError.kind === "out-of-sequence";
+    const outOfSequence = kindOf(first.lastError) === "out-of-sequence";
     const delay = outOfSequence || this.#reachable ? 0 : backoff(RECONNECT, ++this.#failures);
     if (delay > 0) this.#options.retrying(first.lastError, delay);
     this.#retryTimer = setTimeout(() => {
@@ -299,4 +300,8 @@ export class StreamPublisher {
     clearTimeout(this.#retryTimer);
     this.#recovering = true;
   }
+}
+
+function kindOf(error: unknown): StoreErrorKind | undefined {
+  return isInstance(error, StoreError) ? error.kind : undefined;
 }

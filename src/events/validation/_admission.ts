@@ -1,15 +1,16 @@
 import { show } from "../_check.ts";
+import { isInstance } from "../_foreign.ts";
 import { isPromise, type Rules, validated } from "./_schema_rules.ts";
 import { ValidationError } from "./validation_error.ts";
 
-/** The schema refuses or changes what it made: no event of its class can be read again. */
+/** The schema refuses or changes its own output, so no event of its class could be read again. */
 export class UnfitSchemaError extends TypeError {}
 
-/** What the schema of one class makes of the details of new events. */
+/** Validates the details of new events of one class. */
 export class Admission {
   #type: string;
   #rules: Rules;
-  /** True once the schema has accepted what it made: the first event shows whether it does. */
+  /** True once the schema has accepted its own output, of the first event. */
   #proven = false;
 
   constructor(type: string, rules: Rules) {
@@ -17,18 +18,18 @@ export class Admission {
     this.#rules = rules;
   }
 
-  /** What the schema makes of it, or a promise of that; a ValidationError when it refuses it. */
+  /** The output of the schema, or a promise of it. Throws or rejects with a ValidationError when it refuses. */
   admit(detail: unknown): unknown {
-    const made = validated(this.#rules, detail, this.#what);
+    const made = validated(this.#rules, detail, this.#action);
     if (this.#proven) return made;
     return isPromise(made) ? made.then((value) => this.#prove(value)) : this.#prove(made);
   }
 
-  get #what(): string {
+  get #action(): string {
     return `Cannot construct ${show(this.#type)}: `;
   }
 
-  // What is stored is the schema's output, and whoever reads it validates that: better told now than by a dead letter.
+  // The output is stored and validated again when it is read: an error now is better than a dead letter later.
   #prove(made: unknown): unknown {
     let again: unknown;
     try {
@@ -45,8 +46,8 @@ export class Admission {
   #proved(made: unknown, again: unknown): unknown {
     if (!same(made, again)) {
       throw new UnfitSchemaError(
-        `${this.#what}its schema makes something else of its own output: what is stored is that, and is validated ` +
-          `again when it is read; give a schema that leaves it as it is`,
+        `${this.#action}its schema changes its own output, which is stored and validated again when it is read; ` +
+          `give a schema that leaves its output as it is`,
       );
     }
     this.#proven = true;
@@ -54,11 +55,11 @@ export class Admission {
   }
 
   #unfit(error: unknown): unknown {
-    // A schema that could not answer at all says nothing about its output.
-    if (!(error instanceof ValidationError)) return error;
+    // A schema that failed has not judged its output.
+    if (!isInstance(error, ValidationError)) return error;
     const { path, message } = error.issues[0] ?? { path: "detail", message: "no reason given" };
     return new UnfitSchemaError(
-      `${this.#what}its schema refuses its own output at ${path} (${message}): what is stored is that, and is ` +
+      `${this.#action}its schema refuses its own output at ${path} (${message}), which is stored and ` +
         `validated again when it is read; give a schema that accepts both`,
       { cause: error },
     );

@@ -1,4 +1,5 @@
 import { reasonOf, show } from "../_check.ts";
+import { isInstance, MAX_TEXT, thenable } from "../_foreign.ts";
 import { type Mask, maskedAt } from "../_mask.ts";
 import type { StandardSchemaIssue, StandardSchemaResult, StandardSchemaV1 } from "./standard_schema.ts";
 import { ValidationError, type ValidationIssue } from "./validation_error.ts";
@@ -15,43 +16,55 @@ export function checkSchema(type: string, schema: unknown): asserts schema is St
   );
 }
 
-/** What is needed to validate a detail. */
+/** The schema of a class, and the mask of its sensitive paths. */
 export interface Rules {
   readonly schema: StandardSchemaV1;
   readonly mask: Mask | undefined;
 }
 
 /**
- * What the schema makes of a detail, or a promise of it where the schema answers by one. Throws, or rejects with, a
- * ValidationError when it refuses; `what` begins the message. A promise of the schema's that rejects is passed on.
+ * The output of the schema for a detail, or a promise of it where the schema is asynchronous. Throws, or rejects with, a
+ * ValidationError when the schema refuses; `action` begins the message. A rejection of the schema is passed on.
  */
-export function validated({ schema, mask }: Rules, detail: unknown, what = ""): unknown {
-  let answer: StandardSchemaResult<unknown> | Promise<StandardSchemaResult<unknown>>;
+export function validated({ schema, mask }: Rules, detail: unknown, action = ""): unknown {
+  let answer: StandardSchemaResult<unknown> | PromiseLike<StandardSchemaResult<unknown>>;
+  let later: PromiseLike<unknown> | undefined;
   try {
     answer = schema["~standard"].validate(detail);
+    later = thenable(answer);
   } catch (error) {
-    throw new TypeError(`${what}its schema threw: ${reasonOf(error)}`, { cause: error });
+    throw new TypeError(`${action}its schema threw: ${reasonOf(error)}`, { cause: error });
   }
-  if (isPromise(answer)) return answer.then((result) => valueOf(result, mask, what));
-  return valueOf(answer, mask, what);
+  if (later === undefined) return valueOf(answer as StandardSchemaResult<unknown>, mask, action);
+  // A promise of our own: the `then` of another kind may throw or return no promise.
+  return Promise.resolve(later).then((result) => valueOf(result as StandardSchemaResult<unknown>, mask, action));
 }
 
-/** Whether a schema, or what is built on one, answers later. */
+/** Whether it is a promise that {@linkcode validated} returned, or that a schema or an upcaster made. */
 export function isPromise<T>(answer: T | PromiseLike<T>): answer is Promise<T> {
-  return answer instanceof Promise ||
-    typeof answer === "object" && answer !== null && typeof (answer as { then?: unknown }).then === "function";
-}
-
-function valueOf(result: StandardSchemaResult<unknown>, mask: Mask | undefined, what: string): unknown {
-  if (typeof result !== "object" || result === null) {
-    throw new TypeError(`${what}its schema answered ${show(result)}, which is no result of a Standard Schema`);
+  if (isInstance(answer, Promise)) return true;
+  try {
+    return thenable(answer) !== undefined;
+  } catch {
+    return false;
   }
-  if (result.issues === undefined) return result.value;
-  const issues = result.issues.map((issue) => shownIssue(issue, mask));
-  throw new ValidationError(`${what}its schema refuses ${issuesText(issues)}`, issues);
 }
 
-/** The first issues as a message shows them. */
+function valueOf(result: StandardSchemaResult<unknown>, mask: Mask | undefined, action: string): unknown {
+  if (typeof result !== "object" || result === null) {
+    throw new TypeError(`${action}its schema answered ${show(result)}, which is no result of a Standard Schema`);
+  }
+  let issues: ValidationIssue[];
+  try {
+    if (result.issues === undefined) return result.value;
+    issues = result.issues.map((issue) => shownIssue(issue, mask));
+  } catch (error) {
+    throw new TypeError(`${action}its schema gave a result that cannot be read: ${reasonOf(error)}`, { cause: error });
+  }
+  throw new ValidationError(`${action}its schema refuses ${issuesText(issues)}`, issues);
+}
+
+/** The first issues as text. */
 function issuesText(issues: readonly ValidationIssue[]): string {
   const shown = issues.slice(0, MAX_SHOWN).map(({ path, message }) => `${path} (${message})`).join("; ");
   return issues.length > MAX_SHOWN ? `${shown}; and ${issues.length - MAX_SHOWN} more` : shown;
@@ -60,8 +73,8 @@ function issuesText(issues: readonly ValidationIssue[]): string {
 function shownIssue({ path = [], message }: StandardSchemaIssue, mask: Mask | undefined): ValidationIssue {
   const keys = path.map((segment) => typeof segment === "object" ? segment.key : segment);
   return Object.freeze({
-    path: ["detail", ...keys.map(String)].join("."),
-    // Some libraries quote what they were given: what is masked elsewhere must not be in an error.
-    message: mask !== undefined && maskedAt(keys, mask) ? "***" : String(message),
+    path: ["detail", ...keys.map(String)].join(".").slice(0, MAX_TEXT),
+    // Some libraries quote the refused value: what is masked elsewhere must not be shown by an error.
+    message: mask !== undefined && maskedAt(keys, mask) ? "***" : String(message).slice(0, MAX_TEXT),
   });
 }

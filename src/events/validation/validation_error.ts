@@ -1,16 +1,16 @@
-/** What a schema has against a detail, and where. */
+/** A reason why a schema refuses a detail. */
 export interface ValidationIssue {
-  /** Where: `detail`, and the keys that lead there joined by dots, such as `detail.cards.0.token`. */
+  /** The path: `detail`, and the keys that lead there joined by dots, such as `detail.cards.0.token`. */
   readonly path: string;
-  /** What is wrong, in the schema's words; `***` where they may show what is sensitive. */
+  /** The message of the schema; `***` where it may show a sensitive value. */
   readonly message: string;
 }
 
 /**
- * The schema of an event's class refuses its detail. Thrown by `new`; where the schema answers by a promise, `publish`
- * rejects with it. An entry that its class's schema refuses is an `UndecodableError` whose `cause` it is.
+ * The schema of an event's class refuses its detail. Thrown by `new`; where the schema is asynchronous, `publish` rejects
+ * with it. It is the `cause` of the `UndecodableError` for an entry that the schema refuses.
  *
- * @example Tell whoever filled in a form
+ * @example Show the issues of a form
  * ```ts
  * import { defineEvent, ValidationError } from "@tidings/broker";
  * import { assertEquals, assertThrows } from "@std/assert";
@@ -25,7 +25,7 @@ export interface ValidationIssue {
 export class ValidationError extends TypeError {
   /** Always `"ValidationError"`. */
   override readonly name = "ValidationError";
-  /** All that the schema has against it. */
+  /** All reasons of the schema. */
   readonly issues: readonly ValidationIssue[];
 
   /** Makes the error. */

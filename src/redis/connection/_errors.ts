@@ -251,7 +251,7 @@ function says(error: unknown, pattern: RegExp): boolean {
 
 // The server's answer in an error, or in what an error was made of.
 function replyOf(error: unknown): ReplyError | undefined {
-  for (let at = error; at instanceof Error; at = at.cause) if (at instanceof ReplyError) return at;
+  for (const at of causesOf(error)) if (at instanceof ReplyError) return at;
   return undefined;
 }
 
@@ -280,11 +280,20 @@ function described(error: unknown): unknown {
   return closed;
 }
 
+// An error and its causes, as far as they are errors; causes that form a circle end after some.
+function causesOf(error: unknown): Error[] {
+  const errors: Error[] = [];
+  for (let at = error; at instanceof Error && errors.length < 20; at = at.cause) errors.push(at);
+  return errors;
+}
+
 // The reason stands in the message, the name or the code, of the error or of its causes.
 function textOf(error: unknown): string {
-  if (error instanceof ReplyError) return error.message;
   if (!(error instanceof Error)) return String(error);
-  const code = "code" in error && typeof error.code === "string" ? ` ${error.code}` : "";
-  const name = error.name === "Error" ? "" : `${error.name}: `;
-  return `${name}${error.message}${code}${error.cause instanceof Error ? ` ${textOf(error.cause)}` : ""}`;
+  return causesOf(error).map((at) => {
+    if (at instanceof ReplyError) return at.message;
+    const code = "code" in at && typeof at.code === "string" ? ` ${at.code}` : "";
+    const name = at.name === "Error" ? "" : `${at.name}: `;
+    return `${name}${at.message}${code}`;
+  }).join(" ");
 }

@@ -1,0 +1,15 @@
+/** The fields of an entry by name: the known ones, and all others in `unknown`. */
+export interface Entry {
+  id?: string;
+  payload?: string;
+  version?: string;
+  time?: string;
+  source?: string;
+  subject?: string;
+  correlationid?: string;
+  causationid?: string;
+  traceparent?: string;
+  ext?: string;
+  /** Fields that this package does not know: frozen, without a prototype. */
+  unknown?: Readonly<Record<string, string>>;
+}
