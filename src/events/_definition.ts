@@ -3,20 +3,20 @@ import type { Mask } from "./_mask.ts";
 import type { RetentionOptions } from "./event_options.ts";
 import type { StandardSchemaV1 } from "./validation/standard_schema.ts";
 
-/** Turns the detail of one version into that of the next. */
+/** Converts the detail of one version to the next. */
 // deno-lint-ignore no-explicit-any
 export type Upcaster = (detail: any) => unknown;
 
-/** What `defineEvent` was told, checked and complete. */
+/** The options of `defineEvent`, checked and complete. */
 export interface EventDefinition {
   readonly type: string;
   readonly version: number;
-  /** By the version they start from; without gaps from the first one up to `version`. */
+  /** By the version that they convert; without gaps from the lowest one up to `version`. */
   readonly upcast: Readonly<Record<number, Upcaster>>;
   readonly retention: Readonly<RetentionOptions> | undefined;
   readonly sensitive: readonly string[];
   readonly mask: Mask | undefined;
-  /** Whether what `sensitive` names is encrypted where it is stored. */
+  /** Whether the sensitive values are stored encrypted. */
   readonly encrypt: boolean;
   readonly schema: StandardSchemaV1 | undefined;
 }

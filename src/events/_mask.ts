@@ -13,7 +13,7 @@ export function maskOf(paths: readonly string[]): Mask | undefined {
   }));
 }
 
-/** A copy of `value` with what the mask names hidden; what it does not touch is shared with the original. */
+/** A copy of `value` with the masked values hidden; other parts are shared with the original. */
 export function masked(value: unknown, mask: Mask): unknown {
   if (typeof value !== "object" || value === null) return value;
   if (Array.isArray(value)) return value.map((item) => masked(item, mask));
@@ -26,7 +26,7 @@ export function masked(value: unknown, mask: Mask): unknown {
   );
 }
 
-/** Whether a message about the value at these keys may show something masked: it is at, below or around that value. */
+/** Whether a message about the value at these keys may show a masked value, which is at, below or around it. */
 export function maskedAt(keys: readonly PropertyKey[], mask: Mask): boolean {
   let rules = mask;
   for (const key of keys) {

@@ -5,13 +5,13 @@ let lastMs = -1;
 let prefix = "";
 
 /**
- * A new UUIDv7. The platform formats a random UUID many times as fast as JavaScript could, and all that is not time is
- * random in both versions.
+ * A new UUIDv7, made from a random UUID of the platform by replacing its first part with the time: the platform formats a
+ * UUID much faster than JavaScript can.
  *
  * @param ms The time in it, in milliseconds since the epoch.
  */
 export function uuidv7(ms: number = Date.now()): string {
-  // A page that was not loaded securely has no randomUUID.
+  // A web page in an insecure context has no randomUUID.
   if (crypto.randomUUID === undefined) return generate(ms);
   if (ms !== lastMs) {
     const hex = ms.toString(16).padStart(12, "0");

@@ -1,6 +1,6 @@
 import type { SchemaOutput, StandardSchemaV1 } from "./validation/standard_schema.ts";
 
-/** How long, and how many, events of a type are kept. What some group has not read or settled is kept in any case. */
+/** How many events of a type are kept, and how long. Events that a group has not read or settled are always kept. */
 export interface RetentionOptions {
   /**
    * The greatest age, in milliseconds.
@@ -19,34 +19,34 @@ export interface RetentionOptions {
 /** Options for `defineEvent`. */
 export interface EventOptions {
   /**
-   * The version of the detail's shape, an integer from 1. Raise it when the shape changes, and say in `upcast` how
-   * stored events of the version before become ones of the new.
+   * The version of the detail's shape, an integer from 1. Raise it when the shape changes, and convert
+   * stored events of the previous version by `upcast`.
    *
    * @default {1}
    */
   version?: number;
   /**
-   * How the detail of each older version becomes that of the next: `{ 1: (detail) => … }` leads from version 1 to 2.
-   * From the lowest version named, none may be missing. Version 0 is that of entries without an id, by other writers.
+   * Functions that convert the detail of an older version to the next: `{ 1: (detail) => … }` converts version 1 to 2. No
+   * version after the lowest one may be missing. Entries of other writers without an id are version 0.
    */
   // deno-lint-ignore no-explicit-any
   upcast?: { readonly [from: number]: (detail: any) => unknown };
   /**
-   * What is kept of this type, before what the broker says for all types.
+   * The retention of this type; it takes precedence over that of the broker.
    *
    * @default {undefined}
    */
   retention?: RetentionOptions;
   /**
    * Dotted paths within the detail, such as `"card.token"`, that are masked wherever an event is shown. A path leads
-   * through arrays into each element. What is stored and exported is complete.
+   * through arrays into each element. Stored and exported events are not masked.
    *
    * @default {[]}
    */
   sensitive?: readonly string[];
   /**
-   * Encrypts what `sensitive` names wherever the event is stored, by a key of its `subject`, which each event must have
-   * then: `new` without one is a TypeError. The broker needs the option `encryption`.
+   * Stores the `sensitive` values encrypted, with a key of the event's `subject`. Each event then needs a subject: `new`
+   * without one throws a TypeError. The broker needs the option `encryption`.
    *
    * @default {false}
    */
@@ -56,14 +56,13 @@ export interface EventOptions {
 /** Options for `defineEvent` where a schema gives the type of the detail. */
 export interface SchemaEventOptions<Schema extends StandardSchemaV1> extends Omit<EventOptions, "sensitive"> {
   /**
-   * A Standard Schema (zod, valibot, arktype, …). `new` validates the detail and keeps what the schema makes of it, which
-   * is what is stored. What is read from a store is validated again, after `upcast`, and what the schema makes of that is
-   * the detail: a schema must therefore accept its own output and leave it as it is, which the first event of a class
-   * shows.
+   * A Standard Schema (zod, valibot, arktype, …). `new` validates the detail and keeps the output of the schema,
+   * which is stored. A stored detail is validated again when it is read, after `upcast`. The schema must therefore accept
+   * its own output and not change it; this is checked with the first event of a class.
    *
-   * Where it answers by a promise, `publish` waits for that and rejects if it refuses; until then `detail` is what `new`
-   * was given. A promise that rejects, because a database is away, refuses nothing: the event is published by another
-   * `publish` of the same object, and a delivery is a failed attempt that comes again.
+   * An asynchronous schema is awaited by `publish`, which rejects if the schema refuses the detail; until then `detail` is
+   * the value that `new` was given. When the schema itself rejects, for example because a database is unreachable, publish
+   * the same object again; a delivery is retried.
    */
   schema: Schema;
   /**

@@ -1,11 +1,10 @@
 /**
- * What this package asks of a schema: the interface of Standard Schema 1, which zod, valibot, arktype and others
- * implement.
+ * The interface of Standard Schema 1, which zod, valibot, arktype and other libraries implement.
  *
  * @see {@link https://standardschema.dev}
  *
- * @typeParam Input What the schema accepts.
- * @typeParam Output What the schema makes of it.
+ * @typeParam Input The type of values that the schema accepts.
+ * @typeParam Output The type of its output.
  */
 export interface StandardSchemaV1<Input = unknown, Output = Input> {
   /** The schema's properties under the standard's name. */
@@ -16,26 +15,26 @@ export interface StandardSchemaV1<Input = unknown, Output = Input> {
     readonly vendor: string;
     /** Validates a value. */
     readonly validate: (value: unknown) => StandardSchemaResult<Output> | Promise<StandardSchemaResult<Output>>;
-    /** Not there at run time: what the types are inferred from. */
+    /** Absent at run time: the types are inferred from it. */
     readonly types?: { readonly input: Input; readonly output: Output } | undefined;
   };
 }
 
-/** What a schema answers: a value, or the issues that it has with what it was given. */
+/** The result of a schema: its output, or the issues of the refused value. */
 export type StandardSchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly StandardSchemaIssue[] };
 
-/** Why a schema refuses a value. */
+/** A reason why a schema refuses a value. */
 export interface StandardSchemaIssue {
-  /** What is wrong. */
+  /** The reason. */
   readonly message: string;
-  /** Where. */
+  /** The keys that lead to the wrong value. */
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
-/** What a schema accepts. */
+/** The type of values that a schema accepts. */
 export type SchemaInput<Schema extends StandardSchemaV1> = NonNullable<Schema["~standard"]["types"]>["input"];
 
-/** What a schema makes of what it accepts. */
+/** The type of the output of a schema. */
 export type SchemaOutput<Schema extends StandardSchemaV1> = NonNullable<Schema["~standard"]["types"]>["output"];
