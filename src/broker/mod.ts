@@ -4,7 +4,7 @@
  * @module
  */
 export { EventBroker, type EventMap } from "./event_broker.ts";
-export type { DetailCipher, SealedEvent } from "./codec/detail_cipher.ts";
+export type { DetailCipher, SealedEvent } from "./detail_cipher.ts";
 export type { Delivery, Handler, PulledDelivery } from "./delivery.ts";
 export {
   BrokerClosedError,

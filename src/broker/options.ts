@@ -1,6 +1,6 @@
 import type { DomainEvent, EventClass, RetentionOptions } from "../events/mod.ts";
 import type { Position } from "../store/mod.ts";
-import type { DetailCipher } from "./codec/detail_cipher.ts";
+import type { DetailCipher } from "./detail_cipher.ts";
 
 /**
  * How to make a broker.

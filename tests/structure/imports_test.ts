@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { importMap, importsOf, isRelative, modulesIn, pathOf, root } from "./_imports.ts";
+import { type Import, importMap, importsOf, isRelative, modulesIn, pathOf, root } from "./_imports.ts";
 
 interface Rule {
   /** Layers it may import, types included. */
@@ -54,18 +54,98 @@ Deno.test("src/ imports one way, from layer to layer", () => {
   assertEquals(faults, []);
 });
 
+/** Files that may import each other for types. Every other circle is a fault. */
+const TYPE_CIRCLES: readonly (readonly string[])[] = [
+  // A stream and its groups are one structure in memory.
+  ["src/memory/_group.ts", "src/memory/_letters.ts", "src/memory/_stream.ts"],
+  // The store port: a store hands out members and admins, whose types refer to entries.
+  ["src/store/event_store.ts", "src/store/group_member.ts", "src/store/stream_admin.ts"],
+  // The schema is made through the database that loads it.
+  ["src/sqlite/_database.ts", "src/sqlite/_schema.ts"],
+];
+
+/** Groups of files that import each other, directly or through others in the group; each group and the list are sorted. */
+function circlesOf(graph: ReadonlyMap<string, readonly string[]>): string[][] {
+  const reach = new Map([...graph.keys()].map((path) => [path, reachableFrom(graph, path)]));
+  const circles = new Map<string, string[]>();
+  for (const [path, reached] of reach) {
+    if (!reached.has(path)) continue;
+    const circle = [...reached].filter((other) => reach.get(other)?.has(path)).sort();
+    circles.set(circle[0]!, circle);
+  }
+  return [...circles.values()].sort();
+}
+
+function reachableFrom(graph: ReadonlyMap<string, readonly string[]>, from: string): Set<string> {
+  const reached = new Set<string>();
+  const next = [...graph.get(from) ?? []];
+  for (let path = next.pop(); path !== undefined; path = next.pop()) {
+    if (reached.has(path)) continue;
+    reached.add(path);
+    next.push(...graph.get(path) ?? []);
+  }
+  return reached;
+}
+
+function importGraph(directory: string, kinds: readonly Import["kind"][]): Map<string, string[]> {
+  const targetsOf = (file: URL) =>
+    importsOf(file)
+      .filter(({ specifier, kind }) => kinds.includes(kind) && isRelative(specifier))
+      .map(({ specifier }) => pathOf(new URL(specifier, file)));
+  return new Map([...modulesIn(directory)].map((file) => [pathOf(file), targetsOf(file)]));
+}
+
 Deno.test("src/ has no import cycle", () => {
-  const done = new Set<string>();
-  const visit = (file: URL, way: readonly string[]): void => {
-    const path = pathOf(file);
-    if (way.includes(path)) throw new Error([...way.slice(way.indexOf(path)), path].join(" → "));
-    if (done.has(path)) return;
-    for (const { specifier, kind } of importsOf(file)) {
-      if (kind === "static" && isRelative(specifier)) visit(new URL(specifier, file), [...way, path]);
+  assertEquals(circlesOf(importGraph("src", ["static"])), []);
+});
+
+Deno.test("src/ has no circle of type-only imports, beside the listed ones", () => {
+  assertEquals(circlesOf(importGraph("src", ["static", "type"])), TYPE_CIRCLES.map((circle) => [...circle]).sort());
+});
+
+Deno.test("circlesOf() finds each group of files that import each other", () => {
+  const graph = new Map([["a", ["b"]], ["b", ["c", "e"]], ["c", ["a"]], ["d", ["a", "d"]], ["e", []]]);
+  assertEquals(circlesOf(graph), [["a", "b", "c"], ["d"]]);
+});
+
+/** Rooms of src/broker, and the other rooms that each may import, types included. Every room may import files at the top. */
+const ROOMS: Record<string, readonly string[]> = {
+  codec: [],
+  publishing: ["codec"],
+  consuming: ["codec"],
+  "consuming/pulling": ["consuming"],
+  reading: ["codec"],
+  operating: ["codec"],
+};
+
+/** Files at the top of src/broker that may import rooms. */
+const ROOM_USERS = ["src/broker/event_broker.ts", "src/broker/mod.ts"];
+
+const roomOf = (path: string): string => path.match(/^src\/broker\/(.+)\/[^/]+$/)?.[1] ?? "";
+
+Deno.test("rooms of src/broker import only the rooms below them", () => {
+  const faults: string[] = [];
+  for (const [path, targets] of importGraph("src/broker", ["static", "type", "dynamic"])) {
+    const room = roomOf(path);
+    if (room !== "" && ROOMS[room] === undefined) faults.push(`${path}: room "${room}" has no rule, add one`);
+    if (room === "" && ROOM_USERS.includes(path)) continue;
+    for (const target of targets) {
+      const other = roomOf(target);
+      // The files at the top are for every room, but not those that put the rooms together.
+      const allowed = other === "" ? !ROOM_USERS.includes(target) : other === room || ROOMS[room]?.includes(other);
+      if (!allowed) faults.push(`${path} imports ${target}`);
     }
-    done.add(path);
-  };
-  for (const file of modulesIn("src")) visit(file, []);
+  }
+  assertEquals(faults, []);
+});
+
+Deno.test("layers outside src/broker import no room of it", () => {
+  const faults: string[] = [];
+  for (const [path, targets] of importGraph("src", ["static", "type", "dynamic"])) {
+    if (path.startsWith("src/broker/")) continue;
+    for (const target of targets) if (roomOf(target) !== "") faults.push(`${path} imports ${target}`);
+  }
+  assertEquals(faults, []);
 });
 
 Deno.test("examples import the project by its public name", () => {

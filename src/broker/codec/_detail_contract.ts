@@ -7,7 +7,7 @@ import { type DomainEvent, ValidationError } from "../../events/mod.ts";
 import { reasonOf, show } from "../../events/_check.ts";
 import { isInstance } from "../../events/_foreign.ts";
 import { parseJson } from "./_json.ts";
-import type { DetailCipher } from "./detail_cipher.ts";
+import type { DetailCipher } from "../detail_cipher.ts";
 import { PermanentError } from "../errors.ts";
 
 /** An entry could not be decoded now, through no fault of its own: another attempt may succeed. */

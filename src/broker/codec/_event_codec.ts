@@ -9,7 +9,7 @@ import { rawFields, readEntry } from "./_entry.ts";
 import type { Entry } from "./_entry_fields.ts";
 import { parseJson } from "./_json.ts";
 import { decodingError, versionOf } from "./_versions.ts";
-import type { DetailCipher } from "./detail_cipher.ts";
+import type { DetailCipher } from "../detail_cipher.ts";
 import type { UndecodableError } from "../errors.ts";
 
 /** The event of an entry, or the error for an entry that is not one of its class. */

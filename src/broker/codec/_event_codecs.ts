@@ -1,7 +1,7 @@
 import { show } from "../../events/_check.ts";
 import { findDefinition } from "../../events/_definition.ts";
 import type { DomainEvent, EventClass } from "../../events/mod.ts";
-import type { DetailCipher } from "./detail_cipher.ts";
+import type { DetailCipher } from "../detail_cipher.ts";
 import { EventCodec } from "./_event_codec.ts";
 
 /** The codecs of a broker's event classes, by type. */

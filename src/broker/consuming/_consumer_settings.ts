@@ -8,7 +8,7 @@ import type { ConsumeOptions, RetryOptions, SubscribeOptions } from "../options.
 /** The longest a claimed batch gets, and so the most that handlers are given in one turn of the event loop. */
 export const MAX_CLAIM = 500;
 
-// Who pulls takes its time: enough to hide round trips, not so much that others of the group stand idle.
+// A puller may be slow: enough to hide round trips, but few, so that other consumers of the group have work.
 const PULLED_PREFETCH = 64;
 
 const WEEK = 7 * 24 * 3_600_000;
@@ -17,7 +17,7 @@ const KEYS = ["group", "consumer", "prefetch", "lease", "retry", "startFrom", "d
 const SUBSCRIBE_KEYS = [...KEYS, "concurrency", "key", "handlerTimeout"];
 const RETRY_KEYS = ["maxAttempts", "minTimeout", "maxTimeout", "multiplier", "jitter"];
 
-/** What a subscription goes by: its options, checked and complete. */
+/** The options of a subscription, checked and with defaults. */
 export interface Settings {
   readonly group: string;
   /** Undefined when the broker may choose. */
@@ -52,7 +52,7 @@ export function subscribeSettings<E extends DomainEvent>(options: SubscribeOptio
   };
 }
 
-/** Checks the options of `consume` and fills in the defaults: whoever pulls decides how much runs at once. */
+/** Checks the options of `consume` and fills in the defaults. Its caller decides how many deliveries run at once. */
 export function consumeSettings(options: ConsumeOptions, types: number): Settings {
   checkKeys("consume", options ?? {}, KEYS);
   const settings = commonSettings("consume", options);

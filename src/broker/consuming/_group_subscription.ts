@@ -23,7 +23,7 @@ import type { StreamConsumer, StreamConsumerOwner } from "./_stream_consumer.ts"
 // How long closing waits for a store that does not reply, in milliseconds: after that, leases have to expire.
 const SETTLE_TIMEOUT = 5_000;
 
-/** What a subscription needs of its broker. */
+/** The part of a broker that a subscription uses. */
 export interface SubscriptionOwner {
   /** Takes an error that has no listener on the subscription. */
   report(error: unknown): void;
@@ -228,7 +228,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     for (const result of left) {
       if (result.status !== "rejected") continue;
       const { reason } = result;
-      if (reason instanceof StoreError && reason.kind === "group-deleted") this.#reportOnce(reason);
+      if (isInstance(reason, StoreError) && reason.kind === "group-deleted") this.#reportOnce(reason);
       else failures.push(reason);
     }
     if (failures.length === 0) return undefined;

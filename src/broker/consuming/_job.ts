@@ -185,7 +185,7 @@ export class Job {
     return true;
   }
 
-  /** running, waiting → holding: its next attempt is due after `delay` milliseconds, and `onDue` puts it in its queue. */
+  /** running → holding: its next attempt is due after `delay` milliseconds, and `onDue` puts it in its queue. */
   hold(delay: number, onDue: () => void): void {
     this.#state = "holding";
     this.#attempt++;

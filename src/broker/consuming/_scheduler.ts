@@ -1,7 +1,7 @@
 import { Fifo } from "../../store/_fifo.ts";
 import type { Job } from "./_job.ts";
 
-/** What the scheduler asks its owner to do. */
+/** Tasks that the scheduler gives to its owner. */
 export interface SchedulerTasks {
   /** Runs the job's handler; {@linkcode Scheduler.handlerEnded} is called at its end. */
   run(job: Job): void;

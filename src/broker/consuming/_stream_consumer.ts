@@ -220,7 +220,7 @@ export class StreamConsumer implements JobSource {
     if (this.#window.room(this.#open, this.#running) > 0 || this.#isStalled(true) !== this.#stalled) this.#room.ring();
   }
 
-  /** What it does now. */
+  /** Its state, as `subscription.info()` shows it. */
   info(): SubscriptionTypeInfo {
     const jobs = this.#held.all();
     const { length: waiting } = jobs.filter(({ unsettled, state }) => unsettled && state !== "running");

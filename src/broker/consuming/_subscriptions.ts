@@ -8,7 +8,7 @@ import { GroupSubscription } from "./_group_subscription.ts";
 import { joinAfterPredecessor } from "./_joining.ts";
 import { ConsumerWaitingEvent } from "../lifecycle_events.ts";
 
-/** What the subscriptions need of their broker. */
+/** The part of a broker that its subscriptions use. */
 export interface SubscriptionsOwner {
   readonly store: EventStore;
   /** Throws when the broker is closed. */
