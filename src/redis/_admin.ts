@@ -16,7 +16,7 @@ import {
 } from "../store/mod.ts";
 import { assertIdle, unknownGroup } from "../store/_groups.ts";
 import type { Reply } from "./connection/client.ts";
-import { isNoKey } from "./connection/_errors.ts";
+import { isNoKey } from "./connection/_reply_error.ts";
 import { groupKeys, keyList } from "./_keys.ts";
 import { before, parsePairs } from "./connection/_replies.ts";
 import type { Script } from "./scripts/_script.ts";

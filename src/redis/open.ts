@@ -129,7 +129,8 @@ async function openFirst(place: Place, options: Options): Promise<First> {
 }
 
 function openNode(place: Place, node: Node, options: Options, sentinel = false): Promise<TimedConnection> {
-  return openInTime((inTime) => place.open(node, { ...inTime, sentinel }), options);
+  const address = place.kind === "single" ? place.where : nodeText(node);
+  return openInTime((inTime) => place.open(node, { ...inTime, sentinel }), { ...options, address });
 }
 
 function watchOf(place: Place): Watch {

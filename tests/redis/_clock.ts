@@ -1,6 +1,6 @@
 import type { TimedConnection } from "../../src/redis/connection/_connection.ts";
 import type { Reply } from "../../src/redis/connection/client.ts";
-import { ReplyError } from "../../src/redis/connection/_errors.ts";
+import { ReplyError } from "../../src/redis/connection/_reply_error.ts";
 
 // As the server would: it never goes back behind the last entry.
 const LAST_TIME = `local function lastTime()

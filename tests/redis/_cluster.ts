@@ -53,9 +53,19 @@ export class RedisCluster implements AsyncDisposable {
       await node.cli("CLUSTER", "SET-CONFIG-EPOCH", String(nth + 1));
     }
     for (const node of this.#nodes.slice(1)) {
-      // The bus listens on a port of its own, which is only told to those who ask for it.
+      // The bus port is not sent to other nodes by itself.
       const bus = (await node.cli("CONFIG", "GET", "cluster-port")).split("\n")[1]!;
-      await masters[0]!.cli("CLUSTER", "MEET", "127.0.0.1", String(node.port), bus);
+      const id = await node.cli("CLUSTER", "MYID");
+      let asked = -Infinity;
+      await eventually(async () => {
+        if ((await masters[0]!.cli("CLUSTER", "NODES")).includes(id.trim())) return true;
+        // A handshake that takes longer than the node timeout is given up: ask for another one.
+        if (performance.now() - asked > 2_000) {
+          asked = performance.now();
+          await masters[0]!.cli("CLUSTER", "MEET", "127.0.0.1", String(node.port), bus);
+        }
+        return false;
+      });
     }
     await this.settled();
     for (const [nth, replica] of replicas.entries()) {
@@ -97,7 +107,7 @@ function startNode(nodeTimeout: number, args: readonly string[]): Promise<RedisS
   return RedisServer.start([...cluster, "--cluster-node-timeout", String(nodeTimeout), ...args]);
 }
 
-/** Asks again until it is so; an error counts as no. */
+/** Checks the condition again and again until it is true. An error counts as false. */
 export async function eventually(condition: () => Promise<boolean>, timeout = 20_000): Promise<void> {
   let last: unknown;
   for (const deadline = performance.now() + timeout; performance.now() < deadline;) {

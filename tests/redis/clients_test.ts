@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertInstanceOf, assertLess, assertMatch } from "@std/assert";
-import { classify, connectError, isNoGroup, isNoScript, isServerReply } from "../../src/redis/connection/_errors.ts";
+import { classify, connectError } from "../../src/redis/connection/_errors.ts";
+import { isNoGroup, isNoScript, isServerReply } from "../../src/redis/connection/_reply_error.ts";
 import { withDeadline } from "../../src/redis/connection/_connection.ts";
 import type { RedisConnection, Reply } from "../../src/redis/connection/client.ts";
 import { loadAdapter } from "../../src/redis/clients/detect.ts";
@@ -240,7 +241,7 @@ testClients("a connection", {
   "is ended by a deadline without any help of its own": async (kind, { url }) => {
     const adapter = await loadAdapter(kind);
     let raw: RedisConnection | undefined;
-    const connection = withDeadline(raw = await adapter.open(addressOf(url)), 100);
+    const connection = withDeadline(raw = await adapter.open(addressOf(url)), { timeout: 100 });
     assertUncertain((await failure(connection.send(["BLPOP", "nothing", "0"]))).error);
     const after = await failure(raw.send(["PING"]));
     assertLess(after.after, 50);

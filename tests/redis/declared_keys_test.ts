@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import type { TimedConnection } from "../../src/redis/connection/_connection.ts";
-import { ReplyError } from "../../src/redis/connection/_errors.ts";
+import { ReplyError } from "../../src/redis/connection/_reply_error.ts";
 import type { Reply } from "../../src/redis/connection/client.ts";
 import { SingleServer } from "../../src/redis/connection/_single_server.ts";
 import { RedisStore } from "../../src/redis/redis_store.ts";

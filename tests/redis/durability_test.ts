@@ -48,7 +48,7 @@ Deno.test("publish() to Redis is not held for durable where the wait goes to ano
       const reply = await inner.send(command, timeout);
       if (command[0] === "EVAL" && ++losses === 1) {
         inner.close();
-        await assertRejects(() => append(2), StoreError, "the connection was closed");
+        await assertRejects(() => append(2), StoreError, "the connection is closed");
       }
       return reply;
     },

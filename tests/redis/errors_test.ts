@@ -1,13 +1,8 @@
-import { assert, assertEquals, assertInstanceOf, assertMatch } from "@std/assert";
-import {
-  classify,
-  connectError,
-  isNoGroup,
-  isNoKey,
-  isNoScript,
-  isUnblocked,
-  ReplyError,
-} from "../../src/redis/connection/_errors.ts";
+import { assert, assertEquals, assertInstanceOf, assertMatch, assertRejects } from "@std/assert";
+import { classify, connectError } from "../../src/redis/connection/_errors.ts";
+import { isNoGroup, isNoKey, isNoScript, isUnblocked, ReplyError } from "../../src/redis/connection/_reply_error.ts";
+import { withDeadline } from "../../src/redis/connection/_connection.ts";
+import type { RedisConnection } from "../../src/redis/connection/client.ts";
 import { StoreError } from "../../src/store/mod.ts";
 
 // As servers of several versions say it, found by making each happen.
@@ -120,4 +115,34 @@ Deno.test("classify() and connectError() give an error without a message one", (
     assertMatch(error.message, /closed the connection/);
     assertEquals((error.cause as Error).message, "The server closed the connection");
   }
+});
+
+Deno.test("connectError() says what to do about a name that cannot be resolved", () => {
+  const errorOf = (message: string) => connectError("redis://no-such-host:6379", new Error(message)).message;
+  const cannot = "Cannot connect to redis://no-such-host:6379: ";
+  assertEquals(errorOf("getaddrinfo ENOTFOUND no-such-host"), `${cannot}its name cannot be resolved; check it`);
+  assertMatch(errorOf("getaddrinfo EPERM no-such-host"), /: Deno needs --allow-net for it/);
+});
+
+Deno.test("connectError() shows the parts of an error that has no message of its own", () => {
+  const parts = ["connect EHOSTUNREACH ::1:6379", "connect EHOSTUNREACH 127.0.0.1:6379"].map((text) => new Error(text));
+  const { message, cause } = connectError("redis://localhost:6379", new AggregateError(parts, ""));
+  assertMatch(message, /EHOSTUNREACH ::1:6379; connect EHOSTUNREACH 127\.0\.0\.1:6379/);
+  assertMatch((cause as Error).message, /^connect EHOSTUNREACH/);
+});
+
+Deno.test("withDeadline() gives the error of a lost connection an address and a cause with a message", async () => {
+  class EofError extends Error {}
+  const lost: RedisConnection = {
+    send: () => Promise.reject(new EofError()),
+    open: () => Promise.reject(new EofError()),
+    close: () => {},
+  };
+  const connection = withDeadline(lost, { address: "redis://127.0.0.1:6379" });
+  const error = await assertRejects(() => connection.send(["PING"]), StoreError);
+  assertEquals(
+    error.message,
+    "Cannot tell whether redis://127.0.0.1:6379 ran the command: the server closed the connection before the reply came",
+  );
+  assertEquals((error.cause as Error).message, "The server closed the connection");
 });

@@ -1,6 +1,6 @@
 import { connect, ErrorReplyError, type Redis, type RedisConnectOptions } from "@db/redis";
 import type { RedisConnection, Reply } from "../connection/client.ts";
-import { ReplyError } from "../connection/_errors.ts";
+import { ReplyError } from "../connection/_reply_error.ts";
 import type { Address } from "../connection/_address.ts";
 import { opened } from "./_opened.ts";
 

@@ -1,6 +1,6 @@
 import { Redis } from "ioredis";
 import type { RedisConnection, Reply } from "../connection/client.ts";
-import { ReplyError } from "../connection/_errors.ts";
+import { ReplyError } from "../connection/_reply_error.ts";
 import { type Address, type Node, parseTarget } from "../connection/_address.ts";
 import { type AddressMap, mapped } from "./_mapped.ts";
 import { opened } from "./_opened.ts";

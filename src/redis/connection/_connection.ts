@@ -1,20 +1,21 @@
 import { StoreError } from "../../store/mod.ts";
 import { Fifo } from "../../store/_fifo.ts";
 import type { RedisConnection, Reply } from "./client.ts";
-import { isAlive, isServerReply } from "./_errors.ts";
+import { described, isAlive, isClosedByServer } from "./_errors.ts";
+import { isServerReply } from "./_reply_error.ts";
 
-/** How long a command may take, and how long connecting may, in milliseconds. */
+/** How long a command may take, and how long connecting may take, in milliseconds. */
 export const COMMAND_TIMEOUT = 5_000;
 
-// What the oldest command gets on top, in ms: where the process itself stood still, the answer may be here, unread.
+// Extra time for the oldest command, in ms: after a stall of this process, its reply may have arrived unread.
 const GRACE = 250;
 
-/** A connection whose commands end in time. */
+/** A connection with a deadline on each command. */
 export interface TimedConnection extends RedisConnection {
   /**
-   * @param timeout How long the answer may take, in milliseconds: more than the time that a blocking command blocks.
-   * A command that takes longer, by a quarter of a second, ends the connection, so that everything on it rejects: it
-   * may have been run.
+   * @param timeout How long the reply may take, in milliseconds: more than the time that a blocking command blocks.
+   * A command that exceeds it by more than a quarter of a second ends the connection. All commands in flight then reject
+   * as uncertain, because the server may have run them.
    *
    * @default {5000}
    */
@@ -22,24 +23,32 @@ export interface TimedConnection extends RedisConnection {
   open(options?: { readonly signal?: AbortSignal }): Promise<TimedConnection>;
 }
 
-/**
- * Puts a deadline on every command of a connection, and on opening further ones. One timer serves all commands.
- *
- * Once the connection is lost, in whatever way, further commands reject as "transient" without being sent.
- */
-export function withDeadline(connection: RedisConnection, timeout: number = COMMAND_TIMEOUT): TimedConnection {
-  return new Timed(connection, timeout);
+/** How to use a connection. */
+export interface TimedOptions {
+  /** How long a command may take by default, in milliseconds. @default {5000} */
+  readonly timeout?: number;
+  /** The server for error messages, such as `redis://127.0.0.1:6379`, without credentials. @default {"Redis"} */
+  readonly address?: string | undefined;
 }
 
 /**
- * Connects within the deadline and sees to it that a Redis answers; where that fails, nothing stays open.
+ * Puts a deadline on each command of a connection, and on opening further connections. One timer serves all commands.
  *
- * @param open Opens the connection; `signal` aborts when it took too long.
- * @throws What `open` rejects with, what the server answers, or a TimeoutError.
+ * After the connection is lost, further commands reject as "transient" without being sent.
+ */
+export function withDeadline(connection: RedisConnection, options: TimedOptions = {}): TimedConnection {
+  return new Timed(connection, options);
+}
+
+/**
+ * Connects within the deadline and checks that the server is a Redis. No connection stays open if that fails.
+ *
+ * @param open Opens the connection; its `signal` aborts at the deadline.
+ * @throws The error of `open`, an error reply of the server, or a TimeoutError.
  */
 export async function openInTime(
   open: (options: { readonly signal: AbortSignal }) => Promise<RedisConnection>,
-  { signal, timeout = COMMAND_TIMEOUT }: { readonly signal?: AbortSignal | undefined; readonly timeout?: number } = {},
+  { signal, timeout = COMMAND_TIMEOUT, address }: TimedOptions & { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<TimedConnection> {
   signal?.throwIfAborted();
   const limit = new AbortController();
@@ -50,13 +59,13 @@ export async function openInTime(
     timeout,
   );
   let connection: RedisConnection | undefined;
-  // What is under way on a closed connection rejects at once, so that waiting for it is waiting for the signal too.
+  // Closing the connection rejects its commands in flight, so that PING below ends at the deadline too.
   limit.signal.addEventListener("abort", () => connection?.close());
   try {
     connection = await open({ signal: limit.signal });
     limit.signal.throwIfAborted();
     await greet(connection);
-    return withDeadline(connection, timeout);
+    return withDeadline(connection, { timeout, address });
   } catch (error) {
     connection?.close();
     throw limit.signal.aborted ? limit.signal.reason : error;
@@ -71,93 +80,105 @@ async function greet(connection: RedisConnection): Promise<void> {
     const reply = await connection.send(["PING"]);
     if (reply !== "PONG") throw new Error(`not a Redis: it answered PING with ${JSON.stringify(reply)}`);
   } catch (error) {
-    // A server that is loading is there all the same: the commands will tell.
+    // A server that is loading its data is a Redis too; later commands report that state.
     if (!isAlive(error)) throw error;
   }
 }
 
-/** A command whose answer is waited for. */
+/** A command in flight. */
 interface Pending {
+  /** Its deadline, by `performance.now()`. */
   due: number;
-  over: boolean;
+  settled: boolean;
 }
 
 class Timed implements TimedConnection {
   #connection: RedisConnection;
   #timeout: number;
-  // Oldest first: answers come in the order of the commands, so that none can be due before the one in front of it.
+  #address: string;
+  // Oldest first. Replies come in the order of the commands, so no command is due before an older one.
   #pending = new Fifo<Pending>();
-  #latest = 0;
+  #latestDue = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  // The command that has used up its time and waits for its grace to end.
+  // The command that is past its deadline and in its extra time.
   #overdue: Pending | undefined;
-  #end: StoreError | undefined;
+  // Set once the connection is lost.
+  #loss: StoreError | undefined;
 
-  constructor(connection: RedisConnection, timeout: number) {
+  constructor(connection: RedisConnection, { timeout = COMMAND_TIMEOUT, address = "Redis" }: TimedOptions) {
     this.#connection = connection;
     this.#timeout = timeout;
+    this.#address = address;
   }
 
   async send(command: readonly string[], timeout: number = this.#timeout): Promise<Reply> {
-    if (this.#end !== undefined) {
-      throw new StoreError("transient", "Cannot send to Redis: the connection was closed", { cause: this.#end });
+    if (this.#loss !== undefined) {
+      const message = `Cannot send a command to ${this.#address}: the connection is closed`;
+      throw new StoreError("transient", message, { cause: this.#loss });
     }
-    const entry: Pending = { due: this.#due(timeout), over: false };
+    const entry: Pending = { due: this.#due(timeout), settled: false };
     this.#pending.push(entry);
     this.#timer ?? this.#arm();
     try {
       return await this.#connection.send(command);
     } catch (error) {
       if (isServerReply(error)) throw error;
-      this.#lose("the connection was lost before the answer came", error);
-      throw this.#end;
+      const who = isClosedByServer(error) ? "the server closed the connection" : "the connection was lost";
+      this.#lose(`${who} before the reply came`, described(error));
+      throw this.#loss;
     } finally {
-      entry.over = true;
+      entry.settled = true;
     }
   }
 
   get #oldest(): Pending | undefined {
     let oldest = this.#pending.peek();
-    for (; oldest?.over; oldest = this.#pending.peek()) this.#pending.shift();
+    for (; oldest?.settled; oldest = this.#pending.peek()) this.#pending.shift();
     return oldest;
   }
 
   #due(timeout: number): number {
     const due = performance.now() + timeout;
-    return this.#latest = this.#oldest === undefined ? due : Math.max(due, this.#latest);
+    return this.#latestDue = this.#oldest === undefined ? due : Math.max(due, this.#latestDue);
   }
 
   #arm(): void {
     const oldest = this.#oldest;
     this.#timer = undefined;
-    // It goes off once more after the last answer: setting and clearing one for each command would cost more.
-    if (oldest === undefined || this.#end !== undefined) return;
+    // The timer fires once more after the last reply: setting and clearing one for each command would cost more.
+    if (oldest === undefined || this.#loss !== undefined) return;
     this.#timer = setTimeout(() => this.#check(), Math.max(0, oldest.due - performance.now()));
   }
 
   #check(): void {
     const oldest = this.#oldest;
     if (oldest !== undefined && oldest.due <= performance.now()) {
-      if (oldest === this.#overdue) return this.#lose("no answer came in time");
+      if (oldest === this.#overdue) return this.#lose("no reply came in time");
       this.#overdue = oldest;
       oldest.due = performance.now() + GRACE;
     }
     this.#arm();
   }
 
-  #lose(why: string, cause?: unknown): void {
+  #lose(reason: string, cause?: unknown): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#end !== undefined) return;
-    this.#end = new StoreError("uncertain", `Cannot tell whether Redis did it: ${why}`, { cause });
+    if (this.#loss !== undefined) return;
+    this.#loss = new StoreError("uncertain", `Cannot tell whether ${this.#address} ran the command: ${reason}`, {
+      cause,
+    });
     this.#connection.close();
   }
 
   open({ signal }: { readonly signal?: AbortSignal } = {}): Promise<TimedConnection> {
-    return openInTime((options) => this.#connection.open(options), { signal, timeout: this.#timeout });
+    return openInTime((options) => this.#connection.open(options), {
+      signal,
+      timeout: this.#timeout,
+      address: this.#address,
+    });
   }
 
   close(): void {
-    this.#lose("the connection was closed before the answer came");
+    this.#lose("the connection was closed before the reply came");
   }
 }

@@ -1,7 +1,7 @@
 import type { DurabilityOptions } from "../../redis_options.ts";
 import { StoreError } from "../../store/mod.ts";
 import { COMMAND_TIMEOUT } from "./_connection.ts";
-import { isReplicaReply, isUnknownCommand } from "./_errors.ts";
+import { isReplicaReply, isUnknownCommand } from "./_reply_error.ts";
 import type { RedisConnection, Reply } from "./client.ts";
 import type { Script } from "../scripts/_script.ts";
 import type { OwnRoute, Pinned } from "./_topology.ts";

@@ -1,6 +1,7 @@
 import { StoreError } from "../../store/mod.ts";
 import type { TimedConnection } from "./_connection.ts";
-import { classify, connectError, isServerReply } from "./_errors.ts";
+import { classify, connectError } from "./_errors.ts";
+import { isServerReply } from "./_reply_error.ts";
 import type { OwnRoute, Pinned } from "./_topology.ts";
 import type { Reply } from "./client.ts";
 

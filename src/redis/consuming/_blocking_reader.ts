@@ -1,6 +1,6 @@
 import type { StoredRecord } from "../../store/mod.ts";
 import type { Reply } from "../connection/client.ts";
-import { isUnblocked } from "../connection/_errors.ts";
+import { isUnblocked } from "../connection/_reply_error.ts";
 import { parseEntries } from "../connection/_replies.ts";
 import type { Route } from "../connection/_topology.ts";
 

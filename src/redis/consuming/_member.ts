@@ -15,7 +15,7 @@ import {
 import { reachOf } from "../../store/_reach.ts";
 import type { BlockingReader } from "./_blocking_reader.ts";
 import type { Reply } from "../connection/client.ts";
-import { isNoGroup } from "../connection/_errors.ts";
+import { isNoGroup } from "../connection/_reply_error.ts";
 import { outcomeArgs, parseFence } from "./_fence.ts";
 import { groupError } from "../_group_error.ts";
 import { type Batch, Intake } from "./_receive_buffer.ts";

@@ -1,5 +1,5 @@
 import type { RedisConnection, Reply } from "../connection/client.ts";
-import { isNoScript } from "../connection/_errors.ts";
+import { isNoScript } from "../connection/_reply_error.ts";
 
 /** A Lua script that runs on the server, by its digest where the server knows it. */
 export class Script {

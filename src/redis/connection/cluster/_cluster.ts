@@ -9,7 +9,7 @@
 import { StoreError } from "../../../store/mod.ts";
 import { type Node, nodeText } from "../_address.ts";
 import type { TimedConnection } from "../_connection.ts";
-import { isServerReply } from "../_errors.ts";
+import { isServerReply } from "../_reply_error.ts";
 import { closedError, Link } from "../_link.ts";
 import type { OwnRoute, Route, Topology } from "../_topology.ts";
 import type { ClusterNodes } from "./_nodes.ts";

@@ -1,6 +1,6 @@
 import { StoreError } from "../../../store/mod.ts";
 import { type Node, nodeText } from "../_address.ts";
-import { redirectionOf } from "../_errors.ts";
+import { redirectionOf } from "../_reply_error.ts";
 import { closedError, type Link } from "../_link.ts";
 import type { OwnRoute, Pinned } from "../_topology.ts";
 import type { Reply } from "../client.ts";

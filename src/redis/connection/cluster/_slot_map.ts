@@ -1,5 +1,5 @@
 import { type Node, nodeText } from "../_address.ts";
-import { hostOr } from "../_errors.ts";
+import { hostOr } from "../_reply_error.ts";
 import type { Reply } from "../client.ts";
 import { SLOTS } from "./_slots.ts";
 

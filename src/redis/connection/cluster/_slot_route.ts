@@ -1,5 +1,5 @@
 import type { Node } from "../_address.ts";
-import { redirectionOf } from "../_errors.ts";
+import { redirectionOf } from "../_reply_error.ts";
 import type { Route } from "../_topology.ts";
 import type { Reply } from "../client.ts";
 import type { ClusterNodes } from "./_nodes.ts";

@@ -2,7 +2,8 @@ import { StoreError } from "../../../store/mod.ts";
 import { type Node, nodeText } from "../_address.ts";
 import type { OpenNode } from "../cluster/_cluster.ts";
 import { COMMAND_TIMEOUT, type TimedConnection } from "../_connection.ts";
-import { connectError, isServerReply } from "../_errors.ts";
+import { connectError } from "../_errors.ts";
+import { isServerReply } from "../_reply_error.ts";
 import { parseInfo } from "../_replies.ts";
 import type { Reply } from "../client.ts";
 
