@@ -8,17 +8,20 @@ export interface RedisBrokerOptions<C extends EventClass> extends BrokerOptions<
   /** How to use the Redis. */
   redis?: RedisOptions;
   /**
-   * The package that connects to a URL.
-   * @default {"@db/redis" on Deno, "node-redis" elsewhere and for Cluster, Sentinel and client certificates}
+   * The package that connects to a URL. Not with a client object, which connects by its own package. Client certificates
+   * need `"node-redis"` or `"ioredis"`.
+   *
+   * @default {"@db/redis" on Deno, "node-redis" elsewhere}
    */
   client?: "@db/redis" | "node-redis" | "ioredis" | undefined;
 }
 
 /**
- * A broker over Redis Streams, by a URL or a client that you have. `connect("redis://…")` makes one too.
+ * A broker over Redis Streams, by a URL or by a client object of yours. `connect("redis://…")` makes one too.
  *
- * A client of `npm:redis`, `npm:ioredis` or `jsr:@db/redis`, of one server, of a cluster or of Sentinels, says where to connect and how; it is neither used itself nor
- * ever closed.
+ * The client object may be one of `npm:redis`, `npm:ioredis` or `jsr:@db/redis`, for one server, a cluster or Sentinels. The
+ * broker reads from it where and how to connect, and opens connections of its own: the client itself is not used and is
+ * never closed.
  *
  * @example With a client of your own
  * ```ts ignore
@@ -38,21 +41,25 @@ export class RedisBroker<C extends EventClass = EventClass> extends EventBroker<
   }
 
   /**
-   * Connects, or rejects at once with what is wrong and what to do.
+   * Connects to Redis. If that fails, it rejects at once with an error that says what to do.
    *
    * @param urlOrClient `redis://…`, `rediss://…` for TLS, `redis+cluster://…`, `redis+sentinel://…/name`, or a client of
    * one of the packages above.
-   * @throws {TypeError} If it is neither, the server is too old, or an option is malformed.
-   * @throws {Error} If the server cannot be reached or refuses us.
+   * @throws {TypeError} If `urlOrClient` is neither, the server is too old, or an option is malformed.
+   * @throws {Error} If the server cannot be reached, or refuses the connection.
    */
   static async connect<C extends EventClass>(
     urlOrClient: string | URL | object,
     options: RedisBrokerOptions<C>,
   ): Promise<RedisBroker<C>> {
     const { redis, client, ...others } = Object(options) as RedisBrokerOptions<C>;
-    // Loaded when asked for, and with it a client: a program on another store pays for neither.
+    // Loaded here, with the client package: a program on another store loads neither.
     const { openRedisStore } = await import("./redis/mod.ts");
-    const store = await openRedisStore(urlOrClient, { ...(client && { client }), signal: others.signal, redis });
+    const store = await openRedisStore(urlOrClient, {
+      ...(client !== undefined && { client }),
+      signal: others.signal,
+      redis,
+    });
     try {
       return new RedisBroker(store, options && others);
     } catch (error) {

@@ -1,36 +1,36 @@
-import { checkKeys, checkNumber } from "./events/_check.ts";
+import { checkKeys, checkNumber, show } from "./events/_check.ts";
 
-/** How to encrypt a connection. Certificates and keys are texts in PEM, not names of files. */
+/** How to encrypt a connection. Certificates and keys are PEM texts, not file names. */
 export interface TlsOptions {
-  /** The authorities whose certificates count. @default {those of the runtime} */
+  /** Certificates of the trusted authorities. @default {those of the runtime} */
   readonly ca?: string | readonly string[];
   /** The client's own certificate, for a server that asks for one; with `key`. */
   readonly cert?: string;
   /** The key to `cert`. */
   readonly key?: string;
-  /** The name that the server's certificate must be for. @default {the host} */
+  /** The host name that the server's certificate must have. @default {the host of the URL} */
   readonly servername?: string;
 }
 
-/** What a publish waits for beyond the server's own answer. */
+/** What a publish waits for after the server's reply. */
 export interface DurabilityOptions {
   /** How many replicas must have the event. @default {0} */
   readonly replicas?: number;
-  /** Whether the server must have written it to its disk; needs Redis 7.2 or Valkey, and the append-only file. @default {false} */
+  /** Whether the server must have written the event to its disk; needs Redis 7.2 or Valkey, and the append-only file. @default {false} */
   readonly fsync?: boolean;
-  /** How long to wait for them, in milliseconds, before asking again. @default {1_000} */
+  /** How long one attempt waits for replicas and disk, in milliseconds. @default {1_000} */
   readonly timeout?: number;
 }
 
-/** How to use a Redis, beside where it is. */
+/** How to use a Redis, besides its address. */
 export interface RedisOptions {
-  /** Who we are, in place of what the URL says. Not beside a client of yours. */
+  /** The user name, in place of the one in the URL. Not with a client object. */
   readonly username?: string;
-  /** The password, in place of what the URL says. Not beside a client of yours. */
+  /** The password, in place of the one in the URL. Not with a client object. */
   readonly password?: string;
-  /** How to encrypt the connection, for `rediss://…`. Not beside a client of yours. */
+  /** How to encrypt the connection, for `rediss://…`. Not with a client object. */
   readonly tls?: TlsOptions;
-  /** What `publish` waits for beyond the server's own answer. @default {nothing} */
+  /** What `publish` waits for after the server's reply. @default {nothing} */
   readonly durability?: DurabilityOptions;
   /** Whether to use a server whose `maxmemory-policy` may remove whole streams when memory runs out. @default {false} */
   readonly allowEviction?: boolean;
@@ -40,10 +40,33 @@ const TLS = ["ca", "cert", "key", "servername"];
 const DURABILITY = ["replicas", "fsync", "timeout"];
 const ALL = ["username", "password", "tls", "durability", "allowEviction"];
 
+const CLIENTS: readonly unknown[] = ["@db/redis", "node-redis", "ioredis"];
+
+/**
+ * Checks the option `client`.
+ *
+ * @param hasUrl Whether the store connects to a URL, rather than to the Redis of a client object.
+ * @throws {TypeError} If it names no package, or was given beside a client object.
+ */
+export function checkClientOption(client: unknown, hasUrl: boolean): void {
+  if (client === undefined) return;
+  if (!CLIENTS.includes(client)) {
+    throw new TypeError(`Cannot connect to Redis by client ${show(client)}: give ${CLIENTS.map(show).join(", ")}`);
+  }
+  if (!hasUrl) {
+    throw new TypeError(
+      `Cannot use client ${
+        show(client)
+      } with a client of yours: it connects by its own package; leave the option out, ` +
+        "or give a URL",
+    );
+  }
+}
+
 /**
  * Checks options, and returns them.
  *
- * @throws {TypeError} If there is one that nothing here knows, or cannot be used. Its value is not shown: it may be secret.
+ * @throws {TypeError} If an option is unknown or malformed. Its value is not shown, because it may be secret.
  * @throws {RangeError} If a number is out of bounds.
  */
 export function checkRedisOptions(options: RedisOptions = {}): RedisOptions {

@@ -1,4 +1,4 @@
-import { checkRedisOptions, type RedisOptions } from "../redis_options.ts";
+import { checkClientOption, checkRedisOptions, type RedisOptions } from "../redis_options.ts";
 import { type Address, type Node, nodeText, parseTarget, sessionOf, type Target } from "./connection/_address.ts";
 import { Cluster } from "./connection/cluster/_cluster.ts";
 import { openInTime, type TimedConnection } from "./connection/_connection.ts";
@@ -13,13 +13,13 @@ import { type ClientKind, DEFAULT_KIND, detectClient, loadAdapter } from "./clie
 import { StoreError } from "../store/mod.ts";
 import { RedisStore } from "./redis_store.ts";
 
-/** How to open a store on Redis. */
+/** Options of {@linkcode openRedisStore}. */
 export interface OpenRedisOptions {
-  /** Which client connects to a URL. @default {`@db/redis` on Deno, node-redis elsewhere} */
+  /** The package that connects to a URL; not with a client object. @default {`@db/redis` on Deno, node-redis elsewhere} */
   readonly client?: ClientKind;
-  /** Ends the connecting, by rejecting with its reason. */
+  /** Aborts connecting, which then rejects with the reason. */
   readonly signal?: AbortSignal | undefined;
-  /** How to use it. */
+  /** How to use the Redis. */
   readonly redis?: RedisOptions | undefined;
 }
 
@@ -27,28 +27,30 @@ interface Options {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Where to connect, and how. */
+/** The servers to connect to, and how. */
 interface Place extends Pick<Target, "kind" | "nodes" | "name"> {
-  /** As people are told of it, without credentials. */
+  /** The address for error messages, without credentials. */
   readonly where: string;
-  /** Opens a connection to a node, or, where there are none, to the one server. */
+  /** Opens a connection to a node; where `nodes` is empty, to the only server. */
   open(node: Node, options: Options & { readonly sentinel?: boolean }): Promise<RedisConnection>;
 }
 
 /**
- * Opens a store on the Redis of a URL, or on the one that a client is connected to. That client itself is neither used
- * nor closed.
+ * Opens a store on the Redis of a URL or of a client object. The client object is not used for commands and never closed.
  *
- * @throws {TypeError} If it is neither a URL nor a client that the store can work with, or the server is too old.
- * @throws {Error} If the server cannot be reached, or refuses us: at once, saying what to do.
+ * @throws {TypeError} If `urlOrClient` is neither a URL nor a supported client, an option is malformed, or the server is
+ * too old.
+ * @throws {Error} If the server cannot be reached or refuses the connection; rejects at once and says what to do.
  */
 export async function openRedisStore(
   urlOrClient: string | URL | object,
-  { client = DEFAULT_KIND, signal, redis }: OpenRedisOptions = {},
+  { client, signal, redis }: OpenRedisOptions = {},
 ): Promise<RedisStore> {
+  const isUrl = typeof urlOrClient === "string" || urlOrClient instanceof URL;
+  checkClientOption(client, isUrl);
   const options = checkRedisOptions(redis);
-  const place = typeof urlOrClient === "string" || urlOrClient instanceof URL
-    ? await placeOfUrl(String(urlOrClient), client, options)
+  const place = isUrl
+    ? await placeOfUrl(String(urlOrClient), client ?? DEFAULT_KIND, options)
     : await placeOfClient(urlOrClient, options);
   let first: First | undefined;
   try {
@@ -82,7 +84,7 @@ async function placeOfUrl(url: string, client: ClientKind, options: RedisOptions
     nodes,
     name,
     where: `${scheme}${fleet}://${nodes.map(nodeText).join(",")}${name === undefined ? "" : `/${name}`}${path}`,
-    // Sentinels have users of their own, mostly none; and no databases.
+    // Sentinels have their own users, mostly none, and no databases.
     open: (node, { signal, sentinel }) => {
       const credentials = sentinel ? { username: undefined, password: undefined, db: 0 } : {};
       const address: Address = { ...full, ...credentials, ...node };
@@ -94,7 +96,9 @@ async function placeOfUrl(url: string, client: ClientKind, options: RedisOptions
 async function placeOfClient(client: object, options: RedisOptions): Promise<Place> {
   const given = (["username", "password", "tls"] as const).find((name) => options[name] !== undefined);
   if (given !== undefined) {
-    throw new TypeError(`Cannot use redis.${given} with a client of yours: it says itself how it connects`);
+    throw new TypeError(
+      `Cannot use redis.${given} with a client of yours: it has its own settings; leave redis.${given} out`,
+    );
   }
   const kind = detectClient(client);
   const adapter = await loadAdapter(kind);
@@ -104,7 +108,7 @@ async function placeOfClient(client: object, options: RedisOptions): Promise<Pla
   return { kind: "single", nodes: [], name: undefined, where: `the Redis of the ${kind} client`, open };
 }
 
-/** The first connection, and what it is to. */
+/** The first connection, and its server. */
 interface First {
   readonly connection: TimedConnection;
   readonly node: Node;
@@ -114,13 +118,13 @@ async function openFirst(place: Place, options: Options): Promise<First> {
   const nowhere = { host: "", port: 0 };
   if (place.kind === "sentinel") return await openMaster(watchOf(place), options);
   let failure: unknown;
-  // Of a cluster any node will do.
+  // Any node of a cluster knows the other nodes.
   for (const node of place.nodes.length > 0 ? place.nodes : [nowhere]) {
     try {
       return { node, connection: await openNode(place, node, options) };
     } catch (error) {
       options.signal?.throwIfAborted();
-      // What refuses us will do so again, whoever of them is asked.
+      // A final error, such as a wrong password, is the same on every node.
       if (!(connectError(place.where, error) instanceof StoreError)) throw error;
       failure = error;
     }

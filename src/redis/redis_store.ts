@@ -20,7 +20,7 @@ import { groupError } from "./_group_error.ts";
 import { groupKeys, keyList, producerKey } from "./_keys.ts";
 import { RedisMember } from "./consuming/_member.ts";
 import { Readers } from "./consuming/_readers.ts";
-import { DurableWay } from "./connection/_durability.ts";
+import { DurableRoute } from "./connection/_durability.ts";
 import { before, parseEntries, positionsFrom } from "./connection/_replies.ts";
 import type { Route, Topology } from "./connection/_topology.ts";
 import { APPEND } from "./scripts/append.ts";
@@ -28,24 +28,24 @@ import { JOIN } from "./scripts/join.ts";
 import { Waker } from "./consuming/_waker.ts";
 
 const PAGE = 500;
-// The script makes it last anew only once half of it is over.
+// Twice as long, because the script extends the expiry only after half of it has passed.
 const MEMORY = 2 * PRODUCER_MEMORY;
-// Nothing comes back to who only reads.
-const UNTOLD = { blocked: () => {}, woken: () => {} };
+// A reader without a consumer group needs no notifications.
+const NO_NOTIFICATIONS = { blocked: () => {}, woken: () => {} };
 
-/** How a store on Redis works. */
+/** Options of {@linkcode RedisStore}. */
 export interface RedisStoreOptions {
   readonly durability?: DurabilityOptions | undefined;
   readonly warnings?: readonly string[];
 }
 
-/** The way that all take to some streams, and who wakes others there. */
-interface Way {
+/** The shared route to a server, and the waker of blocked reads there. */
+interface SharedRoute {
   readonly link: Route;
   readonly waker: Waker;
 }
 
-/** One life of a consumer: its members of several streams share a name, and so one blocking read. */
+/** A consumer from joining to leaving: its members of several streams share one consumer name and one blocking read. */
 interface Incarnation {
   readonly group: string;
   readonly name: string;
@@ -55,45 +55,48 @@ interface Incarnation {
   readonly readers: Readers;
 }
 
-/** Events in Redis Streams: readable by redis-cli and anyone, one stream for each type. */
+/** Stores events in Redis Streams, one stream per event type, readable by redis-cli and any Redis client. */
 export class RedisStore implements EventStore {
   #topology: Topology;
   #life = crypto.randomUUID().slice(0, 8);
   #lives = 0;
   #incarnations = new Set<Incarnation>();
   #followers = new Readers((stream) => this.#reader(stream, ["XREAD"], () => {}));
-  /** Readers that end, of consumers that have left. */
+  /** Readers of consumers that left, which are closing. */
   #closing = new Set<Promise<void>>();
-  /** The shared ways, and who wakes others there, by the place that they lead to. */
-  #ways = new Map<string, Way>();
+  /** By the name of the server that the topology gives. */
+  #sharedRoutes = new Map<string, SharedRoute>();
 
-  /** What works, but not as well as the store's users may think. */
+  /** Settings of the server that may lose events. */
   readonly warnings: readonly string[];
   #durability: DurabilityOptions | undefined;
-  #durableWays = new Map<string, DurableWay>();
+  #durableRoutes = new Map<string, DurableRoute>();
 
-  /** @param topology Where the streams are; it is closed with the store. */
+  /** @param topology The servers of the streams; closed with the store. */
   constructor(topology: Topology, { durability, warnings = [] }: RedisStoreOptions = {}) {
     this.#topology = topology;
     this.#durability = durability;
     this.warnings = warnings;
   }
 
-  #durableWay(stream: string, options: DurabilityOptions): DurableWay {
+  #durableRoute(stream: string, options: DurabilityOptions): DurableRoute {
     const place = this.#topology.placeOf(stream);
-    let way = this.#durableWays.get(place);
-    if (way === undefined) this.#durableWays.set(place, way = new DurableWay(this.#topology.ownRoute(stream), options));
-    return way;
+    let route = this.#durableRoutes.get(place);
+    if (route === undefined) {
+      route = new DurableRoute(this.#topology.ownRoute(stream), options);
+      this.#durableRoutes.set(place, route);
+    }
+    return route;
   }
 
-  #way(stream: string): Way {
+  #shared(stream: string): SharedRoute {
     const place = this.#topology.placeOf(stream);
-    let way = this.#ways.get(place);
-    if (way === undefined) {
+    let shared = this.#sharedRoutes.get(place);
+    if (shared === undefined) {
       const link = this.#topology.route(stream);
-      this.#ways.set(place, way = { link, waker: new Waker(link) });
+      this.#sharedRoutes.set(place, shared = { link, waker: new Waker(link) });
     }
-    return way;
+    return shared;
   }
 
   async append(stream: string, records: readonly Fields[], options: AppendOptions = {}): Promise<readonly Position[]> {
@@ -107,8 +110,8 @@ export class RedisStore implements EventStore {
     const durability = this.#durability;
     try {
       const reply = durability === undefined
-        ? await APPEND.run(this.#way(stream).link, keys, args)
-        : await this.#durableWay(stream, durability).run(APPEND, keys, args);
+        ? await APPEND.run(this.#shared(stream).link, keys, args)
+        : await this.#durableRoute(stream, durability).run(APPEND, keys, args);
       const [first, count] = reply as readonly [string?, number?];
       return first === undefined ? [] : positionsFrom(first, count!);
     } catch (error) {
@@ -128,7 +131,7 @@ export class RedisStore implements EventStore {
       const command = reverse
         ? ["XREVRANGE", stream, high, low, "COUNT", count]
         : ["XRANGE", stream, low, high, "COUNT", count];
-      const page = parseEntries(await this.#way(stream).link.send(command));
+      const page = parseEntries(await this.#shared(stream).link.send(command));
       signal?.throwIfAborted();
       if (page.length > 0) {
         last = page.at(-1)!.position;
@@ -137,10 +140,10 @@ export class RedisStore implements EventStore {
         left -= page.length;
         yield page;
       } else if (follow) {
-        // The blocking read only tells that there is more: it is paged as everything is.
+        // The blocking read only reports that entries were added. They are read page by page above.
         const reader = this.#followers.take(stream, this.#topology.placeOf(stream));
         const until = signal ?? new AbortController().signal;
-        await reader.wait({ stream, after: last, limit: 1, ...UNTOLD }, until)
+        await reader.wait({ stream, after: last, limit: 1, ...NO_NOTIFICATIONS }, until)
           .finally(() => this.#followers.giveBack(reader));
       } else return;
     }
@@ -148,7 +151,7 @@ export class RedisStore implements EventStore {
 
   async member(stream: string, group: string, options: MemberOptions): Promise<GroupMember> {
     const keys = groupKeys(stream, group);
-    const { link, waker } = this.#way(stream);
+    const { link, waker } = this.#shared(stream);
     const incarnation = this.#incarnation(stream, group, options.consumer);
     const start = options.startFrom === "beginning"
       ? "0-0"
@@ -192,7 +195,8 @@ export class RedisStore implements EventStore {
     return member;
   }
 
-  // A second member of one stream, group and name is another life: the server says whether it may be.
+  // A second member of the same stream, group and name gets an incarnation of its own; the server decides whether it may
+  // join.
   #incarnation(stream: string, group: string, name: string): Incarnation {
     for (const incarnation of this.#incarnations) {
       if (incarnation.group !== group || incarnation.name !== name || incarnation.streams.has(stream)) continue;
@@ -222,20 +226,20 @@ export class RedisStore implements EventStore {
     command: readonly string[],
     spill: (stream: string, records: readonly StoredRecord[]) => void,
   ): BlockingReader {
-    const { waker } = this.#way(stream);
+    const { waker } = this.#shared(stream);
     const link = this.#topology.ownRoute(stream);
     return new BlockingReader(link, command, (connection) => waker.unblock(connection, "TIMEOUT"), spill);
   }
 
   admin(stream: string): StreamAdmin {
-    return new RedisAdmin({ ...this.#way(stream), stream });
+    return new RedisAdmin({ ...this.#shared(stream), stream });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const { waker } of this.#ways.values()) waker.close();
+    for (const { waker } of this.#sharedRoutes.values()) waker.close();
     for (const { readers } of [{ readers: this.#followers }, ...this.#incarnations]) this.#close(readers);
     this.#incarnations.clear();
-    const durable = [...this.#durableWays.values()].map((way) => way.close());
+    const durable = [...this.#durableRoutes.values()].map((route) => route.close());
     await Promise.all([this.#topology.close(), ...durable, ...this.#closing]);
   }
 
@@ -245,7 +249,7 @@ export class RedisStore implements EventStore {
   }
 }
 
-// Most records of a batch have fields of the same names, which then go out once.
+// Most records of a batch have the same field names, which are then sent once.
 function pushRuns(args: string[], records: readonly Fields[]): void {
   for (let from = 0, to: number; from < records.length; from = to) {
     const names = records[from]!;

@@ -54,7 +54,7 @@ const FORM = 'give one such as "redis://127.0.0.1:6379"';
 const HOST = "a host or a port in it is none; give one such as";
 const SIGN = 'write "@" as "%40", "/" as "%2F", "?" as "%3F" and "#" as "%23", or give redis.username';
 const SEVERAL = "several hosts are for redis+cluster:// or redis+sentinel://; give one such as";
-const NAMELESS = "it lacks what the Sentinels call the master; give one such as";
+const NAMELESS = "the name of the master is missing; give one such as";
 
 const BAD: Record<string, string> = {
   "": FORM,

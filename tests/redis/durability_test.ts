@@ -62,7 +62,7 @@ Deno.test("publish() to Redis is not held for durable where the wait goes to ano
     store.append("events:Counted", [["id", "1", "payload", "{}"]], {
       producer: { id: "producer", sequence, decided: sequence - 1, known: false },
     });
-  const error = await assertRejects(() => append(1), StoreError, "Cannot tell whether it will last");
+  const error = await assertRejects(() => append(1), StoreError, "Cannot tell whether the event is durable");
   assertEquals(error.kind, "uncertain");
   assertEquals(losses, 1);
   assertEquals((await append(1)).length, 1);

@@ -150,3 +150,30 @@ Deno.test("RedisBroker.connect() refuses what is neither a URL nor a client", as
   }
   await assertRejects(() => RedisBroker.connect("http://127.0.0.1", { events: [Noted] }), TypeError, "Cannot connect");
 });
+
+Deno.test("RedisBroker.connect() refuses a client option that names no package, and names those there are", async () => {
+  for (const [client, shown] of [["redis", '"redis"'], [null, "null"], ["", '""'], [{}, "a plain object"]]) {
+    const options = { events: [Noted], client: client as "ioredis" };
+    const error = await assertRejects(() => RedisBroker.connect("redis://127.0.0.1:1", options), TypeError);
+    assertEquals(
+      error.message,
+      `Cannot connect to Redis by client ${shown}: give "@db/redis", "node-redis", "ioredis"`,
+    );
+  }
+});
+
+Deno.test("RedisBroker.connect() refuses a client option with a client object", async () => {
+  await using keys = shared.keys();
+  const { client, end } = await made["node-redis"](keys.url);
+  try {
+    const options = { events: [Noted], client: "ioredis" } as const;
+    const error = await assertRejects(() => RedisBroker.connect(client, options), TypeError);
+    assertEquals(
+      error.message,
+      'Cannot use client "ioredis" with a client of yours: it connects by its own package; leave the option out, or ' +
+        "give a URL",
+    );
+  } finally {
+    end();
+  }
+});

@@ -117,7 +117,7 @@ Deno.test("a client that was passed in says by itself how it encrypts", async ()
   const io = new IoRedis(secure.url, { tls, lazyConnect: true });
   await assertWorks(RedisBroker.connect(io, { events }));
   const { message } = await assertRejects(() => RedisBroker.connect(io, { events, redis: { tls } }), TypeError);
-  assertEquals(message, "Cannot use redis.tls with a client of yours: it says itself how it connects");
+  assertEquals(message, "Cannot use redis.tls with a client of yours: it has its own settings; leave redis.tls out");
 });
 
 Deno.test("@db/redis says that it shows no certificates, and who does", async () => {

@@ -1,10 +1,10 @@
 /**
  * Waits until a client is connected.
  *
- * @param connecting What the client's own connect() returned.
- * @param close Ends the client at once; twice is fine.
- * @param failure What the client has told besides, which is often clearer than what its connect() rejects with.
- * @throws The signal's reason, or why it could not connect; the client is closed then.
+ * @param connecting The promise of the client's connect().
+ * @param close Ends the client at once; may be called twice.
+ * @param failure The first `error` event of the client, which is often clearer than the rejection of connect().
+ * @throws The signal's reason or the error of connecting; the client is closed then.
  */
 export async function opened(
   connecting: Promise<unknown>,
@@ -14,7 +14,7 @@ export async function opened(
 ): Promise<void> {
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const abort = () => {
-    // A client may get ready after it was closed: then it must be closed once more.
+    // A client may become ready after it was closed, and must be closed again then.
     connecting.then(close, close);
     close();
     reject(signal?.reason);
@@ -23,7 +23,7 @@ export async function opened(
   signal?.addEventListener("abort", abort, { once: true });
   try {
     await Promise.race([connecting, aborted]);
-    // One of the clients connects all the same when it could not choose the database.
+    // ioredis connects even if selecting the database failed.
     if (failure() !== undefined) throw failure();
   } catch (error) {
     close();

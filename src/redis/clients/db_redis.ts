@@ -7,7 +7,7 @@ import { opened } from "./_opened.ts";
 /**
  * Connects to a server with `@db/redis`.
  *
- * @throws {TypeError} If it is to show a certificate of its own, or to expect one for another name: it cannot.
+ * @throws {TypeError} For a client certificate or a server name, which the package does not support.
  */
 export async function openDbRedis(
   { host, port, tls, ...session }: Address,
@@ -15,7 +15,7 @@ export async function openDbRedis(
 ): Promise<RedisConnection> {
   if (tls?.cert !== undefined || tls?.key !== undefined || tls?.servername !== undefined) {
     throw new TypeError(
-      "Cannot connect to Redis by @db/redis with a client's certificate or a server's name of your own: " +
+      "Cannot connect to Redis by @db/redis with redis.tls.cert, key or servername: " +
         "connect by @tidings/broker/node-redis or @tidings/broker/ioredis",
     );
   }
@@ -24,12 +24,12 @@ export async function openDbRedis(
   return await start(place, sessionCommands(session), signal);
 }
 
-/** Connects to where an `@db/redis` client of the caller's connects to. That client itself is neither used nor closed. */
+/** Connects to the server of the caller's `@db/redis` client, which is neither used nor closed. */
 export async function adoptDbRedis(
   client: unknown,
   { signal }: { readonly signal?: AbortSignal } = {},
 ): Promise<RedisConnection> {
-  // The client has no public way to tell this, nor to duplicate itself.
+  // The client has no public property for its address, and no duplicate().
   const { hostname, port, options } = (client as PrivateParts).client?.connection ?? {};
   if (hostname === undefined || options === undefined) {
     throw new TypeError("Cannot tell where this client of @db/redis connects to: give its URL instead");
@@ -45,7 +45,7 @@ interface PrivateParts {
 
 type Session = { readonly [K in "username" | "password" | "db"]?: RedisConnectOptions[K] | undefined };
 
-// Sent from here: the client's own would go on connecting after the signal has aborted.
+// Sent by this adapter, because the client itself would continue connecting after the signal aborted.
 function sessionCommands({ username, password, db }: Session): [string, string[]][] {
   const commands: [string, string[]][] = [];
   if (password !== undefined) commands.push(["AUTH", username ? [username, password] : [password]]);
@@ -61,10 +61,10 @@ async function start(
   let client!: Redis;
   const send = (name: string, args: string[]) => (client.sendCommand(name, args) as Promise<Reply>).catch(rethrow);
   const connecting = (async () => {
-    // By default it would connect and send again what was under way.
+    // By default the client would reconnect and send the commands in flight again.
     client = await connect({ ...place, maxRetryCount: 0, noDelay: true, ...(signal && { signal: () => signal }) });
     client.addEventListener("error", ({ detail: { error } }) => {
-      // It would go on with the next command, on a connection that is out of step.
+      // The client would send its next command on a connection whose replies no longer match.
       if (!(error instanceof ErrorReplyError)) client.close();
     });
     for (const [name, args] of session) await send(name, args);

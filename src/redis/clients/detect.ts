@@ -1,7 +1,7 @@
 import type { Address, Node } from "../connection/_address.ts";
 import type { RedisConnection } from "../connection/client.ts";
 
-/** The clients that the store can work with. */
+/** The supported client packages. */
 export type ClientKind = "@db/redis" | "node-redis" | "ioredis";
 
 interface OpenOptions {
@@ -12,24 +12,24 @@ interface OpenOptions {
 export interface ClientAdapter {
   /** Connects to a server. */
   open(address: Address, options?: OpenOptions): Promise<RedisConnection>;
-  /** Connects to where a client that was passed in connects to; that one is neither used nor closed. */
+  /** Connects to the server of a client object, which is neither used nor closed. */
   adopt(client: object, options?: OpenOptions): Promise<RedisConnection>;
-  /** What a client is of that was passed in and is of more than one server; otherwise undefined. */
+  /** The servers of a client object for a cluster or Sentinels; undefined for a client of one server. */
   fleetOf(client: object): Fleet | undefined;
 }
 
-/** Several servers, as a client of theirs knows them. */
+/** Several servers, as read from a client object. */
 export interface Fleet {
   readonly kind: "cluster" | "sentinel";
-  /** Nodes of the cluster that know the others, or Sentinels. */
+  /** Known nodes of the cluster, or the Sentinels. */
   readonly nodes: readonly Node[];
-  /** What the Sentinels call the master. */
+  /** The master's name in the Sentinels' configuration. */
   readonly name: string | undefined;
-  /** Connects to one of them as the client does, or with `sentinel` to a Sentinel. */
+  /** Connects to a node, or with `sentinel` to a Sentinel, with the settings of the client object. */
   open(node: Node, options: OpenOptions & { readonly sentinel?: boolean }): Promise<RedisConnection>;
 }
 
-/** Loads the adapter of a client, and thereby the client. */
+/** Loads an adapter, and with it the client package. */
 export async function loadAdapter(kind: ClientKind): Promise<ClientAdapter> {
   switch (kind) {
     case "@db/redis": {
@@ -55,13 +55,13 @@ export async function loadAdapter(kind: ClientKind): Promise<ClientAdapter> {
   }
 }
 
-/** Which client is used for a URL where none was asked for. */
+/** The client package for a URL where the caller chose none. */
 export const DEFAULT_KIND: ClientKind = "Deno" in globalThis ? "@db/redis" : "node-redis";
 
 /**
- * Which client an object is, by what it can do: the classes may come from another copy of the package.
+ * Detects the package of a client object by its members, since its class may come from another copy of the package.
  *
- * @throws {TypeError} If it is none that can be used.
+ * @throws {TypeError} If the object is no supported client.
  */
 export function detectClient(client: unknown): ClientKind {
   if (typeof client === "object" && client !== null) {

@@ -6,14 +6,14 @@ import { type AddressMap, mapped } from "./_mapped.ts";
 import { opened } from "./_opened.ts";
 import type { Fleet } from "./detect.ts";
 
-/** What is used of an ioredis client that was passed in. */
+/** The used members of an ioredis client. */
 export interface IoRedisClient {
   readonly options: object;
   duplicate(overrides: object): unknown;
 }
 
-// Whoever uses the connection opens a new one when it is lost, has its own deadlines, and reads RESP 2. Each of the
-// first four would by its default send a command again or keep it for later.
+// The store opens a new connection when one is lost, has its own deadlines, and reads RESP 2. The defaults of the first
+// four options would send a command again or queue it.
 const SETTINGS = {
   retryStrategy: null,
   maxRetriesPerRequest: 0,
@@ -24,14 +24,14 @@ const SETTINGS = {
   lazyConnect: true,
   disableClientInfo: true,
   protocol: 2,
-  // Undone, for a client that was passed in.
+  // Override settings of the caller's client.
   keyPrefix: "",
   stringNumbers: false,
   enableAutoPipelining: false,
   monitor: false,
 } as const;
 
-// The deadlines of a client that was passed in, and a look at the server that may not be allowed.
+// Deadlines of the caller's client, and its INFO command, for which the user may have no permission.
 const FOREIGN = {
   commandTimeout: undefined,
   socketTimeout: undefined,
@@ -47,7 +47,7 @@ export function openIoRedis(
   return openAs({ db, username, password, ...(tls && { tls }) }, { host, port }, signal);
 }
 
-/** Connects to where an ioredis client of the caller's connects to. That client itself is neither used nor closed. */
+/** Connects to the server of the caller's ioredis client, which is neither used nor closed. */
 export function adoptIoRedis(
   client: IoRedisClient,
   { signal }: { readonly signal?: AbortSignal } = {},
@@ -66,14 +66,14 @@ interface SingleOptions {
   readonly enableTLSForSentinelMode?: boolean;
 }
 
-/** What is used of ioredis' clients of a cluster. */
+/** The used members of ioredis' cluster client. */
 export interface IoRedisCluster {
   readonly isCluster?: boolean;
   readonly startupNodes?: readonly (string | number | Partial<Node>)[];
   readonly options: { readonly redisOptions?: object; readonly natMap?: AddressMap } & SingleOptions;
 }
 
-/** What a client of ioredis is of that is of several servers; undefined for one of a single server. */
+/** The servers of an ioredis client for a cluster or Sentinels; undefined for a client of one server. */
 export function fleetOfIoRedis({ isCluster, startupNodes = [], options }: IoRedisCluster): Fleet | undefined {
   const { natMap, sentinels, name } = options;
   if (isCluster === true) {
@@ -111,12 +111,12 @@ async function start(client: Redis, signal: AbortSignal | undefined): Promise<Re
   client.on("error", (error) => failure ??= error);
   const close = () => {
     if (client.status !== "end") client.disconnect();
-    // It would wait up to two seconds for the other end, which may be gone.
+    // disconnect() alone waits up to two seconds for the server to close its side.
     client.stream?.destroy();
   };
   await opened(client.connect(), close, () => failure, signal).catch(rethrow);
   return {
-    // Names in capitals keep it from turning replies into objects.
+    // ioredis turns replies of commands in lower case into objects.
     send: ([name, ...args]) => (client.call(name!.toUpperCase(), args) as Promise<Reply>).catch(rethrow),
     open: (options) => start(client.duplicate(), options?.signal),
     close,
@@ -125,7 +125,7 @@ async function start(client: Redis, signal: AbortSignal | undefined): Promise<Re
 
 function rethrow(error: unknown): never {
   if (!(error instanceof Error)) throw error;
-  // Made anew, as the original carries the command's arguments: the password, after AUTH.
+  // A new error, since the original carries the arguments of the command, such as the password of AUTH.
   if (error.name === "ReplyError") throw new ReplyError(error.message);
   throw error;
 }

@@ -6,13 +6,13 @@ import { type AddressMap, mapped } from "./_mapped.ts";
 import { opened } from "./_opened.ts";
 import type { Fleet } from "./detect.ts";
 
-/** What is used of a node-redis client that was passed in. */
+/** The used members of a node-redis client. */
 export interface NodeRedisClient {
   readonly options: object;
   duplicate(overrides: object): unknown;
 }
 
-// The package's own type stands for thousands of commands, and differs with every option.
+// The package's own type has hundreds of commands, and differs with each option.
 interface Client {
   on(type: "error", listener: (error: Error) => void): unknown;
   connect(): Promise<unknown>;
@@ -20,17 +20,17 @@ interface Client {
   destroy(): void;
 }
 
-// Whoever uses the connection opens a new one when it is lost, has its own deadlines, and reads RESP 2.
+// The store opens a new connection when one is lost, has its own deadlines, and reads RESP 2.
 const SETTINGS = {
   RESP: 2,
   disableOfflineQueue: true,
   disableClientInfo: true,
   maintNotifications: "disabled",
-  // By default each command makes an AbortSignal.timeout, which halves the throughput and ends no command that was sent.
+  // The default is an AbortSignal.timeout per command, which halves the throughput and does not end a sent command.
   commandOptions: { timeout: undefined },
 } as const;
 
-// Undone, for a client that was passed in.
+// Override settings of the caller's client.
 const FOREIGN = {
   clientSideCache: undefined,
   emitInvalidate: false,
@@ -47,7 +47,7 @@ export function openNodeRedis(
   return openAs({ database: db, username, password, socket }, { host, port }, signal);
 }
 
-/** Connects to where a node-redis client of the caller's connects to. That client itself is neither used nor closed. */
+/** Connects to the server of the caller's node-redis client, which is neither used nor closed. */
 export function adoptNodeRedis(
   client: NodeRedisClient,
   { signal }: { readonly signal?: AbortSignal } = {},
@@ -57,7 +57,7 @@ export function adoptNodeRedis(
   return start((socket) => client.duplicate({ ...overrides, socket: { ...given, ...socket } }) as Client, signal);
 }
 
-/** What is used of node-redis' clients of several servers. */
+/** The used members of node-redis' clients for several servers. */
 export interface NodeRedisFleet {
   readonly duplicate: (this: object) => unknown;
   readonly _options?: ClusterOptions;
@@ -80,7 +80,7 @@ interface SentinelOptions {
 
 type NodeOptions = Readonly<Record<string, unknown>> & { readonly url?: string; readonly socket?: object };
 
-/** What a client of node-redis is of that is of several servers; undefined for one of a single server. */
+/** The servers of a node-redis client for a cluster or Sentinels; undefined for a client of one server. */
 export function fleetOfNodeRedis(client: NodeRedisFleet): Fleet | undefined {
   const cluster = client._options;
   if (cluster !== undefined && "rootNodes" in cluster) return fleetOfCluster(cluster);
@@ -100,7 +100,7 @@ export function fleetOfNodeRedis(client: NodeRedisFleet): Fleet | undefined {
 
 function fleetOfCluster({ rootNodes, defaults = {}, nodeAddressMap }: ClusterOptions): Fleet {
   const [first = {}] = rootNodes;
-  // Of a URL what it says of the user and of TLS counts for all nodes.
+  // User, password and TLS of the first URL apply to all nodes.
   const session: NodeOptions = first.url === undefined ? {} : sessionOf(first.url);
   const { url: _, ...options } = { ...session, ...first, ...defaults };
   const socket = { ...session.socket, ...first.socket, ...defaults.socket };
@@ -124,7 +124,7 @@ function nodeOf({ url, socket = {} }: NodeOptions): Node {
   return { host, port };
 }
 
-// A client of Sentinels keeps its options to itself: they are what its duplicate would be made from.
+// A Sentinel client keeps its options private. Its duplicate() passes them to the constructor, which is replaced here.
 function optionsOf(client: NodeRedisFleet): SentinelOptions {
   let options: SentinelOptions | undefined;
   class Made {
@@ -147,19 +147,19 @@ function openAs(options: NodeOptions, { host, port }: Node, signal: AbortSignal 
 
 let pattern: { duplicate(overrides: object): unknown } | undefined;
 
-// Making a client builds a class of hundreds of commands, in 20 ms of the processor and more. A duplicate shares its own.
+// createClient() builds a class with hundreds of commands, in 20 ms or more. A duplicate shares that class.
 function duplicate(options: object): Client {
   pattern ??= createClient({ ...SETTINGS, ...FOREIGN } as object);
   return pattern.duplicate(options) as Client;
 }
 
 async function start(make: (socket: object) => Client, signal: AbortSignal | undefined): Promise<RedisConnection> {
-  // Without the signal, a socket that is still connecting would stay open for seconds after the client was destroyed.
+  // Without the signal, a connecting socket would stay open for seconds after destroy().
   const client = make({ reconnectStrategy: false, socketTimeout: undefined, signal });
   let failure: unknown;
   client.on("error", (error) => {
     failure ??= error;
-    // Without reconnecting every error is the end; a microtask on, what is under way has been told the reason.
+    // Without reconnecting, each error ends the client. A microtask later, the commands in flight have rejected with it.
     queueMicrotask(() => client.destroy());
   });
   const rethrow = (error: unknown): never => {
@@ -175,6 +175,6 @@ async function start(make: (socket: object) => Client, signal: AbortSignal | und
 }
 
 function isReply(error: Error): boolean {
-  // The client that was passed in may come from another copy of the package, with a class of its own.
+  // The caller's client may come from another copy of the package, which has another ErrorReply class.
   return error instanceof ErrorReply || /^(SimpleError|BlobError|ErrorReply)$/.test(error.constructor.name);
 }

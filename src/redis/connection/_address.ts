@@ -6,9 +6,9 @@ export interface Node {
   readonly port: number;
 }
 
-/** What it takes to be let in. */
+/** Encryption, credentials and database of a connection. */
 export interface Session {
-  /** Undefined for a connection that is not encrypted. */
+  /** Undefined for an unencrypted connection. */
   readonly tls: TlsOptions | undefined;
   readonly username: string | undefined;
   readonly password: string | undefined;
@@ -18,13 +18,13 @@ export interface Session {
 /** One server, and how to connect to it. */
 export interface Address extends Node, Session {}
 
-/** What a URL names. */
+/** The servers that a URL names. */
 export interface Target {
-  /** One server, one of those that Sentinels watch, or all of a cluster. */
+  /** One server, a master that Sentinels watch, or a cluster. */
   readonly kind: "single" | "sentinel" | "cluster";
-  /** The server; or those to ask first. */
+  /** The server, the Sentinels, or known nodes of the cluster. */
   readonly nodes: readonly Node[];
-  /** What the Sentinels call the server. */
+  /** The master's name in the Sentinels' configuration. */
   readonly name: string | undefined;
   readonly session: Session;
 }
@@ -33,19 +33,19 @@ const FORMS =
   `"redis://127.0.0.1:6379", "rediss://user:password@host:6380/0", "redis+cluster://host1:6379,host2:6379" or ` +
   `"redis+sentinel://host1:26379,host2:26379/mymaster"`;
 const URL_PARTS = /^(redis|rediss)(?:[+-](cluster|sentinel))?:\/\/(?:([^@/?#]*)@)?([^@/?#]+)((?:\/[^@?#]*)?)$/;
-// A sign of the credentials that ends them too early makes them look like the rest of the URL.
+// An unescaped sign in the credentials, which ends them too early.
 const STRAY_SIGN = /:\/\/[^@]*[/?#][^@]*@|@.*@/;
 
 /**
  * Reads `redis[s]://[user[:password]@]host[:port][/db]`, with several hosts after `redis[s]+cluster://`, and with
- * several hosts and the name of the master, as in `/name[/db]`, after `redis[s]+sentinel://`. Others write these with a
- * hyphen in place of the plus sign, which is as good.
+ * several hosts and the name of the master, as in `/name[/db]`, after `redis[s]+sentinel://`. A hyphen in place of the
+ * plus sign, as other libraries write these schemes, is accepted.
  *
- * @throws {TypeError} If it is none of these. What it holds is not shown: credentials may stand anywhere in it.
+ * @throws {TypeError} If the text is none of these. The text is not shown, because credentials may be anywhere in it.
  */
 export function parseTarget(text: string): Target {
-  const [, scheme, fleet, userinfo = "", hosts, path = ""] = URL_PARTS.exec(text) ?? [];
-  const kind = (fleet ?? "single") as Target["kind"];
+  const [, scheme, suffix, userinfo = "", hosts, path = ""] = URL_PARTS.exec(text) ?? [];
+  const kind = (suffix ?? "single") as Target["kind"];
   const nodes = hosts?.split(",").map((host) => parseNode(host, kind === "sentinel" ? 26_379 : 6_379)) ?? [];
   const steps = path.split("/").slice(1).filter((step, at, all) => step !== "" || at < all.length - 1);
   const name = kind === "sentinel" ? decoded(steps.shift()) : undefined;
@@ -77,13 +77,13 @@ export function parseTarget(text: string): Target {
 function faultOf(kind: Target["kind"], nodes: readonly unknown[], name: string | undefined): string {
   if (nodes.includes(undefined)) return "a host or a port in it is none; ";
   if (kind === "single" && nodes.length > 1) return "several hosts are for redis+cluster:// or redis+sentinel://; ";
-  if (kind === "sentinel" && nodes.length > 0 && !name) return "it lacks what the Sentinels call the master; ";
+  if (kind === "sentinel" && nodes.length > 0 && !name) return "the name of the master is missing; ";
   return "";
 }
 
 /**
- * What lets us in. A user without a password is not the default user, and is to log in all the same: its password is
- * an empty one then.
+ * Completes the credentials. A user name without a password logs in with an empty password, since it is not the default
+ * user.
  */
 export function sessionOf({ username, password, ...rest }: Session): Session {
   return {
@@ -107,7 +107,7 @@ function decoded(text: string | undefined): string {
   }
 }
 
-/** A server as people write it: `host:port`. */
+/** The text `host:port` of a server. */
 export function nodeText({ host, port }: Node): string {
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

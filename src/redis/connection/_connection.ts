@@ -1,5 +1,6 @@
 import { StoreError } from "../../store/mod.ts";
 import { Fifo } from "../../store/_fifo.ts";
+import type { Node } from "./_address.ts";
 import type { RedisConnection, Reply } from "./client.ts";
 import { described, isAlive, isClosedByServer } from "./_errors.ts";
 import { isServerReply } from "./_reply_error.ts";
@@ -22,6 +23,9 @@ export interface TimedConnection extends RedisConnection {
   send(command: readonly string[], timeout?: number): Promise<Reply>;
   open(options?: { readonly signal?: AbortSignal }): Promise<TimedConnection>;
 }
+
+/** Opens a connection to one of several servers. */
+export type OpenNode = (node: Node, options: { readonly signal?: AbortSignal | undefined }) => Promise<TimedConnection>;
 
 /** How to use a connection. */
 export interface TimedOptions {

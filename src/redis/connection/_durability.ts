@@ -7,9 +7,9 @@ import type { Script } from "../scripts/_script.ts";
 import type { OwnRoute, Pinned } from "./_topology.ts";
 
 /**
- * Sees to it that a server can be asked for this.
+ * Checks that a server supports the durability options.
  *
- * @throws {TypeError} If it cannot.
+ * @throws {TypeError} If it does not.
  */
 export async function checkDurability(
   connection: Pick<RedisConnection, "send">,
@@ -33,16 +33,16 @@ export async function checkDurability(
   }
 }
 
-// Of a cluster a replica may have been asked: it knows the command, and those that are written to run it.
+// The node of a cluster may be a replica, which knows WAIT but refuses it. The primaries run it.
 function unlessReplica(error: unknown): void {
   if (!isReplicaReply(error)) throw error;
 }
 
-/** Runs what writes, and waits until that is as durable as it is to be: which blocks a connection, and so has its own. */
-export class DurableWay {
+/** Runs scripts that write, and waits until the entries are durable. WAIT blocks, so it has a connection of its own. */
+export class DurableRoute {
   #route: OwnRoute;
   #options: DurabilityOptions;
-  #place: Promise<Place> | undefined;
+  #connection: Promise<DurableConnection> | undefined;
 
   constructor(route: OwnRoute, options: DurabilityOptions) {
     this.#route = route;
@@ -50,20 +50,23 @@ export class DurableWay {
   }
 
   /**
-   * Runs a script; an empty reply says that it has written nothing that must last.
+   * Runs a script and waits until its entries are durable. An empty reply means that the script wrote no entry.
    *
-   * @throws {StoreError} `"uncertain"` if it does not last in time: it is stored, and a failover or a crash may take it away.
+   * @throws {StoreError} `"uncertain"` if they are not durable in time: they are stored, but a failover or crash may lose
+   * them.
    */
   async run(script: Script, keys: readonly string[], args: readonly string[]): Promise<Reply> {
-    const opening = this.#place ??= this.#route.pin().then((connection) => new Place(connection, this.#options));
+    const opening = this.#connection ??= this.#route.pin().then((pinned) =>
+      new DurableConnection(pinned, this.#options)
+    );
     try {
-      const place = await opening;
-      const reply = await script.run(place.connection, keys, args);
-      if (!Array.isArray(reply) || reply.length > 0) await place.lasts();
+      const connection = await opening;
+      const reply = await script.run(connection.pinned, keys, args);
+      if (!Array.isArray(reply) || reply.length > 0) await connection.wait();
       return reply;
     } catch (error) {
-      // The next one may have to go elsewhere.
-      if (this.#place === opening) this.#place = undefined;
+      // The next script may have to go to another server.
+      if (this.#connection === opening) this.#connection = undefined;
       throw error;
     }
   }
@@ -73,23 +76,23 @@ export class DurableWay {
   }
 }
 
-/** Where it was written: another server, or this one by another connection, knows nothing of that. */
-class Place {
-  readonly connection: Pinned;
+/** The connection that wrote the entries: WAIT on another connection or server tells nothing about them. */
+class DurableConnection {
+  readonly pinned: Pinned;
   #options: DurabilityOptions;
   #waiting: Promise<void> = Promise.resolve();
   #next: Promise<void> | undefined;
 
-  constructor(connection: Pinned, options: DurabilityOptions) {
-    this.connection = connection;
+  constructor(pinned: Pinned, options: DurabilityOptions) {
+    this.pinned = pinned;
     this.#options = options;
   }
 
-  /** Resolves when all lasts that has been answered by now. */
-  lasts(): Promise<void> {
-    // What was sent before does not speak of this; what is sent next does, for all who wait then.
+  /** Resolves when all entries are durable whose scripts have replied by now. */
+  wait(): Promise<void> {
+    // A WAIT that was sent before does not cover these entries. The next one does, for all callers until it is sent.
     return this.#next ??= this.#waiting.then(() => {
-      const sent = assertDurable(this.connection, this.#options);
+      const sent = assertDurable(this.pinned, this.#options);
       this.#waiting = sent.catch(() => {});
       this.#next = undefined;
       return sent;
@@ -102,17 +105,17 @@ async function assertDurable(
   { replicas = 0, fsync = false, timeout = 1_000 }: DurabilityOptions,
 ): Promise<void> {
   const command = fsync ? ["WAITAOF", "1", `${replicas}`, `${timeout}`] : ["WAIT", `${replicas}`, `${timeout}`];
-  // Whatever fails now, the event is stored.
+  // The event is stored already, whatever fails now.
   const reply = await connection.send(command, timeout + COMMAND_TIMEOUT).catch((error: Error) => {
-    throw new StoreError("uncertain", `Cannot tell whether it will last: ${error.message}`, { cause: error });
+    throw new StoreError("uncertain", `Cannot tell whether the event is durable: ${error.message}`, { cause: error });
   });
   const [written, copied] = fsync ? reply as readonly [number, number] : [0, reply as number];
   if (copied >= replicas && (!fsync || written >= 1)) return;
   const disk = fsync && written < 1 ? "the server has not written it to its disk" : undefined;
   const copies = copied < replicas ? `${copied} of ${replicas} replicas have it` : undefined;
-  const what = [disk, copies].filter((part) => part !== undefined).join(", and ");
+  const state = [disk, copies].filter((part) => part !== undefined).join(", and ");
   throw new StoreError(
     "uncertain",
-    `Cannot tell whether it will last: ${what} after ${timeout} ms; mend that, or ask for less`,
+    `Cannot tell whether the event is durable: ${state} after ${timeout} ms; repair the replicas or the disk, or lower redis.durability`,
   );
 }

@@ -1,10 +1,11 @@
 import type { Position, StoredRecord } from "../../store/mod.ts";
+import type { Route } from "./_topology.ts";
 import type { Reply } from "./client.ts";
 
-// The last number that Redis gives in one millisecond.
+// The largest sequence number of a position.
 const LAST_SEQUENCE = 2n ** 64n - 1n;
 
-/** Entries as XRANGE and its kin give them; those that were deleted meanwhile (without fields) are left out. */
+/** Reads entries of XRANGE, XREADGROUP and XCLAIM replies. Deleted entries, which have no fields, are left out. */
 export function parseEntries(reply: Reply): StoredRecord[] {
   if (!Array.isArray(reply)) return [];
   const records: StoredRecord[] = [];
@@ -14,7 +15,7 @@ export function parseEntries(reply: Reply): StoredRecord[] {
   return records;
 }
 
-/** A flat list of names and values, as XINFO gives it. */
+/** Reads a flat list of names and values, as in an XINFO reply. */
 export function parsePairs(reply: Reply): Map<string, Reply> {
   const list = reply as readonly Reply[];
   const pairs = new Map<string, Reply>();
@@ -22,12 +23,12 @@ export function parsePairs(reply: Reply): Map<string, Reply> {
   return pairs;
 }
 
-/** What INFO says, by its names. */
+/** Reads the reply of INFO, by field names. */
 export function parseInfo(reply: Reply): Map<string, string> {
   return new Map([...String(reply).matchAll(/^(\w+):(.*?)\r?$/gm)].map(([, name, value]) => [name!, value!]));
 }
 
-/** So many positions from the first on: those of a batch follow each other. */
+/** The positions of a batch, which are consecutive. */
 export function positionsFrom(first: string, count: number): Position[] {
   const dash = first.indexOf("-");
   const ms = first.slice(0, dash + 1);
@@ -39,7 +40,7 @@ export function positionsFrom(first: string, count: number): Position[] {
   return Array.from({ length: count }, (_, nth) => `${ms}${start + nth}` as Position);
 }
 
-/** The position right before another: what Redis wants where a group is to begin with the other. */
+/** The position right before another. A Redis group that starts there reads the other one first. */
 export function before(position: Position): string {
   const dash = position.indexOf("-");
   const ms = BigInt(position.slice(0, dash));
@@ -54,4 +55,10 @@ export function after(position: Position): Position {
   const ms = BigInt(position.slice(0, dash));
   const sequence = BigInt(position.slice(dash + 1));
   return (sequence === LAST_SEQUENCE ? `${ms + 1n}-0` : `${ms}-${sequence + 1n}`) as Position;
+}
+
+/** The clock of the server, in milliseconds. */
+export async function serverTime(route: Pick<Route, "send">): Promise<number> {
+  const [seconds, micros] = await route.send(["TIME"]) as readonly [string, string];
+  return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
 }

@@ -7,16 +7,16 @@ import { parseInfo } from "./_replies.ts";
 const OLDEST_REDIS = [7, 0] as const;
 const OLDEST_VALKEY = [7, 2] as const;
 
-/** What a server says of itself before it is used. */
+/** The result of checking a server. */
 export interface StartUp {
-  /** What works, but not as well as its users may think. */
+  /** Settings of the server that may lose events, as texts for the broker's warnings. */
   readonly warnings: readonly string[];
   /** Whether it is a node of a Redis Cluster. */
   readonly cluster: boolean;
 }
 
 /**
- * Finds out from INFO alone, which most users may run, whether a server can be used.
+ * Checks by INFO, which most users have permission for, whether a server can be used.
  *
  * @throws {TypeError} If it is too old, or may remove whole streams when its memory runs out.
  * @throws {StoreError} `"transient"` if it is a replica now.
@@ -28,7 +28,7 @@ export async function checkServer(
   const info = parseInfo(await connection.send(["INFO"]));
   checkVersion(info);
   const cluster = info.get("cluster_enabled") === "1";
-  // Any node of a cluster knows its way to the others.
+  // A replica in a cluster can be used, because it redirects commands to the primaries.
   if (!cluster && info.get("role") === "slave") {
     throw new StoreError("transient", "it is a replica: connect to its master, by its Sentinels if it has some");
   }
@@ -53,9 +53,9 @@ export async function checkServer(
   return { warnings, cluster };
 }
 
-/** Older servers lack what the scripts rely on, and would fail in the middle of the work instead of here. */
+/** Rejects older servers here, because the scripts would fail on them later. */
 function checkVersion(info: ReadonlyMap<string, string>): void {
-  // Valkey says which Redis it can stand in for, too.
+  // Valkey replies with a `redis_version` too, for compatibility.
   const valkey = info.get("valkey_version");
   const version = valkey ?? info.get("redis_version");
   const [major = 0, minor = 0] = (version ?? "").split(".").map(Number);

@@ -8,7 +8,7 @@
  */
 import { StoreError } from "../../../store/mod.ts";
 import { type Node, nodeText } from "../_address.ts";
-import type { TimedConnection } from "../_connection.ts";
+import type { OpenNode, TimedConnection } from "../_connection.ts";
 import { isServerReply } from "../_reply_error.ts";
 import { closedError, Link } from "../_link.ts";
 import type { OwnRoute, Route, Topology } from "../_topology.ts";
@@ -20,9 +20,6 @@ import { slotOf, SLOTS } from "./_slots.ts";
 
 // Replies that mark a node's slot map as possibly stale.
 const STALE = /\b(CLUSTERDOWN|READONLY|UNBLOCKED force)\b/;
-
-/** Opens a connection to a node of the cluster. */
-export type OpenNode = (node: Node, options: { readonly signal?: AbortSignal | undefined }) => Promise<TimedConnection>;
 
 /**
  * The nodes of a Redis Cluster. All keys of a stream are in one slot, and its commands go to the node that serves the

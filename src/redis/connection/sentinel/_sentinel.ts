@@ -1,18 +1,17 @@
 import { StoreError } from "../../../store/mod.ts";
 import { type Node, nodeText } from "../_address.ts";
-import type { OpenNode } from "../cluster/_cluster.ts";
-import { COMMAND_TIMEOUT, type TimedConnection } from "../_connection.ts";
+import { COMMAND_TIMEOUT, type OpenNode, type TimedConnection } from "../_connection.ts";
 import { connectError } from "../_errors.ts";
 import { isServerReply } from "../_reply_error.ts";
 import { parseInfo } from "../_replies.ts";
 import type { Reply } from "../client.ts";
 
-// What an attempt gets on top, in ms: where the process itself stood still, the answer may be here, unread.
+// Extra time for an attempt, in ms: after a stall of this process, a reply may have arrived unread.
 const GRACE = 250;
 
-/** What it takes to find a master. */
+/** A master that Sentinels watch, and how to find it. */
 export interface Watch {
-  /** What the Sentinels call it. */
+  /** The master's name in the Sentinels' configuration. */
   readonly name: string;
   readonly sentinels: readonly Node[];
   /** Opens a connection to a Sentinel. */
@@ -31,19 +30,20 @@ interface Options {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What a Sentinel says. */
+/** The master according to one Sentinel. */
 interface Answer {
   readonly node: Node;
-  /** It rises with every failover. */
+  /** The configuration epoch, which rises with each failover. */
   readonly epoch: number;
 }
 
 /**
- * Connects to the server that the Sentinels say is the master, anew each time: after a failover it is another one.
+ * Asks the Sentinels for the master, and connects to it. Each call asks again, since a failover changes the master.
  *
- * All are asked at once. One may have slept through a failover, so that of what most of them answer the newest counts.
+ * All Sentinels are asked at once. One of them may have missed a failover, so the answer with the highest epoch counts
+ * among those of a majority.
  *
- * @throws {StoreError} `"transient"` if no Sentinel answers, or what they name is no master (any more).
+ * @throws {StoreError} `"transient"` if no Sentinel replies, or the server that they name is not a master now.
  */
 export async function openMaster(watch: Watch, { signal }: Options): Promise<Master> {
   const node = await findMaster(watch, signal);
@@ -51,8 +51,8 @@ export async function openMaster(watch: Watch, { signal }: Options): Promise<Mas
     return { node, connection: await inTime(signal, (signal) => openAsMaster(watch, node, signal)) };
   } catch (error) {
     if (signal?.aborted) throw signal.reason;
-    const failure = why(nodeText(node), error);
-    // What refuses us will do so again.
+    const failure = explained(nodeText(node), error);
+    // A final error, such as a wrong password.
     if (!(failure instanceof StoreError)) throw error;
     throw new StoreError("transient", `Cannot reach the master "${watch.name}" now: ${failure.message}`, {
       cause: error,
@@ -62,14 +62,14 @@ export async function openMaster(watch: Watch, { signal }: Options): Promise<Mas
 
 async function findMaster(watch: Watch, signal: AbortSignal | undefined): Promise<Node> {
   const answers: Answer[] = [];
-  const most = Math.floor(watch.sentinels.length / 2) + 1;
+  const majority = Math.floor(watch.sentinels.length / 2) + 1;
   const outcomes = await inTime(signal, async (signal, end) => {
     return await Promise.all(watch.sentinels.map(async (sentinel) => {
       try {
         answers.push(await ask(watch, sentinel, signal));
-        if (answers.length >= most) end();
+        if (answers.length >= majority) end();
       } catch (error) {
-        return why(`the Sentinel ${nodeText(sentinel)}`, error);
+        return explained(`the Sentinel ${nodeText(sentinel)}`, error);
       }
     }));
   });
@@ -78,13 +78,13 @@ async function findMaster(watch: Watch, signal: AbortSignal | undefined): Promis
   if (newest !== undefined) return newest.node;
   const failures = outcomes.filter((failure) => failure !== undefined);
   const final = failures.find((failure) => !(failure instanceof StoreError));
-  if (final !== undefined) throw ofSentinel(final);
+  if (final !== undefined) throw credentialError(final);
   const reasons = failures.map(({ message }) => message).join("; ");
   throw new StoreError("transient", `Cannot find the master "${watch.name}" by its Sentinels now: ${reasons}`);
 }
 
-// What it asks for is a password of its own: that of the master is told to no Sentinel.
-function ofSentinel(error: Error): Error {
+// The Sentinel wants its own password. The master's password is never sent to a Sentinel.
+function credentialError(error: Error): Error {
   const refusal = /^(Cannot connect to the Sentinel \S+: (?:it wants a password|wrong user or password))/.exec(
     error.message,
   );
@@ -93,7 +93,7 @@ function ofSentinel(error: Error): Error {
   return new TypeError(`${refusal[1]!} of its own; ${wayOut}`, { cause: error });
 }
 
-function why(where: string, error: unknown): Error {
+function explained(where: string, error: unknown): Error {
   return error instanceof StoreError ? error : connectError(where, error);
 }
 
@@ -102,22 +102,22 @@ async function ask({ name, openSentinel }: Watch, node: Node, signal: AbortSigna
   const close = () => sentinel.close();
   signal.addEventListener("abort", close, { once: true });
   try {
-    const [place, state] = await Promise.all([
+    const [address, state] = await Promise.all([
       sentinel.send(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", name]),
-      sentinel.send(["SENTINEL", "MASTER", name]).catch(unlessLost),
+      sentinel.send(["SENTINEL", "MASTER", name]).catch(nullForReply),
     ]);
-    if (!Array.isArray(place)) {
+    if (!Array.isArray(address)) {
       throw new StoreError("transient", `${nodeText(node)} knows no master "${name}"; compare SENTINEL MASTERS there`);
     }
-    return { node: { host: String(place[0]), port: Number(place[1]) }, epoch: epochIn(state) };
+    return { node: { host: String(address[0]), port: Number(address[1]) }, epoch: epochIn(state) };
   } finally {
     signal.removeEventListener("abort", close);
     sentinel.close();
   }
 }
 
-// It knows no such master, or its user may not ask for more than the address.
-function unlessLost(error: unknown): null {
+// An error reply: the Sentinel knows no such master, or our user may only ask for the address.
+function nullForReply(error: unknown): null {
   if (isServerReply(error)) return null;
   throw error;
 }
@@ -127,7 +127,8 @@ function epochIn(state: Reply): number {
   return at < 0 ? 0 : Number((state as readonly Reply[])[at + 1]);
 }
 
-// A master that was lost comes back as one for a moment, and so may what a Sentinel says that was away itself.
+// The role is checked because a demoted master believes to be one for a moment after it restarts, and because a Sentinel
+// that was disconnected may name a former master.
 async function openAsMaster({ openNode }: Watch, node: Node, signal: AbortSignal): Promise<TimedConnection> {
   const connection = await openNode(node, { signal });
   const close = () => connection.close();
@@ -135,7 +136,7 @@ async function openAsMaster({ openNode }: Watch, node: Node, signal: AbortSignal
   try {
     const role = parseInfo(await connection.send(["INFO", "replication"])).get("role");
     if (role === "master") return connection;
-    throw new StoreError("transient", `${nodeText(node)} is not a master (any more), but a ${role}`);
+    throw new StoreError("transient", `${nodeText(node)} is not a master now, but a ${role}`);
   } catch (error) {
     connection.close();
     throw error;
@@ -144,7 +145,7 @@ async function openAsMaster({ openNode }: Watch, node: Node, signal: AbortSignal
   }
 }
 
-/** @param run Works until `signal` aborts: when `outer` does, when the time is over, or when it calls `end` itself. */
+/** @param run Runs until its `signal` aborts: with `outer`, at the deadline, or when it calls `end`. */
 async function inTime<T>(
   outer: AbortSignal | undefined,
   run: (signal: AbortSignal, end: () => void) => Promise<T>,

@@ -6,31 +6,31 @@ import { type Master, openMaster, type Watch } from "./_sentinel.ts";
 import type { OwnRoute, Route, Topology } from "../_topology.ts";
 
 /**
- * The master that Sentinels watch. Whoever finds that it is another one now takes all others along: a read that blocks on
- * one that stands still would notice seconds later.
+ * The master that Sentinels watch. The first link that finds another master resets all other links: a blocked read on a
+ * master that hangs would notice the failover seconds later.
  */
 export class WatchedServer implements Topology {
   #watch: Watch;
-  #where: string;
+  #address: string;
   #master: Node;
   #changes = 0;
   #links = new Set<Link>();
   #link: Link;
 
   /**
-   * @param watch How to find it.
-   * @param where What it is, for people; credentials do not belong in it.
-   * @param first A connection to it, taken over.
+   * @param watch How to find the master.
+   * @param address Its address for error messages, without credentials.
+   * @param first An open connection to the master, taken over.
    */
-  constructor(watch: Watch, where: string, first: Master) {
+  constructor(watch: Watch, address: string, first: Master) {
     this.#watch = watch;
-    this.#where = where;
+    this.#address = address;
     this.#master = first.node;
     this.#link = this.#newLink(first.connection);
   }
 
   #newLink(first?: TimedConnection): Link {
-    const link: Link = new Link((options) => this.#open(link, options), this.#where, first);
+    const link: Link = new Link((options) => this.#open(link, options), this.#address, first);
     this.#links.add(link);
     return link;
   }
@@ -40,9 +40,9 @@ export class WatchedServer implements Topology {
     const { connection, node } = await openMaster(this.#watch, options);
     if (nodeText(node) === nodeText(this.#master)) return connection;
     if (this.#changes !== changes) {
-      // It asked before others did, who have found another one.
+      // Another link found a new master while this one was asking: this answer may be older.
       connection.close();
-      throw new StoreError("transient", `Cannot reach the master "${this.#watch.name}" now: it changes`);
+      throw new StoreError("transient", `Cannot reach the master "${this.#watch.name}" now: a failover is going on`);
     }
     this.#master = node;
     this.#changes++;
