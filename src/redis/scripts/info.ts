@@ -22,10 +22,13 @@ local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
 local most = tonumber(ARGV[4])
 if not oldest or less(last, oldest[1]) then
   lag = redis.call('XLEN', stream)
-elseif type(lag) ~= 'number' or lag <= most then
-  -- The server loses count after a rewind, and goes on counting what was removed before it was read.
-  lag = #redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', most + 1)
-  if lag > most then
+else
+  -- The server's lag is missing after a rewind, includes entries that were removed before they were read, and is stale
+  -- after a failover and back, because Redis 7 does not replicate it. So the unread entries are counted, up to a limit.
+  local count = #redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', most + 1)
+  if count <= most then
+    lag = count
+  elseif type(lag) ~= 'number' or lag <= most then
     lag = most
     exact = 0
   end
