@@ -1,6 +1,6 @@
 import { assertName } from "../events/_names.ts";
-import { checkKeys, checkNumber, reasonOf, show } from "../events/_check.ts";
-import { checkRetention } from "../events/_retention.ts";
+import { checkKeys, reasonOf, show } from "../events/_check.ts";
+import { brokerSettings } from "./_broker_settings.ts";
 import type { DomainEvent, EventClass } from "../events/mod.ts";
 import type { EventStore, Position, ReadRange } from "../store/mod.ts";
 import { EventCodecs } from "./codec/_event_codecs.ts";
@@ -35,19 +35,8 @@ import type { DeadLetter, StreamInfo } from "./stream_info.ts";
 import type { Subscription } from "./subscription.ts";
 import type { EventListenerOf, EventOf, OneOrMore } from "./types.ts";
 
-/** What can be listened to on a broker: its event classes by their types, and what it tells of itself. */
+/** Events that a broker dispatches, by type: those of its classes, and its lifecycle events. */
 export type EventMap<C extends EventClass> = { [K in C as K["type"]]: InstanceType<K> } & BrokerEventMap;
-
-const OPTION_KEYS = [
-  "events",
-  "prefix",
-  "retention",
-  "publishTimeout",
-  "maxQueued",
-  "maxQueuedBytes",
-  "encryption",
-  "signal",
-];
 
 // How long closing waits for running publishes, in milliseconds; their callers learn how each ended.
 const CLOSE_TIMEOUT = 10_000;
@@ -73,36 +62,30 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   #tails: LiveTails;
   #subscriptions: Subscriptions;
   #closing: Promise<void> | undefined;
-  /** Handlers that finish while the broker closes may still publish; nothing may once they have. */
+  /** True once all handlers have ended: until then they may publish while the broker closes. */
   #drained = false;
   #ended = new AbortController();
   #signal: AbortSignal | undefined;
   #abort = () => this.#closeAlone();
 
   /**
-   * Makes a broker over any store, which it takes over: closing the broker disposes of it.
+   * Makes a broker over a store. Closing the broker disposes the store.
    *
-   * @throws {TypeError} If `events` is empty, holds a type twice or what is not made by `defineEvent`, or an option is
-   * unknown.
+   * @throws {TypeError} If `events` is empty, holds a type twice or a class that `defineEvent` did not make, or an
+   * option is unknown.
    * @throws {RangeError} If a number is out of range.
    */
   constructor(store: EventStore, options: BrokerOptions<C>) {
     super();
-    checkKeys("make a broker", options, OPTION_KEYS);
-    const { events, prefix = "events", retention, publishTimeout = 60_000, encryption, signal } = options;
-    const { maxQueued = 100_000, maxQueuedBytes = 256 * 2 ** 20 } = options;
-    assertName("group", prefix);
-    checkNumber("publishTimeout (ms)", publishTimeout, { min: 1, max: 2 ** 40 });
-    checkNumber("maxQueued", maxQueued, { min: 1, integer: true });
-    checkNumber("maxQueuedBytes", maxQueuedBytes, { min: 1, integer: true });
+    const settings = brokerSettings(options);
+    const { publishTimeout, maxQueued, maxQueuedBytes, signal } = settings;
     this.#store = store;
     const notTrimmed = (error: unknown) =>
       isTransient(error) ? this.#retrying(error, 0) : this.#listeners.report(error);
     this.#retention = new Retention(store, notTrimmed);
-    const keep = retention === undefined ? undefined : checkRetention(retention);
-    this.#codecs = new EventCodecs(events, prefix, encryption);
+    this.#codecs = new EventCodecs(settings.events, settings.prefix, settings.encryption);
     for (const codec of this.#codecs) {
-      const kept = codec.definition.retention ?? keep;
+      const kept = codec.definition.retention ?? settings.retention;
       if (kept !== undefined) this.#retention.keep(codec.stream, kept);
     }
     this.#publisher = new Publisher({
@@ -150,20 +133,20 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * Publishes one event, and resolves with its position once the store has it. Concurrent calls share round trips; the
    * order of a caller's events in their stream is that of the calls.
    *
-   * @param options.signal Ends the wait, by rejecting with its reason. What was sent by then may still be stored.
+   * @param options.signal Ends the wait: the promise rejects with its reason. An event that was sent by then may still be stored.
    * @throws {TypeError} If the event's class is not in `events`, or JSON would lose something of its detail.
-   * @throws {ValidationError} If the event's schema answers by a promise, and refuses it.
+   * @throws {ValidationError} If the event's schema is asynchronous and refuses the event.
    * @throws {RangeError} If the event is too large.
-   * @throws {PublishQueueFullError} If `maxQueued` events wait for the store already. It says so at once, and nothing of
-   * the call is stored, now or later.
-   * @throws {UncertainPublishError} If no answer came within `publishTimeout`: publish the same object again.
+   * @throws {PublishQueueFullError} If `maxQueued` events wait for the store already. Nothing of the call is stored.
+   * @throws {UncertainPublishError} If no reply came within `publishTimeout`: publish the same object again.
    */
   publish(event: EventOf<C>, options?: { signal?: AbortSignal }): Promise<Position>;
   /**
-   * Publishes events, those of one type together or not at all: at most 500 and about 1 MiB. Types stand alone.
+   * Publishes events. Those of one type are stored together or not at all: at most 500 events and about 1 MiB. Types
+   * are independent of each other.
    *
-   * @throws {RangeError} If there are too many for one batch; nothing was written then.
-   * @throws {PublishError} If some types failed: it says which events were stored.
+   * @throws {RangeError} If there are too many for one batch; nothing was stored then.
+   * @throws {PublishError} If some types failed: its `positions` say which events were stored.
    */
   publish(events: readonly EventOf<C>[], options?: { signal?: AbortSignal }): Promise<Position[]>;
   // No await before the events are queued: the order of calls is the order of events.
@@ -185,9 +168,9 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   /**
-   * Has a group's events handled: each at least once by one of the group's consumers, across crashes. Resolve to
-   * acknowledge, throw to have it tried again after a backoff, and after `maxAttempts` go to the dead letters. Resolves
-   * once the consumer has joined the group.
+   * Subscribes a handler to a group. One consumer of the group handles each event, at least once, across crashes. When
+   * the handler resolves, the event is acknowledged. When it throws, the event is retried after a backoff; after
+   * `maxAttempts` it becomes a dead letter. The promise resolves once the consumer has joined the group.
    *
    * @throws {TypeError} If an option is missing, unknown or malformed, an event class is not in `events`, or this
    * broker has a subscription to the same group and type.
@@ -207,8 +190,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   /**
-   * Pulls a group's events one by one: `ack()` or `nack()` each. At most `prefetch` of each type are unsettled at once,
-   * then it waits. Leaving the loop hands back what is not settled, uncounted, and leaves the group.
+   * Pulls a group's events one by one: call `ack()`, `nack()` or `release()` for each. At most `prefetch` deliveries of
+   * each type are unsettled at once. Leaving the loop releases unsettled deliveries, uncounted, and leaves the group.
    *
    * @throws As `subscribe` does.
    */
@@ -222,8 +205,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   /**
-   * Reads past events, touching no group: a snapshot that ends at this call, fetched page by page as it is pulled;
-   * several types merged by position. With `follow` it goes on with what comes.
+   * Reads past events and changes no group. It reads page by page, up to the newest event at this call; several types
+   * are merged by position. With `follow` it goes on with new events.
    *
    * @throws {UndecodableError} If an entry is no event of its class: reading can go on `after` its position.
    */
@@ -233,8 +216,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   /**
-   * Gives past events to one handler, in order, one at a time, touching no group: no attempts, no acknowledgements.
-   * Rejects with what the handler throws. Resolves with how many there were.
+   * Gives past events to one handler, in order, one at a time. It changes no group and counts no attempts. Rejects with
+   * the error that the handler throws. Resolves with the number of events.
    */
   replay<K extends C>(
     events: OneOrMore<K>,
@@ -266,14 +249,14 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     return rewound;
   }
 
-  /** What a stream holds, and how far its groups are. */
+  /** The state of a stream and of its groups. */
   async info<K extends C>(event: K): Promise<StreamInfo> {
     const { stream, definition } = this.#codecs.ofClass(event);
     return streamInfo(definition.type, await this.#store.admin(stream).info(), this.#retention.of(stream));
   }
 
   /**
-   * The events that a group gave up, oldest first.
+   * The dead letters of a group, oldest first.
    *
    * @throws {RangeError} If there is no such group.
    */
@@ -287,8 +270,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   /**
-   * Hands dead letters, all or those with these `ids`, back to their group and no other, with their attempts at zero.
-   * Resolves with how many; with `dryRun` only counts.
+   * Returns dead letters to their group only, all or those with these `ids`, with their attempts at zero. Resolves with
+   * their number; with `dryRun` it only counts them.
    *
    * @throws {RangeError} If there is no such group.
    */
@@ -310,16 +293,6 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    */
   async discardDeadLetters<K extends C>(event: K, options: DiscardDeadLettersOptions): Promise<number> {
     const { stream } = this.#codecs.ofClass(event);
-    checkKeys("discard dead letters", options, ["group", "ids", "maxAge", "maxLength", "dryRun", "signal"]);
-    const { group, ids, maxAge, maxLength } = options;
-    assertName("group", group);
-    if (maxAge !== undefined) checkNumber("maxAge (ms)", maxAge, { min: 0 });
-    if (maxLength !== undefined) checkNumber("maxLength", maxLength, { min: 0, integer: true });
-    if (ids !== undefined && (maxAge !== undefined || maxLength !== undefined)) {
-      throw new TypeError(
-        "Cannot discard dead letters by both ids and bounds: give ids alone, or maxAge and maxLength",
-      );
-    }
     return await discardDeadLetters(this.#store, stream, options);
   }
 
@@ -336,12 +309,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   async #idle(streams: readonly string[], group: string | undefined, signal: AbortSignal | undefined): Promise<void> {
-    const { signal: ended } = this.#ended;
-    await this.#idleWaits.wait({
-      streams,
-      group,
-      signal: signal === undefined ? ended : AbortSignal.any([signal, ended]),
-    });
+    await this.#idleWaits.wait({ streams, group, signal: this.#untilClosed(signal) });
   }
 
   /**
@@ -442,8 +410,13 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
 
   /** The same range, ended when the broker closes. */
   #whileOpen(range: ReadRange): ReadRange {
-    const { signal } = this.#ended;
-    return { ...range, signal: range.signal === undefined ? signal : AbortSignal.any([range.signal, signal]) };
+    return { ...range, signal: this.#untilClosed(range.signal) };
+  }
+
+  /** A signal that aborts with this one, and when the broker closes. */
+  #untilClosed(signal: AbortSignal | undefined): AbortSignal {
+    const { signal: ended } = this.#ended;
+    return signal === undefined ? ended : AbortSignal.any([signal, ended]);
   }
 
   #assertOpen(what: string): void {

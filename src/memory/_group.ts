@@ -7,36 +7,33 @@ import type {
   MemberOptions,
   Outcome,
   Position,
-  RemovedRange,
   StoredRecord,
 } from "../store/mod.ts";
 import { comparePositions, StoreError } from "../store/mod.ts";
 import { TurnoverMap } from "../store/_turnover_map.ts";
 import type { Reach } from "../store/_reach.ts";
 import { type Consumer, Consumers } from "./_consumers.ts";
+import { Cursor } from "./_cursor.ts";
 import { Deferred } from "./_deferred.ts";
 import { letterOf } from "./_letters.ts";
 import { Parking } from "./_parking.ts";
-import type { Pending } from "./_pending.ts";
+import { newPending, type Pending } from "./_pending.ts";
 import type { MemoryStream } from "./_stream.ts";
 
-/** One group of one stream: what it has read, what is under way, and what it gave up. */
+/** One group of one stream: its cursor, its unsettled deliveries, and its dead letters. */
 export class MemoryGroup {
   readonly name: string;
   readonly letters: Map<string, LetterRecord> = new Map();
-  /** Raised by every rewind, for members to see. */
+  /** Raised by every rewind; members compare it. */
   epoch = 0;
   deleted = false;
   #stream: MemoryStream;
-  #next: number;
-  #notBefore: Position | undefined;
-  /** By the number of the delivery: numbers are found faster than positions. */
+  #cursor: Cursor;
+  /** Unsettled deliveries by their number: numbers are found faster than positions. */
   #pending = new TurnoverMap<number, Pending>();
   #parking = new Parking<Pending>();
   #deferred = new Deferred();
   #consumers: Consumers;
-  /** Entries that were removed before this group read them, until one of its members is told. */
-  #removed: RemovedRange | undefined;
   #lettersEver = 0;
   #deliveriesEver = 0;
 
@@ -44,41 +41,17 @@ export class MemoryGroup {
     this.#stream = stream;
     this.name = name;
     this.#consumers = new Consumers(`group "${name}" of ${stream.name}`, stream.now);
-    this.#next = this.#seek(startFrom);
-  }
-
-  #seek(to: MemberOptions["startFrom"]): number {
-    this.#notBefore = undefined;
-    if (to === "beginning") return this.#stream.start;
-    if (to === "now") return this.#stream.end;
-    this.#notBefore = to;
-    return this.#stream.indexOf(to);
-  }
-
-  #skipToNext(): number {
-    if (this.#next < this.#stream.start) this.#next = this.#stream.start;
-    // A group may begin at a position that is still to come.
-    while (this.#notBefore !== undefined && this.#next < this.#stream.end) {
-      if (comparePositions(this.#stream.at(this.#next)!.position, this.#notBefore) >= 0) this.#notBefore = undefined;
-      else this.#next++;
-    }
-    return this.#next;
+    this.#cursor = new Cursor(stream, startFrom);
   }
 
   /** Remembers which unread entries are about to be removed from the stream: all before the index `end`. */
   noteRemoved(end: number): void {
-    const next = this.#skipToNext();
-    if (next >= end) return;
-    this.#removed = {
-      from: this.#removed?.from ?? this.#stream.at(next)!.position,
-      to: this.#stream.at(end - 1)!.position,
-      count: (this.#removed?.count ?? 0) + end - next,
-    };
+    this.#cursor.noteRemoved(end);
   }
 
   /** The index of the first entry that this group has not read or not settled. */
   floor(): number {
-    let floor = this.#skipToNext();
+    let floor = this.#cursor.next();
     for (const pending of this.#pending.values()) {
       if (pending.index < floor && this.#isThere(pending)) floor = pending.index;
     }
@@ -111,13 +84,11 @@ export class MemoryGroup {
     return held.filter((delivery) => this.#find(storeName, delivery) === undefined).map(({ position }) => position);
   }
 
-  /** What there is to take now, without waiting. */
+  /** Claims the entries that are there now, without waiting. */
   claim(consumer: Consumer, reach: Reach, limit: number, newFirst: boolean): Omit<Claim, "disturbed"> {
     const found = this.#take(consumer, reach, limit, newFirst);
-    if (this.#removed === undefined) return found;
-    const removed = this.#removed;
-    this.#removed = undefined;
-    return { ...found, removed };
+    const removed = this.#cursor.takeRemoved();
+    return removed === undefined ? found : { ...found, removed };
   }
 
   #take(consumer: Consumer, reach: Reach, limit: number, newFirst: boolean): Omit<Claim, "disturbed"> {
@@ -131,7 +102,7 @@ export class MemoryGroup {
 
   #claimReturned(consumer: Consumer, reach: Reach, limit: number, missing: Position[]): ClaimedRecord[] {
     const now = this.#stream.now();
-    this.#bury(now);
+    this.#recoverDead(now);
     const taken: Pending[] = [];
     while (taken.length < limit) {
       const pending = this.#parking.take(now) ?? this.#deferred.take(reach, now);
@@ -152,9 +123,9 @@ export class MemoryGroup {
     });
   }
 
-  // What dead consumers hold is parked for whoever comes first: at once, or when the retry that it waits for is due.
-  // Whoever claims was just found alive, and is none of them.
-  #bury(now: number): void {
+  // Parks the deliveries of dead consumers, to be claimed at once or when their retry is due. The consumer that claims
+  // has just renewed its lease, so it is never among them.
+  #recoverDead(now: number): void {
     for (const dead of this.#consumers.values()) {
       if (dead.expires > now) continue;
       for (const pending of this.#heldBy(dead)) {
@@ -166,7 +137,7 @@ export class MemoryGroup {
     }
   }
 
-  // Searched for: it is seldom asked, and a list of it would have to be kept with each delivery.
+  // A search: this is rare, and an index would cost every delivery.
   #heldBy(consumer: Consumer): Pending[] {
     return [...this.#pending.values()].filter(({ owner }) => owner === consumer);
   }
@@ -186,8 +157,8 @@ export class MemoryGroup {
 
   #claimNew(consumer: Consumer, limit: number): ClaimedRecord[] {
     const records: ClaimedRecord[] = [];
-    for (let index = this.#skipToNext(); index < this.#stream.end && records.length < limit; index++) {
-      this.#next = index + 1;
+    for (let index = this.#cursor.next(); index < this.#stream.end && records.length < limit; index++) {
+      this.#cursor.advance(index + 1);
       const { position } = this.#stream.at(index)!;
       records.push(this.#deliver(this.#newPending(position, index, undefined), consumer));
     }
@@ -195,26 +166,12 @@ export class MemoryGroup {
   }
 
   #newPending(position: Position, index: number, copy: StoredRecord | undefined): Pending {
-    const pending: Pending = {
-      position,
-      index,
-      copy,
-      owner: undefined,
-      due: undefined,
-      retryAt: undefined,
-      failures: 0,
-      recovered: 0,
-      delivery: 0,
-      isolated: false,
-      deferred: undefined,
-      firstFailedAt: undefined,
-      lastFailedAt: undefined,
-    };
+    const pending = newPending(position, index, copy);
     this.#number(pending);
     return pending;
   }
 
-  /** Makes it another delivery than it was. */
+  /** Gives it a new delivery number, which is its fence: settles of the earlier delivery are refused. */
   #number(pending: Pending): void {
     pending.delivery = ++this.#deliveriesEver;
     this.#pending.set(pending.delivery, pending);
@@ -249,7 +206,7 @@ export class MemoryGroup {
     return refused;
   }
 
-  /** Resolves with whether something was parked. */
+  /** Applies an outcome; returns whether waiting members may claim the delivery now. */
   #apply(outcome: Outcome, pending: Pending, now: number): boolean {
     if (outcome.kind === "isolate") {
       pending.isolated = true;
@@ -290,11 +247,11 @@ export class MemoryGroup {
     return true;
   }
 
-  /** When a claim that found nothing should look again unasked: something falls due, or a lease may run out. */
+  /** When a waiting claim should look again: a delivery falls due, or a lease may expire. */
   nextChange(waiting: Consumer, reach: Reach): number {
     let next = Math.min(this.#parking.nextDue(), this.#deferred.next(reach));
     for (const consumer of this.#consumers.values()) {
-      // One that died holding nothing has to be removed, too.
+      // A dead consumer without deliveries has to be removed, too.
       if (consumer !== waiting) next = Math.min(next, consumer.expires);
     }
     return next;
@@ -305,7 +262,7 @@ export class MemoryGroup {
     if (consumer !== undefined) consumer.stalled = stalled;
   }
 
-  /** Ends the group: whoever still holds something of it has lost it. */
+  /** Ends the group: its members lose their deliveries. */
   delete(): void {
     this.deleted = true;
     this.#pending.clear();
@@ -314,7 +271,7 @@ export class MemoryGroup {
 
   rewind(to: MemberOptions["startFrom"]): { dropped: number; first: Position | undefined } {
     this.epoch++;
-    this.#next = this.#seek(to);
+    this.#cursor.seek(to);
     let dropped = 0;
     for (const pending of this.#pending.values()) {
       if (to === "now" || (to !== "beginning" && comparePositions(pending.position, to) < 0)) continue;
@@ -325,7 +282,7 @@ export class MemoryGroup {
       dropped++;
     }
     this.#stream.bell.ring();
-    return { dropped, first: this.#stream.at(this.#skipToNext())?.position };
+    return { dropped, first: this.#stream.at(this.#cursor.next())?.position };
   }
 
   redrive(letters: readonly LetterRecord[]): void {
@@ -334,7 +291,7 @@ export class MemoryGroup {
       this.letters.delete(id);
       const index = this.#stream.indexOf(position);
       const stillThere = this.#stream.at(index)?.position === position;
-      if (pending.has(position) || (stillThere && index >= this.#skipToNext())) continue;
+      if (pending.has(position) || (stillThere && index >= this.#cursor.next())) continue;
       pending.add(position);
       const copy = stillThere ? undefined : { position, fields };
       this.#park(this.#newPending(position, index, copy), this.#stream.now());
@@ -346,7 +303,7 @@ export class MemoryGroup {
     const now = this.#stream.now();
     const all = [...this.#pending.values()];
     const held = Map.groupBy(all, ({ owner }) => owner);
-    const next = this.#skipToNext();
+    const next = this.#cursor.next();
     const oldest = all.map(({ position }) => position).sort(comparePositions)[0];
     const unread = this.#stream.at(next)?.position;
     const floor = oldest !== undefined && (unread === undefined || comparePositions(oldest, unread) < 0)

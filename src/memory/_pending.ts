@@ -5,20 +5,39 @@ import type { Consumer } from "./_consumers.ts";
 export interface Pending {
   readonly position: Position;
   readonly index: number;
-  /** Set when the entry itself is gone and this is a copy, brought back from the dead letters. */
+  /** A copy from the dead letters, when the entry itself is gone. */
   readonly copy: StoredRecord | undefined;
   owner: Consumer | undefined;
   /** When it may be taken, while it is parked. */
   due: number | undefined;
-  /** When it is to be tried again, parked or held; undefined when nothing has to be waited for. */
+  /** When its next attempt is due, parked or held; undefined when it need not wait. */
   retryAt: number | undefined;
   failures: number;
   recovered: number;
-  /** Which delivery of the group's this is. */
+  /** Its number among all deliveries of the group. */
   delivery: number;
   isolated: boolean;
-  /** Of which version its entry is, and since when it waits for somebody who knows it; set while it does. */
+  /** The version of its entry, and since when it waits for a member that knows the version; set while it is deferred. */
   deferred: { readonly version: number; readonly since: number } | undefined;
   firstFailedAt: number | undefined;
   lastFailedAt: number | undefined;
+}
+
+/** A delivery that no consumer has had yet. */
+export function newPending(position: Position, index: number, copy: StoredRecord | undefined): Pending {
+  return {
+    position,
+    index,
+    copy,
+    owner: undefined,
+    due: undefined,
+    retryAt: undefined,
+    failures: 0,
+    recovered: 0,
+    delivery: 0,
+    isolated: false,
+    deferred: undefined,
+    firstFailedAt: undefined,
+    lastFailedAt: undefined,
+  };
 }

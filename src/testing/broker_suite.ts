@@ -3,8 +3,11 @@ import { BrokerBench, type BrokerContract, type BrokerFeature, type BrokerUnderT
 import { delivering } from "./broker/_delivery.ts";
 import { ordering } from "./broker/_order.ts";
 import { retrying } from "./broker/_retry.ts";
+import { deadLetters } from "./broker/_dead_letters.ts";
 import { leasing } from "./broker/_leases.ts";
+import { naming } from "./broker/_names.ts";
 import { closing } from "./broker/_closing.ts";
+import { ending } from "./broker/_ending.ts";
 import { pulling } from "./broker/_pull.ts";
 import { publishing } from "./broker/_publish.ts";
 import { queueing } from "./broker/_queue.ts";
@@ -25,8 +28,11 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...delivering,
   ...ordering,
   ...retrying,
+  ...deadLetters,
   ...leasing,
+  ...naming,
   ...closing,
+  ...ending,
   ...pulling,
   ...publishing,
   ...queueing,

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { backoff } from "../../src/broker/_store_retry.ts";
 import { Deadlines } from "../../src/broker/consuming/_deadlines.ts";
-import { errorRecord } from "../../src/broker/consuming/_error_record.ts";
+import { errorRecord } from "../../src/broker/consuming/_outcomes.ts";
 import { Fifo } from "../../src/store/_fifo.ts";
 import { subscribeSettings } from "../../src/broker/consuming/_consumer_settings.ts";
 import { PrefetchWindow } from "../../src/broker/consuming/_prefetch_window.ts";

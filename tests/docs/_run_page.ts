@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { inheritedImportFlags } from "../../offline/imports.ts";
 import { RedisServer } from "../redis/_server.ts";
+import manifest from "../../deno.json" with { type: "json" };
 import { root } from "../structure/_imports.ts";
 import { difference, fencesOf, readPage, words, writeFiles } from "./_markdown.ts";
 
@@ -40,15 +41,9 @@ export async function runPage(
 
   /** Runs the demo from the checkout, as its task does. */
   const demo = async (args: readonly string[]): Promise<string> => {
-    const examples = ["run", "persistence", "replay", "crash"];
+    const [, ...task] = words(manifest.tasks.demo.command);
     const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "-A",
-        "offline/example.ts",
-        ...examples,
-        ...args.map((arg) => arg.replace("6379", String(server.port))),
-      ],
+      args: [...task, ...args.map((arg) => arg.replace("6379", String(server.port)))],
       cwd: fileURLToPath(root),
       env: { NO_COLOR: "1" },
     }).output();

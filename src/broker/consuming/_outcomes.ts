@@ -1,10 +1,15 @@
-import { isInstance } from "../../events/_foreign.ts";
-import type { DeadReason, DeliveryRef, Outcome } from "../../store/mod.ts";
+import { reasonOf } from "../../events/_check.ts";
+import { isInstance, readProperty, readText } from "../../events/_foreign.ts";
+import { ValidationError } from "../../events/mod.ts";
+import type { DeadReason, DeliveryRef, ErrorRecord, Outcome } from "../../store/mod.ts";
 import { backoff } from "../_store_retry.ts";
 import { NewerVersionError, PermanentError } from "../errors.ts";
 import type { RetryOptions } from "../options.ts";
-import { errorRecord } from "./_error_record.ts";
 import type { Job } from "./_job.ts";
+
+// A long array may be invalid in every element: the first issues say as much as all.
+const MAX_ISSUES = 100;
+const MAX_MESSAGE = 1_000;
 
 /** The job, as the store knows it. */
 export function refOf({ position, fence }: Job): DeliveryRef {
@@ -42,4 +47,24 @@ export function failed(job: Job, error: unknown, retry: Required<RetryOptions>, 
   if (isInstance(error, PermanentError)) return dead(job, "permanent", attempt, error);
   if (attempt >= retry.maxAttempts) return dead(job, "attempts", attempt, error);
   return { kind: "retry", attempt, delay: delay ?? backoff(retry, attempt), ...refOf(job) };
+}
+
+/** The part of a thrown value that a dead letter keeps. Never throws, whatever the value. */
+export function errorRecord(error: unknown): ErrorRecord {
+  if (!isInstance(error, Error)) return { name: "Error", message: reasonOf(error) };
+  const stack = readText(error, "stack");
+  const refusal = [error, readProperty(error, "cause")].find((it) => isInstance(it, ValidationError));
+  return {
+    name: readText(error, "name") ?? "Error",
+    message: readText(error, "message") ?? "",
+    ...(stack !== undefined && { stack }),
+    ...(refusal !== undefined && { issues: issuesOf(refusal) }),
+  };
+}
+
+function issuesOf({ issues }: ValidationError): NonNullable<ErrorRecord["issues"]> {
+  return issues.slice(0, MAX_ISSUES).map(({ path, message }) => ({
+    path: path.slice(0, MAX_MESSAGE),
+    message: message.slice(0, MAX_MESSAGE),
+  }));
 }

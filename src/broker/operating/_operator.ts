@@ -1,5 +1,7 @@
+import { checkKeys, checkNumber } from "../../events/_check.ts";
+import { assertName } from "../../events/_names.ts";
 import type { DomainEvent, RetentionOptions } from "../../events/mod.ts";
-import type { DiscardOptions, EventStore, GroupState, StreamState } from "../../store/mod.ts";
+import type { DeadLetterBox, DiscardOptions, EventStore, GroupState, StreamState } from "../../store/mod.ts";
 import { comparePositions, positionTime } from "../../store/mod.ts";
 import { unknownGroup } from "../../store/_groups.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
@@ -7,7 +9,7 @@ import { contentOf, DeadLetter } from "./_dead_letter.ts";
 import type { DiscardDeadLettersOptions } from "../options.ts";
 import type { GroupInfo, StreamInfo } from "../stream_info.ts";
 
-/** What a stream's `info` says to people. */
+/** The public form of a stream's state. */
 export function streamInfo(type: string, state: StreamState, retention: RetentionOptions | undefined): StreamInfo {
   const { length, first, last, groups } = state;
   return { type, length, first, last, pinnedBy: pinnedBy(state, retention), groups: groups.map(groupInfo) };
@@ -54,7 +56,7 @@ export async function* deadLetters<E extends DomainEvent>(
   }
 }
 
-/** How many events of what a redrive would touch, or has. */
+/** Redrives dead letters of a group, or counts those that would be redriven; resolves with their number. */
 export async function redrive(
   store: EventStore,
   stream: string,
@@ -68,13 +70,21 @@ export async function redrive(
   signal?.throwIfAborted();
   await assertGroup(store, stream, group);
   const box = store.admin(stream).deadLetters(group);
-  if (!dryRun) return await box.redrive(ids);
+  return dryRun ? (await failureTimes(box, ids, signal)).length : await box.redrive(ids);
+}
+
+/** When the letters last failed, all or those with these ids, oldest letter first. */
+async function failureTimes(
+  box: DeadLetterBox,
+  ids: readonly string[] | undefined,
+  signal: AbortSignal | undefined,
+): Promise<number[]> {
   const wanted = ids === undefined ? undefined : new Set(ids);
-  let count = 0;
+  const times: number[] = [];
   for await (const page of box.list(signal ? { signal } : {})) {
-    count += page.filter(({ id }) => wanted === undefined || wanted.has(id)).length;
+    for (const { id, lastFailedAt } of page) if (wanted === undefined || wanted.has(id)) times.push(lastFailedAt);
   }
-  return count;
+  return times;
 }
 
 /** Discards dead letters of a group, or counts those that would be discarded. */
@@ -83,6 +93,7 @@ export async function discardDeadLetters(
   stream: string,
   options: DiscardDeadLettersOptions,
 ): Promise<number> {
+  checkDiscard(options);
   const { group, ids, maxAge = Infinity, maxLength = Infinity, dryRun = false, signal } = options;
   signal?.throwIfAborted();
   await assertGroup(store, stream, group);
@@ -96,14 +107,19 @@ export async function discardDeadLetters(
     if (maxAge === Infinity && maxLength === Infinity) return 0;
   }
   if (!dryRun) return await box.discard(ids === undefined ? bounds : { ids });
-  const wanted = ids === undefined ? undefined : new Set(ids);
-  const failedAt: number[] = [];
-  for await (const page of box.list(signal ? { signal } : {})) {
-    for (const { id, lastFailedAt } of page) {
-      if (wanted === undefined || wanted.has(id)) failedAt.push(lastFailedAt);
-    }
-  }
+  const failedAt = await failureTimes(box, ids, signal);
   if (maxAge === Infinity && maxLength === Infinity) return failedAt.length;
   const oldest = Date.now() - maxAge;
   return failedAt.filter((at, index) => index < failedAt.length - maxLength || at < oldest).length;
+}
+
+function checkDiscard(options: DiscardDeadLettersOptions): void {
+  checkKeys("discard dead letters", options, ["group", "ids", "maxAge", "maxLength", "dryRun", "signal"]);
+  const { group, ids, maxAge, maxLength } = options;
+  assertName("group", group);
+  if (maxAge !== undefined) checkNumber("maxAge (ms)", maxAge, { min: 0 });
+  if (maxLength !== undefined) checkNumber("maxLength", maxLength, { min: 0, integer: true });
+  if (ids !== undefined && (maxAge !== undefined || maxLength !== undefined)) {
+    throw new TypeError("Cannot discard dead letters by both ids and bounds: give ids alone, or maxAge and maxLength");
+  }
 }

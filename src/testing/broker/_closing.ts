@@ -1,7 +1,5 @@
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { BrokerClosedError, EventBroker, LeaseLostError } from "../../broker/mod.ts";
-import type { EventStore } from "../../store/mod.ts";
-import { FaultyStore } from "../_faulty_store.ts";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { BrokerClosedError, LeaseLostError } from "../../broker/mod.ts";
 import {
   assertSame,
   type BrokerContract,
@@ -263,94 +261,4 @@ export const closing: readonly BrokerContract[] = [
     assertEquals({ pending, deadLetters }, { pending: 1, deadLetters: 0 });
     await sleep(0);
   }),
-
-  contract("32", "close() awaited inside a handler ends at once and loses nothing", async (bench) => {
-    const observer = await bench.broker();
-    for (const closesBroker of [false, true]) {
-      const broker = await bench.broker();
-      const group = closesBroker ? "broker" : "subscription";
-      const events = counted(2);
-      await broker.publish(events);
-      const handled: string[] = [];
-      const before = performance.now();
-      const subscription = await broker.subscribe(Counted, async (event) => {
-        await (closesBroker ? broker : subscription).close();
-        handled.push(event.id);
-      }, { group, concurrency: 2, drainTimeout: 20_000 });
-      await within(subscription.closed, "the subscription to close");
-      await within(broker.close(), "the broker to close");
-      assert(performance.now() - before < 5_000);
-      assert(handled.length > 0);
-      const { pending, lag, consumers } = await groupOf(observer, Counted, group);
-      const stored = (await observer.info(Counted)).length;
-      assertEquals([pending + lag, consumers], [stored - handled.length, []]);
-    }
-  }),
-
-  contract("", "subscription.info() tells what is held, waits and runs, and the state", async (bench) => {
-    const broker = await bench.connect([Counted, Other]);
-    const gate = new Gate();
-    const before = Date.now();
-    const subscription = await broker.subscribe([Counted, Other], () => gate.opened, {
-      group: "group",
-      concurrency: 2,
-      prefetch: 5,
-    });
-    await broker.publish(counted(8));
-    await until(() => subscription.info().held === 5, "five deliveries are held");
-    const { types, ...all } = subscription.info();
-    assertEquals(all, { group: "group", state: "reading", held: 5, waiting: 3, running: 2, lastError: undefined });
-    const [first, second] = types;
-    const { consumer, leaseRenewedAt, ...rest } = first!;
-    assertEquals(rest, { eventType: "Counted", held: 5, waiting: 3, running: 2, stalled: false });
-    assert(leaseRenewedAt.getTime() >= before - 1 && leaseRenewedAt.getTime() <= Date.now());
-    assertEquals(consumer, (await groupOf(broker, Counted)).consumers[0]!.name);
-    assertEquals([second!.eventType, second!.held], ["Other", 0]);
-    const closing = subscription.close();
-    assertEquals(subscription.info().state, "closing");
-    gate.open();
-    await closing;
-    assertEquals([subscription.info().state, subscription.info().held], ["closed", 0]);
-  }),
-
-  contract("12, 32", "close() rejects when the store is away, and says that deliveries come again", async (bench) => {
-    const failing = { away: false };
-    const away = () => {
-      if (failing.away) throw new Error("the server is away");
-    };
-    const broker = new EventBroker(failingMembers(await bench.store(), away), { events: [Counted] });
-    const options = { group: "group", lease: 300 } as const;
-    const controller = new AbortController();
-    const subscription = await broker.subscribe(Counted, () => {}, options);
-    const byAbort = await broker.subscribe(Counted, () => {}, {
-      ...options,
-      group: "other",
-      signal: controller.signal,
-    });
-    failing.away = true;
-    controller.abort();
-    await assertRejects(() => byAbort.closed, Error, "the server is away");
-    const error = await assertRejects(() => subscription.close(), Error, "the server is away");
-    assertStringIncludes(error.message, "will be redelivered");
-    assertEquals(subscription.info().lastError?.error, error);
-    assertEquals(subscription.info().state, "closed");
-    await broker.close();
-    await assertRejects(() => broker.publish(counted(1)[0]!), Error, "closed");
-  }, "store"),
 ];
-
-/** A store whose members call `away` before they leave. */
-function failingMembers(store: EventStore, away: () => void): EventStore {
-  const faulty = new FaultyStore(store);
-  faulty.onMember = (member) => ({
-    consumer: member.consumer,
-    claim: (options) => member.claim(options),
-    renew: (held, options) => member.renew(held, options),
-    settle: (outcomes) => member.settle(outcomes),
-    leave: async () => {
-      away();
-      return await member.leave();
-    },
-  });
-  return faulty;
-}
