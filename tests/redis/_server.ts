@@ -24,7 +24,7 @@ export function findServer(): string {
   );
 }
 
-/** A port that nobody listens on at this moment. */
+/** A port that is free at this moment; another process may take it before it is used. */
 export function freePort(): number {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr as Deno.NetAddr;
@@ -58,7 +58,7 @@ export class RedisServer implements AsyncDisposable {
         return server;
       } catch (error) {
         await server[Symbol.asyncDispose]();
-        // Somebody may have taken the port since it was found free.
+        // Another process may have taken the port since it was found free.
         const taken = error instanceof Error && error.message.includes("Address already in use");
         if (!taken || tries === 3) throw error;
       }
@@ -77,6 +77,7 @@ export class RedisServer implements AsyncDisposable {
     const durable = ["--appendonly", "yes", "--appendfsync", "no", "--logfile", "log"];
     // Otherwise a replica waits five seconds for others that might want a copy at the same time.
     const replication = ["--repl-diskless-sync-delay", "0"];
+    const startsBefore = this.#starts();
     const started = new Deno.Command(findServer(), {
       args: [...common, ...durable, ...replication, ...this.#options],
       stdin: "null",
@@ -87,10 +88,17 @@ export class RedisServer implements AsyncDisposable {
     let ended = false;
     void started.status.then(() => ended = true);
     for (const deadline = Date.now() + 10_000;;) {
-      if (await this.#answers()) return;
+      // Another process may have taken the port meanwhile, and answers there: our own server says in its log that it is
+      // ready.
+      if (this.#starts() > startsBefore && await this.#answers()) return;
       if (ended || Date.now() > deadline) throw new Error(`Cannot start ${findServer()}:\n${this.#log()}`);
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
+  }
+
+  /** How often this server has become ready, by its log. */
+  #starts(): number {
+    return this.#log().split("Ready to accept connections").length - 1;
   }
 
   #log(): string {

@@ -1,0 +1,18 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { findServer, RedisServer } from "./_server.ts";
+
+Deno.test("RedisServer.restart() rejects when another server has taken its port", async () => {
+  await using server = await RedisServer.start();
+  await server.kill();
+  const args = ["--port", String(server.port), "--bind", "127.0.0.1", "--save", ""];
+  const other = new Deno.Command(findServer(), { args, stdin: "null", stdout: "null", stderr: "null" }).spawn();
+  try {
+    while (await server.cli("PING").catch(() => "") !== "PONG") await new Promise((resolve) => setTimeout(resolve, 10));
+    await assertRejects(() => server.restart(), Error, "Address already in use");
+  } finally {
+    other.kill("SIGKILL");
+    await other.status;
+  }
+  await server.restart();
+  assertEquals(await server.cli("PING"), "PONG");
+});
