@@ -74,7 +74,7 @@ export class RedisServer implements AsyncDisposable {
     const common = ["--port", String(this.port), "--bind", "127.0.0.1", "--dir", this.folder, "--save", ""];
     // What was written survives the server, if not the machine. By "everysec" a write is put off while the disk is busy,
     // and a kill loses what was answered meanwhile.
-    const durable = ["--appendonly", "yes", "--appendfsync", "no", "--logfile", "log"];
+    const durable = ["--appendonly", "yes", "--appendfsync", "no", "--logfile", this.#logPath];
     // Otherwise a replica waits five seconds for others that might want a copy at the same time.
     const replication = ["--repl-diskless-sync-delay", "0"];
     const startsBefore = this.#starts();
@@ -96,6 +96,11 @@ export class RedisServer implements AsyncDisposable {
     }
   }
 
+  /** Absolute, since options may name another folder for its data. */
+  get #logPath(): string {
+    return join(this.folder, "log");
+  }
+
   /** How often this server has become ready, by its log. */
   #starts(): number {
     return this.#log().split("Ready to accept connections").length - 1;
@@ -103,7 +108,7 @@ export class RedisServer implements AsyncDisposable {
 
   #log(): string {
     try {
-      return Deno.readTextFileSync(join(this.folder, "log"));
+      return Deno.readTextFileSync(this.#logPath);
     } catch {
       return "it wrote no log";
     }
