@@ -2,7 +2,8 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { connect, defineEvent, type EventBroker, PermanentError } from "@tidings/broker";
 import { groupKeys, producerKey } from "../../src/redis/_keys.ts";
 import { RedisCluster } from "../redis/_cluster.ts";
-import { freePort, RedisServer } from "../redis/_server.ts";
+import { freePort } from "../redis/_free_port.ts";
+import { RedisServer } from "../redis/_server.ts";
 import { modulesIn, pathOf } from "../structure/_imports.ts";
 import { difference, fencesOf, readPage, words, writeFiles } from "./_markdown.ts";
 import { projectFlags } from "./_run_page.ts";

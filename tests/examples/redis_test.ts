@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { freePort, RedisServer } from "../redis/_server.ts";
+import { freePort } from "../redis/_free_port.ts";
+import { RedisServer } from "../redis/_server.ts";
 import { brokerPermissions } from "../../examples/_permissions.ts";
 import { rest, run, start, until } from "./_example.ts";
 

@@ -1,5 +1,6 @@
 import { assert } from "@std/assert";
-import { freePort, RedisServer } from "./_server.ts";
+import { freePort } from "./_free_port.ts";
+import { RedisServer } from "./_server.ts";
 
 /** A certificate and its key, as texts in PEM. */
 export interface Certificate {

@@ -7,7 +7,8 @@ import { COMMAND_TIMEOUT, openInTime, type TimedConnection } from "../../src/red
 import { type ClientKind, loadAdapter } from "../../src/redis/clients/detect.ts";
 import { StoreError } from "../../src/store/mod.ts";
 import { addressOf, KINDS, LABELS } from "./_bench.ts";
-import { freePort, RedisServer } from "./_server.ts";
+import { freePort } from "./_free_port.ts";
+import { RedisServer } from "./_server.ts";
 
 /** True where JSR cannot be reached. */
 export const standIn = "STAND_IN" in dbRedis;

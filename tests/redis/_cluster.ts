@@ -1,5 +1,6 @@
 import { slotOf } from "../../src/redis/connection/cluster/_slots.ts";
-import { freePort, RedisServer } from "./_server.ts";
+import { freePort } from "./_free_port.ts";
+import { RedisServer } from "./_server.ts";
 
 const SLOTS = 16_384;
 

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { eventually } from "./_cluster.ts";
-import { findServer, freePort, RedisServer } from "./_server.ts";
+import { freePort } from "./_free_port.ts";
+import { findServer, RedisServer } from "./_server.ts";
 
 // How often Sentinels look and talk, and for how long they do nothing after the machine stood still, in milliseconds: they
 // would take ten seconds to learn of a replica, and eight to tell a master that came back that it is none any more.

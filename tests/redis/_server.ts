@@ -1,4 +1,5 @@
 import { delimiter, join } from "node:path";
+import { freePort } from "./_free_port.ts";
 
 /**
  * Where the Redis server is: what REDIS_SERVER names, else `redis-server` or `valkey-server` on the path.
@@ -22,14 +23,6 @@ export function findServer(): string {
     "Cannot test with Redis: neither redis-server nor valkey-server is on the PATH; install one " +
       "(as in `apt install redis-server` or `brew install redis`), or name it in REDIS_SERVER",
   );
-}
-
-/** A port that is free at this moment; another process may take it before it is used. */
-export function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr as Deno.NetAddr;
-  listener.close();
-  return port;
 }
 
 /** A real server in a temporary folder, with an append-only file. */

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { connect, defineEvent } from "@tidings/broker";
 import { nodeText, parseTarget } from "../../src/redis/connection/_address.ts";
-import { freePort } from "./_server.ts";
+import { freePort } from "./_free_port.ts";
 import { RedisCluster } from "./_cluster.ts";
 
 class Sold extends defineEvent("Sold")<{ n: number }> {}

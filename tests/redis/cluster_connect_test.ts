@@ -9,7 +9,8 @@ import { until } from "../../src/testing/_broker_bench.ts";
 import { LABELS } from "./_bench.ts";
 import { failure } from "./_clients.ts";
 import { eventually, RedisCluster } from "./_cluster.ts";
-import { freePort, RedisServer } from "./_server.ts";
+import { freePort } from "./_free_port.ts";
+import { RedisServer } from "./_server.ts";
 
 // Of three nodes, each has one of these.
 class Opened extends defineEvent("Opened")<{ n: number }> {}

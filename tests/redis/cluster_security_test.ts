@@ -7,7 +7,7 @@ import { until } from "../../src/testing/_broker_bench.ts";
 import { KINDS, LABELS } from "./_bench.ts";
 import { Authority } from "./_certificates.ts";
 import { eventually, RedisCluster } from "./_cluster.ts";
-import { freePort } from "./_server.ts";
+import { freePort } from "./_free_port.ts";
 
 // Of three nodes, each has one of these.
 class Opened extends defineEvent("Opened")<{ n: number }> {}

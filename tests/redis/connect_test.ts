@@ -7,7 +7,8 @@ import { detectClient, loadAdapter } from "../../src/redis/clients/detect.ts";
 import { StoreError } from "../../src/store/mod.ts";
 import { assertUncertain, failure, made, open, pause, Speaker, standIn, testClients, tlsServer } from "./_clients.ts";
 import { Proxy } from "./_proxy.ts";
-import { freePort, RedisServer } from "./_server.ts";
+import { freePort } from "./_free_port.ts";
+import { RedisServer } from "./_server.ts";
 
 testClients("connecting", {
   "says at once when nothing listens": async (kind) => {

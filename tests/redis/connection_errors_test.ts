@@ -5,7 +5,8 @@ import { classify } from "../../src/redis/connection/_errors.ts";
 import { RedisBroker } from "@tidings/broker";
 import { failure, open, pause, Speaker, testClients, tlsServer } from "./_clients.ts";
 import { Counted } from "../../src/testing/_broker_bench.ts";
-import { freePort, RedisServer } from "./_server.ts";
+import { freePort } from "./_free_port.ts";
+import { RedisServer } from "./_server.ts";
 
 /** Messages of an error and of its causes, outermost first; asserts that none is empty or shows the password. */
 function messagesOf(error: unknown): string[] {

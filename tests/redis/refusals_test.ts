@@ -4,7 +4,8 @@ import { told, until, within } from "../../src/testing/_broker_bench.ts";
 import { KINDS, LABELS, openConnection, SharedServer } from "./_bench.ts";
 import { made } from "./_clients.ts";
 import { Pretender } from "./_pretender.ts";
-import { freePort, RedisServer } from "./_server.ts";
+import { freePort } from "./_free_port.ts";
+import { RedisServer } from "./_server.ts";
 
 class Noted extends defineEvent("Noted")<{ n: number }> {}
 const shared = new SharedServer();

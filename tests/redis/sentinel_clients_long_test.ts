@@ -9,7 +9,7 @@ import { StoreError } from "../../src/store/mod.ts";
 import { assertSame, Counted, counted, Seen, settled } from "../../src/testing/_broker_bench.ts";
 import { WatchedServers } from "./_sentinel.ts";
 import { SharedWatched, WAYS } from "./_watched.ts";
-import { freePort } from "./_server.ts";
+import { freePort } from "./_free_port.ts";
 
 const shared = new SharedWatched();
 
