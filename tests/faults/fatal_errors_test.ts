@@ -41,14 +41,14 @@ const DISASTERS: readonly Disaster[] = [
     title: "the user may run no scripts and read no groups any more",
     strike: (server) => server.cli("ACL", "SETUSER", "alice", "-eval", "-evalsha", "-xreadgroup"),
     mend: (server) => server.cli("ACL", "SETUSER", "alice", "+@all"),
-    says: /^Cannot use Redis: its user may not do this; allow it with ACL SETUSER \(NOPERM /,
+    says: /^Cannot use Redis: its user lacks a permission; grant it with ACL SETUSER \(NOPERM /,
     left: 2,
   },
   {
     title: "the user may not use the stream's keys any more",
     strike: (server) => server.cli("ACL", "SETUSER", "alice", "resetkeys", "~other:*"),
     mend: (server) => server.cli("ACL", "SETUSER", "alice", "~*"),
-    says: /^Cannot use Redis: its user may not do this; allow it with ACL SETUSER \(/,
+    says: /^Cannot use Redis: its user lacks a permission; grant it with ACL SETUSER \(/,
     left: 2,
   },
   {
@@ -56,7 +56,7 @@ const DISASTERS: readonly Disaster[] = [
     strike: (server) => server.cli("SET", STREAM, "text"),
     mend: (server) => server.cli("DEL", STREAM),
     says:
-      /^Cannot use Redis: a key is of another type than expected; .* move it, or choose another prefix \(WRONGTYPE /,
+      /^Cannot use Redis: a key has another type than expected, .* rename that key, or choose another prefix \(WRONGTYPE /,
     left: 0,
   },
 ];

@@ -14,7 +14,7 @@ import { RedisServer } from "./_server.ts";
 class Sold extends defineEvent("Sold")<{ n: number }> {}
 const events = [Sold];
 const group = "shop";
-const REFUSED = /its user may not do this; allow it with ACL SETUSER/;
+const REFUSED = /its user lacks a permission; grant it with ACL SETUSER/;
 
 // Where there is more than a script looks at, and where a blocked read has to be ended.
 const RARE = ["zcount", "client|unblock"];
@@ -352,7 +352,7 @@ Deno.test("in a cluster each role needs that besides which docs/README_REDIS.md 
     connect(cluster.url.replace("//", `//${role}:secret@`), { events, publishTimeout: 5_000 });
   for (const role of ["publisher", "consumer"] as const) await allow(role, ...rulesOf(role));
   const error = await within(assertRejects(() => open("publisher"), Error), "it is refused", 2_000);
-  assertStringIncludes(error.message, "its user may not do this");
+  assertStringIncludes(error.message, "its user lacks a permission");
   assertStringIncludes(error.message, "cluster|slots");
 
   for (const role of ["publisher", "consumer"] as const) await allow(role, "+cluster|slots", "+asking");

@@ -51,7 +51,7 @@ const GOOD: Record<string, unknown[]> = {
 };
 
 const FORM = 'give one such as "redis://127.0.0.1:6379"';
-const HOST = "a host or a port in it is none; give one such as";
+const HOST = "a host or port in it is malformed; give one such as";
 const SIGN = 'write "@" as "%40", "/" as "%2F", "?" as "%3F" and "#" as "%23", or give redis.username';
 const SEVERAL = "several hosts are for redis+cluster:// or redis+sentinel://; give one such as";
 const NAMELESS = "the name of the master is missing; give one such as";
@@ -91,9 +91,9 @@ const BAD: Record<string, string> = {
   "redis://h/events": 'Cannot connect to database "events": give its number, as in redis://host:6379/1',
   "redis://h/-1": 'database "-1"',
   "redis+sentinel://h/mymaster/x": 'database "x"',
-  "redis+cluster://a/1": "Cannot connect to database 1 of a cluster: it has only database 0, leave the number out",
-  "redis://u:100%@h": 'it has a "%" that encodes nothing; write it as "%25"',
-  "redis+sentinel://h/%": 'it has a "%" that encodes nothing',
+  "redis+cluster://a/1": "Cannot connect to database 1 of a cluster: it has only database 0; leave the number out",
+  "redis://u:100%@h": 'it has a "%" that begins no valid escape sequence; write it as "%25"',
+  "redis+sentinel://h/%": 'it has a "%" that begins no valid escape sequence',
   "redis://u:se@same@h": SIGN,
   "redis://u:se/same@h": SIGN,
   "redis://u:6379/sesame@h": SIGN,

@@ -101,7 +101,7 @@ testClients("a connection", {
       assertEquals(wrong.message, "WRONGTYPE Operation against a key holding the wrong kind of value");
       assert(isServerReply(wrong));
       assertEquals(classify(wrong) instanceof StoreError, false);
-      assertMatch(classify(wrong).message, /^Cannot use Redis: a key is of another type/);
+      assertMatch(classify(wrong).message, /^Cannot use Redis: a key has another type/);
       const script = (await failure(connection.send(["EVALSHA", "0".repeat(40), "0"]))).error;
       assert(isNoScript(script));
       const own =

@@ -31,7 +31,7 @@ testClients("errors of connections", {
     // These tests may only resolve localhost.
     const url = new URL("redis://user:sesame@no-such-host.invalid:6379");
     const [message] = messagesOf((await failure(open(kind, url))).error);
-    assertMatch(message!, /^Cannot connect to redis:\/\/no-such-host\.invalid:6379: Deno needs --allow-net for it/);
+    assertMatch(message!, /^Cannot connect to redis:\/\/no-such-host\.invalid:6379: Deno needs --allow-net to connect/);
   },
 
   "say that the server closes each connection": async (kind) => {

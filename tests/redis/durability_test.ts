@@ -105,7 +105,7 @@ for (const kind of KINDS) {
     );
     assertMatch(
       denied.message,
-      /^Cannot connect to redis:\/\/[\d.:]+: its user may not do this; allow it with ACL SETUSER/,
+      /^Cannot connect to redis:\/\/[\d.:]+: its user lacks a permission; grant it with ACL SETUSER/,
     );
     assert(!(denied instanceof StoreError), "it will not change by itself");
 
@@ -113,7 +113,7 @@ for (const kind of KINDS) {
       await assertRejects(
         () => open({ durability: { fsync: true } }),
         TypeError,
-        "it has no WAITAOF, which needs Redis 7.2",
+        "it has no command WAITAOF, which needs Redis 7.2",
       );
     } else {
       await using store = await open({ durability: { fsync: true, timeout: 10_000 } });
@@ -121,6 +121,6 @@ for (const kind of KINDS) {
       assertMatch(await server.cli("XRANGE", "events:Counted", position!, position!), /payload/);
     }
     await until(async () => await server.cli("CONFIG", "SET", "appendonly", "no") === "OK", "the file is given up");
-    await assertRejects(() => open({ durability: { fsync: true } }), TypeError, "set appendonly to yes");
+    await assertRejects(() => open({ durability: { fsync: true } }), TypeError, "set its appendonly to yes");
   });
 }

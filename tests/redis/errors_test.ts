@@ -7,19 +7,21 @@ import { StoreError } from "../../src/store/mod.ts";
 
 // As servers of several versions say it, found by making each happen.
 const TRANSIENT: Record<string, RegExp> = {
-  "LOADING Redis is loading the dataset in memory": /answers when it has/,
+  "LOADING Redis is loading the dataset in memory": /wait until it has finished/,
   "READONLY You can't write against a read only replica.": /promote it/,
   "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.": /make room there/,
   "OOM command not allowed when used memory > 'maxmemory'. script: 5b1ce6a5, on @user_script:1.": /raise maxmemory/,
   "ERR Error running script (call to f_5b1ce6a5): @user_script:1: @user_script: 1: -OOM command not allowed when used memory":
     /raise maxmemory/,
   "BUSY Redis is busy running a script.": /SCRIPT KILL/,
-  "TRYAGAIN Multiple keys request during rehashing of slot": /cluster is changing/,
-  "CLUSTERDOWN The cluster is down": /cluster is changing/,
-  "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.": /mend the link/,
+  "TRYAGAIN Multiple keys request during rehashing of slot": /moving slots or failing over/,
+  "CLUSTERDOWN The cluster is down": /moving slots or failing over/,
+  "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.":
+    /restore the connection to its master/,
   "NOREPLICAS Not enough good replicas to write.": /lower min-replicas-to-write/,
-  "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)": /ended a read/,
-  "MOVED 866 127.0.0.1:7001": /cluster is changing/,
+  "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)":
+    /ended a blocked read/,
+  "MOVED 866 127.0.0.1:7001": /moving slots or failing over/,
   "ERR max number of clients reached": /raise maxclients/,
 };
 
@@ -121,7 +123,7 @@ Deno.test("connectError() says what to do about a name that cannot be resolved",
   const errorOf = (message: string) => connectError("redis://no-such-host:6379", new Error(message)).message;
   const cannot = "Cannot connect to redis://no-such-host:6379: ";
   assertEquals(errorOf("getaddrinfo ENOTFOUND no-such-host"), `${cannot}its name cannot be resolved; check it`);
-  assertMatch(errorOf("getaddrinfo EPERM no-such-host"), /: Deno needs --allow-net for it/);
+  assertMatch(errorOf("getaddrinfo EPERM no-such-host"), /: Deno needs --allow-net to connect/);
 });
 
 Deno.test("connectError() shows the parts of an error that has no message of its own", () => {

@@ -100,7 +100,7 @@ Deno.test("connect() refuses to wait for the disk of a server that keeps no appe
   );
   assertEquals(
     message,
-    "Cannot wait for the disk of a server that keeps no append-only file: set appendonly to yes there",
+    "Cannot wait for the disk of this server: it keeps no append-only file; set its appendonly to yes",
   );
 });
 
@@ -113,6 +113,9 @@ Deno.test({
       () => connect(server.url, { events: [Paid], redis: { durability } }),
       TypeError,
     );
-    assert(/has no WAITAOF, which needs Redis 7\.2 or Valkey 7\.2; .*appendfsync to always/.test(message), message);
+    assert(
+      /has no command WAITAOF, which needs Redis 7\.2 or Valkey 7\.2; .*appendfsync to always/.test(message),
+      message,
+    );
   },
 });

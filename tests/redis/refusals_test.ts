@@ -65,7 +65,7 @@ Deno.test("publish() and subscribe() fail at once when the key is of another typ
   await using broker = await connect(keys.url, { events: [Noted], prefix: keys.prefix });
   const connection = await openConnection(keys.url);
   await connection.send(["SET", `${keys.prefix}:Noted`, "text"]);
-  const advice = /a key is of another type than expected; .* move it, or choose another prefix/;
+  const advice = /a key has another type than expected, .* rename that key, or choose another prefix/;
   const event = new Noted({ n: 1 });
   const attempts: Record<string, () => Promise<unknown>> = {
     publish: () => broker.publish(event),
@@ -96,7 +96,7 @@ Deno.test("a subscription ends, and says why, when its key becomes one of anothe
   await until(async () => (await broker.info(Noted)).groups[0]!.lag === 0, "it is read");
   await connection.send(["SET", `${keys.prefix}:Noted`, "text"]);
   const error = await within(assertRejects(() => subscription.closed, Error), "it ends", 8_000);
-  assertMatch(error.message, /a key is of another type than expected/);
+  assertMatch(error.message, /a key has another type than expected/);
   assertEquals(errors.map(({ error }) => error.message), [error.message]);
   connection.close();
 });

@@ -48,13 +48,13 @@ for (const kind of KINDS) {
 
     for (const tls of [undefined, {}, { ca: other.ca }]) {
       const { message } = await refusal(open(kind, secure.url, tls && { tls }));
-      assertMatch(message, /: its certificate is not trusted; give its authority as redis\.tls\.ca/);
+      assertMatch(message, /: its certificate is not trusted; give its authority's certificate as redis\.tls\.ca/);
     }
     const byNumber = secure.url.replace("localhost", "127.0.0.1");
     const { message } = await refusal(open(kind, byNumber, { tls: { ca } }));
-    assertMatch(message, /: its certificate is for another host; .* redis\.tls\.servername$/);
+    assertMatch(message, /: its certificate is for another host name; .* redis\.tls\.servername$/);
     const plain = await refusal(open(kind, secure.url.replace("rediss:", "redis:")));
-    assertMatch(plain.message, /does it want TLS \(rediss:\/\/\)|rediss:\/\/ if it wants TLS/);
+    assertMatch(plain.message, /whether it wants TLS \(rediss:\/\/\)|rediss:\/\/ if it wants TLS/);
     await assertRejects(
       () => open(kind, secure.url.replace("rediss:", "redis:"), { tls: { ca } }),
       TypeError,
@@ -76,10 +76,13 @@ for (const kind of ["node-redis", "ioredis"] as const) {
 
     const none = await refusal(open(kind, secure.url, { tls: { ca } }));
     // It may be gone before anybody reads why.
-    const gone = /it may want a certificate of its clients, or another one: give redis\.tls\.cert and redis\.tls\.key$/;
+    const gone = /it may want a client certificate, or another one: give redis\.tls\.cert and redis\.tls\.key$/;
     assertMatch(none.message.replace(gone, ""), /: it wants a .*give redis\.tls\.cert and|without an answer; $/);
     const strange = await refusal(open(kind, secure.url, { tls: { ca, ...await other.sign() } }));
-    assertMatch(strange.message.replace(gone, ""), /: it does not take our .* redis\.tls\.cert$|without an answer; $/);
+    assertMatch(
+      strange.message.replace(gone, ""),
+      /: it rejected the client .* redis\.tls\.cert$|without an answer; $/,
+    );
     const key = ours.key.split("\n")[1]!;
     for (const error of [none, strange]) assert(!Deno.inspect(error, { depth: 20 }).includes(key));
   });
@@ -204,7 +207,7 @@ for (const kind of KINDS) {
       [plain, { username: USER, password: `${PASSWORD}!` }, /: wrong user or password$/],
       [plain, { username: USER }, /: wrong user or password$/],
       [plain, { password: PASSWORD }, /: wrong user or password$/],
-      [plain, {}, /: it wants a password; give it by redis\.password, or as in redis:\/\/:password@host/],
+      [plain, {}, /: it wants a password; give redis\.password, or a URL such as redis:\/\/:password@host/],
       // The URL as a whole is as wrong as can be.
       [`redis://${USER}:${PASSWORD}@127.0.0.1:${port}`, {}, /write "@" as "%40".* or give redis\.username/],
       [`${byUrl(port)}/${encodeURIComponent(PASSWORD)}`, {}, /database|URL/],
@@ -221,7 +224,7 @@ for (const kind of KINDS) {
     await addUser(server, "~events:*", "~{events:*", "+@all", "-info");
     const url = byUrl(server.port);
     const connecting = await refusal(open(kind, url));
-    assertMatch(connecting.message, /: its user may not do this; allow it with ACL SETUSER/);
+    assertMatch(connecting.message, /: its user lacks a permission; grant it with ACL SETUSER/);
     assertStringIncludes(connecting.message, "'info' command");
     assertSecret(connecting);
 
@@ -232,7 +235,7 @@ for (const kind of KINDS) {
     await server.cli("ACL", "SETUSER", USER, "resetkeys", "~other:*");
     const reading = await refusal(Array.fromAsync(broker.history(Sold)));
     for (const error of [publishing, subscribing, reading]) {
-      assertMatch(error.message, /its user may not do this; allow it with ACL SETUSER/);
+      assertMatch(error.message, /its user lacks a permission; grant it with ACL SETUSER/);
       assertSecret(error);
     }
   });

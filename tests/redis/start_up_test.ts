@@ -11,7 +11,7 @@ import { RedisServer } from "./_server.ts";
 class Sold extends defineEvent("Sold")<{ n: number }> {}
 const events = [Sold];
 const NO_FILE =
-  "appendonly is off: when the server ends, what came after its last snapshot is gone; set appendonly to yes";
+  "appendonly is off: when the server stops, events since its last snapshot are lost; set appendonly to yes";
 
 const open = (url: string | URL, redis?: RedisOptions) => connect(url, { events, ...(redis && { redis }) });
 
@@ -65,7 +65,7 @@ Deno.test("connect() refuses a replica, and names the way out", async () => {
   await using replica = await RedisServer.start(["--replicaof", "127.0.0.1", String(master.port)]);
   const error = await assertRejects(() => open(replica.url), StoreError);
   assertEquals(error.kind, "transient");
-  assertMatch(error.message, /: it is a replica: connect to its master, by its Sentinels if it has some$/);
+  assertMatch(error.message, /: it is a replica; connect to its master, or to its Sentinels if it has any$/);
   // It may become a master at any time.
   await replica.cli("REPLICAOF", "NO", "ONE");
   assertEquals(await warningsOf(replica.url), []);
@@ -77,12 +77,12 @@ Deno.test("connect() refuses a server that may evict streams, and warns with all
     const { message } = await assertRejects(() => open(server.url), TypeError);
     assertEquals(
       message,
-      `Cannot use a Redis whose maxmemory-policy is ${policy}: it would remove whole streams without a word when its ` +
-        "memory runs out; set it to noeviction, or say that this is wanted by redis: { allowEviction: true }",
+      `Cannot use a Redis whose maxmemory-policy is ${policy}: it would silently remove whole streams when its memory ` +
+        "runs out; set it to noeviction, or accept the loss with redis: { allowEviction: true }",
     );
     await assertRejects(() => open(server.url, { allowEviction: false }), TypeError);
     assertEquals(await warningsOf(server.url, { allowEviction: true }), [
-      `maxmemory-policy is ${policy}: whole streams go when memory runs out`,
+      `maxmemory-policy is ${policy}: the server removes whole streams when its memory runs out`,
     ]);
   }
 });
@@ -101,7 +101,7 @@ Deno.test("a broker warns once of a server that keeps no append-only file, and w
   assertEquals(await warningsOf(server.url), [NO_FILE]);
   await server.cli("CONFIG", "SET", "maxmemory-policy", "allkeys-lru");
   assertEquals(await warningsOf(server.url, { allowEviction: true }), [
-    "maxmemory-policy is allkeys-lru: whole streams go when memory runs out",
+    "maxmemory-policy is allkeys-lru: the server removes whole streams when its memory runs out",
     NO_FILE,
   ]);
 });

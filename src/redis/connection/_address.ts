@@ -33,39 +33,39 @@ const FORMS =
   `"redis://127.0.0.1:6379", "rediss://user:password@host:6380/0", "redis+cluster://host1:6379,host2:6379" or ` +
   `"redis+sentinel://host1:26379,host2:26379/mymaster"`;
 const URL_PARTS = /^(redis|rediss)(?:[+-](cluster|sentinel))?:\/\/(?:([^@/?#]*)@)?([^@/?#]+)((?:\/[^@?#]*)?)$/;
-// An unescaped sign in the credentials, which ends them too early.
-const STRAY_SIGN = /:\/\/[^@]*[/?#][^@]*@|@.*@/;
+// Credentials with an unescaped reserved character, which would end them too early.
+const UNESCAPED = /:\/\/[^@]*[/?#][^@]*@|@.*@/;
 
 /**
  * Reads `redis[s]://[user[:password]@]host[:port][/db]`, with several hosts after `redis[s]+cluster://`, and with
  * several hosts and the name of the master, as in `/name[/db]`, after `redis[s]+sentinel://`. A hyphen in place of the
  * plus sign, as other libraries write these schemes, is accepted.
  *
- * @throws {TypeError} If the text is none of these. The text is not shown, because credentials may be anywhere in it.
+ * @throws {TypeError} If the text is not such a URL. The message does not show the text, which may contain credentials.
  */
 export function parseTarget(text: string): Target {
   const [, scheme, suffix, userinfo = "", hosts, path = ""] = URL_PARTS.exec(text) ?? [];
   const kind = (suffix ?? "single") as Target["kind"];
   const nodes = hosts?.split(",").map((host) => parseNode(host, kind === "sentinel" ? 26_379 : 6_379)) ?? [];
-  const steps = path.split("/").slice(1).filter((step, at, all) => step !== "" || at < all.length - 1);
-  const name = kind === "sentinel" ? decoded(steps.shift()) : undefined;
-  const fits = scheme !== undefined && !nodes.includes(undefined) && (kind !== "single" || nodes.length === 1) &&
-    (kind !== "sentinel" || Boolean(name)) && steps.length <= 1;
-  if (STRAY_SIGN.test(text)) {
+  const segments = path.split("/").slice(1).filter((segment, at, all) => segment !== "" || at < all.length - 1);
+  const name = kind === "sentinel" ? decoded(segments.shift()) : undefined;
+  const isValid = scheme !== undefined && !nodes.includes(undefined) && (kind !== "single" || nodes.length === 1) &&
+    (kind !== "sentinel" || Boolean(name)) && segments.length <= 1;
+  if (UNESCAPED.test(text)) {
     throw new TypeError(
-      `Cannot connect to this Redis URL: its user or password has a sign that means something in a URL; write "@" as ` +
+      `Cannot connect to this Redis URL: its user or password contains a reserved character; write "@" as ` +
         `"%40", "/" as "%2F", "?" as "%3F" and "#" as "%23", or give redis.username and redis.password`,
     );
   }
-  if (!fits) {
+  if (!isValid) {
     throw new TypeError(`Cannot connect to this Redis URL: ${faultOf(kind, nodes, name)}give one such as ${FORMS}`);
   }
-  if (!/^\d*$/.test(steps[0] ?? "")) {
-    throw new TypeError(`Cannot connect to database "${steps[0]}": give its number, as in redis://host:6379/1`);
+  if (!/^\d*$/.test(segments[0] ?? "")) {
+    throw new TypeError(`Cannot connect to database "${segments[0]}": give its number, as in redis://host:6379/1`);
   }
-  const db = Number(steps[0] ?? 0);
+  const db = Number(segments[0] ?? 0);
   if (kind === "cluster" && db !== 0) {
-    throw new TypeError(`Cannot connect to database ${db} of a cluster: it has only database 0, leave the number out`);
+    throw new TypeError(`Cannot connect to database ${db} of a cluster: it has only database 0; leave the number out`);
   }
   const colon = userinfo.indexOf(":");
   const [username, password] = colon < 0 ? [userinfo, ""] : [userinfo.slice(0, colon), userinfo.slice(colon + 1)];
@@ -75,15 +75,15 @@ export function parseTarget(text: string): Target {
 }
 
 function faultOf(kind: Target["kind"], nodes: readonly unknown[], name: string | undefined): string {
-  if (nodes.includes(undefined)) return "a host or a port in it is none; ";
+  if (nodes.includes(undefined)) return "a host or port in it is malformed; ";
   if (kind === "single" && nodes.length > 1) return "several hosts are for redis+cluster:// or redis+sentinel://; ";
   if (kind === "sentinel" && nodes.length > 0 && !name) return "the name of the master is missing; ";
   return "";
 }
 
 /**
- * Completes the credentials. A user name without a password logs in with an empty password, since it is not the default
- * user.
+ * Normalizes the credentials. A user name without a password gets an empty password, because AUTH with a user name needs
+ * one.
  */
 export function sessionOf({ username, password, ...rest }: Session): Session {
   return {
@@ -93,17 +93,19 @@ export function sessionOf({ username, password, ...rest }: Session): Session {
   };
 }
 
-function parseNode(text: string, usualPort: number): Node | undefined {
+function parseNode(text: string, defaultPort: number): Node | undefined {
   const [, host, port] = /^(\[[0-9a-fA-F:.]+\]|[^\s%:[\]]+)(?::(\d{1,5}))?$/.exec(text) ?? [];
   if (host === undefined || Number(port) > 65_535 || Number(port) === 0) return undefined;
-  return { host: host.replace(/^\[|\]$/g, ""), port: port === undefined ? usualPort : Number(port) };
+  return { host: host.replace(/^\[|\]$/g, ""), port: port === undefined ? defaultPort : Number(port) };
 }
 
 function decoded(text: string | undefined): string {
   try {
     return decodeURIComponent(text ?? "");
   } catch {
-    throw new TypeError(`Cannot connect to this Redis URL: it has a "%" that encodes nothing; write it as "%25"`);
+    throw new TypeError(
+      `Cannot connect to this Redis URL: it has a "%" that begins no valid escape sequence; write it as "%25"`,
+    );
   }
 }
 

@@ -11,16 +11,19 @@ export const COMMAND_TIMEOUT = 5_000;
 // Extra time for the oldest command, in ms: after a stall of this process, its reply may have arrived unread.
 const GRACE = 250;
 
-/** A connection with a deadline on each command. */
+/** A connection that ends when a reply takes too long. */
 export interface TimedConnection extends RedisConnection {
   /**
-   * @param timeout How long the reply may take, in milliseconds: more than the time that a blocking command blocks.
-   * A command that exceeds it by more than a quarter of a second ends the connection. All commands in flight then reject
-   * as uncertain, because the server may have run them.
+   * Sends one command.
+   *
+   * @param timeout How long the reply may take, in milliseconds. A blocking command needs more than the time for which it
+   * blocks. A command that exceeds the timeout by more than a quarter of a second ends the connection. All commands in
+   * flight then reject as uncertain, because the server may have run them.
    *
    * @default {5000}
    */
   send(command: readonly string[], timeout?: number): Promise<Reply>;
+  /** Opens one more connection to the same server, with the same default timeout. */
   open(options?: { readonly signal?: AbortSignal }): Promise<TimedConnection>;
 }
 
@@ -59,7 +62,7 @@ export async function openInTime(
   const abort = () => limit.abort(signal?.reason);
   signal?.addEventListener("abort", abort);
   const timer = setTimeout(
-    () => limit.abort(new DOMException(`nothing answered within ${timeout} ms`, "TimeoutError")),
+    () => limit.abort(new DOMException(`no reply within ${timeout} ms`, "TimeoutError")),
     timeout,
   );
   let connection: RedisConnection | undefined;
@@ -104,7 +107,7 @@ class Timed implements TimedConnection {
   #pending = new Fifo<Pending>();
   #latestDue = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  // The command that is past its deadline and in its extra time.
+  // The oldest command, once it has passed its deadline and is in its extra time.
   #overdue: Pending | undefined;
   // Set once the connection is lost.
   #loss: StoreError | undefined;

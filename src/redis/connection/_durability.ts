@@ -19,7 +19,7 @@ export async function checkDurability(
   if (!fsync) return void await connection.send(["WAIT", "0", "1"]).catch(unlessReplica);
   if (!keepsFile) {
     throw new TypeError(
-      "Cannot wait for the disk of a server that keeps no append-only file: set appendonly to yes there",
+      "Cannot wait for the disk of this server: it keeps no append-only file; set its appendonly to yes",
     );
   }
   try {
@@ -27,13 +27,13 @@ export async function checkDurability(
   } catch (error) {
     if (!isUnknownCommand(error)) throw error;
     throw new TypeError(
-      "Cannot wait for the disk of this server: it has no WAITAOF, which needs Redis 7.2 or Valkey 7.2; upgrade it, or " +
-        "set its appendfsync to always and leave redis.durability.fsync out",
+      "Cannot wait for the disk of this server: it has no command WAITAOF, which needs Redis 7.2 or Valkey 7.2; upgrade " +
+        "it, or set its appendfsync to always and leave redis.durability.fsync out",
     );
   }
 }
 
-// The node of a cluster may be a replica, which knows WAIT but refuses it. The primaries run it.
+// The node may be a replica in a cluster: it has the command and refuses to run it. The primaries run it.
 function unlessReplica(error: unknown): void {
   if (!isReplicaReply(error)) throw error;
 }
@@ -65,7 +65,7 @@ export class DurableRoute {
       if (!Array.isArray(reply) || reply.length > 0) await connection.wait();
       return reply;
     } catch (error) {
-      // The next script may have to go to another server.
+      // Open a new connection for the next script, which may have to go to another server.
       if (this.#connection === opening) this.#connection = undefined;
       throw error;
     }
@@ -76,7 +76,7 @@ export class DurableRoute {
   }
 }
 
-/** The connection that wrote the entries: WAIT on another connection or server tells nothing about them. */
+/** The connection that wrote the entries. WAIT covers only the writes of its own connection. */
 class DurableConnection {
   readonly pinned: Pinned;
   #options: DurabilityOptions;
@@ -88,9 +88,9 @@ class DurableConnection {
     this.#options = options;
   }
 
-  /** Resolves when all entries are durable whose scripts have replied by now. */
+  /** Resolves when the entries of all scripts that have replied so far are durable. */
   wait(): Promise<void> {
-    // A WAIT that was sent before does not cover these entries. The next one does, for all callers until it is sent.
+    // A WAIT in flight may not cover these entries. The next WAIT does, and all callers until then share it.
     return this.#next ??= this.#waiting.then(() => {
       const sent = assertDurable(this.pinned, this.#options);
       this.#waiting = sent.catch(() => {});
@@ -105,7 +105,7 @@ async function assertDurable(
   { replicas = 0, fsync = false, timeout = 1_000 }: DurabilityOptions,
 ): Promise<void> {
   const command = fsync ? ["WAITAOF", "1", `${replicas}`, `${timeout}`] : ["WAIT", `${replicas}`, `${timeout}`];
-  // The event is stored already, whatever fails now.
+  // The event is stored already. A failure leaves open only whether it is durable.
   const reply = await connection.send(command, timeout + COMMAND_TIMEOUT).catch((error: Error) => {
     throw new StoreError("uncertain", `Cannot tell whether the event is durable: ${error.message}`, { cause: error });
   });

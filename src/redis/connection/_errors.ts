@@ -1,19 +1,19 @@
 import { StoreError } from "../../store/mod.ts";
 import { causesOf, ReplyError, replyOf } from "./_reply_error.ts";
 
-// Replies after which the command did not run and may succeed later, each with its advice. A pattern may match inside the
+// Replies to commands that did not run and may succeed later, each with its advice. A pattern may match inside the
 // message: the error of a script quotes the error of its command.
 const TRANSIENT: readonly (readonly [RegExp, string])[] = [
-  [/\bLOADING\s/, "it loads its data, and answers when it has"],
+  [/\bLOADING\s/, "it is loading its data; wait until it has finished"],
   [/\bREADONLY\s/, "it is a replica; promote it, or connect to its master"],
-  [/\bMASTERDOWN\s/, "it is a replica that has lost its master; promote it, or mend the link"],
-  [/\bMISCONF\s/, "it cannot write to its disk; make room there, and see its log"],
+  [/\bMASTERDOWN\s/, "it is a replica that has lost its master; promote it, or restore the connection to its master"],
+  [/\bMISCONF\s/, "it cannot write to its disk; make room there, or see its log"],
   [/\bOOM\s/, "its memory is full; raise maxmemory, or keep less by retention"],
-  [/\bBUSY\s/, "a script keeps it busy; end the script by SCRIPT KILL"],
-  [/\bNOREPLICAS\s/, "too few of its replicas are there; bring them back, or lower min-replicas-to-write"],
+  [/\bBUSY\s/, "it is busy with a long script; end the script with SCRIPT KILL"],
+  [/\bNOREPLICAS\s/, "too few of its replicas are connected; reconnect them, or lower min-replicas-to-write"],
   [/max number of clients/, "its limit of clients is reached; close some, or raise maxclients"],
-  [/\bUNBLOCKED\s/, "it ended a read that was waiting"],
-  [/\b(CLUSTERDOWN|TRYAGAIN|ASK|MOVED)\s/, "its cluster is changing"],
+  [/\bUNBLOCKED\s/, "it ended a blocked read"],
+  [/\b(CLUSTERDOWN|TRYAGAIN|ASK|MOVED)\s/, "its cluster is moving slots or failing over; wait until it has finished"],
 ];
 
 // Replies that stay the same until somebody changes the server or the configuration, each with its advice.
@@ -21,15 +21,15 @@ const FINAL: readonly (readonly [RegExp, string])[] = [
   [/\bWRONGPASS\b|invalid password|AUTH <password> called without any password/, "wrong user or password"],
   [
     /\bNOAUTH\b/,
-    "it wants a password; give it by redis.password, or as in redis://:password@host or redis://user:password@host",
+    "it wants a password; give redis.password, or a URL such as redis://:password@host or redis://user:password@host",
   ],
   [
     /\bNOPERM\b|user executing the script can't|can't access at least one of the keys|ACL failure in script/,
-    "its user may not do this; allow it with ACL SETUSER",
+    "its user lacks a permission; grant it with ACL SETUSER",
   ],
   [
     /\bWRONGTYPE\b/,
-    "a key is of another type than expected; another program wrote it: move it, or choose another prefix",
+    "a key has another type than expected, so another program wrote it; rename that key, or choose another prefix",
   ],
   [
     /unknown command/i,
@@ -37,9 +37,12 @@ const FINAL: readonly (readonly [RegExp, string])[] = [
   ],
   [
     /SELECT is not allowed in cluster mode/,
-    "it is a node of a Redis Cluster, which has only database 0; leave the number behind the slash out",
+    "it is a node of a Redis Cluster, which has only database 0; leave out the number after the slash",
   ],
-  [/DB index is out of range|invalid DB index/, "it has no database of that number; give another one behind the slash"],
+  [
+    /DB index is out of range|invalid DB index/,
+    "it has no database of that number; give another number after the slash",
+  ],
   [/\bDENIED\b/, "it is in protected mode; set a password, or bind it to 127.0.0.1"],
 ];
 
@@ -53,28 +56,28 @@ const CLOSED = /ECONNRESET|EPIPE|closed|EOF|reset|BrokenPipe|BadResource/i;
 const NO_REDIS = /Unknown RESP type|Protocol error|reply type|unknown code|invalid line|not a Redis/i;
 
 const CONNECT_FINAL: readonly (readonly [RegExp, string])[] = [
-  [NO_TLS, "it does not speak TLS there; use redis:// instead of rediss://, or the port that does"],
+  [NO_TLS, "it does not use TLS on this port; use redis:// instead of rediss://, or its TLS port"],
   [
     NO_CERTIFICATE,
-    "it wants a certificate of its clients; give redis.tls.cert and redis.tls.key, or pass a client that has them",
+    "it wants a client certificate; give redis.tls.cert and redis.tls.key, or pass a client that has them",
   ],
   [
     BAD_CERTIFICATE,
-    "it does not take our certificate; give one that its tls-ca-cert-file has signed as redis.tls.cert",
+    "it rejected the client certificate; give one signed by an authority in its tls-ca-cert-file as redis.tls.cert",
   ],
   [
     OTHER_NAME,
-    "its certificate is for another host; connect to the one that it is for, or give that as redis.tls.servername",
+    "its certificate is for another host name; connect by that name, or give it as redis.tls.servername",
   ],
   [
     CERTIFICATE,
-    "its certificate is not trusted; give its authority as redis.tls.ca, or pass a client that knows it",
+    "its certificate is not trusted; give its authority's certificate as redis.tls.ca, or pass a client that trusts it",
   ],
-  [NO_REDIS, "what answers there is not a Redis; check host and port, and rediss:// if it wants TLS"],
+  [NO_REDIS, "the server there is not a Redis; check host and port, and use rediss:// if it wants TLS"],
   [
     // Node's `getaddrinfo` fails like this on Deno without the permission.
     /NotCapable|Requires (net|env|sys|read) access|getaddrinfo EPERM/,
-    "Deno needs --allow-net for it, and --allow-env where the client is ioredis",
+    "Deno needs --allow-net to connect, and --allow-env too if the client is ioredis",
   ],
 ];
 
@@ -95,7 +98,7 @@ const CONNECT_TRANSIENT: readonly (readonly [RegExp, string])[] = [
   ],
   [
     CLOSED,
-    "it closed the connection without an answer; is it a Redis, and does it want TLS (rediss://)",
+    "it closed the connection without an answer; check that it is a Redis, and whether it wants TLS (rediss://)",
   ],
 ];
 
@@ -103,7 +106,7 @@ const CONNECT_TRANSIENT: readonly (readonly [RegExp, string])[] = [
 const CONNECT_TLS: typeof CONNECT_TRANSIENT = CONNECT_TRANSIENT.map(([pattern, advice]) => [
   pattern,
   pattern.test("closed")
-    ? "it closed the connection without an answer; it may want a certificate of its clients, or another one: " +
+    ? "it closed the connection without an answer; it may want a client certificate, or another one: " +
       "give redis.tls.cert and redis.tls.key"
     : advice,
 ]);
@@ -112,7 +115,7 @@ const CONNECT_TLS: typeof CONNECT_TRANSIENT = CONNECT_TRANSIENT.map(([pattern, a
  * Turns the error of a command into a StoreError where the engine can act on it, and otherwise into an error that says
  * what to do. Errors of this package and of aborted signals are returned unchanged.
  *
- * Any error but a reply of the server means that the connection was lost: it is unknown whether the command ran.
+ * An error that is not a reply of the server means that the connection was lost: it is unknown whether the command ran.
  */
 export function classify(thrown: unknown): StoreError | Error {
   const error = described(thrown);
@@ -148,7 +151,7 @@ export function connectError(where: URL | string, thrown: unknown): StoreError |
   const text = textOf(reply ?? error);
   const final = adviceFor(text, reply === undefined ? CONNECT_FINAL : FINAL);
   if (final !== undefined) {
-    // Only the reply tells which command or key it is about.
+    // The reply names the command or key that was refused.
     const quoted = /ACL SETUSER/.test(final) ? ` (${text})` : "";
     return new Error(`${cannot}: ${final}${quoted}`, cause);
   }
@@ -167,12 +170,12 @@ export function withoutCredentials(url: URL): string {
   return `${url.protocol}//${url.host}${url.pathname === "/" ? "" : url.pathname}`;
 }
 
-/** True when a connection ended because the other end closed it; not for one that was closed here. */
+/** True when a connection ended because the server closed it; false when this process closed it. */
 export function isClosedByServer(error: unknown): boolean {
   return CLOSED.test(textOf(described(error)));
 }
 
-/** True for a reply that shows a running server which accepted our credentials, such as one that is loading its data. */
+/** True for an error reply of a server that runs and accepted our credentials, such as one that is loading its data. */
 export function isAlive(error: unknown): boolean {
   const text = replyOf(error)?.message ?? "";
   return /^NOPERM\b/.test(text) ||
@@ -190,15 +193,15 @@ function isAbort(error: unknown): error is Error {
 // Errors of this package, which say what to do already. A bug of a client, such as "Cannot read properties of undefined",
 // is not one of them.
 function isOurs(error: unknown): error is Error {
-  // These say more about the master than an error of its connection could.
+  // These say more than the error of a single connection.
   if (error instanceof StoreError) return /^Cannot (find|reach) the master\b/.test(error.message);
   return error instanceof TypeError &&
     /^Cannot (connect to|tell where|wait for|use (this|a Redis|a Valkey))\b/.test(error.message);
 }
 
 /**
- * Gives an error without a message one: its code, the messages of its parts, or that the server closed the connection,
- * which some clients report by an error with nothing in it.
+ * Adds a message to an error that has none: the messages of its parts, its code, or that of its cause. Some clients
+ * report a connection that the server closed by an empty error.
  */
 export function described(error: unknown): unknown {
   if (!(error instanceof Error) || error.message !== "") return error;

@@ -31,12 +31,13 @@ export class Link implements OwnRoute {
     if (first !== undefined) [this.#current, this.#connected] = [Promise.resolve(first), first];
   }
 
+  /** Whether a connection is open. */
   get connected(): boolean {
     return this.#connected !== undefined;
   }
 
   async send(command: readonly string[], timeout?: number): Promise<Reply> {
-    // Without an await where a connection is open: commands go out in the order of the calls.
+    // No await while a connection is open, so that commands are sent in the order of the calls.
     return await this.#sendBy(this.#connected ?? await this.#connection(), command, timeout);
   }
 
@@ -74,7 +75,7 @@ export class Link implements OwnRoute {
 
   #drop(connection: TimedConnection): void {
     connection.close();
-    // Another command may have failed on it before, and a new connection may be opening.
+    // Another command may have dropped it before, and a new connection may be opening.
     if (this.#connected === connection) [this.#current, this.#connected] = [undefined, undefined];
   }
 
@@ -83,7 +84,7 @@ export class Link implements OwnRoute {
     [this.#current, this.#connected] = [undefined, undefined];
   }
 
-  /** Ends the link for good, also while it is connecting; resolves once its connection is closed. */
+  /** Closes the link for good, also while it is connecting. Resolves once its connection is closed. */
   async close(): Promise<void> {
     const current = this.#current;
     this.reset();

@@ -40,7 +40,7 @@ export function positionsFrom(first: string, count: number): Position[] {
   return Array.from({ length: count }, (_, nth) => `${ms}${start + nth}` as Position);
 }
 
-/** The position right before another. A Redis group that starts there reads the other one first. */
+/** The position right before the given one. A Redis group that starts there first reads the given one. */
 export function before(position: Position): string {
   const dash = position.indexOf("-");
   const ms = BigInt(position.slice(0, dash));
@@ -49,7 +49,7 @@ export function before(position: Position): string {
   return ms > 0n ? `${ms - 1n}-${LAST_SEQUENCE}` : "0-0";
 }
 
-/** The position right after another. */
+/** The position right after the given one. */
 export function after(position: Position): Position {
   const dash = position.indexOf("-");
   const ms = BigInt(position.slice(0, dash));

@@ -7,7 +7,7 @@ export class ReplyError extends Error {
   readonly code: string;
 
   constructor(message: string) {
-    // One client leaves the protocol's "-" for errors in front of the message. Newer servers name the user in it.
+    // One client keeps the protocol's "-" before the message. Newer servers name the user, which logs need not show.
     super(message.replace(/^-/, "").replace(/\bUser (?:.*) (?=has no permissions\b)/s, "this user "));
     this.code = /^[A-Z]+/.exec(this.message)?.[0] ?? "";
   }
@@ -26,7 +26,7 @@ export function replyOf(error: unknown): ReplyError | undefined {
   return undefined;
 }
 
-/** True for a reply of the server: the connection works, and it is known whether the command ran. */
+/** True for an error reply of the server: the connection works, and the command failed. */
 export function isServerReply(error: unknown): boolean {
   return replyOf(error) !== undefined;
 }
@@ -70,7 +70,7 @@ export function isUnblocked(error: unknown): boolean {
  * The node that a MOVED or ASK reply names; undefined for any other error. The command did not run.
  *
  * @param asked The node that replied.
- * @returns The node to ask; `once` if only this command is to go there.
+ * @returns The node to send the command to; `once` if later commands still go to the node that replied.
  */
 export function redirectionOf(
   error: unknown,

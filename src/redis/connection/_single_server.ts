@@ -2,7 +2,7 @@ import type { TimedConnection } from "./_connection.ts";
 import { Link } from "./_link.ts";
 import type { OwnRoute, Route, Topology } from "./_topology.ts";
 
-/** One server. */
+/** A single server, without a cluster or Sentinels. */
 export class SingleServer implements Topology {
   #first: TimedConnection;
   #address: string;

@@ -30,30 +30,30 @@ export async function checkServer(
   const cluster = info.get("cluster_enabled") === "1";
   // A replica in a cluster can be used, because it redirects commands to the primaries.
   if (!cluster && info.get("role") === "slave") {
-    throw new StoreError("transient", "it is a replica: connect to its master, by its Sentinels if it has some");
+    throw new StoreError("transient", "it is a replica; connect to its master, or to its Sentinels if it has any");
   }
   const policy = info.get("maxmemory_policy") ?? "";
   if (policy.startsWith("allkeys-") && !allowEviction) {
     throw new TypeError(
-      `Cannot use a Redis whose maxmemory-policy is ${policy}: it would remove whole streams without a word when its ` +
-        `memory runs out; set it to noeviction, or say that this is wanted by redis: { allowEviction: true }`,
+      `Cannot use a Redis whose maxmemory-policy is ${policy}: it would silently remove whole streams when its memory ` +
+        `runs out; set it to noeviction, or accept the loss with redis: { allowEviction: true }`,
     );
   }
   const keepsFile = info.get("aof_enabled") !== "0";
   if (durability !== undefined) await checkDurability(connection, durability, keepsFile);
   const warnings: string[] = [];
   if (policy.startsWith("allkeys-")) {
-    warnings.push(`maxmemory-policy is ${policy}: whole streams go when memory runs out`);
+    warnings.push(`maxmemory-policy is ${policy}: the server removes whole streams when its memory runs out`);
   }
   if (!keepsFile) {
     warnings.push(
-      "appendonly is off: when the server ends, what came after its last snapshot is gone; set appendonly to yes",
+      "appendonly is off: when the server stops, events since its last snapshot are lost; set appendonly to yes",
     );
   }
   return { warnings, cluster };
 }
 
-/** Rejects older servers here, because the scripts would fail on them later. */
+/** Rejects servers on which the scripts would fail later. */
 function checkVersion(info: ReadonlyMap<string, string>): void {
   // Valkey replies with a `redis_version` too, for compatibility.
   const valkey = info.get("valkey_version");

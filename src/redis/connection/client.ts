@@ -8,15 +8,16 @@ export type Reply = string | number | null | readonly Reply[];
 export interface RedisConnection {
   /**
    * Sends one command and resolves with its reply. Commands of one connection run in the order of the calls; several may
-   * be in flight. Rejects with a ReplyError for an error reply. Rejects with any other error when the connection was lost
-   * or closed before the reply: the server may or may not have run the command. The promise settles once the connection
-   * is lost, and the command is never sent again.
+   * be in flight. The command is never sent again.
+   *
+   * @throws {ReplyError} For an error reply.
+   * @throws {Error} If the connection was lost or closed before the reply. The server may have run the command.
    */
   send(command: readonly string[]): Promise<Reply>;
 
   /**
-   * Opens one more connection to the same server with the same credentials, and resolves once it is ready. Rejects
-   * without another attempt when that fails or the signal aborts; no connection stays open then.
+   * Opens one more connection to the same server with the same credentials, and resolves once it is ready. Makes one
+   * attempt only. No connection stays open if it fails or the signal aborts.
    */
   open(options?: { readonly signal?: AbortSignal }): Promise<RedisConnection>;
 

@@ -36,9 +36,9 @@ export class Cluster implements Topology, ClusterNodes {
   #ownRoutes = new Set<OwnSlotRoute>();
   /** Addresses of nodes that did not reply or may have a stale slot map: they are asked last. */
   #suspects = new Set<string>();
-  /** Connections that are closing. */
+  /** Links that are closing. */
   #ending = new Set<Promise<void>>();
-  #looking: Promise<void> | undefined;
+  #refreshing: Promise<void> | undefined;
   #stale = true;
   #closed = false;
 
@@ -94,18 +94,19 @@ export class Cluster implements Topology, ClusterNodes {
   }
 
   async find(slot: number): Promise<Node> {
-    await (this.#looking ??= this.#look().finally(() => this.#looking = undefined));
+    await (this.#refreshing ??= this.#refresh().finally(() => this.#refreshing = undefined));
     const owner = this.#owners[slot];
     if (owner !== undefined) return owner;
-    throw new StoreError("transient", `Cannot use the cluster now: no node of it serves slot ${slot}`);
+    throw new StoreError("transient", `Cannot use the cluster now: no node serves slot ${slot}; see CLUSTER INFO`);
   }
 
-  async #look(): Promise<void> {
+  /** Reads the slot map from the first node that replies. */
+  async #refresh(): Promise<void> {
     const known = new Map([...new Set(this.#owners), ...this.#seeds].flatMap((n) => n ? [[nodeText(n), n]] : []));
     const isSuspect = (address: string) => Number(this.#suspects.has(address));
-    const inTurn = [...known].sort(([a], [b]) => isSuspect(a) - isSuspect(b));
+    const leastSuspectFirst = [...known].sort(([a], [b]) => isSuspect(a) - isSuspect(b));
     let failure: unknown;
-    for (const [address, node] of inTurn) {
+    for (const [address, node] of leastSuspectFirst) {
       try {
         return await this.#read(node);
       } catch (error) {
@@ -124,7 +125,7 @@ export class Cluster implements Topology, ClusterNodes {
     this.#owners = owners;
     this.#stale = false;
     for (const route of this.#ownRoutes) route.follow();
-    // A demoted primary stays connected and may still reply. A node that left the cluster may never come back.
+    // Disconnect only nodes that left the cluster. A demoted primary may still reply to commands in flight.
     for (const [address, link] of this.#links) {
       if (present.has(address)) continue;
       this.#links.delete(address);
@@ -170,6 +171,6 @@ export class Cluster implements Topology, ClusterNodes {
   async close(): Promise<void> {
     this.#closed = true;
     for (const link of this.#links.values()) this.end(link);
-    await Promise.all([...this.#ending, this.#looking?.catch(() => {})]);
+    await Promise.all([...this.#ending, this.#refreshing?.catch(() => {})]);
   }
 }

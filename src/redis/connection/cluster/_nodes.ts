@@ -3,10 +3,10 @@ import type { Link } from "../_link.ts";
 
 /** The nodes of a cluster, as the routes to its slots see them. */
 export interface ClusterNodes {
-  /** The known node of a slot; undefined when the nodes must be asked first. */
+  /** The node of a slot; undefined if it must be looked up with `find` first. */
   ownerOf(slot: number): Node | undefined;
   /**
-   * Asks the nodes for the present node of a slot.
+   * Asks the nodes of the cluster which node serves a slot now.
    *
    * @throws {StoreError} `"transient"` if no node can be reached, or none serves the slot.
    */
@@ -19,8 +19,11 @@ export interface ClusterNodes {
   end(link: Link): void;
   /** Ends the commands in flight to a node. */
   reset(node: Node): void;
-  /** A node replied that another one serves the slot from now on. */
+  /** Records that `node` serves the slot from now on, as a MOVED reply said. */
   moved(slot: number, node: Node): void;
-  /** Notes an error and returns it. After one that may mean a changed layout, the nodes are asked before the next command. */
+  /**
+   * Records an error and returns it. If the error may mean a changed layout, the slot map is read again before the next
+   * command.
+   */
   noted(error: unknown, node: Node): unknown;
 }

@@ -13,7 +13,7 @@ export class OwnSlotRoute implements OwnRoute {
   #onClose: () => void;
   #node: Node | undefined;
   #link: Link | undefined;
-  /** The connection was ended by {@linkcode follow}, and no command has rejected for that yet. */
+  /** {@linkcode follow} ended the connection, and no command has been rejected for that yet. */
   #interrupted = false;
   #closed = false;
 
@@ -40,9 +40,11 @@ export class OwnSlotRoute implements OwnRoute {
     const node = this.#nodes.ownerOf(this.#slot) ?? await this.#nodes.find(this.#slot);
     if (this.#closed) throw closedError();
     this.follow();
-    // The reader knows its connection by the number that the server gave it, and must ask for a new one.
+    // The caller knows the connection's CLIENT ID. One error tells it that the next connection has another id.
     if (this.#interrupted) {
-      throw this.#reported(new StoreError("transient", "Cannot use Redis now: another node serves the slot"));
+      throw this.#reported(
+        new StoreError("transient", "Cannot use Redis now: the slot of the stream moved to another node"),
+      );
     }
     this.#node ??= node;
     this.#link ??= this.#nodes.newLink(this.#node);
@@ -53,7 +55,7 @@ export class OwnSlotRoute implements OwnRoute {
     try {
       return await link.send(command, timeout);
     } catch (error) {
-      // Redirections are not followed, for the same reason.
+      // Redirections are not followed: the caller must learn that its connection changes.
       const to = redirectionOf(error, node);
       if (to !== undefined && !to.once) this.#nodes.moved(this.#slot, to.node);
       throw this.#reported(this.#nodes.noted(error, node));
@@ -65,7 +67,7 @@ export class OwnSlotRoute implements OwnRoute {
     return error;
   }
 
-  /** Ends the connection if another node serves the slot now: a blocked read there would wait for nothing. */
+  /** Ends the connection if another node serves the slot now. A blocked read on the old node would receive no entries. */
   follow(): void {
     const node = this.#nodes.ownerOf(this.#slot);
     if (this.#node === undefined || node === undefined || nodeText(node) === nodeText(this.#node)) return;

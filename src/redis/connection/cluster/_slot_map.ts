@@ -13,7 +13,7 @@ export interface SlotMap {
 
 type Server = readonly [host: string | null, port: number];
 
-/** Reads the reply to CLUSTER SLOTS of the node `asked`. */
+/** Parses a reply to CLUSTER SLOTS. @param asked The node that replied. */
 export function readSlotMap(reply: Reply, asked: Node): SlotMap {
   const owners: (Node | undefined)[] = new Array(SLOTS);
   const present = new Set<string>();

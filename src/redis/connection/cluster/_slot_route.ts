@@ -4,7 +4,7 @@ import type { Route } from "../_topology.ts";
 import type { Reply } from "../client.ts";
 import type { ClusterNodes } from "./_nodes.ts";
 
-// How often a command follows redirections: a longer chain is a circle.
+// How many redirections a command follows. A longer chain means that the nodes redirect in a circle.
 const MOST_REDIRECTIONS = 5;
 
 /** The shared route to the node that serves a slot. */
@@ -21,12 +21,12 @@ export class SlotRoute implements Route {
     const nodes = this.#nodes;
     let once: Node | undefined;
     for (let redirections = 0;; redirections++) {
-      // Without an await where the node is known: commands go out in the order of the calls.
+      // No await while the node is known, so that commands are sent in the order of the calls.
       const node = once ?? nodes.ownerOf(this.#slot) ?? await nodes.find(this.#slot);
       try {
         const link = nodes.link(node);
         if (once === undefined) return await link.send(command, timeout);
-        // Sent together: ASKING applies to the very next command only.
+        // Sent without an await in between: ASKING applies only to the next command of the connection.
         const [, reply] = await Promise.all([link.send(["ASKING"]), link.send(command, timeout)]);
         return reply;
       } catch (error) {

@@ -1,7 +1,7 @@
 /** How many slots a Redis Cluster has. */
 export const SLOTS = 16_384;
 
-/** The slot of a stream and of all its helper keys, which name it between braces. Its name holds no brace itself. */
+/** The slot of a stream and of its helper keys, whose names contain the stream's name as a hash tag, in braces. */
 export function slotOf(stream: string): number {
   return crc16(new TextEncoder().encode(stream)) % SLOTS;
 }

@@ -6,7 +6,7 @@ import { isServerReply } from "../_reply_error.ts";
 import { parseInfo } from "../_replies.ts";
 import type { Reply } from "../client.ts";
 
-// Extra time for an attempt, in ms: after a stall of this process, a reply may have arrived unread.
+// Extra time after the deadline, in ms: after a stall of this process, a reply may have arrived unread.
 const GRACE = 250;
 
 /** A master that Sentinels watch, and how to find it. */
@@ -40,8 +40,8 @@ interface Answer {
 /**
  * Asks the Sentinels for the master, and connects to it. Each call asks again, since a failover changes the master.
  *
- * All Sentinels are asked at once. One of them may have missed a failover, so the answer with the highest epoch counts
- * among those of a majority.
+ * All Sentinels are asked at once. A Sentinel may have missed a failover, so the answer with the highest epoch counts,
+ * once a majority has answered or all others have failed.
  *
  * @throws {StoreError} `"transient"` if no Sentinel replies, or the server that they name is not a master now.
  */
@@ -51,8 +51,8 @@ export async function openMaster(watch: Watch, { signal }: Options): Promise<Mas
     return { node, connection: await inTime(signal, (signal) => openAsMaster(watch, node, signal)) };
   } catch (error) {
     if (signal?.aborted) throw signal.reason;
-    const failure = explained(nodeText(node), error);
-    // A final error, such as a wrong password.
+    const failure = asConnectError(nodeText(node), error);
+    // An error that a later attempt would meet again, such as a wrong password.
     if (!(failure instanceof StoreError)) throw error;
     throw new StoreError("transient", `Cannot reach the master "${watch.name}" now: ${failure.message}`, {
       cause: error,
@@ -69,7 +69,7 @@ async function findMaster(watch: Watch, signal: AbortSignal | undefined): Promis
         answers.push(await ask(watch, sentinel, signal));
         if (answers.length >= majority) end();
       } catch (error) {
-        return explained(`the Sentinel ${nodeText(sentinel)}`, error);
+        return asConnectError(`the Sentinel ${nodeText(sentinel)}`, error);
       }
     }));
   });
@@ -93,7 +93,7 @@ function credentialError(error: Error): Error {
   return new TypeError(`${refusal[1]!} of its own; ${wayOut}`, { cause: error });
 }
 
-function explained(where: string, error: unknown): Error {
+function asConnectError(where: string, error: unknown): Error {
   return error instanceof StoreError ? error : connectError(where, error);
 }
 
@@ -127,8 +127,8 @@ function epochIn(state: Reply): number {
   return at < 0 ? 0 : Number((state as readonly Reply[])[at + 1]);
 }
 
-// The role is checked because a demoted master believes to be one for a moment after it restarts, and because a Sentinel
-// that was disconnected may name a former master.
+// Checks the role too: a Sentinel that was disconnected may name a former master, and a master that was demoted while it
+// was down restarts as a master, until a Sentinel reconfigures it.
 async function openAsMaster({ openNode }: Watch, node: Node, signal: AbortSignal): Promise<TimedConnection> {
   const connection = await openNode(node, { signal });
   const close = () => connection.close();
@@ -145,7 +145,11 @@ async function openAsMaster({ openNode }: Watch, node: Node, signal: AbortSignal
   }
 }
 
-/** @param run Runs until its `signal` aborts: with `outer`, at the deadline, or when it calls `end`. */
+/**
+ * Runs with a deadline.
+ *
+ * @param run Its `signal` aborts with `outer`, at the deadline, and when it calls `end`.
+ */
 async function inTime<T>(
   outer: AbortSignal | undefined,
   run: (signal: AbortSignal, end: () => void) => Promise<T>,
@@ -154,7 +158,7 @@ async function inTime<T>(
   const limit = new AbortController();
   const abort = () => limit.abort(outer?.reason);
   outer?.addEventListener("abort", abort, { once: true });
-  const late = () => limit.abort(new DOMException(`nothing answered within ${COMMAND_TIMEOUT} ms`, "TimeoutError"));
+  const late = () => limit.abort(new DOMException(`no reply within ${COMMAND_TIMEOUT} ms`, "TimeoutError"));
   let timer = setTimeout(() => timer = setTimeout(late, GRACE), COMMAND_TIMEOUT);
   try {
     return await run(limit.signal, () => limit.abort());

@@ -6,8 +6,8 @@ import { type Master, openMaster, type Watch } from "./_sentinel.ts";
 import type { OwnRoute, Route, Topology } from "../_topology.ts";
 
 /**
- * The master that Sentinels watch. The first link that finds another master resets all other links: a blocked read on a
- * master that hangs would notice the failover seconds later.
+ * The master that Sentinels watch. The first link that finds a new master resets all other links, because a blocked read
+ * on an old master that hangs would notice the failover only seconds later.
  */
 export class WatchedServer implements Topology {
   #watch: Watch;
@@ -19,7 +19,7 @@ export class WatchedServer implements Topology {
 
   /**
    * @param watch How to find the master.
-   * @param address Its address for error messages, without credentials.
+   * @param address The Sentinels' address for error messages, without credentials.
    * @param first An open connection to the master, taken over.
    */
   constructor(watch: Watch, address: string, first: Master) {
@@ -40,9 +40,9 @@ export class WatchedServer implements Topology {
     const { connection, node } = await openMaster(this.#watch, options);
     if (nodeText(node) === nodeText(this.#master)) return connection;
     if (this.#changes !== changes) {
-      // Another link found a new master while this one was asking: this answer may be older.
+      // Another link found a new master in the meantime, and this answer may be older.
       connection.close();
-      throw new StoreError("transient", `Cannot reach the master "${this.#watch.name}" now: a failover is going on`);
+      throw new StoreError("transient", `Cannot reach the master "${this.#watch.name}" now: a failover is in progress`);
     }
     this.#master = node;
     this.#changes++;
