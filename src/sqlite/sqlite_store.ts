@@ -10,14 +10,14 @@ import type {
   StreamAdmin,
 } from "../store/mod.ts";
 import { reachOf } from "../store/_reach.ts";
-import { SqliteAdmin } from "./_admin.ts";
-import { append } from "./_append.ts";
-import { Changes } from "./_changes.ts";
-import { join } from "./_consumer.ts";
-import { Database } from "./_database.ts";
-import { makeGroup } from "./_group.ts";
-import { SqliteMember } from "./_member.ts";
-import { makeStream, readStream } from "./_stream.ts";
+import { Changes } from "./connection/_changes.ts";
+import { Database } from "./connection/_database.ts";
+import { join } from "./consuming/_consumer.ts";
+import { makeGroup } from "./consuming/_group.ts";
+import { SqliteMember } from "./consuming/_member.ts";
+import { append } from "./entries/_append.ts";
+import { makeStream, readStream } from "./entries/_stream.ts";
+import { SqliteAdmin } from "./operating/_admin.ts";
 
 /** Options of {@linkcode SqliteStore.open}. */
 export interface SqliteStoreOptions {

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { DatabaseSync } from "node:sqlite";
-import { decodeFields, encodeFields } from "../../src/sqlite/_records.ts";
+import { decodeFields, encodeFields } from "../../src/sqlite/entries/_records.ts";
 import { type Fields, isPosition, type Position } from "../../src/store/mod.ts";
 import { acks, entries, idOf, scratchStore } from "./_scratch.ts";
 

@@ -6,14 +6,14 @@ import type {
   StreamState,
   TrimOptions,
   TrimResult,
-} from "../store/mod.ts";
-import { assertIdle, unknownGroup } from "../store/_groups.ts";
-import type { Changes } from "./_changes.ts";
-import type { Database } from "./_database.ts";
-import { allGroups, findGroup, groupState, removeGroup, rewind } from "./_group.ts";
+} from "../../store/mod.ts";
+import { assertIdle, unknownGroup } from "../../store/_groups.ts";
+import type { Changes } from "../connection/_changes.ts";
+import type { Database } from "../connection/_database.ts";
+import { allGroups, findGroup, groupState, removeGroup, rewind } from "../consuming/_group.ts";
+import { positionOf } from "../entries/_records.ts";
+import { entryFrom, findStream } from "../entries/_stream.ts";
 import { SqliteLetterBox } from "./_letters.ts";
-import { positionOf } from "./_records.ts";
-import { entryFrom, findStream } from "./_stream.ts";
 import { trim } from "./_trim.ts";
 
 /** A stream in an SQLite file as its operators see it. */

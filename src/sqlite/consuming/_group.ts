@@ -1,9 +1,9 @@
-import type { GroupState, MemberOptions, Position, RemovedRange } from "../store/mod.ts";
-import { comparePositions } from "../store/mod.ts";
-import type { Database } from "./_database.ts";
+import type { GroupState, MemberOptions, Position, RemovedRange } from "../../store/mod.ts";
+import { comparePositions } from "../../store/mod.ts";
+import type { Database } from "../connection/_database.ts";
+import { type Place, placeOf, positionOf } from "../entries/_records.ts";
+import { endOf, entryFrom, numberAt, type StreamRow } from "../entries/_stream.ts";
 import { deferredState } from "./_deferred.ts";
-import { type Place, placeOf, positionOf } from "./_records.ts";
-import { endOf, entryFrom, numberAt, type StreamRow } from "./_stream.ts";
 
 /** Where a group reads next: an entry's number, and a place when it waits for one that is still to come. */
 export interface Cursor {

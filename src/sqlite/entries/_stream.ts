@@ -1,6 +1,6 @@
-import type { Position, ReadRange, StoredRecord } from "../store/mod.ts";
-import type { Changes } from "./_changes.ts";
-import type { Database } from "./_database.ts";
+import type { Position, ReadRange, StoredRecord } from "../../store/mod.ts";
+import type { Changes } from "../connection/_changes.ts";
+import type { Database } from "../connection/_database.ts";
 import { type EntryRow, type Place, placeOf, toRecord } from "./_records.ts";
 
 const PAGE_SIZE = 500;

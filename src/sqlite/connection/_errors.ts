@@ -1,4 +1,4 @@
-import { StoreError } from "../store/mod.ts";
+import { StoreError } from "../../store/mod.ts";
 
 // The primary result codes of SQLite that a user meets: https://sqlite.org/rescode.html
 const BUSY = 5;

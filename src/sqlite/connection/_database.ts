@@ -1,7 +1,7 @@
 import { mkdirSync, type Stats, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
-import { Bell } from "../store/_bell.ts";
+import { Bell } from "../../store/_bell.ts";
 import { cannotOpen, explain, fileLost, isBusy, stillBusy } from "./_errors.ts";
 import { checkSchema, makeSchema } from "./_schema.ts";
 

@@ -1,8 +1,8 @@
-import { firstPositionAt, type TrimOptions, type TrimResult } from "../store/mod.ts";
-import type { Database } from "./_database.ts";
-import { allGroups, floorNumber } from "./_group.ts";
-import { placeOf } from "./_records.ts";
-import { findStream, numberAt } from "./_stream.ts";
+import { firstPositionAt, type TrimOptions, type TrimResult } from "../../store/mod.ts";
+import type { Database } from "../connection/_database.ts";
+import { allGroups, floorNumber } from "../consuming/_group.ts";
+import { placeOf } from "../entries/_records.ts";
+import { findStream, numberAt } from "../entries/_stream.ts";
 
 // One transaction holds up everybody else and, in this process, the event loop: some milliseconds are enough.
 const MOST_AT_ONCE = 2_000;

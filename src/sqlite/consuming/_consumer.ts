@@ -1,9 +1,9 @@
-import type { DeliveryRef, Position } from "../store/mod.ts";
-import { StoreError } from "../store/mod.ts";
-import type { Reach } from "../store/_reach.ts";
-import type { Database } from "./_database.ts";
+import type { DeliveryRef, Position } from "../../store/mod.ts";
+import { StoreError } from "../../store/mod.ts";
+import type { Reach } from "../../store/_reach.ts";
+import type { Database } from "../connection/_database.ts";
+import { placeOf } from "../entries/_records.ts";
 import { groupById, type GroupRow } from "./_group.ts";
-import { placeOf } from "./_records.ts";
 
 /** Where a member sits: what every statement about it names. */
 export interface Seat {

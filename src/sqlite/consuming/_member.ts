@@ -1,8 +1,8 @@
-import type { Claim, ClaimOptions, DeliveryRef, GroupMember, Outcome, Position } from "../store/mod.ts";
-import type { Changes } from "./_changes.ts";
+import type { Claim, ClaimOptions, DeliveryRef, GroupMember, Outcome, Position } from "../../store/mod.ts";
+import type { Changes } from "../connection/_changes.ts";
+import type { Database } from "../connection/_database.ts";
 import { claim, nextClaim } from "./_claim.ts";
 import { assertGroup, leave, lost, type Seat, setStalled, touch } from "./_consumer.ts";
-import type { Database } from "./_database.ts";
 import { settle } from "./_settle.ts";
 
 /** One consumer of a group in an SQLite file. */

@@ -1,7 +1,7 @@
-import type { Outcome, Position } from "../store/mod.ts";
+import type { Outcome, Position } from "../../store/mod.ts";
+import type { Database } from "../connection/_database.ts";
+import { decodeFields } from "../entries/_records.ts";
 import { consumerId, type Seat, THIS_DELIVERY, thisDelivery } from "./_consumer.ts";
-import type { Database } from "./_database.ts";
-import { decodeFields } from "./_records.ts";
 
 /** What settling did. */
 export interface Settled {

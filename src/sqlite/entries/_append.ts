@@ -1,6 +1,6 @@
-import { judge, PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../store/_producer.ts";
-import type { Fields, Position, Producer } from "../store/mod.ts";
-import type { Database } from "./_database.ts";
+import type { Fields, Position, Producer } from "../../store/mod.ts";
+import { judge, PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../../store/_producer.ts";
+import type { Database } from "../connection/_database.ts";
 import { encodeFields, type Place, positionOf } from "./_records.ts";
 import { endOf, makeStream, type StreamRow } from "./_stream.ts";
 

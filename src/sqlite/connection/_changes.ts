@@ -1,4 +1,4 @@
-import { Bell } from "../store/_bell.ts";
+import { Bell } from "../../store/_bell.ts";
 
 /** Wakes who waits for a stream to change: at once by this store's own commits, by polling for those of others. */
 export class Changes {

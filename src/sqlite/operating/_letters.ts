@@ -1,9 +1,9 @@
-import type { DeadLetterBox, DeadReason, DiscardOptions, LetterRecord } from "../store/mod.ts";
-import type { Changes } from "./_changes.ts";
-import type { Database } from "./_database.ts";
-import { findGroup, type GroupRow, nextNumber } from "./_group.ts";
-import { type Place, positionOf } from "./_records.ts";
-import { findStream, numberAt, type StreamRow } from "./_stream.ts";
+import type { DeadLetterBox, DeadReason, DiscardOptions, LetterRecord } from "../../store/mod.ts";
+import type { Changes } from "../connection/_changes.ts";
+import type { Database } from "../connection/_database.ts";
+import { findGroup, type GroupRow, nextNumber } from "../consuming/_group.ts";
+import { type Place, positionOf } from "../entries/_records.ts";
+import { findStream, numberAt, type StreamRow } from "../entries/_stream.ts";
 
 const PAGE_SIZE = 100;
 

@@ -1,4 +1,12 @@
-import type { Database } from "./_database.ts";
+/** The connection, as far as checking and making the tables needs it. */
+interface Connection {
+  /** The path of the file, for error messages. */
+  readonly path: string;
+  /** Runs statements that take no values. */
+  exec(sql: string): void;
+  /** Returns the first row. */
+  get<Row>(sql: string): Row | undefined;
+}
 
 /** Marks a file as ours ("TIDE"), so that no other program's database is taken for one. */
 export const APPLICATION_ID = 0x54494445;
@@ -179,7 +187,7 @@ const UPGRADES: Readonly<Record<number, string>> = {
 };
 
 /** The version of our tables in the file, 0 when it has none yet; throws when it is not ours to use. */
-export function checkSchema(db: Database): number {
+export function checkSchema(db: Connection): number {
   const { id } = db.get<{ id: number }>("SELECT application_id AS id FROM pragma_application_id")!;
   const { version } = db.get<{ version: number }>("SELECT user_version AS version FROM pragma_user_version")!;
   const { tables } = db.get<{ tables: number }>("SELECT count(*) AS tables FROM sqlite_master")!;
@@ -201,7 +209,7 @@ export function checkSchema(db: Database): number {
  * Makes the tables, or those of an earlier release what this one needs, unless somebody else was faster. Runs in a write
  * transaction.
  */
-export function makeSchema(db: Database): void {
+export function makeSchema(db: Connection): void {
   const found = checkSchema(db);
   if (found === 0) db.exec(TABLES);
   else if (found < SCHEMA_VERSION) {

@@ -1,11 +1,11 @@
-import type { Claim, ClaimedRecord, Position } from "../store/mod.ts";
-import type { Reach } from "../store/_reach.ts";
+import type { Claim, ClaimedRecord, Position } from "../../store/mod.ts";
+import type { Reach } from "../../store/_reach.ts";
+import type { Database } from "../connection/_database.ts";
+import { decodeFields, type EntryRow, positionOf, toRecord } from "../entries/_records.ts";
+import { findStream, readPage, type StreamRow } from "../entries/_stream.ts";
 import { assertGroup, type LiveConsumer, type Seat, touch } from "./_consumer.ts";
-import type { Database } from "./_database.ts";
 import { deferredFor, nextDeferred } from "./_deferred.ts";
 import { type GroupRow, nextNumber, takeRemoved } from "./_group.ts";
-import { decodeFields, type EntryRow, positionOf, toRecord } from "./_records.ts";
-import { findStream, readPage, type StreamRow } from "./_stream.ts";
 
 // How many deliveries of dead consumers one claim parks.
 const MAX_BURIED = 1_000;

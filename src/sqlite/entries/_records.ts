@@ -1,4 +1,4 @@
-import type { Fields, Position, StoredRecord } from "../store/mod.ts";
+import type { Fields, Position, StoredRecord } from "../../store/mod.ts";
 
 /** A position as the tables keep it. */
 export interface Place {

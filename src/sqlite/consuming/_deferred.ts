@@ -1,7 +1,7 @@
-import type { DeferredState } from "../store/mod.ts";
-import type { Reach } from "../store/_reach.ts";
-import type { Database } from "./_database.ts";
-import type { Place } from "./_records.ts";
+import type { DeferredState } from "../../store/mod.ts";
+import type { Reach } from "../../store/_reach.ts";
+import type { Database } from "../connection/_database.ts";
+import type { Place } from "../entries/_records.ts";
 
 /** What was deferred and is given to whoever has this reach: what it knows, in order, else what waited for too long. */
 export function deferredFor(db: Database, now: number, groupId: number, reach: Reach, limit: number): Place[] {
