@@ -7,6 +7,7 @@ import { EventCodecs } from "./codec/_event_codecs.ts";
 import { handledEvent, handling } from "./_causation.ts";
 import { callHandler } from "./consuming/_job_runner.ts";
 import { Listeners } from "./_listeners.ts";
+import { Observers } from "./_observers.ts";
 import { IdleWaits } from "./operating/_idle.ts";
 import { deadLetters, discardDeadLetters, redrive, streamInfo } from "./operating/_operator.ts";
 import { PublishQueue } from "./publishing/_publish_queue.ts";
@@ -20,6 +21,7 @@ import { consumeSettings, subscribeSettings } from "./consuming/_consumer_settin
 import { Subscriptions } from "./consuming/_subscriptions.ts";
 import { LiveTails } from "./reading/_live_tails.ts";
 import type { Handler, PulledDelivery } from "./delivery.ts";
+import type { BrokerObserver } from "./observer.ts";
 import { BrokerClosedError } from "./errors.ts";
 import { BrokerErrorEvent, type BrokerEventMap, ReconnectEvent, WarningEvent } from "./lifecycle_events.ts";
 import type {
@@ -48,10 +50,11 @@ const CLOSE_TIMEOUT = 10_000;
  * Usually made by {@linkcode connect}, or as an {@linkcode InMemoryBroker}.
  */
 export class EventBroker<C extends EventClass = EventClass> extends EventTarget implements AsyncDisposable {
+  #observers = new Observers((error) => this.#listeners.report(error));
   #listeners = new Listeners({
     attach: (type, listener, options) => super.addEventListener(type, listener, options),
     detach: (type, listener, options) => super.removeEventListener(type, listener, options),
-    dispatch: (event) => this.dispatchEvent(event),
+    dispatch: (event) => this.#tell(event),
     changed: (type) => this.#listenersChanged(type),
   });
   #store: EventStore;
@@ -82,11 +85,11 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     this.#store = store;
     const notTrimmed = (error: unknown) =>
       isTransient(error) ? this.#retrying(error, 0) : this.#listeners.report(error);
-    this.#retention = new Retention(store, notTrimmed);
+    this.#retention = new Retention(store, this.#observers, notTrimmed);
     this.#codecs = new EventCodecs(settings.events, settings.prefix, settings.encryption);
     for (const codec of this.#codecs) {
       const kept = codec.definition.retention ?? settings.retention;
-      if (kept !== undefined) this.#retention.keep(codec.stream, kept);
+      if (kept !== undefined) this.#retention.keep(codec.definition.type, codec.stream, kept);
     }
     this.#publisher = new Publisher({
       store,
@@ -102,20 +105,21 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     });
     this.#subscriptions = new Subscriptions({
       store,
+      observers: this.#observers,
       assertOpen: () => this.#assertOpen("subscribe"),
       report: (error) => this.#listeners.report(error),
       consumed: (type, count) => {
         this.#retention.noted(this.#codecs.ofType(type)!.stream, count);
         this.#idleWaits.noted();
       },
-      waiting: (event) => void this.dispatchEvent(event),
+      waiting: (event) => this.#tell(event),
       idle: (types, group, signal) => this.#idle(types.map((type) => this.#codecs.ofType(type)!.stream), group, signal),
     });
     this.#idleWaits = new IdleWaits(store, (error, delay) => this.#retrying(error, delay));
     this.#tails = new LiveTails(store, {
       arrived: (event) => void handling(event, () => this.dispatchEvent(event)),
       failed: (error) => this.#listeners.report(error),
-      undecodable: (error) => void this.dispatchEvent(new BrokerErrorEvent(error, "undecodable")),
+      undecodable: (error) => this.#tell(new BrokerErrorEvent(error, "undecodable")),
       retrying: (error, delay) => this.#retrying(error, delay),
     });
     // Later, so that the caller can add a listener first.
@@ -126,7 +130,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   #warn(warnings: readonly string[]): void {
-    for (const warning of warnings) this.dispatchEvent(new WarningEvent(warning));
+    for (const warning of warnings) this.#tell(new WarningEvent(warning));
   }
 
   /**
@@ -158,10 +162,12 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       if (this.#drained) throw closedError("publish");
       if (Array.isArray(events)) {
         for (const event of events) this.#codecs.assertPublishable(event);
-        return this.#publisher.publishAll(events, signal);
+        return this.#observers.publish(events, () => this.#publisher.publishAll(events, signal));
       }
       this.#codecs.assertPublishable(events);
-      return this.#publisher.publish(events as DomainEvent, signal);
+      const event = events as DomainEvent;
+      if (!this.#observers.active) return this.#publisher.publish(event, signal);
+      return this.#observers.publish([event], () => this.#publisher.publish(event, signal));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -185,7 +191,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       throw new TypeError(`Cannot subscribe ${show(handler)}: the handler must be a function (event, delivery) => …`);
     }
     const codecs = this.#codecs.ofClasses(events);
-    const deliver = callHandler(handler as Handler<DomainEvent>);
+    const deliver = callHandler(handler as Handler<DomainEvent>, this.#observers);
     return await this.#subscriptions.open(codecs, deliver, subscribeSettings(options));
   }
 
@@ -201,7 +207,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   ): AsyncGenerator<PulledDelivery<EventOf<K>>, void, void> {
     const codecs = this.#codecs.ofClasses(events);
     const settings = consumeSettings(options, codecs.length);
-    return pull<EventOf<K>>((deliver) => this.#subscriptions.open(codecs, deliver, settings));
+    return pull<EventOf<K>>((deliver) => this.#subscriptions.open(codecs, deliver, settings), this.#observers);
   }
 
   /**
@@ -243,7 +249,12 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   ): Promise<{ dropped: number; first: Position | undefined }> {
     const { stream, definition } = this.#codecs.ofClass(event);
     assertName("group", group);
-    const rewound = await this.#store.admin(stream).rewind(group, startPoint(to, "to"));
+    const start = startPoint(to, "to");
+    const rewound = await this.#observers.operate(
+      { name: "rewind", eventType: definition.type, group },
+      () => this.#store.admin(stream).rewind(group, start),
+      ({ dropped }) => dropped,
+    );
     // Other processes learn of lost deliveries at their next claim or renewal; this one at once.
     this.#subscriptions.renew(group, definition.type);
     return rewound;
@@ -279,10 +290,12 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     event: K,
     options: { group: string; ids?: readonly string[]; dryRun?: boolean; signal?: AbortSignal },
   ): Promise<number> {
-    const { stream } = this.#codecs.ofClass(event);
+    const { stream, definition: { type: eventType } } = this.#codecs.ofClass(event);
     checkKeys("redrive", options, ["group", "ids", "dryRun", "signal"]);
-    assertName("group", options.group);
-    return await redrive(this.#store, stream, options);
+    const { group, dryRun } = options;
+    assertName("group", group);
+    const act = () => redrive(this.#store, stream, options);
+    return await (dryRun ? act() : this.#observers.operate({ name: "redrive", eventType, group }, act, Number));
   }
 
   /**
@@ -292,8 +305,10 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * @throws {RangeError} If there is no such group, or a bound is out of range.
    */
   async discardDeadLetters<K extends C>(event: K, options: DiscardDeadLettersOptions): Promise<number> {
-    const { stream } = this.#codecs.ofClass(event);
-    return await discardDeadLetters(this.#store, stream, options);
+    const { stream, definition: { type: eventType } } = this.#codecs.ofClass(event);
+    const act = () => discardDeadLetters(this.#store, stream, options);
+    const { group, dryRun } = options;
+    return await (dryRun ? act() : this.#observers.operate({ name: "discard", eventType, group }, act, Number));
   }
 
   /**
@@ -322,9 +337,10 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     event: K,
     { group, force = false }: { group: string; force?: boolean },
   ): Promise<void> {
-    const { stream } = this.#codecs.ofClass(event);
+    const { stream, definition: { type: eventType } } = this.#codecs.ofClass(event);
     assertName("group", group);
-    await this.#store.admin(stream).removeGroup(group, { force });
+    const act = () => this.#store.admin(stream).removeGroup(group, { force });
+    await this.#observers.operate({ name: "delete_group", eventType, group }, act);
   }
 
   /**
@@ -354,6 +370,16 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     const attached = this.#tails.follow(codec, this.#listeners.has(type));
     // Publishing waits until the tail knows where it begins: a listener hears what is published after addEventListener.
     if (attached !== undefined) void this.#publisher.stream(codec.stream).holdUntil(attached);
+  }
+
+  /**
+   * Has an observer follow what this broker does from now on, until the result is disposed. Work that is under way keeps
+   * the observers it began with. Without observers nothing is measured, and nothing is paid.
+   *
+   * @throws {TypeError} If the observer is no object, or one of its methods is no function.
+   */
+  observe(observer: BrokerObserver): Disposable {
+    return this.#observers.add(observer);
   }
 
   /**
@@ -391,7 +417,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     clearTimeout(timer);
     await attempt(this.#retention.close());
     await attempt(Promise.resolve(this.#store[Symbol.asyncDispose]()));
-    this.dispatchEvent(new Event("close"));
+    this.#tell(new Event("close"));
     if (failures.length === 1) throw failures[0];
     if (failures.length > 1) {
       const reasons = failures.map(reasonOf).join("; ");
@@ -404,8 +430,14 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     return this.close();
   }
 
+  /** Dispatches a lifecycle event. */
+  #tell(event: Event): void {
+    if (this.#observers.active) this.#observers.lifecycle(event, { group: undefined });
+    this.dispatchEvent(event);
+  }
+
   #retrying(error: unknown, delay: number): void {
-    this.dispatchEvent(new ReconnectEvent(error, delay));
+    this.#tell(new ReconnectEvent(error, delay));
   }
 
   /** The same range, ended when the broker closes. */

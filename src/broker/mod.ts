@@ -32,6 +32,18 @@ export {
   WarningEvent,
 } from "./lifecycle_events.ts";
 export type {
+  AttemptEnd,
+  BrokerObserver,
+  HandlerObservation,
+  LifecycleSource,
+  Operation,
+  OperationObservation,
+  PublishObservation,
+  SettlingBatch,
+  SettlingObservation,
+  SettlingOutcome,
+} from "./observer.ts";
+export type {
   BrokerOptions,
   ConsumeOptions,
   DiscardDeadLettersOptions,

@@ -23,6 +23,7 @@ class Desk {
     this.settler = new Settler(member as GroupMember, {
       settled: (_job, { position }, refused) => void (refused && this.told.push(`${position} is lost`)),
       concluded: (_job, { position }, refused) => this.told.push(`${position} ${refused ? "refused" : "settled"}`),
+      sending: () => undefined,
       wrote: () => {},
       retrying: () => this.told.push("retrying"),
       failed: (error) => this.failures.push(error),

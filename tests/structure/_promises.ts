@@ -35,6 +35,7 @@ export const GUARANTEES: readonly string[] = [
   "Live listeners",
   "Clocks, and errors that say how to mend them",
   "Every store agrees with a model",
+  "Observers see every publish, attempt and settlement, and disturb none",
 ];
 
 /** A promise of README, with the numbers of its guarantees, its settings and its cost. */

@@ -1,10 +1,11 @@
 import { isInstance } from "../../events/_foreign.ts";
-import type { Healed, Position, RemovedRange } from "../../store/mod.ts";
+import type { Healed, Outcome, Position, RemovedRange } from "../../store/mod.ts";
 import { StoreError } from "../../store/mod.ts";
 import { reasonOf } from "../../events/_check.ts";
 import type { DomainEvent } from "../../events/mod.ts";
 import { handledEvent } from "../_causation.ts";
 import { Listeners } from "../_listeners.ts";
+import type { Observers } from "../_observers.ts";
 import { sleep } from "../_store_retry.ts";
 import {
   DeliveryEvent,
@@ -16,8 +17,9 @@ import {
 import type { Subscription, SubscriptionInfo } from "../subscription.ts";
 import type { EventListenerOf } from "../types.ts";
 import type { Settings } from "./_consumer_settings.ts";
-import type { Job } from "./_job.ts";
+import type { Job, JobSource } from "./_job.ts";
 import { type Deliver, JobRunner } from "./_job_runner.ts";
+import type { SettlingEnd } from "./_settler.ts";
 import type { StreamConsumer, StreamConsumerOwner } from "./_stream_consumer.ts";
 
 // How long closing waits for a store that does not reply, in milliseconds: after that, leases have to expire.
@@ -25,6 +27,7 @@ const SETTLE_TIMEOUT = 5_000;
 
 /** The part of a broker that a subscription uses. */
 export interface SubscriptionOwner {
+  readonly observers: Observers;
   /** Takes an error that has no listener on the subscription. */
   report(error: unknown): void;
   /** `count` events of this type were settled. */
@@ -43,7 +46,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   #listeners = new Listeners({
     attach: (type, listener, options) => super.addEventListener(type, listener, options),
     detach: (type, listener, options) => super.removeEventListener(type, listener, options),
-    dispatch: (event) => this.dispatchEvent(event),
+    dispatch: (event) => this.#tell(event),
     unheard: (error) => this.#owner.report(error),
   });
   #owner: SubscriptionOwner;
@@ -65,7 +68,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     this.#owner = owner;
     this.settings = settings;
     this.runner = new JobRunner(settings, deliver, {
-      dispatch: (event) => void this.dispatchEvent(event),
+      dispatch: (event) => this.#tell(event),
       failed: (error) => this.failed(error),
     });
     this.closed = new Promise((resolve, reject) => [this.#resolveClosed, this.#rejectClosed] = [resolve, reject]);
@@ -96,25 +99,48 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     }
   }
 
+  /** Dispatches a lifecycle event. */
+  #tell(event: Event): void {
+    const { observers } = this.#owner;
+    if (observers.active) observers.lifecycle(event, { group: this.group });
+    this.dispatchEvent(event);
+  }
+
+  settling(source: JobSource, outcomes: readonly Outcome[], jobs: readonly Job[]): SettlingEnd | undefined {
+    const { observers } = this.#owner;
+    if (!observers.active) return undefined;
+    const { eventType, group, consumer } = source;
+    return observers.settling({
+      eventType,
+      group,
+      consumer,
+      outcomes: outcomes.map(({ kind, position }, nth) => ({
+        position,
+        outcome: kind,
+        delivery: jobs[nth]!.observed?.delivery,
+      })),
+    });
+  }
+
   wrote(eventType: string, count: number): void {
     this.#owner.consumed(eventType, count);
   }
 
   recovered({ source, position }: Job): void {
-    this.dispatchEvent(new DeliveryEvent("recovered", source.eventType, position));
+    this.#tell(new DeliveryEvent("recovered", source.eventType, position));
   }
 
   missing(eventType: string, removed: RemovedRange, positions?: readonly Position[]): void {
-    this.dispatchEvent(new EntriesLostEvent(eventType, removed, positions));
+    this.#tell(new EntriesLostEvent(eventType, removed, positions));
   }
 
   healed(eventType: string, healed: Healed): void {
-    this.dispatchEvent(new GroupLostEvent(eventType, healed));
+    this.#tell(new GroupLostEvent(eventType, healed));
   }
 
   retrying(error: unknown, delay: number): void {
     this.#lastError = { error, at: new Date() };
-    this.dispatchEvent(new ReconnectEvent(error, delay));
+    this.#tell(new ReconnectEvent(error, delay));
   }
 
   failed(error: unknown): void {
@@ -209,7 +235,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
       this.#rejectClosed(failure);
     }
     this.#owner.ended(this);
-    this.dispatchEvent(new Event("close"));
+    this.#tell(new Event("close"));
     // After a failure that ended the subscription, leaving fails for the same reason, which `closed` has told.
     if (failure !== undefined && !this.#failed) throw failure;
   }

@@ -1,6 +1,7 @@
 import type { DomainEvent } from "../../events/mod.ts";
 import type { ClaimedRecord, Outcome, Position } from "../../store/mod.ts";
 import type { DecodingFailure } from "../codec/_detail_contract.ts";
+import type { ObservedAttempt } from "../_observers.ts";
 import type { Decoded } from "../codec/_event_codec.ts";
 
 // The longest delay of setTimeout, in milliseconds.
@@ -74,6 +75,7 @@ export class Job {
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #slot = -1;
   #onSettled: ((refused: boolean) => void) | undefined;
+  #observed: ObservedAttempt | undefined;
   #controller: AbortController | undefined;
   #abortReason: unknown;
 
@@ -238,6 +240,16 @@ export class Job {
     this.#open = false;
     this.source.jobClosed();
     return true;
+  }
+
+  /** Has observers follow this attempt; undefined when there are none. */
+  observe(attempt: ObservedAttempt | undefined): void {
+    this.#observed = attempt;
+  }
+
+  /** The attempt as observers follow it, also after it has ended. */
+  get observed(): ObservedAttempt | undefined {
+    return this.#observed;
   }
 
   /** Calls back once the delivery has ended: with true when it was lost or refused. */

@@ -3,6 +3,7 @@ import { thenable } from "../../events/_foreign.ts";
 import type { DomainEvent } from "../../events/mod.ts";
 import type { Outcome } from "../../store/mod.ts";
 import { handling } from "../_causation.ts";
+import type { Observers } from "../_observers.ts";
 import type { Handler } from "../delivery.ts";
 import { LeaseLostError, UndecodableError } from "../errors.ts";
 import { DeadLetterEvent, DeferredEvent, DeliveryEvent, RetryEvent } from "../lifecycle_events.ts";
@@ -35,14 +36,17 @@ export interface JobRunnerOwner {
 const ACK: HandlerEnd = { kind: "ack" };
 
 /** Delivers jobs to a handler function: resolving acknowledges, throwing fails. */
-export function callHandler(handler: Handler<DomainEvent>): Deliver {
+export function callHandler(handler: Handler<DomainEvent>, observers: Observers): Deliver {
   return (job, onEnd) => {
     const { attempt } = job;
     const event = job.content as DomainEvent;
     let promise: PromiseLike<unknown> | undefined;
     try {
+      const delivery = new JobDelivery(job);
+      job.observe(observers.active ? observers.handling(delivery, "handler") : undefined);
+      const call = () => handling(event, handler, event, delivery);
       // A handler that returns no promise costs none.
-      promise = thenable(handling(event, handler, event, new JobDelivery(job)));
+      promise = thenable(job.observed === undefined ? call() : job.observed.run(call));
       promise?.then(() => onEnd(job, attempt, ACK), (error) => onEnd(job, attempt, { kind: "fail", error }));
     } catch (error) {
       return onEnd(job, attempt, { kind: "fail", error });
@@ -131,16 +135,23 @@ export class JobRunner {
 
   #ended(job: Job, attempt: number, end: HandlerEnd): void {
     if (!job.handlerEnded(attempt)) return;
-    if (job.state !== "running") this.#close(job);
-    else if (end.kind === "ack") this.#settle(job, { kind: "ack", position: job.position, fence: job.fence });
-    else if (end.kind === "release") this.#release(job, end.delay);
-    else this.#fail(job, end.error, end.delay);
+    if (job.state !== "running") {
+      job.observed?.ended({ outcome: "lost" });
+      this.#close(job);
+    } else if (end.kind === "ack") {
+      job.observed?.ended({ outcome: "ack" });
+      this.#settle(job, { kind: "ack", position: job.position, fence: job.fence });
+    } else if (end.kind === "release") {
+      job.observed?.ended({ outcome: "release", delay: end.delay });
+      this.#release(job, end.delay);
+    } else this.#fail(job, end.error, end.delay);
     this.#scheduler.handlerEnded();
     job.source.updateRoom();
   }
 
   #fail(job: Job, error: unknown, delay?: number): void {
     const outcome = failed(job, error, this.#settings.retry, delay);
+    job.observed?.ended({ outcome: outcome.kind, error, delay: outcome.kind === "retry" ? outcome.delay : undefined });
     if (outcome.kind === "retry" && job.key !== undefined && !this.#closing) this.#hold(job, outcome.delay, error);
     else this.#settle(job, outcome, error);
   }

@@ -16,7 +16,7 @@ export function refOf({ position, fence }: Job): DeliveryRef {
   return { position, fence };
 }
 
-function dead(job: Job, reason: DeadReason, attempts: number, error: unknown): Outcome {
+function dead(job: Job, reason: DeadReason, attempts: number, error: unknown): Extract<Outcome, { kind: "dead" }> {
   return { kind: "dead", reason, attempts, error: errorRecord(error), ...refOf(job) };
 }
 
@@ -42,7 +42,12 @@ export function usedUp(job: Job): { readonly outcome: Outcome; readonly error: E
  *
  * @param delay When to retry, in milliseconds, instead of the delay of the policy.
  */
-export function failed(job: Job, error: unknown, retry: Required<RetryOptions>, delay?: number): Outcome {
+export function failed(
+  job: Job,
+  error: unknown,
+  retry: Required<RetryOptions>,
+  delay?: number,
+): Extract<Outcome, { kind: "retry" | "dead" }> {
   const { attempt } = job;
   if (isInstance(error, PermanentError)) return dead(job, "permanent", attempt, error);
   if (attempt >= retry.maxAttempts) return dead(job, "attempts", attempt, error);

@@ -1,10 +1,14 @@
 import type { GroupMember, Outcome } from "../../store/mod.ts";
 import { backoff, isTransient, RECONNECT, sleep } from "../_store_retry.ts";
+import type { SettlingObservation } from "../observer.ts";
 import type { Job } from "./_job.ts";
 
 // A second batch may be in flight once this many outcomes wait: one round trip at a time would hold up claiming.
 const DEEP = 250;
 const MAX_BATCH = 500;
+
+/** Is told how a round trip of outcomes ended. */
+export type SettlingEnd = SettlingObservation["ended"];
 
 /** Callbacks of a settler. */
 export interface SettlerEvents {
@@ -12,6 +16,8 @@ export interface SettlerEvents {
   settled(job: Job, outcome: Outcome, refused: boolean): void;
   /** The delivery is over: the store has its outcome, refused it, or will not be asked any more. */
   concluded(job: Job, outcome: Outcome, refused: boolean): void;
+  /** These outcomes are about to be sent; the result is called with the store's reply or error. */
+  sending(outcomes: readonly Outcome[], jobs: readonly Job[]): SettlingEnd | undefined;
   /** The store has replied to `count` outcomes. */
   wrote(count: number): void;
   /** The store could not be reached; the next try comes after `delay` milliseconds. */
@@ -87,6 +93,7 @@ export class Settler {
   async #send(outcomes: readonly Outcome[], jobs: readonly Job[]): Promise<void> {
     this.#inFlight++;
     let inDoubt = false;
+    const ended = this.#events.sending(outcomes, jobs);
     for (let attempt = 1;; attempt++) {
       try {
         const refused = await this.#member.settle(outcomes);
@@ -98,10 +105,12 @@ export class Settler {
           this.#events.settled(jobs[nth]!, outcome, wasRefused);
           this.#tell(jobs[nth]!, outcome, wasRefused);
         }
+        ended?.({ refused: inDoubt ? 0 : refused.length });
         this.#events.wrote(outcomes.length);
         break;
       } catch (error) {
         if (this.#stopped.signal.aborted || !isTransient(error)) {
+          ended?.({ error, refused: 0 });
           if (!this.#stopped.signal.aborted) this.#events.failed(error);
           this.#abandon(jobs, outcomes);
           break;

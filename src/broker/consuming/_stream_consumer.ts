@@ -20,7 +20,7 @@ import { DecodingQueue } from "./_decoding_queue.ts";
 import { HeldJobs } from "./_held_jobs.ts";
 import { Job, type JobSource } from "./_job.ts";
 import { PrefetchWindow } from "./_prefetch_window.ts";
-import { Settler } from "./_settler.ts";
+import { Settler, type SettlingEnd } from "./_settler.ts";
 
 // After this many redeliveries, new entries are claimed first: a large backlog does not keep them waiting, and the
 // deliveries of one dead consumer still come in one piece.
@@ -45,6 +45,8 @@ export interface JobSink {
 export interface StreamConsumerOwner {
   readonly settings: Settings;
   readonly runner: JobSink;
+  /** Outcomes are about to be sent; the result is called with the store's reply or error. */
+  settling(source: JobSource, outcomes: readonly Outcome[], jobs: readonly Job[]): SettlingEnd | undefined;
   /** The store has replied to `count` outcomes of this type. */
   wrote(eventType: string, count: number): void;
   /** A job came back from a dead consumer. */
@@ -109,6 +111,7 @@ export class StreamConsumer implements JobSource {
     this.#settler = new Settler(member, {
       settled: (job, outcome, refused) => this.#settled(job, outcome, refused),
       concluded: (job, outcome, refused) => owner.runner.concluded(job, outcome, refused),
+      sending: (outcomes, jobs) => owner.settling(this, outcomes, jobs),
       wrote: (count) => {
         owner.wrote(eventType, count);
         this.#room.ring();

@@ -6,11 +6,13 @@ import { StreamConsumer } from "./_stream_consumer.ts";
 import type { Deliver } from "./_job_runner.ts";
 import { GroupSubscription } from "./_group_subscription.ts";
 import { joinAfterPredecessor } from "./_joining.ts";
+import type { Observers } from "../_observers.ts";
 import { ConsumerWaitingEvent } from "../lifecycle_events.ts";
 
 /** The part of a broker that its subscriptions use. */
 export interface SubscriptionsOwner {
   readonly store: EventStore;
+  readonly observers: Observers;
   /** Throws when the broker is closed. */
   assertOpen(): void;
   /** Takes an error that has no listener on the subscription. */
@@ -43,7 +45,7 @@ export class Subscriptions {
     deliver: Deliver,
     settings: Settings,
   ): Promise<GroupSubscription> {
-    const { store, assertOpen, report, consumed, waiting, idle } = this.#owner;
+    const { store, observers, assertOpen, report, consumed, waiting, idle } = this.#owner;
     const assertWanted = () => {
       assertOpen();
       settings.signal?.throwIfAborted();
@@ -54,7 +56,7 @@ export class Subscriptions {
       this.#all.delete(subscription);
       release();
     };
-    const subscription = new GroupSubscription({ report, consumed, ended, idle }, settings, deliver);
+    const subscription = new GroupSubscription({ observers, report, consumed, ended, idle }, settings, deliver);
     const consumer = settings.consumer ?? this.#consumerName(settings.group);
     const sources: StreamConsumer[] = [];
     const { signal: closing } = this.#closing;

@@ -1,10 +1,12 @@
 import type { RetentionOptions } from "../../events/mod.ts";
 import type { EventStore } from "../../store/mod.ts";
+import type { Observers } from "../_observers.ts";
 
 const MIN_EVENTS = 100;
 const MAX_INTERVAL = 60_000;
 
 interface Plan {
+  readonly eventType: string;
   readonly stream: string;
   readonly retention: RetentionOptions;
   events: number;
@@ -16,16 +18,18 @@ interface Plan {
 export class Retention {
   #store: EventStore;
   #plans = new Map<string, Plan>();
+  #observers: Observers;
   #failed: (error: unknown) => void;
 
-  constructor(store: EventStore, failed: (error: unknown) => void) {
+  constructor(store: EventStore, observers: Observers, failed: (error: unknown) => void) {
     this.#store = store;
+    this.#observers = observers;
     this.#failed = failed;
   }
 
   /** Keeps this much of the stream from now on. */
-  keep(stream: string, retention: RetentionOptions): void {
-    this.#plans.set(stream, { stream, retention, events: 0, lastTrim: Date.now(), trimming: undefined });
+  keep(eventType: string, stream: string, retention: RetentionOptions): void {
+    this.#plans.set(stream, { eventType, stream, retention, events: 0, lastTrim: Date.now(), trimming: undefined });
   }
 
   /** What is kept of a stream; undefined when everything is. */
@@ -46,8 +50,10 @@ export class Retention {
   }
 
   async #trim(plan: Plan): Promise<void> {
+    const operation = { name: "trim", eventType: plan.eventType, group: undefined } as const;
+    const trim = () => this.#store.admin(plan.stream).trim(plan.retention);
     try {
-      await this.#store.admin(plan.stream).trim(plan.retention);
+      await this.#observers.operate(operation, trim, ({ removed }) => removed);
     } catch (error) {
       this.#failed(error);
     }

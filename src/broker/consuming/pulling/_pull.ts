@@ -2,6 +2,7 @@ import type { DomainEvent } from "../../../events/mod.ts";
 import { Bell } from "../../../store/_bell.ts";
 import { Fifo } from "../../../store/_fifo.ts";
 import type { PulledDelivery } from "../../delivery.ts";
+import type { Observers } from "../../_observers.ts";
 import type { GroupSubscription } from "../_group_subscription.ts";
 import type { Deliver } from "../_job_runner.ts";
 import { Pulled } from "./_pulled_delivery.ts";
@@ -9,6 +10,7 @@ import { Pulled } from "./_pulled_delivery.ts";
 /** Yields the deliveries of a subscription; its caller settles each. */
 export async function* pull<E extends DomainEvent>(
   subscribe: (deliver: Deliver) => Promise<GroupSubscription>,
+  observers: Observers,
 ): AsyncGenerator<PulledDelivery<E>, void, void> {
   const arrived = new Fifo<Pulled<E>>();
   const unsettled = new Set<Pulled<E>>();
@@ -36,7 +38,10 @@ export async function* pull<E extends DomainEvent>(
     while (!closed) {
       const next = arrived.shift();
       if (next === undefined) await arrival.wait(undefined);
-      else if (!next.signal.aborted) yield next;
+      else if (!next.signal.aborted) {
+        next.pulled(observers);
+        yield next;
+      }
     }
     await subscription.closed;
   } finally {

@@ -1,6 +1,7 @@
 import { checkKeys, checkNumber } from "../../../events/_check.ts";
 import type { DomainEvent } from "../../../events/mod.ts";
 import type { PulledDelivery } from "../../delivery.ts";
+import type { Observers } from "../../_observers.ts";
 import { LeaseLostError } from "../../errors.ts";
 import type { Job } from "../_job.ts";
 import { JobDelivery } from "../_job_delivery.ts";
@@ -10,16 +11,23 @@ import type { HandlerEnd, OnHandlerEnd } from "../_job_runner.ts";
 export class Pulled<E extends DomainEvent> extends JobDelivery<E> implements PulledDelivery<E> {
   /** Resolves when the delivery has ended: with true when it was lost. */
   readonly lost: Promise<boolean>;
+  #job: Job;
   #end: (end: HandlerEnd) => void;
   #ended = false;
 
   constructor(job: Job, onEnd: OnHandlerEnd) {
     super(job);
     const { attempt } = job;
+    this.#job = job;
     this.#end = (end) => onEnd(job, attempt, end);
     this.lost = new Promise((resolve) => job.onSettled(resolve));
     // A lost delivery frees its place, whether or not the caller settles it.
     this.lost.then((lost) => lost && this.#end({ kind: "release" }));
+  }
+
+  /** Its caller is about to get it. */
+  pulled(observers: Observers): void {
+    if (observers.active) this.#job.observe(observers.handling(this, "pulled"));
   }
 
   ack(): Promise<void> {

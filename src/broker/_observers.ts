@@ -1,0 +1,182 @@
+import { show } from "../events/_check.ts";
+import { recordIn } from "../events/_state.ts";
+import type { DomainEvent } from "../events/mod.ts";
+import type { Delivery } from "./delivery.ts";
+import type { AttemptEnd, BrokerObserver, HandlerObservation, LifecycleSource, Operation } from "./observer.ts";
+import type { SettlingBatch, SettlingObservation } from "./observer.ts";
+
+type End<O extends { ended(end: never): void }> = Parameters<O["ended"]>[0];
+
+/** An attempt that observers follow: they are told once how it ended. */
+export interface ObservedAttempt {
+  readonly delivery: Delivery;
+  run<R>(handler: () => R): R;
+  ended(end: AttemptEnd): void;
+}
+
+/** The observers of one broker. What an observer throws is reported, and changes nothing about the observed work. */
+export class Observers {
+  /** True while there is an observer: otherwise none of the methods below needs to be called. */
+  active = false;
+  #all: readonly BrokerObserver[] = [];
+  #report: (error: unknown) => void;
+  #reporting = false;
+
+  constructor(report: (error: unknown) => void) {
+    this.#report = (error) => {
+      this.#reporting = true;
+      try {
+        report(error);
+      } finally {
+        this.#reporting = false;
+      }
+    };
+  }
+
+  /** Adds an observer until the result is disposed. */
+  add(observer: BrokerObserver): Disposable {
+    // An object of its own: the same observer may be added twice.
+    const added = bound(observer);
+    this.#all = [...this.#all, added];
+    this.active = true;
+    return {
+      [Symbol.dispose]: () => {
+        this.#all = this.#all.filter((other) => other !== added);
+        this.active = this.#all.length > 0;
+      },
+    };
+  }
+
+  /** Publishes with the traceparents that observers give to these events. */
+  async publish<T>(events: readonly DomainEvent[], publish: () => Promise<T>): Promise<T> {
+    const observations = this.#begin((observer) => observer.publishing?.(events));
+    for (const { traceparents } of observations) {
+      if (traceparents !== undefined) this.#guard(() => giveTraceparents(events, traceparents));
+    }
+    return await this.#until(observations, publish, () => ({}));
+  }
+
+  handling(delivery: Delivery, kind: "handler" | "pulled"): ObservedAttempt {
+    const observations = this.#begin((observer) => observer.handling?.(delivery, kind));
+    return {
+      delivery,
+      run: (handler) => observations.reduceRight((inner, observation) => this.#inside(observation, inner), handler)(),
+      ended: (end) => this.#end(observations, end),
+    };
+  }
+
+  settling(batch: SettlingBatch): (end: End<SettlingObservation>) => void {
+    const observations = this.#begin((observer) => observer.settling?.(batch));
+    return (end) => this.#end(observations, end);
+  }
+
+  /** @param countOf How many events or dead letters the operation concerned, by its result. */
+  async operate<T>(operation: Operation, act: () => Promise<T>, countOf?: (result: T) => number): Promise<T> {
+    const observations = this.#begin((observer) => observer.operating?.(operation));
+    return await this.#until(observations, act, (result) => ({ count: countOf?.(result) }));
+  }
+
+  /** Tells the observations how `act` ended. */
+  async #until<T, E extends object>(
+    observations: readonly { ended(end: E & { error?: unknown }): void }[],
+    act: () => Promise<T>,
+    endOf: (result: T) => E,
+  ): Promise<T> {
+    try {
+      const result = await act();
+      this.#end(observations, endOf(result));
+      return result;
+    } catch (error) {
+      this.#end(observations, { error } as E & { error: unknown });
+      throw error;
+    }
+  }
+
+  lifecycle(event: Event, source: LifecycleSource): void {
+    // An observer that fails on `error` events would be told of its own error, without end.
+    if (this.#reporting) return;
+    this.#begin((observer) => void observer.lifecycle?.(event, source));
+  }
+
+  #begin<O>(begin: (observer: BrokerObserver) => O | undefined): O[] {
+    const observations: O[] = [];
+    for (const observer of this.#all) {
+      const observation = this.#guard(() => begin(observer));
+      if (observation !== undefined && observation !== null) observations.push(observation);
+    }
+    return observations;
+  }
+
+  #end<E>(observations: readonly { ended(end: E): void }[], end: E): void {
+    for (const observation of observations) this.#guard(() => observation.ended(end));
+  }
+
+  /** The handler, called by `observation.run`: exactly once, with its own result or error, whatever `run` does. */
+  #inside<R>(observation: HandlerObservation, handler: () => R): () => R {
+    if (observation.run === undefined) return handler;
+    return () => {
+      let end: { value: R } | { error: unknown } | undefined;
+      const once = (): R => {
+        if (end === undefined) {
+          try {
+            end = { value: handler() };
+          } catch (error) {
+            end = { error };
+          }
+        }
+        if ("error" in end) throw end.error;
+        return end.value;
+      };
+      try {
+        observation.run!(once);
+      } catch (error) {
+        if (end === undefined || !("error" in end) || end.error !== error) this.#report(error);
+      }
+      return once();
+    };
+  }
+
+  #guard<T>(call: () => T): T | undefined {
+    try {
+      return call();
+    } catch (error) {
+      this.#report(error);
+      return undefined;
+    }
+  }
+}
+
+// Version, trace id, parent id and flags: https://www.w3.org/TR/trace-context/#traceparent-header
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+function giveTraceparents(events: readonly DomainEvent[], traceparents: readonly (string | undefined)[]): void {
+  for (const [nth, event] of events.entries()) {
+    const traceparent = traceparents[nth];
+    if (traceparent === undefined) continue;
+    if (typeof traceparent !== "string" || !TRACEPARENT.test(traceparent)) {
+      throw new TypeError(
+        `Cannot trace ${event.type} by ${show(traceparent)}: an observer must give a W3C traceparent`,
+      );
+    }
+    recordIn(event).traceparent ??= traceparent;
+  }
+}
+
+const METHODS = ["publishing", "handling", "settling", "operating", "lifecycle"] as const;
+
+/** The methods of an observer, read once and bound to it. */
+function bound(observer: BrokerObserver): BrokerObserver {
+  if (typeof observer !== "object" || observer === null) {
+    throw new TypeError(`Cannot observe with ${show(observer)}: give an object with methods of BrokerObserver`);
+  }
+  const methods: Record<string, unknown> = {};
+  for (const name of METHODS) {
+    const method: unknown = observer[name];
+    if (method === undefined) continue;
+    if (typeof method !== "function") {
+      throw new TypeError(`Cannot observe with ${name} ${show(method)}: it must be a function`);
+    }
+    methods[name] = method.bind(observer);
+  }
+  return methods as BrokerObserver;
+}

@@ -1,0 +1,139 @@
+import type { DomainEvent } from "../events/mod.ts";
+import type { Outcome, Position } from "../store/mod.ts";
+import type { Delivery } from "./delivery.ts";
+
+/**
+ * Follows what a broker does: tracing, metrics and diagnostics are built on it. Every method is optional. A method is
+ * called synchronously, so it should be fast. An error that it throws becomes an `error` event of the broker, and changes
+ * nothing about the observed work.
+ *
+ * A method that observes work with a duration returns an observation, whose `ended` is called once when the work ends, or
+ * undefined to ignore that work.
+ *
+ * @example Count what is published and handled
+ * ```ts
+ * import { type BrokerObserver, defineEvent, InMemoryBroker } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class Greeted extends defineEvent("Greeted")<{ name: string }> {}
+ *
+ * const counts = { published: 0, handled: 0 };
+ * const counter: BrokerObserver = {
+ *   publishing: (events) => ({
+ *     ended({ error }) {
+ *       if (error === undefined) counts.published += events.length;
+ *     },
+ *   }),
+ *   handling: () => ({
+ *     ended({ outcome }) {
+ *       if (outcome === "ack") counts.handled++;
+ *     },
+ *   }),
+ * };
+ *
+ * await using broker = new InMemoryBroker({ events: [Greeted] });
+ * using _observing = broker.observe(counter);
+ * await broker.subscribe(Greeted, () => {}, { group: "greeters" });
+ * await broker.publish(new Greeted({ name: "Ada" }));
+ * await broker.idle({ group: "greeters" });
+ * assertEquals(counts, { published: 1, handled: 1 });
+ * ```
+ */
+export interface BrokerObserver {
+  /** `publish()` was called with these events, which are not encoded yet. */
+  publishing?(events: readonly DomainEvent[]): PublishObservation | undefined;
+  /** A handler is about to be called with this delivery, or `consume()` is about to yield it. */
+  handling?(delivery: Delivery, kind: "handler" | "pulled"): HandlerObservation | undefined;
+  /** Outcomes of deliveries are about to be sent to the store, in one round trip. */
+  settling?(batch: SettlingBatch): SettlingObservation | undefined;
+  /** The broker or its caller changes a stream or a group. */
+  operating?(operation: Operation): OperationObservation | undefined;
+  /** The broker or one of its subscriptions dispatches a lifecycle event, such as `retry` or `reconnect`. */
+  lifecycle?(event: Event, source: LifecycleSource): void;
+}
+
+/** Observes one call of `publish()`. */
+export interface PublishObservation {
+  /**
+   * The W3C `traceparent` for each event, by its index. An event that has one already keeps its own.
+   *
+   * @see {@link https://www.w3.org/TR/trace-context/#traceparent-header}
+   */
+  readonly traceparents?: readonly (string | undefined)[];
+  /** The promise of the call has settled: with `error`, or without one when the store has all events. */
+  ended(end: { readonly error?: unknown }): void;
+}
+
+/** Observes one attempt to handle an event. */
+export interface HandlerObservation {
+  /** Calls the handler and returns what it returns: here a context can be made active for all that the handler calls. */
+  run?<R>(handler: () => R): R;
+  /** The attempt has ended. */
+  ended(end: AttemptEnd): void;
+}
+
+/** How an attempt to handle an event ended. */
+export interface AttemptEnd {
+  /**
+   * `ack`: handled. `retry`: failed, and comes again. `dead`: failed, and goes to the dead letters. `release`: given back,
+   * uncounted. `lost`: when the handler ended, this consumer no longer had the delivery.
+   */
+  readonly outcome: "ack" | "retry" | "dead" | "release" | "lost";
+  /** The error of a failed attempt; it may be any value. */
+  readonly error?: unknown;
+  /** When the next attempt is due, in milliseconds. */
+  readonly delay?: number | undefined;
+}
+
+/** Outcomes that are sent to the store in one round trip. */
+export interface SettlingBatch {
+  /** The type of the events. */
+  readonly eventType: string;
+  /** The group that settles them. */
+  readonly group: string;
+  /** The consumer that settles them. */
+  readonly consumer: string;
+  /** One for each delivery. */
+  readonly outcomes: readonly SettlingOutcome[];
+}
+
+/** What becomes of one delivery. */
+export interface SettlingOutcome {
+  /** Where the event stands in its stream. */
+  readonly position: Position;
+  /**
+   * `ack`, `retry`, `dead` and `release` as in {@linkcode AttemptEnd}; `defer`: waits for a consumer that knows its
+   * version; `isolate`: is about to be handled exclusively.
+   */
+  readonly outcome: Outcome["kind"];
+  /** As `handling` was given it; undefined when no handler was called. */
+  readonly delivery: Delivery | undefined;
+}
+
+/** Observes one round trip of outcomes. */
+export interface SettlingObservation {
+  /** The store has replied, or the broker has given up (`error`). `refused` of the deliveries had been lost before. */
+  ended(end: { readonly error?: unknown; readonly refused: number }): void;
+}
+
+/** A change to a stream or a group, other than publishing and settling. */
+export interface Operation {
+  /** What is done; `trim` is also done by the broker itself, for retention. */
+  readonly name: "redrive" | "discard" | "rewind" | "delete_group" | "trim";
+  /** The type of the stream's events. */
+  readonly eventType: string;
+  /** The group that is changed; undefined when it is the stream. */
+  readonly group: string | undefined;
+}
+
+/** Observes one operation. */
+export interface OperationObservation {
+  /** The operation has ended. `count`: how many events or dead letters it concerned, where the store tells. */
+  ended(end: { readonly error?: unknown; readonly count?: number | undefined }): void;
+}
+
+/** Where a lifecycle event comes from. */
+export interface LifecycleSource {
+  /** The group of the subscription; undefined when the event is the broker's own. */
+  readonly group: string | undefined;
+}
