@@ -1,5 +1,5 @@
 /**
- * Which imports the project runs with: those of deno.json where JSR can be reached, else the stand-ins of imports.json.
+ * Which imports the project runs with: those of imports.json where JSR can be reached, else the stand-ins of offline/imports.json.
  *
  * Nothing here may come from JSR, since this is what decides whether JSR is there.
  *
