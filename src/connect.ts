@@ -17,12 +17,12 @@ const openRedis: Open = async (_rest, url, options) => {
   return await openRedisStore(url, options);
 };
 
-// Each store is loaded when its scheme is asked for: a program pays for none that it does not use.
+// Each store is loaded when its scheme is first used, so that a program loads only the stores that it needs.
 const SCHEMES: ReadonlyMap<string, Open> = new Map<string, Open>([
   ["memory", (name) => new InMemoryStore(name === "" ? {} : { name })],
   ["sqlite", async (path) => {
     if (path === "") {
-      throw new TypeError(`Cannot connect to "sqlite:": name the file, as in "sqlite:auction.db"`);
+      throw new TypeError(`Cannot connect to "sqlite:": the path is missing; name the file, as in "sqlite:auction.db"`);
     }
     const { SqliteStore } = await import("./sqlite/mod.ts");
     return await SqliteStore.open(path);
@@ -30,29 +30,32 @@ const SCHEMES: ReadonlyMap<string, Open> = new Map<string, Open>([
   ...["redis", "rediss", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel"]
     .map((scheme) => [scheme, openRedis] as const),
 ]);
-// As other libraries write them.
-const SPELLINGS = /^(rediss?)-(cluster|sentinel)$/;
+// Other libraries write these schemes with a hyphen.
+const HYPHENATED = /^(rediss?)-(cluster|sentinel)$/;
 
-/** How to make a broker by a URL. */
+/** Options of {@linkcode connect}: those of the broker, and of the store that the URL names. */
 export interface ConnectOptions<C extends EventClass> extends BrokerOptions<C> {
-  /** How to use a Redis. Only with a URL of one. */
+  /** Settings of a Redis; allowed only with a URL of a Redis. */
   redis?: RedisOptions;
 }
 
 /**
- * Opens a broker: the URL says where the events are, and nothing else of the program depends on it.
+ * Opens a broker on the store that the URL names. The rest of the program is the same for all stores.
  *
- * - `memory:` keeps them in this process for this broker alone, `memory:name` for all brokers of the process that ask
- *   for that name;
- * - `sqlite:auction.db` keeps them in a file, a path relative to the working directory or absolute;
- * - `redis://host:6379`, or `rediss://` for TLS, keeps them in Redis Streams; `redis+cluster://host1,host2` in those of a
- *   Redis Cluster, and `redis+sentinel://host1,host2/mymaster` in those of the master that these Sentinels watch.
+ * - `memory:` keeps events in this process, for this broker only. All brokers of the process with the URL `memory:name`
+ *   share one store.
+ * - `sqlite:auction.db` keeps events in a file. The path is absolute, or relative to the working directory.
+ * - `redis://host:6379`, or `rediss://` for TLS, keeps events in Redis Streams.
+ * - `redis+cluster://host1,host2` uses a Redis Cluster.
+ * - `redis+sentinel://host1,host2/mymaster` uses the master that these Sentinels watch.
  *
- * @param url Where the events are.
- * @param options Which event classes the broker is for, and how it works.
+ * @param url The store of the events.
+ * @param options The event classes, and the settings of the broker.
  * @returns The broker; close it, or declare it with `await using`.
- * @throws {TypeError} If nothing here knows the URL's scheme, or an option is malformed.
- * @throws {Error} If what the URL names cannot be opened or reached: at once, saying what to do.
+ * @throws {TypeError} If the scheme of the URL is unknown, or an option is unknown or malformed.
+ * @throws {RangeError} If a number among the options is out of bounds.
+ * @throws {Error} If the file cannot be opened or the server cannot be reached. Rejects at once, and the message says what to
+ * do.
  *
  * @example Connect, publish, close
  * ```ts
@@ -70,7 +73,7 @@ export async function connect<C extends EventClass>(
   url: string | URL,
   options: ConnectOptions<C>,
 ): Promise<EventBroker<C>> {
-  // What is no object is the broker's to refuse.
+  // The constructor of the broker throws if `options` is not an object.
   const { redis, ...others } = Object(options) as ConnectOptions<C>;
   others.signal?.throwIfAborted();
   const store = await openStore(url, { signal: others.signal, redis });
@@ -83,10 +86,10 @@ export async function connect<C extends EventClass>(
 }
 
 async function openStore(url: string | URL, options: Options): Promise<EventStore> {
-  // As written, not as URL parses it: that would turn the path of a file upside down on the way.
+  // The text is used as written: URL would change the path of a file.
   const text = typeof url === "string" ? url : url instanceof URL ? url.href : undefined;
   const colon = text?.indexOf(":") ?? -1;
-  const open = SCHEMES.get(text?.slice(0, colon).replace(SPELLINGS, "$1+$2") ?? "");
+  const open = SCHEMES.get(text?.slice(0, colon).replace(HYPHENATED, "$1+$2") ?? "");
   if (text === undefined || colon < 0 || open === undefined) {
     throw new TypeError(
       `Cannot connect to ${show(withoutPassword(text) ?? url)}: give a URL that begins with ` +
@@ -94,12 +97,12 @@ async function openStore(url: string | URL, options: Options): Promise<EventStor
     );
   }
   if (options.redis !== undefined && open !== openRedis) {
-    throw new TypeError(`Cannot use redis options with ${show(text)}: leave them out`);
+    throw new TypeError(`Cannot use redis options with ${show(text)}: it is not the URL of a Redis; leave them out`);
   }
   return await open(text.slice(colon + 1), text, options);
 }
 
-// A mistyped URL may hold credentials, and error messages end up in logs.
+// A mistyped URL may contain credentials, and error messages are often logged.
 function withoutPassword(url: string | undefined): string | undefined {
   return url?.replace(/:(\/\/)?.*@/, ":$1***@");
 }

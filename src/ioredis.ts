@@ -1,5 +1,5 @@
 /**
- * Redis by `npm:ioredis`, whatever the runtime's usual client is.
+ * A broker over Redis that connects with `npm:ioredis` on every runtime.
  *
  * ```ts ignore
  * import { defineEvent } from "@tidings/broker";
@@ -17,9 +17,11 @@ import type { EventClass } from "./events/mod.ts";
 import { RedisBroker, type RedisBrokerOptions } from "./redis_broker.ts";
 
 /**
- * Opens a broker on the Redis of a URL, connecting with `npm:ioredis`.
+ * Opens a broker on the Redis of a URL, connecting with `npm:ioredis`. Otherwise it is the same as
+ * {@linkcode RedisBroker.connect}.
  *
- * @throws As {@linkcode RedisBroker.connect} does.
+ * @throws {TypeError} If the URL or an option is malformed, or the server is too old.
+ * @throws {Error} If the server cannot be reached, or refuses the connection.
  */
 export function connect<C extends EventClass>(
   url: string | URL,

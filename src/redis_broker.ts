@@ -5,10 +5,10 @@ import type { EventStore } from "./store/mod.ts";
 
 /** How to make a broker over Redis Streams. */
 export interface RedisBrokerOptions<C extends EventClass> extends BrokerOptions<C> {
-  /** How to use the Redis. */
+  /** Credentials, TLS, durability and other settings of the Redis. @default {those of the URL or the client object} */
   redis?: RedisOptions;
   /**
-   * The package that connects to a URL. Not with a client object, which connects by its own package. Client certificates
+   * The package that connects to a URL. Leave it out with a client object, whose own package connects. Client certificates
    * need `"node-redis"` or `"ioredis"`.
    *
    * @default {"@db/redis" on Deno, "node-redis" elsewhere}
@@ -17,11 +17,11 @@ export interface RedisBrokerOptions<C extends EventClass> extends BrokerOptions<
 }
 
 /**
- * A broker over Redis Streams, by a URL or by a client object of yours. `connect("redis://…")` makes one too.
+ * A broker over Redis Streams, for a URL or a client object of yours. `connect("redis://…")` makes one too.
  *
  * The client object may be one of `npm:redis`, `npm:ioredis` or `jsr:@db/redis`, for one server, a cluster or Sentinels. The
- * broker reads from it where and how to connect, and opens connections of its own: the client itself is not used and is
- * never closed.
+ * broker reads the servers and settings from the client object and opens its own connections. It neither uses nor closes
+ * the client object.
  *
  * @example With a client of your own
  * ```ts ignore
@@ -41,11 +41,13 @@ export class RedisBroker<C extends EventClass = EventClass> extends EventBroker<
   }
 
   /**
-   * Connects to Redis. If that fails, it rejects at once with an error that says what to do.
+   * Connects to Redis. It makes one attempt: if that fails, it rejects at once with an error that says what to do.
    *
    * @param urlOrClient `redis://…`, `rediss://…` for TLS, `redis+cluster://…`, `redis+sentinel://…/name`, or a client of
    * one of the packages above.
-   * @throws {TypeError} If `urlOrClient` is neither, the server is too old, or an option is malformed.
+   * @throws {TypeError} If `urlOrClient` is neither such a URL nor such a client, the server is too old or may evict streams,
+   * or an option is unknown or malformed.
+   * @throws {RangeError} If a number among the options is out of bounds.
    * @throws {Error} If the server cannot be reached, or refuses the connection.
    */
   static async connect<C extends EventClass>(
@@ -53,7 +55,7 @@ export class RedisBroker<C extends EventClass = EventClass> extends EventBroker<
     options: RedisBrokerOptions<C>,
   ): Promise<RedisBroker<C>> {
     const { redis, client, ...others } = Object(options) as RedisBrokerOptions<C>;
-    // Loaded here, with the client package: a program on another store loads neither.
+    // Loaded only here, so that a program on another store loads neither this module nor a client package.
     const { openRedisStore } = await import("./redis/mod.ts");
     const store = await openRedisStore(urlOrClient, {
       ...(client !== undefined && { client }),

@@ -1,34 +1,34 @@
 import { checkKeys, checkNumber, show } from "./events/_check.ts";
 
-/** How to encrypt a connection. Certificates and keys are PEM texts, not file names. */
+/** TLS settings of a connection. Certificates and keys are PEM texts, not file names. */
 export interface TlsOptions {
-  /** Certificates of the trusted authorities. @default {those of the runtime} */
+  /** Certificates of the authorities to trust. @default {those of the runtime} */
   readonly ca?: string | readonly string[];
-  /** The client's own certificate, for a server that asks for one; with `key`. */
+  /** The client certificate, for a server that requires one. Needs `key`. */
   readonly cert?: string;
-  /** The key to `cert`. */
+  /** The private key of `cert`. */
   readonly key?: string;
   /** The host name that the server's certificate must have. @default {the host of the URL} */
   readonly servername?: string;
 }
 
-/** What a publish waits for after the server's reply. */
+/** What `publish` waits for after the server's reply. */
 export interface DurabilityOptions {
-  /** How many replicas must have the event. @default {0} */
+  /** How many replicas must have the event, from 0 to 1,000. @default {0} */
   readonly replicas?: number;
-  /** Whether the server must have written the event to its disk; needs Redis 7.2 or Valkey, and the append-only file. @default {false} */
+  /** Whether the server must have written the event to its disk. Needs Redis 7.2 or Valkey 7.2, with `appendonly yes`. @default {false} */
   readonly fsync?: boolean;
-  /** How long one attempt waits for replicas and disk, in milliseconds. @default {1_000} */
+  /** How long one attempt waits for replicas and disk, in milliseconds, from 1 to 600,000. @default {1_000} */
   readonly timeout?: number;
 }
 
-/** How to use a Redis, besides its address. */
+/** Settings of a Redis besides its address. */
 export interface RedisOptions {
-  /** The user name, in place of the one in the URL. Not with a client object. */
+  /** The user name; it replaces the one in the URL. Not allowed with a client object. */
   readonly username?: string;
-  /** The password, in place of the one in the URL. Not with a client object. */
+  /** The password; it replaces the one in the URL. Not allowed with a client object. */
   readonly password?: string;
-  /** How to encrypt the connection, for `rediss://…`. Not with a client object. */
+  /** TLS settings for a `rediss://…` URL. Not allowed with a client object. */
   readonly tls?: TlsOptions;
   /** What `publish` waits for after the server's reply. @default {nothing} */
   readonly durability?: DurabilityOptions;
@@ -46,27 +46,27 @@ const CLIENTS: readonly unknown[] = ["@db/redis", "node-redis", "ioredis"];
  * Checks the option `client`.
  *
  * @param hasUrl Whether the store connects to a URL, rather than to the Redis of a client object.
- * @throws {TypeError} If it names no package, or was given beside a client object.
+ * @throws {TypeError} If it names no supported package, or a client object was given too.
  */
 export function checkClientOption(client: unknown, hasUrl: boolean): void {
   if (client === undefined) return;
   if (!CLIENTS.includes(client)) {
-    throw new TypeError(`Cannot connect to Redis by client ${show(client)}: give ${CLIENTS.map(show).join(", ")}`);
+    throw new TypeError(
+      `Cannot connect to Redis by client ${show(client)}: it is not supported; give ${CLIENTS.map(show).join(" or ")}`,
+    );
   }
   if (!hasUrl) {
     throw new TypeError(
-      `Cannot use client ${
-        show(client)
-      } with a client of yours: it connects by its own package; leave the option out, ` +
-        "or give a URL",
+      `Cannot use client ${show(client)} with a client object: the object's own package connects; leave the option ` +
+        "out, or give a URL",
     );
   }
 }
 
 /**
- * Checks options, and returns them.
+ * Checks the options, and returns them.
  *
- * @throws {TypeError} If an option is unknown or malformed. Its value is not shown, because it may be secret.
+ * @throws {TypeError} If an option is unknown or malformed. The message does not show its value, which may be secret.
  * @throws {RangeError} If a number is out of bounds.
  */
 export function checkRedisOptions(options: RedisOptions = {}): RedisOptions {
@@ -81,7 +81,8 @@ export function checkRedisOptions(options: RedisOptions = {}): RedisOptions {
     checkPem({ cert, key });
     if ((tls.cert === undefined) !== (tls.key === undefined)) {
       throw new TypeError(
-        "Cannot show a certificate without its key, nor a key alone: give redis.tls.cert and redis.tls.key",
+        "Cannot use a client certificate without its key, or a key without its certificate: give both redis.tls.cert " +
+          "and redis.tls.key",
       );
     }
   }
@@ -93,7 +94,8 @@ export function checkRedisOptions(options: RedisOptions = {}): RedisOptions {
     checkFlag({ fsync }, "durability.");
     if (replicas === 0 && !fsync) {
       throw new TypeError(
-        "Cannot wait for nothing: give redis.durability replicas of at least 1, or fsync, or leave it out",
+        "Cannot use redis.durability: it waits for neither replicas nor disk; give replicas of at least 1 or fsync: " +
+          "true, or leave it out",
       );
     }
   }
@@ -105,7 +107,7 @@ function checkText(texts: Readonly<Record<string, unknown>>, of = ""): void {
   for (const [name, text] of Object.entries(texts)) {
     if (text === undefined || typeof text === "string" && text !== "") continue;
     throw new TypeError(
-      `Cannot use what was given as redis.${of}${name}: give a text that is not empty, or leave it out`,
+      `Cannot use redis.${of}${name}: it is not a string, or it is empty; give another value, or leave it out`,
     );
   }
 }
@@ -115,8 +117,8 @@ function checkPem(texts: Readonly<Record<string, unknown>>): void {
   for (const [name, text] of Object.entries(texts)) {
     if (text === undefined || String(text).includes("-----BEGIN ")) continue;
     throw new TypeError(
-      `Cannot use what was given as redis.tls.${name}: give what is in the file, a text in PEM that begins with ` +
-        `"-----BEGIN …", not the file's name`,
+      `Cannot use redis.tls.${name}: it is not in PEM format; give the content of the file, which begins with ` +
+        `"-----BEGIN …", not the name of the file`,
     );
   }
 }
@@ -124,6 +126,6 @@ function checkPem(texts: Readonly<Record<string, unknown>>): void {
 function checkFlag(flags: Readonly<Record<string, unknown>>, of = ""): void {
   for (const [name, flag] of Object.entries(flags)) {
     if (flag === undefined || typeof flag === "boolean") continue;
-    throw new TypeError(`Cannot use what was given as redis.${of}${name}: give true or false, or leave it out`);
+    throw new TypeError(`Cannot use redis.${of}${name}: it is not a boolean; give true or false, or leave it out`);
   }
 }

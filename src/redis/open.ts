@@ -31,16 +31,18 @@ interface Options {
 interface Place extends Pick<Target, "kind" | "nodes" | "name"> {
   /** The address for error messages, without credentials. */
   readonly where: string;
-  /** Opens a connection to a node; where `nodes` is empty, to the only server. */
+  /** Opens a connection to a node. If `nodes` is empty, opens one to the server of the client object. */
   open(node: Node, options: Options & { readonly sentinel?: boolean }): Promise<RedisConnection>;
 }
 
 /**
- * Opens a store on the Redis of a URL or of a client object. The client object is not used for commands and never closed.
+ * Opens a store on the Redis of a URL or of a client object. A client object gives only its settings: it sends no commands
+ * and is never closed.
  *
  * @throws {TypeError} If `urlOrClient` is neither a URL nor a supported client, an option is malformed, or the server is
  * too old.
- * @throws {Error} If the server cannot be reached or refuses the connection; rejects at once and says what to do.
+ * @throws {Error} If the server cannot be reached or refuses the connection. Rejects at once, and the message says what to
+ * do.
  */
 export async function openRedisStore(
   urlOrClient: string | URL | object,
@@ -68,7 +70,9 @@ export async function openRedisStore(
 async function placeOfUrl(url: string, client: ClientKind, options: RedisOptions): Promise<Place> {
   const { kind, nodes, name, session } = parseTarget(url);
   if (options.tls !== undefined && session.tls === undefined) {
-    throw new TypeError("Cannot encrypt a connection to redis://: give redis.tls only with rediss://");
+    throw new TypeError(
+      "Cannot use redis.tls with redis://: that URL is for a connection without TLS; write rediss://, or leave redis.tls out",
+    );
   }
   const full = sessionOf({
     ...session,
@@ -84,7 +88,7 @@ async function placeOfUrl(url: string, client: ClientKind, options: RedisOptions
     nodes,
     name,
     where: `${scheme}${fleet}://${nodes.map(nodeText).join(",")}${name === undefined ? "" : `/${name}`}${path}`,
-    // Sentinels have their own users, mostly none, and no databases.
+    // The credentials and the database are for the master only: Sentinels have their own users, and no databases.
     open: (node, { signal, sentinel }) => {
       const credentials = sentinel ? { username: undefined, password: undefined, db: 0 } : {};
       const address: Address = { ...full, ...credentials, ...node };
@@ -97,7 +101,7 @@ async function placeOfClient(client: object, options: RedisOptions): Promise<Pla
   const given = (["username", "password", "tls"] as const).find((name) => options[name] !== undefined);
   if (given !== undefined) {
     throw new TypeError(
-      `Cannot use redis.${given} with a client of yours: it has its own settings; leave redis.${given} out`,
+      `Cannot use redis.${given} with a client object: the client has its own settings; leave redis.${given} out`,
     );
   }
   const kind = detectClient(client);
@@ -115,11 +119,12 @@ interface First {
 }
 
 async function openFirst(place: Place, options: Options): Promise<First> {
-  const nowhere = { host: "", port: 0 };
   if (place.kind === "sentinel") return await openMaster(watchOf(place), options);
   let failure: unknown;
+  // The adapter of a client object knows its only server, and ignores the node.
+  const ignored = { host: "", port: 0 };
   // Any node of a cluster knows the other nodes.
-  for (const node of place.nodes.length > 0 ? place.nodes : [nowhere]) {
+  for (const node of place.nodes.length > 0 ? place.nodes : [ignored]) {
     try {
       return { node, connection: await openNode(place, node, options) };
     } catch (error) {
@@ -156,8 +161,8 @@ async function topologyOf(place: Place, first: First, isCluster: boolean): Promi
   if (!isCluster) return new SingleServer(first.connection, place.where);
   if (place.nodes.length === 0) {
     throw new TypeError(
-      "Cannot use this client for a Redis Cluster: it is one for a single server; give one for clusters, as " +
-        "createCluster of npm:redis or new Cluster of npm:ioredis make it, or a URL",
+      "Cannot use this client for a Redis Cluster: it is a client for a single server; give one for clusters, as " +
+        "made by createCluster of npm:redis or new Cluster of npm:ioredis, or a URL",
     );
   }
   return await Cluster.open((node, options) => openNode(place, node, options), place.nodes, first);

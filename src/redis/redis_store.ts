@@ -27,9 +27,11 @@ import { APPEND } from "./scripts/append.ts";
 import { JOIN } from "./scripts/join.ts";
 import { Waker } from "./consuming/_waker.ts";
 
+// The most entries of one XRANGE.
 const PAGE = 500;
-// Twice as long, because the script extends the expiry only after half of it has passed.
-const MEMORY = 2 * PRODUCER_MEMORY;
+// When the key of an idle producer expires, in ms. The script extends the expiry only after half of it has passed, so this is
+// twice the time that producers are promised.
+const PRODUCER_EXPIRY = 2 * PRODUCER_MEMORY;
 // A reader without a consumer group needs no notifications.
 const NO_NOTIFICATIONS = { blocked: () => {}, woken: () => {} };
 
@@ -45,7 +47,7 @@ interface SharedRoute {
   readonly waker: Waker;
 }
 
-/** A consumer from joining to leaving: its members of several streams share one consumer name and one blocking read. */
+/** A consumer from joining to leaving. Its members on several streams share a consumer name and a blocking read. */
 interface Incarnation {
   readonly group: string;
   readonly name: string;
@@ -58,13 +60,14 @@ interface Incarnation {
 /** Stores events in Redis Streams, one stream per event type, readable by redis-cli and any Redis client. */
 export class RedisStore implements EventStore {
   #topology: Topology;
-  #life = crypto.randomUUID().slice(0, 8);
-  #lives = 0;
+  /** Makes the consumer names of this store different from those of other stores. */
+  #storeId = crypto.randomUUID().slice(0, 8);
+  #incarnationCount = 0;
   #incarnations = new Set<Incarnation>();
   #followers = new Readers((stream) => this.#reader(stream, ["XREAD"], () => {}));
   /** Readers of consumers that left, which are closing. */
   #closing = new Set<Promise<void>>();
-  /** By the name of the server that the topology gives. */
+  /** The keys are server names of {@linkcode Topology.placeOf}, as for the durable routes below. */
   #sharedRoutes = new Map<string, SharedRoute>();
 
   /** Settings of the server that may lose events. */
@@ -104,7 +107,7 @@ export class RedisStore implements EventStore {
     const { id, sequence, decided, known } = options.producer ??
       { id: crypto.randomUUID(), sequence: 1, decided: 0, known: false };
     if (records.length === 0 && options.producer === undefined) return [];
-    const args = [sequence, decided, known ? 1 : 0, MEMORY, REMEMBERED_BATCHES].map(String);
+    const args = [sequence, decided, known ? 1 : 0, PRODUCER_EXPIRY, REMEMBERED_BATCHES].map(String);
     pushRuns(args, records);
     const keys = [stream, producerKey(stream, id)];
     const durability = this.#durability;
@@ -195,15 +198,15 @@ export class RedisStore implements EventStore {
     return member;
   }
 
-  // A second member of the same stream, group and name gets an incarnation of its own; the server decides whether it may
-  // join.
+  // A second member with the same stream, group and consumer name gets its own incarnation. The server decides whether it
+  // may join.
   #incarnation(stream: string, group: string, name: string): Incarnation {
     for (const incarnation of this.#incarnations) {
       if (incarnation.group !== group || incarnation.name !== name || incarnation.streams.has(stream)) continue;
       incarnation.streams.add(stream);
       return incarnation;
     }
-    const consumer = `${name}.${this.#life}${(++this.#lives).toString(36)}`;
+    const consumer = `${name}.${this.#storeId}${(++this.#incarnationCount).toString(36)}`;
     const streams = new Set([stream]);
     const members = new Set<RedisMember>();
     const spill = (stream: string, records: readonly StoredRecord[]) =>
@@ -249,7 +252,7 @@ export class RedisStore implements EventStore {
   }
 }
 
-// Most records of a batch have the same field names, which are then sent once.
+// Sends the field names once for each run of records that have the same names, as most records of a batch do.
 function pushRuns(args: string[], records: readonly Fields[]): void {
   for (let from = 0, to: number; from < records.length; from = to) {
     const names = records[from]!;

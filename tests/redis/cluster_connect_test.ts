@@ -82,8 +82,8 @@ Deno.test("RedisBroker.connect() refuses a client for one server that is a node 
     await assertRejects(
       () => RedisBroker.connect(client, { events }),
       TypeError,
-      "Cannot use this client for a Redis Cluster: it is one for a single server; give one for clusters, as " +
-        "createCluster of npm:redis or new Cluster of npm:ioredis make it, or a URL",
+      "Cannot use this client for a Redis Cluster: it is a client for a single server; give one for clusters, as " +
+        "made by createCluster of npm:redis or new Cluster of npm:ioredis, or a URL",
     );
   }
 });

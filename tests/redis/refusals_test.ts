@@ -158,7 +158,7 @@ Deno.test("RedisBroker.connect() refuses a client option that names no package, 
     const error = await assertRejects(() => RedisBroker.connect("redis://127.0.0.1:1", options), TypeError);
     assertEquals(
       error.message,
-      `Cannot connect to Redis by client ${shown}: give "@db/redis", "node-redis", "ioredis"`,
+      `Cannot connect to Redis by client ${shown}: it is not supported; give "@db/redis" or "node-redis" or "ioredis"`,
     );
   }
 });
@@ -171,7 +171,7 @@ Deno.test("RedisBroker.connect() refuses a client option with a client object", 
     const error = await assertRejects(() => RedisBroker.connect(client, options), TypeError);
     assertEquals(
       error.message,
-      'Cannot use client "ioredis" with a client of yours: it connects by its own package; leave the option out, or ' +
+      'Cannot use client "ioredis" with a client object: the object\'s own package connects; leave the option out, or ' +
         "give a URL",
     );
   } finally {

@@ -58,7 +58,7 @@ for (const kind of KINDS) {
     await assertRejects(
       () => open(kind, secure.url.replace("rediss:", "redis:"), { tls: { ca } }),
       TypeError,
-      "Cannot encrypt a connection to redis://: give redis.tls only with rediss://",
+      "Cannot use redis.tls with redis://: that URL is for a connection without TLS; write rediss://, or leave redis.tls out",
     );
   });
 }
@@ -120,7 +120,10 @@ Deno.test("a client that was passed in says by itself how it encrypts", async ()
   const io = new IoRedis(secure.url, { tls, lazyConnect: true });
   await assertWorks(RedisBroker.connect(io, { events }));
   const { message } = await assertRejects(() => RedisBroker.connect(io, { events, redis: { tls } }), TypeError);
-  assertEquals(message, "Cannot use redis.tls with a client of yours: it has its own settings; leave redis.tls out");
+  assertEquals(
+    message,
+    "Cannot use redis.tls with a client object: the client has its own settings; leave redis.tls out",
+  );
 });
 
 Deno.test("@db/redis says that it shows no certificates, and who does", async () => {
@@ -128,18 +131,21 @@ Deno.test("@db/redis says that it shows no certificates, and who does", async ()
   const ours = await authority.sign();
   for (const tls of [ours, { servername: "localhost" }] satisfies TlsOptions[]) {
     const { message } = await assertRejects(() => open("@db/redis", "rediss://localhost:1", { tls }), TypeError);
-    assertStringIncludes(message, "connect by @tidings/broker/node-redis or @tidings/broker/ioredis");
+    assertStringIncludes(message, "use @tidings/broker/node-redis or @tidings/broker/ioredis");
   }
 });
 
 Deno.test("redis.tls takes texts, and says so where it is given names of files", async () => {
   const bad: [object, string][] = [
-    [{ ca: "ca.pem" }, "redis.tls.ca: give what is in the file"],
-    [{ ca: ["/etc/ssl/ca.pem"] }, "redis.tls.ca: give what is in the file"],
-    [{ ca: "" }, "redis.tls.ca: give a text that is not empty"],
-    [{ cert: "client.pem", key: "client.key" }, "redis.tls.cert: give what is in the file"],
-    [{ cert: "-----BEGIN CERTIFICATE-----" }, "a certificate without its key"],
-    [{ key: "-----BEGIN PRIVATE KEY-----" }, "a certificate without its key"],
+    [{ ca: "ca.pem" }, "redis.tls.ca: it is not in PEM format; give the content of the file"],
+    [{ ca: ["/etc/ssl/ca.pem"] }, "redis.tls.ca: it is not in PEM format; give the content of the file"],
+    [{ ca: "" }, "redis.tls.ca: it is not a string, or it is empty"],
+    [
+      { cert: "client.pem", key: "client.key" },
+      "redis.tls.cert: it is not in PEM format; give the content of the file",
+    ],
+    [{ cert: "-----BEGIN CERTIFICATE-----" }, "a client certificate without its key"],
+    [{ key: "-----BEGIN PRIVATE KEY-----" }, "a client certificate without its key"],
     [{ rejectUnauthorized: false }, "rejectUnauthorized"],
   ];
   for (const [tls, message] of bad) {

@@ -3,7 +3,7 @@
  *
  * @param connecting The promise of the client's connect().
  * @param close Ends the client at once; may be called twice.
- * @param failure The first `error` event of the client, which is often clearer than the rejection of connect().
+ * @param failure Returns the error of the client's first `error` event, which is often clearer than the rejection of connect().
  * @throws The signal's reason or the error of connecting; the client is closed then.
  */
 export async function opened(
@@ -23,7 +23,7 @@ export async function opened(
   signal?.addEventListener("abort", abort, { once: true });
   try {
     await Promise.race([connecting, aborted]);
-    // ioredis connects even if selecting the database failed.
+    // ioredis resolves connect() even if selecting the database failed.
     if (failure() !== undefined) throw failure();
   } catch (error) {
     close();

@@ -15,8 +15,8 @@ export async function openDbRedis(
 ): Promise<RedisConnection> {
   if (tls?.cert !== undefined || tls?.key !== undefined || tls?.servername !== undefined) {
     throw new TypeError(
-      "Cannot connect to Redis by @db/redis with redis.tls.cert, key or servername: " +
-        "connect by @tidings/broker/node-redis or @tidings/broker/ioredis",
+      "Cannot connect to Redis by @db/redis with redis.tls.cert, key or servername: that package does not support " +
+        "them; use @tidings/broker/node-redis or @tidings/broker/ioredis",
     );
   }
   const caCerts = tls?.ca === undefined ? undefined : [tls.ca].flat();
@@ -32,7 +32,9 @@ export async function adoptDbRedis(
   // The client has no public property for its address, and no duplicate().
   const { hostname, port, options } = (client as PrivateParts).client?.connection ?? {};
   if (hostname === undefined || options === undefined) {
-    throw new TypeError("Cannot tell where this client of @db/redis connects to: give its URL instead");
+    throw new TypeError(
+      "Cannot tell where this client of @db/redis connects to: it has no readable options; give its URL instead",
+    );
   }
   const { tls = false, caCerts, ...session } = options;
   const place = { hostname, port: port ?? 6379, tls, ...(caCerts && { caCerts }) };
@@ -45,7 +47,7 @@ interface PrivateParts {
 
 type Session = { readonly [K in "username" | "password" | "db"]?: RedisConnectOptions[K] | undefined };
 
-// Sent by this adapter, because the client itself would continue connecting after the signal aborted.
+// AUTH and SELECT are sent by this adapter, because the client would continue connecting after the signal aborted.
 function sessionCommands({ username, password, db }: Session): [string, string[]][] {
   const commands: [string, string[]][] = [];
   if (password !== undefined) commands.push(["AUTH", username ? [username, password] : [password]]);
@@ -64,7 +66,7 @@ async function start(
     // By default the client would reconnect and send the commands in flight again.
     client = await connect({ ...place, maxRetryCount: 0, noDelay: true, ...(signal && { signal: () => signal }) });
     client.addEventListener("error", ({ detail: { error } }) => {
-      // The client would send its next command on a connection whose replies no longer match.
+      // Otherwise the client would continue on a connection whose replies no longer match its commands.
       if (!(error instanceof ErrorReplyError)) client.close();
     });
     for (const [name, args] of session) await send(name, args);

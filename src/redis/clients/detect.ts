@@ -14,7 +14,7 @@ export interface ClientAdapter {
   open(address: Address, options?: OpenOptions): Promise<RedisConnection>;
   /** Connects to the server of a client object, which is neither used nor closed. */
   adopt(client: object, options?: OpenOptions): Promise<RedisConnection>;
-  /** The servers of a client object for a cluster or Sentinels; undefined for a client of one server. */
+  /** The servers of a client object for a cluster or Sentinels; undefined for a client of a single server. */
   fleetOf(client: object): Fleet | undefined;
 }
 
@@ -55,13 +55,13 @@ export async function loadAdapter(kind: ClientKind): Promise<ClientAdapter> {
   }
 }
 
-/** The client package for a URL where the caller chose none. */
+/** The client package for a URL if the caller chose none. */
 export const DEFAULT_KIND: ClientKind = "Deno" in globalThis ? "@db/redis" : "node-redis";
 
 /**
  * Detects the package of a client object by its members, since its class may come from another copy of the package.
  *
- * @throws {TypeError} If the object is no supported client.
+ * @throws {TypeError} If the object is not a supported client.
  */
 export function detectClient(client: unknown): ClientKind {
   if (typeof client === "object" && client !== null) {

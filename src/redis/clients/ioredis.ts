@@ -12,8 +12,8 @@ export interface IoRedisClient {
   duplicate(overrides: object): unknown;
 }
 
-// The store opens a new connection when one is lost, has its own deadlines, and reads RESP 2. The defaults of the first
-// four options would send a command again or queue it.
+// The store opens new connections itself, has its own deadlines, and reads RESP 2. With the defaults of the first six
+// options, the client would reconnect, queue commands or send them again.
 const SETTINGS = {
   retryStrategy: null,
   maxRetriesPerRequest: 0,
@@ -24,15 +24,15 @@ const SETTINGS = {
   lazyConnect: true,
   disableClientInfo: true,
   protocol: 2,
-  // Override settings of the caller's client.
+  // Undo settings of the caller's client that change commands or replies.
   keyPrefix: "",
   stringNumbers: false,
   enableAutoPipelining: false,
   monitor: false,
 } as const;
 
-// Deadlines of the caller's client, and its INFO command, for which the user may have no permission.
-const FOREIGN = {
+// Turns off the deadlines of the caller's client, and the client's INFO command, which the user may have no permission for.
+const DISABLED = {
   commandTimeout: undefined,
   socketTimeout: undefined,
   blockingTimeout: undefined,
@@ -52,7 +52,7 @@ export function adoptIoRedis(
   client: IoRedisClient,
   { signal }: { readonly signal?: AbortSignal } = {},
 ): Promise<RedisConnection> {
-  return start(client.duplicate({ ...SETTINGS, ...FOREIGN }) as Redis, signal);
+  return start(client.duplicate({ ...SETTINGS, ...DISABLED }) as Redis, signal);
 }
 
 interface SingleOptions {
@@ -101,9 +101,9 @@ function nodeOf(node: string | number | Partial<Node>): Node {
 }
 
 function openAs(options: object, { host, port }: Node, signal: AbortSignal | undefined): Promise<RedisConnection> {
-  const none = { sentinels: null, path: undefined } as const;
-  const place: object = { ...options, ...none, ...SETTINGS, ...FOREIGN, host, port };
-  return start(new Redis(place), signal);
+  const direct = { sentinels: null, path: undefined } as const;
+  const all: object = { ...options, ...direct, ...SETTINGS, ...DISABLED, host, port };
+  return start(new Redis(all), signal);
 }
 
 async function start(client: Redis, signal: AbortSignal | undefined): Promise<RedisConnection> {
@@ -111,12 +111,12 @@ async function start(client: Redis, signal: AbortSignal | undefined): Promise<Re
   client.on("error", (error) => failure ??= error);
   const close = () => {
     if (client.status !== "end") client.disconnect();
-    // disconnect() alone waits up to two seconds for the server to close its side.
+    // After disconnect() alone, the socket stays open for up to two seconds until the server closes its side.
     client.stream?.destroy();
   };
   await opened(client.connect(), close, () => failure, signal).catch(rethrow);
   return {
-    // ioredis turns replies of commands in lower case into objects.
+    // ioredis turns some replies into objects if the command is in lower case.
     send: ([name, ...args]) => (client.call(name!.toUpperCase(), args) as Promise<Reply>).catch(rethrow),
     open: (options) => start(client.duplicate(), options?.signal),
     close,
@@ -125,7 +125,7 @@ async function start(client: Redis, signal: AbortSignal | undefined): Promise<Re
 
 function rethrow(error: unknown): never {
   if (!(error instanceof Error)) throw error;
-  // A new error, since the original carries the arguments of the command, such as the password of AUTH.
+  // A new error, because the original has the arguments of the command, such as the password of AUTH.
   if (error.name === "ReplyError") throw new ReplyError(error.message);
   throw error;
 }

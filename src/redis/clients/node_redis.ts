@@ -20,7 +20,7 @@ interface Client {
   destroy(): void;
 }
 
-// The store opens a new connection when one is lost, has its own deadlines, and reads RESP 2.
+// The store opens new connections itself, has its own deadlines, and reads RESP 2.
 const SETTINGS = {
   RESP: 2,
   disableOfflineQueue: true,
@@ -30,8 +30,8 @@ const SETTINGS = {
   commandOptions: { timeout: undefined },
 } as const;
 
-// Override settings of the caller's client.
-const FOREIGN = {
+// Turns off settings of the caller's client that send extra commands or change keys.
+const DISABLED = {
   clientSideCache: undefined,
   emitInvalidate: false,
   pingInterval: undefined,
@@ -53,7 +53,7 @@ export function adoptNodeRedis(
   { signal }: { readonly signal?: AbortSignal } = {},
 ): Promise<RedisConnection> {
   const given = "socket" in client.options ? client.options.socket as object : {};
-  const overrides = { ...SETTINGS, ...FOREIGN };
+  const overrides = { ...SETTINGS, ...DISABLED };
   return start((socket) => client.duplicate({ ...overrides, socket: { ...given, ...socket } }) as Client, signal);
 }
 
@@ -124,33 +124,36 @@ function nodeOf({ url, socket = {} }: NodeOptions): Node {
   return { host, port };
 }
 
-// A Sentinel client keeps its options private. Its duplicate() passes them to the constructor, which is replaced here.
+// A Sentinel client keeps its options private, but its duplicate() passes them to the constructor. Here the constructor is
+// replaced by one that records them.
 function optionsOf(client: NodeRedisFleet): SentinelOptions {
   let options: SentinelOptions | undefined;
-  class Made {
+  class Recorder {
     constructor(given: SentinelOptions) {
       options = given;
     }
   }
-  client.duplicate.call(Object.assign(Object.create(Made.prototype), { _self: client._self }));
+  client.duplicate.call(Object.assign(Object.create(Recorder.prototype), { _self: client._self }));
   if (options?.sentinelRootNodes === undefined) {
-    throw new TypeError("Cannot tell where this client of npm:redis connects to: give its URL instead");
+    throw new TypeError(
+      "Cannot tell where this client of npm:redis connects to: it has no readable options; give its URL instead",
+    );
   }
   return options;
 }
 
 function openAs(options: NodeOptions, { host, port }: Node, signal: AbortSignal | undefined): Promise<RedisConnection> {
-  const all = { ...options, ...SETTINGS, ...FOREIGN };
+  const all = { ...options, ...SETTINGS, ...DISABLED };
   const place = { ...options.socket, host, port };
   return start((socket) => duplicate({ ...all, socket: { ...place, ...socket } }), signal);
 }
 
-let pattern: { duplicate(overrides: object): unknown } | undefined;
+let template: { duplicate(overrides: object): unknown } | undefined;
 
-// createClient() builds a class with hundreds of commands, in 20 ms or more. A duplicate shares that class.
+// createClient() builds a class with hundreds of commands, which takes 20 ms or more. Duplicates share that class.
 function duplicate(options: object): Client {
-  pattern ??= createClient({ ...SETTINGS, ...FOREIGN } as object);
-  return pattern.duplicate(options) as Client;
+  template ??= createClient({ ...SETTINGS, ...DISABLED } as object);
+  return template.duplicate(options) as Client;
 }
 
 async function start(make: (socket: object) => Client, signal: AbortSignal | undefined): Promise<RedisConnection> {
@@ -159,7 +162,8 @@ async function start(make: (socket: object) => Client, signal: AbortSignal | und
   let failure: unknown;
   client.on("error", (error) => {
     failure ??= error;
-    // Without reconnecting, each error ends the client. A microtask later, the commands in flight have rejected with it.
+    // Reconnecting is off, so each error ends the client. It is destroyed a microtask later, after the commands in flight
+    // have rejected with the error.
     queueMicrotask(() => client.destroy());
   });
   const rethrow = (error: unknown): never => {
