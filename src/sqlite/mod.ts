@@ -1,5 +1,7 @@
 /**
- * The embedded durable store: streams in an SQLite file.
+ * The durable store in an SQLite file: {@linkcode SqliteStore}. It uses `node:sqlite`, which Deno and Node include.
+ *
+ * `connect("sqlite:events.db", options)` of `@tidings/broker` opens one with default options.
  *
  * @module
  */

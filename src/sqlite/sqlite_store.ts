@@ -19,54 +19,82 @@ import { append } from "./entries/_append.ts";
 import { makeStream, readStream } from "./entries/_stream.ts";
 import { SqliteAdmin } from "./operating/_admin.ts";
 
+// The longest delay of a timer, in milliseconds: a longer one would fire at once.
+const LONGEST_DELAY = 2 ** 31 - 1;
+
 /** Options of {@linkcode SqliteStore.open}. */
 export interface SqliteStoreOptions {
   /**
-   * What power loss may cost. With `"normal"` the file is flushed to the disk now and then: it is never damaged, but
-   * the last commits before the power failed, or the operating system crashed, may be gone, acknowledged or not. With
-   * `"full"` each commit is flushed before it is acknowledged, at a fraction of the speed. The end of a process, in
-   * whatever way, costs nothing with either.
+   * What a power failure or a crash of the operating system may cost. With `"normal"`, SQLite flushes the file to the
+   * disk from time to time: the file is never damaged, but the last commits may be lost, although they were acknowledged.
+   * With `"full"`, SQLite flushes each commit before it is acknowledged, which is much slower. A process that ends or is
+   * killed loses nothing with either.
    *
    * @default {"normal"}
    */
   synchronous?: "normal" | "full";
   /**
-   * How long to wait, in milliseconds, while another connection keeps the file locked. The event loop goes on meanwhile.
+   * How long to wait, in milliseconds, while another connection keeps the file locked. The event loop runs meanwhile.
+   * After that time calls reject with `StoreError` `"transient"`.
    *
    * @default {5_000}
    */
   busyTimeout?: number;
   /**
-   * How often, in milliseconds, to look for what other connections have committed, while somebody waits for it.
+   * How often, in milliseconds, to look for commits of other connections while a reader or a consumer waits. At least 1.
    *
    * @default {20}
    */
   pollInterval?: number;
-  /** The store's clock, in milliseconds since the epoch. @default {Date.now} */
+  /** The clock of the store: returns milliseconds since the epoch. @default {Date.now} */
   now?: () => number;
 }
 
 /**
- * Streams in an SQLite file: they outlive the process, and several processes share them.
+ * Stores events in an SQLite file. They outlive the process, and several processes on one machine share them.
  *
- * - **Durable.** What was acknowledged survives the end of the process, `kill -9` included, and a batch is there whole
- *   or not at all. About power loss see {@linkcode SqliteStoreOptions.synchronous}.
- * - **Files.** Beside `x.db` there are `x.db-wal` and `x.db-shm` while it is open: they belong to it, so copy or move
- *   the file only when nobody has it open (or with `sqlite3 x.db ".backup …"`). Missing directories are made.
- * - **A deleted or replaced file.** SQLite goes on writing to it. So this store looks after each commit whether the file
- *   is still at its path, and rejects with `StoreError` `"storage-lost"` if not: no event is answered as stored that was
- *   committed after the file was deleted. Reads notice within a second. Two cases remain. A file that is deleted after
- *   the answer takes its events with it. If only `x.db-wal` is deleted, the latest commits are lost when the process is
- *   killed before it closes the store. Where the file was moved, a rejected event may be in the moved file.
- * - **Rows deleted by hand.** A group that had not read them is told by an `entrieslost` event, with their exact number.
- *   The deletion is not noticed if the tool has triggers switched off, drops tables or puts back an older file.
- * - **Local disks only.** Processes on one machine share the file; a network file system corrupts it sooner or later.
- * - **Several processes.** Each store has one connection. A commit in this store wakes who waits at once; one of another
- *   connection is noticed by a poll every 20 ms: measured, half of them within 13 ms, at 1 % of a core for the whole
- *   store, and only while somebody waits. A locked file is waited for without holding up the event loop: it stands still
- *   for 10 ms at most at a time. Four processes that append as fast as they can wait for less than half a second.
- * - **Permissions** in Deno: `--allow-read` and `--allow-write` for the file; for its directory too, if that is missing.
+ * - **Durable.** Acknowledged events survive the end of the process, `kill -9` included. A batch is stored whole or not
+ *   at all. For power failures see {@linkcode SqliteStoreOptions.synchronous}.
+ * - **Files.** While `x.db` is open, `x.db-wal` and `x.db-shm` stand beside it and belong to it. Copy or move the file only
+ *   while no process has it open, or use `sqlite3 x.db ".backup …"`. Missing directories are created.
+ * - **A deleted or replaced file.** SQLite goes on writing to such a file. So the store checks after each commit that the
+ *   file is still at its path, and rejects with `StoreError` `"storage-lost"` if it is not: an event that was committed
+ *   after the deletion is never acknowledged. Reads notice within a second. Two cases remain. A file that is deleted after
+ *   the acknowledgement takes its events with it. If only `x.db-wal` is deleted, and the process is killed before it
+ *   closes the store, the latest commits are lost. If the file was moved, a rejected event may be in the moved file.
+ * - **Rows deleted by hand.** A group that had not read them gets an `entrieslost` event with their exact number. The store
+ *   cannot notice the deletion if the tool disabled triggers, dropped tables or restored an older file.
+ * - **Local disks only.** Processes on one machine share the file. A network file system corrupts it sooner or later.
+ * - **Several processes.** Each store has one connection. A commit of this store wakes its own readers and consumers at
+ *   once. A commit of another connection is noticed by a poll every 20 ms, which runs only while a reader or a consumer
+ *   waits: half of the commits were noticed within 13 ms, at 1 % of a core for the whole store. While the file is locked,
+ *   the event loop is blocked for at most 10 ms at a time. Four processes that append as fast as they can wait for less
+ *   than half a second.
+ * - **Permissions** in Deno: `--allow-read` and `--allow-write` for the file, and for its directory if that is missing.
  * - **Readable.** `sqlite3 x.db "SELECT * FROM events"` shows stream, position, id and payload of every event.
+ *
+ * @example Events that outlive the process
+ * ```ts
+ * import { defineEvent, EventBroker } from "@tidings/broker";
+ * import { SqliteStore } from "@tidings/broker/sqlite";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class BidPlaced extends defineEvent("BidPlaced")<{ amount: number }> {}
+ *
+ * const directory = await Deno.makeTempDir();
+ * {
+ *   await using store = await SqliteStore.open(`${directory}/events.db`, { synchronous: "full" });
+ *   await using broker = new EventBroker(store, { events: [BidPlaced] });
+ *   await broker.publish(new BidPlaced({ amount: 100 }));
+ * }
+ * {
+ *   await using store = await SqliteStore.open(`${directory}/events.db`);
+ *   await using broker = new EventBroker(store, { events: [BidPlaced] });
+ *   const [event] = await Array.fromAsync(broker.history(BidPlaced));
+ *   assertEquals(event?.detail.amount, 100);
+ * }
+ * await Deno.remove(directory, { recursive: true });
+ * ```
  */
 export class SqliteStore implements EventStore {
   #db: Database;
@@ -74,28 +102,31 @@ export class SqliteStore implements EventStore {
   #now: () => number;
 
   /**
-   * Opens the file, and makes it where there is none.
+   * Opens the file. Creates the file and its directory if they are missing.
    *
-   * @throws {RangeError} when an option or the path is out of range.
-   * @throws {Error} when the file cannot be opened or written, is not an SQLite database, belongs to another program, or
-   * was made by a newer release: the message says what to do.
-   * @throws {StoreError} `"transient"` when another connection keeps it locked.
+   * @throws {RangeError} If the path names no file, or an option is out of range.
+   * @throws {Error} If the file cannot be opened or written, is not an SQLite database, belongs to another program, or was
+   * written by a newer release. The message says what to do.
+   * @throws {StoreError} `"transient"` if another connection keeps the file locked for longer than `busyTimeout`, or if
+   * the disk is full.
    */
   static async open(path: string, options: SqliteStoreOptions = {}): Promise<SqliteStore> {
     const { synchronous = "normal", busyTimeout = 5_000, pollInterval = 20, now = Date.now } = options;
     if (path === "" || path === ":memory:") {
       throw new RangeError(
-        `Cannot open "${path}": it names no file; for events in memory there is the in-memory store`,
+        `Cannot open "${path}": it names no file; give a path, or keep events in memory with connect("memory:")`,
       );
     }
     if (synchronous !== "normal" && synchronous !== "full") {
-      throw new RangeError(
-        `Cannot open ${path}: synchronous is "normal" or "full", not ${JSON.stringify(synchronous)}`,
-      );
+      throw new RangeError(`Cannot use ${JSON.stringify(synchronous)} as synchronous: give "normal" or "full"`);
     }
-    if (!(busyTimeout >= 0)) throw new RangeError(`Cannot open ${path}: busyTimeout is 0 or more, not ${busyTimeout}`);
-    if (!(pollInterval >= 1)) {
-      throw new RangeError(`Cannot open ${path}: pollInterval is 1 or more, not ${pollInterval}`);
+    if (!(busyTimeout >= 0)) {
+      throw new RangeError(`Cannot use ${busyTimeout} as busyTimeout (ms): give a number of at least 0`);
+    }
+    if (!(pollInterval >= 1 && pollInterval <= LONGEST_DELAY)) {
+      throw new RangeError(
+        `Cannot use ${pollInterval} as pollInterval (ms): give a number from 1 to ${LONGEST_DELAY}`,
+      );
     }
     return new SqliteStore(
       await Database.open(path, { synchronous, busyTimeout }),
@@ -144,7 +175,7 @@ export class SqliteStore implements EventStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = this.#db.close();
-    // Whoever still waits finds the store closed, and says so.
+    // Readers and members that still wait wake up, and reject because the store is closed.
     this.#changes.ringAll();
     await closed;
   }

@@ -132,7 +132,7 @@ Deno.test("a file that is no database is left as it is, with one line that says 
   using directory = scratch();
   const file = `${directory.path}/notes.txt`;
   Deno.writeTextFileSync(file, "not a database, by no means\n");
-  assertRefused(await run("run", [`--broker=sqlite:${file}`], directory.path), 1, "it is no SQLite database");
+  assertRefused(await run("run", [`--broker=sqlite:${file}`], directory.path), 1, "it is not an SQLite database");
   assertEquals(Deno.readTextFileSync(file), "not a database, by no means\n");
 });
 

@@ -38,7 +38,7 @@ Deno.test("open() refuses a file that is no database, and leaves it as it was", 
   using dir = scratch();
   const text = "Not a database.\n".repeat(1_000);
   Deno.writeTextFileSync(dir.file, text);
-  const error = await assertRefused(dir.file, "no SQLite database", "choose another path");
+  const error = await assertRefused(dir.file, "not an SQLite database", "choose another path");
   assert(error.cause instanceof Error);
   assertEquals(Deno.readTextFileSync(dir.file), text);
 });
@@ -49,7 +49,7 @@ Deno.test("open() refuses another program's database, and leaves it as it was", 
     const file = `${dir.path}/${name}`;
     sql(file, `CREATE TABLE theirs (a); PRAGMA application_id = ${id}`);
     const before = Deno.readFileSync(file);
-    await assertRefused(file, "another program's", "choose another file");
+    await assertRefused(file, "of another program", "choose another file");
     assertEquals(Deno.readFileSync(file), before);
   }
 });
@@ -129,10 +129,12 @@ Deno.test({
 Deno.test("open() refuses options out of range", async () => {
   using dir = scratch();
   const { file } = dir;
-  await assertRejects(() => SqliteStore.open(":memory:"), RangeError, "in-memory store");
+  await assertRejects(() => SqliteStore.open(":memory:"), RangeError, 'connect("memory:")');
   await assertRejects(() => SqliteStore.open(""), RangeError, "no file");
   await assertRejects(() => SqliteStore.open(file, { busyTimeout: -1 }), RangeError, "busyTimeout");
-  await assertRejects(() => SqliteStore.open(file, { pollInterval: 0 }), RangeError, "pollInterval");
+  for (const pollInterval of [0, NaN, Infinity]) {
+    await assertRejects(() => SqliteStore.open(file, { pollInterval }), RangeError, "pollInterval");
+  }
   await assertRejects(() => SqliteStore.open(file, { synchronous: "off" as "full" }), RangeError, "synchronous");
 });
 

@@ -1,16 +1,22 @@
 import { Bell } from "../../store/_bell.ts";
 
-/** Wakes who waits for a stream to change: at once by this store's own commits, by polling for those of others. */
+/**
+ * Wakes readers and members that wait for a stream to change: at once after commits of this store, by polling after
+ * commits of other connections.
+ */
 export class Changes {
   #topics = new Map<string, { readonly bell: Bell; changes: number }>();
-  #changesOfOthers = 0;
+  #foreignChanges = 0;
   #waiting = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
   #probe: () => number;
   #interval: number;
   #probed: number | undefined;
 
-  /** `probe` returns another number whenever somebody else has committed; it is called every `interval` milliseconds. */
+  /**
+   * `probe` returns a different number after each commit of another connection. It is called every `interval`
+   * milliseconds while anything waits.
+   */
   constructor(probe: () => number, interval: number) {
     this.#probe = probe;
     this.#interval = interval;
@@ -22,25 +28,28 @@ export class Changes {
     return topic;
   }
 
-  /** Counts what happened to a stream: take it before looking, give it to `wait`, and no change is slept through. */
+  /** Counts the changes of a stream. Take the count before you read, and pass it to `wait`: then no change is missed. */
   count(stream: string): number {
-    return this.#topic(stream).changes + this.#changesOfOthers;
+    return this.#topic(stream).changes + this.#foreignChanges;
   }
 
-  /** Says that this store changed the stream. */
+  /** Wakes everything that waits for this stream. To be called after a commit of this store. */
   ring(stream: string): void {
     const topic = this.#topic(stream);
     topic.changes++;
     topic.bell.ring();
   }
 
-  /** Says that anything may have changed. */
+  /** Wakes everything that waits, for any stream. */
   ringAll(): void {
-    this.#changesOfOthers++;
+    this.#foreignChanges++;
     for (const { bell } of this.#topics.values()) bell.ring();
   }
 
-  /** Resolves once the count is another than `seen`, after `timeout` milliseconds, or when `signal` aborts. */
+  /**
+   * Resolves when the count of the stream differs from `seen`, after `timeout` milliseconds, or when `signal` aborts.
+   * Never rejects.
+   */
   async wait(stream: string, seen: number, signal: AbortSignal | undefined, timeout = Infinity): Promise<void> {
     if (this.#waiting++ === 0) {
       this.#timer = setInterval(() => this.#poll(), this.#interval);
@@ -59,7 +68,7 @@ export class Changes {
       if (probed === this.#probed) return;
       this.#probed = probed;
     } catch {
-      // Whoever is woken looks for himself, meets the same failure, and has a caller to tell.
+      // The readers and members that wake up meet the same failure, and reject with it.
     }
     this.ringAll();
   }

@@ -5,20 +5,23 @@ import { Bell } from "../../store/_bell.ts";
 import { cannotOpen, explain, fileLost, isBusy, stillBusy } from "./_errors.ts";
 import { checkSchema, makeSchema } from "./_schema.ts";
 
-// How long SQLite itself may wait for a lock, in milliseconds: the event loop stands still meanwhile. It outlasts the
-// usual transaction of another process; what takes longer is waited for without blocking.
+// How long SQLite itself waits for a lock, in milliseconds. This blocks the event loop, so it is just long enough for a
+// usual transaction of another process; longer waits use timers.
 const BLOCKING_WAIT = 10;
 const LONGEST_PAUSE = 25;
 const FILE_CHECK_INTERVAL = 1_000;
 
 /** How to open the file. */
 export interface DatabaseOptions {
+  /** When SQLite flushes to the disk: `PRAGMA synchronous`. */
   readonly synchronous: "normal" | "full";
+  /** How long to wait for a lock of another connection, in milliseconds. */
   readonly busyTimeout: number;
 }
 
 /** One connection to the file: transactions that wait for other connections without blocking the event loop. */
 export class Database {
+  /** The absolute path of the file. */
   readonly path: string;
   #db: DatabaseSync;
   #file: Stats;
@@ -31,12 +34,12 @@ export class Database {
   #pauses = new Bell();
   #closed = false;
 
-  /** Opens the file, making it, its directory and its tables where they are missing. */
+  /** Opens the file. Creates the file, its directory and its tables if they are missing. */
   static async open(path: string, { synchronous, busyTimeout }: DatabaseOptions): Promise<Database> {
     const file = resolve(path);
     const db = new Database(file, openFile(file), busyTimeout);
     try {
-      // Looked at before anything is written: another program's file is left as it was.
+      // Check before the first write, so that a file of another program stays as it was.
       await db.read(() => checkSchema(db));
       await db.#insist(() => db.#useWriteAheadLog());
       db.exec(`PRAGMA synchronous = ${synchronous}`);
@@ -60,7 +63,7 @@ export class Database {
     const mode = this.get<{ journal_mode: string }>("PRAGMA journal_mode = WAL")!.journal_mode;
     if (mode === "wal") return;
     throw new Error(
-      `Cannot open ${this.path}: its file system cannot share memory between processes; use a local disk`,
+      `Cannot open ${this.path}: its file system does not support shared memory between processes; use a local disk`,
     );
   }
 
@@ -69,17 +72,17 @@ export class Database {
     this.#db.exec(sql);
   }
 
-  /** The first row. */
+  /** Returns the first row. */
   get<Row>(sql: string, ...values: SQLInputValue[]): Row | undefined {
     return this.#prepare(sql).get(...values) as Row | undefined;
   }
 
-  /** All rows. */
+  /** Returns all rows. */
   all<Row>(sql: string, ...values: SQLInputValue[]): Row[] {
     return this.#prepare(sql).all(...values) as Row[];
   }
 
-  /** Runs a statement; returns how many rows it changed. */
+  /** Runs a statement, and returns how many rows it changed. */
   run(sql: string, ...values: SQLInputValue[]): number {
     return Number(this.#prepare(sql).run(...values).changes);
   }
@@ -90,22 +93,22 @@ export class Database {
     return statement;
   }
 
-  /** Changes whenever another connection has committed something; a commit of this one leaves it as it is. */
+  /** A number that changes after every commit of another connection, but not after commits of this one. */
   dataVersion(): number {
     this.#assertUsable();
     return this.get<{ data_version: number }>("PRAGMA data_version")!.data_version;
   }
 
-  /** Runs `look` on one state of the file. */
+  /** Runs `look` in a read transaction: all its statements see the file at one moment. */
   read<T>(look: () => T): Promise<T> {
     return this.#track(this.#insist(() => this.#transact("BEGIN", look)));
   }
 
   /**
-   * Runs `change` as one transaction, those of this connection in the order of the calls. Rejects with a `"transient"`
-   * StoreError when other connections did not let it through in time, and with the reason of `signal` when that aborts
-   * before its turn comes; nothing was changed then. Rejects with `"storage-lost"` when the file was deleted or replaced
-   * before the transaction was committed.
+   * Runs `change` as one transaction. Transactions of this connection run in the order of the calls. Rejects with a
+   * `"transient"` StoreError when another connection kept the file locked for too long, and with the reason of `signal`
+   * when it aborts before the transaction starts; nothing was changed then. Rejects with `"storage-lost"` when the file
+   * was deleted or replaced before the transaction was committed.
    */
   write<T>(change: () => T, signal?: AbortSignal): Promise<T> {
     const deadline = performance.now() + this.#busyTimeout;
@@ -115,7 +118,7 @@ export class Database {
       return this.#insist(
         () => {
           const result = this.#transact("BEGIN IMMEDIATE", change);
-          // SQLite also commits to a file that was deleted: its success alone does not say that anything is stored.
+          // SQLite also commits to a deleted file, so a successful commit alone does not mean that the data is stored.
           this.#assertFileIsThere();
           return result;
         },
@@ -123,12 +126,12 @@ export class Database {
         signal,
       );
     };
-    // Whether the one before succeeded is its caller's business.
+    // A failure of the previous transaction is reported to its own caller.
     const written = this.#track(this.#lastWrite.then(work, work));
     this.#lastWrite = written;
     if (signal === undefined) return written;
     return new Promise((resolve, reject) => {
-      // Once its turn has come, only the attempt itself knows what was done.
+      // After the start, only the transaction itself knows whether it was committed.
       const abort = () => started || reject(signal.reason);
       signal.addEventListener("abort", abort);
       written.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
@@ -170,28 +173,28 @@ export class Database {
       try {
         this.run("ROLLBACK");
       } catch {
-        // After some failures, a full disk among them, SQLite has rolled back by itself: the first error is the cause.
+        // After some failures, such as a full disk, SQLite has already rolled back. Report the first error.
       }
       throw error;
     }
   }
 
   #assertUsable(): void {
-    if (this.#closed) throw new Error(`Cannot use ${this.path}: its store is closed`);
+    if (this.#closed) throw new Error(`Cannot use ${this.path}: its store is closed; open it again`);
     if (this.#fileLost) throw fileLost(this.path);
     if (performance.now() - this.#checkedAt >= FILE_CHECK_INTERVAL) this.#assertFileIsThere();
   }
 
-  // A deleted file stays writable for those who have it open, but no other process can find it.
+  // A connection can go on writing to a deleted file, but no other process can find that file.
   #assertFileIsThere(): void {
     const found = statSync(this.path, { throwIfNoEntry: false });
-    // A file that comes back later would lack what was written meanwhile: this store stays unusable.
+    // A file that is put back later lacks what was written in the meantime, so this connection stays unusable.
     this.#fileLost ||= found === undefined || found.ino !== this.#file.ino || found.dev !== this.#file.dev;
     if (this.#fileLost) throw fileLost(this.path);
     this.#checkedAt = performance.now();
   }
 
-  /** Ends what waits for other connections, and closes the file. Twice is fine. */
+  /** Rejects transactions that wait for a lock, and closes the file. May be called twice. */
   async close(): Promise<void> {
     const first = !this.#closed;
     this.#closed = true;
@@ -207,13 +210,13 @@ function openFile(path: string): DatabaseSync {
   try {
     return new DatabaseSync(path);
   } catch (error) {
-    // Most often the directory is there, and then nothing need be allowed but the file itself.
+    // Look at the directory only now: if it exists, Deno needs no permission for it.
     if (!cannotOpen(error) || !makeDirectory(dirname(path))) throw explain(error, path);
     return new DatabaseSync(path);
   }
 }
 
-/** Returns false when it was there before. */
+/** Returns false if the directory exists already. */
 function makeDirectory(path: string): boolean {
   try {
     if (statSync(path, { throwIfNoEntry: false }) !== undefined) return false;
@@ -222,8 +225,9 @@ function makeDirectory(path: string): boolean {
   } catch (error) {
     const explained = explain(error, path);
     if (explained !== error) throw explained;
-    throw new Error(`Cannot make directory ${path}: the system refuses it; choose another path, or make it yourself`, {
-      cause: error,
-    });
+    throw new Error(
+      `Cannot create directory ${path}: the operating system refused; choose another path, or create it yourself`,
+      { cause: error },
+    );
   }
 }

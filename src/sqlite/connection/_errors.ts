@@ -1,6 +1,6 @@
 import { StoreError } from "../../store/mod.ts";
 
-// The primary result codes of SQLite that a user meets: https://sqlite.org/rescode.html
+// The primary result codes of SQLite that users meet: https://sqlite.org/rescode.html
 const BUSY = 5;
 const LOCKED = 6;
 const READONLY = 8;
@@ -10,10 +10,10 @@ const FULL = 13;
 const CANTOPEN = 14;
 const PROTOCOL = 15;
 const NOTADB = 26;
-// With its extension: memory shared by processes, which is a file too, could not grow.
+// An extended result code: the shared memory file (x.db-shm) could not grow.
 const IOERR_SHMSIZE = 4_874;
 
-// What SQLite says of them, for when that is all there is to go by.
+// The messages of these codes, for errors that carry no code.
 const MESSAGES: readonly (readonly [number, string])[] = [
   [BUSY, "database is locked"],
   [LOCKED, "database table is locked"],
@@ -27,10 +27,10 @@ const MESSAGES: readonly (readonly [number, string])[] = [
 
 const ADVICE: Readonly<Record<number, string>> = {
   [READONLY]: "it is read-only; make the file and its directory writable, or choose another path",
-  [IOERR]: "reading or writing it failed; look at the disk",
+  [IOERR]: "reading or writing the file failed; check the disk",
   [CORRUPT]: "it is damaged; restore it from a backup, or salvage it with sqlite3's .recover",
-  [CANTOPEN]: "it is no file that can be opened here; check the path and who may write there",
-  [NOTADB]: "it is no SQLite database; choose another path, or move the file away",
+  [CANTOPEN]: "the file cannot be opened; check the path and its permissions",
+  [NOTADB]: "it is not an SQLite database; choose another path, or move the file away",
 };
 
 function resultCode(error: unknown): number | undefined {
@@ -38,22 +38,22 @@ function resultCode(error: unknown): number | undefined {
   if ("errcode" in error && typeof error.errcode === "number") {
     return error.errcode === IOERR_SHMSIZE ? FULL : error.errcode & 0xff;
   }
-  // Deno leaves the result code out where no statement is prepared, as when opening a file.
+  // Deno leaves out the result code of errors that come from no statement, such as those of opening a file.
   return MESSAGES.find(([, message]) => error.message.startsWith(message))?.[0];
 }
 
-/** True when another connection is in the way, and trying again soon may succeed. */
+/** True when another connection holds a lock, so that trying again soon may succeed. */
 export function isBusy(error: unknown): boolean {
   const code = resultCode(error);
   return code === BUSY || code === LOCKED || code === PROTOCOL;
 }
 
-/** True when the file could not be opened, as when its directory is missing. */
+/** True when the file could not be opened, for example because its directory is missing. */
 export function cannotOpen(error: unknown): boolean {
   return resultCode(error) === CANTOPEN;
 }
 
-/** The error for a lock that did not come free in time. */
+/** The error for a lock that another connection held longer than `waited` milliseconds. */
 export function stillBusy(path: string, waited: number, cause: unknown): StoreError {
   return new StoreError(
     "transient",
@@ -66,14 +66,14 @@ export function stillBusy(path: string, waited: number, cause: unknown): StoreEr
 export function fileLost(path: string): StoreError {
   return new StoreError(
     "storage-lost",
-    `Cannot use ${path}: the file was deleted or replaced while it was open; open the store again, and publish again ` +
-      "the events whose publishing failed",
+    `Cannot use ${path}: the file was deleted or replaced while it was open; open the store again, and publish the ` +
+      "events again whose publish was rejected",
   );
 }
 
 /**
- * What to throw for a failure of SQLite: an error that names the file and the way out, or `error` itself. Transient if
- * the same may succeed once somebody has done something about it, with the file as it is; nothing was done then.
+ * Turns a failure of SQLite into an error that names the file and the way out, or returns `error` itself. The new error
+ * is `"transient"` if the call may succeed later with the same file; the failed call changed nothing then.
  */
 export function explain(error: unknown, path: string): unknown {
   if (error instanceof Error && error.name === "NotCapable") {

@@ -8,33 +8,23 @@ interface Connection {
   get<Row>(sql: string): Row | undefined;
 }
 
-/** Marks a file as ours ("TIDE"), so that no other program's database is taken for one. */
+/** Marks a file as ours ("TIDE"), so that we never write to the database of another program. */
 export const APPLICATION_ID = 0x54494445;
 
 /** The version of the tables below. */
 export const SCHEMA_VERSION = 3;
 
-/*
- * Every entry of a stream has a number, n, one more than the one before it: with those of the first and the next entry
- * kept in the stream's row, lengths and lags need no counting. A group remembers the number it reads next; `from_*` is
- * set only while a group waits for a position that is still to come.
- *
- * A delivery is held (`owner` is set), parked (`due` is set), or deferred (`version` and `deferred_at` are set): each has
- * its own partial index, so taking what is due costs the same however many wait, and an acknowledged delivery leaves
- * nothing behind. `number` says which delivery of
- * its group's it is. `copy` holds the fields of an entry that came back from the dead letters when the stream no longer
- * had it.
- */
 const DEFERRED = `
   CREATE INDEX delivery_version ON delivery (grp, version, ms, seq) WHERE version IS NOT NULL;
   CREATE INDEX delivery_deferred ON delivery (grp, deferred_at) WHERE version IS NOT NULL;
 `;
 
 /*
- * Every group of the stream notes how many entries were deleted before it read them, and the positions of the first and
- * the last one: one of its members is told by its next claim. The trigger also fires for rows that somebody deletes by
- * hand. It does nothing for rows below `first_n`: a trim that every group allows raises `first_n` first, and then costs
- * one comparison a row.
+ * For each group, the trigger counts the entries that are deleted before the group has read them, and records the first
+ * and the last of their positions. The next claim of a member reports them. Rows that are deleted by hand count too.
+ *
+ * Rows below `first_n` are ignored. A trim without `force` raises `first_n` before it deletes, so that each deleted row
+ * costs one comparison.
  */
 const REMOVED = `
   CREATE TRIGGER entry_removed AFTER DELETE ON entry
@@ -54,6 +44,16 @@ const REMOVED = `
   END;
 `;
 
+/*
+ * The entries of a stream are numbered without gaps by `n`. The row of the stream keeps the numbers of the first and of
+ * the next entry, so that lengths and lags need no counting. A group keeps the number of the entry that it reads next;
+ * `from_ms` and `from_seq` are set only while it waits for a position that is still to come.
+ *
+ * A delivery is held (`owner` is set), parked (`due` is set) or deferred (`version` and `deferred_at` are set). Each of
+ * the three has its own partial index, so that the cost of a claim does not depend on how many deliveries wait.
+ * `number` counts the deliveries of the group, and is the fence. `copy` holds the fields of a redriven dead letter whose entry is no longer in the stream. The row
+ * is deleted when the delivery is acknowledged.
+ */
 const TABLES = `
   CREATE TABLE stream (
     id INTEGER PRIMARY KEY,
@@ -169,7 +169,7 @@ const TABLES = `
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
-// By the version that a file is of, what makes it one of the next.
+// Statements that upgrade a file from this version to the next one.
 const UPGRADES: Readonly<Record<number, string>> = {
   1: `
     ALTER TABLE delivery ADD COLUMN version INTEGER;
@@ -186,7 +186,10 @@ const UPGRADES: Readonly<Record<number, string>> = {
   `,
 };
 
-/** The version of our tables in the file, 0 when it has none yet; throws when it is not ours to use. */
+/**
+ * Returns the version of the tables in the file, 0 if there are none yet. Throws if the file belongs to another program,
+ * or to a newer release.
+ */
 export function checkSchema(db: Connection): number {
   const { id } = db.get<{ id: number }>("SELECT application_id AS id FROM pragma_application_id")!;
   const { version } = db.get<{ version: number }>("SELECT user_version AS version FROM pragma_user_version")!;
@@ -194,20 +197,20 @@ export function checkSchema(db: Connection): number {
   if (id === APPLICATION_ID) {
     if (version <= SCHEMA_VERSION) return version;
     throw new Error(
-      `Cannot open ${db.path}: its schema is version ${version}, and this release knows ${SCHEMA_VERSION}; ` +
+      `Cannot open ${db.path}: its schema has version ${version}, and this release supports up to ${SCHEMA_VERSION}; ` +
         "upgrade @tidings/broker, or choose another file",
     );
   }
   if (id === 0 && tables === 0) return 0;
   throw new Error(
-    `Cannot open ${db.path}: it is another program's SQLite database (application_id ${id}, ${tables} tables and ` +
-      "indexes); choose another file",
+    `Cannot open ${db.path}: it is the SQLite database of another program (application_id ${id}, ${tables} tables ` +
+      "and indexes); choose another file",
   );
 }
 
 /**
- * Makes the tables, or those of an earlier release what this one needs, unless somebody else was faster. Runs in a write
- * transaction.
+ * Creates the tables, or upgrades those of an earlier release; does nothing if another connection has just done so. To be
+ * called in a write transaction.
  */
 export function makeSchema(db: Connection): void {
   const found = checkSchema(db);

@@ -7,13 +7,16 @@ import { assertGroup, type LiveConsumer, type Seat, touch } from "./_consumer.ts
 import { deferredFor, nextDeferred } from "./_deferred.ts";
 import { type GroupRow, nextNumber, takeRemoved } from "./_group.ts";
 
-// How many deliveries of dead consumers one claim parks.
-const MAX_BURIED = 1_000;
+// The most deliveries of dead consumers that one claim parks: it must not hold the lock for long.
+const MAX_RECOVERED = 1_000;
 
-/** What a claim found, or when it should look again unasked. */
+/** The result of one attempt to claim. */
 export interface Found extends Omit<Claim, "disturbed"> {
+  /** The group's epoch, which each rewind raises. */
   readonly epoch: number;
-  /** When to look again unasked: something falls due, or a lease may run out. */
+  /**
+   * When to try again without a wake-up, in milliseconds since the epoch: a delivery falls due, or a lease may run out.
+   */
   readonly nextChange: number;
 }
 
@@ -27,18 +30,19 @@ interface Work {
   readonly limit: number;
 }
 
-/** What may be taken of what came back: parked deliveries, and deferred ones. */
+/** A returned delivery that may be taken: a parked or a deferred one. */
 interface DueRow extends Omit<EntryRow, "n"> {
-  /** Null when the entry is gone. */
+  /** Null if the entry was removed from the stream. */
   readonly n: number | null;
-  /** The version that it was deferred for. */
+  /** The version that it was deferred for, if it was. */
   readonly version: number | null;
+  /** The fields of a redriven dead letter whose entry was removed, as JSON. */
   readonly copy: string | null;
   readonly failures: number;
   readonly recovered: number;
 }
 
-/** Takes what there is to take now. Runs in a write transaction. */
+/** Takes the deliveries that are available now, without waiting. To be called in a write transaction. */
 export function claim(db: Database, now: number, seat: Seat, limit: number, newFirst: boolean): Found {
   const group = assertGroup(db, seat);
   const work: Work = {
@@ -63,7 +67,7 @@ export function claim(db: Database, now: number, seat: Seat, limit: number, newF
   };
 }
 
-/** When a claim should be tried: -Infinity when there is something to take or to tell now. Writes nothing. */
+/** Returns when to try a claim: -Infinity if it would return something now. Only reads. */
 export function nextClaim(db: Database, seat: Seat, epoch: number): number {
   const group = assertGroup(db, seat);
   const stream = findStream(db, seat.stream)!;
@@ -71,8 +75,8 @@ export function nextClaim(db: Database, seat: Seat, epoch: number): number {
   return ready ? -Infinity : nextChange(db, group.id, seat);
 }
 
-// When something falls due, or the lease of another may run out, whichever is first: one that died holding nothing has to
-// be removed, too.
+// The next due delivery, or the first lease of another consumer to run out. The lease matters even if that consumer holds
+// nothing: a dead consumer has to be removed.
 function nextChange(db: Database, groupId: number, { consumer, reach }: Seat): number {
   const { due } = db.get<{ due: number | null }>(
     "SELECT min(due) AS due FROM delivery WHERE grp = ? AND due IS NOT NULL",
@@ -86,16 +90,16 @@ function nextChange(db: Database, groupId: number, { consumer, reach }: Seat): n
   return Math.min(due ?? Infinity, expires ?? Infinity, nextDeferred(db, groupId, reach));
 }
 
-// What dead consumers hold is parked for whoever comes first: at once, or when the retry that it waits for is due. However
-// much that is, no call takes for ever: the rest stays theirs until the next one.
-function bury({ db, now, group, consumer }: Work): void {
+// Parks the deliveries of dead consumers, so that any member can take them: now, or when their retry is due. One call
+// parks a limited number; the next claim goes on.
+function recoverDead({ db, now, group, consumer }: Work): void {
   const dead = db.all<{ id: number }>(
     "SELECT id FROM consumer WHERE grp = ? AND id <> ? AND expires <= ? ORDER BY id",
     group.id,
     consumer.id,
     now,
   );
-  let room = MAX_BURIED;
+  let room = MAX_RECOVERED;
   for (const { id } of dead) {
     const changes = db.run(
       `UPDATE delivery SET owner = NULL, isolated = 0, recovered = recovered + 1, failures = failures + isolated,
@@ -114,7 +118,7 @@ function bury({ db, now, group, consumer }: Work): void {
 }
 
 function takeReturned(work: Work): { taken: ClaimedRecord[]; missing: Position[] } {
-  bury(work);
+  recoverDead(work);
   return takeDue(work);
 }
 
@@ -189,7 +193,7 @@ function takeNew({ db, stream, group, consumer, limit }: Work): ClaimedRecord[] 
   const rows = readPage(db, stream, next, stream.next_n, limit);
   const [first, last] = [rows[0], rows.at(-1)];
   if (first === undefined || last === undefined) {
-    // Somebody removed the rest by hand: a group that went on waiting for it would never sleep.
+    // The unread entries were deleted by hand. Skip their numbers, else every claim would look for them again.
     db.run("UPDATE consumer_group SET next_n = ? WHERE id = ?", stream.next_n, group.id);
     return [];
   }

@@ -5,29 +5,30 @@ import type { Database } from "../connection/_database.ts";
 import { placeOf } from "../entries/_records.ts";
 import { groupById, type GroupRow } from "./_group.ts";
 
-/** Where a member sits: what every statement about it names. */
+/** Identifies a member in the tables, with the options that it joined with. */
 export interface Seat {
   readonly stream: string;
   readonly group: string;
   readonly groupId: number;
-  /** The consumer's name as people know it. */
+  /** The consumer's name, without the incarnation. */
   readonly name: string;
   /** Its name in the store, with the incarnation. */
   readonly consumer: string;
+  /** In milliseconds. */
   readonly lease: number;
-  /** What of the deferred it is given. */
+  /** Which deferred deliveries it may take. */
   readonly reach: Reach;
 }
 
-/** A consumer that was just found alive. */
+/** A consumer whose lease was just renewed. */
 export interface LiveConsumer {
   readonly id: number;
 }
 
-/** The condition that a delivery is this very one and this consumer's; {@linkcode thisDelivery} has its values. */
+/** SQL condition: exactly this delivery, and this consumer holds it. {@linkcode thisDelivery} returns its values. */
 export const THIS_DELIVERY = `delivery.grp = ? AND delivery.ms = ? AND delivery.seq = ? AND owner = ? AND number = ?`;
 
-/** The values of {@linkcode THIS_DELIVERY}. */
+/** Returns the values of {@linkcode THIS_DELIVERY}. */
 export function thisDelivery(
   seat: Seat,
   owner: number,
@@ -37,13 +38,13 @@ export function thisDelivery(
   return [seat.groupId, ms, seq, owner, Number(fence)];
 }
 
-/** The number of the consumer; one that no delivery has when it was given up. */
+/** Returns the id of the consumer; if it was given up for dead, an id that no delivery has. */
 export function consumerId(db: Database, { groupId, consumer }: Seat): number {
   const found = db.get<{ id: number }>("SELECT id FROM consumer WHERE grp = ? AND store_name = ?", groupId, consumer);
   return found?.id ?? -1;
 }
 
-/** Makes a new consumer of the group; throws when a live one has its name. */
+/** Adds a consumer to the group. Throws `"name-taken"` if another live consumer has the name. */
 export function join(
   db: Database,
   now: number,
@@ -55,7 +56,7 @@ export function join(
     "UPDATE consumer_group SET incarnations = incarnations + 1 WHERE id = ? RETURNING incarnations",
     group.id,
   )!;
-  // A group that is deleted and made again counts from 1: the random part keeps the names apart.
+  // A group that is deleted and created again counts from 1 again, so the random part keeps the names unique.
   const consumer = `${name}.${incarnations.toString(36)}${crypto.randomUUID().slice(0, 6)}`;
   const seat: Seat = { stream, group: group.name, groupId: group.id, name, consumer, lease, reach };
   assertNameFree(db, now, seat);
@@ -91,14 +92,17 @@ function assertNameFree(db: Database, now: number, { stream, group, groupId, nam
   );
 }
 
-/** The group, unless it was deleted. */
+/** Returns the row of the group. Throws `"group-deleted"` if it was deleted. */
 export function assertGroup(db: Database, { groupId, group, stream }: Seat): GroupRow {
   const row = groupById(db, groupId);
   if (row !== undefined) return row;
   throw new StoreError("group-deleted", `Cannot use group "${group}" of ${stream}: it was deleted`);
 }
 
-/** Keeps the consumer alive for another lease; one that was given up joins again, unless somebody took its name. */
+/**
+ * Renews the lease of the consumer. A consumer that was given up for dead joins again. Throws `"name-taken"` if another
+ * consumer has taken its name in the meantime.
+ */
 export function touch(db: Database, now: number, seat: Seat): LiveConsumer {
   const { groupId, consumer, lease } = seat;
   const found = db.get<{ expires: number }>(
@@ -116,12 +120,12 @@ export function touch(db: Database, now: number, seat: Seat): LiveConsumer {
   )!;
 }
 
-/** Notes whether the consumer takes nothing new. */
+/** Records whether the consumer has room for new deliveries, for `info`. */
 export function setStalled(db: Database, { groupId, consumer }: Seat, stalled: boolean): void {
   db.run("UPDATE consumer SET stalled = ? WHERE grp = ? AND store_name = ?", Number(stalled), groupId, consumer);
 }
 
-/** The positions of those deliveries that this member no longer has. */
+/** Returns the positions of those deliveries in `held` that this member no longer has. */
 export function lost(db: Database, seat: Seat, held: readonly DeliveryRef[]): Position[] {
   const owner = consumerId(db, seat);
   const has = (delivery: DeliveryRef) =>
@@ -129,7 +133,7 @@ export function lost(db: Database, seat: Seat, held: readonly DeliveryRef[]): Po
   return held.filter((delivery) => !has(delivery)).map(({ position }) => position);
 }
 
-/** Hands back all that the consumer holds, and removes it. */
+/** Releases all deliveries that the consumer holds, and removes it. */
 export function leave(db: Database, now: number, { groupId, consumer }: Seat): void {
   const found = db.get<{ id: number }>(
     "DELETE FROM consumer WHERE grp = ? AND store_name = ? RETURNING id",

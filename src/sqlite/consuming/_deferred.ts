@@ -3,7 +3,10 @@ import type { Reach } from "../../store/_reach.ts";
 import type { Database } from "../connection/_database.ts";
 import type { Place } from "../entries/_records.ts";
 
-/** What was deferred and is given to whoever has this reach: what it knows, in order, else what waited for too long. */
+/**
+ * Returns the deferred deliveries that a member with this reach may take: those whose version it understands, in order of
+ * position. If there are none, those that have waited longer than its `deferTimeout`.
+ */
 export function deferredFor(db: Database, now: number, groupId: number, reach: Reach, limit: number): Place[] {
   const waiting = versions(db, groupId);
   const known = waiting.filter((version) => version <= reach.version).flatMap((version) =>
@@ -24,7 +27,7 @@ export function deferredFor(db: Database, now: number, groupId: number, reach: R
   );
 }
 
-/** When there is something to take of it for whoever waits. */
+/** Returns when a member with this reach may take a deferred delivery: -Infinity if now, Infinity if never. */
 export function nextDeferred(db: Database, groupId: number, { version, deferTimeout }: Reach): number {
   const [lowest] = versions(db, groupId, 1);
   if (lowest === undefined) return Infinity;
@@ -36,7 +39,7 @@ export function nextDeferred(db: Database, groupId: number, { version, deferTime
   return since + deferTimeout;
 }
 
-/** How much of it waits, by version. */
+/** Returns how many deliveries are deferred, by version. */
 export function deferredState(db: Database, groupId: number): DeferredState[] {
   return versions(db, groupId).map((version) => ({
     version,
@@ -48,7 +51,7 @@ export function deferredState(db: Database, groupId: number): DeferredState[] {
   }));
 }
 
-// One look at the index for each: however much is deferred, there are few versions.
+// One index lookup for each version: there are few versions, however many deliveries are deferred.
 function versions(db: Database, groupId: number, most = Infinity): number[] {
   const found: number[] = [];
   for (let last = -1; found.length < most;) {

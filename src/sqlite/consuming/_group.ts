@@ -5,43 +5,45 @@ import { type Place, placeOf, positionOf } from "../entries/_records.ts";
 import { endOf, entryFrom, numberAt, type StreamRow } from "../entries/_stream.ts";
 import { deferredState } from "./_deferred.ts";
 
-/** Where a group reads next: an entry's number, and a place when it waits for one that is still to come. */
+/** Where a group reads next. */
 export interface Cursor {
+  /** The number of the next entry. */
   readonly next_n: number;
+  /** The first position to read, while the group waits for one that is still to come; else null. */
   readonly from_ms: number | null;
   readonly from_seq: number | null;
 }
 
-/** A group's own row. */
+/** The row of a group. */
 export interface GroupRow extends Cursor {
   readonly id: number;
   readonly name: string;
-  /** Raised by every rewind, for members to see. */
+  /** Raised by each rewind. Members compare it to notice the rewind. */
   readonly epoch: number;
-  /** How many deliveries there ever were: the number of the last one. */
+  /** How many deliveries the group ever had: the number of the last one. */
   readonly deliveries: number;
-  /** How many unread entries were deleted since a member was last told. */
+  /** How many unread entries were deleted since the last claim that reported it. */
   readonly removed: number;
 }
 
 const GROUP = "SELECT id, name, epoch, deliveries, removed, next_n, from_ms, from_seq FROM consumer_group";
 
-/** All groups of a stream, in the order in which they were made. */
+/** Returns all groups of a stream, oldest first. */
 export function allGroups(db: Database, stream: StreamRow): GroupRow[] {
   return db.all<GroupRow>(`${GROUP} WHERE stream = ? ORDER BY id`, stream.id);
 }
 
-/** The group of that name. */
+/** Returns the group with this name. */
 export function findGroup(db: Database, stream: StreamRow, name: string): GroupRow | undefined {
   return db.get<GroupRow>(`${GROUP} WHERE stream = ? AND name = ?`, stream.id, name);
 }
 
-/** The group of that number; a group that is made anew under an old name has another one. */
+/** Returns the group with this id. Ids are never reused: a group that is deleted and created again has a new one. */
 export function groupById(db: Database, id: number): GroupRow | undefined {
   return db.get<GroupRow>(`${GROUP} WHERE id = ?`, id);
 }
 
-/** The group of that name, made where there is none. */
+/** Returns the group with this name. Creates it at `startFrom` if it is missing. */
 export function makeGroup(
   db: Database,
   stream: StreamRow,
@@ -71,13 +73,13 @@ function seek(db: Database, stream: StreamRow, to: MemberOptions["startFrom"]): 
   return { next_n, from_ms: ahead ? ms : null, from_seq: ahead ? seq : null };
 }
 
-/** The number of the entry that the group reads next; that of the stream's next one when it has read all there are. */
+/** Returns the number of the entry that the group reads next; that of the next append if it has read everything. */
 export function nextNumber(db: Database, stream: StreamRow, { next_n, from_ms, from_seq }: Cursor): number {
   const from = from_ms === null || from_seq === null ? 0 : numberAt(db, stream, { ms: from_ms, seq: from_seq });
   return Math.max(next_n, stream.first_n, from);
 }
 
-/** The entries that were deleted before the group read them; whoever asks tells the group, so they are forgotten here. */
+/** Returns the range of entries that were deleted before the group read them, and resets it: it is reported once. */
 export function takeRemoved(db: Database, { id, removed: count }: GroupRow): RemovedRange | undefined {
   if (count === 0) return undefined;
   const range = db.get<{ from_ms: number; from_seq: number; to_ms: number; to_seq: number }>(
@@ -93,7 +95,7 @@ export function takeRemoved(db: Database, { id, removed: count }: GroupRow): Rem
   };
 }
 
-/** The number of the first entry that the group has not read or not settled. */
+/** Returns the number of the first entry that the group has not read or not settled: trimming must keep it. */
 export function floorNumber(db: Database, stream: StreamRow, group: GroupRow): number {
   const oldest = db.get<{ n: number }>(
     `SELECT d.n FROM delivery d JOIN entry e ON e.stream = ? AND e.n = d.n
@@ -104,7 +106,7 @@ export function floorNumber(db: Database, stream: StreamRow, group: GroupRow): n
   return Math.min(oldest?.n ?? Infinity, nextNumber(db, stream, group));
 }
 
-/** Moves the group, as the port says. */
+/** Implements `rewind` of the port. To be called in a write transaction. */
 export function rewind(
   db: Database,
   stream: StreamRow,
@@ -125,13 +127,13 @@ export function rewind(
   return { dropped, first: first && positionOf(first) };
 }
 
-/** Ends the group and all that belongs to it. */
+/** Deletes the group with its deliveries, dead letters and consumers. To be called in a write transaction. */
 export function removeGroup(db: Database, { id }: GroupRow): void {
   for (const table of ["delivery", "letter", "consumer"]) db.run(`DELETE FROM ${table} WHERE grp = ?`, id);
   db.run("DELETE FROM consumer_group WHERE id = ?", id);
 }
 
-/** The group as its operators see it. */
+/** Returns the state of a group for `info` of the port. */
 export function groupState(db: Database, now: number, stream: StreamRow, group: GroupRow): GroupState {
   const counts = db.get<{ pending: number; retrying: number }>(
     "SELECT count(*) AS pending, count(iif(retry_at > ?, 1, NULL)) AS retrying FROM delivery WHERE grp = ?",

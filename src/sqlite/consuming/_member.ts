@@ -40,13 +40,13 @@ export class SqliteMember implements GroupMember {
         await this.#wait(nextChange, seen, ended);
       }
     } catch (error) {
-      // A transaction that fails has taken nothing.
+      // A failed transaction has taken nothing, so nothing is lost when the error of an ended claim is dropped.
       if (!ended.aborted) throw error;
     }
     return { records: [], missing: [], disturbed: false };
   }
 
-  // Many are woken by one change: they look first, which keeps nobody from writing.
+  // One change wakes many members. Each looks in a read transaction first, since that locks out no writer.
   async #wait(next: number, seen: number, ended: AbortSignal): Promise<void> {
     while (!ended.aborted && next > this.#now()) {
       await this.#changes.wait(this.#seat.stream, seen, ended, next - this.#now());

@@ -3,16 +3,17 @@ import type { Database } from "../connection/_database.ts";
 import { decodeFields } from "../entries/_records.ts";
 import { consumerId, type Seat, THIS_DELIVERY, thisDelivery } from "./_consumer.ts";
 
-/** What settling did. */
+/** The result of settling. */
 export interface Settled {
+  /** Positions of the deliveries that this member no longer had. */
   readonly refused: Position[];
-  /** Whether something may be taken now, or later. */
+  /** Whether a delivery went back to the group, so that waiting members have to look again. */
   readonly parked: boolean;
 }
 
 const COME_BACK: ReadonlySet<Outcome["kind"]> = new Set(["retry", "release", "defer"]);
 
-/** Settles deliveries, as the port says. Runs in a write transaction. */
+/** Implements `settle` of the port. To be called in a write transaction. */
 export function settle(db: Database, now: number, seat: Seat, outcomes: readonly Outcome[]): Settled {
   const refused: Position[] = [];
   let parked = false;
@@ -24,7 +25,7 @@ export function settle(db: Database, now: number, seat: Seat, outcomes: readonly
   return { refused, parked };
 }
 
-/** Returns false when this member no longer has that delivery. */
+/** Applies one outcome. Returns false if this member no longer has the delivery. */
 function apply(db: Database, now: number, seat: Seat, owner: number, outcome: Outcome): boolean {
   const which = thisDelivery(seat, owner, outcome);
   switch (outcome.kind) {
@@ -65,7 +66,7 @@ function apply(db: Database, now: number, seat: Seat, owner: number, outcome: Ou
         ...which,
       ) === 1;
     case "dead":
-      return bringLetter(db, now, seat, owner, outcome);
+      return moveToDeadLetters(db, now, seat, owner, outcome);
   }
 }
 
@@ -81,7 +82,7 @@ interface DyingRow {
   readonly last_failed_at: number | null;
 }
 
-function bringLetter(
+function moveToDeadLetters(
   db: Database,
   now: number,
   seat: Seat,
@@ -111,7 +112,7 @@ function bringLetter(
     outcome.reason,
     outcome.attempts,
     row.first_failed_at ?? now,
-    // A consumer that died failed when its work was recovered; every other failure is this one.
+    // With reason "died" the last failure was the death of a consumer, counted at recovery. Else it is this one.
     outcome.reason === "died" ? row.last_failed_at ?? now : now,
     seat.consumer,
     JSON.stringify(outcome.error),

@@ -13,7 +13,7 @@ interface BatchRow extends Place {
   readonly length: number;
 }
 
-/** Appends one batch, or answers for it, as the port says. Runs in a write transaction. */
+/** Implements `append` of the port. To be called in a write transaction. */
 export function append(
   db: Database,
   now: number,
@@ -36,14 +36,14 @@ export function append(
   return positionsOf(batch);
 }
 
-// Positions of one batch are consecutive: the first one and their number say them all.
+// The positions of a batch are consecutive, so the first one and the length are enough.
 function positionsOf({ ms, seq, length }: BatchRow): Position[] {
   return Array.from({ length }, (_, index) => positionOf({ ms, seq: seq + index }));
 }
 
 function insert(db: Database, now: number, stream: StreamRow, records: readonly Fields[]): BatchRow {
   const end = endOf(stream);
-  // The clock may stand still or go back; positions rise all the same.
+  // Positions must rise even if the clock stands still or goes back.
   const { ms, seq } = end.ms >= now ? end : { ms: now, seq: 0 };
   const { length } = records;
   if (length === 0) return { ms, seq, length };
@@ -70,7 +70,7 @@ function insert(db: Database, now: number, stream: StreamRow, records: readonly 
 function findProducer(db: Database, now: number, stream: StreamRow, name: string): ProducerRow | undefined {
   const found = db.get<ProducerRow>("SELECT id, last FROM producer WHERE stream = ? AND name = ?", stream.id, name);
   if (found === undefined) {
-    // A new producer is the occasion to forget old ones.
+    // Clean up here, since a new producer is rare: delete producers that have expired.
     db.run(
       "DELETE FROM batch WHERE producer IN (SELECT id FROM producer WHERE stream = ? AND expires <= ?)",
       stream.id,

@@ -5,21 +5,24 @@ import { type EntryRow, type Place, placeOf, toRecord } from "./_records.ts";
 
 const PAGE_SIZE = 500;
 
-/** A stream's own row. Its entries are numbered from `first_n` to the one before `next_n`. */
+/** The row of a stream. */
 export interface StreamRow {
   readonly id: number;
+  /** The number of the first entry. */
   readonly first_n: number;
+  /** The number of the next entry to be appended. */
   readonly next_n: number;
+  /** The highest position ever given; null before the first append. */
   readonly last_ms: number | null;
   readonly last_seq: number | null;
 }
 
-/** The stream's row, if anything was ever appended to it or joined. */
+/** Returns the row of a stream; undefined if no append or join has created it yet. */
 export function findStream(db: Database, name: string): StreamRow | undefined {
   return db.get<StreamRow>("SELECT id, first_n, next_n, last_ms, last_seq FROM stream WHERE name = ?", name);
 }
 
-/** The stream's row, made where there is none. */
+/** Returns the row of a stream. Creates it if it is missing. */
 export function makeStream(db: Database, name: string): StreamRow {
   const stream = findStream(db, name);
   if (stream !== undefined) return stream;
@@ -27,12 +30,12 @@ export function makeStream(db: Database, name: string): StreamRow {
   return findStream(db, name)!;
 }
 
-/** The first place after everything the stream ever had. */
+/** The place right after the highest position that the stream ever gave. */
 export function endOf({ last_ms, last_seq }: StreamRow): Place {
   return last_ms === null || last_seq === null ? { ms: 0, seq: 0 } : { ms: last_ms, seq: last_seq + 1 };
 }
 
-/** The first entry that is there, from this number on. */
+/** Returns the first entry whose number is `n` or higher. */
 export function entryFrom(db: Database, stream: StreamRow, n: number): EntryRow | undefined {
   return db.get<EntryRow>(
     "SELECT n, ms, seq, id, payload, fields FROM entry WHERE stream = ? AND n >= ? ORDER BY n LIMIT 1",
@@ -41,7 +44,7 @@ export function entryFrom(db: Database, stream: StreamRow, n: number): EntryRow 
   );
 }
 
-/** The number of the first entry at or after a place. */
+/** Returns the number of the first entry at or after a place; that of the next append if there is none. */
 export function numberAt(db: Database, stream: StreamRow, { ms, seq }: Place): number {
   const found = db.get<{ n: number }>(
     "SELECT n FROM entry WHERE stream = ? AND (ms, seq) >= (?, ?) ORDER BY ms, seq LIMIT 1",
@@ -57,14 +60,15 @@ function numberAfter(db: Database, stream: StreamRow, position: Position): numbe
   return numberAt(db, stream, { ms, seq: seq + 1 });
 }
 
-/** Reads a stream as the port says. */
+/** Implements `read` of the port. */
 export async function* readStream(
   db: Database,
   changes: Changes,
   name: string,
   { from, after, to, limit = Infinity, reverse = false, follow = false, signal }: ReadRange,
 ): AsyncGenerator<readonly StoredRecord[]> {
-  // Known once there is an entry within the bounds: one to come may still lie before a position that is yet to come.
+  // Both bounds are entry numbers. `low` stays unknown until an entry is within the bounds: `from` and `after` may be
+  // positions of the future, and entries may be appended before them.
   let low: number | undefined;
   let high: number | undefined;
   for (let left = limit; left > 0;) {
@@ -94,7 +98,7 @@ export async function* readStream(
   }
 }
 
-/** The entries with numbers from `low` to the one before `high`, as many as `size`. */
+/** Returns at most `size` entries with numbers from `low`, inclusive, to `high`, exclusive. */
 export function readPage(
   db: Database,
   stream: StreamRow,

@@ -16,7 +16,7 @@ import { entryFrom, findStream } from "../entries/_stream.ts";
 import { SqliteLetterBox } from "./_letters.ts";
 import { trim } from "./_trim.ts";
 
-/** A stream in an SQLite file as its operators see it. */
+/** The operations on one stream in an SQLite file. */
 export class SqliteAdmin implements StreamAdmin {
   #db: Database;
   #changes: Changes;

@@ -45,7 +45,7 @@ export class SqliteLetterBox implements DeadLetterBox {
     return group && { stream: stream!, group };
   }
 
-  // Up to this one, so that letters which come meanwhile do not make a walk through the box endless.
+  // A walk through the letters ends at this id: letters that come later would make it endless.
   #lastId({ group }: Box): number {
     return this.#db.get<{ id: number | null }>("SELECT max(id) AS id FROM letter WHERE grp = ?", group.id)!.id ?? 0;
   }
@@ -116,7 +116,7 @@ export class SqliteLetterBox implements DeadLetterBox {
     const n = numberAt(db, stream, { ms, seq });
     const stillThere = numberAt(db, stream, { ms, seq: seq + 1 }) !== n;
     if (stillThere && n >= nextNumber(db, stream, group)) return;
-    // What the group is working on already keeps its own delivery.
+    // On conflict the group has an unsettled delivery of this entry already, which stays.
     db.run(
       "INSERT INTO delivery (grp, ms, seq, n, copy, due) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
       group.id,
@@ -157,7 +157,7 @@ export class SqliteLetterBox implements DeadLetterBox {
     });
   }
 
-  /** The newest letter that is not among the `count` newest; 0 when there are no more. */
+  /** Returns the id of the newest letter beyond the `count` newest ones; 0 if there are no more than `count`. */
   #beyond(box: Box, count: number): number {
     const found = this.#db.get<{ id: number }>(
       "SELECT id FROM letter WHERE grp = ? ORDER BY id DESC LIMIT 1 OFFSET ?",
@@ -168,7 +168,7 @@ export class SqliteLetterBox implements DeadLetterBox {
   }
 }
 
-// An id that this store never gave out is that of no letter.
+// Drops ids that this store cannot have given out: no letter has them.
 function numbersOf(ids: readonly string[]): number[] {
   return [...new Set(ids)].filter((id) => /^[1-9][0-9]{0,15}$/.test(id)).map(Number);
 }

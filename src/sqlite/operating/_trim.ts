@@ -4,10 +4,10 @@ import { allGroups, floorNumber } from "../consuming/_group.ts";
 import { placeOf } from "../entries/_records.ts";
 import { findStream, numberAt } from "../entries/_stream.ts";
 
-// One transaction holds up everybody else and, in this process, the event loop: some milliseconds are enough.
+// A transaction locks out other connections and blocks the event loop of this process: so many entries take milliseconds.
 const MOST_AT_ONCE = 2_000;
 
-/** Removes old entries, as the port says, a few at a time. */
+/** Implements `trim` of the port, in several transactions. */
 export async function trim(db: Database, now: number, name: string, options: TrimOptions): Promise<TrimResult> {
   for (let removed = 0;;) {
     const step = await db.write(() => trimSome(db, now, name, options));
@@ -34,7 +34,7 @@ function trimSome(
   const first = Math.min(allowed, stream.first_n + MOST_AT_ONCE);
   if (first <= stream.first_n) return { removed: 0, pinnedBy };
   const removeEntries = () => db.run("DELETE FROM entry WHERE stream = ? AND n < ?", stream.id, first);
-  // Only a forced trim removes unread entries: there the trigger of the deletion still has to see them as existing.
+  // Only a forced trim removes unread entries. The trigger counts them only while `first_n` is not above them.
   if (force) removeEntries();
   db.run("UPDATE stream SET first_n = ? WHERE id = ?", first, stream.id);
   if (!force) removeEntries();
