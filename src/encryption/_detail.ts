@@ -1,18 +1,18 @@
 import { MAX_DEPTH } from "../events/_lossless.ts";
 
-/** The keys that lead to a value within a detail. */
+/** The keys and indexes that lead from a detail to a value in it. */
 export type Path = readonly (string | number)[];
 
-/** The one key of an object that stands for an encrypted value. */
+/** The only key of the object that replaces an encrypted value. */
 export const MARK = "$enc";
 
-/** A value within a detail, and its path. */
+/** A value in a detail, and its path. */
 export interface Found {
   readonly value: unknown;
   readonly path: Path;
 }
 
-/** The values at the dotted paths, which lead through arrays into their elements. A path without a value is left out. */
+/** The values at the dotted paths. A path applies to each element of an array. A path without a value is left out. */
 export function foundAt(detail: unknown, paths: readonly string[]): Found[] {
   const found: Found[] = [];
   const visit = (value: unknown, keys: readonly string[], path: Path): void => {
@@ -31,7 +31,7 @@ export function foundAt(detail: unknown, paths: readonly string[]): Found[] {
   return found;
 }
 
-/** All objects that have the mark. @throws {RangeError} If the detail is nested too deep. */
+/** All objects with the key {@linkcode MARK}. @throws {RangeError} If the detail is nested too deep. */
 export function marksIn(detail: unknown): Found[] {
   const found: Found[] = [];
   const visit = (value: unknown, path: Path): void => {
@@ -45,7 +45,7 @@ export function marksIn(detail: unknown): Found[] {
   return found;
 }
 
-/** A copy of the detail with other values at some paths; the rest is shared with the original. */
+/** A copy of the detail with the given values at their paths. Other parts are shared with the original. */
 export function withValues(detail: unknown, values: readonly Found[]): unknown {
   let copy = detail;
   const copied = new Set<unknown>();
@@ -59,7 +59,7 @@ function withValue(container: unknown, path: Path, value: unknown, copied: Set<u
   const copy = copied.has(container) ? container : copyOf(container);
   copied.add(copy);
   const inner = withValue((copy as Record<string | number, unknown>)[key], rest, value, copied);
-  // An assignment would change the prototype where the key is `__proto__`.
+  // An assignment to the key `__proto__` would change the prototype.
   Object.defineProperty(copy, key, { value: inner, writable: true, enumerable: true, configurable: true });
   return copy;
 }

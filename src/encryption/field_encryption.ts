@@ -11,7 +11,7 @@ const SEALED = /^([\w-]{1,64})\.([\w-]{16})\.([\w-]+)$/;
 
 /** Options of {@linkcode FieldEncryption}. */
 export interface FieldEncryptionOptions {
-  /** The store of the keys. */
+  /** The store that holds the keys. */
   readonly keys: KeyStore;
   /**
    * How long keys are cached, in milliseconds. This process may use a key for that long after another process has rotated
@@ -23,12 +23,14 @@ export interface FieldEncryptionOptions {
 }
 
 /**
- * Encrypts the sensitive fields of events by AES-256-GCM, with keys of their subjects: the option `encryption` of a
- * broker. An encrypted value in the payload is `{"$enc":"<key id>.<iv>.<ciphertext>"}`, bound to type, subject and path:
- * moved elsewhere it cannot be decrypted. Deleting the keys of a subject makes all values that they encrypted unreadable,
- * in every copy; such a value decodes to {@linkcode Shredded}.
+ * Encrypts the sensitive fields of events with AES-256-GCM and a key of the event's subject. Pass it as the option
+ * `encryption` of a broker.
  *
- * @example Sensitive fields that are encrypted at rest, until they are shredded
+ * An encrypted value in the payload is `{"$enc":"<key id>.<iv>.<ciphertext>"}`. It is bound to the type, the subject and
+ * the path, so a value that was moved cannot be decrypted. Deleting the keys of a subject makes all values that they
+ * encrypted unreadable, in every copy; such a value decodes to {@linkcode Shredded}.
+ *
+ * @example Encrypt a sensitive field, and delete its key
  * ```ts
  * import { defineEvent, InMemoryBroker } from "@tidings/broker";
  * import { FieldEncryption, InMemoryKeyStore, Shredded } from "@tidings/broker/encryption";
@@ -58,7 +60,7 @@ export class FieldEncryption implements DetailCipher {
    * Makes a cipher over a key store.
    *
    * @throws {TypeError} If there is no key store.
-   * @throws {RangeError} If `cacheFor` is not a number from 0 on.
+   * @throws {RangeError} If `cacheFor` is not a number of at least 0.
    */
   constructor({ keys, cacheFor = 60_000 }: FieldEncryptionOptions) {
     if (typeof keys?.current !== "function") {
@@ -72,15 +74,16 @@ export class FieldEncryption implements DetailCipher {
   }
 
   /**
-   * A copy of the detail with the values at the paths encrypted.
+   * Returns a copy of the detail with the values at the paths encrypted. The broker calls it.
    *
-   * @throws {TypeError} If the detail has an object with the key `$enc` already.
+   * @throws {TypeError} If the detail already has an object with the key `$enc`.
+   * @throws {Error} If the key store fails.
    */
   async seal(detail: unknown, event: SealedEvent & { readonly paths: readonly string[] }): Promise<unknown> {
-    const [taken] = marksIn(detail);
-    if (taken !== undefined) {
+    const [conflict] = marksIn(detail);
+    if (conflict !== undefined) {
       throw new TypeError(
-        `${pathText(taken.path)} has the key "${MARK}", which marks encrypted values; rename it`,
+        `${pathText(conflict.path)} has the key "${MARK}", which marks encrypted values; rename it`,
       );
     }
     const found = foundAt(detail, event.paths);
@@ -96,9 +99,11 @@ export class FieldEncryption implements DetailCipher {
   }
 
   /**
-   * A copy of a stored detail with all encrypted values decrypted, or {@linkcode Shredded} where the key was deleted.
+   * Returns a copy of a stored detail with all encrypted values decrypted. A value whose key was deleted becomes
+   * {@linkcode Shredded}. The broker calls it.
    *
-   * @throws {PermanentError} If an encrypted value was changed, moved, or is malformed.
+   * @throws {PermanentError} If an encrypted value was changed or moved, or is malformed.
+   * @throws {Error} If the key store fails.
    */
   async open(
     detail: unknown,
@@ -114,7 +119,7 @@ export class FieldEncryption implements DetailCipher {
     const opening = marks.map(async ({ value, path }) => {
       return { path, value: await this.#opened(value, { type, subject }, path) };
     });
-    // Wait for all of them also when one fails, so that none goes on in the background.
+    // If one value fails, wait for the others too, so that nothing goes on in the background.
     await Promise.allSettled(opening);
     const opened = await Promise.all(opening);
     const shredded = opened.some(({ value }) => value instanceof Shredded);
@@ -125,24 +130,29 @@ export class FieldEncryption implements DetailCipher {
     const sealed = sealedIn(mark as Record<string, unknown>);
     if (sealed === undefined) {
       throw new PermanentError(
-        `${pathText(path)} is no encrypted value: "${MARK}" must be "<key id>.<iv>.<ciphertext>"`,
+        `${pathText(path)} is not an encrypted value: "${MARK}" must be "<key id>.<iv>.<ciphertext>"`,
       );
     }
     const { id, iv, bytes } = sealed;
-    const ready = await this.#ring.find(event.subject, id);
-    if (ready === undefined) return new Shredded();
+    const found = await this.#ring.find(event.subject, id);
+    if (found === undefined) return new Shredded();
     try {
       const bound = { name: "AES-GCM", iv, additionalData: context(event, path) };
-      return JSON.parse(new TextDecoder().decode(await crypto.subtle.decrypt(bound, ready.key, bytes)));
+      return JSON.parse(new TextDecoder().decode(await crypto.subtle.decrypt(bound, found.key, bytes)));
     } catch (error) {
       throw new PermanentError(
-        `${pathText(path)} cannot be decrypted: it was changed, or is of another field, subject or type`,
+        `${pathText(path)} cannot be decrypted: it was changed, or moved from another field, subject or type`,
         { cause: error },
       );
     }
   }
 
-  /** Makes a new key for a subject. This process uses it at once, other processes within `cacheFor`. */
+  /**
+   * Makes a new key for a subject, and resolves with its id. This process uses the key at once, other processes within
+   * `cacheFor`. Values that were encrypted with earlier keys stay readable.
+   *
+   * @throws {Error} If the key store fails.
+   */
   async rotate(subject: string): Promise<DataKey["id"]> {
     const { id } = await this.#keys.rotate(subject);
     this.#ring.forget(subject);
@@ -150,11 +160,13 @@ export class FieldEncryption implements DetailCipher {
   }
 
   /**
-   * Deletes all keys of a subject: the values that they encrypted become unreadable, in this process at once, in others
-   * within `cacheFor`. Resolves with false if there were no keys.
+   * Deletes all keys of a subject. The values that they encrypted become unreadable: at once in this process, within
+   * `cacheFor` in other processes. Resolves with false if there were no keys.
+   *
+   * @throws {Error} If the key store fails.
    */
   async delete(subject: string): Promise<boolean> {
-    // Forgotten before and after: otherwise a lookup during the deletion would stay in the cache.
+    // Clear the cache before and after: otherwise it would keep a key that was looked up during the deletion.
     this.#ring.forget(subject);
     const deleted = await this.#keys.delete(subject);
     this.#ring.forget(subject);
@@ -162,7 +174,7 @@ export class FieldEncryption implements DetailCipher {
   }
 }
 
-/** The parts of an encrypted value; undefined if it is none. */
+/** The parts of an encrypted value; undefined if it is malformed. */
 function sealedIn(mark: Readonly<Record<string, unknown>>) {
   const text = mark[MARK];
   const parts = typeof text === "string" && Object.keys(mark).length === 1 ? SEALED.exec(text) : null;
@@ -182,6 +194,7 @@ function marksOf(detail: unknown): Found[] {
   }
 }
 
+/** The authenticated data that binds a value to its place. */
 function context({ type, subject }: SealedEvent, path: Path): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(JSON.stringify([type, subject, ...path]));
 }

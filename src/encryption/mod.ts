@@ -1,6 +1,6 @@
 /**
- * Encrypts the sensitive fields of events at rest, with a key for each subject that can be deleted:
- * {@linkcode FieldEncryption}, over a {@linkcode KeyStore}.
+ * Encrypts the sensitive fields of events at rest. {@linkcode FieldEncryption} takes a key for each subject from a
+ * {@linkcode KeyStore}, where it can be deleted.
  *
  * ```ts
  * import { defineEvent, InMemoryBroker } from "@tidings/broker";

@@ -1,8 +1,8 @@
 /**
- * Stands for an encrypted value whose key was deleted. A handler checks for it with `instanceof` and goes on without the
- * value; in JSON and in logs it is the text `"[shredded]"`. It cannot be published again.
+ * Replaces an encrypted value whose key was deleted. A handler checks for it with `instanceof` and goes on without the
+ * value. In JSON and in logs it is the text `"[shredded]"`. It cannot be published again.
  *
- * @example A name whose key was deleted
+ * @example Handle a name whose key was deleted
  * ```ts
  * import { Shredded } from "@tidings/broker/encryption";
  * import { assertEquals } from "@std/assert";
@@ -14,19 +14,19 @@
  */
 export class Shredded {
   static {
-    // Not as members, since a computed name that is not a literal would make the class a slow type on JSR.
+    // Defined here and not as members: a computed name that is not a literal would make the class a slow type on JSR.
     const inspected = (): string => "[shredded]";
     for (const name of ["nodejs.util.inspect.custom", "Deno.customInspect"]) {
       Object.defineProperty(this.prototype, Symbol.for(name), { value: inspected });
     }
   }
 
-  /** `"[shredded]"`. */
+  /** Returns `"[shredded]"`. */
   toString(): string {
     return "[shredded]";
   }
 
-  /** `"[shredded]"`. */
+  /** Returns `"[shredded]"`. */
   toJSON(): string {
     return "[shredded]";
   }

@@ -95,7 +95,7 @@ for (
 ) {
   Deno.test(`FieldEncryption says where a malformed $enc stands: ${what}`, async () => {
     const error = await assertRejects(() => encryption().open({ a: [{ b: mark }] }, EVENT), PermanentError);
-    assert(error.message.startsWith("detail.a.0.b is no encrypted value"), error.message);
+    assert(error.message.startsWith("detail.a.0.b is not an encrypted value"), error.message);
   });
 }
 
@@ -208,7 +208,7 @@ Deno.test("FieldEncryption refuses malformed options and keys", async () => {
     current: () => Promise.resolve({ id, secret: new Uint8Array(bytes) }),
   });
   await assertRejects(() => seal(encryption(bad("a.b", 32)), "t"), TypeError, "its id must be");
-  await assertRejects(() => seal(encryption(bad("a", 16)), "t"), TypeError, "it has 16 bytes, not 32");
+  await assertRejects(() => seal(encryption(bad("a", 16)), "t"), TypeError, "it has 16 bytes; give 32");
   await assertRejects(() => seal(encryption(), { $enc: "x" }), TypeError, 'detail.token has the key "$enc"');
 });
 
