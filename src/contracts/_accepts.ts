@@ -9,26 +9,26 @@ const ANNOTATIONS = new Set([
   ..."$anchor contentEncoding contentMediaType contentSchema".split(" "),
 ]);
 
-/** Whether a keyword is only a description. */
+/** Whether a keyword only describes, and accepts any value. */
 export function isAnnotation(keyword: string): boolean {
   return ANNOTATIONS.has(keyword) || keyword.startsWith("x-");
 }
 
-/** Whether keywords accept a value; undefined where that cannot be told. */
+/** Whether all keywords accept a value; undefined if that cannot be decided. */
 export function accepts(all: Conjunction, value: unknown, root: unknown): boolean | undefined {
   let answer: boolean | undefined = true;
   for (const keywords of all) {
     for (const [keyword, limit] of Object.entries(keywords)) {
       if (isAnnotation(keyword)) continue;
-      const one = holds(keyword, limit, value, root);
-      if (one === false) return false;
-      if (one === undefined) answer = undefined;
+      const holds = accepted(keyword, limit, value, root);
+      if (holds === false) return false;
+      if (holds === undefined) answer = undefined;
     }
   }
   return answer;
 }
 
-function holds(keyword: string, limit: unknown, value: unknown, root: unknown): boolean | undefined {
+function accepted(keyword: string, limit: unknown, value: unknown, root: unknown): boolean | undefined {
   switch (keyword) {
     case "type":
       return (Array.isArray(limit) ? limit : [limit]).some((type) =>
@@ -46,19 +46,19 @@ function holds(keyword: string, limit: unknown, value: unknown, root: unknown): 
   return scalar(keyword, limit, value);
 }
 
-function each(schema: unknown, value: unknown, root: unknown): boolean | undefined {
+function schemaAccepts(schema: unknown, value: unknown, root: unknown): boolean | undefined {
   if (!isSchema(schema)) return undefined;
   const all = conjunctionOf(schema, root);
   return all === undefined ? false : accepts(all, value, root);
 }
 
 function anyOf(branches: readonly unknown[], value: unknown, root: unknown): boolean | undefined {
-  const answers = branches.map((branch) => each(branch, value, root));
+  const answers = branches.map((branch) => schemaAccepts(branch, value, root));
   return answers.includes(true) ? true : answers.includes(undefined) ? undefined : false;
 }
 
 function oneOf(branches: readonly unknown[], value: unknown, root: unknown): boolean | undefined {
-  const answers = branches.map((branch) => each(branch, value, root));
+  const answers = branches.map((branch) => schemaAccepts(branch, value, root));
   if (answers.includes(undefined)) return undefined;
   return answers.filter(Boolean).length === 1;
 }
@@ -71,7 +71,7 @@ function scalar(keyword: string, limit: unknown, value: unknown): boolean | unde
   if (typeof value === "object" && value !== null) return undefined;
   if (STRUCTURAL.test(keyword)) return true;
   if (keyword === "pattern") return typeof value === "string" ? matches(limit, value) : true;
-  // The length of JSON Schema is in characters, not in UTF-16 units.
+  // JSON Schema counts characters, not UTF-16 units.
   const size = keyword.endsWith("Length") ? typeof value === "string" ? [...value].length : undefined : value;
   switch (keyword) {
     case "minLength":

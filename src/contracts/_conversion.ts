@@ -1,7 +1,7 @@
 import type { StandardSchemaV1 } from "../events/mod.ts";
 import { isObject, type Keywords } from "./_schema.ts";
 
-/** The written and the accepted side of a schema: defaults and transforms make them different. */
+/** The JSON Schemas of the values that a schema writes and accepts. Defaults and transforms make them different. */
 export interface Sides {
   readonly written: Keywords;
   readonly accepted: Keywords;
@@ -12,9 +12,9 @@ const TARGET = "draft-2020-12";
 type Converter = Record<"input" | "output", (options: { target: string }) => Record<string, unknown>>;
 
 /**
- * The JSON Schema of a schema, by the Standard JSON Schema interface or by the converter of its library.
+ * Converts a schema by the Standard JSON Schema interface, or by the converter of its library.
  *
- * @throws {TypeError} If the library has no JSON Schema, or the schema has a part that JSON Schema cannot express.
+ * @throws {TypeError} If the library has no converter, or the schema has a part that JSON Schema cannot express.
  */
 export async function sidesOf(schema: StandardSchemaV1): Promise<Sides> {
   const { vendor, jsonSchema } = schema["~standard"] as { vendor: string; jsonSchema?: Converter };
@@ -38,7 +38,7 @@ async function valibotConverter(schema: StandardSchemaV1): Promise<Converter> {
       toJsonSchema(given, {
         target: TARGET,
         typeMode: "output",
-        // An object of valibot drops unknown fields, so it never writes them; the converter leaves the schema open.
+        // A valibot object drops unknown fields, so it never writes them, but the converter allows them.
         overrideSchema: ({ valibotSchema, jsonSchema }) =>
           valibotSchema.type === "object" ? { ...jsonSchema, additionalProperties: false } : undefined,
       }) as Record<string, unknown>,
@@ -46,7 +46,7 @@ async function valibotConverter(schema: StandardSchemaV1): Promise<Converter> {
 }
 
 function withoutDialect(schema: unknown): Keywords {
-  // A lazy schema may have getters or shared parts: compared is what a file would hold.
+  // A schema may have getters or shared parts, so reduce it to the JSON that a file would contain.
   const plain: unknown = JSON.parse(JSON.stringify(schema));
   if (!isObject(plain)) throw new TypeError(`its JSON Schema is ${JSON.stringify(plain)}, not an object`);
   const { $schema: _dialect, ...keywords } = plain;

@@ -5,15 +5,15 @@ import { objectFindings } from "./_covers_object.ts";
 import { scalarFindings } from "./_covers_scalar.ts";
 import type { Gap } from "./_gap.ts";
 import { isSchema, type JsonSchema, type Keywords, sameJson } from "./_schema.ts";
-import { alternativesOf, disjoint, says, typesOf, valuesOf } from "./_writer.ts";
+import { alternativesOf, disjoint, hasKeyword, typesOf, valuesOf } from "./_writer.ts";
 
-/** The most comparisons: schemas that refer to each other could need endlessly many. */
+/** The most comparisons. Schemas that refer to each other could need infinitely many. */
 const MOST_STEPS = 20_000;
 
-/** The most comparisons inside one another. */
+/** How deep comparisons may be nested. */
 const MOST_DEPTH = 100;
 
-/** Compares the values that the schemas of one document allow with those that the schemas of another accept. */
+/** Finds values that the writer's document allows and the reader's document refuses. */
 export class Coverage {
   readonly #writer: unknown;
   readonly #reader: unknown;
@@ -33,10 +33,11 @@ export class Coverage {
     if (written.some((each) => sameJson(each, reader) && !JSON.stringify(each).includes('"$ref"'))) return [];
     const key = [...written.map((each) => this.#id(each)).sort(), this.#id(reader)].join();
     const before = this.#entered.get(key);
-    // The same comparison further inside holds if this one holds; at the same path it would go on without end.
+    // This comparison is already running. At a deeper path its result is that of the outer one; at the same path it would
+    // never end.
     if (before !== undefined && before !== path) return [];
-    const endless = before === path || this.#entered.size > MOST_DEPTH || ++this.#steps > MOST_STEPS;
-    if (endless) return [unknown(path, "its references go on without end")];
+    const isEndless = before === path || this.#entered.size > MOST_DEPTH || ++this.#steps > MOST_STEPS;
+    if (isEndless) return [unknown(path, "whether it is accepted, because its references never end")];
     this.#entered.set(key, path);
     try {
       return distinct(this.#all(written, reader, path));
@@ -48,11 +49,13 @@ export class Coverage {
   #all(written: readonly JsonSchema[], reader: JsonSchema, path: string): Gap[] {
     const wanted = conjunctionOf(reader, this.#reader);
     const alternatives = alternativesOf(written, this.#writer);
-    if (alternatives === undefined) return [unknown(path, "it has too many alternatives")];
+    if (alternatives === undefined) {
+      return [unknown(path, "whether it is accepted, because it has too many alternatives")];
+    }
     return alternatives.flatMap((all) => {
       const values = valuesOf(all);
       if (values !== undefined) return values.flatMap((value) => this.#value(value, wanted, path));
-      if (wanted === undefined) return typesOf(all).length === 0 ? [] : [breaks(path, "nothing is accepted here")];
+      if (wanted === undefined) return typesOf(all).length === 0 ? [] : [breaks(path, "no value is accepted here")];
       return wanted.flatMap((keywords) => this.#keywords(all, keywords, path));
     });
   }
@@ -64,7 +67,7 @@ export class Coverage {
     return [answer === false ? breaks(path, `${shown} is refused`) : unknown(path, `whether ${shown} is accepted`)];
   }
 
-  /** Compares one object of the reader's keywords, type by type. */
+  /** Compares one object of the reader's keywords with the writer's schemas, for each type of values. */
   #keywords(all: Conjunction, wanted: Keywords, path: string): Gap[] {
     const { type = undefined } = wanted;
     const given = Array.isArray(type) ? type : [type];
@@ -76,8 +79,8 @@ export class Coverage {
     const refused = types.filter((each) => !fits(each));
     const gaps = types.filter(fits).flatMap((each) => this.#type(all, each, wanted, path));
     if (refused.length === 0) return gaps;
-    const what = types.length >= 6 ? "anything" : refused.join(" or ");
-    return [breaks(path, `it may be ${what}, and ${given.join(" or ")} is accepted`), ...gaps];
+    const shown = types.length >= 6 ? "anything" : refused.join(" or ");
+    return [breaks(path, `it may be ${shown}, and only ${given.join(" or ")} is accepted`), ...gaps];
   }
 
   #type(all: Conjunction, type: string, wanted: Keywords, path: string): Gap[] {
@@ -95,7 +98,7 @@ export class Coverage {
         const place = { all, type, keyword, limit, wanted, path, coverage: this, writerRoot: this.#writer };
         const found = scalarFindings(place) ?? arrayFindings(place) ?? objectFindings(place);
         if (found !== undefined) gaps.push(...found);
-        else if (keyword === "$ref" || keyword.startsWith("unevaluated") || !says(all, keyword, limit)) {
+        else if (keyword === "$ref" || keyword.startsWith("unevaluated") || !hasKeyword(all, keyword, limit)) {
           gaps.push(unknown(path, `what ${keyword} means here`));
         }
       }
@@ -107,15 +110,17 @@ export class Coverage {
     if (!Array.isArray(limit) || !limit.every(isSchema)) return [unknown(path, `what ${keyword} means here`)];
     const one: Conjunction = [...all, { type }];
     const results = limit.map((branch) => this.gaps(one, branch, path));
-    const apart = limit.map((branch) => {
+    const disjoints = limit.map((branch) => {
       const part = conjunctionOf(branch, this.#reader);
       return part === undefined || disjoint(one, this.#writer, part, this.#reader);
     });
-    const near = results.filter((_, at) => !apart[at]);
-    if (near.length === 0) return [breaks(path, "it fits none of the alternatives")];
+    const possible = results.filter((_, at) => !disjoints[at]);
+    if (possible.length === 0) return [breaks(path, "it fits none of the alternatives")];
     const best = results.findIndex((gaps) => gaps.every(({ verdict }) => verdict === "note"));
-    if (best === -1) return near.length === 1 ? near[0]! : [unknown(path, "whether one of the alternatives fits")];
-    if (keyword === "oneOf" && apart.some((away, at) => at !== best && !away)) {
+    if (best === -1) {
+      return possible.length === 1 ? possible[0]! : [unknown(path, "whether one of the alternatives fits")];
+    }
+    if (keyword === "oneOf" && disjoints.some((isDisjoint, at) => at !== best && !isDisjoint)) {
       return [unknown(path, "whether more than one of the alternatives fits")];
     }
     return results[best]!;
@@ -138,7 +143,7 @@ const unknown = (path: string, message: string): Gap => ({
 
 function listed(limit: unknown, keyword: string, path: string): Gap[] {
   const values = keyword === "const" ? [limit] : limit;
-  return [breaks(path, `it may be something else than ${JSON.stringify(values).slice(1, -1)}`)];
+  return [breaks(path, `it may be a value other than ${JSON.stringify(values).slice(1, -1)}`)];
 }
 
 function distinct(gaps: readonly Gap[]): Gap[] {

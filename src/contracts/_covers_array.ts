@@ -1,11 +1,11 @@
 import type { Conjunction } from "./_conjunction.ts";
 import type { Gap, Place } from "./_gap.ts";
 import { isSchema, type JsonSchema } from "./_schema.ts";
-import { says } from "./_writer.ts";
+import { hasKeyword } from "./_writer.ts";
 
 const KEYWORDS = new Set(["items", "prefixItems", "minItems", "maxItems", "uniqueItems"]);
 
-/** The gaps of a keyword of arrays; undefined for any other keyword. */
+/** The gaps of a keyword for arrays; undefined for any other keyword. */
 export function arrayFindings(place: Place): Gap[] | undefined {
   const { all, type, keyword, limit, wanted, path, coverage } = place;
   if (!KEYWORDS.has(keyword)) return undefined;
@@ -27,11 +27,11 @@ export function arrayFindings(place: Place): Gap[] | undefined {
     ? limit <= 0 || numbers(all, "minItems").some((least) => least >= limit)
     : keyword === "maxItems" && typeof limit === "number"
     ? most <= limit
-    : keyword === "uniqueItems" && (limit === false || most <= 1 || says(all, "uniqueItems", true));
-  return holds ? [] : [{ verdict: "breaks", path, message: `it need not have ${keyword} ${JSON.stringify(limit)}` }];
+    : keyword === "uniqueItems" && (limit === false || most <= 1 || hasKeyword(all, "uniqueItems", true));
+  return holds ? [] : [{ verdict: "breaks", path, message: `${keyword} ${JSON.stringify(limit)} is not guaranteed` }];
 }
 
-/** All schemas that the item at this index meets. */
+/** The writer's schemas for the item at this index. */
 function itemsAt(all: Conjunction, at: number): JsonSchema[] {
   return all.flatMap(({ prefixItems, items }) => {
     const own: unknown = Array.isArray(prefixItems) && at < prefixItems.length ? prefixItems[at] : items;

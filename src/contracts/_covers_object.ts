@@ -5,7 +5,7 @@ import { isObject, isSchema, type JsonSchema } from "./_schema.ts";
 
 type Rule = (place: Place) => Gap[];
 
-/** The gaps of a keyword of objects; undefined for any other keyword. */
+/** The gaps of a keyword for objects; undefined for any other keyword. */
 export function objectFindings(place: Place): Gap[] | undefined {
   if (!Object.hasOwn(RULES, place.keyword)) return undefined;
   return place.type === "object" ? RULES[place.keyword]!(place) : [];
@@ -15,7 +15,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   required({ all, limit, path }) {
     const given = required(all);
     const names = Array.isArray(limit) ? limit.filter((name) => !given.has(name)) : [];
-    return names.map((name) => breaks(inside(path, name), "it may be missing, and it is required"));
+    return names.map((name) => breaks(inside(path, name), "it may be missing, but it is required"));
   },
 
   properties({ all, limit, wanted, path, coverage }) {
@@ -24,7 +24,8 @@ const RULES: Readonly<Record<string, Rule>> = {
     return Object.entries(limit).flatMap(([name, schema]) => {
       if (!isSchema(schema)) return [unknown(inside(path, name), "its schema")];
       const written = property(all, name);
-      // The writer does not declare the field, so it is rarely present; if the reader requires it, `required` says so.
+      // The writer does not declare the field, so the field is rarely present. If the reader requires it, the rule for
+      // `required` reports that.
       const gaps = coverage.gaps(written, schema, inside(path, name));
       if (declared(all, name) || gaps.length === 0) return gaps;
       return asked.includes(name) && !required(all).has(name) ? [] : [undeclared(inside(path, name))];
@@ -37,7 +38,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     const names = declaredNames(all).filter((name) => !Object.hasOwn(known, name));
     const gaps = names.flatMap((name) => {
       const found = coverage.gaps(property(all, name), limit, inside(path, name));
-      return limit === false && found.length > 0 ? [breaks(inside(path, name), "no such field is accepted")] : found;
+      return limit === false && found.length > 0 ? [breaks(inside(path, name), "this field is not accepted")] : found;
     });
     const rest = coverage.gaps(additional(all), limit, `${path}[*]`);
     if (rest.length === 0) return gaps;
@@ -77,7 +78,7 @@ const unknown = (path: string, what: string): Gap => ({
 const undeclared = (path: string): Gap => ({
   verdict: "note",
   path,
-  message: "the writer does not declare this field, and not every value is accepted",
+  message: "the writer does not declare this field, and the reader does not accept every value of it",
 });
 
 function inside(path: string, name: string): string {
@@ -105,15 +106,15 @@ function matching(patterns: unknown, name: string): unknown[] {
   });
 }
 
-/** All schemas that the field of this name meets. */
+/** The writer's schemas for the field of this name. */
 function property(all: Conjunction, name: string): JsonSchema[] {
   return all.flatMap(({ properties, patternProperties, additionalProperties }) => {
-    const said = [own(properties, name), ...matching(patternProperties, name)].filter((each) => each !== undefined);
-    return (said.length > 0 ? said : [additionalProperties]).filter(isSchema);
+    const schemas = [own(properties, name), ...matching(patternProperties, name)].filter((each) => each !== undefined);
+    return (schemas.length > 0 ? schemas : [additionalProperties]).filter(isSchema);
   });
 }
 
-/** The schemas of fields that are not named. */
+/** The writer's schemas for fields that it does not name. */
 function additional(all: Conjunction): JsonSchema[] {
   return all.flatMap(({ additionalProperties, patternProperties }) =>
     isSchema(additionalProperties) && !isObject(patternProperties) ? [additionalProperties] : []
@@ -130,13 +131,14 @@ function declared(all: Conjunction, name: string): boolean {
   return property(all, name).length > 0 || explicit(all);
 }
 
-/** Whether the writer's contract has a schema for fields that it does not name. */
+/** Whether the writer's contract has a schema for the fields that it does not name. */
 function explicit(all: Conjunction): boolean {
   return all.some(({ additionalProperties, patternProperties }) =>
     additionalProperties !== undefined || isObject(patternProperties)
   );
 }
 
+/** Whether the writer's contract excludes the fields that it does not name. */
 function closed(all: Conjunction): boolean {
   return additional(all).some((schema) => schema === false || conjunctionOf(schema, undefined) === undefined);
 }

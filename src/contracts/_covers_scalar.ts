@@ -1,9 +1,9 @@
 import type { Conjunction } from "./_conjunction.ts";
 import type { Gap, Place } from "./_gap.ts";
-import { says } from "./_writer.ts";
+import { hasKeyword } from "./_writer.ts";
 
 /** The types of values that a keyword applies to. */
-const OF: Readonly<Record<string, RegExp>> = {
+const APPLIES_TO: Readonly<Record<string, RegExp>> = {
   minimum: /^(number|integer)$/,
   maximum: /^(number|integer)$/,
   exclusiveMinimum: /^(number|integer)$/,
@@ -15,21 +15,24 @@ const OF: Readonly<Record<string, RegExp>> = {
   format: /^string$/,
 };
 
-/** The gaps of a keyword of numbers or strings; undefined for any other keyword. */
+/** The gaps of a keyword for numbers or strings; undefined for any other keyword. */
 export function scalarFindings({ all, type, keyword, limit, path }: Place): Gap[] | undefined {
-  if (!Object.hasOwn(OF, keyword)) return undefined;
-  if (!OF[keyword]!.test(type) || says(all, keyword, limit) || proven(all, type, keyword, limit)) return [];
-  // Two different patterns may match the same texts; that cannot be told.
+  if (!Object.hasOwn(APPLIES_TO, keyword)) return undefined;
+  if (!APPLIES_TO[keyword]!.test(type) || hasKeyword(all, keyword, limit) || proven(all, type, keyword, limit)) {
+    return [];
+  }
+  // Two different patterns may match the same texts, which cannot be decided here.
   const other = all.some((each) => Object.hasOwn(each, keyword));
   const verdict = other && (keyword === "pattern" || keyword === "format" || keyword === "multipleOf")
     ? "unknown"
     : "breaks";
   const message = verdict === "breaks"
-    ? `it need not have ${keyword} ${JSON.stringify(limit)}`
+    ? `${keyword} ${JSON.stringify(limit)} is not guaranteed`
     : `cannot tell whether ${keyword} ${JSON.stringify(limit)} holds`;
   return [{ verdict, path, message }];
 }
 
+/** Whether a limit of the writer is at least as strict as the reader's. */
 function proven(all: Conjunction, type: string, keyword: string, limit: unknown): boolean {
   if (typeof limit !== "number") return false;
   const any = (name: string, holds: (value: number) => boolean): boolean =>

@@ -3,18 +3,18 @@ import type { JsonSchema, Keywords } from "./_schema.ts";
 
 /** A reason why a reader may refuse a written value. */
 export interface Gap {
-  /** `breaks`: it refuses some. `unknown`: that cannot be told. `note`: it refuses only values that no contract declares. */
+  /** `breaks`: it refuses some. `unknown`: the schemas do not tell. `note`: it refuses only values that no contract declares. */
   readonly verdict: "breaks" | "unknown" | "note";
   /** The path within the detail: "detail.items[*].price". */
   readonly path: string;
   readonly message: string;
 }
 
-/** One keyword of the reader, to be compared with the schemas of the writer. */
+/** One keyword of the reader's schema, to be compared with the writer's schemas. */
 export interface Place {
-  /** The schemas of the writer, all of which a written value meets. */
+  /** The writer's schemas; a written value meets all of them. */
   readonly all: Conjunction;
-  /** The type of values that is compared. */
+  /** The JSON type of the values that are compared. */
   readonly type: string;
   readonly keyword: string;
   /** The value of the keyword. */
@@ -22,7 +22,7 @@ export interface Place {
   /** The reader's object that holds the keyword. */
   readonly wanted: Keywords;
   readonly path: string;
-  /** Compares schemas further inside. */
+  /** Compares nested schemas. */
   readonly coverage: { gaps(written: readonly JsonSchema[], reader: JsonSchema, path: string): Gap[] };
   readonly writerRoot: unknown;
 }

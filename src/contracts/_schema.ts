@@ -4,17 +4,17 @@ export type JsonSchema = boolean | { readonly [keyword: string]: unknown };
 /** A schema that is an object of keywords. */
 export type Keywords = { readonly [keyword: string]: unknown };
 
-/** Whether it is an object that is no array. */
+/** Whether the value is an object, and not an array. */
 export function isObject(value: unknown): value is Keywords {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Whether it can be a schema. */
+/** Whether the value can be a schema. */
 export function isSchema(value: unknown): value is JsonSchema {
   return typeof value === "boolean" || isObject(value);
 }
 
-/** Whether two JSON values are equal, whatever the order of their keys. */
+/** Whether two JSON values are equal, regardless of the order of their keys. */
 export function sameJson(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (Array.isArray(a) && Array.isArray(b)) {
@@ -30,12 +30,12 @@ export function pointerPart(key: string): string {
   return encodeURIComponent(key.replaceAll("~", "~0").replaceAll("/", "~1"));
 }
 
-/** The schema that a reference such as `#/$defs/X` points to; undefined where it points to no schema of this document. */
+/** The schema that a reference such as `#/$defs/X` points to; undefined if the document has no schema there. */
 export function pointedTo(root: unknown, ref: unknown): JsonSchema | undefined {
   if (ref === "#") return isSchema(root) ? root : undefined;
   if (typeof ref !== "string" || !ref.startsWith("#/")) return undefined;
   let at: unknown = root;
-  // An invalid escape is taken literally: no document has such a key, so the reference points to no schema.
+  // A reference with an invalid escape is used literally, and so points to no schema.
   const pointer = /%(?![\da-f]{2})/i.test(ref) ? ref : decodeURIComponent(ref);
   for (const part of pointer.slice(2).split("/")) {
     const key = part.replaceAll("~1", "/").replaceAll("~0", "~");
@@ -45,7 +45,7 @@ export function pointedTo(root: unknown, ref: unknown): JsonSchema | undefined {
   return isSchema(at) ? at : undefined;
 }
 
-/** Keywords whose values are data, in which `$ref` is no reference. */
+/** Keywords whose values are data, in which `$ref` is not a reference. */
 const DATA = new Set(["const", "enum", "default", "examples"]);
 
 /** Keywords whose values are schemas by name. */

@@ -8,7 +8,7 @@ const TYPES = ["null", "boolean", "number", "string", "array", "object"];
 /** The most alternatives that are compared one by one. */
 const MOST_ALTERNATIVES = 64;
 
-/** The alternatives of the written schemas, each without `anyOf` and `oneOf`; undefined if they are too many. */
+/** The alternatives of the written schemas, with `anyOf` and `oneOf` resolved; undefined if there are too many. */
 export function alternativesOf(schemas: readonly JsonSchema[], root: unknown): Conjunction[] | undefined {
   const parts = schemas.map((schema) => conjunctionOf(schema, root));
   if (parts.includes(undefined)) return [];
@@ -23,7 +23,7 @@ export function alternativesOf(schemas: readonly JsonSchema[], root: unknown): C
       continue;
     }
     const { anyOf, oneOf, ...rest } = next[at]!;
-    // For `oneOf` it is enough that one branch holds: that the others do not hold only excludes values.
+    // `oneOf` is treated as `anyOf`: that the other branches must fail only excludes values.
     const other: Conjunction = Array.isArray(anyOf) && oneOf !== undefined ? [{ oneOf }] : [];
     const branches = Array.isArray(anyOf) ? anyOf : oneOf as unknown[];
     for (const branch of branches) {
@@ -35,7 +35,7 @@ export function alternativesOf(schemas: readonly JsonSchema[], root: unknown): C
   return done;
 }
 
-/** The types that a value of these keywords may have. */
+/** The types of the values that meet these keywords. */
 export function typesOf(all: Conjunction): string[] {
   const values = valuesOf(all);
   if (values !== undefined) return [...new Set(values.map(typeOf))];
@@ -50,7 +50,7 @@ export function typesOf(all: Conjunction): string[] {
   return types;
 }
 
-/** All values that these keywords allow, where they list them. */
+/** All values that these keywords allow; undefined if they do not list the values. */
 export function valuesOf(all: Conjunction): unknown[] | undefined {
   let values: unknown[] | undefined;
   for (const keywords of all) {
@@ -60,7 +60,7 @@ export function valuesOf(all: Conjunction): unknown[] | undefined {
   return values?.filter((value) => all.every((each) => accepts([each], value, undefined) !== false));
 }
 
-/** Whether no value can meet both; false where that cannot be told. */
+/** Whether no value can meet both; false if that cannot be decided. */
 export function disjoint(a: Conjunction, aRoot: unknown, b: Conjunction, bRoot: unknown, depth = 0): boolean {
   const [types, others] = [typesOf(a), typesOf(b)];
   const shared = types.filter((type) =>
@@ -87,6 +87,6 @@ function propertyOf(all: Conjunction, name: string, root: unknown): Conjunction 
 }
 
 /** Whether one of the objects has this keyword with this value. */
-export function says(all: Conjunction, keyword: string, value: unknown): boolean {
+export function hasKeyword(all: Conjunction, keyword: string, value: unknown): boolean {
   return all.some((each) => Object.hasOwn(each, keyword) && sameJson(each[keyword], value));
 }

@@ -4,7 +4,7 @@ import type { Catalogue, Contract } from "./catalogue.ts";
 /** Options of {@linkcode asyncApi}. */
 export interface AsyncApiOptions {
   /**
-   * The version of the document.
+   * The version of the AsyncAPI document.
    *
    * @default {"1.0.0"}
    */
@@ -18,7 +18,8 @@ export interface AsyncApiOptions {
 }
 
 /**
- * Makes an AsyncAPI 3.0 document of a catalogue: a channel for each stream, with the fields of its entries as headers.
+ * Makes an AsyncAPI 3.0 document of a catalogue. It has a channel for each stream; the fields of an entry are the headers of
+ * its message.
  *
  * @example A document for other teams
  * ```ts
@@ -63,7 +64,7 @@ export function asyncApi(catalogue: Catalogue, options: AsyncApiOptions = {}): {
   };
 }
 
-/** The names that AsyncAPI allows for its components, one for each key. */
+/** A different name for each key, of characters that AsyncAPI allows in names of components. */
 function namesOf(keys: readonly string[]): Map<string, string> {
   const names = new Map<string, string>();
   const taken = new Set<string>();
@@ -107,7 +108,7 @@ function message(name: string, contract: Contract): object {
   };
 }
 
-/** AsyncAPI reads draft 7, in which lists of different entries and definitions have other names. */
+/** AsyncAPI reads JSON Schema draft 7, which has other keywords for `prefixItems` and `$defs`. */
 function payload({ "x-accepts": _accepts, ...schema }: Contract, names: ReadonlyMap<string, string>): unknown {
   const prefix = "#/$defs/";
   const moved = withReferences(schema, (ref) => {
@@ -138,15 +139,23 @@ const text = (description: string): object => ({ type: "string", description });
 const ENTRY_FIELDS = {
   type: "object",
   properties: {
-    id: text("Unique among the events of the type: a UUIDv7, whose milliseconds are the event's time."),
+    id: text("Unique among the events of the type: usually a UUIDv7, which contains the event's time."),
     version: { type: "string", pattern: "^[0-9]{1,9}$", description: "The version of the payload; 1 if absent." },
-    time: { type: "string", format: "date-time", description: "When it happened, where the id does not tell." },
-    source: text("Where it happened: a URI or a path."),
-    subject: text("What it is about within its source."),
-    correlationid: text("What all events that one cause set off have in common."),
+    time: {
+      type: "string",
+      format: "date-time",
+      description: "When the event happened; absent if it is the time in the id.",
+    },
+    source: text("Where the event happened: a URI or a path."),
+    subject: text("The thing that the event is about, within its source."),
+    correlationid: text("The id that all events with one origin have in common."),
     causationid: text("The id of the event that led to this one."),
     traceparent: text("W3C trace context."),
-    ext: { type: "string", contentMediaType: "application/json", description: "Further attributes, a JSON object." },
+    ext: {
+      type: "string",
+      contentMediaType: "application/json",
+      description: "CloudEvents extension attributes: a JSON object of strings.",
+    },
   },
   required: ["id"],
 };

@@ -14,19 +14,19 @@ export interface Contract {
   readonly "x-upcasts": readonly number[];
   /** The sensitive paths. */
   readonly "x-sensitive": readonly string[];
-  /** The sensitive paths are encrypted at rest. */
+  /** Set if the sensitive values are encrypted at rest. */
   readonly "x-encrypted"?: true;
-  /** The reason why any detail is allowed: the class has no schema, or JSON Schema cannot express it. */
+  /** Set if the contract allows any detail, with the reason: the class has no schema, or JSON Schema cannot express it. */
   readonly "x-open"?: string;
-  /** The JSON Schema of the details that readers accept, where it differs from that of the stored details. */
+  /** The JSON Schema of the details that readers accept, if it differs from that of the stored details. */
   readonly "x-accepts"?: { readonly [keyword: string]: unknown };
   /** The other keywords of JSON Schema. */
   readonly [keyword: string]: unknown;
 }
 
-/** The contracts of a module's event classes: a JSON Schema of draft 2020-12 with one definition of each. */
+/** The contracts of event classes: a JSON Schema of draft 2020-12 with one definition for each class. */
 export interface Catalogue {
-  /** The dialect. */
+  /** The URI of the JSON Schema dialect. */
   readonly $schema: string;
   /** The name of the catalogue. */
   readonly title: string;
@@ -53,18 +53,18 @@ export interface Catalogue {
  * @param name The name of the catalogue.
  * @param classes The event classes.
  * @returns A plain JSON value, ordered by type, so that equal classes have equal catalogues.
- * @throws {TypeError} If a value is no event class, or two classes define one type in different ways.
+ * @throws {TypeError} If a value is not an event class, or two classes define the same type differently.
  */
 export async function catalogue(name: string, classes: Iterable<EventClass>): Promise<Catalogue> {
   const definitions = new Map<string, EventDefinition>();
   for (const each of classes) {
     const definition = findDefinition(each);
     if (definition === undefined) {
-      throw new TypeError(`Cannot catalogue ${show(each)}: it is not made by defineEvent`);
+      throw new TypeError(`Cannot catalogue ${show(each)}: it is not an event class; give classes made by defineEvent`);
     }
     const other = definitions.get(definition.type);
     if (other !== undefined && other !== definition) {
-      throw new TypeError(`Cannot catalogue ${definition.type}: two classes define it, give one of them`);
+      throw new TypeError(`Cannot catalogue ${definition.type}: two classes define it; give only one of them`);
     }
     definitions.set(definition.type, definition);
   }
@@ -96,7 +96,7 @@ async function schemaOf({ schema }: EventDefinition, at: string): Promise<{ read
     const same = sameJson(written, accepted);
     return { ...moved(written, at), ...(!same && { "x-accepts": moved(accepted, `${at}/x-accepts`) }) };
   } catch (error) {
-    // The catalogue tells the reason instead of failing, so that the other types are still compared.
+    // Record the reason instead of failing, so that the other types can still be compared.
     return { "x-open": reasonOf(error) };
   }
 }

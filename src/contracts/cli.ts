@@ -1,5 +1,6 @@
 /**
- * The command of the contracts: writes the catalogue of a module's event classes, checks a written one, compares two.
+ * A command that writes the catalogue of a module's event classes, checks whether a written catalogue is up to date, and
+ * compares two catalogues.
  *
  * @module
  */
@@ -19,7 +20,8 @@ const USAGE = `Usage:
   contracts check MODULE [--out=contracts] [--name=NAME] [--prefix=events]
   contracts compare OLD NEW [--json] [--allow-unknown]
   contracts compare --against=OLD NEW
-OLD and NEW are written catalogues (.json) or modules. Exit code: 0 nothing breaks, 1 something does, 2 wrong usage.`;
+OLD and NEW are written catalogues (.json) or modules. Exit code: 0 if nothing breaks, 1 if something breaks, 2 for
+wrong usage.`;
 
 class UsageError extends Error {}
 
@@ -28,7 +30,8 @@ class UsageError extends Error {}
  *
  * @param args Its arguments.
  * @param print Prints a line.
- * @returns The exit code: 0; 1 where something breaks, cannot be told or is out of date; 2 for wrong usage.
+ * @returns The exit code. 0: nothing breaks. 1: something breaks, cannot be decided, or is out of date. 2: wrong usage, or a file
+ * cannot be read.
  */
 export async function contracts(args: readonly string[], print: (line: string) => void): Promise<0 | 1 | 2> {
   try {
@@ -46,7 +49,7 @@ export async function contracts(args: readonly string[], print: (line: string) =
       if (old === undefined || next === undefined) throw new UsageError("give an old and a new catalogue");
       return report(compare(await load(old), await load(next)), flags, print);
     }
-    if (command !== "write" && command !== "check") throw new UsageError("say write, check or compare");
+    if (command !== "write" && command !== "check") throw new UsageError("the command must be write, check or compare");
     if (files.length !== 1) throw new UsageError("give one module");
     const written = await documents(files[0]!, flags);
     return command === "write" ? await write(written, print) : await check(written, files[0]!, print);
@@ -89,13 +92,13 @@ async function check(
 ): Promise<0 | 1> {
   let code: 0 | 1 = 0;
   for (const [path, text] of files) {
-    const there = await Deno.readTextFile(path).catch((error) => {
+    const existing = await Deno.readTextFile(path).catch((error) => {
       if (error instanceof Deno.errors.NotFound) return undefined;
       throw error;
     });
-    // Compared as JSON values, since a formatter may have changed the file.
-    const same = there !== undefined && JSON.stringify(JSON.parse(there)) === JSON.stringify(JSON.parse(text));
-    print(same ? `${path} is up to date` : `${path} differs from ${module}: compare them, then write it again`);
+    // Compare JSON values, because a formatter may have changed the file.
+    const same = existing !== undefined && JSON.stringify(JSON.parse(existing)) === JSON.stringify(JSON.parse(text));
+    print(same ? `${path} is up to date` : `${path} differs from ${module}: compare them, then run write again`);
     if (!same) code = 1;
   }
   return code;
@@ -109,8 +112,8 @@ function report(
   if (flags.json) print(JSON.stringify(findings, undefined, 2));
   else {
     for (const { type, side, verdict, path, message } of findings) {
-      const what = { breaks: "BREAKS ", unknown: "UNKNOWN", note: "note   ", safe: "safe   " }[verdict];
-      print(`${what} ${type}, ${side}: ${path === undefined ? "" : `${path}: `}${message}`);
+      const label = { breaks: "BREAKS ", unknown: "UNKNOWN", note: "note   ", safe: "safe   " }[verdict];
+      print(`${label} ${type}, ${side}: ${path === undefined ? "" : `${path}: `}${message}`);
     }
   }
   const fails = ({ verdict }: Finding): boolean =>
@@ -118,18 +121,20 @@ function report(
   return findings.some(fails) ? 1 : 0;
 }
 
-/** A catalogue from its file, or of a module. */
+/** Reads a catalogue from a .json file, or makes it from the classes of a module. */
 async function load(path: string, name = nameOf(path)): Promise<Catalogue> {
   if (!path.endsWith(".json")) {
     const module: Record<string, unknown> = await import(pathToFileURL(resolve(path)).href);
     const exported = Object.values(module).flatMap((value) => Array.isArray(value) ? value as unknown[] : [value]);
     const classes = exported.filter((value) => findDefinition(value) !== undefined) as EventClass[];
-    if (classes.length === 0) throw new Error(`Cannot catalogue ${path}: it exports no class made by defineEvent`);
+    if (classes.length === 0) {
+      throw new Error(`Cannot catalogue ${path}: it exports no event class; export classes made by defineEvent`);
+    }
     return await catalogue(name, classes);
   }
   const read: unknown = await readJson(path);
   if (isCatalogue(read)) return read;
-  throw new Error(`Cannot read ${path}: it is no catalogue; give a .schema.json file that "contracts write" wrote`);
+  throw new Error(`Cannot read ${path}: it is not a catalogue; give a .schema.json file that "contracts write" wrote`);
 }
 
 async function readJson(path: string): Promise<unknown> {
@@ -148,7 +153,7 @@ function isCatalogue(read: unknown): read is Catalogue {
   return Object.values(read.$defs).every((each) => isObject(each) && typeof each["x-type"] === "string");
 }
 
-/** The name of a module: of its file, or of its directory where the file is called mod, index or events. */
+/** The name of a module's file, or of its directory if the file is called mod, index or events. */
 function nameOf(path: string): string {
   const name = basename(path).replace(/\.\w+$/, "");
   return /^(mod|index|events)$/.test(name) ? basename(dirname(resolve(path))) : name;

@@ -2,13 +2,16 @@ import { Coverage } from "./_covers.ts";
 import type { Gap } from "./_gap.ts";
 import type { Catalogue, Contract } from "./catalogue.ts";
 
-/** What a change means for one type. */
+/** How a change of one type affects old readers or old entries. */
 export interface Finding {
   /** The type of the events. */
   readonly type: string;
-  /** The side that is affected: processes with the old classes, or entries that were stored by them. */
+  /** What is affected: processes that still run the old classes, or entries that the old classes stored. */
   readonly side: "old readers" | "old entries";
-  /** `breaks`: some are refused. `unknown`: check it yourself. `note`: worth knowing. `safe`: all are accepted. */
+  /**
+   * `breaks`: some values are refused. `unknown`: it cannot be decided by the schemas, so check it yourself. `note`: the
+   * change is allowed, and the message says what to expect. `safe`: all values are accepted.
+   */
   readonly verdict: "breaks" | "unknown" | "note" | "safe";
   /** The path within the detail: "detail.items[*].price". */
   readonly path?: string;
@@ -17,8 +20,8 @@ export interface Finding {
 }
 
 /**
- * Compares two catalogues: whether old readers accept new events, and whether new readers accept old entries. The verdict
- * `safe` covers only what JSON Schema expresses: refinements and upcasters written in code are not seen.
+ * Compares two catalogues: do old readers accept new events, and do new readers accept old entries? The verdict `safe` covers
+ * only rules that JSON Schema expresses. Refinements and upcasters that are written in code are not compared.
  *
  * @example A field that became required
  * ```ts
@@ -36,7 +39,7 @@ export interface Finding {
  *   side: "old entries",
  *   verdict: "breaks",
  *   path: "detail.currency",
- *   message: "it may be missing, and it is required",
+ *   message: "it may be missing, but it is required",
  * }]);
  * ```
  *
@@ -53,8 +56,8 @@ export function compare(before: Catalogue, after: Catalogue): Finding[] {
     if (was === undefined) return [readers("safe", "the type is new"), entries("safe", "the type is new")];
     if (is === undefined) {
       return [
-        readers("note", "the type is gone: old readers get no more events of it"),
-        entries("breaks", "the type is gone: its stored entries have no reader"),
+        readers("note", "the type was removed: old readers receive no new events of it"),
+        entries("breaks", "the type was removed: no class reads its stored entries"),
       ];
     }
     return [
@@ -84,16 +87,18 @@ const decided = (find: Finder, found: Finding[]): Finding[] =>
 
 function readerFindings(before: Catalogue, was: Contract, after: Catalogue, is: Contract, find: Finder): Finding[] {
   const [from, to] = [was["x-version"], is["x-version"]];
-  if (to > from) return [find("note", `version ${to} is deferred until a consumer knows it`)];
+  if (to > from) return [find("note", `old readers defer version ${to} until a consumer with the new class runs`)];
   if (to < from) return steps(was, to, from, find);
   return gaps(after, is, before, was, find);
 }
 
 function entryFindings(before: Catalogue, was: Contract, after: Catalogue, is: Contract, find: Finder): Finding[] {
   const [from, to] = [was["x-version"], is["x-version"]];
-  if (to < from) return [find("breaks", `version ${from} is stored, and the class knows up to ${to}`)];
-  const lost = was["x-upcasts"].filter((version) => !is["x-upcasts"].includes(version));
-  const missing = lost.map((version) => find("breaks", `version ${version} was upcast, and no longer is`));
+  if (to < from) {
+    return [find("breaks", `stored entries have version ${from}, and the class reads versions up to ${to}`)];
+  }
+  const removed = was["x-upcasts"].filter((version) => !is["x-upcasts"].includes(version));
+  const missing = removed.map((version) => find("breaks", `the class no longer upcasts version ${version}`));
   return [...missing, ...(to === from ? gaps(before, was, after, is, find) : steps(is, from, to, find))];
 }
 
@@ -101,14 +106,14 @@ function steps(reader: Contract, from: number, to: number, find: Finder): Findin
   if (!reader["x-upcasts"].includes(from)) {
     return [find("breaks", `the class has no upcaster from version ${from} to ${to}`)];
   }
-  return [find("note", `version ${from} is upcast to ${to} by code, which is not seen: test it with stored entries`)];
+  return [find("note", `code upcasts version ${from} to ${to}, which is not compared: test it with stored entries`)];
 }
 
 function gaps(from: Catalogue, writer: Contract, to: Catalogue, reader: Contract, find: Finder): Finding[] {
   const open = writer["x-open"] ?? reader["x-open"];
   if (open !== undefined) {
     const verdict = writer["x-open"] === reader["x-open"] ? "note" : "unknown";
-    return [find(verdict, `nothing can be compared: ${open}`, "detail")];
+    return [find(verdict, `it cannot be compared: ${open}`, "detail")];
   }
   const found: Gap[] = new Coverage(from, to).gaps([keywords(writer)], accepted(reader), "detail");
   return found.map(({ verdict, message, path }) => find(verdict, message, path));
@@ -127,5 +132,7 @@ function encrypted(reader: Contract, writer: Contract, find: Finder): Finding[] 
   const unread = reader["x-encrypted"] === true
     ? writer["x-sensitive"].filter((path) => !reader["x-sensitive"].includes(path))
     : writer["x-sensitive"];
-  return unread.map((path) => find("unknown", "it is encrypted, and the class may not decrypt it", `detail.${path}`));
+  return unread.map((path) =>
+    find("unknown", "it is stored encrypted, and the reading class does not declare it as encrypted", `detail.${path}`)
+  );
 }

@@ -33,7 +33,7 @@ Deno.test("contracts exits with 0 when nothing breaks, 1 when something does, an
     await Deno.writeTextFile(file, JSON.stringify(old));
     const [broken, told] = await run("compare", file, module);
     assertEquals(broken, 1);
-    assertStringIncludes(told, "BREAKS  AuctionCancelled, old entries: the type is gone");
+    assertStringIncludes(told, "BREAKS  AuctionCancelled, old entries: the type was removed");
   } finally {
     await Deno.remove(out, { recursive: true });
   }
