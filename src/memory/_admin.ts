@@ -3,7 +3,7 @@ import { assertIdle, unknownGroup } from "../store/_groups.ts";
 import { MemoryLetterBox } from "./_letters.ts";
 import type { MemoryStream } from "./_stream.ts";
 
-/** A stream in memory as its operators see it. */
+/** The operations on one stream in memory. */
 export class MemoryAdmin implements StreamAdmin {
   #stream: MemoryStream;
 
@@ -25,7 +25,7 @@ export class MemoryAdmin implements StreamAdmin {
     return Promise.resolve(this.#stream.trim(options));
   }
 
-  // deno-lint-ignore require-await -- what is thrown here must reach the caller as a rejection
+  // deno-lint-ignore require-await -- async turns thrown errors into rejections
   async rewind(
     name: string,
     to: "beginning" | "now" | Position,
@@ -35,7 +35,7 @@ export class MemoryAdmin implements StreamAdmin {
     return group.rewind(to);
   }
 
-  // deno-lint-ignore require-await -- what is thrown here must reach the caller as a rejection
+  // deno-lint-ignore require-await -- async turns thrown errors into rejections
   async removeGroup(name: string, { force = false }: { readonly force?: boolean } = {}): Promise<boolean> {
     const group = this.#stream.groups.get(name);
     if (group === undefined) return false;

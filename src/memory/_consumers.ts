@@ -1,22 +1,25 @@
 import { StoreError } from "../store/mod.ts";
 
-/** A consumer that joined, and neither left nor was given up. */
+/** A consumer that joined, and neither left nor was given up for dead. */
 export interface Consumer {
   readonly name: string;
+  /** Its name with the incarnation. */
   readonly storeName: string;
+  /** In milliseconds. */
   readonly lease: number;
+  /** When its lease runs out, in milliseconds since the epoch. */
   expires: number;
   stalled: boolean;
 }
 
-/** The consumers of one group, living and dead. */
+/** The consumers of one group: live ones, and dead ones whose deliveries were not recovered yet. */
 export class Consumers {
   #group: string;
   #now: () => number;
   #all = new Map<string, Consumer>();
   #incarnations = 0;
 
-  /** `group` is what an error calls the group. */
+  /** `group` names the group in error messages. */
   constructor(group: string, now: () => number) {
     this.#group = group;
     this.#now = now;
@@ -38,7 +41,7 @@ export class Consumers {
     this.#all.clear();
   }
 
-  /** A new consumer of that name, unless another live one has it. */
+  /** Adds a consumer. Throws `"name-taken"` if another live consumer has the name. */
   join(name: string, lease: number): Consumer {
     this.#assertNameFree(name, undefined);
     const storeName = `${name}.${(++this.#incarnations).toString(36)}${crypto.randomUUID().slice(0, 6)}`;
@@ -65,7 +68,10 @@ export class Consumers {
     }
   }
 
-  /** The consumer, alive for another lease; one that was given up joins again, unless somebody took its name. */
+  /**
+   * Renews the lease of a consumer. A consumer that was given up for dead joins again. Throws `"name-taken"` if another
+   * consumer has taken its name in the meantime.
+   */
   touch(storeName: string, lease: number): Consumer {
     const now = this.#now();
     let consumer = this.#all.get(storeName);

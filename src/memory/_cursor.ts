@@ -6,9 +6,9 @@ import {
   type StoredRecord,
 } from "../store/mod.ts";
 
-/** The entries of a stream by index: removed entries keep theirs. */
+/** The entries of a stream by index. The index of an entry never changes: removed entries leave a gap. */
 export interface Entries {
-  /** The index of the first entry that is left. */
+  /** The index of the first entry that was not removed. */
   readonly start: number;
   /** The index of the next entry to be appended. */
   readonly end: number;
@@ -21,9 +21,9 @@ export interface Entries {
 export class Cursor {
   #stream: Entries;
   #next = 0;
-  /** The position where the group begins, while that is still to come. */
+  /** The first position to read, while it is still to come. */
   #notBefore: Position | undefined;
-  /** Entries that were removed before the group read them, until one of its members is told. */
+  /** Entries that were removed before the group read them, until a claim reports them. */
   #removed: RemovedRange | undefined;
 
   constructor(stream: Entries, to: MemberOptions["startFrom"]) {
@@ -31,6 +31,7 @@ export class Cursor {
     this.seek(to);
   }
 
+  /** Moves the cursor. */
   seek(to: MemberOptions["startFrom"]): void {
     this.#notBefore = undefined;
     if (to === "beginning") this.#next = this.#stream.start;
@@ -41,7 +42,7 @@ export class Cursor {
     }
   }
 
-  /** The index of the next entry to read; the end of the stream when there is none. */
+  /** Returns the index of the next entry to read, or the end of the stream. */
   next(): number {
     if (this.#next < this.#stream.start) this.#next = this.#stream.start;
     while (this.#notBefore !== undefined && this.#next < this.#stream.end) {
@@ -51,12 +52,12 @@ export class Cursor {
     return this.#next;
   }
 
-  /** The entries before this index are read. */
+  /** Marks all entries before this index as read. */
   advance(index: number): void {
     this.#next = index;
   }
 
-  /** Remembers which unread entries are about to be removed from the stream: all before the index `end`. */
+  /** To be called before entries are removed from the stream, up to the index `end`, exclusive: notes the unread ones. */
   noteRemoved(end: number): void {
     const next = this.next();
     if (next >= end) return;
@@ -67,7 +68,7 @@ export class Cursor {
     };
   }
 
-  /** Unread entries that were removed, once. */
+  /** Returns the range of removed unread entries, and resets it: it is reported once. */
   takeRemoved(): RemovedRange | undefined {
     const removed = this.#removed;
     this.#removed = undefined;

@@ -3,13 +3,15 @@ import type { Reach } from "../store/_reach.ts";
 import { Parking } from "./_parking.ts";
 import type { Pending } from "./_pending.ts";
 
-/** What waits for one version, as it was deferred, and in order of position. */
+/** The deliveries that are deferred for one version. */
 interface Waiting {
+  /** In the order in which they were deferred. */
   readonly all: Set<Pending>;
+  /** In order of position. */
   readonly inOrder: Parking<Pending>;
 }
 
-/** What a group deferred, by version: deliveries of entries that their consumers did not know. */
+/** The deferred deliveries of a group, by version: their consumers did not understand it. */
 export class Deferred {
   #versions = new Map<number, Waiting>();
 
@@ -20,11 +22,11 @@ export class Deferred {
     }
     pending.deferred = { version, since: now };
     waiting.all.add(pending);
-    // All of them are due alike: what decides is the place in the stream.
+    // With the same due time for all, the parking orders them by their place in the stream.
     waiting.inOrder.park(pending, 0);
   }
 
-  /** It does not wait any more. */
+  /** Removes a delivery, if it is deferred. */
   remove(pending: Pending): void {
     const { version } = pending.deferred ?? {};
     const waiting = version === undefined ? undefined : this.#versions.get(version);
@@ -34,9 +36,12 @@ export class Deferred {
     if (waiting.all.size === 0) this.#versions.delete(version!);
   }
 
-  /** Takes the first one that the taker knows, else one that has waited for too long. It still says for what it was deferred. */
+  /**
+   * Takes the first delivery, by position, whose version a member with this reach understands. If there is none, takes
+   * one that has waited for longer than `deferTimeout`. Its `deferred` stays set.
+   */
   take({ version, deferTimeout }: Reach, now: number): Pending | undefined {
-    // What nearly every group has.
+    // Fast path: most groups have no deferred deliveries.
     if (this.#versions.size === 0) return undefined;
     let next: Pending | undefined;
     for (const [known, { inOrder }] of this.#versions) {
@@ -48,12 +53,12 @@ export class Deferred {
     return next;
   }
 
-  /** What was deferred first for each version. */
+  /** For each version, the delivery that was deferred first. */
   #oldest(): Pending[] {
     return [...this.#versions.values()].map(({ all }) => all.values().next().value!);
   }
 
-  /** When there is something to take for whoever waits. */
+  /** Returns when a member with this reach may take a deferred delivery: -Infinity if now, Infinity if never. */
   next({ version, deferTimeout }: Reach): number {
     const times = this.#oldest().map(({ deferred }) =>
       deferred!.version <= version ? -Infinity : deferred!.since + deferTimeout

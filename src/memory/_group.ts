@@ -24,12 +24,12 @@ import type { MemoryStream } from "./_stream.ts";
 export class MemoryGroup {
   readonly name: string;
   readonly letters: Map<string, LetterRecord> = new Map();
-  /** Raised by every rewind; members compare it. */
+  /** Raised by each rewind. Members compare it to notice the rewind. */
   epoch = 0;
   deleted = false;
   #stream: MemoryStream;
   #cursor: Cursor;
-  /** Unsettled deliveries by their number: numbers are found faster than positions. */
+  /** Unsettled deliveries by their number: looking up a number is faster than a position. */
   #pending = new TurnoverMap<number, Pending>();
   #parking = new Parking<Pending>();
   #deferred = new Deferred();
@@ -44,12 +44,12 @@ export class MemoryGroup {
     this.#cursor = new Cursor(stream, startFrom);
   }
 
-  /** Remembers which unread entries are about to be removed from the stream: all before the index `end`. */
+  /** To be called before entries are removed from the stream, up to the index `end`, exclusive: notes the unread ones. */
   noteRemoved(end: number): void {
     this.#cursor.noteRemoved(end);
   }
 
-  /** The index of the first entry that this group has not read or not settled. */
+  /** Returns the index of the first entry that this group has not read or not settled: trimming must keep it. */
   floor(): number {
     let floor = this.#cursor.next();
     for (const pending of this.#pending.values()) {
@@ -66,7 +66,7 @@ export class MemoryGroup {
     return this.#consumers.join(consumer, lease).storeName;
   }
 
-  /** The consumer, alive for another lease. */
+  /** Renews the lease of a consumer. Throws `"group-deleted"` or `"name-taken"`. */
   touch(storeName: string, lease: number): Consumer {
     if (this.deleted) {
       throw new StoreError("group-deleted", `Cannot use group "${this.name}" of ${this.#stream.name}: it was deleted`);
@@ -74,7 +74,7 @@ export class MemoryGroup {
     return this.#consumers.touch(storeName, lease);
   }
 
-  /** Whether this very delivery is still this consumer's. */
+  /** Returns the delivery, if this consumer still holds exactly this one. */
   #find(storeName: string, { position, fence }: DeliveryRef): Pending | undefined {
     const pending = this.#pending.get(Number(fence));
     return pending?.owner?.storeName === storeName && pending.position === position ? pending : undefined;
@@ -171,7 +171,7 @@ export class MemoryGroup {
     return pending;
   }
 
-  /** Gives it a new delivery number, which is its fence: settles of the earlier delivery are refused. */
+  /** Gives the delivery a new number, which is its fence: settles with the earlier fence are refused. */
   #number(pending: Pending): void {
     pending.delivery = ++this.#deliveriesEver;
     this.#pending.set(pending.delivery, pending);
@@ -247,11 +247,11 @@ export class MemoryGroup {
     return true;
   }
 
-  /** When a waiting claim should look again: a delivery falls due, or a lease may expire. */
+  /** Returns when a waiting claim should look again: a delivery falls due, or a lease may run out. */
   nextChange(waiting: Consumer, reach: Reach): number {
     let next = Math.min(this.#parking.nextDue(), this.#deferred.next(reach));
     for (const consumer of this.#consumers.values()) {
-      // A dead consumer without deliveries has to be removed, too.
+      // This holds for consumers without deliveries too: a dead consumer has to be removed.
       if (consumer !== waiting) next = Math.min(next, consumer.expires);
     }
     return next;

@@ -25,7 +25,7 @@ export function letterOf(
   };
 }
 
-/** The dead letters of one group in memory, as its operators see them. */
+/** The dead letters of one group in memory. */
 export class MemoryLetterBox implements DeadLetterBox {
   #stream: MemoryStream;
   #name: string;

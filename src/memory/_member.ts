@@ -38,7 +38,7 @@ export class MemoryMember implements GroupMember {
     return { records: [], missing: [], disturbed: false };
   }
 
-  // deno-lint-ignore require-await -- what is thrown here must reach the caller as a rejection
+  // deno-lint-ignore require-await -- async turns thrown errors into rejections
   async renew(
     held: readonly DeliveryRef[],
     { stalled }: { readonly stalled?: boolean } = {},
@@ -48,12 +48,12 @@ export class MemoryMember implements GroupMember {
     return this.#group.lost(this.consumer, held);
   }
 
-  // deno-lint-ignore require-await -- what is thrown here must reach the caller as a rejection
+  // deno-lint-ignore require-await -- async turns thrown errors into rejections
   async settle(outcomes: readonly Outcome[]): Promise<readonly Position[]> {
     return this.#group.settle(this.consumer, outcomes);
   }
 
-  // deno-lint-ignore require-await -- what is thrown here must reach the caller as a rejection
+  // deno-lint-ignore require-await -- async turns thrown errors into rejections
   async leave(): Promise<boolean> {
     this.#left.abort();
     return this.#group.leave(this.consumer);

@@ -1,8 +1,8 @@
-/** Something parked until its time has come. */
+/** An item that can be parked until it is due. */
 export interface Parked {
   /** When it may be taken, in milliseconds since the epoch; undefined while it is not parked. */
   due: number | undefined;
-  /** What decides between equals: its place in the stream. */
+  /** Its place in the stream, which orders items with the same due time. */
   readonly index: number;
 }
 
@@ -11,7 +11,7 @@ interface Ticket<T> {
   readonly item: T;
 }
 
-/** A binary heap of what is parked, the earliest due first. What was unparked meanwhile is skipped when it comes up. */
+/** A binary heap of parked items, the earliest due first. Items that are no longer parked are skipped. */
 export class Parking<T extends Parked> {
   #heap: Ticket<T>[] = [];
 
@@ -28,19 +28,19 @@ export class Parking<T extends Parked> {
     }
   }
 
-  /** When the next item is due; Infinity when nothing is parked. */
+  /** Returns when the next item is due; Infinity if nothing is parked. */
   nextDue(): number {
     this.#dropStale();
     return this.#heap[0]?.due ?? Infinity;
   }
 
-  /** The item that is due first. */
+  /** Returns the item that is due first, and leaves it in place. */
   first(): T | undefined {
     this.#dropStale();
     return this.#heap[0]?.item;
   }
 
-  /** Takes the first item that is due, if there is one. */
+  /** Takes the item that is due first, if it is due by now. */
   take(now: number): T | undefined {
     if (this.nextDue() > now) return undefined;
     const { item } = this.#heap[0]!;
@@ -49,7 +49,8 @@ export class Parking<T extends Parked> {
     return item;
   }
 
-  // Taking an item out of the middle would cost a search: its ticket stays behind and no longer fits the item.
+  // Removing a ticket from the middle would need a search. So the tickets of items that are no longer parked, or parked
+  // anew, stay in the heap; their due time differs from that of the item.
   #dropStale(): void {
     while (this.#heap.length > 0 && this.#heap[0]!.item.due !== this.#heap[0]!.due) this.#removeTop();
   }

@@ -5,25 +5,25 @@ import type { Consumer } from "./_consumers.ts";
 export interface Pending {
   readonly position: Position;
   readonly index: number;
-  /** A copy from the dead letters, when the entry itself is gone. */
+  /** The entry, if this is a redriven dead letter whose entry was removed from the stream. */
   readonly copy: StoredRecord | undefined;
   owner: Consumer | undefined;
   /** When it may be taken, while it is parked. */
   due: number | undefined;
-  /** When its next attempt is due, parked or held; undefined when it need not wait. */
+  /** When its next attempt is due, whether it is parked or held; undefined if it need not wait. */
   retryAt: number | undefined;
   failures: number;
   recovered: number;
-  /** Its number among all deliveries of the group. */
+  /** Its number among all deliveries of the group: its fence. */
   delivery: number;
   isolated: boolean;
-  /** The version of its entry, and since when it waits for a member that knows the version; set while it is deferred. */
+  /** The version of its entry, and since when it waits for a member that understands it; set while it is deferred. */
   deferred: { readonly version: number; readonly since: number } | undefined;
   firstFailedAt: number | undefined;
   lastFailedAt: number | undefined;
 }
 
-/** A delivery that no consumer has had yet. */
+/** Creates a delivery that no consumer has held yet. */
 export function newPending(position: Position, index: number, copy: StoredRecord | undefined): Pending {
   return {
     position,

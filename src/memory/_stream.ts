@@ -6,15 +6,16 @@ import type { MemoryGroup } from "./_group.ts";
 
 interface Remembered {
   last: number;
+  /** Positions of the last batches, by the number of the batch. */
   answers: Map<number, readonly Position[]>;
   expires: number;
 }
 
-/** One stream: its entries, its groups, and what it remembers of its producers. */
+/** One stream: its entries, its groups, and the state of its producers. */
 export class MemoryStream {
   readonly name: string;
   readonly groups: Map<string, MemoryGroup> = new Map();
-  /** Rung when something may have come for those who wait. */
+  /** Rung when waiting readers and members have to look again. */
   readonly bell: Bell = new Bell();
   readonly now: () => number;
   #records: StoredRecord[] = [];
@@ -27,27 +28,27 @@ export class MemoryStream {
     this.now = now;
   }
 
-  /** The number of entries there ever were: the index of the next one. */
+  /** How many entries were ever appended: the index of the next one. */
   get end(): number {
     return this.#trimmed + this.#records.length;
   }
 
-  /** The index of the first entry that is still there. */
+  /** The index of the first entry that was not removed. */
   get start(): number {
     return this.#trimmed;
   }
 
-  /** The last position ever given. */
+  /** The highest position ever given. */
   get last(): Position | undefined {
     return this.#last && `${this.#last.ms}-${this.#last.seq}`;
   }
 
-  /** The entry with this index, counted from the first one ever; undefined when it was trimmed. */
+  /** Returns the entry with this index; undefined if it was removed. Removed entries count, so an index never changes. */
   at(index: number): StoredRecord | undefined {
     return this.#records[index - this.#trimmed];
   }
 
-  /** The index of the first entry at or after a position. */
+  /** Returns the index of the first entry at or after a position. */
   indexOf(position: Position): number {
     let low = 0;
     let high = this.#records.length;
@@ -77,7 +78,7 @@ export class MemoryStream {
     return positions;
   }
 
-  // The clock may stand still or go back; positions rise all the same.
+  // Positions must rise even if the clock stands still or goes back.
   #push(records: readonly Fields[]): Position[] {
     const now = this.now();
     const positions: Position[] = [];
@@ -96,7 +97,7 @@ export class MemoryStream {
     const now = this.now();
     const state = this.#producers.get(id);
     if (state === undefined) {
-      // A new producer is the occasion to forget old ones.
+      // Clean up here, since a new producer is rare: delete producers that have expired.
       for (const [other, { expires }] of this.#producers) if (expires <= now) this.#producers.delete(other);
     }
     return state;
@@ -105,13 +106,13 @@ export class MemoryStream {
   async *read(range: ReadRange, pageSize: number): AsyncGenerator<readonly StoredRecord[]> {
     const { limit = Infinity, reverse = false, follow = false, signal } = range;
     signal?.throwIfAborted();
-    // Looked up anew until something was read: both may still be to come.
+    // Looked up again until the first page: `from` and `after` may be positions of the future.
     const lowest = () =>
       Math.max(
         range.from === undefined ? 0 : this.indexOf(range.from),
         range.after === undefined ? 0 : this.#indexAfter(range.after),
       );
-    // The end of a read that does not follow is looked up anew with every page: entries may be trimmed or added.
+    // Looked up again for each page, since entries may be appended or trimmed.
     const bound = () => range.to === undefined ? this.end : this.#indexAfter(range.to);
     let next: number | undefined;
     let high = bound();

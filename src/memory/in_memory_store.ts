@@ -16,18 +16,18 @@ import { MemoryStream } from "./_stream.ts";
 
 const PAGE_SIZE = 500;
 
-// What `memory:name` shares lives as long as the process, as a file would: closing a broker loses nothing.
+// Named stores keep their streams until the process ends, as a file would: closing a broker loses nothing.
 const shared = new Map<string, Map<string, MemoryStream>>();
 
 /** Options of an {@linkcode InMemoryStore}. */
 export interface InMemoryStoreOptions {
-  /** Stores of one name in one process share their streams; without a name nobody else sees them. */
+  /** Stores with the same name in one process share their streams. Without a name, the streams belong to this store. */
   name?: string;
-  /** The store's clock, in milliseconds since the epoch. @default {Date.now} */
+  /** The clock of the store: returns milliseconds since the epoch. @default {Date.now} */
   now?: () => number;
 }
 
-/** Streams in the memory of this process: everything a durable store does, for as long as the process lives. */
+/** Stores events in the memory of this process. It keeps the same promises as a durable store until the process ends. */
 export class InMemoryStore implements EventStore {
   #streams: Map<string, MemoryStream>;
   #now: () => number;
@@ -44,7 +44,7 @@ export class InMemoryStore implements EventStore {
     return stream;
   }
 
-  // deno-lint-ignore require-await -- what is thrown here must reach the caller as a rejection
+  // deno-lint-ignore require-await -- async turns thrown errors into rejections
   async append(stream: string, records: readonly Fields[], options: AppendOptions = {}): Promise<readonly Position[]> {
     options.signal?.throwIfAborted();
     return this.#stream(stream).append(records, options.producer);
@@ -54,7 +54,7 @@ export class InMemoryStore implements EventStore {
     return this.#stream(stream).read(range, PAGE_SIZE);
   }
 
-  // deno-lint-ignore require-await -- what is thrown here must reach the caller as a rejection
+  // deno-lint-ignore require-await -- async turns thrown errors into rejections
   async member(name: string, groupName: string, options: MemberOptions): Promise<GroupMember> {
     const stream = this.#stream(name);
     let group = stream.groups.get(groupName);

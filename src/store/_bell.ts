@@ -1,16 +1,19 @@
-// Timers take a signed 32-bit number of milliseconds: anything longer would fire at once.
+// Timers take a signed 32-bit number of milliseconds: a longer one would fire at once.
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
-/** Wakes whoever waits: all of them when it is rung, each one when its time is up or its signal aborts. */
+/** Wakes waiting calls: all of them when it is rung, and each one when its timeout has passed or its signal aborts. */
 export class Bell {
   #waiting = new Set<() => void>();
 
-  /** Wakes all who wait now. */
+  /** Wakes all calls that wait now. */
   ring(): void {
     for (const wake of this.#waiting) wake();
   }
 
-  /** Resolves when rung, after `timeout` milliseconds (never, by default), or when `signal` aborts; never rejects. */
+  /**
+   * Resolves when the bell is rung, after `timeout` milliseconds, or when `signal` aborts. Without a timeout it waits for
+   * ever. Never rejects.
+   */
   wait(signal: AbortSignal | undefined, timeout = Infinity): Promise<void> {
     if (signal?.aborted || timeout <= 0) return Promise.resolve();
     return new Promise((resolve) => {

@@ -1,4 +1,4 @@
-/** A queue that gives up its head in constant time, however long it is. */
+/** A queue, first in, first out. `shift` takes constant time, however long the queue is. */
 export class Fifo<T> {
   #items: T[] = [];
   #head = 0;
@@ -26,7 +26,7 @@ export class Fifo<T> {
     return item;
   }
 
-  /** Takes everything. */
+  /** Removes and returns all items. */
   drain(): T[] {
     const items = this.#items.slice(this.#head);
     this.#items = [];

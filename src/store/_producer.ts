@@ -1,23 +1,24 @@
 import { StoreError } from "./errors.ts";
 import type { Producer } from "./event_store.ts";
 
-/** How many of a producer's answers a store remembers for each stream. */
+/** For how many batches of a producer a store remembers the positions, for each stream. */
 export const REMEMBERED_BATCHES = 64;
 
 /** How long a store remembers a producer after its last batch, in milliseconds. */
 export const PRODUCER_MEMORY: number = 10 * 60_000;
 
-/** What a store remembers of one producer on one stream. */
+/** What a store remembers about one producer on one stream. */
 export interface ProducerState {
-  /** The last batch that it has, or that was given up. */
+  /** The number of the last batch that was appended or given up. */
   readonly last: number;
-  /** Whether the batch in question is among the remembered answers. */
+  /** Whether the store remembers the positions of this batch. */
   answered(sequence: number): boolean;
 }
 
 /**
- * What to do with a batch: `"append"` it, `"answer"` it with what was remembered, or, when it asks without records,
- * `"give-up"`. Throws when it is out of sequence, or when nobody can tell any more.
+ * Decides what to do with a batch: `"append"` it, or `"answer"` with the remembered positions. For a call without records
+ * whose batch is not stored: `"give-up"`. Throws `"out-of-sequence"` for a gap or a batch that was given up, and
+ * `"forgotten"` if the store can no longer tell whether it has the batch.
  */
 export function judge(
   state: ProducerState | undefined,
@@ -27,7 +28,7 @@ export function judge(
   if (state === undefined && known) {
     throw new StoreError(
       "forgotten",
-      `Cannot tell whether batch ${sequence} was appended: producer ${id} is forgotten`,
+      `Cannot tell whether batch ${sequence} was appended: the store has forgotten producer ${id}; read the stream to see`,
     );
   }
   if (state?.answered(sequence)) return "answer";
@@ -36,7 +37,7 @@ export function judge(
   if (sequence !== last + 1) {
     throw new StoreError(
       "out-of-sequence",
-      `Cannot append batch ${sequence} of producer ${id}: the next one is ${last + 1}`,
+      `Cannot append batch ${sequence} of producer ${id}: the store expects batch ${last + 1} next`,
     );
   }
   return "append";

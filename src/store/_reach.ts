@@ -1,14 +1,14 @@
 import type { MemberOptions } from "./group_member.ts";
 
-/** What of the deferred a member is given. */
+/** Which deferred deliveries a member may take. */
 export interface Reach {
-  /** The highest version that it knows. */
+  /** The highest version that it understands. */
   readonly version: number;
-  /** How long what it does not know waits for somebody else, in milliseconds. */
+  /** How long deliveries of higher versions wait for another member before this one takes them, in milliseconds. */
   readonly deferTimeout: number;
 }
 
-/** The reach of a member, by its options. */
+/** Returns the reach of a member with these options. */
 export function reachOf(
   { version = 1, deferTimeout = Infinity }: Pick<MemberOptions, "version" | "deferTimeout">,
 ): Reach {

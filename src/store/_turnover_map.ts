@@ -1,13 +1,13 @@
-// So many entries may come, or as many times as many as there are, before the table is made anew.
+// The map is replaced after this many additions, or after this multiple of its size, whichever is more.
 const LEAST = 1_024;
 const TIMES = 4;
 
 /**
- * A map whose entries come and go all the time, and that lives long.
+ * A long-lived map for entries that are added and deleted all the time.
  *
- * A `Map` of V8 that has been full gets a new table, and the one before points to it. Once one of these tables has grown
- * old, the collector keeps all that followed it, with the entries that each of them once had, until its next full run:
- * it then spends its time on copying what nobody needs. Here a new map takes over, to which nothing old points.
+ * When the table of a `Map` is full, V8 allocates a new table, and the old table points to it. Once an old table is in the
+ * old generation, it keeps all later tables and their deleted entries alive until the next full collection, and the
+ * collector copies them again and again. This class moves the entries to a new `Map` instead, which no old table points to.
  */
 export class TurnoverMap<K, V> {
   #map = new Map<K, V>();
@@ -37,12 +37,12 @@ export class TurnoverMap<K, V> {
     this.#map = new Map();
   }
 
-  /** In the order in which they came; what comes meanwhile may be left out. */
+  /** The keys, in the order of their insertion. Keys that are added during the iteration may be left out. */
   keys(): IterableIterator<K> {
     return this.#map.keys();
   }
 
-  /** In the order of their keys; what comes meanwhile may be left out. */
+  /** The values, in the order of their keys' insertion. Values that are added during the iteration may be left out. */
   values(): IterableIterator<V> {
     return this.#map.values();
   }

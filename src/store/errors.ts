@@ -1,15 +1,15 @@
 /**
- * What the engine may conclude from a failure of a store:
+ * Why a call of a store failed, and what the engine may conclude:
  *
- * - `"transient"`: nothing was done, and the same call may succeed later (a server loading, a file locked);
- * - `"uncertain"`: it may or may not have been done (a connection lost before the reply);
- * - `"out-of-sequence"`: refused because of the producer's batch number: a gap, or a number already given up;
+ * - `"transient"`: the call changed nothing, and may succeed later (the server is loading, the file is locked);
+ * - `"uncertain"`: the call may or may not have been executed (the connection was lost before the reply);
+ * - `"out-of-sequence"`: the number of the batch was refused: it leaves a gap, or the batch was given up before;
  * - `"forgotten"`: a batch was sent again, but the store no longer knows its producer, so it cannot tell whether the
  *   batch was appended;
  * - `"name-taken"`: another live consumer has this name in this group;
- * - `"group-busy"`: the group still has live consumers or unsettled work;
- * - `"group-deleted"`: the group was ended for good while this member used it;
- * - `"storage-lost"`: the file that holds the data was deleted or replaced; the store has to be opened again.
+ * - `"group-busy"`: the group still has live consumers, unsettled deliveries or dead letters;
+ * - `"group-deleted"`: the group was deleted while this member used it;
+ * - `"storage-lost"`: the file that holds the data was deleted or replaced; the store must be opened again.
  */
 export type StoreErrorKind =
   | "transient"
@@ -21,23 +21,35 @@ export type StoreErrorKind =
   | "group-deleted"
   | "storage-lost";
 
-/** What a {@linkcode StoreError} carries beside its kind and message. */
+/** The cause of a {@linkcode StoreError}, and the data of a `"name-taken"` error. */
 export interface StoreErrorOptions extends ErrorOptions, Partial<Pick<StoreError, "holder" | "expiresIn">> {}
 
 /**
- * A failure of a store, with a kind that the engine acts on. Every other error of a store counts as final: nothing was
- * done, and trying again would not help.
+ * A failure of a store, with a kind that the engine acts on. Any other error of a store is final: the call changed nothing,
+ * and calling again would not help.
+ *
+ * @example Refuse a name that is taken
+ * ```ts
+ * import { StoreError } from "@tidings/broker/store";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const error = new StoreError("name-taken", 'Cannot join group "payments" as "a": a.1 is alive under that name', {
+ *   holder: "a.1",
+ *   expiresIn: 12_000,
+ * });
+ * assertEquals([error.kind, error.expiresIn], ["name-taken", 12_000]);
+ * ```
  */
 export class StoreError extends Error {
   /** Always `"StoreError"`. */
   override readonly name = "StoreError";
-  /** What the failure says about the work that was asked for. */
+  /** Why the call failed. */
   readonly kind: StoreErrorKind;
-  /** With `"name-taken"`: the consumer that has the name, as the store calls it. */
+  /** With `"name-taken"`: the store name of the consumer that has the name. */
   readonly holder: string | undefined;
   /**
-   * With `"name-taken"`: how long the holder's lease still runs, in milliseconds by the store's clock. While the holder
-   * does not renew, this falls as time passes.
+   * With `"name-taken"`: when the holder's lease runs out, in milliseconds from now by the store's clock, unless the holder
+   * renews it.
    */
   readonly expiresIn: number | undefined;
 

@@ -3,8 +3,8 @@ import type { GroupMember, MemberOptions } from "./group_member.ts";
 import type { StreamAdmin } from "./stream_admin.ts";
 
 /**
- * The fields of an entry as the stream keeps them: names and values in turn. A store does not interpret them, and returns
- * exactly the fields that were appended, in their order.
+ * The fields of an entry: names and values in turn. A store does not interpret them, and returns exactly the fields that
+ * were appended, in their order.
  */
 export type Fields = readonly string[];
 
@@ -76,7 +76,7 @@ export interface ReadRange {
  * exist counts as empty and is no error, except where a method says otherwise.
  */
 export interface EventStore extends AsyncDisposable {
-  /** Problems that the store found when it was opened: it works, but with weaker guarantees than its users may expect. */
+  /** Problems that the store found when it was opened. It works, but with weaker guarantees than its users may expect. */
   readonly warnings?: readonly string[];
 
   /**

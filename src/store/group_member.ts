@@ -3,7 +3,7 @@ import type { Position } from "./position.ts";
 
 /** How to join a group. */
 export interface MemberOptions {
-  /** The consumer's name, as people know it; the store adds an incarnation of its own. */
+  /** The consumer's name. The store appends an incarnation, which makes the store name unique. */
   readonly consumer: string;
   /** How long, in milliseconds, this consumer counts as alive after it joined, and after each renewal or claim. */
   readonly lease: number;

@@ -1,16 +1,24 @@
 /**
- * Where an event stands in its stream: `"<ms>-<seq>"`, the store's clock in milliseconds and a counter within the
- * millisecond. Unique in its stream and rising; two streams may hold the same one.
+ * The position of an event in its stream: `"<ms>-<seq>"`, the time of the store's clock in milliseconds since the epoch,
+ * and a counter within the millisecond. Positions of one stream are unique and rise. Two streams may have the same one.
  */
 export type Position = `${number}-${number}`;
 
 const FORM = /^(0|[1-9][0-9]{0,19})-(0|[1-9][0-9]{0,19})$/;
+// Both parts of a position are unsigned 64-bit integers on Redis.
 const LARGEST = "18446744073709551615";
 
-/** The last position there can be within one millisecond or in a stream: both parts are 64-bit on Redis. */
-export const MAX_SEQUENCE: string = LARGEST;
-
-/** True when `value` is a well-formed position. */
+/**
+ * Returns true if `value` is a well-formed position.
+ *
+ * @example Check a position from outside
+ * ```ts
+ * import { isPosition } from "@tidings/broker/store";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(["1700000000000-0", "1700000000000", "1-01"].filter(isPosition), ["1700000000000-0"]);
+ * ```
+ */
 export function isPosition(value: unknown): value is Position {
   if (typeof value !== "string") return false;
   const parts = FORM.exec(value);
@@ -21,7 +29,18 @@ function fits(digits: string): boolean {
   return digits.length < LARGEST.length || digits <= LARGEST;
 }
 
-/** Orders two positions of one stream: negative, zero or positive, as `Array.prototype.sort` wants it. */
+/**
+ * Compares two positions of one stream. Returns a number below, equal to or above zero, for `Array.prototype.sort`.
+ *
+ * @example Sort positions
+ * ```ts
+ * import { comparePositions, type Position } from "@tidings/broker/store";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const positions: Position[] = ["10-0", "9-2", "9-10"];
+ * assertEquals(positions.sort(comparePositions), ["9-2", "9-10", "10-0"]);
+ * ```
+ */
 export function comparePositions(a: Position, b: Position): number {
   if (a === b) return 0;
   const dashA = a.indexOf("-");
@@ -29,22 +48,34 @@ export function comparePositions(a: Position, b: Position): number {
   return compareDigits(a.slice(0, dashA), b.slice(0, dashB)) || compareDigits(a.slice(dashA + 1), b.slice(dashB + 1));
 }
 
-// The parts go up to 2^64 - 1, past what a Number holds exactly: canonical digits compare by length, then as text.
+// A part may exceed the largest safe integer. Numbers without leading zeros compare by length, then as text.
 function compareDigits(a: string, b: string): number {
   return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
 }
 
-/** The millisecond of a position: when the store took the event, by the store's clock. */
+/** Returns the time of a position: when the store appended the event, in milliseconds since the epoch by its clock. */
 export function positionTime(position: Position): number {
   return Number(position.slice(0, position.indexOf("-")));
 }
 
-/** The first position that can bear this time, in milliseconds since the epoch. */
+/**
+ * Returns the lowest position of this time, in milliseconds since the epoch.
+ *
+ * @example Bounds of one millisecond
+ * ```ts
+ * import { firstPositionAt, lastPositionAt, positionTime } from "@tidings/broker/store";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [from, to] = [firstPositionAt(1_700_000_000_000), lastPositionAt(1_700_000_000_000)];
+ * assertEquals(from, "1700000000000-0");
+ * assertEquals([positionTime(from), positionTime(to)], [1_700_000_000_000, 1_700_000_000_000]);
+ * ```
+ */
 export function firstPositionAt(ms: number): Position {
   return `${Math.max(0, Math.floor(ms))}-0`;
 }
 
-/** The last position that can bear this time, in milliseconds since the epoch. */
+/** Returns the highest position of this time, in milliseconds since the epoch. */
 export function lastPositionAt(ms: number): Position {
   return `${Math.max(0, Math.floor(ms))}-${LARGEST}` as Position;
 }
