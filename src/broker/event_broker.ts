@@ -8,6 +8,7 @@ import { handledEvent, handling } from "./_causation.ts";
 import { callHandler } from "./consuming/_job_runner.ts";
 import { Listeners } from "./_listeners.ts";
 import { Observers } from "./_observers.ts";
+import { HealthMonitor } from "./operating/_health.ts";
 import { IdleWaits } from "./operating/_idle.ts";
 import { deadLetters, discardDeadLetters, redrive, streamInfo } from "./operating/_operator.ts";
 import { PublishQueue } from "./publishing/_publish_queue.ts";
@@ -21,6 +22,7 @@ import { consumeSettings, subscribeSettings } from "./consuming/_consumer_settin
 import { Subscriptions } from "./consuming/_subscriptions.ts";
 import { LiveTails } from "./reading/_live_tails.ts";
 import type { Handler, PulledDelivery } from "./delivery.ts";
+import type { BrokerHealth, HealthOptions } from "./health.ts";
 import type { BrokerObserver } from "./observer.ts";
 import { BrokerClosedError } from "./errors.ts";
 import { BrokerErrorEvent, type BrokerEventMap, ReconnectEvent, WarningEvent } from "./lifecycle_events.ts";
@@ -62,6 +64,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   #publisher: Publisher;
   #retention: Retention;
   #idleWaits: IdleWaits;
+  #health: HealthMonitor;
   #tails: LiveTails;
   #subscriptions: Subscriptions;
   #closing: Promise<void> | undefined;
@@ -112,10 +115,17 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
         this.#retention.noted(this.#codecs.ofType(type)!.stream, count);
         this.#idleWaits.noted();
       },
+      unreachable: (error) => this.#health.noted(error),
       waiting: (event) => this.#tell(event),
       idle: (types, group, signal) => this.#idle(types.map((type) => this.#codecs.ofType(type)!.stream), group, signal),
     });
     this.#idleWaits = new IdleWaits(store, (error, delay) => this.#retrying(error, delay));
+    this.#health = new HealthMonitor({
+      store,
+      streams: new Map([...this.#codecs].map(({ definition, stream }) => [definition.type, stream])),
+      closed: () => this.#closing !== undefined,
+      subscriptions: () => this.#subscriptions.watched(),
+    });
     this.#tails = new LiveTails(store, {
       arrived: (event) => void handling(event, () => this.dispatchEvent(event)),
       failed: (error) => this.#listeners.report(error),
@@ -264,6 +274,18 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   async info<K extends C>(event: K): Promise<StreamInfo> {
     const { stream, definition } = this.#codecs.ofClass(event);
     return streamInfo(definition.type, await this.#store.admin(stream).info(), this.#retention.of(stream));
+  }
+
+  /**
+   * Whether this broker can do its work now: whether the store answers and takes events, and whether each subscription
+   * reads, renews its lease and makes progress. It asks the store at most five times a second, writes nothing, and answers
+   * within about 20 ms, also when the store does not.
+   *
+   * @throws {TypeError} If an option is unknown.
+   * @throws {RangeError} If `stalledAfter` is no number of at least 0.
+   */
+  async health(options: HealthOptions = {}): Promise<BrokerHealth> {
+    return await this.#health.report(options);
   }
 
   /**
@@ -437,6 +459,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   #retrying(error: unknown, delay: number): void {
+    this.#health.noted(error);
     this.#tell(new ReconnectEvent(error, delay));
   }
 

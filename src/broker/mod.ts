@@ -4,6 +4,14 @@
  * @module
  */
 export { EventBroker, type EventMap } from "./event_broker.ts";
+export type {
+  BrokerHealth,
+  GroupProgress,
+  HealthOptions,
+  StoreHealth,
+  SubscriptionHealth,
+  SubscriptionTypeHealth,
+} from "./health.ts";
 export type { DetailCipher, SealedEvent } from "./detail_cipher.ts";
 export type { Delivery, Handler, PulledDelivery } from "./delivery.ts";
 export {

@@ -17,6 +17,8 @@ export interface SubscriptionTypeInfo {
   readonly stalled: boolean;
   /** When the last renewal of its lease that succeeded was sent, or the consumer joined. */
   readonly leaseRenewedAt: Date;
+  /** When the store last took outcomes of this consumer, or, if that is later, when it began to hold deliveries again. */
+  readonly lastProgressAt: Date;
 }
 
 /** What a subscription does at one moment. */

@@ -21,6 +21,10 @@ export class MemoryAdmin implements StreamAdmin {
     });
   }
 
+  writeRefusal(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
   trim(options: TrimOptions): Promise<TrimResult> {
     return Promise.resolve(this.#stream.trim(options));
   }

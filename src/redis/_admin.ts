@@ -10,8 +10,8 @@ import {
 } from "../store/mod.ts";
 import { assertIdle, unknownGroup } from "../store/_groups.ts";
 import type { Reply } from "./connection/client.ts";
-import { isNoKey } from "./connection/_reply_error.ts";
-import { groupKeys, keyList } from "./_keys.ts";
+import { isNoKey, replyOf } from "./connection/_reply_error.ts";
+import { groupKeys, keyList, producerKey } from "./_keys.ts";
 import { type LetterContext, RedisLetterBox } from "./_letters.ts";
 import { before, parsePairs, serverTime } from "./connection/_replies.ts";
 import type { Script } from "./scripts/_script.ts";
@@ -48,6 +48,21 @@ export class RedisAdmin implements StreamAdmin {
     } catch (error) {
       if (isNoKey(error)) return [];
       throw error;
+    }
+  }
+
+  async writeRefusal(): Promise<Error | undefined> {
+    const { link, stream } = this.#context;
+    try {
+      // The server checks all that could refuse an append (memory, disk, replicas, its role) before it looks for the key.
+      // No producer has this id: the key never exists, and by NOMKSTREAM the command does not make it.
+      await link.send(["XADD", producerKey(stream, "none"), "NOMKSTREAM", "*", "probe", ""]);
+      return undefined;
+    } catch (error) {
+      const reply = replyOf(error);
+      if (reply === undefined) throw error;
+      // A consumer's user needs no permission to publish.
+      return reply.code === "NOPERM" ? undefined : reply;
     }
   }
 

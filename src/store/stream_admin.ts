@@ -133,6 +133,13 @@ export interface StreamAdmin {
   /** The state of the stream and its groups, all of it at one moment. */
   info(): Promise<StreamState>;
 
+  /**
+   * Resolves with the reason why the store would refuse an append to this stream now, for example because it is full or
+   * read-only; with undefined when it would take the append, or when this user may not know. Rejects when the store cannot
+   * be reached. Writes nothing, and costs no more than a read.
+   */
+  writeRefusal(): Promise<Error | undefined>;
+
   /** Removes old entries. Without `force`, keeps every entry that some group has not read or not settled. */
   trim(options: TrimOptions): Promise<TrimResult>;
 

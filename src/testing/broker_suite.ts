@@ -15,6 +15,7 @@ import { uncertain } from "./broker/_uncertain.ts";
 import { reading } from "./broker/_reading.ts";
 import { live } from "./broker/_live.ts";
 import { operating } from "./broker/_operating.ts";
+import { health } from "./broker/_health.ts";
 import { observing } from "./broker/_observing.ts";
 import { refusing } from "./broker/_misuse.ts";
 import { entries } from "./broker/_entries.ts";
@@ -42,6 +43,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...live,
   ...operating,
   ...observing,
+  ...health,
   ...refusing,
   ...entries,
   ...versions,

@@ -36,6 +36,7 @@ export const GUARANTEES: readonly string[] = [
   "Clocks, and errors that say how to mend them",
   "Every store agrees with a model",
   "Observers see every publish, attempt and settlement, and disturb none",
+  "Health: what keeps a broker from its work, told at once",
 ];
 
 /** A promise of README, with the numbers of its guarantees, its settings and its cost. */

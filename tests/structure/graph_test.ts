@@ -30,8 +30,8 @@ Deno.test("mod.ts loads nothing but @std/uuid, and no durable store, before it i
 });
 
 // Slightly above the present values, documentation included. `deno task bench --only=weight` counts packages too.
-const MOST_MODULES = 91;
-const MOST_BYTES = 375_000;
+const MOST_MODULES = 93;
+const MOST_BYTES = 390_000;
 
 Deno.test("mod.ts stays light", () => {
   const { modules } = staticGraph("mod.ts");

@@ -32,6 +32,8 @@ export interface SubscriptionOwner {
   report(error: unknown): void;
   /** `count` events of this type were settled. */
   consumed(eventType: string, count: number): void;
+  /** The store could not be reached. */
+  unreachable(error: unknown): void;
   /** The subscription has closed. */
   ended(subscription: GroupSubscription): void;
   /** Resolves when a group has caught up with these types. */
@@ -73,6 +75,15 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     });
     this.closed = new Promise((resolve, reject) => [this.#resolveClosed, this.#rejectClosed] = [resolve, reject]);
     this.closed.catch(() => {});
+  }
+
+  /** Whether an error has ended it. */
+  get endedByError(): boolean {
+    return this.#failed;
+  }
+
+  get lease(): number {
+    return this.settings.lease;
   }
 
   get group(): string {
@@ -139,6 +150,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   }
 
   retrying(error: unknown, delay: number): void {
+    this.#owner.unreachable(error);
     this.#lastError = { error, at: new Date() };
     this.#tell(new ReconnectEvent(error, delay));
   }

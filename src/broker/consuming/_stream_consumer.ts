@@ -84,6 +84,8 @@ export class StreamConsumer implements JobSource {
   #stopRenewing = new AbortController();
   #renewedAt: number;
   #stalled = false;
+  /** When the store last took outcomes, or the window began to fill. */
+  #progressAt: number;
   /** How many entries were claimed since handlers last started in a turn of their own. */
   #sinceTurn = 0;
   #reading: Promise<void> | undefined;
@@ -107,12 +109,14 @@ export class StreamConsumer implements JobSource {
     this.#decode = decode;
     this.#decoding = new DecodingQueue(owner.settings.handlerTimeout, (jobs) => owner.runner.admit(jobs));
     this.#renewedAt = joinedAt;
+    this.#progressAt = joinedAt;
     this.#window = new PrefetchWindow(owner.settings);
     this.#settler = new Settler(member, {
       settled: (job, outcome, refused) => this.#settled(job, outcome, refused),
       concluded: (job, outcome, refused) => owner.runner.concluded(job, outcome, refused),
       sending: (outcomes, jobs) => owner.settling(this, outcomes, jobs),
       wrote: (count) => {
+        this.#progressAt = Date.now();
         owner.wrote(eventType, count);
         this.#room.ring();
       },
@@ -168,6 +172,7 @@ export class StreamConsumer implements JobSource {
     // Not awaited: if it fails, the next renewal tells the same, and the claimed records are ours anyway.
     if (disturbed) this.renew().catch((error) => this.#owner.retrying(error, 0));
     if (records.length === 0) return;
+    if (this.#open === 0) this.#progressAt = Date.now();
     this.#open += records.length;
     this.#window.claimed();
     this.#sinceTurn += records.length;
@@ -235,6 +240,7 @@ export class StreamConsumer implements JobSource {
       running: this.#running,
       stalled: this.#stalled,
       leaseRenewedAt: new Date(this.#renewedAt),
+      lastProgressAt: new Date(this.#progressAt),
     };
   }
 

@@ -19,6 +19,8 @@ export interface SubscriptionsOwner {
   report(error: unknown): void;
   /** `count` events of this type were settled. */
   consumed(eventType: string, count: number): void;
+  /** The store could not be reached. */
+  unreachable(error: unknown): void;
   /** A consumer waits for another one of its name. */
   waiting(event: ConsumerWaitingEvent): void;
   /** Resolves when a group has caught up with these types. */
@@ -29,6 +31,8 @@ export interface SubscriptionsOwner {
 export class Subscriptions {
   #owner: SubscriptionsOwner;
   #all = new Set<GroupSubscription>();
+  /** Subscriptions that an error has ended, by what they had reserved, until it is reserved again. */
+  #failed = new Map<string, GroupSubscription>();
   /** Generated consumer names, by group. */
   #consumerNames = new Map<string, string>();
   /** `<stream> <group>` of every subscription; neither part contains a space. */
@@ -45,18 +49,23 @@ export class Subscriptions {
     deliver: Deliver,
     settings: Settings,
   ): Promise<GroupSubscription> {
-    const { store, observers, assertOpen, report, consumed, waiting, idle } = this.#owner;
+    const { store, observers, assertOpen, report, consumed, unreachable, waiting, idle } = this.#owner;
     const assertWanted = () => {
       assertOpen();
       settings.signal?.throwIfAborted();
     };
     assertWanted();
-    const release = this.#reserve(codecs, settings.group);
+    const { names, release } = this.#reserve(codecs, settings.group);
     const ended = (subscription: GroupSubscription) => {
       this.#all.delete(subscription);
+      if (subscription.endedByError) { for (const name of names) this.#failed.set(name, subscription); }
       release();
     };
-    const subscription = new GroupSubscription({ observers, report, consumed, ended, idle }, settings, deliver);
+    const subscription = new GroupSubscription(
+      { observers, report, consumed, unreachable, ended, idle },
+      settings,
+      deliver,
+    );
     const consumer = settings.consumer ?? this.#consumerName(settings.group);
     const sources: StreamConsumer[] = [];
     const { signal: closing } = this.#closing;
@@ -83,6 +92,7 @@ export class Subscriptions {
       throw error;
     }
     this.#all.add(subscription);
+    for (const name of names) this.#failed.delete(name);
     subscription.start(sources);
     return subscription;
   }
@@ -95,7 +105,7 @@ export class Subscriptions {
     return name;
   }
 
-  #reserve(codecs: readonly EventCodec[], group: string): () => void {
+  #reserve(codecs: readonly EventCodec[], group: string): { names: readonly string[]; release: () => void } {
     const names = codecs.map(({ stream }) => `${stream} ${group}`);
     for (const [index, name] of names.entries()) {
       if (!this.#taken.has(name) && names.indexOf(name) === index) continue;
@@ -105,15 +115,21 @@ export class Subscriptions {
       );
     }
     for (const name of names) this.#taken.add(name);
-    return () => {
+    const release = () => {
       for (const name of names) this.#taken.delete(name);
       if (![...this.#taken].some((name) => name.endsWith(` ${group}`))) this.#consumerNames.delete(group);
     };
+    return { names, release };
   }
 
   /** Makes the subscriptions of a group learn at once which deliveries of a type they lost. */
   renew(group: string, eventType: string): void {
     for (const subscription of this.#all) if (subscription.group === group) subscription.renew(eventType);
+  }
+
+  /** Those that are open, and those that an error has ended and that were not opened again. */
+  watched(): GroupSubscription[] {
+    return [...new Set([...this.#all, ...this.#failed.values()])];
   }
 
   /** Whether the handler of this event runs in one of them. */

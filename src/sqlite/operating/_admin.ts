@@ -46,6 +46,12 @@ export class SqliteAdmin implements StreamAdmin {
     });
   }
 
+  async writeRefusal(): Promise<undefined> {
+    // An empty transaction takes the lock of a writer and checks that the file is there, but writes nothing.
+    await this.#db.write(() => {});
+    return undefined;
+  }
+
   async trim(options: TrimOptions): Promise<TrimResult> {
     const result = await trim(this.#db, this.#now(), this.#name, options);
     if (result.removed > 0) this.#changes.ring(this.#name);

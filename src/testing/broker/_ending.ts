@@ -53,9 +53,11 @@ export const ending: readonly BrokerContract[] = [
     const { types, ...all } = subscription.info();
     assertEquals(all, { group: "group", state: "reading", held: 5, waiting: 3, running: 2, lastError: undefined });
     const [first, second] = types;
-    const { consumer, leaseRenewedAt, ...rest } = first!;
+    const { consumer, leaseRenewedAt, lastProgressAt, ...rest } = first!;
     assertEquals(rest, { eventType: "Counted", held: 5, waiting: 3, running: 2, stalled: false });
-    assert(leaseRenewedAt.getTime() >= before - 1 && leaseRenewedAt.getTime() <= Date.now());
+    for (const time of [leaseRenewedAt.getTime(), lastProgressAt.getTime()]) {
+      assert(time >= before - 1 && time <= Date.now());
+    }
     assertEquals(consumer, (await groupOf(broker, Counted)).consumers[0]!.name);
     assertEquals([second!.eventType, second!.held], ["Other", 0]);
     const closing = subscription.close();

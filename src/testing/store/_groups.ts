@@ -9,6 +9,15 @@ async function assertFails(kind: StoreErrorKind, act: () => Promise<unknown>): P
 }
 
 export const grouping: readonly StoreContract[] = [
+  contract("31", "writeRefusal() gives no reason while the store takes appends, and changes nothing", async (bench) => {
+    assertEquals(await bench.admin.writeRefusal(), undefined);
+    assertEquals(await bench.admin.info(), { length: 0, first: undefined, last: undefined, groups: [] });
+    await bench.append(2);
+    const before = await bench.admin.info();
+    assertEquals(await bench.admin.writeRefusal(), undefined);
+    assertEquals(await bench.admin.info(), before);
+  }),
+
   contract("14", "member() starts a new group at the beginning, now, or at a position", async (bench) => {
     const all = await bench.append(4);
     const begin = async (group: string, startFrom: "beginning" | "now" | Position) => {
