@@ -6,24 +6,24 @@ interface Bounds {
   readonly integer?: boolean;
 }
 
-/** Throws a RangeError unless `value` is a number within the bounds; `what` names the option. */
-export function checkNumber(what: string, value: number, { min, max = Infinity, integer = false }: Bounds): void {
-  const fits = typeof value === "number" && value >= min && value <= max &&
+/** Throws a RangeError unless `value` is a number within the bounds; the message calls it `name`. */
+export function checkNumber(name: string, value: number, { min, max = Infinity, integer = false }: Bounds): void {
+  const isValid = typeof value === "number" && value >= min && value <= max &&
     (!integer || value === Infinity && max === Infinity || Number.isInteger(value));
-  if (fits) return;
+  if (isValid) return;
   const kind = integer ? "an integer" : "a number";
   const upper = max === Infinity ? "" : ` and at most ${max}`;
-  throw new RangeError(`Cannot use ${show(value)} as ${what}: give ${kind} of at least ${min}${upper}`);
+  throw new RangeError(`Cannot use ${show(value)} as ${name}: give ${kind} of at least ${min}${upper}`);
 }
 
-/** Throws a TypeError that names the first key of `options` that is not in `known`; `what` names the action. */
-export function checkKeys(what: string, options: object, known: readonly string[]): void {
+/** Throws a TypeError that names the first key of `options` that is not in `known`; the message says that `action` failed. */
+export function checkKeys(action: string, options: object, known: readonly string[]): void {
   if (typeof options !== "object" || options === null) {
-    throw new TypeError(`Cannot ${what}: the options must be an object, not ${show(options)}`);
+    throw new TypeError(`Cannot ${action}: the options must be an object, not ${show(options)}`);
   }
   const unknown = Object.keys(options).find((key) => !known.includes(key));
   if (unknown !== undefined) {
-    throw new TypeError(`Cannot ${what}: unknown option ${show(unknown)}, there are ${known.join(", ")}`);
+    throw new TypeError(`Cannot ${action}: unknown option ${show(unknown)}; use only ${known.join(", ")}`);
   }
 }
 
@@ -33,7 +33,7 @@ export function reasonOf(error: unknown): string {
   return readText(error, "message") ?? readText(error, "name") ?? "an error without a message";
 }
 
-/** A value as an error message shows it: short, and without the contents of an object. Never throws. */
+/** A value as short text for an error message, without the contents of an object. Never throws. */
 export function show(value: unknown): string {
   try {
     return shown(value);

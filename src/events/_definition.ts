@@ -11,7 +11,7 @@ export type Upcaster = (detail: any) => unknown;
 export interface EventDefinition {
   readonly type: string;
   readonly version: number;
-  /** By the version that they convert; without gaps from the lowest one up to `version`. */
+  /** Each upcaster by the version that it converts, without a gap from the lowest version to `version`. */
   readonly upcast: Readonly<Record<number, Upcaster>>;
   readonly retention: Readonly<RetentionOptions> | undefined;
   readonly sensitive: readonly string[];
@@ -29,7 +29,7 @@ export function definitionOf(eventClass: unknown): EventDefinition {
   const definition = findDefinition(eventClass);
   if (definition !== undefined) return definition;
   throw new TypeError(
-    `Cannot use ${show(eventClass)} as an event class: it is not made by defineEvent, ` +
+    `Cannot use ${show(eventClass)} as an event class: it is not made by defineEvent; ` +
       `write class X extends defineEvent("X")<Detail> {}`,
   );
 }

@@ -1,6 +1,6 @@
 /**
- * Safe reading of values from outside: a thrown value, a result, an option. Such a value may be a Proxy or have getters
- * that throw. Only `thenable` throws.
+ * Reads values that other code made: thrown values, results, options. Such a value may be a Proxy, or have getters that
+ * throw. Of these functions only `thenable` throws.
  *
  * @module
  */
@@ -8,7 +8,7 @@
 /** The longest text that is kept of a foreign value, in characters. */
 export const MAX_TEXT = 10_000;
 
-/** `value instanceof Class`; false where a Proxy throws. */
+/** `value instanceof Class`; false if a Proxy throws. */
 export function isInstance<T>(value: unknown, Class: abstract new (...args: never[]) => T): value is T {
   try {
     return value instanceof Class;
@@ -17,7 +17,7 @@ export function isInstance<T>(value: unknown, Class: abstract new (...args: neve
   }
 }
 
-/** A property of a value; undefined where there is none or its getter throws. */
+/** A property of a value; undefined if there is none or its getter throws. */
 export function readProperty(value: unknown, name: string): unknown {
   try {
     return (value as Record<string, unknown> | null | undefined)?.[name];
@@ -37,13 +37,13 @@ export function readText(value: unknown, name: string): string | undefined {
   return typeof text === "string" && text !== "" ? shorten(text) : undefined;
 }
 
-/** How many causes of an error are looked at: they may form a circle. */
+/** How many causes of an error are read. Causes may form a circle. */
 const MAX_CAUSES = 20;
 
-/** How many errors are read before one is reported, causes and parts of an AggregateError included. */
+/** How many errors `reportable` reads, including causes and the parts of an AggregateError. */
 const MAX_READ = 1_000;
 
-/** The error and its causes, from the outside in, as far as they are errors. Causes that form a circle end after some. */
+/** An error and its causes, outermost first, up to the first cause that is not an Error. Yields at most 20. */
 export function* errorChain(error: unknown): Generator<Error> {
   let at = error;
   for (let depth = 0; depth < MAX_CAUSES && isInstance(at, Error); depth++) {
@@ -53,8 +53,8 @@ export function* errorChain(error: unknown): Generator<Error> {
 }
 
 /**
- * The value, if the platform can report it; else an Error in its place. Reporting a Proxy or an error with throwing getters
- * would end the process, even where the program listens to reports.
+ * The value if the platform can report it, otherwise an Error that replaces it. Reporting a Proxy or an error with throwing
+ * getters would end the process, even if the program listens for reported errors.
  */
 export function reportable(error: unknown): unknown {
   try {
@@ -66,7 +66,7 @@ export function reportable(error: unknown): unknown {
   return new Error(`Cannot show a thrown value: it is ${error}; throw an Error`);
 }
 
-/** Reads of an error what the platform reads to report it, so that a getter throws here. */
+/** Reads all properties that the platform reads to report an error, so that a throwing getter throws here. */
 function readAll(error: unknown, budget: { left: number }): void {
   if (!(error instanceof Error) || budget.left-- <= 0) return;
   void [error.name, error.message, error.stack];
@@ -74,7 +74,7 @@ function readAll(error: unknown, budget: { left: number }): void {
   if (error instanceof AggregateError) { for (const inner of error.errors) readAll(inner, budget); }
 }
 
-/** The promise-like that a function returned; undefined for any other value. Throws what its `then` getter throws. */
+/** The value if it is a promise or has a `then` method; otherwise undefined. Throws if its `then` getter throws. */
 export function thenable(value: unknown): PromiseLike<unknown> | undefined {
   if (typeof value !== "object" && typeof value !== "function" || value === null) return undefined;
   return typeof (value as PromiseLike<unknown>).then === "function" ? value as PromiseLike<unknown> : undefined;

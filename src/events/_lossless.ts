@@ -5,11 +5,12 @@ export const MAX_DEPTH = 500;
 const MAX_PATH = 120;
 const IDENTIFIER = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u;
 
-/** A value that JSON would lose, at the end of `path`, which grows from the inside out while the search returns. */
+/** A value that JSON would lose or change. */
 interface Loss {
   reason: string;
+  /** The keys that lead to the value, innermost first until the search has returned. */
   readonly path: (string | number)[];
-  /** The objects around the value, filled in only when it is nested too deep: one of them may contain itself. */
+  /** The objects around the value. Collected only if it is nested too deep, to find one that contains itself. */
   readonly around: object[] | undefined;
 }
 
@@ -31,7 +32,7 @@ export function encodeDetail(detail: unknown): string {
   throw lossError(loss);
 }
 
-// The search for losses comes first, then a native stringify: a replacer function would cost several times as much.
+// Losses are searched before JSON.stringify runs, because a replacer function would cost several times as much.
 function lossIn(value: unknown, depth: number): Loss | undefined {
   switch (typeof value) {
     case "string":
@@ -51,26 +52,26 @@ function lossIn(value: unknown, depth: number): Loss | undefined {
 }
 
 const PRIMITIVES = {
-  bigint: "it is a bigint, which JSON does not know; give a string",
+  bigint: "it is a bigint, which JSON cannot express; give a string",
   function: "it is a function, which JSON leaves out; leave it out",
   symbol: "it is a symbol, which JSON leaves out; give a string",
   undefined: "it is undefined, which JSON turns into null inside an array; give null",
 };
 
 function lossInArray(array: readonly unknown[], depth: number): Loss | undefined {
-  // Array.prototype is an array itself, in every realm, and the prototype of no subclass is.
+  // Array.prototype is itself an array, in every realm; the prototype of a subclass is not.
   if (!Array.isArray(Object.getPrototypeOf(array))) return lossAt(`it is ${instanceName(array)}; give a plain array`);
   for (let index = 0; index < array.length; index++) {
     const loss = lossIn(array[index], depth + 1);
     if (loss === undefined) continue;
-    if (!(index in array)) loss.reason = "it is a hole, which JSON turns into null; give null";
+    if (!(index in array)) loss.reason = "it is an empty slot, which JSON turns into null; give null";
     return within(array, index, loss);
   }
   return extraKeyOf(array);
 }
 
 function extraKeyOf(array: readonly unknown[]): Loss | undefined {
-  // Indices come first in the order of keys, so a named property, if there is one, is the last.
+  // Object.keys() lists indices first, so a named property, if any, is the last key.
   const keys = Object.keys(array);
   if (keys.length === array.length) return lossInSymbols(array);
   return within(array, keys.at(-1)!, lossAt("it is a named property of an array, which JSON leaves out; leave it out"));
@@ -98,7 +99,7 @@ function lossInSymbols(object: object): Loss | undefined {
   return symbol && lossAt(`it has the key ${String(symbol)}, which JSON leaves out; use strings as keys`);
 }
 
-/** Whether it is the `Object.prototype` of another realm: of a frame or a `node:vm` context. */
+/** Whether the object is the `Object.prototype` of another realm, such as a frame or a `node:vm` context. */
 function isObjectPrototype(prototype: object): boolean {
   return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, "isPrototypeOf");
 }
@@ -133,14 +134,14 @@ function lossError({ reason, path, around }: Loss): TypeError {
   path.reverse();
   if (around === undefined) return errorAt(path, reason);
   around.reverse();
-  // Cycles are not searched on the way down: an object that contains itself is nested too deep.
+  // Cycles are not searched for on the way down. A cycle is found here, because it is nested too deep.
   const seen = new Map<object, number>();
   for (const [depth, object] of around.entries()) {
     const first = seen.get(object);
     if (first !== undefined) {
       return errorAt(
         path.slice(0, depth),
-        `it is ${pathText(path.slice(0, first))} again, a cycle; give its id instead`,
+        `it is the same object as ${pathText(path.slice(0, first))}, a cycle; give its id instead`,
       );
     }
     seen.set(object, depth);

@@ -1,9 +1,9 @@
-/** The sensitive paths of a detail as a tree: `true` where a path ends, so that everything below is masked too. */
+/** The sensitive paths of a detail as a tree. A path ends with `true`; everything below it is masked too. */
 export type Mask = ReadonlyMap<string, Mask | true>;
 
 const MASKED = "***";
 
-/** Builds the tree of dotted paths, or undefined when there are none. */
+/** Builds the tree of dotted paths; undefined if there are no paths. */
 export function maskOf(paths: readonly string[]): Mask | undefined {
   if (paths.length === 0) return undefined;
   const below = Map.groupBy(paths, (path) => path.split(".", 1)[0]!);
@@ -13,7 +13,7 @@ export function maskOf(paths: readonly string[]): Mask | undefined {
   }));
 }
 
-/** A copy of `value` with the masked values hidden; other parts are shared with the original. */
+/** A copy of `value` with the sensitive values replaced by `***`. Other parts are shared with the original. */
 export function masked(value: unknown, mask: Mask): unknown {
   if (typeof value !== "object" || value === null) return value;
   if (Array.isArray(value)) return value.map((item) => masked(item, mask));
@@ -26,7 +26,7 @@ export function masked(value: unknown, mask: Mask): unknown {
   );
 }
 
-/** Whether a message about the value at these keys may show a masked value, which is at, below or around it. */
+/** Whether a message about the value at these keys may show a sensitive value: the value itself, or one in or around it. */
 export function maskedAt(keys: readonly PropertyKey[], mask: Mask): boolean {
   let rules = mask;
   for (const key of keys) {

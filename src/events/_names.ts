@@ -1,29 +1,31 @@
 import { show } from "./_check.ts";
 
 const MAX_LENGTH = 200;
-// Braces and # have a meaning in the keys of a store (hash tags, derived names); a lone surrogate has no UTF-8 form.
+// Stores use braces and # in their keys, for hash tags and derived names. A lone surrogate has no UTF-8 form.
 const MALFORMED = /[\s{}#\p{Cc}\p{Cs}]/u;
 const RESERVED_TYPE = /^[a-z]+$/;
 
-/** Throws a TypeError unless `type` can name an event type, and so a stream, in every store. */
+/** Throws a TypeError unless `type` can be an event type, and so the name of a stream, in every store. */
 export function assertEventType(type: unknown): asserts type is string {
   assertWellFormed("an event type", type);
   if (RESERVED_TYPE.test(type)) {
     throw new TypeError(
       `Cannot use ${
         show(type)
-      } as an event type: all-lowercase single words are reserved for the broker's own events, ` +
+      } as an event type: all-lowercase single words are reserved for the broker's own events; ` +
         `use a name such as ${show(type[0]!.toUpperCase() + type.slice(1, 40))} or ${show(`my.${type.slice(0, 40)}`)}`,
     );
   }
 }
 
-/** Throws a TypeError unless `name` can name a consumer group or a consumer in every store. */
+/** Throws a TypeError unless `name` can be the name of a consumer group or a consumer in every store. */
 export function assertName(kind: "group" | "consumer", name: unknown): asserts name is string {
   const what = kind === "group" ? "a group name" : "a consumer name";
   assertWellFormed(what, name);
   if (name.startsWith("_")) {
-    throw new TypeError(`Cannot use ${show(name)} as ${what}: names that start with "_" are reserved, leave it out`);
+    throw new TypeError(
+      `Cannot use ${show(name)} as ${what}: names that start with "_" are reserved; begin with another character`,
+    );
   }
 }
 
@@ -33,12 +35,12 @@ function assertWellFormed(what: string, name: unknown): asserts name is string {
 }
 
 function faultOf(name: unknown): string | undefined {
-  if (typeof name !== "string") return "give a string";
-  if (name === "") return "it is empty, give at least one character";
-  if (name.length > MAX_LENGTH) return `it has ${name.length} characters, give at most ${MAX_LENGTH}`;
+  if (typeof name !== "string") return "it is not a string; give a string";
+  if (name === "") return "it is empty; give at least one character";
+  if (name.length > MAX_LENGTH) return `it has ${name.length} characters; give at most ${MAX_LENGTH}`;
   const bad = MALFORMED.exec(name)?.[0];
   if (bad === undefined) return undefined;
-  return `it holds ${nameOf(bad)}, use letters, digits and signs other than "{", "}" and "#"`;
+  return `it contains ${nameOf(bad)}; use letters, digits, and signs other than "{", "}" and "#"`;
 }
 
 function nameOf(character: string): string {

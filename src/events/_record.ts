@@ -4,7 +4,7 @@ import { isInstance } from "./_foreign.ts";
 import { uuidv7 } from "./_uuid.ts";
 import type { DomainEventInit } from "./domain_event_init.ts";
 
-/** The key of a reference to itself, which a record has as an init: a copy by spread keeps it. */
+/** The key under which a record refers to itself. A user's constructor may pass on a copy of the record, which keeps it. */
 const STORED: unique symbol = Symbol("stored");
 
 /** The extensions of an event without extensions. */
@@ -12,7 +12,7 @@ export const NO_EXTENSIONS: Readonly<Record<string, string>> = Object.freeze(Obj
 const INIT_KEYS = ["id", "time", "source", "subject", "correlationId", "causationId", "traceparent", "extensions"];
 /** How many characters the id of an event may have. */
 export const MAX_ID_LENGTH = 256;
-// CloudEvents allows neither in a string, and a lone surrogate has no UTF-8 form.
+// CloudEvents allows no control characters and no lone surrogates in a string.
 const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u;
 const EXTENSION_NAME = /^[a-z0-9]{1,20}$/;
 // The attributes of CloudEvents, and the fields of a stored entry, which extensions must not shadow.
@@ -20,17 +20,17 @@ const RESERVED_EXTENSIONS = new Set(
   ("id source type specversion time subject datacontenttype dataschema data correlationid causationid traceparent " +
     "version payload ext position").split(" "),
 );
-// The first moment that the 48 bits of a UUIDv7 cannot hold.
+// The first time, in ms, that does not fit into the 48 bits of a UUIDv7.
 const UUID_TIME_LIMIT = 2 ** 48;
 
 /**
- * All of an event but its type and detail. The codec makes one from a stored entry and passes it as the init to the class
- * of the event, which takes it unchecked.
+ * Everything of an event except its type and detail. The codec makes a record from a stored entry, and passes it as `init` to
+ * the event's class, which does not check it again.
  */
 export class EventRecord {
   readonly [STORED]: EventRecord = this;
   readonly id: string;
-  /** Milliseconds since the epoch; undefined when they are those of the UUIDv7 in `id`. */
+  /** The time in milliseconds since the epoch; undefined if it is the time in the UUIDv7 `id`. */
   ms: number | undefined = undefined;
   position: `${number}-${number}` | undefined = undefined;
   source: string | undefined = undefined;
@@ -48,21 +48,21 @@ export class EventRecord {
   }
 }
 
-/** The record of an init: the one that the codec made, or a checked copy of what the user gave. */
+/** The record of an init: the record that the codec made, or a checked copy of the values that the user gave. */
 export function recordOf(init: DomainEventInit | undefined): EventRecord {
   if (init === undefined) return new EventRecord(uuidv7());
   return storedIn(init) ?? checkedRecord(init);
 }
 
-/** The record that the codec made, where the init is one or a copy of one. */
+/** The record that the codec made, if the init is that record or a copy of it. */
 export function storedIn(init: DomainEventInit | undefined): EventRecord | undefined {
   return (init as Partial<EventRecord> | undefined)?.[STORED];
 }
 
-/** Milliseconds since the epoch at which an event happened. */
+/** When an event happened, in milliseconds since the epoch. */
 export function timeOf({ id, ms, position }: EventRecord): number {
   if (ms !== undefined) return ms;
-  // Only an entry of another writer has neither: then the position gives the time, by the store's clock.
+  // An entry of another program may have neither. Then the position gives the time, by the clock of the store.
   return validate(id) ? extractTimestamp(id) : Number.parseInt(position ?? "");
 }
 
@@ -79,10 +79,10 @@ function checkedRecord(init: DomainEventInit): EventRecord {
   return record;
 }
 
-// Where possible the time is the one inside the id, so that a store need not keep it twice.
+// If possible, the id contains the time, so that a store need not keep it twice.
 function identify(id: string | undefined, ms: number | undefined): EventRecord {
-  const fits = ms === undefined || ms >= 0 && ms < UUID_TIME_LIMIT;
-  const record = new EventRecord(id ?? uuidv7(fits ? ms : undefined));
+  const isUuidTime = ms === undefined || ms >= 0 && ms < UUID_TIME_LIMIT;
+  const record = new EventRecord(id ?? uuidv7(isUuidTime ? ms : undefined));
   const idTime = validate(record.id) ? extractTimestamp(record.id) : undefined;
   const time = ms ?? idTime ?? Date.now();
   if (time !== idTime) record.ms = time;
@@ -125,7 +125,7 @@ function checkedText(name: string, text: unknown): string | undefined {
   );
 }
 
-/** A frozen copy, without a prototype, of extension attributes; a TypeError where they break the rules of CloudEvents. */
+/** A frozen copy of extension attributes, without a prototype. Throws a TypeError if they break the rules of CloudEvents. */
 export function checkExtensions(extensions: unknown): Readonly<Record<string, string>> {
   if (typeof extensions !== "object" || extensions === null || Array.isArray(extensions)) {
     throw new TypeError(`Cannot use ${show(extensions)} as the extensions of an event: give an object of strings`);
@@ -144,13 +144,13 @@ export function isExtension(name: string): boolean {
   return EXTENSION_NAME.test(name) && !RESERVED_EXTENSIONS.has(name);
 }
 
-/** Whether CloudEvents allows this in a string. */
+/** Whether CloudEvents allows this text. */
 export function isPrintable(text: string): boolean {
   return !UNPRINTABLE.test(text);
 }
 
 function extensionFault(name: string, value: unknown): string | undefined {
   if (!EXTENSION_NAME.test(name)) return "give a name of 1 to 20 lower-case letters and digits";
-  if (RESERVED_EXTENSIONS.has(name)) return "that name is reserved, give another";
-  return typeof value === "string" ? undefined : `its value is ${show(value)}, give a string`;
+  if (RESERVED_EXTENSIONS.has(name)) return "that name is reserved; give another";
+  return typeof value === "string" ? undefined : `its value is ${show(value)}; give a string`;
 }

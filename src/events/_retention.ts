@@ -1,7 +1,7 @@
 import { checkKeys, checkNumber } from "./_check.ts";
 import type { RetentionOptions } from "./event_options.ts";
 
-/** A frozen copy of retention options; throws when a key is unknown or a number out of range. */
+/** A frozen copy of retention options. Throws a TypeError for an unknown key, and a RangeError for a number out of range. */
 export function checkRetention(retention: RetentionOptions): Readonly<RetentionOptions> {
   checkKeys("set retention", retention, ["maxAge", "maxLength"]);
   const { maxAge, maxLength } = retention;

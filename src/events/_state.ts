@@ -7,9 +7,11 @@ export { checkExtensions, EventRecord, isExtension, isPrintable, MAX_ID_LENGTH, 
 export { notePublication, type Publication, publicationOf, recordIn } from "./domain_event.ts";
 
 /**
- * Makes an event of the user's class from a stored entry. Nothing is checked, not even by the schema of the class; the
- * user's constructor runs as for any event. Throws a TypeError when that does not pass the record on to the base class:
- * the event would have another id than the stored one.
+ * Makes an event of the user's class from a stored entry. Neither the values nor the detail are checked; the schema of the
+ * class does not run either. The user's constructor runs as for any event.
+ *
+ * @throws {TypeError} If that constructor does not pass the record to the base class: the event would then have another id
+ * than the stored one.
  */
 export function restore<E extends DomainEvent>(EventClass: EventClass<E>, detail: unknown, record: EventRecord): E {
   const event = new EventClass(detail, record as unknown as DomainEventInit);

@@ -37,7 +37,7 @@ import type { StandardSchemaV1 } from "./validation/standard_schema.ts";
  * assertEquals(new AuctionEnded({ auctionId: "a-1", winningPrice: 5 }).dollars, "$5");
  * ```
  *
- * @example A second version, which reads the first
+ * @example A second version, which converts events of the first
  * ```ts
  * import { defineEvent } from "@tidings/broker";
  * import { assertEquals } from "@std/assert";
@@ -53,8 +53,8 @@ import type { StandardSchemaV1 } from "./validation/standard_schema.ts";
  * @param type The type of the events.
  * @param options Version, retention, sensitive paths and whether these are encrypted.
  * @returns The class to extend.
- * @throws {TypeError} If the type is malformed or reserved, an option unknown or of the wrong kind, or a step is
- * missing between the versions.
+ * @throws {TypeError} If the type is malformed or reserved, an option is unknown or of the wrong kind, or `upcast` leaves
+ * out a version.
  * @throws {RangeError} If a number is out of range.
  */
 export function defineEvent<const Type extends string>(
@@ -80,11 +80,11 @@ export function defineEvent<const Type extends string>(
  *
  * @param type The type of the events.
  * @param options The schema, version, retention, sensitive paths and whether these are encrypted.
- * @returns The class to extend. Its constructor throws a `ValidationError` when the schema refuses the detail;
- * where the schema is asynchronous, `publish` rejects with it. A TypeError says that the schema refuses or changes its own
- * output, which is checked for the first event.
- * @throws {TypeError} If the type is malformed or reserved, an option unknown or of the wrong kind, or a step is
- * missing between the versions.
+ * @returns The class to extend. Its constructor throws a `ValidationError` if the schema refuses the detail; if the schema is
+ * asynchronous, `publish` rejects with that error instead. A TypeError means that the schema refuses or changes its own output,
+ * which is checked with the first event.
+ * @throws {TypeError} If the type is malformed or reserved, an option is unknown or of the wrong kind, or `upcast` leaves
+ * out a version.
  * @throws {RangeError} If a number is out of range.
  */
 export function defineEvent<const Type extends string, Schema extends StandardSchemaV1>(
@@ -104,12 +104,12 @@ export function defineEvent(
     static readonly [DEFINITION] = definition;
 
     constructor(detail: unknown, init?: DomainEventInit) {
-      // A stored detail is validated by the codec, after its upcasts.
+      // For a stored event the codec validates the detail, after upcasting it.
       const admitted = storedIn(init) === undefined ? admission : undefined;
       if (encrypt && storedIn(init) === undefined) assertSubject(type, init);
       const made = admitted === undefined ? detail : admitted.admit(detail);
       const later = admitted !== undefined && isPromise(made);
-      // Handled here as well: if the constructor throws below, no event keeps the promise.
+      // Marked as handled: if the constructor throws below, nothing else handles a rejection of this promise.
       if (later) made.catch(() => {});
       super(type, later ? detail : made, init);
       if (later) noteCheck(this, made, () => admitted.admit(detail));
@@ -157,15 +157,19 @@ function checkedUpcast(type: string, version: number, upcast: unknown = {}): Rea
   for (const [key, step] of Object.entries(upcast)) {
     const from = Number(key);
     if (!Number.isSafeInteger(from) || from < 0 || String(from) !== key) {
-      throw refuse(`upcast has the key ${show(key)}, give integers from 0`);
+      throw refuse(`upcast has the key ${show(key)}; give integers from 0`);
     }
-    if (from >= version) throw refuse(`upcast starts from version ${key}, and the class is at version ${version}`);
-    if (typeof step !== "function") throw refuse(`upcast from version ${key} is ${show(step)}, give a function`);
+    if (from >= version) {
+      throw refuse(
+        `upcast converts version ${key}, but the class has version ${version}; convert only earlier versions`,
+      );
+    }
+    if (typeof step !== "function") throw refuse(`upcast from version ${key} is ${show(step)}; give a function`);
     steps[from] = step as Upcaster;
   }
   const versions = Object.keys(steps).map(Number);
   for (let from = versions[0] ?? version; from < version; from++) {
-    if (steps[from] === undefined) throw refuse(`upcast has no step from version ${from} to ${from + 1}, add it`);
+    if (steps[from] === undefined) throw refuse(`upcast has no step from version ${from} to ${from + 1}; add it`);
   }
   return Object.freeze(steps);
 }
@@ -177,7 +181,7 @@ function checkSensitive(type: string, sensitive: unknown): void {
   const wrong = sensitive.findIndex((path) => typeof path !== "string" || path.split(".").includes(""));
   if (wrong !== -1) {
     throw new TypeError(
-      `Cannot define event ${show(type)}: ${show(sensitive[wrong])} is not a sensitive path, ` +
+      `Cannot define event ${show(type)}: ${show(sensitive[wrong])} is not a sensitive path; ` +
         `give keys joined by dots, such as "card.token"`,
     );
   }

@@ -3,7 +3,7 @@ import { masked } from "./_mask.ts";
 import { type EventRecord, isExtension, recordOf, timeOf } from "./_record.ts";
 import type { DomainEventInit } from "./domain_event_init.ts";
 
-/** An event in the JSON format of CloudEvents 1.0; further attributes are extensions. */
+/** An event in the JSON format of CloudEvents 1.0. All other attributes are extensions. */
 export interface CloudEvent<Data> {
   /** The version of CloudEvents. */
   specversion: "1.0";
@@ -17,7 +17,7 @@ export interface CloudEvent<Data> {
   time: string;
   /** The format of `data`. */
   datacontenttype: "application/json";
-  /** The event's detail, complete. */
+  /** The event's detail. Sensitive values are included. */
   data: Data;
   /** Extension attributes. */
   [extension: string]: unknown;
@@ -38,27 +38,26 @@ const INSPECTORS = {
 // body of a class can access its private fields, so the static block of the class below assigns these functions. A
 // property with a symbol as its key would be as fast, but visible to users; a WeakMap is four times as slow.
 
-/** The record of an event: all of it but type and detail. */
+/** The record of an event: everything except its type and detail. */
 export let recordIn: (event: DomainEvent) => EventRecord;
 
-/** A note of a publisher on an event. Kept on the event, since a map of events is costly for the garbage collector. */
+/** Marks an event as published by a publisher. Kept on the event, because a map of events costs the garbage collector much. */
 export interface Publication {
   /** The publisher. */
   readonly by: object;
 }
 
-/** The note of the first publisher of this event. */
+/** The mark of the publisher that publishes or published this event. */
 export let publicationOf: (event: DomainEvent) => Publication | undefined;
 
-/** Sets or removes the note of a publisher on this event. */
+/** Sets or removes the mark of a publisher. */
 export let notePublication: (event: DomainEvent, publication: Publication | undefined) => void;
 
 /**
- * A fact that a service announces: a `CustomEvent` with an id, a time and metadata, which a store keeps. Make classes of
- * events with `defineEvent`; brokers publish only events of those.
+ * A fact that a service announces: a `CustomEvent` with an id, a time and metadata, which a store keeps. Make event classes
+ * with `defineEvent`; brokers publish only events of such classes.
  *
- * It is an `Event` like any other, so it can be dispatched on an `EventTarget` too, though not while it is already
- * being dispatched.
+ * An event can also be dispatched on any `EventTarget`, except while it is being dispatched.
  *
  * @example An event and its metadata
  * ```ts
@@ -81,7 +80,7 @@ export let notePublication: (event: DomainEvent, publication: Publication | unde
 export class DomainEvent<Type extends string = string, Detail = unknown> extends CustomEvent<Detail> {
   /** The type of the event, which names its stream. */
   declare readonly type: Type;
-  /** Unique among the events of its type; a UUIDv7 unless it was given. */
+  /** Unique among the events of its type; a UUIDv7 unless another id was given. */
   readonly id: string;
   readonly #record: EventRecord;
   #publication: Publication | undefined;
@@ -90,7 +89,7 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
     recordIn = (event) => event.#record;
     publicationOf = (event) => event.#publication;
     notePublication = (event, publication) => void (event.#publication = publication);
-    // Not as members, since a computed name that is not a literal would make the class a slow type on JSR.
+    // Assigned here and not members: a computed name that is not a literal would make the class a slow type on JSR.
     Object.assign(this.prototype, INSPECTORS);
   }
 
@@ -98,18 +97,18 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
    * Makes an event.
    *
    * @param type The type of the event.
-   * @param detail The payload. To be published it must be what JSON can carry.
+   * @param detail The payload. `publish` requires plain JSON data.
    * @param init The id, the time and the metadata of the event.
    * @throws {TypeError} If a value in `init` breaks the rule that `DomainEventInit` states.
    */
   constructor(type: Type, detail: Detail, init?: DomainEventInit) {
-    // A CustomEvent's detail is never undefined by the standard, and JSON has no such value; Deno lets it through.
+    // Deno allows `undefined` as a detail. The standard and JSON do not, so it becomes null.
     super(type, { detail: (detail ?? null) as Detail });
     this.#record = recordOf(init);
     this.id = this.#record.id;
   }
 
-  /** When the event happened: a new Date each time, to the millisecond. */
+  /** When the event happened, to the millisecond; a new Date for each access. */
   get time(): Date {
     return new Date(timeOf(this.#record));
   }
@@ -139,14 +138,14 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
     return this.#record.traceparent;
   }
 
-  /** CloudEvents extension attributes: frozen, empty where none were given. */
+  /** CloudEvents extension attributes: a frozen object, empty if none were given. */
   get extensions(): Readonly<Record<string, string>> {
     return this.#record.extensions;
   }
 
   /**
-   * Fields of the stored entry that this package does not know, written by another program: frozen, empty where there
-   * are none. They are shown and exported with this event, but not published again.
+   * Fields of the stored entry that this package does not know, written by another program: a frozen object, empty if there
+   * are none. Logs and exports of this event include them. They are not published again.
    */
   get unknownFields(): Readonly<Record<string, string>> {
     return this.#record.unknownFields;
@@ -158,9 +157,9 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
   }
 
   /**
-   * A plain object for logs, with sensitive fields masked; `console.log` shows the same.
+   * A plain object for logs, with sensitive values masked. `console.log` shows the same.
    *
-   * @example Masked in logs, complete in exports
+   * @example Mask a value in logs, and export it
    * ```ts
    * import { defineEvent } from "@tidings/broker";
    * import { assertEquals, assertStringIncludes } from "@std/assert";
@@ -172,7 +171,7 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
    * assertEquals(event.toCloudEvent().data, { token: "tok_1" });
    * ```
    *
-   * @returns Those that are defined of `id`, `type`, `time`, `position`, `source`, `subject`, `correlationId`, `causationId`,
+   * @returns The defined ones of `id`, `type`, `time`, `position`, `source`, `subject`, `correlationId`, `causationId`,
    * `traceparent`, `extensions`, `unknownFields`, `version` and `detail`, in this order.
    */
   toJSON(): unknown {
@@ -190,11 +189,11 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
   }
 
   /**
-   * The complete event in the JSON format of CloudEvents 1.0, for export; sensitive fields are included. These become
-   * extensions: `correlationid`, `causationid`, `traceparent`, `version` (from 2 on), `position` (once published), the
-   * event's own extensions, and unknown fields whose names are valid for extensions.
+   * The complete event in the JSON format of CloudEvents 1.0, for export. Sensitive values are included, unmasked. These
+   * become extensions: `correlationid`, `causationid`, `traceparent`, `version` (if it is not 1), `position` (once
+   * published), the event's own extensions, and unknown fields whose names are valid for extensions.
    *
-   * @example An event for another system
+   * @example Export an event
    * ```ts
    * import { defineEvent } from "@tidings/broker";
    * import { assertEquals } from "@std/assert";

@@ -1,4 +1,4 @@
-/** The id, the time and the metadata of a new event. A value that breaks a rule is a TypeError. */
+/** The id, the time and the metadata of a new event. The constructor throws a TypeError for a value that breaks a rule. */
 export interface DomainEventInit {
   /**
    * Unique among the events of its type: 1 to 256 characters without control characters.
@@ -16,12 +16,20 @@ export interface DomainEventInit {
   source?: string;
   /** The thing that the event is about, within its source, such as the id of an auction. */
   subject?: string;
-  /** The id that all events with one origin have in common. Inside a handler, the handled event's by default. */
+  /**
+   * The id that all events with one origin have in common.
+   *
+   * @default {inside a handler, the correlation id of the handled event, or its id if it has none}
+   */
   correlationId?: string;
-  /** The id of the event that led to this one. Inside a handler, the handled event's by default. */
+  /**
+   * The id of the event that led to this one.
+   *
+   * @default {inside a handler, the id of the handled event}
+   */
   causationId?: string;
   /** W3C trace context. */
   traceparent?: string;
-  /** CloudEvents extension attributes: names of 1 to 20 lower-case letters and digits, values strings. */
+  /** CloudEvents extension attributes. Names have 1 to 20 lower-case letters and digits; values are strings. */
   extensions?: Readonly<Record<string, string>>;
 }

@@ -2,9 +2,9 @@ import type { DomainEvent } from "./domain_event.ts";
 import type { DomainEventInit } from "./domain_event_init.ts";
 import type { SchemaInput, SchemaOutput, StandardSchemaV1 } from "./validation/standard_schema.ts";
 
-/** An event class that brokers take: made by `defineEvent`, or a subclass of such a class. */
+/** An event class for brokers: made by `defineEvent`, or a subclass of such a class. */
 export interface EventClass<E extends DomainEvent = DomainEvent> {
-  /** The type of its events, and so the name of their stream. */
+  /** The type of its events, which names their stream. */
   readonly type: E["type"];
   /** The version of the detail's shape. */
   readonly version: number;
@@ -36,13 +36,17 @@ export interface EventBase<Type extends string> {
   new <Detail>(detail: Detail, init?: DomainEventInit): DomainEvent<Type, Detail>;
 }
 
-/** A class whose payload type is its schema's: `class X extends defineEvent("X", { schema }) {}`. */
+/** A class to extend whose schema gives the payload type: `class X extends defineEvent("X", { schema }) {}`. */
 export interface SchemaEventBase<Type extends string, Schema extends StandardSchemaV1> {
   /** The type of its events. */
   readonly type: Type;
   /** The version of the detail's shape. */
   readonly version: number;
-  /** Makes an event whose detail is the output of the schema for the given one; throws a ValidationError when the schema refuses that. */
+  /**
+   * Makes an event whose detail is the output of the schema for `detail`.
+   *
+   * @throws {ValidationError} If the schema refuses `detail`.
+   */
   new (
     detail: SchemaInput<Schema>,
     init?: DomainEventInit,

@@ -19,27 +19,27 @@ export interface RetentionOptions {
 /** Options for `defineEvent`. */
 export interface EventOptions {
   /**
-   * The version of the detail's shape, an integer from 1. Raise it when the shape changes, and convert
-   * stored events of the previous version by `upcast`.
+   * The version of the detail's shape, an integer from 1. Raise it when the shape changes, and add a function to `upcast`
+   * that converts stored events of the previous version.
    *
    * @default {1}
    */
   version?: number;
   /**
    * Functions that convert the detail of an older version to the next: `{ 1: (detail) => … }` converts version 1 to 2. No
-   * version after the lowest one may be missing. Entries of other writers without an id are version 0.
+   * version after the lowest one may be missing. Entries of other programs that have no id are version 0.
    */
   // deno-lint-ignore no-explicit-any
   upcast?: { readonly [from: number]: (detail: any) => unknown };
   /**
-   * The retention of this type; it takes precedence over that of the broker.
+   * The retention of this type; it replaces that of the broker.
    *
-   * @default {undefined}
+   * @default {the broker's retention}
    */
   retention?: RetentionOptions;
   /**
-   * Dotted paths within the detail, such as `"card.token"`, that are masked wherever an event is shown. A path leads
-   * through arrays into each element. Stored and exported events are not masked.
+   * Dotted paths within the detail, such as `"card.token"`, that are masked wherever an event is shown. A path
+   * applies to each element of an array. Stored and exported events are not masked.
    *
    * @default {[]}
    */
@@ -53,16 +53,16 @@ export interface EventOptions {
   encrypt?: boolean;
 }
 
-/** Options for `defineEvent` where a schema gives the type of the detail. */
+/** Options for `defineEvent` with a schema, which gives the type of the detail. */
 export interface SchemaEventOptions<Schema extends StandardSchemaV1> extends Omit<EventOptions, "sensitive"> {
   /**
    * A Standard Schema (zod, valibot, arktype, …). `new` validates the detail and keeps the output of the schema,
    * which is stored. A stored detail is validated again when it is read, after `upcast`. The schema must therefore accept
    * its own output and not change it; this is checked with the first event of a class.
    *
-   * An asynchronous schema is awaited by `publish`, which rejects if the schema refuses the detail; until then `detail` is
-   * the value that `new` was given. When the schema itself rejects, for example because a database is unreachable, publish
-   * the same object again; a delivery is retried.
+   * `publish` awaits an asynchronous schema, and rejects if the schema refuses the detail. Until then `detail` is the value
+   * that was passed to `new`. If the schema itself fails, for example because a database is unreachable, `publish` rejects
+   * too: publish the same object again. A delivery is retried then.
    */
   schema: Schema;
   /**
@@ -74,7 +74,7 @@ export interface SchemaEventOptions<Schema extends StandardSchemaV1> extends Omi
 }
 
 /**
- * The dotted paths of `T`, through arrays into their elements and down to eight levels; any string where `T` is unknown.
+ * The dotted paths of `T`, down to eight levels; a path applies to each element of an array. Any string if `T` is unknown.
  *
  * @example Paths of a payload
  * ```ts

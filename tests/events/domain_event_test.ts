@@ -92,7 +92,7 @@ Deno.test("DomainEvent refuses malformed metadata, and names it", () => {
     [{ extensions: { Region: "eu" } }, 'the extension "Region" of an event: give a name of 1 to 20 lower-case'],
     [{ extensions: { ["x".repeat(21)]: "eu" } }, "give a name"],
     [{ extensions: { position: "1" } }, 'the extension "position" of an event: that name is reserved'],
-    [{ extensions: { region: 1 } }, "its value is 1, give a string"],
+    [{ extensions: { region: 1 } }, "its value is 1; give a string"],
     [{ sorce: "/x" }, 'unknown option "sorce"'],
     [null, "not null"],
     ["id", 'not "id"'],

@@ -43,7 +43,7 @@ Deno.test("encodeDetail() names the path and the reason of a value that JSON wou
     [Symbol("x"), "detail: it is a symbol"],
     [{ [Symbol("key")]: 1 }, "detail: it has the key Symbol(key)"],
     [[1, undefined], "detail[1]: it is undefined"],
-    [[1, , 2], "detail[1]: it is a hole"], // deno-lint-ignore no-sparse-arrays
+    [[1, , 2], "detail[1]: it is an empty slot"], // deno-lint-ignore no-sparse-arrays
     [{ a: NaN }, "detail.a: it is NaN"],
     [{ a: -Infinity }, "detail.a: it is -Infinity"],
     [/a(?<b>.)/.exec("ab"), "detail.groups: it is a named property of an array"],
@@ -57,10 +57,14 @@ Deno.test("encodeDetail() names the path and the reason of a value that JSON wou
 Deno.test("encodeDetail() names the path at which a cycle closes", () => {
   const order: Record<string, unknown> = { id: 1 };
   order["items"] = [{ order }];
-  assertThrows(() => encodeDetail(order), TypeError, "detail.items[0].order: it is detail again, a cycle");
+  assertThrows(() => encodeDetail(order), TypeError, "detail.items[0].order: it is the same object as detail, a cycle");
   const inner: unknown[] = [];
   inner.push(inner);
-  assertThrows(() => encodeDetail({ inner }), TypeError, "detail.inner[0]: it is detail.inner again, a cycle");
+  assertThrows(
+    () => encodeDetail({ inner }),
+    TypeError,
+    "detail.inner[0]: it is the same object as detail.inner, a cycle",
+  );
 });
 
 Deno.test("encodeDetail() refuses a detail that is nested deeper than 500 levels", () => {

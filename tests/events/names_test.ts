@@ -15,7 +15,7 @@ Deno.test("assertName() refuses malformed and reserved names, and names the kind
     [5, "give a string"],
     ["a b", "white space"],
     ["a\u0007", "a control character (U+0007)"],
-    ["{a}", `it holds "{"`],
+    ["{a}", `it contains "{"`],
     ["\udc00", "half a surrogate pair"],
     ["x".repeat(500), "it has 500 characters"],
   ];

@@ -73,7 +73,7 @@ Deno.test("new names the error of a schema that throws, and a result that is non
   );
   assert(error.cause === cause);
   const Silent = defineEvent("Silent", { schema: schemaOf<number>(() => undefined as never) });
-  assertThrows(() => new Silent(1), TypeError, "its schema answered undefined");
+  assertThrows(() => new Silent(1), TypeError, "its schema returned undefined");
 });
 
 Deno.test("An unpublished event causes no unhandled rejection when its asynchronous schema refuses it", async () => {

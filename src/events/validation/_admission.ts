@@ -3,15 +3,15 @@ import { isInstance } from "../_foreign.ts";
 import { isPromise, type Rules, validated } from "./_schema_rules.ts";
 import { ValidationError } from "./validation_error.ts";
 
-/** The schema refuses or changes its own output, so no event of its class could be read again. */
+/** The schema refuses or changes its own output, so events of its class could not be read again. */
 export class UnfitSchemaError extends TypeError {}
 
 /** Validates the details of new events of one class. */
 export class Admission {
   #type: string;
   #rules: Rules;
-  /** True once the schema has accepted its own output, of the first event. */
-  #proven = false;
+  /** Whether the schema has accepted its own output once, unchanged. */
+  #isProven = false;
 
   constructor(type: string, rules: Rules) {
     this.#type = type;
@@ -21,7 +21,7 @@ export class Admission {
   /** The output of the schema, or a promise of it. Throws or rejects with a ValidationError when it refuses. */
   admit(detail: unknown): unknown {
     const made = validated(this.#rules, detail, this.#action);
-    if (this.#proven) return made;
+    if (this.#isProven) return made;
     return isPromise(made) ? made.then((value) => this.#prove(value)) : this.#prove(made);
   }
 
@@ -29,7 +29,7 @@ export class Admission {
     return `Cannot construct ${show(this.#type)}: `;
   }
 
-  // The output is stored and validated again when it is read: an error now is better than a dead letter later.
+  // The output is stored, and validated again when it is read. An error now is better than a dead letter later.
   #prove(made: unknown): unknown {
     let again: unknown;
     try {
@@ -47,20 +47,20 @@ export class Admission {
     if (!same(made, again)) {
       throw new UnfitSchemaError(
         `${this.#action}its schema changes its own output, which is stored and validated again when it is read; ` +
-          `give a schema that leaves its output as it is`,
+          `give a schema that does not change its own output`,
       );
     }
-    this.#proven = true;
+    this.#isProven = true;
     return made;
   }
 
   #unfit(error: unknown): unknown {
-    // A schema that failed has not judged its output.
+    // The schema failed and did not refuse its output, so it may still be fit.
     if (!isInstance(error, ValidationError)) return error;
     const { path, message } = error.issues[0] ?? { path: "detail", message: "no reason given" };
     return new UnfitSchemaError(
       `${this.#action}its schema refuses its own output at ${path} (${message}), which is stored and ` +
-        `validated again when it is read; give a schema that accepts both`,
+        `validated again when it is read; give a schema that accepts its own output too`,
       { cause: error },
     );
   }

@@ -6,22 +6,22 @@ import { ValidationError } from "./validation_error.ts";
 
 interface Check {
   answer: Promise<void>;
-  /** True when the schema failed to answer: `ask` validates again. */
+  /** Whether the schema failed without a result; `ask` then validates again. */
   failed: boolean;
   readonly ask: () => unknown;
 }
 
-/** Events that an asynchronous schema has not accepted yet. */
+/** The checks of events that an asynchronous schema has not accepted yet. */
 const checks = new WeakMap<DomainEvent, Check>();
 
-/** Notes that the promise will resolve to the event's detail; `ask` validates again if it rejects. */
+/** Records that `answer` will resolve with the event's detail. If it rejects, `ask` validates again. */
 export function noteCheck(event: DomainEvent, answer: Promise<unknown>, ask: () => unknown): void {
   const check: Check = { answer: Promise.resolve(), failed: false, ask };
   checks.set(event, check);
   follow(event, check, answer);
 }
 
-/** Resolves once the event's schema has accepted it; undefined for an event that waits for no schema. */
+/** Resolves once the asynchronous schema has accepted the event; undefined if the event does not wait for a schema. */
 export function pendingCheck(event: DomainEvent): Promise<void> | undefined {
   const check = checks.get(event);
   if (check?.failed) follow(event, check, new Promise((resolve) => resolve(check.ask())));
@@ -44,6 +44,6 @@ function follow(event: DomainEvent, check: Check, answer: Promise<unknown>): voi
       { cause: error },
     );
   });
-  // `publish` rejects with it; for an event that is never published, the rejection must not end the process.
+  // `publish` rejects with this error. If the event is never published, the rejection must not end the process.
   check.answer.catch(() => {});
 }

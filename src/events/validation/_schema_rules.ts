@@ -12,7 +12,7 @@ export function checkSchema(type: string, schema: unknown): asserts schema is St
   const standard = holds ? (schema as Partial<StandardSchemaV1>)["~standard"] : undefined;
   if (standard?.version === 1 && typeof standard.validate === "function") return;
   throw new TypeError(
-    `Cannot define event ${show(type)}: ${show(schema)} is not a Standard Schema, give one of zod, valibot, arktype, …`,
+    `Cannot define event ${show(type)}: ${show(schema)} is not a Standard Schema; give one of zod, valibot, arktype, …`,
   );
 }
 
@@ -23,8 +23,9 @@ export interface Rules {
 }
 
 /**
- * The output of the schema for a detail, or a promise of it where the schema is asynchronous. Throws, or rejects with, a
- * ValidationError when the schema refuses; `action` begins the message. A rejection of the schema is passed on.
+ * Returns the output of the schema for a detail, or a promise of it if the schema is asynchronous. Throws or rejects with a
+ * ValidationError if the schema refuses the detail; `action` begins the message. If the schema's promise rejects, the result
+ * rejects with the same error.
  */
 export function validated({ schema, mask }: Rules, detail: unknown, action = ""): unknown {
   let answer: StandardSchemaResult<unknown> | PromiseLike<StandardSchemaResult<unknown>>;
@@ -36,11 +37,11 @@ export function validated({ schema, mask }: Rules, detail: unknown, action = "")
     throw new TypeError(`${action}its schema threw: ${reasonOf(error)}`, { cause: error });
   }
   if (later === undefined) return valueOf(answer as StandardSchemaResult<unknown>, mask, action);
-  // A promise of our own: the `then` of another kind may throw or return no promise.
+  // Promise.resolve() makes a real promise: the `then` of another one may throw, or not return a promise.
   return Promise.resolve(later).then((result) => valueOf(result as StandardSchemaResult<unknown>, mask, action));
 }
 
-/** Whether it is a promise that {@linkcode validated} returned, or that a schema or an upcaster made. */
+/** Whether a value is a promise, of any kind. */
 export function isPromise<T>(answer: T | PromiseLike<T>): answer is Promise<T> {
   if (isInstance(answer, Promise)) return true;
   try {
@@ -52,7 +53,7 @@ export function isPromise<T>(answer: T | PromiseLike<T>): answer is Promise<T> {
 
 function valueOf(result: StandardSchemaResult<unknown>, mask: Mask | undefined, action: string): unknown {
   if (typeof result !== "object" || result === null) {
-    throw new TypeError(`${action}its schema answered ${show(result)}, which is no result of a Standard Schema`);
+    throw new TypeError(`${action}its schema returned ${show(result)}, which is not a result of a Standard Schema`);
   }
   let issues: ValidationIssue[];
   try {
@@ -74,7 +75,7 @@ function shownIssue({ path = [], message }: StandardSchemaIssue, mask: Mask | un
   const keys = path.map((segment) => typeof segment === "object" ? segment.key : segment);
   return Object.freeze({
     path: ["detail", ...keys.map(String)].join(".").slice(0, MAX_TEXT),
-    // Some libraries quote the refused value: what is masked elsewhere must not be shown by an error.
+    // Some libraries quote the refused value in the message, which must not show a sensitive value.
     message: mask !== undefined && maskedAt(keys, mask) ? "***" : String(message).slice(0, MAX_TEXT),
   });
 }

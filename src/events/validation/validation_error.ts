@@ -1,14 +1,14 @@
 /** A reason why a schema refuses a detail. */
 export interface ValidationIssue {
-  /** The path: `detail`, and the keys that lead there joined by dots, such as `detail.cards.0.token`. */
+  /** The path of the refused value: `detail` and the keys to the value, such as `detail.cards.0.token`. */
   readonly path: string;
-  /** The message of the schema; `***` where it may show a sensitive value. */
+  /** The message of the schema; `***` if it could show a sensitive value. */
   readonly message: string;
 }
 
 /**
- * The schema of an event's class refuses its detail. Thrown by `new`; where the schema is asynchronous, `publish` rejects
- * with it. It is the `cause` of the `UndecodableError` for an entry that the schema refuses.
+ * The schema of an event's class refuses the detail. `new` throws it; if the schema is asynchronous, `publish` rejects with it.
+ * When the schema refuses a stored entry, it is the `cause` of the `UndecodableError`.
  *
  * @example Show the issues of a form
  * ```ts
@@ -25,7 +25,7 @@ export interface ValidationIssue {
 export class ValidationError extends TypeError {
   /** Always `"ValidationError"`. */
   override readonly name = "ValidationError";
-  /** All reasons of the schema. */
+  /** All reasons that the schema gives. */
   readonly issues: readonly ValidationIssue[];
 
   /** Makes the error. */
