@@ -1,6 +1,6 @@
 /**
- * The gate: everything a change must pass. Each step prints its time and, if it failed, its output; the other steps run
- * all the same. The last line counts the tests; a failed step without tests counts as one failed test.
+ * The gate: everything that a change must pass. Each step prints its time and, if it failed, its output. The other steps
+ * run even if one failed. The last line counts the tests; a failed step without tests counts as one failed test.
  *
  * @module
  */
@@ -8,13 +8,13 @@ import { fileURLToPath } from "node:url";
 import manifest from "../deno.json" with { type: "json" };
 import { importFlags, importSource } from "../offline/imports.ts";
 import { childEnv } from "../offline/launch.ts";
-import { bringRedisServer, serverPermissions } from "../offline/redis_server.ts";
+import { findOrInstallRedisServer, serverPermissions } from "../offline/redis_server.ts";
 import { countTests, slowestFiles } from "../offline/test_count.ts";
 
 interface Step {
   name: string;
   args: readonly string[];
-  /** Whether it is a `deno test`, whose tests count. */
+  /** Whether the step is a `deno test`, whose tests are counted. */
   tests?: boolean;
   cwd?: string;
 }
@@ -23,26 +23,26 @@ interface Result {
   passed: number;
   failed: number;
   output: string;
-  /** Printed behind the step's time. */
+  /** Printed after the step's time. */
   note?: string;
-  /** Further lines below it. */
+  /** Lines printed below it. */
   details?: readonly string[];
 }
 
-/** Tests that kill, freeze or time processes and servers. Each list runs one file after the other. */
+/** Folders of tests that kill, freeze or time processes and servers. The files of each list run one after the other. */
 const TIMED = [["tests/faults", "tests/processes"], ["tests/redis"]];
-/** Contract suites by one client each: they start a server, and neither kill nor time it. */
+/** The contract suites, one for each client. They start a server, but neither kill nor time it. */
 const SUITES = ["node_redis", "ioredis", "db_redis"].map((client) => `tests/redis/${client}_test.ts`);
 const LONG = "**/*_long_test.ts";
 const root = new URL("../", import.meta.url);
 const path = (name: string): string => fileURLToPath(new URL(name, root));
 const source = await importSource();
-// A lock file that does not fit is rewritten at home, and refused where nobody would commit it.
+// An outdated lock file is updated on a developer's machine, and refused in CI, where the update would not be committed.
 const imports = [...importFlags[source], ...(Deno.env.get("CI") && source === "stand-in" ? ["--frozen"] : [])];
-// Tests and snippets write here only, and what they leave behind goes with it.
+// Tests and snippets write only here. The folder is removed at the end.
 const scratch = await Deno.realPath(await Deno.makeTempDir({ prefix: "tidings-" }));
 
-// Interrupted, the gate still tidies up after itself.
+// The gate also removes its files when it is interrupted.
 const stop = new AbortController();
 for (const signal of Deno.build.os === "windows" ? ["SIGINT"] as const : ["SIGINT", "SIGTERM"] as const) {
   Deno.addSignalListener(signal, () => stop.abort());
@@ -52,11 +52,11 @@ const write = (text: string): void => void Deno.stdout.writeSync(new TextEncoder
 const coloured = Deno.stdout.isTerminal() && !Deno.noColor;
 const paint = (code: number, text: string): string => coloured ? `\x1b[${code}m${text}\x1b[39m` : text;
 
-write(`imports from ${source === "jsr" ? "JSR" : "npm, standing in for JSR"}\n`);
+write(`imports from ${source === "jsr" ? "JSR" : "npm stand-ins for JSR"}\n`);
 let [passed, failed] = [0, 0];
 const { note: server } = await measure("server", async () => {
   try {
-    const found = await bringRedisServer(write, AbortSignal.any([stop.signal, AbortSignal.timeout(600_000)]));
+    const found = await findOrInstallRedisServer(write, AbortSignal.any([stop.signal, AbortSignal.timeout(600_000)]));
     return { passed: 0, failed: 0, output: "", note: found };
   } catch (error) {
     return { passed: 0, failed: 1, output: error instanceof Error ? error.message : String(error) };
@@ -73,7 +73,7 @@ const checks: readonly Step[] = [
   {
     name: "snippets",
     tests: true,
-    // README's snippets name files by relative paths.
+    // Snippets of the README write to relative paths.
     cwd: scratch,
     args: [
       "test",
@@ -95,7 +95,7 @@ const timed = server === undefined
     testStep(folders.at(-1)!.replace("tests/", ""), server, [`--ignore=${[LONG, ...SUITES].join(",")}`, ...folders])
   );
 
-/** A step of tests, with the permissions of deno.json but for its directories of temporary files. */
+/** A step of tests, with the permissions of deno.json, except that only this run's temporary folder may be written. */
 function testStep(name: string, server: string, args: readonly string[]): Step {
   const files = [`--allow-read=.,${scratch}`, `--allow-write=${scratch}`];
   return {
@@ -105,7 +105,7 @@ function testStep(name: string, server: string, args: readonly string[]): Step {
   };
 }
 
-/** Runs one step to its end and counts what it tested. */
+/** Runs one step, and counts its tests. */
 async function run({ args, cwd, tests = false }: Step): Promise<Result> {
   const command = new Deno.Command(Deno.execPath(), {
     args: [...args],
@@ -122,18 +122,18 @@ async function run({ args, cwd, tests = false }: Step): Promise<Result> {
   return { ...counted, output, note: `${counted.passed} passed, ${counted.failed} failed`, details };
 }
 
-/** The part of an output that says what failed: Deno lists every test before it. */
+/** The part of a test output after the list of all tests: the failures. */
 function errorsIn(output: string): string {
   const at = output.search(/^ ERRORS $/m);
   return at < 0 ? output : output.slice(at);
 }
 
 /** Runs steps one after the other. */
-async function inTurn(steps: readonly Step[]): Promise<void> {
+async function runInOrder(steps: readonly Step[]): Promise<void> {
   for (const step of steps) if (!stop.signal.aborted) await measure(step.name, () => run(step));
 }
 
-/** Runs a step and prints its line. */
+/** Runs a step, and prints its result on one line. */
 async function measure(name: string, act: () => Promise<Result>): Promise<Result> {
   const start = performance.now();
   const result = await act();
@@ -151,13 +151,13 @@ async function measure(name: string, act: () => Promise<Result>): Promise<Result
 }
 
 try {
-  await inTurn([...style, ...parallel]);
-  // Most of their time these tests wait for processes and servers, so that the checks beside them cost little time.
-  await Promise.all([...timed.map((step) => inTurn([step])), inTurn(checks)]);
+  await runInOrder([...style, ...parallel]);
+  // These tests mostly wait for processes and servers, so the checks run beside them.
+  await Promise.all([...timed.map((step) => runInOrder([step])), runInOrder(checks)]);
 } finally {
   await Deno.remove(scratch, { recursive: true });
 }
 if (stop.signal.aborted) Deno.exit(130);
-if (server === undefined) write("tests were not run: there is no server for them\n");
+if (server === undefined) write("tests were not run: no Redis server was found\n");
 write(`${passed} passed, ${failed} failed\n`);
 Deno.exit(failed === 0 ? 0 : 1);

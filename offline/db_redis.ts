@@ -1,16 +1,16 @@
 /**
- * Stand-in for jsr:@db/redis: the part of its shape and manners that the project uses, over npm:redis. One command is
- * in flight per connection, and what was in flight when the connection was lost is sent again after reconnecting,
- * unless `maxRetryCount` is 0.
+ * Stand-in for jsr:@db/redis, over npm:redis. It has the members and the behaviour that the project uses: one command is in
+ * flight per connection, and a command whose connection was lost is sent again after reconnecting, unless `maxRetryCount`
+ * is 0.
  *
  * @module
  */
 import { createClient, ErrorReply } from "npm:redis@^6";
 
-/** What tests and tables call it. */
+/** How tests and tables label this stand-in. */
 export const STAND_IN = "stand-in";
 
-/** How to connect; as in the original. */
+/** The options of the original. */
 export interface RedisConnectOptions {
   hostname: string;
   port?: number | string;
@@ -24,14 +24,14 @@ export interface RedisConnectOptions {
   signal?: () => AbortSignal;
 }
 
-/** What the original throws for an error of the server, in whose message it leaves the protocol's minus. */
+/** The original throws this for an error reply, and keeps the protocol's "-" in the message. */
 export class ErrorReplyError extends Error {}
 
 type Client = ReturnType<typeof open>;
 
 /** One connection. */
 export class Redis {
-  /** Named as the private parts of the original. */
+  /** Has the same name and shape as the private member of the original. */
   readonly client: { readonly connection: { hostname: string; port: number | string; options: object } };
   #options: RedisConnectOptions;
   #events = new EventTarget();
@@ -111,14 +111,14 @@ export class Redis {
   }
 }
 
-/** Connects. */
+/** Opens a connection. */
 export async function connect(options: RedisConnectOptions): Promise<Redis> {
   const redis = new Redis(options);
   await redis.connect();
   return redis;
 }
 
-const PATTERN = createClient({
+const TEMPLATE = createClient({
   RESP: 2,
   disableOfflineQueue: true,
   disableClientInfo: true,
@@ -132,8 +132,8 @@ function open(
 ) {
   const ca = caCerts && { ca: caCerts };
   const socket = { host: hostname, port: Number(port), tls, ...ca, reconnectStrategy: false, signal };
-  // A client that is made builds a class of its own, which costs far more than connecting; a duplicate shares it.
-  return PATTERN.duplicate({
+  // createClient() builds a class, which costs far more than connecting. Duplicates share that class.
+  return TEMPLATE.duplicate({
     socket: socket as object,
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),

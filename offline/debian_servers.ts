@@ -1,6 +1,6 @@
 /**
- * Redis and Valkey of a later Debian than this one: downloaded, checked by the keys that Debian has installed here, and
- * unpacked into a folder of the user's cache with the libraries that they need. Nothing is installed into the system.
+ * Downloads Redis and Valkey of a later Debian release than this machine's. The packages are verified with the Debian keys
+ * of this machine, and unpacked with their libraries into a folder of the user's cache. Nothing is installed into the system.
  *
  * @module
  */
@@ -10,20 +10,20 @@ const MIRROR = "http://deb.debian.org/debian";
 const KEYS = ["debian-archive-keyring.pgp", "debian-archive-keyring.gpg"].map((name) => `/usr/share/keyrings/${name}`);
 const PACKAGES = ["redis-server", "redis-tools", "valkey-server", "valkey-tools"];
 const PROGRAMS = ["redis-server", "redis-cli", "valkey-server", "valkey-cli"];
-// Of what the servers depend on only this is loaded by them; the rest makes users and starts services.
+// Dependencies that the servers load. Other dependencies create users and start services.
 const LIBRARY = /^(lib|lua-)/;
 
-/** How to bring them. */
-export interface BringOptions {
-  /** The release of Debian. */
+/** Options of {@linkcode downloadDebianServers}. */
+export interface DownloadOptions {
+  /** The Debian release, such as `trixie`. */
   readonly release: string;
-  /** Whether to download them again where they are in the cache. */
+  /** Whether to download the servers again if they are in the cache. */
   readonly fresh: boolean;
-  /** Told what takes a while. */
+  /** Receives a message before a slow step. */
   readonly say: (text: string) => void;
 }
 
-/** Why nothing can be brought from Debian on this machine; undefined where it can. */
+/** The reason why this machine cannot download servers from Debian; undefined if it can. */
 export function debianObstacle(): string | undefined {
   const missing = ["apt-get", "apt-cache", "dpkg"].filter((name) => !isOnPath(name));
   if (missing.length > 0) return `there is no ${missing.join(", ")}`;
@@ -31,18 +31,18 @@ export function debianObstacle(): string | undefined {
 }
 
 /**
- * Finds the servers in the cache, or brings them there.
+ * Finds the servers in the cache, or downloads them into the cache.
  *
- * @returns The paths of redis-server and valkey-server, each with its client beside it.
- * @throws {Error} If a program of Debian fails; with what it said.
+ * @returns The paths of redis-server and valkey-server. Each has its command-line client in the same folder.
+ * @throws {Error} If a program of Debian fails; the message has its output.
  */
-export async function bringDebianServers({ release, fresh, say }: BringOptions): Promise<string[]> {
+export async function downloadDebianServers({ release, fresh, say }: DownloadOptions): Promise<string[]> {
   const folder = join(cacheFolder(), `debian-${release}-${Deno.build.arch}`);
   const servers = PROGRAMS.filter((name) => name.endsWith("-server")).map((name) => join(folder, "bin", name));
   if (!fresh && servers.every(exists)) return servers;
-  say(`downloads servers of Debian ${release} into ${folder}`);
+  say(`downloading servers of Debian ${release} into ${folder}`);
   await Deno.mkdir(cacheFolder(), { recursive: true });
-  // It has its name only once all of it is there.
+  // The folder gets its final name only when it is complete.
   const work = await Deno.makeTempDir({ dir: cacheFolder(), prefix: "new-" });
   try {
     await unpack(work, release);
@@ -62,7 +62,7 @@ function cacheFolder(): string {
 }
 
 async function unpack(work: string, release: string): Promise<void> {
-  const apt = await foreignApt(work, release);
+  const apt = await aptFor(work, release);
   await apt("apt-get", "update");
   const packages = await withLibraries(PACKAGES, async (names) => await apt("apt-cache", "show", ...names));
   const debs = join(work, "debs");
@@ -71,8 +71,8 @@ async function unpack(work: string, release: string): Promise<void> {
   for (const { name } of Deno.readDirSync(debs)) await run("dpkg", ["-x", join(debs, name), join(work, "unpacked")]);
 }
 
-/** Runs programs of apt that know that release alone, and keep what they learn in a folder of their own. */
-async function foreignApt(
+/** Returns a function that runs apt programs for that release only, with all their files under `work`. */
+async function aptFor(
   work: string,
   release: string,
 ): Promise<(program: string, ...args: string[]) => Promise<string>> {
@@ -90,7 +90,7 @@ async function foreignApt(
     "Dir::Etc::preferences": "/dev/null",
     "Dir::Etc::preferencesparts": "/dev/null",
     "Acquire::Languages": "none",
-    // The user that apt becomes where root runs it may not read the folder.
+    // When root runs apt, apt changes to another user, who may not read the folder.
     "APT::Sandbox::User": "root",
   };
   const options = Object.entries(settings).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
@@ -98,18 +98,18 @@ async function foreignApt(
     run(program, ["-q", ...options, ...args], args[0] === "download" ? join(work, "debs") : work);
 }
 
-/** The packages with all libraries that they need, and those that these need. */
+/** The packages, the libraries that they need, and the libraries of those. */
 async function withLibraries(
   packages: readonly string[],
   show: (names: readonly string[]) => Promise<string>,
 ): Promise<string[]> {
-  // Some names stand for a package that is called otherwise by now: no package says that it has them.
+  // Some names of dependencies are virtual: a package with another name provides them. Only real names are returned.
   const [all, real] = [new Set(packages), new Set<string>()];
   for (let names = [...packages]; names.length > 0;) {
-    const said = await show(names);
-    for (const [, name] of said.matchAll(/^Package: (.*)$/gm)) real.add(name!);
-    const needed = [...said.matchAll(/^(?:Pre-)?Depends: (.*)$/gm)].flatMap(([, list]) => list!.split(","));
-    // The first of several that would do, as apt itself chooses.
+    const shown = await show(names);
+    for (const [, name] of shown.matchAll(/^Package: (.*)$/gm)) real.add(name!);
+    const needed = [...shown.matchAll(/^(?:Pre-)?Depends: (.*)$/gm)].flatMap(([, list]) => list!.split(","));
+    // Of alternative dependencies apt itself chooses the first.
     const found = needed.map((choice) => /[\w.+-]+/.exec(choice)![0]).filter((name) => LIBRARY.test(name));
     names = [...new Set(found)].filter((name) => !all.has(name));
     for (const name of names) all.add(name);
@@ -117,7 +117,7 @@ async function withLibraries(
   return [...real];
 }
 
-/** Puts programs beside each other that run with the loader and the libraries of their own release, and no others. */
+/** Writes start scripts into one folder. They run the programs with the loader and the libraries of their own release only. */
 async function wrap(work: string): Promise<void> {
   const root = join(work, "unpacked");
   let loader: string | undefined;
@@ -126,7 +126,9 @@ async function wrap(work: string): Promise<void> {
     if (isFile && /^ld-(linux.*\.so\.\d+|[\d.]+\.so)$/.test(name)) loader = path;
     if (/\.so(\.\d+)+$/.test(name)) folders.add(path.slice(0, -name.length - 1));
   }
-  if (loader === undefined) throw new Error(`Cannot run programs of another Debian: no ld-linux in ${MIRROR}'s libc6`);
+  if (loader === undefined) {
+    throw new Error(`Cannot run programs of another Debian: libc6 of ${MIRROR} has no ld-linux`);
+  }
   const inside = (path: string) => `$root${path.slice(root.length)}`;
   const libraries = [...folders].map(inside).join(":");
   await Deno.mkdir(join(root, "bin"), { recursive: true });
@@ -151,9 +153,9 @@ async function run(program: string, args: readonly string[], cwd?: string): Prom
     env: { LC_ALL: "C", DEBIAN_FRONTEND: "noninteractive" },
     stdin: "null",
   }).output();
-  const [said, complained] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-  if (success) return said!;
-  throw new Error(`Cannot bring servers from ${MIRROR}: ${program} failed\n${`${said}${complained}`.trim()}`);
+  const [output, errors] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  if (success) return output!;
+  throw new Error(`Cannot download servers from ${MIRROR}: ${program} failed\n${`${output}${errors}`.trim()}`);
 }
 
 function isOnPath(name: string): boolean {

@@ -1,5 +1,5 @@
 /**
- * Runs examples by name, each in a process of its own and with the least permissions, until one fails:
+ * Runs examples by name, until one fails. Each runs in its own process, with the least permissions:
  *
  *     deno run -A offline/example.ts run persistence --broker=sqlite:auction.db
  *
@@ -13,18 +13,18 @@ const end = Deno.args.findIndex((arg) => arg.startsWith("-"));
 const names = end === -1 ? Deno.args : Deno.args.slice(0, end);
 const options = end === -1 ? [] : Deno.args.slice(end);
 
-// The auction needs few packages. Deno downloads every package of a lock file, so these examples have one of their own.
+// These examples need few packages, and Deno downloads every package of a lock file, so they have their own lock file.
 const DEMO = ["run", "persistence", "replay", "crash"];
 const demoLock = fileURLToPath(new URL("demo.lock", import.meta.url));
 
-// Files with an underscore hold shared code.
+// Files whose names begin with an underscore contain shared code.
 const examples = [...Deno.readDirSync("examples")].filter(({ isFile, name }) => isFile && !name.startsWith("_"))
   .map(({ name }) => name.replace(/\.ts$/, "")).sort();
 
 const unknown = names.find((name) => !examples.includes(name));
 if (names.length === 0 || unknown !== undefined) {
-  const given = unknown === undefined ? "no name given" : `there is none named ${unknown}`;
-  console.error(`Cannot run an example: ${given}; for example \`deno task example run\`, or ${examples.join(", ")}`);
+  const given = unknown === undefined ? "no name was given" : `there is no example ${unknown}`;
+  console.error(`Cannot run an example: ${given}; write \`deno task example NAME\` with one of ${examples.join(", ")}`);
   Deno.exit(2);
 }
 for (const name of names) {
@@ -33,12 +33,12 @@ for (const name of names) {
   if (code !== 0) Deno.exit(code);
 }
 
-/** The permissions that an example needs with the broker of these options. */
+/** The permissions that an example needs with the broker that the options name. */
 function permissions(name: string): string[] {
   const at = options.findLastIndex((option) => /^--broker(=|$)/.test(option));
   const [, inline] = options[at]?.match(/=(.*)/s) ?? [];
   const broker = brokerPermissions(at === -1 ? "sqlite:.tidings/any.db" : inline ?? options[at + 1] ?? "");
   if (name === "neighbours") return [...broker, "--allow-run=redis-cli,python3"];
-  // This example keeps a ledger beside its broker, and starts processes.
+  // `crash` also writes a ledger file, and starts processes.
   return name === "crash" ? [...broker, ...filePermissions(".tidings"), `--allow-run=${Deno.execPath()}`] : broker;
 }

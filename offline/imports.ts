@@ -1,14 +1,15 @@
 /**
- * Which imports the project runs with: those of imports.json where JSR can be reached, else the stand-ins of offline/imports.json.
+ * Chooses the imports of the project: those of imports.json if JSR can be reached, otherwise the stand-ins of
+ * offline/imports.json.
  *
- * Nothing here may come from JSR, since this is what decides whether JSR is there.
+ * This module may import nothing from JSR, because it finds out whether JSR can be reached.
  *
  * @module
  */
 
 import { fileURLToPath } from "node:url";
 
-/** Where the project's imports come from; the environment variable `TIDINGS_JSR` holds one of them to decide for good. */
+/** Where the project's imports come from. The environment variable `TIDINGS_JSR` can choose one. */
 export type Source = "jsr" | "stand-in";
 
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
@@ -19,23 +20,23 @@ export const importFlags: Record<Source, readonly string[]> = {
   "stand-in": [`--import-map=${path("imports.json")}`, `--lock=${path("deno.lock")}`],
 };
 
-/** The same flags with another lock file: Deno downloads every package of a lock file, also unused ones. */
+/** The flags with another lock file. Deno downloads every package of a lock file, even unused ones. */
 export function withLock(flags: readonly string[], lock: string): readonly string[] {
   return flags.map((flag) => flag.startsWith("--lock=") ? `--lock=${lock}` : flag);
 }
 
 /**
- * Decides where the imports come from, by asking JSR for the file that Deno would ask for first.
+ * Decides where the imports come from. It asks JSR for the file that Deno would request first.
  *
  * @param timeout How long to wait for JSR, in milliseconds.
- * @returns What `TIDINGS_JSR` says, else what was found.
- * @throws {TypeError} If `TIDINGS_JSR` is neither.
+ * @returns The value of `TIDINGS_JSR`, otherwise the source that was found.
+ * @throws {TypeError} If `TIDINGS_JSR` has another value.
  */
 export async function importSource(timeout = 2_000): Promise<Source> {
-  const told = Deno.env.get("TIDINGS_JSR") || undefined;
-  if (told === "jsr" || told === "stand-in") return told;
-  if (told !== undefined) {
-    throw new TypeError(`Cannot choose imports: TIDINGS_JSR is "${told}", not "jsr" or "stand-in"`);
+  const chosen = Deno.env.get("TIDINGS_JSR") || undefined;
+  if (chosen === "jsr" || chosen === "stand-in") return chosen;
+  if (chosen !== undefined) {
+    throw new TypeError(`Cannot choose imports: TIDINGS_JSR is "${chosen}"; set it to "jsr" or "stand-in"`);
   }
   const registry = Deno.env.get("JSR_URL") ?? "https://jsr.io";
   try {
@@ -43,13 +44,13 @@ export async function importSource(timeout = 2_000): Promise<Source> {
     await response.body?.cancel();
     return response.ok ? "jsr" : "stand-in";
   } catch {
-    // No name, no route, no answer in time: whatever the reason, Deno would not reach it either.
+    // If JSR has no address, no route or no reply in time, Deno could not reach it either.
     return "stand-in";
   }
 }
 
 /**
- * Flags for a child that must resolve imports as this process does. Needs no permission.
+ * Flags for a child process that must resolve imports as this process does. Needs no permission.
  *
  * @example
  * ```ts ignore

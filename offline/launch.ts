@@ -1,5 +1,5 @@
 /**
- * Runs a Deno subcommand with the imports that this machine can reach, so that one command line works everywhere:
+ * Runs a Deno subcommand with imports that this machine can reach, so that the same command line works everywhere:
  *
  *     deno run -A offline/launch.ts test -P tests/events
  *
@@ -10,10 +10,10 @@ import { importFlags, importSource, type Source, withLock } from "./imports.ts";
 import { findRedisServer, serverPermissions } from "./redis_server.ts";
 
 /**
- * Runs `deno <subcommand> <import flags> <args>` on this terminal and waits for its end.
+ * Runs `deno <subcommand> <import flags> <args>` on this terminal, and waits until it ends.
  *
- * @param options.lock A lock file instead of the project's. @default {`offline/deno.lock`}
- * @returns Its exit code; 130 if Ctrl-C ended it.
+ * @param options.lock The lock file of the stand-ins. @default {`offline/deno.lock`}
+ * @returns The exit code of the subcommand; 130 if Ctrl-C ended it.
  */
 export async function launch(
   subcommand: string,
@@ -26,10 +26,10 @@ export async function launch(
 }
 
 /**
- * `deno <subcommand> <import flags> <args>`, ready to be run; tests are allowed the servers that they start.
+ * Makes the command `deno <subcommand> <import flags> <args>`. Tests get the permissions for the servers that they start.
  *
- * @param options A lock file instead of the project's, where its output goes, what its environment has besides, and
- * which server tests start. @default {server: the first that is found}
+ * @param options The options of `Deno.Command`; also `lock`, a lock file that replaces that of the stand-ins, and `server`, the
+ * server program that tests start. @default {server: the first that is found}
  */
 export async function commandOf(
   subcommand: string,
@@ -49,19 +49,22 @@ export async function commandOf(
   });
 }
 
-/** What children are told: the imports that were chosen, and this very Deno as `deno`, which `npx` leaves off the path. */
+/**
+ * The environment of a child process: it uses the same imports, and finds this Deno as `deno`, which `npx` does not put on the
+ * PATH.
+ */
 export function childEnv(source: Source): Record<string, string> {
   const env = { TIDINGS_JSR: source, PATH: dirname(Deno.execPath()) + delimiter + (Deno.env.get("PATH") ?? "") };
-  // `deno lint` takes no import map and waits for JSR without end where packets to it are dropped; here it is refused.
+  // `deno lint` takes no import map, and waits for JSR forever if packets are dropped. With this address it fails at once.
   return source === "jsr" ? env : { ...env, JSR_URL: "http://127.0.0.1:9/" };
 }
 
-/** Waits for a child and passes on the signals that would otherwise end only this process. */
+/** Waits for a child, and forwards signals that would otherwise end only this process. */
 async function ended(child: Deno.ChildProcess): Promise<{ code: number; interrupted: boolean }> {
   let interrupted = false;
   const interrupt = () => {
     interrupted = true;
-    // A terminal sends Ctrl-C to the child as well; twice would cut its clean ending short.
+    // A terminal also sends Ctrl-C to the child. A second one would interrupt its clean-up.
     if (!Deno.stdin.isTerminal()) child.kill("SIGINT");
   };
   const terminate = () => child.kill("SIGTERM");
@@ -79,7 +82,7 @@ async function ended(child: Deno.ChildProcess): Promise<{ code: number; interrup
 if (import.meta.main) {
   const [subcommand, ...args] = Deno.args;
   if (subcommand === undefined) {
-    console.error("Cannot launch Deno: no subcommand given, for example `deno task test:unit`");
+    console.error("Cannot launch Deno: no subcommand was given; write, for example, `deno task test:unit`");
     Deno.exit(2);
   }
   Deno.exit(await launch(subcommand, args));

@@ -1,5 +1,5 @@
 /**
- * Runs the long tests, which the gate leaves out: all of them, or those of the files that are named.
+ * Runs the long tests, which the gate leaves out: all of them, or only the files that are named as arguments.
  *
  *     deno task test:long tests/redis/huge_long_test.ts --filter "/200 MB/"
  *

@@ -1,5 +1,5 @@
 /**
- * The Redis server that tests start on free ports of their own: finds one, or installs one where that is possible.
+ * Finds the Redis server program that tests start on free ports, or installs one if that is possible.
  *
  * @module
  */
@@ -8,31 +8,31 @@ import { delimiter, join } from "node:path";
 const NAMES = ["redis-server", "valkey-server"];
 const OLDEST = { Redis: "7.0", Valkey: "7.2" };
 
-/** What `REDIS_SERVER` names, else `redis-server` or `valkey-server` on the PATH. */
+/** The path in `REDIS_SERVER`, otherwise that of `redis-server` or `valkey-server` on the PATH; undefined if there is none. */
 export function findRedisServer(): string | undefined {
   return findRedisServers()[0];
 }
 
-/** What `REDIS_SERVER` names, else the `redis-server` and the `valkey-server` on the PATH. */
+/** The path in `REDIS_SERVER`, otherwise those of `redis-server` and `valkey-server` on the PATH. */
 export function findRedisServers(): string[] {
-  const told = Deno.env.get("REDIS_SERVER");
-  if (told) return [told];
+  const chosen = Deno.env.get("REDIS_SERVER");
+  if (chosen) return [chosen];
   const directories = (Deno.env.get("PATH") ?? "").split(delimiter).filter(Boolean);
   const paths = NAMES.map((name) => directories.map((directory) => join(directory, name)).find(isFile));
   return paths.filter((path) => path !== undefined);
 }
 
 /**
- * Finds a server that is new enough; where there is none, root on Debian and its like installs one.
+ * Finds a server program that is new enough. If there is none, and root runs this on Debian or Ubuntu, installs one.
  *
- * @param say Told what takes a while.
- * @returns Its path.
- * @throws {Error} If there is none; it says how to get one.
+ * @param say Receives a message before a slow step.
+ * @returns The path of the program.
+ * @throws {Error} If there is none; the message says how to get one.
  */
-export async function bringRedisServer(say: (text: string) => void, signal?: AbortSignal): Promise<string> {
+export async function findOrInstallRedisServer(say: (text: string) => void, signal?: AbortSignal): Promise<string> {
   let path = findRedisServer();
   if (path === undefined && Deno.build.os === "linux" && Deno.uid() === 0 && isOnPath("apt-get")) {
-    say("installs redis-server by apt-get … ");
+    say("installing redis-server with apt-get … ");
     await install(signal);
     path = findRedisServer();
   }
@@ -42,9 +42,9 @@ export async function bringRedisServer(say: (text: string) => void, signal?: Abo
 }
 
 /**
- * Sees to it that a server is new enough.
+ * Checks that a server program is new enough.
  *
- * @returns Which one it is.
+ * @returns Its name and version.
  * @throws {Error} If it is too old, or does not start.
  */
 export async function assertRecent(path: string): Promise<ServerVersion> {
@@ -52,23 +52,23 @@ export async function assertRecent(path: string): Promise<ServerVersion> {
   const oldest = OLDEST[found.name];
   if (Number.parseFloat(found.version) >= Number(oldest)) return found;
   throw new Error(
-    `Cannot test with ${path}: it is ${found.name} ${found.version}, ${oldest} or later is needed.\n${ADVICE}`,
+    `Cannot test with ${path}: it is ${found.name} ${found.version}; version ${oldest} or later is needed.\n${ADVICE}`,
   );
 }
 
-/** What a server says that it is. */
+/** The name and version of a server program. */
 export interface ServerVersion {
   readonly name: keyof typeof OLDEST;
   /** As in `7.0.15`. */
   readonly version: string;
 }
 
-/** What tests with this server have to be allowed, instead of the network and the programs that deno.json names. */
+/** Permission flags for tests with this server. They replace the network and run permissions of deno.json. */
 export function serverPermissions(server: string | undefined): string[] {
   const url = URL.parse(Deno.env.get("REDIS_URL") ?? "");
   const hosts = ["127.0.0.1", "localhost", ...(url ? [`${url.hostname}:${url.port || 6379}`] : [])];
   const programs = server === undefined ? [] : [server, server.replace(/server([^/\\]*)$/, "cli$1")];
-  // Root may make disks that are full at once.
+  // As root, tests mount a small disk, to fill it.
   const disks = Deno.build.os === "linux" && Deno.uid() === 0 ? ["mount", "umount"] : [];
   return [
     `--allow-net=${hosts.join()}`,
@@ -76,21 +76,20 @@ export function serverPermissions(server: string | undefined): string[] {
   ];
 }
 
-const ADVICE = `Cannot bring a Redis server for the tests: neither redis-server nor valkey-server is on the PATH.
-  Debian, Ubuntu    sudo apt-get install redis-server     (as root the tests do this by themselves)
+const ADVICE = `Cannot find a Redis server for the tests: neither redis-server nor valkey-server is on the PATH.
+  Debian, Ubuntu    sudo apt-get install redis-server     (as root the tests do this themselves)
   macOS             brew install redis
-  elsewhere         name the program in REDIS_SERVER, as in REDIS_SERVER=/opt/redis/bin/redis-server
-A server that only listens, such as that of \`docker compose up -d redis\`, is not enough: tests kill theirs. With
-REDIS_URL=redis://127.0.0.1:6379 besides, the tests that need not do so use it, by keys of their own.`;
+  elsewhere         set REDIS_SERVER to the path of the program, as in REDIS_SERVER=/opt/redis/bin/redis-server
+A server that is already running, such as that of \`docker compose up -d redis\`, is not enough, because tests kill their
+servers. If REDIS_URL=redis://127.0.0.1:6379 is set too, the tests that kill no server use that one, with their own keys.`;
 
-// The package would start its server, on the port that a developer may want for another one.
+// Debian asks this file whether a package may start its server. The server would take a port that may be needed for another.
 const POLICY = "/usr/sbin/policy-rc.d";
 
 async function install(signal: AbortSignal | undefined): Promise<void> {
-  const ours = !isFile(POLICY);
-  // The way in which Debian asks whether a package may start what it brings.
-  if (ours) {
-    await Deno.writeTextFile(POLICY, "#!/bin/sh\n# For one installation only: may be removed.\nexit 101\n", {
+  const isOurs = !isFile(POLICY);
+  if (isOurs) {
+    await Deno.writeTextFile(POLICY, "#!/bin/sh\n# Needed during one installation only; may be removed.\nexit 101\n", {
       mode: 0o755,
     });
   }
@@ -98,7 +97,7 @@ async function install(signal: AbortSignal | undefined): Promise<void> {
     await apt(["update"], signal);
     await apt(["install", "--yes", "--no-install-recommends", "redis-server"], signal);
   } finally {
-    if (ours) await Deno.remove(POLICY);
+    if (isOurs) await Deno.remove(POLICY);
   }
 }
 
@@ -110,11 +109,11 @@ async function apt(args: readonly string[], signal: AbortSignal | undefined): Pr
     ...(signal && { signal }),
   }).output();
   if (success) return;
-  const said = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)).join("").trim();
-  throw new Error(`Cannot install a Redis server: apt-get ${args[0]} failed\n${said}\n${ADVICE}`);
+  const output = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)).join("").trim();
+  throw new Error(`Cannot install a Redis server: apt-get ${args[0]} failed\n${output}\n${ADVICE}`);
 }
 
-/** Of `Redis server v=7.0.15 sha=…`. */
+/** Reads the name and version from a text such as `Redis server v=7.0.15 sha=…`. */
 async function versionOf(path: string): Promise<ServerVersion> {
   try {
     const { stdout } = await new Deno.Command(path, { args: ["--version"], stdin: "null" }).output();
@@ -122,7 +121,9 @@ async function versionOf(path: string): Promise<ServerVersion> {
     const version = /\bv=(\S+)/.exec(text)?.[1] ?? `of an unknown version ("${text.split("\n")[0]}")`;
     return { name: text.startsWith("Valkey") ? "Valkey" : "Redis", version };
   } catch (cause) {
-    throw new Error(`Cannot start ${path}, which REDIS_SERVER or the PATH names\n${ADVICE}`, { cause });
+    throw new Error(`Cannot start ${path}: it was found by REDIS_SERVER or the PATH, but does not run\n${ADVICE}`, {
+      cause,
+    });
   }
 }
 

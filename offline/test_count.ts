@@ -1,14 +1,14 @@
-/** Counts the passed, failed and ignored tests of a `deno test`; a run that did not pass has at least one failed test. */
+/** Counts the passed, failed and ignored tests of a `deno test`. A run that failed counts at least one failed test. */
 export function countTests(code: number, output: string): { passed: number; failed: number; ignored: number } {
-  // The last line of Deno, for example `FAILED | 3 passed (2 steps) | 1 failed | 1 ignored (70ms)`. Its JUnit report is
-  // easier to read but leaves out a file that throws while it loads.
+  // The last line of the output, for example `FAILED | 3 passed (2 steps) | 1 failed | 1 ignored (70ms)`. Deno's JUnit
+  // report is easier to read, but leaves out a file that throws while it is loaded.
   const summary = [
     ...output.matchAll(/^(?:ok|FAILED) \| (\d+) passed\b.* \| (\d+) failed\b(?:.* \| (\d+) ignored\b)?/gm),
   ]
     .at(-1);
   const [passed, failed, ignored] = [1, 2, 3].map((group) => Number(summary?.[group] ?? 0)) as [number, number, number];
-  const sound = code === 0 && summary !== undefined;
-  return { passed, failed: sound ? failed : Math.max(failed, 1), ignored };
+  const passedAll = code === 0 && summary !== undefined;
+  return { passed, failed: passedAll ? failed : Math.max(failed, 1), ignored };
 }
 
 /** The slowest files of a `deno test` that ran without `--parallel`, the slowest first. */

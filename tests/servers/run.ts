@@ -11,7 +11,7 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { bringDebianServers, debianObstacle } from "../../offline/debian_servers.ts";
+import { debianObstacle, downloadDebianServers } from "../../offline/debian_servers.ts";
 import { commandOf } from "../../offline/launch.ts";
 import { assertRecent, findRedisServers } from "../../offline/redis_server.ts";
 import { countTests } from "../../offline/test_count.ts";
@@ -61,7 +61,7 @@ async function found(): Promise<Server[]> {
     return installed;
   }
   try {
-    return [...installed, ...(await bringDebianServers({ release, fresh, say })).map((path) => ({ path }))];
+    return [...installed, ...(await downloadDebianServers({ release, fresh, say })).map((path) => ({ path }))];
   } catch (error) {
     incomplete(error);
     return installed;
