@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { TimedConnection } from "../../src/redis/connection/_connection.ts";
 import type { Reply } from "../../src/redis/connection/client.ts";
 import { groupKeys, keyList, producerKey } from "../../src/redis/_keys.ts";
+import { POSITIONS } from "../../src/redis/scripts/_positions.ts";
 import type { Script } from "../../src/redis/scripts/_script.ts";
 import { ADOPT } from "../../src/redis/scripts/adopt.ts";
 import { ANNOUNCE } from "../../src/redis/scripts/announce.ts";
@@ -95,6 +96,27 @@ test("a script runs also when the server has forgotten it, once, and by its dige
     "2",
     "3",
   ]);
+});
+
+test("scripts compare positions, and step from one to the next, beyond the range of numbers", async (bench) => {
+  const evaluate = (body: string, ...args: string[]) => bench.send("EVAL", `${POSITIONS}return ${body}`, "0", ...args);
+  const pairs = [
+    ["0-0", "0-1"],
+    ["4-18446744073709551615", "5-0"],
+    ["5-9", "5-10"],
+    ["5-999", "5-1000"],
+    ["5-9007199254740992", "5-9007199254740993"],
+    ["5-18446744073709551614", "5-18446744073709551615"],
+  ] as const;
+  for (const [low, high] of pairs) {
+    assertEquals(await evaluate("{after(ARGV[1]), before(ARGV[2])}", low, high), [high, low]);
+    assertEquals(await evaluate("{less(ARGV[1], ARGV[2]) and 1 or 0, less(ARGV[2], ARGV[1]) and 1 or 0}", low, high), [
+      1,
+      0,
+    ]);
+    assertEquals(await evaluate("less(ARGV[1], ARGV[1]) and 1 or 0", low), 0);
+  }
+  assertEquals(await evaluate("before(ARGV[1])", "0-0"), "0-0");
 });
 
 test("APPEND answers with the first position and how many, and with the same when it comes again", async (bench) => {

@@ -1,3 +1,5 @@
+import { POSITIONS } from "./_positions.ts";
+
 /**
  * What the scripts of a group share. KEYS: stream, meta, consumers, due, work, redrive, dead. ARGV[1] is the group,
  * ARGV[2] the consumer (or empty), ARGV[3] the life of the group that it joined (or empty): a group that was deleted
@@ -6,7 +8,7 @@
  * What is known of a delivery beside its place in the pending list stands in `work` by its id: failures, recoveries,
  * first and last failure, whether it runs alone, and when it is to be tried again. Most deliveries have no such line.
  */
-export const READ_PRELUDE: string = `
+export const READ_PRELUDE: string = `${POSITIONS}
 local stream, meta, consumers, due, workKey, copies, dead = unpack(KEYS)
 local group, me = ARGV[1], ARGV[2]
 local clock = redis.call('TIME')
@@ -15,18 +17,6 @@ local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local function text(number) return string.format('%.0f', number) end
 
 local function baseOf(consumer) return string.match(consumer, '^(.*)%.[^.]*$') or consumer end
-
--- Positions in order: parts compare by length, then as text, since they go past what a number holds.
-local function less(a, b)
-  local aMs, aSeq = string.match(a, '^(%d+)-(%d+)$')
-  local bMs, bSeq = string.match(b, '^(%d+)-(%d+)$')
-  if aMs ~= bMs then
-    if #aMs ~= #bMs then return #aMs < #bMs end
-    return aMs < bMs
-  end
-  if #aSeq ~= #bSeq then return #aSeq < #bSeq end
-  return aSeq < bSeq
-end
 
 local function work(id)
   local line = redis.call('HGET', workKey, id)

@@ -25,12 +25,7 @@ else
     from, mayRepeat = '0-0', 1
   elseif including == '1' then
     mayRepeat = 1
-    local ms, seq = string.match(from, '^(%d+)-(%d+)$')
-    if seq ~= '0' then
-      from = ms .. '-' .. text(tonumber(seq) - 1)
-    elseif ms ~= '0' then
-      from = text(tonumber(ms) - 1) .. '-18446744073709551615'
-    end
+    from = before(from)
   end
 end
 local made = redis.pcall('XGROUP', 'CREATE', stream, group, from, 'MKSTREAM')

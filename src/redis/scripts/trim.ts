@@ -1,3 +1,4 @@
+import { POSITIONS } from "./_positions.ts";
 import { Script } from "./_script.ts";
 
 /**
@@ -7,27 +8,9 @@ import { Script } from "./_script.ts";
  * how many to remove at the most by number. Reply: removed, the group that kept entries from being removed or empty, 1
  * when there is more to remove.
  */
-export const TRIM: Script = new Script(`
+export const TRIM: Script = new Script(`${POSITIONS}
 local stream = KEYS[1]
 if redis.call('EXISTS', stream) == 0 then return {0, '', 0} end
-local function less(a, b)
-  local aMs, aSeq = string.match(a, '^(%d+)-(%d+)$')
-  local bMs, bSeq = string.match(b, '^(%d+)-(%d+)$')
-  if aMs ~= bMs then
-    if #aMs ~= #bMs then return #aMs < #bMs end
-    return aMs < bMs
-  end
-  if #aSeq ~= #bSeq then return #aSeq < #bSeq end
-  return aSeq < bSeq
-end
-local function after(id)
-  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
-  if seq == '18446744073709551615' then return string.format('%.0f', tonumber(ms) + 1) .. '-0' end
-  -- Digit by digit, since it may go past what a number holds.
-  local head, digit, nines = string.match(seq, '^(%d-)([0-8]?)(9*)$')
-  return ms .. '-' .. head .. (digit == '' and '1' or digit + 1) .. string.rep('0', #nines)
-end
-
 -- The first entry to keep, by what was asked for.
 local cut, more = nil, 0
 local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
