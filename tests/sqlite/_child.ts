@@ -1,4 +1,4 @@
-/** What another process does with a file: `_child.ts <command> <file> <name>`; it says what it did on standard output. */
+/** Another process that uses a file: `_child.ts <command> <file> <name>`. It reports on standard output, line by line. */
 import { SqliteStore } from "../../src/sqlite/sqlite_store.ts";
 import { acks, entries, idOf } from "./_scratch.ts";
 
@@ -8,21 +8,21 @@ const store = await SqliteStore.open(file);
 const say = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
 
 switch (command) {
-  /** Appends batches of twenty until it is killed; says each one that was acknowledged. */
+  /** Appends batches of twenty until it is killed. Reports the number of each batch that was acknowledged. */
   case "append-for-ever":
     for (let batch = 0;; batch++) {
       await store.append("Stream", entries(20, batch * 20));
       say(`${batch}`);
     }
-  /** Takes what it can get, and holds it until it is killed. */
+  /** Claims up to ten entries, reports their ids, and holds them until it is killed, or its parent has ended. */
   case "hold": {
     const member = await store.member("Stream", "group", { consumer: name, lease: 300, startFrom: "beginning" });
     const { records } = await member.claim({ limit: 10, signal: never });
     say(records.map(idOf).join());
-    await new Promise((resolve) => setTimeout(resolve, 60_000));
+    await Deno.stdin.readable.pipeTo(new WritableStream());
     break;
   }
-  /** Appends a hundred batches while it competes for what all append; says what it got, until "end" comes. */
+  /** Appends a hundred batches, and claims entries of all processes meanwhile. Reports their ids, until "end" comes. */
   case "compete": {
     const member = await store.member("Stream", "group", { consumer: name, lease: 30_000, startFrom: "beginning" });
     const appending = (async () => {

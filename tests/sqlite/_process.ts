@@ -2,12 +2,13 @@ import { dirname } from "node:path";
 
 /** Another process that uses the file. */
 export interface Child extends AsyncDisposable {
-  /** The lines that it says, as they come. */
+  /** The lines of its standard output. */
   readonly lines: AsyncIterator<string>;
+  /** Kills it, and resolves when it has ended. */
   kill(): Promise<void>;
 }
 
-/** Starts `_child.ts` with a command; it may touch the directory of the file, and nothing else. */
+/** Starts `_child.ts` with a command. It has permissions for the directory of the file only. */
 export function spawn(command: string, file: string, name = "child"): Child {
   const directory = dirname(file);
   const child = new Deno.Command(Deno.execPath(), {
@@ -24,6 +25,8 @@ export function spawn(command: string, file: string, name = "child"): Child {
       file,
       name,
     ],
+    // Closed when this process ends, by whatever cause: the child ends then, too.
+    stdin: "piped",
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
@@ -32,8 +35,9 @@ export function spawn(command: string, file: string, name = "child"): Child {
     try {
       child.kill("SIGKILL");
     } catch {
-      // It ended before.
+      // It has ended already.
     }
+    await child.stdin.close().catch(() => {});
     await child.status;
     while (!(await lines.next()).done);
   };

@@ -1,8 +1,8 @@
-import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects } from "@std/assert";
+import { assertEquals, assertInstanceOf, assertLess, assertRejects } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { SqliteStore } from "../../src/sqlite/sqlite_store.ts";
 import { StoreError } from "../../src/store/mod.ts";
-import { entries, idOf, scratchStore } from "./_scratch.ts";
+import { entries, idOf, scratchStore, turn } from "./_scratch.ts";
 
 /** Keeps the file locked until it is disposed. */
 function lock(file: string): Disposable {
@@ -11,31 +11,39 @@ function lock(file: string): Disposable {
   return { [Symbol.dispose]: () => db.close() };
 }
 
-/** Measures for how long, at most, the event loop stood still. */
-function watchLoop(): { readonly longest: () => number } & Disposable {
-  let [last, longest] = [performance.now(), 0];
-  const timer = setInterval(() => {
-    const now = performance.now();
-    longest = Math.max(longest, now - last);
-    last = now;
-  }, 1);
-  return { longest: () => longest, [Symbol.dispose]: () => clearInterval(timer) };
+/** Lets the event loop turn so many times; resolves with the longest time that one turn took, in milliseconds. */
+async function longestTurn(turns: number): Promise<number> {
+  let longest = 0;
+  for (let turned = 0; turned < turns; turned++) {
+    const began = performance.now();
+    await turn();
+    longest = Math.max(longest, performance.now() - began);
+  }
+  return longest;
 }
 
 Deno.test("append() waits without blocking while another connection has the lock", async () => {
-  await using opened = await scratchStore();
+  await using opened = await scratchStore({ busyTimeout: Infinity });
   const { store, file } = opened;
-  const locked = lock(file);
-  using loop = watchLoop();
-  setTimeout(() => locked[Symbol.dispose](), 300);
-  const began = performance.now();
-  // All wait behind the first; the order of the calls is kept.
-  const appended = await Promise.all(Array.from({ length: 20 }, (_, n) => store.append("Stream", entries(1, n))));
-  assert(performance.now() - began >= 250);
-  assertLess(loop.longest(), 150);
-  assertEquals(appended.length, 20);
+  let longest = Infinity;
+  let appended = 0;
+  // On a busy machine the process itself may stand still: then the next round measures again.
+  for (let round = 0; round < 10 && longest > 150; round++) {
+    const locked = lock(file);
+    // All of them wait behind the first one. They are appended in the order of the calls.
+    let settled = 0;
+    const appends = Array.from({ length: 20 }, async () => {
+      await store.append("Stream", entries(1, appended++));
+      settled++;
+    });
+    longest = await longestTurn(100);
+    assertEquals(settled, 0);
+    locked[Symbol.dispose]();
+    await Promise.all(appends);
+  }
+  assertLess(longest, 150);
   const ids = (await Array.fromAsync(store.read("Stream"))).flat().map(idOf);
-  assertEquals(ids, entries(20).map((fields) => fields[1]));
+  assertEquals(ids, entries(appended).map((fields) => fields[1]));
 });
 
 Deno.test("append() rejects as transient when the lock stays longer than busyTimeout", async () => {
@@ -59,8 +67,9 @@ Deno.test("open() rejects as transient when the lock stays longer than busyTimeo
   assertEquals(error.kind, "transient");
 });
 
-Deno.test("append() and claim() end at once when their signal aborts while they wait for the lock", async () => {
-  await using opened = await scratchStore();
+Deno.test("append() and claim() end when their signal aborts while they wait for the lock", async () => {
+  // The lock is not released, and the store never gives up: only the signal can end the calls.
+  await using opened = await scratchStore({ busyTimeout: Infinity });
   const { store, file } = opened;
   const member = await store.member("Stream", "group", { consumer: "a", lease: 30_000, startFrom: "beginning" });
   using _locked = lock(file);
@@ -68,14 +77,13 @@ Deno.test("append() and claim() end at once when their signal aborts while they 
   const first = assertRejects(() => store.append("Stream", entries(1), { signal: ended.signal }), Error, "enough");
   const queued = assertRejects(() => store.append("Stream", entries(1), { signal: ended.signal }), Error, "enough");
   const claimed = member.claim({ limit: 1, signal: ended.signal });
-  setTimeout(() => ended.abort(new Error("enough")), 50);
-  const began = performance.now();
+  await turn();
+  ended.abort(new Error("enough"));
   await Promise.all([first, queued]);
   assertEquals((await claimed).records, []);
-  assertLess(performance.now() - began, 1_000);
 });
 
-Deno.test("dispose ends what waits for the lock, for entries or for a claim", async () => {
+Deno.test("dispose rejects calls that wait for the lock, for entries or for a delivery", async () => {
   await using opened = await scratchStore();
   const { store, file } = opened;
   const member = await store.member("Stream", "group", { consumer: "a", lease: 30_000, startFrom: "beginning" });
@@ -85,10 +93,10 @@ Deno.test("dispose ends what waits for the lock, for entries or for a claim", as
     closed(() => member.claim({ limit: 1, signal: never })),
     closed(() => Array.fromAsync(store.read("Stream", { follow: true, signal: never }))),
   ];
-  await new Promise((resolve) => setTimeout(resolve, 30));
+  await turn();
   using _locked = lock(file);
   waits.push(closed(() => store.append("Stream", entries(1))));
-  await new Promise((resolve) => setTimeout(resolve, 30));
+  await turn();
   await store[Symbol.asyncDispose]();
   await Promise.all(waits);
   await closed(() => store.append("Stream", entries(1)));

@@ -29,4 +29,4 @@ testEventStore("SqliteStore by Date.now", async () => {
       dir[Symbol.dispose]();
     },
   };
-}, { skip: { "clock": "it uses the system's" } });
+}, { skip: { "clock": "it uses the system clock" } });

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { SqliteStore } from "../../src/sqlite/sqlite_store.ts";
 import { StoreError } from "../../src/store/mod.ts";
-import { acks, entries, idOf, scratch, scratchStore } from "./_scratch.ts";
+import { acks, entries, idOf, scratch, scratchStore, turn } from "./_scratch.ts";
 
 function sql(file: string, statements: string): void {
   const db = new DatabaseSync(file);
@@ -10,14 +10,14 @@ function sql(file: string, statements: string): void {
   db.close();
 }
 
-/** Opening rejects with an error that names the file and says all of this. */
-async function assertRefused(file: string, ...said: string[]): Promise<Error> {
+/** Asserts that `open` rejects with an error that names the file and contains these texts. */
+async function assertRefused(file: string, ...texts: string[]): Promise<Error> {
   const error = await assertRejects(() => SqliteStore.open(file, { busyTimeout: 100 }), Error);
-  for (const text of [file, ...said]) assert(error.message.includes(text), `"${error.message}" says "${text}"`);
+  for (const text of [file, ...texts]) assert(error.message.includes(text), `"${error.message}" has no "${text}"`);
   return error;
 }
 
-Deno.test("open() makes missing directories and the file, and leaves one file behind", async () => {
+Deno.test("open() creates missing directories and the file, and only that file stays after the close", async () => {
   using dir = scratch();
   const file = `${dir.path}/some/where/x.db`;
   const store = await SqliteStore.open(file);
@@ -27,14 +27,14 @@ Deno.test("open() makes missing directories and the file, and leaves one file be
   assertEquals([...Deno.readDirSync(`${dir.path}/some/where`)].map(({ name }) => name), ["x.db"]);
 });
 
-Deno.test("open() takes an empty file for a new one", async () => {
+Deno.test("open() accepts an empty file", async () => {
   using dir = scratch();
   Deno.writeTextFileSync(dir.file, "");
   await using store = await SqliteStore.open(dir.file);
   assertEquals((await store.append("Stream", entries(1))).length, 1);
 });
 
-Deno.test("open() refuses a file that is no database, and leaves it as it was", async () => {
+Deno.test("open() refuses a file that is not a database, and does not change it", async () => {
   using dir = scratch();
   const text = "Not a database.\n".repeat(1_000);
   Deno.writeTextFileSync(dir.file, text);
@@ -43,7 +43,7 @@ Deno.test("open() refuses a file that is no database, and leaves it as it was", 
   assertEquals(Deno.readTextFileSync(dir.file), text);
 });
 
-Deno.test("open() refuses another program's database, and leaves it as it was", async () => {
+Deno.test("open() refuses the database of another program, and does not change it", async () => {
   using dir = scratch();
   for (const [name, id] of [["unmarked.db", 0], ["marked.db", 42]] as const) {
     const file = `${dir.path}/${name}`;
@@ -54,14 +54,14 @@ Deno.test("open() refuses another program's database, and leaves it as it was", 
   }
 });
 
-Deno.test("open() refuses a file of a newer schema", async () => {
+Deno.test("open() refuses a file with a newer schema", async () => {
   using dir = scratch();
   await (await SqliteStore.open(dir.file))[Symbol.asyncDispose]();
   sql(dir.file, "PRAGMA user_version = 999");
   await assertRefused(dir.file, "version 999", "upgrade");
 });
 
-Deno.test("open() upgrades a file of an earlier schema, and keeps what is in it", async () => {
+Deno.test("open() upgrades a file with an earlier schema, and keeps its entries", async () => {
   using dir = scratch();
   const never = new AbortController().signal;
   const options = { lease: 1_000, startFrom: "beginning" } as const;
@@ -83,7 +83,7 @@ Deno.test("open() upgrades a file of an earlier schema, and keeps what is in it"
      ALTER TABLE delivery DROP COLUMN deferred_at;
      PRAGMA user_version = 1`,
   );
-  // Two at once: only one of them may do it.
+  // Two stores open it at once. Only one of them may upgrade it.
   const stores = await Promise.all([SqliteStore.open(dir.file), SqliteStore.open(dir.file)]);
   const [b, c] = await Promise.all(
     stores.map((store, nth) => store.member("Stream", "group", { consumer: "bc"[nth]!, ...options, version: nth + 1 })),
@@ -97,7 +97,7 @@ Deno.test("open() upgrades a file of an earlier schema, and keeps what is in it"
   for (const store of stores) await store[Symbol.asyncDispose]();
 });
 
-Deno.test("open() refuses a directory, and a directory that cannot be made", async () => {
+Deno.test("open() refuses a directory, and a directory that cannot be created", async () => {
   using dir = scratch();
   await assertRefused(dir.path, "check the path");
   Deno.writeTextFileSync(`${dir.path}/file`, "");
@@ -105,20 +105,20 @@ Deno.test("open() refuses a directory, and a directory that cannot be made", asy
   assert(error.message.includes(`${dir.path}/file/in`));
 });
 
-Deno.test("open() refuses a file that may not be written", async () => {
+Deno.test("open() refuses a read-only file", async () => {
   using dir = scratch();
   await (await SqliteStore.open(dir.file))[Symbol.asyncDispose]();
   Deno.chmodSync(dir.file, 0o444);
   try {
     Deno.openSync(dir.file, { write: true }).close();
-    return; // The superuser writes where he likes.
+    return; // The superuser may write to it all the same.
   } catch {
     await assertRefused(dir.file, "read-only", "writable");
   }
 });
 
 Deno.test({
-  name: "open() says which permission is missing",
+  name: "open() names the missing permission",
   permissions: "none",
   async fn() {
     const error = await assertRejects(() => SqliteStore.open("tidings-nowhere.db"), Error);
@@ -126,7 +126,7 @@ Deno.test({
   },
 });
 
-Deno.test("open() refuses options out of range", async () => {
+Deno.test("open() refuses options that are out of range", async () => {
   using dir = scratch();
   const { file } = dir;
   await assertRejects(() => SqliteStore.open(":memory:"), RangeError, 'connect("memory:")');
@@ -138,7 +138,7 @@ Deno.test("open() refuses options out of range", async () => {
   await assertRejects(() => SqliteStore.open(file, { synchronous: "off" as "full" }), RangeError, "synchronous");
 });
 
-Deno.test("append(), settle() and claim() reject at once when the file was deleted, and stay rejecting", async () => {
+Deno.test("append(), settle() and claim() reject from the first call after the file was deleted", async () => {
   await using opened = await scratchStore();
   const { store, file } = opened;
   const member = await store.member("Stream", "group", { consumer: "a", lease: 30_000, startFrom: "beginning" });
@@ -164,15 +164,15 @@ Deno.test("append(), settle() and claim() reject at once when the file was delet
 });
 
 for (const how of ["deleted", "renamed", "replaced"]) {
-  Deno.test(`append() answers no event as stored after the file was ${how} under load`, async () => {
+  Deno.test(`append() acknowledges no event after the file was ${how} under load`, async () => {
     await using opened = await scratchStore();
     const { store, file } = opened;
     await store.append("Stream", entries(1));
     let lost = false;
-    let answeredAfter = 0;
+    let acknowledgedAfter = 0;
     const appending = Array.from({ length: 50 }, (_, n) =>
       store.append("Stream", entries(1, n)).then(() => {
-        if (lost) answeredAfter++;
+        if (lost) acknowledgedAfter++;
       }, (error) => error));
     await appending[9];
     if (how === "deleted") Deno.removeSync(file);
@@ -182,14 +182,14 @@ for (const how of ["deleted", "renamed", "replaced"]) {
       Deno.renameSync(`${file}.new`, file);
     }
     lost = true;
-    // What was committed before may be answered in the same turn of the event loop.
+    // A commit before the change may be acknowledged in the same turn of the event loop.
     const later = Array.from({ length: 20 }, () => assertRejects(() => store.append("Stream", entries(1)), StoreError));
     await Promise.all([...appending, ...later]);
-    assert(answeredAfter <= 1, `${answeredAfter} appends were answered after the file was ${how}`);
+    assert(acknowledgedAfter <= 1, `${acknowledgedAfter} appends were acknowledged after the file was ${how}`);
   });
 }
 
-Deno.test("SqliteStore says so when its file was deleted or replaced while it was open", async () => {
+Deno.test("a waiting claim rejects when the file was replaced, and so do later calls", async () => {
   await using opened = await scratchStore();
   const { store, file } = opened;
   const member = await store.member("Stream", "group", { consumer: "a", lease: 30_000, startFrom: "beginning" });
@@ -198,6 +198,7 @@ Deno.test("SqliteStore says so when its file was deleted or replaced while it wa
     Error,
     "deleted or replaced",
   );
+  await turn();
   Deno.renameSync(file, `${file}.moved`);
   Deno.writeTextFileSync(file, "");
   await waiting;

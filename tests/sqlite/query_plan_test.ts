@@ -3,7 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import type { Outcome } from "../../src/store/mod.ts";
 import { acks, entries, scratchStore } from "./_scratch.ts";
 
-/** Notes every statement that anybody prepares. */
+/** Records every statement that is prepared. */
 function recordStatements(): { readonly statements: Set<string> } & Disposable {
   const statements = new Set<string>();
   const prepare = DatabaseSync.prototype.prepare;
@@ -14,7 +14,7 @@ function recordStatements(): { readonly statements: Set<string> } & Disposable {
   return { statements, [Symbol.dispose]: () => void (DatabaseSync.prototype.prepare = prepare) };
 }
 
-Deno.test("No statement goes through a whole table, whatever the backlog, the parked and the settled", async () => {
+Deno.test("no statement scans a whole table, and none sorts more than groups or consumers", async () => {
   using recorded = recordStatements();
   let time = 1_700_000_000_000;
   await using opened = await scratchStore({ now: () => time });
@@ -70,7 +70,7 @@ Deno.test("No statement goes through a whole table, whatever the backlog, the pa
     checked++;
     const plan = db.prepare(`EXPLAIN QUERY PLAN ${sql}`).all() as { detail: string }[];
     for (const { detail } of plan) {
-      // A group's consumers and a stream's groups are few: they may be sorted.
+      // A group has few consumers and a stream has few groups, so these may be sorted.
       const sorts = /TEMP B-TREE/.test(detail) && !/FROM consumer(_group)? WHERE/.test(sql);
       if (sorts || /\bSCAN\b|AUTOMATIC/.test(detail)) faults.push(`${detail}: ${sql}`);
     }

@@ -16,7 +16,7 @@ function deleteByHand(file: string, ...ids: string[]): void {
   db.close();
 }
 
-Deno.test("claim() tells each group once about unread entries that a forced trim removed", async () => {
+Deno.test("claim() reports unread entries that a forced trim removed, once for each group", async () => {
   await using opened = await scratchStore();
   const { store } = opened;
   const all = await store.append("Stream", entries(6));
@@ -31,7 +31,7 @@ Deno.test("claim() tells each group once about unread entries that a forced trim
   assertEquals((await behind.claim({ limit: 1, signal: never })).removed, { from: all[0]!, to: all[3]!, count: 4 });
 });
 
-Deno.test("claim() tells about removed entries after the store was opened again, by one of two members", async () => {
+Deno.test("claim() of one member reports removed entries after the store was opened again", async () => {
   using dir = scratch();
   const before = await SqliteStore.open(dir.file);
   const all = await before.append("Stream", entries(4));
@@ -47,7 +47,7 @@ Deno.test("claim() tells about removed entries after the store was opened again,
   assertEquals((await waiting).removed, undefined);
 });
 
-Deno.test("claim() tells about unread rows that somebody deleted with another tool, and wakes up for that", async () => {
+Deno.test("claim() reports unread rows that another tool deleted, and wakes up for that", async () => {
   await using opened = await scratchStore();
   const { store, file } = opened;
   const all = await store.append("Stream", entries(6));
@@ -61,7 +61,7 @@ Deno.test("claim() tells about unread rows that somebody deleted with another to
   assertEquals((await idle.claim({ limit: 9, signal: never })).removed, undefined, "deleted before the group was made");
   const waiting = idle.claim({ limit: 1, signal: never });
   const db = new DatabaseSync(file);
-  // One transaction: the entry comes and goes before any member can read it.
+  // One transaction, so that no member can read the entry before it is deleted.
   db.exec(`BEGIN IMMEDIATE;
     INSERT INTO entry SELECT id, next_n, 9000000000000, 0, 'x', '{}', NULL FROM stream;
     UPDATE stream SET next_n = next_n + 1;
@@ -71,7 +71,7 @@ Deno.test("claim() tells about unread rows that somebody deleted with another to
   assertEquals((await waiting).removed, { from: "9000000000000-0", to: "9000000000000-0", count: 1 });
 });
 
-Deno.test("claim() tells of no removed entries after ordinary retention, or after a rewind to removed entries", async () => {
+Deno.test("claim() reports no removed entries after a trim without force, or after a rewind to removed entries", async () => {
   await using opened = await scratchStore();
   const { store } = opened;
   const all = await store.append("Stream", entries(4));

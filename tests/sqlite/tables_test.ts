@@ -12,7 +12,7 @@ const texts = fc.oneof(
   fc.constantFrom("id", "payload", "", "\0", "a\0b", "\ud800", "x\udc00y", "🎉", "[]", "null"),
 );
 
-Deno.test("encodeFields() and decodeFields() lose nothing", () => {
+Deno.test("decodeFields() returns the fields that encodeFields() was given", () => {
   fc.assert(fc.property(fc.array(texts, { maxLength: 8 }), texts, texts, (rest, id, payload) => {
     for (const fields of [rest, ["id", id, "payload", payload, ...rest], ["id", id, ...rest]]) {
       const [idColumn, payloadColumn, fieldsColumn] = encodeFields(fields);
@@ -21,7 +21,7 @@ Deno.test("encodeFields() and decodeFields() lose nothing", () => {
   }));
 });
 
-Deno.test("append() and read() carry odd fields through the file unchanged", async () => {
+Deno.test("read() returns unusual fields exactly as append() stored them", async () => {
   await using opened = await scratchStore();
   const odd: Fields[] = [
     [],
@@ -38,7 +38,7 @@ Deno.test("append() and read() carry odd fields through the file unchanged", asy
   assertEquals((await Array.fromAsync(opened.store.read("Stream"))).flat().map(({ fields }) => fields), odd);
 });
 
-Deno.test("The view events shows entries to people", async () => {
+Deno.test("the view events has a row for each entry", async () => {
   await using opened = await scratchStore({ now: () => 1_700_000_000_000 });
   await opened.store.append("Stream", [["id", "1", "payload", '{"price":1}', "version", "2"]]);
   const db = new DatabaseSync(opened.file, { readOnly: true });
@@ -52,7 +52,7 @@ Deno.test("The view events shows entries to people", async () => {
   db.close();
 });
 
-Deno.test("Positions that no entry can have are bounds all the same", async () => {
+Deno.test("read(), member() and rewind() accept positions above all entries", async () => {
   await using opened = await scratchStore();
   const { store } = opened;
   await store.append("Stream", entries(3));
@@ -69,7 +69,7 @@ Deno.test("Positions that no entry can have are bounds all the same", async () =
   assertEquals(await store.admin("Stream").rewind("group", last), { dropped: 0, first: undefined });
 });
 
-Deno.test("trim(), list() and redrive() go on where one transaction or page ends", async () => {
+Deno.test("trim(), list() and redrive() go on after one transaction or page", async () => {
   await using opened = await scratchStore();
   const { store } = opened;
   const admin = store.admin("Stream");
@@ -95,7 +95,7 @@ Deno.test("trim(), list() and redrive() go on where one transaction or page ends
   assertEquals(await member.settle(acks(again.records)), []);
 });
 
-Deno.test("A group passes over entries that somebody deleted by hand", async () => {
+Deno.test("claim() skips entries that were deleted by hand", async () => {
   await using opened = await scratchStore();
   const { store, file } = opened;
   await store.append("Stream", entries(6));
