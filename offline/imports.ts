@@ -1,5 +1,5 @@
 /**
- * Chooses the imports of the project: those of imports.json if JSR can be reached, otherwise the stand-ins of
+ * Chooses the imports of the project: those of deno.json if JSR can be reached, otherwise the stand-ins of
  * offline/imports.json.
  *
  * This module may import nothing from JSR, because it finds out whether JSR can be reached.

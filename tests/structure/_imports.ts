@@ -50,7 +50,8 @@ export function isRelative(specifier: string): boolean {
   return /^\.{1,2}\//.test(specifier);
 }
 
-/** The names that an import map gives to what they stand for. */
+/** The names that an import map or a configuration maps, with their targets. */
 export function importMap(file: string): Record<string, string> {
-  return JSON.parse(Deno.readTextFileSync(new URL(file, root))).imports;
+  const { imports, scopes = {} } = JSON.parse(Deno.readTextFileSync(new URL(file, root)));
+  return Object.assign({}, imports, ...Object.values(scopes));
 }

@@ -3,7 +3,7 @@ import { importMap, importsOf, isRelative, pathOf, root } from "./_imports.ts";
 
 /** All that a module loads before it runs: paths of the project, and packages by the names they are imported by. */
 function staticGraph(entry: string): { modules: Set<string>; packages: Set<string> } {
-  const names = importMap("imports.json");
+  const names = importMap("deno.json");
   const modules = new Set<string>();
   const packages = new Set<string>();
   const visit = (file: URL): void => {

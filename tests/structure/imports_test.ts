@@ -186,8 +186,8 @@ Deno.test("examples import the project by its public name", () => {
   assertEquals(faults, []);
 });
 
-Deno.test("packages are imported by names that imports.json maps, or from npm in one version", () => {
-  const names = importMap("imports.json");
+Deno.test("packages are imported by names that deno.json maps, or from npm in one version", () => {
+  const names = importMap("deno.json");
   const faults: string[] = [];
   const inline = new Map<string, string>();
   for (const directory of ["src", "examples", "tests", "bench"]) {
@@ -206,8 +206,8 @@ Deno.test("packages are imported by names that imports.json maps, or from npm in
   assertEquals(faults, []);
 });
 
-Deno.test("the stand-in import map maps the names of imports.json", () => {
-  const [names, standIns] = [importMap("imports.json"), importMap("offline/imports.json")];
+Deno.test("the stand-in import map maps the names of deno.json", () => {
+  const [names, standIns] = [importMap("deno.json"), importMap("offline/imports.json")];
   assertEquals(Object.keys(standIns).sort(), Object.keys(names).sort());
   for (const [name, target] of Object.entries(names)) {
     const standIn = standIns[name]!;
@@ -217,12 +217,12 @@ Deno.test("the stand-in import map maps the names of imports.json", () => {
   }
 });
 
-Deno.test("lock files fit imports.json, and the demo's holds few packages in the versions of the whole project", () => {
+Deno.test("lock files fit deno.json, and the demo's holds few packages in the versions of the whole project", () => {
   const packagesOf = (file: string): Record<string, { integrity: string }> =>
     JSON.parse(Deno.readTextFileSync(new URL(file, root))).npm;
   const [demo, all] = [packagesOf("offline/demo.lock"), packagesOf("offline/deno.lock")];
   for (const [name, { integrity }] of Object.entries(demo)) assertEquals(all[name]?.integrity, integrity, name);
-  // Deno writes the packages of imports.json into each lock file, and would change one that does not fit.
+  // Deno writes the packages of deno.json into each lock file, and would change one that does not fit.
   const workspaceOf = (file: string) => JSON.parse(Deno.readTextFileSync(new URL(file, root))).workspace;
   for (const file of ["offline/demo.lock", "bench/deno.lock"]) {
     assertEquals(workspaceOf(file), workspaceOf("offline/deno.lock"), file);
@@ -233,7 +233,7 @@ Deno.test("lock files fit imports.json, and the demo's holds few packages in the
 Deno.test("a task downloads no package before it runs", async () => {
   const cache = await Deno.makeTempDir({ prefix: "tidings-" });
   try {
-    // Deno installs the npm packages of "imports" in deno.json before each task. Hence "importMap", a file of its own.
+    // Deno installs the npm packages of "imports" in deno.json before each task, but not those of "scopes".
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["task", "--quiet", "--eval", "echo done"],
       cwd: fileURLToPath(root),
