@@ -1,25 +1,25 @@
 import { idOf, type Sample } from "./_case.ts";
 import { medianRatio } from "./_stats.ts";
 
-/** What a bar is judged by. */
-export interface Judged {
+/** The results of a row that a bar is compared with. */
+export interface Measured {
   readonly figures: Sample;
   readonly rounds: readonly Sample[];
   /** The samples of another row of the same group. */
   samplesOf(name: string): readonly Sample[];
 }
 
-/** What a row has to reach. */
+/** A goal that a row has to reach. */
 export interface Bar {
-  /** Of the row's "group / name". */
+  /** Matches the "group / name" of the rows that it applies to. */
   readonly row: RegExp;
   readonly text: string;
-  /** Undefined where this run has nothing to compare with. */
-  measure(row: Judged): number | undefined;
+  /** Undefined if this run lacks the row to compare with. */
+  measure(row: Measured): number | undefined;
   met(measured: number): boolean;
 }
 
-/** A figure of its own, or so many times the figure of another row inside the rounds. */
+/** Bounds for a figure, or for its ratio to the same figure of the row `than`. */
 interface Limit {
   readonly figure?: string;
   readonly than?: string;
@@ -43,14 +43,14 @@ function bar(row: RegExp, { figure = "perSecond", than, least = -Infinity, most 
 
 const CLIENTS = ["node-redis", "ioredis", "@db/redis", "@db/redis (stand-in)"];
 
-/** What the design asks for. */
+/** The goals of the design. */
 export const BARS: readonly Bar[] = [
   bar(/^publish 190 B, 500 in flight \/ tidings, node-redis$/, { than: "redis-benchmark -P 64", least: 1 }),
   bar(/^publish 190 B, (500 in flight|windows of 500) \/ tidings, node-redis$/, {
     than: "raw, node-redis",
     least: 1.1,
   }),
-  // The stand-in has no pipeline to compare with.
+  // Not for the stand-in, which has no pipeline.
   bar(/^publish 190 B, windows of 500 \/ tidings, @db\/redis$/, { than: "raw, @db/redis", least: 2.5 }),
   ...CLIENTS.map((client) => {
     return bar(exactly("publish 190 B, one at a time", `tidings, ${client}`), { than: `raw, ${client}`, least: 0.85 });

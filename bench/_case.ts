@@ -1,54 +1,54 @@
-/** Where the data of the cases is: emptied before each. */
+/** Where a case keeps its data. Emptied before each case. */
 export interface Place {
-  /** The URL of a server of the bench's own. */
+  /** The URL of the bench's own Redis server. */
   readonly redis: string;
   /** A folder for files. */
   readonly folder: string;
-  /** A name of this run's own, for what is not on that server. */
+  /** A unique name of this run, for data that is not on that server. */
   readonly run: string;
 }
 
-/** What one run gave: `perSecond` of throughput, or figures of the case's own. */
+/** The figures of one run: `perSecond` for throughput, or other figures of the case. */
 export type Sample = Readonly<Record<string, number>>;
 
 /** A case that is ready to run. */
 export interface Prepared {
   /**
-   * What is measured. Where it returns nothing, throughput is computed from the time it took.
+   * The measured work. If it returns nothing, throughput is computed from its duration.
    *
-   * @param begin Has measuring begin only now: what came before warmed up.
+   * @param begin Starts the measurement again, to exclude a warm-up.
    */
   run(begin: () => void): Promise<Sample | void>;
-  /** Checks and clears away, unmeasured. */
+  /** Checks the result and removes all data. Not measured. */
   close(): Promise<void>;
 }
 
-/** How many events warm up what is measured with so many: code that the garbage collection before has forgotten. */
+/** How many events warm up a run of `count` events. The garbage collection before each run discards compiled code. */
 export function warmUpOf(count: number): number {
   return Math.ceil(count / 2);
 }
 
 /** One row of the table. */
 export interface Case {
-  /** What it is measured with: unique in its group. */
+  /** The system or variant that is measured; unique in its group. */
   readonly name: string;
-  /** What is measured: the table's heading. */
+  /** What is measured; the heading in the table. */
   readonly group: string;
   /** How many events. */
   readonly count: number;
-  /** Names of cases of this group that its `perSecond` is compared with, inside each round. */
+  /** Names of cases of this group. The `perSecond` of this case is compared with theirs inside each round. */
   readonly against?: readonly string[];
-  /** Settings and circumstances that a reader has to know. */
+  /** Settings that a reader has to know. */
   readonly note?: string;
-  /** Its figures do not vary with time: one round is enough. */
+  /** One round is enough, because the figures do not vary between rounds. */
   readonly once?: boolean;
-  /** It takes long: `--quick` leaves it out. */
+  /** The case takes long, and `--quick` leaves it out. */
   readonly slow?: boolean;
-  /** Does everything that is not measured. */
+  /** Prepares a run. Not measured. */
   setup(place: Place, count: number): Promise<Prepared>;
 }
 
-/** How a case is called in `--only` and in the results. */
+/** The id of a case in `--only` and in the results. */
 export function idOf({ group, name }: Pick<Case, "group" | "name">): string {
   return `${group} / ${name}`;
 }

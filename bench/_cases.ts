@@ -16,9 +16,9 @@ import { NODE_REDIS, PAIRS, PEERS } from "./systems/mod.ts";
 import { rawSystem } from "./systems/raw.ts";
 import { checkedSystems, memorySystem, sqliteSystem } from "./systems/tidings.ts";
 
-// What is handled for each of the other sizes in a run of about a second.
+// Other sizes in bytes, each with the number of events that a run of about a second takes.
 const OTHER_SIZES = [[100, 50_000], [2_048, 20_000], [65_536, 1_500]] as const;
-// Peers are slower by so much that fewer events tell as much.
+// Peers are much slower, so fewer events are enough.
 const PEER_COUNT = 10_000;
 
 function* publishCases(): Generator<Case> {
@@ -77,7 +77,7 @@ function* consumeCases(): Generator<Case> {
   }
 }
 
-/** What a schema costs, at either end. */
+/** The cost of a schema, for publishing and for consuming. */
 function* checkedCases(): Generator<Case> {
   for (const { plain, checked } of checkedSystems) {
     for (const system of checked) {
@@ -120,7 +120,7 @@ function* otherCases(): Generator<Case> {
   yield WEIGHT;
 }
 
-/** The cases that match, and those of their groups that they are compared with. */
+/** The cases that match `only`, and the cases that these are compared with. */
 export function chooseCases(only: RegExp, quick: boolean): Case[] {
   const all = [...publishCases(), ...consumeCases(), ...checkedCases(), ...otherCases()].filter(({ slow }) =>
     !(slow && quick)

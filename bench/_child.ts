@@ -1,6 +1,6 @@
 /**
- * Another process of the bench: `_child.ts <role as JSON>`. It says `ready`, begins at a line of its input, and says what
- * it found as a line of JSON.
+ * A child process of the bench: `_child.ts <role as JSON>`. It prints `ready`, starts when it reads a line, and prints its
+ * figures as a line of JSON.
  *
  * @module
  */
@@ -15,13 +15,13 @@ import { findSystem } from "./systems/mod.ts";
 
 const say = (text: string): void => void Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
 
-// Lines of the input come one at a time, each after an answer of ours.
-const told = async (): Promise<void> => void await Deno.stdin.read(new Uint8Array(16));
+// The parent sends one line at a time, and waits for a reply before the next.
+const nextLine = async (): Promise<void> => void await Deno.stdin.read(new Uint8Array(16));
 
-/** Says what it found, and what of the processor that took, in microseconds. */
+/** Runs, and prints the figures with the processor time used, in microseconds. */
 async function measured(run: () => Promise<Sample | void>): Promise<void> {
   say("ready");
-  await told();
+  await nextLine();
   const before = process.cpuUsage();
   const found = await run();
   const { user, system } = process.cpuUsage(before);
@@ -57,7 +57,7 @@ const ROLES: { [K in Role["do"]]: (role: Extract<Role, { do: K }>) => Promise<vo
     const connection = await openRaw("node-redis", place.redis);
     await measured(async () => {
       let ended = false;
-      void told().then(() => ended = true);
+      void nextLine().then(() => ended = true);
       const took: number[] = [];
       while (!ended) {
         const start = performance.now();
@@ -73,6 +73,6 @@ const ROLES: { [K in Role["do"]]: (role: Extract<Role, { do: K }>) => Promise<vo
 
 const role: Role = JSON.parse(Deno.args[0]!);
 await ROLES[role.do](role as never);
-// A client of a peer may keep the process alive.
-await told();
+// Exit explicitly: the client of a peer may keep the process alive.
+await nextLine();
 Deno.exit();

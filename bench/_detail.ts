@@ -1,7 +1,7 @@
 import { defineEvent, type DomainEventInit } from "@tidings/broker";
 import { z } from "zod";
 
-/** What every system carries. */
+/** The payload that every system carries. */
 export interface Detail {
   n: number;
   auctionId: string;
@@ -10,7 +10,7 @@ export interface Detail {
   note: string;
 }
 
-/** The event that carries it. */
+/** The event with that payload. */
 export class Measured extends defineEvent("Measured")<Detail> {}
 
 const schema = z.object({
@@ -21,26 +21,26 @@ const schema = z.object({
   note: z.string(),
 });
 
-/** The same event of a class with a schema. */
+/** The same event, with a schema. */
 export class Checked extends defineEvent("Measured", { schema }) {}
 
-/** The same of one whose schema answers by a promise. */
+/** The same event, with an asynchronous schema. */
 export class CheckedLater extends defineEvent("Measured", { schema: schema.refine(() => Promise.resolve(true)) }) {}
 
-/** The same of one that has a field encrypted. */
+/** The same event, with an encrypted field. */
 export class Sealed extends defineEvent("Measured", { sensitive: ["winningBidderId"], encrypt: true })<Detail> {
   constructor(detail: Detail, init: DomainEventInit = { subject: "ada" }) {
     super(detail, init);
   }
 }
 
-/** The stream that it is in. */
+/** The stream of these events. */
 export const STREAM = "events:Measured";
 
-// So that all numbers have as many digits.
+// All numbers have the same number of digits, so that all payloads have the same size.
 const FIRST = 10_000_000;
 
-/** Makes details whose JSON has this many bytes. */
+/** Returns a function that makes details whose JSON has this many bytes. */
 export function detailsOf(bytes: number): (index: number) => Detail {
   const make = (index: number, note: string): Detail => ({
     n: FIRST + index,
@@ -50,12 +50,14 @@ export function detailsOf(bytes: number): (index: number) => Detail {
     note,
   });
   const empty = JSON.stringify(make(0, "")).length;
-  if (bytes < empty) throw new RangeError(`Cannot make ${bytes} bytes of JSON: the least is ${empty}`);
+  if (bytes < empty) {
+    throw new RangeError(`Cannot make ${bytes} bytes of JSON: the payload has at least ${empty}; give more`);
+  }
   const note = "x".repeat(bytes - empty);
   return (index) => make(index, note);
 }
 
-/** Which one it is, from 0. */
+/** The index of an event, from 0. */
 export function indexOf({ n }: Detail): number {
   return n - FIRST;
 }

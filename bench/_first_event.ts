@@ -1,5 +1,6 @@
 /**
- * Publishes one event to the broker of a URL and says so at once; `nothing:` loads no broker, to tell what is Deno's own.
+ * Publishes one event to the broker of a URL, and prints a line at once. With `nothing:` it loads no broker, to measure the
+ * start of Deno alone.
  *
  * @module
  */

@@ -10,15 +10,15 @@ export interface Row {
   readonly count: number;
   /** The median of each figure. */
   readonly figures: Sample;
-  /** How many times as fast as other rows. */
+  /** The throughput divided by that of other rows, by their names. */
   readonly ratios: Readonly<Record<string, number>>;
-  /** What the design asks of it. */
+  /** The goals of the design for this row. */
   readonly bars: readonly { readonly bar: string; readonly measured: number; readonly met: boolean }[];
   readonly note?: string;
   readonly rounds: readonly Sample[];
 }
 
-/** Makes rows of what did not fail. */
+/** Makes the rows of all cases that did not fail. */
 export function judge(cases: readonly Case[], results: Results): Row[] {
   return cases.filter((each) => !results.failures.has(idOf(each))).map((each) => {
     const { group, name, count, note, against = [] } = each;

@@ -1,4 +1,4 @@
-/** Sends so many, `inFlight` at a time: each answer makes room for the next. */
+/** Sends `count` events, with `inFlight` in flight: each reply makes room for the next event. */
 export async function rolling(count: number, inFlight: number, send: (index: number) => Promise<unknown>) {
   let next = 0;
   const lane = async () => {
@@ -7,7 +7,7 @@ export async function rolling(count: number, inFlight: number, send: (index: num
   await Promise.all(Array.from({ length: inFlight }, lane));
 }
 
-/** Sends so many, `size` at once, and waits for all of them before the next window. */
+/** Sends `count` events in windows of `size`, and waits for all replies of a window before the next one. */
 export async function windows(count: number, size: number, send: (index: number) => Promise<unknown>) {
   for (let next = 0; next < count;) {
     const window = Array.from({ length: Math.min(size, count - next) }, () => send(next++));
@@ -15,7 +15,7 @@ export async function windows(count: number, size: number, send: (index: number)
   }
 }
 
-/** Sends so many at a steady rate, whether or not the earlier ones have been answered. */
+/** Sends `count` events at a steady rate, without waiting for the replies to earlier ones. */
 export async function paced(count: number, perSecond: number, send: (index: number) => Promise<unknown>) {
   const start = performance.now();
   const answers: Promise<unknown>[] = [];

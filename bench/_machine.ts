@@ -2,7 +2,7 @@ import { cpus, totalmem } from "node:os";
 import { findServer } from "../tests/redis/_server.ts";
 import { LOCK } from "./_imports.ts";
 
-/** What the figures depend on. */
+/** The machine and the versions that the figures depend on. */
 export interface Machine {
   readonly date: string;
   readonly processor: string;
@@ -10,10 +10,10 @@ export interface Machine {
   readonly versions: Readonly<Record<string, string>>;
 }
 
-/** Packages whose versions matter, where the lock file has them. */
+/** Packages whose versions are shown if the lock file has them. */
 const PACKAGES = ["redis", "ioredis", "bullmq", "moleculer", "@moleculer/channels", "mitt"];
 
-/** This machine, and the versions of what is compared. */
+/** Describes this machine, and the versions of the packages that are compared. */
 export async function machine(): Promise<Machine> {
   const [first] = cpus();
   const { stdout } = await new Deno.Command(findServer(), { args: ["--version"] }).output();

@@ -2,7 +2,7 @@ import { programArgs } from "./_imports.ts";
 import type { Sample } from "./_case.ts";
 import type { Role } from "./_roles.ts";
 
-/** Another process of the bench: it gets ready, begins when it is told to, and in the end says what it found. */
+/** A child process of the bench. It prepares, starts when `tell` is called, and prints its figures at the end. */
 export class Process {
   #child: Deno.ChildProcess;
   #lines: AsyncIterator<string>;
@@ -18,19 +18,19 @@ export class Process {
     this.#input = this.#child.stdin.getWriter();
   }
 
-  /** Resolves once it is ready. */
+  /** Starts a child process. Resolves once the process is ready. */
   static async start(role: Role): Promise<Process> {
     const process = new Process(role);
     await process.#line("ready");
     return process;
   }
 
-  /** Tells it to begin, or to end what goes on until it is told so. */
+  /** Signals the process to start, or to stop work that runs until a signal. */
   async tell(): Promise<void> {
     await this.#input.write(new TextEncoder().encode("\n"));
   }
 
-  /** What it found. */
+  /** The figures of the process. */
   async result(): Promise<Sample> {
     return JSON.parse(await this.#line());
   }
@@ -38,16 +38,16 @@ export class Process {
   async #line(expected?: string): Promise<string> {
     const { value, done } = await this.#lines.next();
     if (!done && (expected === undefined || value === expected)) return value;
-    throw new Error(`Cannot go on with process ${this.#child.pid}: it said ${done ? "nothing" : value}`);
+    throw new Error(`Cannot continue with process ${this.#child.pid}: it printed ${done ? "nothing" : value}`);
   }
 
-  /** Has it die with no time for anything. */
+  /** Kills the process, with no time to clean up. */
   async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.#child.status;
   }
 
-  /** Has it end: the end of its input tells it so. */
+  /** Ends the process by closing its input. Kills it after 20 seconds. */
   async close(): Promise<void> {
     await this.#input.close().catch(() => {});
     const timer = setTimeout(() => this.#child.kill("SIGKILL"), 20_000);

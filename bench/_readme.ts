@@ -5,7 +5,7 @@ import { heading, round } from "./_table.ts";
 
 const BLOCK = /(<!-- bars -->\n)[^]*(<!-- \/bars -->)/;
 
-/** Writes into README.md what the design asks for, beside what was measured. */
+/** Writes the goals of the design and the measured values into README.md. */
 export async function writeBars(rows: readonly Row[], about: Machine, rounds: number): Promise<void> {
   const lines = rows.flatMap(({ group, name, bars }) =>
     bars.map(({ bar, measured, met }) =>

@@ -1,6 +1,6 @@
 import type { Place } from "./_case.ts";
 
-/** What another process of the bench does. */
+/** The task of a child process of the bench. */
 export type Role =
   | {
     readonly do: "publish";

@@ -1,30 +1,30 @@
 import { type Case, idOf, type Prepared, type Sample } from "./_case.ts";
 import type { BenchServer } from "./_server.ts";
 
-// How long a run may take, in ms: what has not ended by then has lost something.
+// How long a run may take, in ms. A run that takes longer has lost an event.
 const TIMEOUT = 120_000;
 
-/** How to run. */
+/** Settings of {@linkcode runAll}. */
 export interface RunSettings {
-  /** Counted rounds; one to warm up, with a quarter of the events, comes before them. */
+  /** How many rounds are counted. A warm-up round with a quarter of the events comes first. */
   readonly rounds: number;
-  /** Divides how many events a case takes. */
+  /** Divides the number of events of each case. */
   readonly divisor: number;
-  /** Told what runs. */
+  /** Receives the name of each run before it starts. */
   progress(text: string): void;
 }
 
-/** What came of it. */
+/** The results of all cases. */
 export interface Results {
   /** Samples of each case, one for each round, by its id. */
   readonly samples: ReadonlyMap<string, readonly Sample[]>;
-  /** Of cases that failed, and were left out from then on, by their ids. */
+  /** The errors of cases that failed, by the id of the case. A failed case is not run again. */
   readonly failures: ReadonlyMap<string, unknown>;
 }
 
 /**
- * Runs all cases in one round after the other, forwards and backwards in turn, so that what befalls the machine befalls
- * all of them.
+ * Runs all cases in each round, alternately forwards and backwards, so that disturbances of the machine affect all cases
+ * alike.
  */
 export async function runAll(
   server: BenchServer,
@@ -53,7 +53,7 @@ export async function runAll(
 async function measure(server: BenchServer, each: Case, count: number): Promise<Sample> {
   const prepared = await each.setup(await server.clear(), count);
   try {
-    // What was made before the measured part is not paid for in it.
+    // Collect garbage now, so that garbage of the preparation does not cost time in the measured part.
     (globalThis as { gc?(): void }).gc?.();
     let [served, used, start] = [server.cpu(), process.cpuUsage(), performance.now()];
     await served;
@@ -72,7 +72,7 @@ async function measure(server: BenchServer, each: Case, count: number): Promise<
 
 async function inTime(prepared: Prepared, begin: () => void): Promise<Sample | void> {
   const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`It did not end within ${TIMEOUT} ms`)), TIMEOUT);
+  const timer = setTimeout(() => late.reject(new Error(`The run did not end within ${TIMEOUT} ms`)), TIMEOUT);
   try {
     return await Promise.race([prepared.run(begin), late.promise]);
   } finally {

@@ -3,7 +3,7 @@ import { RedisServer } from "../tests/redis/_server.ts";
 import type { Place } from "./_case.ts";
 import { openRaw, type RawConnection } from "./systems/_raw_clients.ts";
 
-/** The bench's Redis and its folder, and what is asked of the server beside the measured work. */
+/** The Redis server of the bench and its folder, with a connection for commands outside the measured work. */
 export class BenchServer implements AsyncDisposable {
   #server: RedisServer;
   #control: RawConnection;
@@ -19,7 +19,7 @@ export class BenchServer implements AsyncDisposable {
     return new BenchServer(server, await openRaw("node-redis", server.url.href));
   }
 
-  /** Removes all that earlier runs left, once their connections have gone, and says where the next one may be. */
+  /** Waits until the connections of earlier runs are closed, removes their data, and returns the place of the next run. */
   async clear(): Promise<Place> {
     for (const deadline = Date.now() + 2_000; Date.now() < deadline;) {
       if ((await this.info("clients")).get("connected_clients") === "1") break;

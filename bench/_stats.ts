@@ -1,11 +1,11 @@
 import type { Sample } from "./_case.ts";
 
-/** The middle one, or of an even number the mean of the two in the middle. */
+/** The middle value; for an even number of values, the mean of the two middle values. */
 export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 
-/** The value that this part of them does not exceed, between neighbours in proportion. */
+/** The value that the fraction `part` of the values does not exceed, interpolated between neighbours. */
 export function quantile(values: readonly number[], part: number): number {
   if (values.length === 0) return NaN;
   const sorted = [...values].sort((a, b) => a - b);
@@ -25,7 +25,7 @@ export function medians(samples: readonly Sample[]): Sample {
   return Object.fromEntries(names.map((name) => [name, median(samples.map((sample) => sample[name]!))]));
 }
 
-/** Ratios inside each round, then their median. */
+/** The median of the ratios inside each round. */
 export function medianRatio(samples: readonly Sample[], others: readonly Sample[], figure: string): number {
   const rounds = Math.min(samples.length, others.length);
   return median(Array.from({ length: rounds }, (_, i) => samples[i]![figure]! / others[i]![figure]!));

@@ -4,14 +4,14 @@ import type { Machine } from "./_machine.ts";
 
 setColorEnabled(Deno.stdout.isTerminal() && !Deno.noColor);
 
-/** Says what runs, on one line that the next one takes. */
+/** Shows what is running, on one line that the next message overwrites. */
 export function progress(text: string): void {
   if (!Deno.stderr.isTerminal()) return;
   const { columns } = Deno.consoleSize();
   Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${text.slice(0, columns - 1)}`));
 }
 
-/** What the figures depend on, on one line. */
+/** The machine and the versions, on one line. */
 export function heading({ date, processor, memory, versions }: Machine): string {
   const all = Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", ");
   return `${date}, ${processor}, ${memory}; ${all}`;
@@ -52,7 +52,7 @@ const FORMATS: Record<string, (value: number) => string> = {
   max: (value) => `max ${value.toFixed(1)} ms`,
 };
 
-/** With as many digits as say something. */
+/** A figure as text: without decimals from 100, otherwise with two. */
 export function round(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toFixed(2);
 }

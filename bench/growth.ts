@@ -1,6 +1,6 @@
 /**
- * How costs grow: `deno task bench:growth`, with `--rounds=N`, `--only=REGEX` of a curve's name, `--long` for ten million
- * events, `--quick` for no more than ten thousand of anything. Writes a table, and plots to `growth/`.
+ * Measures how costs grow: `deno task bench:growth`. Options: `--rounds=N`, `--only=REGEX` of a curve's name, `--long` for
+ * sizes up to ten million, `--quick` for sizes up to ten thousand. Prints a table, and writes plots to `growth/`.
  *
  * @module
  */
@@ -28,11 +28,11 @@ const curves = all.filter(({ name }) => new RegExp(only).test(name)).map((curve)
   return quick ? { ...curve, sizes: curve.sizes.filter((size) => size <= 10_000) } : curve;
 });
 
-/** The median of the rounds at each size, from small to large and back in turn. */
+/** The median of the rounds at each size. Sizes go up in one round and down in the next. */
 async function measure(server: BenchServer, curve: Curve): Promise<Map<number, Costs>> {
   const samples = new Map<number, Costs[]>(curve.sizes.map((size) => [size, []]));
   for (let round = 0; round <= Number(rounds); round++) {
-    // The smaller ones warm up.
+    // The warm-up round uses only the two smallest sizes.
     const sizes = round === 0 ? curve.sizes.slice(0, 2) : round % 2 === 0 ? curve.sizes.toReversed() : curve.sizes;
     for (const size of sizes) {
       progress(`${curve.name}, round ${round} of ${rounds}, ${size} ${curve.x}`);

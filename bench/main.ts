@@ -1,7 +1,7 @@
 /**
- * What things cost, side by side: `deno task bench`. Takes `--rounds=N`, `--quick` for fewer and shorter ones, `--list`,
- * `--only=REGEX` of "group / name", and `--out=FILE` for the figures of all rounds as JSON. A whole run keeps them in
- * `results.json`, and the bars in README.md.
+ * Measures costs side by side: `deno task bench`. Options: `--rounds=N`, `--quick` for fewer and shorter rounds, `--list` to
+ * print the cases, `--only=REGEX` of "group / name", and `--out=FILE` for the figures of all rounds as JSON. A whole run
+ * writes the figures to `results.json`, and the goals to README.md.
  *
  * @module
  */
@@ -22,7 +22,10 @@ const { rounds, only, quick, list, out } = parseArgs(Deno.args, {
 const settings = { rounds: Number(rounds ?? (quick ? 3 : 5)), divisor: quick ? 2 : 1, progress };
 const cases = chooseCases(new RegExp(only ?? "."), quick);
 if (cases.length === 0 || !(settings.rounds >= 1)) {
-  console.error(`Cannot run the bench: --only=${only} leaves ${cases.length} cases, --rounds is ${settings.rounds}`);
+  console.error(
+    `Cannot run the bench: --only=${only} matches ${cases.length} cases and --rounds is ${settings.rounds}; both must be at ` +
+      "least 1",
+  );
   Deno.exit(2);
 }
 if (list) {
@@ -41,7 +44,7 @@ for (const [id, error] of results.failures) {
 }
 const json = `${JSON.stringify({ about, rounds: settings.rounds, rows }, null, 1)}\n`;
 if (out !== undefined) await Deno.writeTextFile(out, json);
-// Only a whole run replaces the figures that are kept.
+// Only a whole run replaces the stored figures.
 if (only === undefined && results.failures.size === 0) {
   await Deno.writeTextFile(new URL("results.json", import.meta.url), json);
   await writeBars(rows, about, settings.rounds);

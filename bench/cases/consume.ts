@@ -8,11 +8,11 @@ export interface Handling {
   readonly name: string;
   readonly concurrency: number;
   readonly key?: (detail: Detail) => string;
-  /** What a handler does beside counting. */
+  /** Work of a handler in addition to counting. */
   work?(): Promise<void>;
 }
 
-// As short as something can be that a handler waits for.
+// The shortest wait that is not a microtask.
 const macrotask = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 const sync = (concurrency: number): Handling => ({ name: `sync handler, ${concurrency} at once`, concurrency });
@@ -33,14 +33,14 @@ export const HANDLINGS: readonly Handling[] = [
   { ...async(50), name: "async handler, 50 at once, by key (64)", key: (detail) => String(indexOf(detail) % 64) },
 ];
 
-/** Counts what is handled, and tells when everything was. */
+/** Counts handled events. `all` resolves once each event was handled. */
 export class Counter {
   readonly all: Promise<void>;
   #seen: Uint8Array;
   #left: number;
   #extra = 0;
-  #notable: number | undefined;
-  #tell = () => {};
+  #callbackAt: number | undefined;
+  #callback = () => {};
   #resolve: () => void;
 
   constructor(count: number) {
@@ -50,9 +50,9 @@ export class Counter {
     this.#left = count;
   }
 
-  /** Calls back as soon as so many were seen. */
+  /** Calls `callback` as soon as `count` events were seen. */
   at(count: number, callback: () => void): void {
-    [this.#notable, this.#tell] = [this.#left - count, callback];
+    [this.#callbackAt, this.#callback] = [this.#left - count, callback];
   }
 
   saw(detail: Detail): void {
@@ -61,18 +61,18 @@ export class Counter {
     else {
       this.#seen[index] = 1;
       if (--this.#left === 0) this.#resolve();
-      if (this.#left === this.#notable) this.#tell();
+      if (this.#left === this.#callbackAt) this.#callback();
     }
   }
 
-  /** Every event once: what is faster otherwise does not count. */
+  /** Throws unless each event was handled exactly once. */
   check(name: string): void {
     if (this.#left + this.#extra === 0) return;
     throw new Error(`Cannot count ${name}: ${this.#left} events were missing, ${this.#extra} came more than once`);
   }
 }
 
-/** A handler that counts, and works if it has to. */
+/** A handler that counts, and does the work of `handling`, if any. */
 export function handlerOf(counter: () => Pick<Counter, "saw">, { work }: Handling): ConsumeSettings["handler"] {
   if (work === undefined) return (detail) => counter().saw(detail);
   return async (detail) => {
@@ -81,7 +81,7 @@ export function handlerOf(counter: () => Pick<Counter, "saw">, { work }: Handlin
   };
 }
 
-/** Consuming alone, from a backlog: once a third of it is handled, until the last handler has run. */
+/** Consumes a backlog while nothing is published. Measured from a third of the backlog until the last handler has run. */
 export function consumeCase(
   system: System,
   handling: Handling,

@@ -6,13 +6,13 @@ import type { System } from "../systems/_system.ts";
 import { Counter } from "./consume.ts";
 
 const BYTES = 190;
-// How many events find out the top rate of publishing and handling together.
+// How many events are used to find the highest rate of publishing and handling together.
 const PROBE = 10_000;
 
-/** How fast events come: so many in a second, or at half of what this system can do in this round. */
+/** Events per second, or half the highest rate that this system reached in this round. */
 export type Rate = number | "half its top rate";
 
-/** From the call of publish to the start of the handler, in one process, at a steady rate. */
+/** The time from the call of publish to the start of the handler, in one process, at a steady rate. */
 export function latencyCase(system: System, rate: Rate, seconds = 3): Case {
   return {
     group: `latency from publish to handler, at ${typeof rate === "number" ? `${rate}/s` : rate}`,

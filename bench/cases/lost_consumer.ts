@@ -4,7 +4,7 @@ import { Process } from "../_process.ts";
 import type { System } from "../systems/_system.ts";
 import { Counter } from "./consume.ts";
 
-/** From the kill of a process that handles an event until its handler starts in another one. */
+/** The time from killing a process that handles an event until a handler for that event starts in another process. */
 export function lostConsumerCase(system: System, lease?: number): Case {
   return {
     group: `a consumer is killed, ${lease === undefined ? "default lease" : `lease ${lease} ms`}`,

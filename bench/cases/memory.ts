@@ -4,7 +4,7 @@ import { rolling } from "../_load.ts";
 import { openRaw, type RawConnection } from "../systems/_raw_clients.ts";
 import type { System } from "../systems/_system.ts";
 
-/** What the server keeps for each event, in bytes. */
+/** The memory that the server uses for each event, in bytes. */
 export function memoryCase(system: System, bytes: number, count = 100_000): Case {
   return {
     group: `memory of the server, ${bytes} B of JSON`,
@@ -28,7 +28,7 @@ export function memoryCase(system: System, bytes: number, count = 100_000): Case
   };
 }
 
-/** How much the server uses once its connections have gone that were closed. */
+/** The memory that the server uses, once it has released that of closed connections. */
 async function quiet(control: RawConnection): Promise<number> {
   for (let last = -1;;) {
     const used = Number(/^used_memory:(\d+)/m.exec(await control.send(["INFO", "memory"]))![1]);

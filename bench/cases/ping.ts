@@ -4,12 +4,12 @@ import { Process } from "../_process.ts";
 import type { Publisher, System } from "../systems/_system.ts";
 import { ROLLING_500 } from "./publish.ts";
 
-/** What another client's PING takes while this one publishes as fast as it can. */
+/** How long a PING of another client takes while this one publishes as fast as it can. */
 export function pingCase(system: System, count = 100_000): Case {
   return case_(system.name, count, async (place) => await system.publisher(place), system.note);
 }
 
-/** What it takes while nothing happens. */
+/** How long a PING takes while nothing is published. */
 export const IDLE_PING: Case = case_("nobody publishes", 1_000, () => Promise.resolve(undefined));
 
 function case_(

@@ -3,10 +3,10 @@ import { type Detail, detailsOf } from "../_detail.ts";
 import { rolling, windows } from "../_load.ts";
 import type { Publisher, System } from "../systems/_system.ts";
 
-/** How publishing is asked for. */
+/** How many events are published at a time. */
 export interface Shape {
   readonly name: string;
-  /** How many events one run of it takes. */
+  /** How many events one run publishes. */
   readonly count: number;
   run(publisher: Publisher, count: number, detail: (index: number) => Detail): Promise<void>;
 }
@@ -19,7 +19,7 @@ const inFlight = (lanes: number, count: number): Shape => ({
 
 export const ROLLING_500: Shape = inFlight(500, 50_000);
 
-/** Each its own case, with what one run of it takes on a small machine: about a second. */
+/** The shapes of the cases, each with the number of events that takes about a second on a small machine. */
 export const SHAPES: readonly Shape[] = [
   ROLLING_500,
   {
@@ -31,7 +31,7 @@ export const SHAPES: readonly Shape[] = [
   inFlight(1, 4_000),
 ];
 
-/** In the system's own way of sending many at once, one batch after the other. */
+/** Sends batches in the system's own way, one batch after the other. */
 export const BATCHES: Shape = {
   name: "windows of 500",
   count: 50_000,
@@ -43,7 +43,7 @@ export const BATCHES: Shape = {
   },
 };
 
-/** One after the other, for what answers at once. */
+/** Sends one event after the other without waiting, for systems that reply synchronously. */
 export const LOOP: Shape = {
   name: "one after the other",
   count: 50_000,
@@ -54,7 +54,7 @@ export const LOOP: Shape = {
   },
 };
 
-/** Publishing alone, nobody listening. */
+/** Publishes while nothing is consumed. */
 export function publishCase(
   system: System,
   shape: Shape,
@@ -83,7 +83,7 @@ export function publishCase(
   };
 }
 
-/** `190 B`, `2 KB`. */
+/** A size as text, such as `190 B` or `2 KB`. */
 export function size(bytes: number): string {
   return bytes < 1_024 ? `${bytes} B` : `${bytes / 1_024} KB`;
 }

@@ -3,12 +3,12 @@ import type { Case } from "../_case.ts";
 import { detailsOf, STREAM } from "../_detail.ts";
 import { type Shape, size } from "./publish.ts";
 
-/** `redis-benchmark` with XADD of the same two fields, over one connection, with as many in flight as it is best at. */
+/** `redis-benchmark` with XADD of the same two fields, over one connection, with the pipeline sizes that suit it best. */
 export function redisBenchmarkCases(shape: Shape, bytes: number, count: number = shape.count): Case[] {
   return (shape.name === "one at a time" ? [1] : shape.name === "50 in flight" ? [16, 64] : [64]).map((pipeline) => ({
     group: `publish ${size(bytes)}, ${shape.name}`,
     name: `redis-benchmark -P ${pipeline}`,
-    note: "its own process, in C, the same bytes each time: no client library, no JSON, no ids",
+    note: "a process of its own, in C, with the same bytes each time: no client library, no JSON, no ids",
     count,
     setup: ({ redis }, count) => {
       const payload = JSON.stringify(detailsOf(bytes)(0));
@@ -31,7 +31,7 @@ export function redisBenchmarkCases(shape: Shape, bytes: number, count: number =
           const { success, stdout, stderr } = await new Deno.Command(program, { args }).output();
           const text = new TextDecoder().decode(success ? stdout : stderr);
           const perSecond = Number(text.trim().split("\n").at(-1)?.match(/","([\d.]+)"/)?.[1]);
-          if (!(perSecond > 0)) throw new Error(`Cannot read what ${program} printed: ${text}`);
+          if (!(perSecond > 0)) throw new Error(`Cannot read the output of ${program}: ${text}`);
           return { perSecond };
         },
         close: () => Promise.resolve(),

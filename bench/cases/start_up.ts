@@ -4,7 +4,7 @@ import { median, quantile } from "../_stats.ts";
 
 const RUNS = 7;
 
-/** From starting a process to its first event: what a program waits for that publishes once and ends. */
+/** The time from starting a process to its first event. */
 export function startUpCase(name: string, url: (place: Place) => string): Case {
   return {
     group: "start-up, from `deno run` to the first event published",
@@ -35,6 +35,6 @@ async function firstEvent(url: string): Promise<number> {
   const took = performance.now() - start;
   await reader.cancel();
   await child.status;
-  if (done) throw new Error(`Cannot measure the start with ${url}: it published nothing`);
+  if (done) throw new Error(`Cannot measure the start with ${url}: the process published nothing`);
   return took;
 }

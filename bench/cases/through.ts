@@ -4,7 +4,7 @@ import type { System } from "../systems/_system.ts";
 import { Counter, handlerOf, type Handling } from "./consume.ts";
 import { type Shape, size } from "./publish.ts";
 
-/** From the publisher to the handler in one process: until the last handler has run. */
+/** Publishes and handles in one process. Measured until the last handler has run. */
 export function throughCase(
   system: System,
   shape: Shape,

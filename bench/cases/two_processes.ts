@@ -4,7 +4,7 @@ import type { System } from "../systems/_system.ts";
 
 const BYTES = 190;
 
-/** One process publishes, 500 in flight, while another consumes: from the start until the last handler has run. */
+/** One process publishes, 500 in flight, while another consumes. Measured until the last handler has run. */
 export function twoProcessesCase(system: System, against: readonly string[] = [], count = 50_000): Case {
   return {
     group: "publish and consume at once, two processes",

@@ -8,11 +8,11 @@ interface Module {
   readonly dependencies?: readonly { readonly code?: { readonly specifier: string }; readonly isDynamic?: boolean }[];
 }
 
-/** What importing the package loads before anything is called: modules and bytes of source. */
+/** The modules that importing the package loads, and their size. */
 export const WEIGHT: Case = {
   group: "weight of mod.ts, what it loads statically",
   name: "tidings",
-  note: "`deno info --json`, types and what is imported dynamically left out",
+  note: "by `deno info --json`, without types and dynamic imports",
   count: 1,
   once: true,
   setup: () =>

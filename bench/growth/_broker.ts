@@ -7,12 +7,12 @@ import { microseconds } from "./_curve.ts";
 
 export type Broker = EventBroker<typeof Measured>;
 
-/** One more broker. */
+/** Opens a new broker. */
 export function openBroker({ redis }: Place): Promise<Broker> {
   return RedisBroker.connect(redis, { client: "node-redis", events: [Measured] });
 }
 
-/** Publishes so many, 500 in flight; how long each took, in µs, and where the first one is. */
+/** Publishes `count` events, 500 in flight. Returns the cost of each in µs, and the position of the first. */
 export async function publishMany(broker: Broker, count: number): Promise<{ cost: number; first: Position }> {
   const detail = detailsOf(190);
   let first: Position | undefined;
@@ -24,7 +24,7 @@ export async function publishMany(broker: Broker, count: number): Promise<{ cost
   return { cost, first: first! };
 }
 
-/** Consumes so many from there on, and how long each took, in µs, from before the subscription until after its end. */
+/** Consumes `count` events. Returns the cost of each in µs, including the start and the end of the subscription. */
 export async function consumeMany(
   broker: Broker,
   count: number,
@@ -36,6 +36,6 @@ export async function consumeMany(
     await counter.all;
     await subscription.close();
   });
-  counter.check("what was published");
+  counter.check("the published events");
   return cost;
 }

@@ -1,23 +1,23 @@
 import type { Place } from "../_case.ts";
 
-/** What something costs at one size, by what it is: all in the curve's unit. */
+/** The costs at one size, by the names of the lines, in the curve's unit. */
 export type Costs = Readonly<Record<string, number>>;
 
-/** How a cost grows with something. */
+/** A cost that is measured at several sizes. */
 export interface Curve {
-  /** Of its file, and for `--only`. */
+  /** The name of its file, and in `--only`. */
   readonly name: string;
   readonly title: string;
-  /** What grows. */
+  /** What the sizes count, such as "events in the stream". */
   readonly x: string;
-  /** What the costs are measured in, as in "µs per event". */
+  /** The unit of the costs, such as "µs per event". */
   readonly unit: string;
   readonly sizes: readonly number[];
-  /** Brings what grows to a size where nothing is yet, measures, and clears away. */
+  /** Fills an empty place up to a size, measures, and closes what it opened. */
   measure(place: Place, size: number): Promise<Costs>;
 }
 
-/** Microseconds for each of so many. */
+/** Runs, and returns the duration divided by `count`, in microseconds. */
 export async function microseconds(count: number, run: () => Promise<unknown>): Promise<number> {
   const start = performance.now();
   await run();

@@ -2,7 +2,8 @@ import type { Position } from "@tidings/broker";
 import { detailsOf, STREAM } from "../_detail.ts";
 import { openRaw } from "../systems/_raw_clients.ts";
 
-// In the server, as a million would take long otherwise. The number is in the position, so that any can be found.
+// A script fills the stream in the server, because sending a million events would take long. The position of an event is
+// its number, so that an event can be found by its number.
 const SCRIPT = `
 for n = ARGV[1], ARGV[2] do
   local id = string.format('%08x-0000-7000-8000-000000000000', n)
@@ -11,7 +12,7 @@ end`;
 
 const STEP = 10_000;
 
-/** Stores so many events, the first one at {@linkcode positionOf} 1. */
+/** Stores `count` events, at {@linkcode positionOf} 1 and following. */
 export async function fillStream(redis: string, count: number): Promise<void> {
   const connection = await openRaw("node-redis", redis);
   const payload = JSON.stringify(detailsOf(190)(0));
@@ -22,7 +23,7 @@ export async function fillStream(redis: string, count: number): Promise<void> {
   connection.close();
 }
 
-/** Where the event of this number stands. */
+/** The position of the event of this number. */
 export function positionOf(number: number): Position {
   return `${number}-1`;
 }

@@ -4,7 +4,7 @@ export interface Line {
   readonly points: readonly (readonly [x: number, y: number])[];
 }
 
-/** What is written at a plot. */
+/** The texts and lines of a plot. */
 export interface Plot {
   readonly title: string;
   readonly x: string;
@@ -14,10 +14,10 @@ export interface Plot {
 
 const [WIDTH, HEIGHT] = [640, 360];
 const [LEFT, RIGHT, TOP, BOTTOM] = [64, 40, 56, 56];
-// Told apart by those who see colours differently, on white and on black.
+// Colours that are distinguishable with colour blindness, on white and on black.
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
 
-/** Draws lines over a logarithmic scale, costs from zero up: what is flat looks flat. */
+/** Draws lines as SVG. The x axis is logarithmic; the y axis starts at zero, so that a constant cost is a flat line. */
 export function plot({ title, x, y, lines }: Plot): string {
   const xs = [...new Set(lines.flatMap(({ points }) => points.map(([x]) => x)))].sort((a, b) => a - b);
   const [low, high] = [Math.log10(xs[0]!), Math.log10(xs.at(-1)!)];
@@ -56,7 +56,7 @@ ${parts.join("\n")}
 `;
 }
 
-/** Round steps from zero to what is no less than this. */
+/** Round values from zero to at least `most`. */
 function ticksTo(most: number): number[] {
   const rough = most / 4 || 1;
   const power = 10 ** Math.floor(Math.log10(rough));

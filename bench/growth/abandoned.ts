@@ -5,11 +5,11 @@ import type { Curve } from "./_curve.ts";
 
 const LEASE = 2_000;
 
-/** Taking over what a consumer held that died, by how much that is. */
+/** The cost of taking over the deliveries of a dead consumer, by their number. */
 export const abandoned: Curve = {
   name: "abandoned_deliveries",
-  title: "A takeover's cost by what a dead consumer held",
-  x: "deliveries that were held",
+  title: "The cost of a takeover by the deliveries of the dead consumer",
+  x: "deliveries of the dead consumer",
   unit: "µs per delivery",
   sizes: [1_000, 10_000, 100_000],
   measure: async (place, size) => {
@@ -21,7 +21,7 @@ export const abandoned: Curve = {
       const { records } = await member.claim({ limit: 500, signal: AbortSignal.timeout(60_000) });
       held += records.length;
     }
-    // It dies: its connections end, and nothing is handed back.
+    // Closing the store simulates a crash: its connections end, and its deliveries are not released.
     await store[Symbol.asyncDispose]();
     await new Promise((resolve) => setTimeout(resolve, LEASE + 50));
     return { "take over and handle": await consumeMany(broker, size, { group: "group" }) };

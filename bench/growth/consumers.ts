@@ -5,10 +5,10 @@ import { type Curve, microseconds } from "./_curve.ts";
 
 const EVENTS = 20_000;
 
-/** From publish to handler by how many consumers share the work, each a broker of its own in this process. */
+/** The cost from publish to handler by the number of consumers, each a broker in this process. */
 export const consumers: Curve = {
   name: "consumers",
-  title: "An event's cost by the consumers of its group",
+  title: "The cost of an event by the consumers of its group",
   x: "consumers in the group",
   unit: "µs per event",
   sizes: [1, 4, 16, 64],
@@ -23,7 +23,7 @@ export const consumers: Curve = {
       await counter.all;
     });
     await Promise.all([publisher, ...brokers].map((broker) => broker.close()));
-    counter.check("what was published");
+    counter.check("the published events");
     return { "publish and consume": cost };
   },
 };

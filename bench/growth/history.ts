@@ -8,12 +8,12 @@ import { fillStream, positionOf } from "./_fill.ts";
 const PAGE = 500;
 const PAGES = 20;
 
-/** Reading a page of a stream by how far into it the page begins. */
+/** The cost of reading a page of a stream, by the number of events before it. */
 export function historyDepth(most: number): Curve {
   let filled: string | undefined;
   return {
     name: "history_depth",
-    title: "A page of history by its depth",
+    title: "The cost of a page of history by its depth",
     x: "events before the page",
     unit: `ms per page of ${PAGE}`,
     sizes: [1_000, 10_000, 100_000, 1_000_000, 10_000_000].filter((size) => size <= most),
@@ -27,7 +27,7 @@ export function historyDepth(most: number): Curve {
           const start = performance.now();
           let read = 0;
           for await (const _ of broker.history(Measured, { ...options, limit: PAGE })) read++;
-          if (read !== PAGE) throw new Error(`Cannot measure a page of ${PAGE}: there were ${read}`);
+          if (read !== PAGE) throw new Error(`Cannot measure a page of ${PAGE} events: only ${read} were read`);
           took.push(performance.now() - start);
         }
         return median(took);

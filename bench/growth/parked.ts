@@ -4,14 +4,14 @@ import type { Curve } from "./_curve.ts";
 import { rewritten } from "./_rewrite.ts";
 
 const EVENTS = 10_000;
-// Long after all this is over.
+// An hour in ms: long after the measurement.
 const RETRY = { minTimeout: 3_600_000, maxTimeout: 3_600_000, jitter: 0 };
 
-/** Publishing and consuming by how many failed deliveries of the group wait for their next attempt. */
+/** The cost of publishing and consuming, by the number of deliveries that wait for a retry. */
 export const parked: Curve = {
   name: "parked_retries",
-  title: "An event's cost by the retries that wait beside it",
-  x: "deliveries that wait for their retry",
+  title: "The cost of an event by the retries that wait",
+  x: "deliveries that wait for a retry",
   unit: "µs per event",
   sizes: [1, 100, 10_000, 100_000],
   measure: async (place, size) => {
@@ -21,7 +21,7 @@ export const parked: Curve = {
     let left = size;
     const settings = { group: "group", concurrency: 500, retry: RETRY };
     const failing = await broker.subscribe(Measured, () => {
-      throw new Error("As it was told");
+      throw new Error("This handler always fails");
     }, settings);
     failing.addEventListener("retry", () => {
       if (--left === 0) failed.resolve();

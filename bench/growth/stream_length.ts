@@ -5,11 +5,11 @@ import { rewritten } from "./_rewrite.ts";
 
 const EVENTS = 10_000;
 
-/** Publishing to a stream and consuming from its end, by how many events it holds. */
+/** The cost of publishing to a stream and consuming from its end, by its length. */
 export function streamLength(most: number): Curve {
   return {
     name: "stream_length",
-    title: "An event's cost by the length of its stream",
+    title: "The cost of an event by the length of its stream",
     x: "events in the stream",
     unit: "µs per event",
     sizes: [1_000, 10_000, 100_000, 1_000_000, 10_000_000].filter((size) => size <= most),

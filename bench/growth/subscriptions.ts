@@ -7,17 +7,18 @@ import { type Costs, type Curve, microseconds } from "./_curve.ts";
 const EVENTS = 10_000;
 const SIZES = [1, 10, 100, 1_000];
 
-/** What is measured with: publishes so many to the first `types` in turn, and waits until all have been handled. */
+/** A broker with subscriptions. */
 interface Subscribed {
+  /** Publishes `count` events to the first `types` types in turn, and waits until all are handled. */
   publish(count: number, types: number): Promise<void>;
-  /** Connections of this broker. */
+  /** The number of this broker's connections. */
   connected(): Promise<number>;
 }
 
-/** From publish to handler by the subscriptions of a process, each to a type of its own: events of one or of all. */
+/** The cost from publish to handler, by the number of subscriptions, each to another type. */
 export const subscriptions: Curve = {
   name: "subscriptions",
-  title: "An event's cost by the subscriptions of a process",
+  title: "The cost of an event by the subscriptions of a process",
   x: "subscriptions, each to another type",
   unit: "µs per event",
   sizes: SIZES,
@@ -28,7 +29,7 @@ export const subscriptions: Curve = {
     })),
 };
 
-/** The connections that these subscriptions need, all of one group. */
+/** The connections that the subscriptions need; all belong to one group. */
 export const connections: Curve = {
   name: "connections",
   title: "Connections by the subscriptions of a process",
@@ -65,7 +66,7 @@ async function withSubscriptions(
       await all;
     },
     connected: async () => {
-      // What was handled was perhaps read before the consumers had to wait for anything.
+      // The events may have been read before the consumers opened their connections for blocking reads. Wait for those.
       await new Promise((resolve) => setTimeout(resolve, 500));
       return await clients() - others;
     },

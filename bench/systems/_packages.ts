@@ -1,6 +1,6 @@
 /**
- * What the broker is compared with, in these very versions. They are loaded when a case asks for them, by names that
- * nothing sees before: whoever checks, tests or publishes the project does not download them.
+ * The packages that the broker is compared with, and their versions. They are imported by a computed name when a case needs
+ * them, so that checking, testing or publishing the project does not download them.
  */
 export const PACKAGES = {
   "bullmq": "6.7.0",
@@ -9,10 +9,10 @@ export const PACKAGES = {
   "mitt": "3.0.1",
 } as const;
 
-/** Loads one of them. */
+/** Imports a package. */
 // deno-lint-ignore no-explicit-any
 export async function load(name: keyof typeof PACKAGES): Promise<any> {
-  // One of them still uses a module of Node that is to go.
+  // One package uses a deprecated module of Node, which would print a warning.
   (process as { noDeprecation?: boolean }).noDeprecation = true;
   const specifier = `npm:${name}@${PACKAGES[name]}`;
   return await import(specifier);

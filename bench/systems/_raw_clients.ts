@@ -3,26 +3,26 @@ import { Redis } from "ioredis";
 import { createClient } from "redis";
 import type { ClientKind } from "../../src/redis/clients/detect.ts";
 
-/** A reply as it comes, in the shapes of RESP 2. */
+/** An unchecked reply, in the shapes of RESP 2. */
 // deno-lint-ignore no-explicit-any
 export type RawReply = any;
 
-/** One connection of a client, set up as fast as the client can be. */
+/** One connection of a client, with the fastest settings of the client. */
 export interface RawConnection {
   send(command: string[]): Promise<RawReply>;
-  /** Sends many in the client's own way of sending many. */
+  /** Sends many commands in the client's own way of pipelining. */
   sendAll(commands: readonly string[][]): Promise<unknown>;
   close(): void;
 }
 
-/** What each client is set to. */
+/** The settings of each client. */
 export const RAW_SETTINGS: Readonly<Record<ClientKind, string>> = {
   "node-redis": "RESP 2, no timeout per command, commands of a tick in one write",
   "ioredis": "enableAutoPipelining",
-  "@db/redis": "one command in flight; windows by its pipeline() where it has one",
+  "@db/redis": "one command in flight; windows by its pipeline() if it has one",
 };
 
-/** Connects. */
+/** Opens a connection. */
 export async function openRaw(kind: ClientKind, url: string): Promise<RawConnection> {
   return await OPEN[kind](url);
 }
@@ -30,7 +30,7 @@ export async function openRaw(kind: ClientKind, url: string): Promise<RawConnect
 const OPEN: Record<ClientKind, (url: string) => Promise<RawConnection>> = {
   "node-redis": async (url) => {
     const options = { url, RESP: 2, disableClientInfo: true, maintNotifications: "disabled" };
-    // A timeout for each command, its default, halves the throughput.
+    // The default is a timeout for each command, which halves the throughput.
     const client = createClient({ ...options, commandOptions: { timeout: undefined } } as object);
     await client.connect();
     const send = (command: string[]) => client.sendCommand(command);
@@ -60,7 +60,7 @@ interface WithPipeline {
   pipeline(): { sendCommand(name: string, args: string[]): Promise<unknown>; flush(): Promise<unknown> };
 }
 
-// Its stand-in has none.
+// The stand-in of @db/redis has no pipeline.
 function hasPipeline(client: object): client is WithPipeline {
   return "pipeline" in client;
 }

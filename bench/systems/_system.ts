@@ -1,42 +1,42 @@
 import type { Place } from "../_case.ts";
 import type { Detail } from "../_detail.ts";
 
-/** Publishes by one way of doing so. */
+/** Publishes events with one system. */
 export interface Publisher {
-  /** Resolves once it is stored. */
+  /** Resolves once the event is stored. */
   send(detail: Detail): Promise<unknown>;
-  /** Sends them in the system's own way of sending many at once. */
+  /** Sends many events in the system's own way. */
   sendAll?(details: readonly Detail[]): Promise<unknown>;
   close(): Promise<void>;
 }
 
-/** How to consume. */
+/** Settings of a consumer. */
 export interface ConsumeSettings {
   /** How many handlers may run at once. */
   readonly concurrency: number;
-  /** Gives each event a key, by which they are handled in order. */
+  /** The key of an event. Events with the same key are handled in order. */
   readonly key?: (detail: Detail) => string;
-  /** How long after its last sign of life a consumer counts as dead, in ms, where the system lets one choose. */
+  /** How long after its last sign of life a consumer counts as dead, in ms, if the system has such a setting. */
   readonly lease?: number;
   handler(detail: Detail): void | Promise<void>;
 }
 
-/** Consumes from the beginning. */
+/** Consumes from the beginning of the stream. */
 export interface Consumer {
-  /** Ends it; what was handled has been acknowledged then. */
+  /** Stops consuming. Resolves once the handled events are acknowledged. */
   close(): Promise<void>;
 }
 
-/** Something that carries events. */
+/** A system that stores and delivers events. */
 export interface System {
   readonly name: string;
-  /** Its settings. */
+  /** The settings of the system, as a note below the table. */
   readonly note?: string;
   publisher(place: Place): Promise<Publisher>;
-  /** Where there is none it only stores. */
+  /** Undefined if the system only stores. */
   consumer?(place: Place, settings: ConsumeSettings): Promise<Consumer>;
   /** How many events are not read or not acknowledged. */
   unsettled?(place: Place): Promise<number>;
-  /** Stores so many events in a faster way than by its publisher, with the same result. */
+  /** Stores events faster than its publisher does, with the same result. */
   fill?(place: Place, details: readonly Detail[]): Promise<void>;
 }

@@ -35,12 +35,12 @@ const MAKERS: Readonly<Record<string, () => Emitter | Promise<Emitter>>> = {
 
 const DONE = Promise.resolve();
 
-/** What hands events on in the same process and keeps none, with the JSON that isolates sender and receiver. */
+/** Emitters that pass events on in the same process and store none. JSON isolates the sender from the receiver. */
 export const emitterSystems: readonly System[] = Object.entries(MAKERS).map(([name, make]) => {
   const emitters = new Map<string, Emitter>();
   return {
     name,
-    note: "nothing is kept, and nothing is acknowledged",
+    note: "nothing is stored or acknowledged",
     consumer: async ({ run }, { handler }) => {
       const emitter = await make();
       emitters.set(run, emitter);

@@ -1,7 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import type { System } from "./_system.ts";
 
-/** What a program would write by hand with SQLite alone: a prepared INSERT. */
+/** A prepared INSERT, as a program would write it by hand with SQLite alone. */
 export const insertSystem: System = {
   name: "prepared INSERT",
   note: "node:sqlite, WAL, synchronous NORMAL, the same two fields; windows are one transaction each",

@@ -6,7 +6,7 @@ import { moleculerSystem } from "./moleculer.ts";
 import { rawSystem } from "./raw.ts";
 import { memorySystem, redisSystem, sqliteSystem } from "./tidings.ts";
 
-/** A client by itself, and the broker over it. */
+/** A client alone, and the broker over that client. */
 export interface Pair {
   readonly client: ClientKind;
   readonly raw: System;
@@ -17,17 +17,17 @@ export const PAIRS: readonly Pair[] = (Object.keys(LABELS) as ClientKind[]).map(
   return { client, raw: rawSystem(client), tidings: redisSystem(client) };
 });
 
-/** The pair that most is compared with. */
+/** The pair that most cases use. */
 export const NODE_REDIS: Pair = PAIRS.find(({ client }) => client === "node-redis")!;
 
 export const PEERS: readonly System[] = [bullMqSystem, moleculerSystem];
 
-/** The one of this name, for another process. */
+/** Finds a system by its name, for a child process. */
 export function findSystem(name: string): System {
   const all = [...PAIRS.flatMap(({ raw, tidings }) => [raw, tidings]), sqliteSystem, memorySystem, ...PEERS];
   const found = all.find((system) => system.name === name);
   if (found === undefined) {
-    throw new Error(`Cannot find the system "${name}": there are ${all.map((each) => each.name)}`);
+    throw new Error(`Cannot find the system "${name}": it does not exist; use one of ${all.map((each) => each.name)}`);
   }
   return found;
 }

@@ -12,10 +12,10 @@ interface ServiceBroker {
   stop(): Promise<void>;
 }
 
-/** Channels of Moleculer over Redis Streams. */
+/** Moleculer's channels over Redis Streams. */
 export const moleculerSystem: System = {
   name: "moleculer-channels",
-  note: "ioredis with enableAutoPipelining, maxInFlight 500 whatever the row says, no logger",
+  note: "ioredis with enableAutoPipelining, maxInFlight 500 in all rows, no logger",
   publisher: async (place) => {
     const broker = await open(place);
     await broker.start();

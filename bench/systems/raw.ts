@@ -7,7 +7,7 @@ import type { Consumer, ConsumeSettings, System } from "./_system.ts";
 
 const GROUP = "group";
 
-/** What a program would write by hand with a client alone: XADD, and a loop of XREADGROUP COUNT 500 and XACK. */
+/** XADD, and a loop of XREADGROUP COUNT 500 and XACK, as a program would write them by hand with a client alone. */
 export function rawSystem(kind: ClientKind, { ahead = false } = {}): System {
   return {
     name: `${ahead ? "read-ahead loop" : "raw"}, ${LABELS[kind]}`,
@@ -30,7 +30,7 @@ export function rawSystem(kind: ClientKind, { ahead = false } = {}): System {
   };
 }
 
-// Made from the object at each event, as a program has to: an id and JSON.
+// Makes the id and the JSON for each event, as a program has to.
 function xadd(detail: Detail): string[] {
   return ["XADD", STREAM, "*", "id", crypto.randomUUID(), "payload", JSON.stringify(detail)];
 }
@@ -50,7 +50,7 @@ function loop(connection: RawConnection, settings: ConsumeSettings, ahead: boole
       const entries = await (next ?? read());
       if (ahead) {
         next = read();
-        // Clients write after the microtasks: the handlers would hold up the read that they should overlap.
+        // Clients write after the microtasks. Without this wait, the handlers would delay the read that should overlap them.
         await new Promise((resolve) => setImmediate(resolve));
       }
       if (entries.length === 0) continue;
@@ -82,7 +82,7 @@ async function handleAll(entries: readonly Entry[], { concurrency, handler }: Co
   else await Promise.all(Array.from({ length: Math.min(concurrency, entries.length) }, lane));
 }
 
-/** What the group has not read or not acknowledged. */
+/** How many entries the group has not read or not acknowledged. */
 export async function unsettled({ redis }: Place): Promise<number> {
   const connection = await openRaw("node-redis", redis);
   try {
@@ -95,7 +95,7 @@ export async function unsettled({ redis }: Place): Promise<number> {
   }
 }
 
-/** Stores them as both a hand-written loop and the broker read them. */
+/** Stores events in the format that both the raw loop and the broker read. */
 export async function fill({ redis }: Place, details: readonly Detail[]): Promise<void> {
   const connection = await openRaw("node-redis", redis);
   for (let from = 0; from < details.length; from += 500) {

@@ -10,12 +10,12 @@ import type { System } from "./_system.ts";
 type Class = typeof Measured | typeof Checked | typeof CheckedLater | typeof Sealed;
 type Open = (place: Place, events: readonly Class[]) => Promise<EventBroker<Class>>;
 
-/** The broker over Redis by one of its clients. */
+/** The broker over Redis, with one of the clients. */
 export function redisSystem(kind: ClientKind): System {
   return { ...brokerSystem(LABELS[kind], openRedis(kind)), fill };
 }
 
-// One key that all processes know: what is measured is encrypting, not a key store.
+// One fixed key for all processes, because the cost of encryption is measured, not that of a key store.
 const key: DataKey = { id: "bench", secret: new Uint8Array(32) };
 const keys = {
   current: () => Promise.resolve(key),
@@ -36,10 +36,10 @@ export const sqliteSystem = brokerSystem("SQLite", ({ folder, run }, events) => 
   return connect(`sqlite:${folder}/${run}.db`, { events });
 });
 
-/** The broker in memory: publisher and consumer are two brokers over the same. */
+/** The broker in memory. The publisher and the consumer are two brokers over the same store. */
 export const memorySystem = brokerSystem("in memory", openMemory);
 
-/** Brokers whose class has a schema, or a field encrypted, and those of the plain class that they are compared with. */
+/** Brokers whose event class has a schema or an encrypted field, and the names of the plain brokers to compare with. */
 export const checkedSystems: readonly { readonly plain: string; readonly checked: readonly System[] }[] = [
   { label: LABELS["node-redis"], open: openRedis("node-redis") },
   { label: "in memory", open: openMemory },
