@@ -1,19 +1,20 @@
 import fc from "fast-check";
 import type { Outcome } from "../../src/store/mod.ts";
 
-/** A place in a stream, to be found when the command is run. */
+/** A place in a stream. It becomes a position when the command runs. */
 export type Place = { readonly at: "beginning" | "now" | "entry" | "between" | "future"; readonly index: number };
-/** How a delivery ends, or goes on. */
+
+/** An outcome of a delivery. */
 export type Ending = {
   readonly kind: Outcome["kind"] | "hold";
   readonly delay: number;
-  /** Whether a retry tells of the same attempt as the one before. */
+  /** Whether a retry reports the same attempt as the retry before it. */
   readonly again: boolean;
-  /** What it is deferred for. */
+  /** The version that it is deferred for. */
   readonly version: number;
 };
 
-/** Something that happens to a stream. */
+/** A step of a run. */
 export type Command =
   | { readonly do: "append"; readonly count: number }
   | {
@@ -49,7 +50,7 @@ const ending: fc.Arbitrary<Ending> = fc.record({
 const as = <Name extends Command["do"], T>(name: Name, model: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
   fc.record({ do: fc.constant(name), ...model });
 
-/** What may happen to a stream, in any order. */
+/** Random sequences of commands. */
 export const commands: fc.Arbitrary<Command[]> = fc.array(
   fc.oneof(
     { weight: 6, arbitrary: as("append", { count: fc.integer({ min: 1, max: 4 }) }) },

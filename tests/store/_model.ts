@@ -1,28 +1,28 @@
 import { comparePositions, firstPositionAt, type Position } from "../../src/store/mod.ts";
 
-/** A delivery that is not settled, as the port's comments have it. */
+/** An unsettled delivery, as the comments of the port describe it. */
 export interface Delivery {
   readonly position: Position;
-  /** The entry's own text; kept when the entry was trimmed before it came back from the letters. */
+  /** The text of a redriven dead letter whose entry was removed. */
   readonly copy: string | undefined;
   owner: Member | undefined;
-  /** Which handing over of it is the last. */
+  /** How often it was handed to a consumer: identifies the latest time. */
   serial: number;
   due: number | undefined;
   retryAt: number | undefined;
   failures: number;
   recovered: number;
   isolated: boolean;
-  /** What it was deferred for, and when, while it waits for that. */
+  /** The version that it waits for, and since when; set while it is deferred. */
   deferred: { readonly version: number; readonly since: number } | undefined;
 }
 
-/** A delivery as a consumer remembers it, rightly or not. */
+/** A delivery that a consumer was handed. It may be settled or lost by now. */
 export interface Hand {
   readonly delivery: Delivery;
   readonly serial: number;
   readonly fence: string;
-  /** Which attempt it is at: a held retry goes on with the next. */
+  /** The number of its current attempt: a held retry raises it. */
   attempt: number;
 }
 
@@ -32,7 +32,7 @@ export interface Member {
   readonly version: number;
   readonly deferTimeout: number;
   expires: number;
-  /** False once it left or was given up: it joins again when it is heard of. */
+  /** False after it left or was given up for dead. It joins again with its next call. */
   enrolled: boolean;
   seenEpoch: number;
 }
@@ -42,7 +42,7 @@ export interface Letter {
   readonly text: string | undefined;
 }
 
-/** One stream of plain arrays, slow and obvious. */
+/** The model of one stream: plain arrays, slow and obvious. */
 export class Model {
   now = 1_700_000_000_000;
   entries: { readonly position: Position; readonly text: string }[] = [];
@@ -57,7 +57,7 @@ export class Model {
     return this.last === undefined ? "0-0" : after(this.last);
   }
 
-  /** What trimming removes, and who may be named for keeping the rest. */
+  /** Trims. Returns how many entries are removed, and the groups that `pinnedBy` may name. */
   trim({ maxAge = Infinity, maxLength = Infinity, force = false }): { removed: number; pinnedBy: string[] } {
     const tooMany = this.entries.length - maxLength;
     const oldest = maxAge === Infinity ? "0-0" : firstPositionAt(this.now - maxAge);
@@ -81,7 +81,7 @@ export class Model {
 export class ModelGroup {
   pending: Delivery[] = [];
   letters: Letter[] = [];
-  /** Unread entries that were trimmed, until a claim tells of them. */
+  /** Unread entries that were removed, until a claim reports them. */
   removed: Position[] = [];
   members: Member[] = [];
   epoch = 0;
@@ -130,7 +130,7 @@ export class ModelGroup {
     return member;
   }
 
-  /** False when this member is shut out, because another has its name. */
+  /** Renews the lease of a member. Returns false if it cannot, because another live member has its name. */
   touch(member: Member): boolean {
     if (!this.isAlive(member) && this.nameIsTaken(member.name, member)) return false;
     member.enrolled = true;
@@ -146,7 +146,10 @@ export class ModelGroup {
     return this.pending.includes(delivery) && delivery.owner === member && delivery.serial === serial;
   }
 
-  /** What is to be taken by a member now: what comes back, or else what is new; and what is gone of it. */
+  /**
+   * What a member may claim now: returned deliveries, or new entries if there are none. `gone` holds the returned
+   * deliveries whose entries were removed.
+   */
   available(taker: Member): { returned: Delivery[]; gone: Delivery[]; fresh: Position[] } {
     for (const member of this.members) {
       if (member === taker || !member.enrolled || this.isAlive(member)) continue;
@@ -229,7 +232,7 @@ export class ModelGroup {
     delivery.deferred = { version, since: this.#model.now };
   }
 
-  /** How much is deferred, by version. */
+  /** How many deliveries are deferred, by version. */
   get deferred(): { version: number; pending: number }[] {
     const versions = this.pending.flatMap(({ deferred }) => deferred === undefined ? [] : [deferred.version]);
     return [...new Set(versions)].toSorted((a, b) => a - b).map((version) => ({

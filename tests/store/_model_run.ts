@@ -7,8 +7,8 @@ import {
   type Outcome,
   type Position,
   positionTime,
-  StoreError,
 } from "../../src/store/mod.ts";
+import { assertNameTaken, claimFor, outcomeOf } from "./_calls.ts";
 import type { Command, Ending, Place } from "./_commands.ts";
 import { type Hand, type Member, Model, ModelGroup } from "./_model.ts";
 
@@ -16,32 +16,33 @@ const STREAM = "Stream";
 const GROUPS = ["one", "two"];
 const LEASES = [50, 100, 1_000];
 
+/** A member of the store, and the same member of the model. */
 interface Seat {
   readonly group: ModelGroup;
   readonly groupName: string;
   readonly model: Member;
   readonly real: GroupMember;
+  /** The deliveries that it claimed, settled and lost ones included. */
   hands: Hand[];
 }
 
-/** Opens stores that are all over the same data, and go by the same clock. */
+/** Opens stores over the same data, with the same clock. */
 export type Open = (now: () => number) => Promise<readonly EventStore[]>;
 
-/** Does the same to a model and to a store, and asserts after each command that they agree. */
+/** Runs commands on a model and on a store, and asserts after each command that they agree. */
 export class Run {
   readonly model = new Model();
   #stores: readonly EventStore[] = [];
   #turn = 0;
   #seats: Seat[] = [];
   #texts = 0;
-
   #tellsRemoved: boolean;
 
   private constructor(tellsRemoved: boolean) {
     this.#tellsRemoved = tellsRemoved;
   }
 
-  /** `tellsRemoved` is false for a store that tells later than by the next claim which unread entries were removed. */
+  /** `tellsRemoved` is false for a store that may report removed unread entries later than with the next claim. */
   static async open(open: Open, { tellsRemoved = true } = {}): Promise<Run> {
     const run = new Run(tellsRemoved);
     run.#stores = await open(() => run.model.now);
@@ -56,7 +57,7 @@ export class Run {
     await this.#drain();
   }
 
-  // Two stores over the same data take turns: neither may rely on what it remembers.
+  // The stores over the same data take turns, so that none can rely on its own memory.
   get #store(): EventStore {
     return this.#stores[this.#turn++ % this.#stores.length]!;
   }
@@ -70,7 +71,7 @@ export class Run {
     if (at === "beginning" || at === "now") return at;
     if (at === "future" || entries.length === 0) return `${this.model.now + 30}-0`;
     const { position } = entries[index % entries.length]!;
-    // Behind all entries of its millisecond.
+    // "between": after all entries of its millisecond.
     return at === "entry" ? position : `${positionTime(position)}-1000000`;
   }
 
@@ -97,7 +98,7 @@ export class Run {
     else if (command.do === "settle") await this.#settle(seat, command.endings, command.late);
     else if (command.do === "renew") await this.#renew(seat);
     else if (command.do === "leave") await this.#leave(seat);
-    // Nobody renews any more: its lease will run out, or it comes back too late.
+    // A crash: half of its lease passes without a renewal. Later commands may find it dead, or still alive.
     else this.model.now += seat.model.lease / 2;
   }
 
@@ -148,11 +149,11 @@ export class Run {
     assertEquals(claim.disturbed, disturbed, "disturbed");
     for (const position of claim.missing) {
       const delivery = gone.find((delivery) => delivery.position === position);
-      assert(delivery, `${position} is reported missing, and is not`);
+      assert(delivery, `${position} was reported missing, but its entry is there`);
       group.drop(delivery);
     }
     const expected = Math.min(limit, returned.length > 0 ? returned.length : fresh.length);
-    // What is gone may be told first, or count as taken: the rest comes with the next claim.
+    // A store may report missing entries first, or count them towards the limit. The rest comes with the next claim.
     const taken = claim.records.length + claim.missing.length;
     const partly = claim.missing.length > 0 && (claim.records.length === 0 || taken >= limit);
     if (!partly) assertEquals(claim.records.length, expected, "records in a claim");
@@ -164,7 +165,7 @@ export class Run {
       const delivery = returned.length === 0
         ? group.read(position)
         : returned.find((delivery) => delivery.position === position);
-      assert(delivery, `${position} came, and should not have`);
+      assert(delivery, `${position} was not available, but was delivered`);
       const tooLate = delivery.deferred !== undefined && !group.isKnown(delivery, model);
       assertEquals({ fields, attempt, recovered, expired: expired === true }, {
         fields: ["id", delivery.copy ?? this.model.textOf(position)!],
@@ -178,7 +179,7 @@ export class Run {
 
   async #settle(seat: Seat, endings: readonly Ending[], late: number): Promise<void> {
     const { group, model, real, hands } = seat;
-    // The newest, or now and then older ones that may be settled or lost by now.
+    // The newest deliveries, or sometimes older ones, which may be settled or lost by now.
     const chosen = hands.slice(-(endings.length + late)).slice(0, endings.length);
     const refused: Position[] = [];
     const outcomes = chosen.map((hand, index): Outcome => {
@@ -196,7 +197,7 @@ export class Run {
 
   #end(group: ModelGroup, hand: Hand, kind: Exclude<Ending["kind"], "defer">, attempt: number, delay: number): void {
     const { delivery } = hand;
-    // An entry that is gone leaves a letter without fields: nothing to compare.
+    // The letter of a removed entry has no fields. The model leaves it out.
     if (kind === "ack" || (kind === "dead" && group.isGone(delivery))) return group.drop(delivery);
     if (kind === "dead") return group.bury(delivery);
     if (kind === "isolate") delivery.isolated = true;
@@ -244,7 +245,7 @@ export class Run {
     assertEquals(done, chosen.length, act);
   }
 
-  // Letters of trimmed entries have no fields and are none of the model's.
+  // Discards the letters of removed entries, which have no fields: the model leaves them out.
   async #letters(groupName: string): Promise<LetterRecord[]> {
     const pages = await Array.fromAsync(this.#store.admin(STREAM).deadLetters(groupName).list());
     const empty = pages.flat().filter(({ fields }) => fields.length === 0).map(({ id }) => id);
@@ -289,7 +290,7 @@ export class Run {
     assertEquals(pages.flat().map(({ position, fields }) => ({ position, text: fields[1] })), model.entries);
   }
 
-  // When all have died and all is due, one consumer gets everything that is left, and each once.
+  // When all consumers are dead and all deliveries are due, one new consumer gets everything that is left, each entry once.
   async #drain(): Promise<void> {
     this.model.now += 10_000;
     for (const [groupName, group] of this.model.groups) {
@@ -319,33 +320,7 @@ export class Run {
   }
 }
 
-// Which group stores name first is their own affair.
+// Stores may list groups in any order.
 function byName(a: { name: string }, b: { name: string }): number {
   return a.name < b.name ? -1 : 1;
-}
-
-function outcomeOf(
-  held: { position: Position; fence: string },
-  kind: Exclude<Ending["kind"], "defer">,
-  attempt: number,
-  delay: number,
-): Outcome {
-  if (kind === "hold") return { ...held, kind: "retry", attempt, delay, hold: true };
-  if (kind === "retry") return { ...held, kind, attempt, delay };
-  if (kind === "release") return { ...held, kind, delay };
-  if (kind === "dead") return { ...held, kind, reason: "attempts", attempts: 1, error: { name: "Error", message: "" } };
-  return { ...held, kind };
-}
-
-async function claimFor(member: GroupMember, limit: number, timeout: number): ReturnType<GroupMember["claim"]> {
-  const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(), timeout);
-  const claim = await member.claim({ limit, signal: controller.signal });
-  clearTimeout(timer);
-  return claim;
-}
-
-async function assertNameTaken(doing: Promise<unknown>): Promise<void> {
-  const error = await assertRejects(() => doing, StoreError);
-  assertEquals(error.kind, "name-taken");
 }

@@ -18,7 +18,7 @@ testEventStore("InMemoryStore", () => {
 testEventStore("InMemoryStore by Date.now", () => {
   const store = new InMemoryStore();
   return Promise.resolve({ store, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() });
-}, { skip: { "clock": "it uses the system's", "second-store": "nobody else sees a store without a name" } });
+}, { skip: { "clock": "it uses the system clock", "second-store": "a store without a name shares no data" } });
 
 Deno.test("InMemoryStore() shares nothing when it has no name", async () => {
   const [one, other] = [new InMemoryStore(), new InMemoryStore()];

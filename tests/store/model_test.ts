@@ -1,11 +1,11 @@
-// Guarantee 35: random interleavings against a model, and every store like the in-memory one.
+// Guarantee 35: every store behaves like one model, for random sequences of commands.
 import fc from "fast-check";
 import { InMemoryStore } from "../../src/memory/in_memory_store.ts";
 import { SqliteStore } from "../../src/sqlite/mod.ts";
 import { commands } from "./_commands.ts";
 import { type Open, Run } from "./_model_run.ts";
 
-/** Runs random commands against the model; a failure shows the seed and path to run it again with. */
+/** Runs random commands on a store and on the model. A failure shows the seed and the path that repeat it. */
 async function assertAgrees(open: Open, numRuns: number): Promise<void> {
   await fc.assert(
     fc.asyncProperty(commands, async (commands) => {
@@ -20,14 +20,14 @@ async function assertAgrees(open: Open, numRuns: number): Promise<void> {
   );
 }
 
-Deno.test("InMemoryStore: does what the model does, whatever the order of commands", async () => {
+Deno.test("InMemoryStore: agrees with the model after each command of a random sequence", async () => {
   await assertAgrees((now) => {
     const name = crypto.randomUUID();
     return Promise.resolve([new InMemoryStore({ name, now }), new InMemoryStore({ name, now })]);
   }, 200);
 });
 
-Deno.test("SqliteStore: does what the model does, whatever the order of commands", async () => {
+Deno.test("SqliteStore: agrees with the model after each command of a random sequence", async () => {
   const directory = await Deno.makeTempDir();
   let files = 0;
   try {

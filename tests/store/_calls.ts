@@ -1,0 +1,32 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { type GroupMember, type Outcome, type Position, StoreError } from "../../src/store/mod.ts";
+import type { Ending } from "./_commands.ts";
+
+/** The outcome of the port for an ending. */
+export function outcomeOf(
+  held: { position: Position; fence: string },
+  kind: Exclude<Ending["kind"], "defer">,
+  attempt: number,
+  delay: number,
+): Outcome {
+  if (kind === "hold") return { ...held, kind: "retry", attempt, delay, hold: true };
+  if (kind === "retry") return { ...held, kind, attempt, delay };
+  if (kind === "release") return { ...held, kind, delay };
+  if (kind === "dead") return { ...held, kind, reason: "attempts", attempts: 1, error: { name: "Error", message: "" } };
+  return { ...held, kind };
+}
+
+/** Claims, and ends the claim after `timeout` milliseconds. */
+export async function claimFor(member: GroupMember, limit: number, timeout: number): ReturnType<GroupMember["claim"]> {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(), timeout);
+  const claim = await member.claim({ limit, signal: controller.signal });
+  clearTimeout(timer);
+  return claim;
+}
+
+/** Asserts that a call rejects because another live consumer has the name. */
+export async function assertNameTaken(doing: Promise<unknown>): Promise<void> {
+  const error = await assertRejects(() => doing, StoreError);
+  assertEquals(error.kind, "name-taken");
+}
