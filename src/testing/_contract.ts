@@ -1,4 +1,4 @@
-/** A function that registers a test: `Deno.test`, the `test` of `node:test`, or another of that shape. */
+/** A function that registers a test: `Deno.test`, the `test` of `node:test`, or a function of the same shape. */
 export interface TestFunction {
   (name: string, fn: () => Promise<void>): unknown;
   /** How Deno registers a test that is not run. */
@@ -15,11 +15,11 @@ export interface SuiteOptions<Feature extends string> {
   readonly skip?: Partial<Record<Feature, string>>;
 }
 
-/** One contract that every backend keeps. */
+/** One contract of every backend. */
 export interface Contract<Bench, Feature extends string> {
   /** The numbers of the guarantees that it checks. */
   readonly numbers: readonly number[];
-  /** `member() does what when`. */
+  /** A sentence that begins with the method: `claim() wakes when an entry is appended`. */
   readonly title: string;
   /** Features that the backend needs for it. */
   readonly needs: readonly Feature[];
@@ -44,7 +44,9 @@ export function register<Bench, Feature extends string>(
 function defaultTest(): TestFunction {
   const { Deno } = globalThis as { Deno?: { test: TestFunction } };
   if (Deno === undefined) {
-    throw new TypeError("Cannot register the suite: there is no Deno.test here; pass node:test's as the option test");
+    throw new TypeError(
+      "Cannot register the suite: there is no Deno.test here; pass the test function of node:test as the option test",
+    );
   }
   return Deno.test;
 }

@@ -27,7 +27,8 @@ export interface StoreUnderTest extends AsyncDisposable {
   /** Opens another store over the same data, as another process or a restart would. */
   reopen?(): Promise<EventStore>;
   /**
-   * How long a claim is given, in milliseconds, before its silence means that there is no entry.
+   * How long a claim waits for entries, in milliseconds, before a test takes it that there are none. On top of it the
+   * store is given the time of one call of `info`.
    *
    * @default {15}
    */
@@ -40,8 +41,10 @@ export interface StoreUnderTest extends AsyncDisposable {
   };
 }
 
-// Long enough for the steps of a test, if opening a connection is fast.
+// A test may take longer than this between two steps: no assertion may depend on it.
 const SHORT = 60;
+// A timer may fire slightly early as measured by another clock.
+const TOLERANCE = 5;
 /** A lease or delay that never passes during a test. */
 export const LONG = 120_000;
 
@@ -88,8 +91,7 @@ export class Bench {
 
   /** A lease, or a delay, that a test waits for, in milliseconds. */
   get short(): number {
-    // On a slow store, all steps of a test take several times as long.
-    return SHORT + 6 * Math.max(0, this.#moment - 20);
+    return SHORT;
   }
 
   get #moment(): number {
@@ -101,9 +103,9 @@ export class Bench {
     return this.#under.clock;
   }
 
-  /** Whether the store's time passes only when the test moves its clock. */
-  get hasClock(): boolean {
-    return this.#under.clock !== undefined;
+  /** The time in milliseconds: the store's, if the test can move its clock. */
+  now(): number {
+    return this.#under.clock?.now() ?? performance.now();
   }
 
   /** Another store over the same data. */
@@ -193,13 +195,18 @@ export class Bench {
     }
   }
 
-  /** Records of a claim that is given a short time. */
+  /** Records of a claim that is given a short time, and at least the time of a round trip. */
   async glance(member: GroupMember, limit = 100): Promise<Claim> {
-    const moment = new AbortController();
-    const timer = setTimeout(() => moment.abort(), this.#moment);
-    const claim = await member.claim({ limit, signal: moment.signal });
+    const enough = new AbortController();
+    const claim = member.claim({ limit, signal: enough.signal });
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const moment = new Promise<void>((resolve) => timer = setTimeout(resolve, this.#moment));
+    // On a busy machine, an answer may take longer: an answer to a later call shows that it has come.
+    const silence = moment.then(() => this.admin.info());
+    await Promise.race([claim, silence]);
     clearTimeout(timer);
-    return claim;
+    enough.abort();
+    return await claim;
   }
 
   /** Asserts that there is nothing to claim for this member. */
@@ -216,6 +223,40 @@ export class Bench {
     assert(!done, "A claim with nothing to take did not wait");
     await act();
     return await claim;
+  }
+
+  /** The next claim, with nothing to take before `ms` milliseconds have passed since the time `since`. */
+  async due(member: GroupMember, since: number, ms: number): Promise<Claim> {
+    // Without a clock that stands still, the time may have come already on a busy machine.
+    const claim = this.#under.clock
+      ? await this.wake(member, () => this.pass(since + ms - this.now()))
+      : await this.claim(member);
+    this.assertAfter(ms, this.now() - since);
+    return claim;
+  }
+
+  /** Whether, for certain, fewer than `ms` milliseconds have passed since the time `since`. */
+  isSooner(since: number, ms: number): boolean {
+    return this.now() - since < ms - TOLERANCE;
+  }
+
+  /** Asserts that so much time has passed: exactly that, if only the test moves the clock; otherwise at least that. */
+  assertAfter(ms: number, passed: number): void {
+    if (this.#under.clock) assertEquals(passed, ms);
+    else assert(passed > ms - TOLERANCE, `${passed} ms have passed, and not ${ms}`);
+  }
+
+  /**
+   * Claims `count` records while time passes. Returns each with the milliseconds after which it was claimed, in the
+   * order of the claims.
+   */
+  async collect(member: GroupMember, count: number, since: number): Promise<[record: ClaimedRecord, after: number][]> {
+    const collected: [ClaimedRecord, number][] = [];
+    for (;;) {
+      for (const record of await this.take(member)) collected.push([record, this.now() - since]);
+      if (collected.length >= count) return collected;
+      await this.pass(this.short);
+    }
   }
 
   /** The group as `info` shows it. */

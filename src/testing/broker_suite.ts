@@ -57,11 +57,11 @@ export const brokerContracts: readonly BrokerContract[] = [
 const TIMEOUT = 30_000;
 
 /**
- * Registers the tests that brokers pass over every store: one for each promise of delivery, each with data of its own.
+ * Registers the tests that brokers pass over every store: one for each promise, each with its own data.
  *
- * @param name What the store is called in the tests' names.
+ * @param name The store's name, with which the names of the tests begin.
  * @param open Makes empty data for one test, which disposes it.
- * @throws {TypeError} If there is neither a Deno nor the option `test`.
+ * @throws {TypeError} If there is no `Deno.test` and no option `test`.
  *
  * @example Test brokers over a store of your own
  * ```ts

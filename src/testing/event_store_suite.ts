@@ -28,11 +28,11 @@ export const storeContracts: readonly StoreContract[] = [
 ];
 
 /**
- * Registers the tests that every store passes: one for each promise of the port, each with a store of its own.
+ * Registers the tests that every store passes: one for each promise of the port, each with its own store.
  *
- * @param name What the store is called in the tests' names.
+ * @param name The store's name, with which the names of the tests begin.
  * @param open Opens an empty store for one test, which disposes it.
- * @throws {TypeError} If there is neither a Deno nor the option `test`.
+ * @throws {TypeError} If there is no `Deno.test` and no option `test`.
  *
  * @example Test a store of your own
  * ```ts

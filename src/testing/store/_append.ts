@@ -4,12 +4,12 @@ import { contract, positionsOf, type StoreContract } from "../_store_bench.ts";
 
 function assertRising(positions: readonly Position[]): void {
   for (const [index, position] of positions.entries()) {
-    assert(isPosition(position), `${position} is no position`);
-    if (index > 0) assert(comparePositions(positions[index - 1]!, position) < 0, `${positions} do not rise`);
+    assert(isPosition(position), `${position} is not a position`);
+    if (index > 0) assert(comparePositions(positions[index - 1]!, position) < 0, `not rising: ${positions}`);
   }
 }
 
-/** Names that careless objects or queries would misread. */
+/** Names that mean something to JavaScript objects, to SQL or to key patterns. */
 const ODD_NAMES = ["__proto__", "constructor", "toString", "a.b:c", "it's", "%", "ünï😀"];
 
 export const appending: readonly StoreContract[] = [

@@ -12,19 +12,19 @@ import {
   type StoreContract,
 } from "../_store_bench.ts";
 
-/** Contracts of entries whose version their consumers do not know. */
+/** Contracts of entries in a version that their consumers do not know. */
 export const deferring: readonly StoreContract[] = [
   contract("24", "settle() defers a delivery to a member that knows its version, uncounted", async (bench) => {
     const all = await bench.append(3);
     const old = await bench.join("old");
     assertEquals(await old.settle(defer(await bench.take(old), 2)), []);
     await bench.nothing(old);
-    assertEquals(await heldIn(bench), [{ version: 2, pending: 3 }]);
+    assertEquals(await deferredIn(bench), [{ version: 2, pending: 3 }]);
     const current = await bench.join("current", { version: 2 });
     const taken = await bench.take(current);
     assertEquals(positionsOf(taken), all);
     for (const record of taken) assertEquals([record.attempt, record.recovered, record.expired], [1, 0, undefined]);
-    assertEquals(await heldIn(bench), []);
+    assertEquals(await deferredIn(bench), []);
     assertEquals(await current.settle(ack(taken)), []);
     assertEquals((await bench.group()).pending, 0);
   }),
@@ -37,13 +37,13 @@ export const deferring: readonly StoreContract[] = [
     // The last entry is deferred first.
     await old.settle([...defer(nth(2).toReversed(), 4), ...defer(nth(1).toReversed(), 2)]);
     await old.settle(defer(nth(0).toReversed(), 10));
-    assertEquals(await heldIn(bench), [2, 4, 10].map((version) => ({ version, pending: 4 })));
+    assertEquals(await deferredIn(bench), [2, 4, 10].map((version) => ({ version, pending: 4 })));
     const middle = await bench.join("middle", { version: 4 });
     const known = all.filter((_, index) => index % 3 !== 0);
     assertEquals(positionsOf(await bench.take(middle, 5)), known.slice(0, 5));
     assertEquals(positionsOf(await bench.take(middle, 5)), known.slice(5));
     await bench.nothing(middle);
-    assertEquals(await heldIn(bench), [{ version: 10, pending: 4 }]);
+    assertEquals(await deferredIn(bench), [{ version: 10, pending: 4 }]);
     const newest = await bench.join("newest", { version: 11 });
     assertEquals(positionsOf(await bench.take(newest)), all.filter((_, index) => index % 3 === 0));
   }),
@@ -150,7 +150,7 @@ export const deferring: readonly StoreContract[] = [
     const old = await bench.join("old");
     await old.settle(defer(await bench.take(old), 2));
     assertEquals(await bench.admin.rewind("group", all[2]!), { dropped: 2, first: all[2] });
-    assertEquals(await heldIn(bench), [{ version: 2, pending: 2 }]);
+    assertEquals(await deferredIn(bench), [{ version: 2, pending: 2 }]);
     const again = await bench.take(old);
     assertEquals(positionsOf(again), all.slice(2));
     assertEquals(await old.settle(defer(again, 2)), []);
@@ -171,7 +171,7 @@ export const deferring: readonly StoreContract[] = [
     assertEquals(positionsOf(again), all);
     // A redriven copy is deferred, released and deferred again like the entry itself.
     await old.settle(defer(again, 3));
-    assertEquals(await heldIn(bench), [{ version: 3, pending: 2 }]);
+    assertEquals(await deferredIn(bench), [{ version: 3, pending: 2 }]);
     await bench.nothing(await bench.join("middle", { version: 2, lease: bench.short }));
     const current = await bench.join("current", { version: 3 });
     const taken = await bench.take(current);
@@ -202,17 +202,21 @@ export const deferring: readonly StoreContract[] = [
     assertEquals((await bench.letters()).map(({ fields }) => fields[0]), ["id"]);
   }),
 
-  contract("24", "claim() returns an entry that a leaving member released to a member that knows it", async (bench) => {
-    const all = await bench.append(3);
-    const old = await bench.join("old");
-    await old.settle(defer(await bench.take(old), 2));
-    const closing = await bench.join("closing", { version: 2 });
-    await bench.take(closing, 2);
-    await closing.leave();
-    // After its release any member may claim it; one that does not know the version defers it again.
-    await old.settle(defer(await bench.take(old), 2));
-    assertEquals(await bench.drain(await bench.join("current", { version: 2 })), all);
-  }),
+  contract(
+    "24",
+    "claim() returns an entry that a leaving member released to a member that knows its version",
+    async (bench) => {
+      const all = await bench.append(3);
+      const old = await bench.join("old");
+      await old.settle(defer(await bench.take(old), 2));
+      const closing = await bench.join("closing", { version: 2 });
+      await bench.take(closing, 2);
+      await closing.leave();
+      // After its release any member may claim it; one that does not know the version defers it again.
+      await old.settle(defer(await bench.take(old), 2));
+      assertEquals(await bench.drain(await bench.join("current", { version: 2 })), all);
+    },
+  ),
 
   contract("24", "removeGroup() names deferred deliveries among its obstacles", async (bench) => {
     await bench.append(1);
@@ -225,8 +229,11 @@ export const deferring: readonly StoreContract[] = [
   }),
 ];
 
-async function heldIn(bench: Bench): Promise<{ version: number; pending: number }[]> {
+async function deferredIn(bench: Bench): Promise<{ version: number; pending: number }[]> {
   const { deferred, pending } = await bench.group();
-  assert(deferred.reduce((sum, each) => sum + each.pending, 0) <= pending, "What is held is pending");
+  assert(
+    deferred.reduce((sum, each) => sum + each.pending, 0) <= pending,
+    "Deferred deliveries must be counted as pending",
+  );
   return [...deferred];
 }

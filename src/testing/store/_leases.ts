@@ -62,13 +62,16 @@ export const leasing: readonly StoreContract[] = [
     await bench.append(2);
     const [holder, other] = [await bench.join("holder", { lease: bench.short }), await bench.join("other")];
     const taken = await bench.take(holder);
+    let renewed = 0;
     for (let i = 0; i < 3; i++) {
-      await bench.pass(bench.short * 0.4);
+      await bench.pass(bench.short / 2);
       assertEquals(await holder.renew([]), []);
+      renewed = bench.now();
       assertEquals(await holder.renew(taken), []);
     }
-    await bench.nothing(other);
-    assertEquals(await holder.settle(ack(taken)), []);
+    assertEquals(await holder.settle(ack(taken.slice(1))), []);
+    const { records } = await bench.due(other, renewed, bench.short);
+    assertEquals(positionsOf(records), positionsOf(taken.slice(0, 1)));
   }),
 
   contract("12, 19", "renew() reports lost deliveries, and settle() refuses them", async (bench) => {
@@ -83,7 +86,7 @@ export const leasing: readonly StoreContract[] = [
     assertEquals(lost[0], first);
     assertEquals(await late.settle(ack(taken)), lost);
     assertEquals(await taker.settle(ack([stolen!])), []);
-    // Entries that no consumer took may stay with the late one; they are not lost.
+    // Entries that no other consumer took may stay with the late consumer.
     if (lost.includes(second!)) assertEquals(await bench.drain(late), [second]);
     assertEquals((await bench.group()).pending, 0);
   }),
@@ -93,12 +96,14 @@ export const leasing: readonly StoreContract[] = [
     const member = await bench.join("a", { lease: bench.short });
     const taken = await bench.take(member);
     await bench.pass(bench.short * 2);
+    const renewed = bench.now();
     assertEquals(await member.renew(taken), []);
-    await bench.nothing(await bench.join("other"));
-    assertEquals(await member.settle(ack(taken)), []);
+    assertEquals(await member.settle(ack(taken.slice(1))), []);
+    const { records } = await bench.due(await bench.join("other"), renewed, bench.short);
+    assertEquals(positionsOf(records), positionsOf(taken.slice(0, 1)));
   }),
 
-  contract("19", "renew() rejoins a consumer that was given up", async (bench) => {
+  contract("19", "renew() brings back a consumer that was declared dead", async (bench) => {
     await bench.append(1);
     const late = await bench.join("late", { lease: bench.short });
     const lost = await bench.take(late);
@@ -106,13 +111,15 @@ export const leasing: readonly StoreContract[] = [
     const taker = await bench.join("taker");
     await taker.settle(ack(await bench.take(taker)));
     assertEquals(await late.renew(lost), positionsOf(lost));
-    const [position] = await bench.append(1);
+    const all = await bench.append(2);
+    const claimed = bench.now();
     const taken = await bench.take(late);
-    assertEquals(positionsOf(taken), [position]);
-    await bench.nothing(taker);
+    assertEquals(positionsOf(taken), all);
+    assertEquals(await late.settle(ack(taken.slice(1))), []);
     const { consumers } = await bench.group();
-    assert(consumers.some(({ name, alive, pending }) => name === late.consumer && alive && pending === 1));
-    assertEquals(await late.settle(ack(taken)), []);
+    assertEquals(consumers.find(({ name }) => name === late.consumer)?.pending, 1);
+    const { records } = await bench.due(taker, claimed, bench.short);
+    assertEquals(records.map(({ position, recovered }) => [position, recovered]), [[all[0], 1]]);
   }),
 
   contract("12, 19", "settle() refuses an older delivery of an entry that came back to its consumer", async (bench) => {
@@ -146,11 +153,13 @@ export const leasing: readonly StoreContract[] = [
 
   contract("17, 21", "claim() takes a dead consumer's held retry no earlier than its due time", async (bench) => {
     const [position] = await bench.append(1);
-    const due = bench.short * 3;
-    await bench.die(1, "dead", (taken) => retry(taken, due, true));
-    const member = await bench.join();
-    await bench.nothing(member);
-    const { records } = await bench.wake(member, () => bench.pass(due - bench.short));
+    const delay = bench.short * 2;
+    let settled = 0;
+    await bench.die(1, "dead", (taken) => {
+      settled = bench.now();
+      return retry(taken, delay, true);
+    });
+    const { records } = await bench.due(await bench.join(), settled, delay);
     assertEquals(positionsOf(records), [position]);
     assertEquals([records[0]!.attempt, records[0]!.recovered], [2, 1]);
   }),
@@ -187,7 +196,7 @@ export const leasing: readonly StoreContract[] = [
     assertEquals((await bench.take(member)).map(({ attempt }) => attempt), [3, 1]);
   }),
 
-  contract("20", "member() refuses the name of a live consumer, naming both", async (bench) => {
+  contract("20", "member() refuses the name of a live consumer, and names both", async (bench) => {
     const living = await bench.join("a");
     const error = await assertRejects(() => bench.join("a"), StoreError);
     assertEquals(error.kind, "name-taken");
@@ -202,7 +211,7 @@ export const leasing: readonly StoreContract[] = [
     assertEquals((await bench.group()).consumers.length, 2);
   }),
 
-  contract("17, 20", "member() succeeds a dead consumer of its name and claims its deliveries", async (bench) => {
+  contract("17, 20", "member() takes over the name and the deliveries of a dead consumer", async (bench) => {
     const all = await bench.append(2);
     const { member: dead } = await bench.die(2, "a");
     const heir = await bench.join("a");
@@ -214,7 +223,7 @@ export const leasing: readonly StoreContract[] = [
     assertEquals(error.kind, "name-taken");
   }),
 
-  contract("6, 20", "member() succeeds a consumer of its name that has left", async (bench) => {
+  contract("6, 20", "member() takes over the name of a consumer that has left", async (bench) => {
     const first = await bench.join("a");
     assertEquals(await first.leave(), true);
     const second = await bench.join("a");
@@ -222,36 +231,35 @@ export const leasing: readonly StoreContract[] = [
   }),
 
   contract("17, 20", "member() and claim() respect leases given by another store over the same data", async (bench) => {
-    const [position] = await bench.append(1);
+    const all = await bench.append(2);
     const other = await bench.reopen();
-    // A claim may have to connect first.
-    const lease = 5 * bench.short;
-    const dead = await bench.join("a", { lease, store: other });
-    await bench.take(dead);
-    bench.abandon(dead);
+    const living = await bench.join("a", { store: other });
+    await bench.take(living, 1);
     const error = await assertRejects(() => bench.join("a"), StoreError);
     assertEquals(error.kind, "name-taken");
-    await bench.pass(lease);
-    const heir = await bench.join("a");
-    assertEquals(positionsOf(await bench.take(heir)), [position]);
+    const dead = await bench.join("b", { lease: bench.short, store: other });
+    await bench.take(dead);
+    bench.abandon(dead);
+    await bench.pass(bench.short);
+    const heir = await bench.join("b");
+    assertEquals(positionsOf(await bench.take(heir)), all.slice(1));
+    await bench.nothing(heir);
   }, "second-store"),
 
   contract("2, 6", "member() resumes where the group was when the store is opened again", async (bench) => {
     const all = await bench.append(4);
     const before = await bench.join("a");
     const [acked, failed, released, held] = await bench.take(before);
-    // Opening a store may take a while.
-    const due = 5 * bench.short;
-    await before.settle([...ack([acked!]), ...retry([failed!], due), ...release([released!])]);
+    const settled = bench.now();
+    await before.settle([...ack([acked!]), ...retry([failed!], bench.short), ...release([released!])]);
     await before.settle(retry([held!], LONG, true));
     await before.leave();
     const store = await bench.reopen();
     const after = await bench.join("a", { store, startFrom: "now" });
-    assertEquals(positionsOf(await bench.take(after)), [all[2]]);
-    await bench.nothing(after);
-    await bench.pass(due);
-    const [again] = await bench.take(after);
-    assertEquals([again!.position, again!.attempt], [all[1], 2]);
+    const collected = await bench.collect(after, 2, settled);
+    const taken = new Map(collected.map(([{ position, attempt }, passed]) => [position, { attempt, passed }]));
+    assertEquals([taken.size, taken.get(all[2]!)?.attempt, taken.get(all[1]!)?.attempt], [2, 1, 2]);
+    bench.assertAfter(bench.short, taken.get(all[1]!)!.passed);
     await bench.nothing(after);
     assertEquals((await bench.group()).pending, 3);
   }, "second-store"),

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertLessOrEqual, assertNotEquals } from "@std/assert";
-import type { LetterRecord, Position } from "../../store/mod.ts";
+import type { Position } from "../../store/mod.ts";
 import {
   ack,
   type Bench,
@@ -22,7 +22,7 @@ async function deadLetter(bench: Bench, count: number): Promise<readonly Positio
   return positions;
 }
 
-function box(bench: Bench) {
+function deadLettersOf(bench: Bench) {
   return bench.admin.deadLetters("group");
 }
 
@@ -113,9 +113,9 @@ export const letters: readonly StoreContract[] = [
     const all = await bench.letters();
     assertEquals(positionsOf(all), positions);
     assertEquals(new Set(all.map(({ id }) => id)).size, 1_200);
-    const aborted = await Array.fromAsync(box(bench).list({ signal: AbortSignal.abort("enough") })).catch((e) => e);
-    assertEquals(aborted, "enough");
-    for await (const page of box(bench).list()) {
+    const listing = deadLettersOf(bench).list({ signal: AbortSignal.abort("enough") });
+    assertEquals(await Array.fromAsync(listing).catch((error) => error), "enough");
+    for await (const page of deadLettersOf(bench).list()) {
       assertEquals(page[0], all[0]);
       break;
     }
@@ -124,7 +124,7 @@ export const letters: readonly StoreContract[] = [
   contract("25", "list() ends with the last dead letter that existed when it began", async (bench) => {
     const positions = await deadLetter(bench, 600);
     const listed: Position[] = [];
-    for await (const page of box(bench).list()) {
+    for await (const page of deadLettersOf(bench).list()) {
       listed.push(...positionsOf(page));
       await deadLetter(bench, 1);
     }
@@ -136,7 +136,7 @@ export const letters: readonly StoreContract[] = [
     const positions = await deadLetter(bench, 3);
     assertEquals(await bench.drain(other), positions);
     const before = [await bench.read(), await bench.group("other"), (await bench.admin.info()).length];
-    assertEquals(await box(bench).redrive(), 3);
+    assertEquals(await deadLettersOf(bench).redrive(), 3);
     assertEquals(await bench.letters(), []);
     assertEquals([await bench.read(), await bench.group("other"), (await bench.admin.info()).length], before);
     await bench.nothing(other);
@@ -148,17 +148,17 @@ export const letters: readonly StoreContract[] = [
     assert(taken.every(({ attempt, recovered }) => attempt === 1 && recovered === 0));
     assertEquals(taken.map(({ fields }) => fields), (await bench.read()).map(({ fields }) => fields));
     assertEquals(await member.settle(ack(taken)), []);
-    assertEquals(await box(bench).redrive(), 0);
+    assertEquals(await deadLettersOf(bench).redrive(), 0);
   }),
 
   contract("25", "redrive() returns the named dead letters, each once, and keeps the rest", async (bench) => {
     const positions = await deadLetter(bench, 4);
     const all = await bench.letters();
     const [one, two, three, four] = all.map(({ id }) => id);
-    assertEquals(await box(bench).redrive([]), 0);
-    assertEquals(await box(bench).redrive(["0", "no such letter", ""]), 0);
-    assertEquals(await box(bench).redrive([three!]), 1);
-    assertEquals(await box(bench).redrive([three!, one!, one!]), 1);
+    assertEquals(await deadLettersOf(bench).redrive([]), 0);
+    assertEquals(await deadLettersOf(bench).redrive(["0", "no such letter", ""]), 0);
+    assertEquals(await deadLettersOf(bench).redrive([three!]), 1);
+    assertEquals(await deadLettersOf(bench).redrive([three!, one!, one!]), 1);
     assertEquals((await bench.letters()).map(({ id }) => id), [two!, four!]);
     const member = await bench.join();
     assertEquals(await bench.drain(member), [positions[0], positions[2]]);
@@ -171,7 +171,7 @@ export const letters: readonly StoreContract[] = [
     const before = await bench.take(member);
     const outcomes = dead(before);
     await member.settle(outcomes);
-    await box(bench).redrive();
+    await deadLettersOf(bench).redrive();
     const after = await bench.take(member);
     assertEquals([after[0]!.attempt, after[0]!.recovered], [1, 0]);
     assertNotEquals(after[0]!.fence, before[0]!.fence);
@@ -185,7 +185,7 @@ export const letters: readonly StoreContract[] = [
     const member = await bench.join();
     const before = await bench.take(member);
     await member.settle(dead(before));
-    await box(bench).redrive();
+    await deadLettersOf(bench).redrive();
     const after = await bench.take(member);
     assertNotEquals(after[0]!.fence, before[0]!.fence);
     assertEquals(await member.settle(dead(before)), all);
@@ -197,7 +197,7 @@ export const letters: readonly StoreContract[] = [
     const positions = await deadLetter(bench, 3);
     const fields = (await bench.letters()).map((letter) => letter.fields);
     assertEquals(await bench.admin.trim({ maxLength: 0 }), { removed: 3, pinnedBy: undefined });
-    assertEquals(await box(bench).redrive(), 3);
+    assertEquals(await deadLettersOf(bench).redrive(), 3);
     assertEquals(await bench.read(), []);
     assertEquals((await bench.admin.info()).length, 0);
     assertEquals((await bench.group()).pending, 3);
@@ -210,7 +210,7 @@ export const letters: readonly StoreContract[] = [
     const again = await bench.take(member);
     assertEquals([again[0]!.position, again[0]!.attempt], [positions[1], 2]);
     assertEquals(again[0]!.fields, fields[1]);
-    // It can be dead-lettered again, complete.
+    // The event can be dead-lettered again, with all its fields.
     assertEquals(await member.settle([...dead(again), ...ack([taken[0]!, taken[2]!])]), []);
     assertEquals((await bench.letters()).map((letter) => letter.fields), [fields[1]!]);
     assertEquals(await bench.drain(member), added);
@@ -219,7 +219,7 @@ export const letters: readonly StoreContract[] = [
   contract("25", "redrive() keeps a copy when the consumer that claimed it dies", async (bench) => {
     const positions = await deadLetter(bench, 2);
     await bench.admin.trim({ maxLength: 0 });
-    await box(bench).redrive();
+    await deadLettersOf(bench).redrive();
     await bench.die(2);
     const taken = await bench.take(await bench.join());
     assertEquals(taken.map(({ position, recovered }) => [position, recovered]), positions.map((it) => [it, 1]));
@@ -227,7 +227,7 @@ export const letters: readonly StoreContract[] = [
 
   contract("25, 27", "redrive() keeps a pending original from being trimmed", async (bench) => {
     const [first] = await deadLetter(bench, 3);
-    await box(bench).redrive();
+    await deadLettersOf(bench).redrive();
     assertEquals(await bench.admin.trim({ maxLength: 0 }), { removed: 0, pinnedBy: "group" });
     assertEquals((await bench.group()).floor, first);
   }),
@@ -237,7 +237,7 @@ export const letters: readonly StoreContract[] = [
     await bench.admin.rewind("group", positions[0]!);
     const member = await bench.join();
     const held = await bench.take(member, 1);
-    assertEquals(await box(bench).redrive(), 2);
+    assertEquals(await deadLettersOf(bench).redrive(), 2);
     assertEquals(await bench.letters(), []);
     assertEquals((await bench.group()).pending, 1);
     assertEquals(await member.settle(ack(held)), []);
@@ -247,27 +247,27 @@ export const letters: readonly StoreContract[] = [
   contract("25", "redrive() wakes a waiting claim", async (bench) => {
     const positions = await deadLetter(bench, 1);
     const member = await bench.join();
-    const { records } = await bench.wake(member, () => box(bench).redrive());
+    const { records } = await bench.wake(member, () => deadLettersOf(bench).redrive());
     assertEquals(positionsOf(records), positions);
     await member.settle(release(records));
   }),
 
-  contract("25", "discard() removes all or the named dead letters for good", async (bench) => {
+  contract("25", "discard() removes all or the named dead letters permanently", async (bench) => {
     await deadLetter(bench, 4);
     const ids = (await bench.letters()).map(({ id }) => id);
-    assertEquals(await box(bench).discard({ ids: [] }), 0);
-    assertEquals(await box(bench).discard({ ids: [ids[1]!, ids[1]!, "no such letter"] }), 1);
+    assertEquals(await deadLettersOf(bench).discard({ ids: [] }), 0);
+    assertEquals(await deadLettersOf(bench).discard({ ids: [ids[1]!, ids[1]!, "no such letter"] }), 1);
     assertEquals((await bench.letters()).map(({ id }) => id), ids.toSpliced(1, 1));
-    assertEquals(await box(bench).discard(), 3);
+    assertEquals(await deadLettersOf(bench).discard(), 3);
     assertEquals(await bench.letters(), []);
-    assertEquals(await box(bench).redrive(), 0);
+    assertEquals(await deadLettersOf(bench).redrive(), 0);
     await bench.nothing(await bench.join());
   }),
 
   contract("25", "discard() keeps the newest dead letters when bounded by length", async (bench) => {
     const positions = await deadLetter(bench, 5);
-    assertEquals(await box(bench).discard({ maxLength: 7 }), 0);
-    assertEquals(await box(bench).discard({ maxLength: 2 }), 3);
+    assertEquals(await deadLettersOf(bench).discard({ maxLength: 7 }), 0);
+    assertEquals(await deadLettersOf(bench).discard({ maxLength: 2 }), 3);
     assertEquals(positionsOf(await bench.letters()), positions.slice(3));
   }),
 
@@ -280,22 +280,24 @@ export const letters: readonly StoreContract[] = [
     const all = await bench.letters();
     assertEquals(all.length, positions.length);
     const odd = all.map(({ id }) => id).filter((_, index) => index % 2 === 1);
-    assertEquals(await box(bench).discard({ ids: odd, maxLength: 590, maxAge: 3_600_000 }), 10);
+    assertEquals(await deadLettersOf(bench).discard({ ids: odd, maxLength: 590, maxAge: 3_600_000 }), 10);
     assertEquals(
       (await bench.letters()).map(({ id }) => id),
       all.map(({ id }) => id).filter((id) => !odd.slice(0, 10).includes(id)),
     );
-    assertEquals(await box(bench).discard({ maxLength: 50, maxAge: 3_600_000 }), 1_140);
+    assertEquals(await deadLettersOf(bench).discard({ maxLength: 50, maxAge: 3_600_000 }), 1_140);
     assertEquals((await bench.letters()).map(({ id }) => id), all.slice(-50).map(({ id }) => id));
   }),
 
   contract("25", "discard() removes dead letters older than maxAge by their last failure", async (bench) => {
     await deadLetter(bench, 2);
-    await bench.pass(bench.short * 4);
+    await bench.pass(bench.short * 2);
+    const added = bench.now();
     const positions = await deadLetter(bench, 1);
-    assertEquals(await box(bench).discard({ maxAge: 60_000 }), 0);
-    assertEquals(await box(bench).discard({ maxAge: bench.short * 3 }), 2);
-    const left: LetterRecord[] = await bench.letters();
-    assertEquals(positionsOf(left), positions);
+    assertEquals(await deadLettersOf(bench).discard({ maxAge: 60_000 }), 0);
+    const removed = await deadLettersOf(bench).discard({ maxAge: bench.short });
+    // On a busy machine, the last one may have become as old as that.
+    assert(bench.isSooner(added, bench.short) ? removed === 2 : removed >= 2, `${removed} were removed`);
+    assertEquals(positionsOf(await bench.letters()), positions.slice(0, 3 - removed));
   }),
 ];

@@ -12,7 +12,7 @@ import {
 } from "../_store_bench.ts";
 
 export const settling: readonly StoreContract[] = [
-  contract("1, 6", "settle() acknowledges for good", async (bench) => {
+  contract("1, 6", "settle() acknowledges deliveries permanently", async (bench) => {
     const all = await bench.append(3);
     const member = await bench.join();
     const taken = await bench.take(member);
@@ -72,14 +72,15 @@ export const settling: readonly StoreContract[] = [
     await bench.append(3);
     const member = await bench.join();
     const [one, two, three] = await bench.take(member);
-    await member.settle([...retry([one!], bench.short * 8), ...retry([two!], bench.short), ...retry([three!], LONG)]);
-    const added = await bench.append(1);
-    assertEquals(positionsOf(await bench.take(member)), added);
-    await bench.nothing(member);
-    await bench.pass(bench.short);
-    assertEquals(positionsOf(await bench.take(member)), [two!.position]);
-    await bench.pass(bench.short * 7);
-    assertEquals(positionsOf(await bench.take(member)), [one!.position]);
+    const settled = bench.now();
+    await member.settle([...retry([one!], bench.short * 2), ...retry([two!], bench.short), ...retry([three!], LONG)]);
+    const [added] = await bench.append(1);
+    const collected = await bench.collect(member, 3, settled);
+    const passed = new Map(collected.map(([{ position }, passed]) => [position, passed]));
+    assertEquals([passed.size, passed.has(three!.position)], [3, false]);
+    bench.assertAfter(0, passed.get(added!)!);
+    bench.assertAfter(bench.short, passed.get(two!.position)!);
+    bench.assertAfter(bench.short * 2, passed.get(one!.position)!);
     await bench.nothing(member);
   }),
 
@@ -88,8 +89,7 @@ export const settling: readonly StoreContract[] = [
     const [holder, other] = [await bench.join("holder"), await bench.join("other")];
     const taken = await bench.take(holder);
     assertEquals(await holder.settle(retry(taken, bench.short, true)), []);
-    assertEquals((await bench.group()).retrying, 1);
-    await bench.pass(bench.short * 2);
+    await bench.pass(bench.short);
     await bench.nothing(other);
     await bench.nothing(holder);
     assertEquals(await holder.renew(taken), []);
@@ -104,10 +104,10 @@ export const settling: readonly StoreContract[] = [
     const all = await bench.append(2);
     const [holder, other] = [await bench.join("holder"), await bench.join("other")];
     const taken = await bench.take(holder);
-    const held = retry(taken, bench.short, true);
+    const held = retry(taken, LONG, true);
     for (let times = 0; times < 3; times++) assertEquals(await holder.settle(held), []);
     // The second attempt of one fails too, and the first retry is sent again after it.
-    const second = retry([{ ...taken[0]!, attempt: 2 }], bench.short, true);
+    const second = retry([{ ...taken[0]!, attempt: 2 }], LONG, true);
     assertEquals(await holder.settle([...second, ...second, ...held]), []);
     assertEquals((await bench.group()).retrying, 2);
     assertEquals(await holder.settle(release(taken)), []);
@@ -120,13 +120,13 @@ export const settling: readonly StoreContract[] = [
     const [first, second] = await bench.append(2);
     const [a, b] = [await bench.join("a"), await bench.join("b")];
     const [one, two] = await bench.take(a);
-    assertEquals(await a.settle([...release([one!]), ...release([two!], bench.short)]), []);
+    assertEquals(await a.settle(release([one!])), []);
     const now = await bench.take(b);
     assertEquals(now.map(({ position, attempt }) => [position, attempt]), [[first, 1]]);
-    await bench.nothing(b);
-    await bench.pass(bench.short);
-    const later = await bench.take(a);
-    assertEquals(later.map(({ position, attempt }) => [position, attempt]), [[second, 1]]);
+    const settled = bench.now();
+    assertEquals(await a.settle(release([two!], bench.short)), []);
+    const { records } = await bench.due(b, settled, bench.short);
+    assertEquals(records.map(({ position, attempt }) => [position, attempt]), [[second, 1]]);
   }),
 
   contract("9, 32", "settle() releases a held retry at once", async (bench) => {
@@ -160,18 +160,18 @@ export const settling: readonly StoreContract[] = [
   contract("8, 32", "leave() releases all deliveries, uncounted, keeping due times", async (bench) => {
     const all = await bench.append(4);
     const [leaver, other] = [await bench.join("leaver"), await bench.join("other")];
-    const [one, two, three, four] = await bench.take(leaver);
+    const [one, two, three] = await bench.take(leaver);
+    const settled = bench.now();
     await leaver.settle([...retry([one!], bench.short, true), ...retry([two!], bench.short), ...isolate([three!])]);
     assertEquals(await leaver.leave(), true);
     assertEquals((await bench.group()).consumers.map(({ name }) => name), [other.consumer]);
-    const now = await bench.take(other);
-    assertEquals(positionsOf(now), [three!.position, four!.position]);
-    assert(now.every(({ attempt, recovered }) => attempt === 1 && recovered === 0));
-    await bench.nothing(other);
-    await bench.pass(bench.short);
-    const later = await bench.take(other);
-    assertEquals(positionsOf(later), all.slice(0, 2));
-    assert(later.every(({ attempt, recovered }) => attempt === 2 && recovered === 0));
+    const collected = await bench.collect(other, 4, settled);
+    assertEquals(collected.map(([{ position }]) => position).toSorted(), all);
+    for (const [{ position, attempt, recovered }, passed] of collected) {
+      const failed = position === one!.position || position === two!.position;
+      assertEquals([attempt, recovered], [failed ? 2 : 1, 0]);
+      bench.assertAfter(failed ? bench.short : 0, passed);
+    }
   }),
 
   contract("12, 32", "leave() makes late settles refused", async (bench) => {
