@@ -12,7 +12,7 @@ export async function writeBars(rows: readonly Row[], about: Machine, rounds: nu
       `| ${group}: ${name} | ${bar} | ${met ? round(measured) : `**${round(measured)}, not met**`} |`
     )
   );
-  const table = ["| row | bar | measured |", "| --- | --- | --- |", ...lines].join("\n");
+  const table = ["| row | goal | measured |", "| --- | --- | --- |", ...lines].join("\n");
   const file = fileURLToPath(new URL("README.md", import.meta.url));
   const text = await Deno.readTextFile(file);
   const block = `${heading(about)}; medians of ${rounds} rounds.\n\n${table}\n`;

@@ -39,7 +39,7 @@ function printRow({ name, figures, ratios, bars }: Row, width: number): void {
   console.log(`  ${name.padEnd(width)}  ${shown.join("  ")}${compared.length > 0 ? `  ${compared.join(", ")}` : ""}`);
   for (const { bar, measured, met } of bars) {
     const verdict = met ? green("met") : red("not met");
-    console.log(`  ${" ".repeat(width)}  bar ${bar}: ${verdict}, ${round(measured)}`);
+    console.log(`  ${" ".repeat(width)}  goal ${bar}: ${verdict}, ${round(measured)}`);
   }
 }
 
