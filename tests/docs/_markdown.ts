@@ -3,14 +3,14 @@ import { root } from "../structure/_imports.ts";
 
 /** A fenced block of a Markdown page. */
 export interface Fence {
-  /** What stands behind the backticks: "ts", "sh", "text". */
+  /** The word after the backticks: "ts", "sh", "text". */
   readonly language: string;
-  /** What follows that: "unordered" where the order of the lines is not promised. */
+  /** The rest of that line: "unordered" if the lines may come in another order. */
   readonly info: string;
   readonly text: string;
-  /** The file that the sentence in front of it says to save it as. */
+  /** The file that the sentence before the block names. */
   readonly file: string | undefined;
-  /** Where it begins, counted from 1. */
+  /** The line where it begins, counted from 1. */
   readonly line: number;
 }
 
@@ -46,26 +46,26 @@ export function prose(text: string): string {
   return text.replace(/^```[\s\S]*?^```$/gm, "").replace(/`[^`\n]*`/g, "");
 }
 
-/** The words of a command line; quotes hold words together, and what follows a # is a comment. */
+/** The words of a command line, without quotes and without the comment after a #. */
 export function words(line: string): string[] {
   return [...line.replace(/\s+#.*$/, "").matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)]
     .map(([, single, double, plain]) => single ?? double ?? plain!);
 }
 
-/** Says how output differs from what a page shows, where `…` stands for anything on its line; undefined if it does not. */
+/** How output differs from the output that a page shows; undefined if it does not. `…` matches any text of a line. */
 export function difference({ text: shown, info }: Fence, output: string): string | undefined {
   const [patterns, left] = [shown, output].map((text) => text.trim().split("\n").map((line) => line.trimEnd()));
-  const told = `the page shows\n${shown}\n\nand it printed\n${output}`;
+  const message = `the page shows\n${shown}\n\nand it printed\n${output}`;
   for (const pattern of patterns!) {
     const expected = new RegExp(`^${pattern.split("…").map((part) => RegExp.escape(part)).join(".*")}$`);
     const at = left!.findIndex((line) => expected.test(line));
-    if (at === -1 || at > 0 && info !== "unordered") return told;
+    if (at === -1 || at > 0 && info !== "unordered") return message;
     left!.splice(at, 1);
   }
-  return left!.length === 0 ? undefined : told;
+  return left!.length === 0 ? undefined : message;
 }
 
-/** Writes files into a directory, making what they need. */
+/** Writes files into a directory, and makes missing directories. */
 export async function writeFiles(directory: string, files: ReadonlyMap<string, string>): Promise<void> {
   for (const [name, text] of files) {
     const path = join(directory, name);

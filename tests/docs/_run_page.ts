@@ -8,17 +8,16 @@ import { difference, fencesOf, readPage, words, writeFiles } from "./_markdown.t
 
 const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
-/** Flags for a child process that is to resolve imports as the project does, wherever it runs. */
+/** Flags with which a child process in any directory resolves imports as the project does. */
 export function projectFlags(): string[] {
   return [`--config=${fileURLToPath(new URL("deno.json", root))}`, ...inheritedImportFlags()];
 }
 
 /**
- * Does what a page says, from top to bottom, in an empty directory and with a Redis of its own: saves its programs
- * where it says, runs those that it does not say to save, and its commands, and compares what they print with what
- * the page shows.
+ * Follows a page from top to bottom, in an empty directory and with a Redis server of its own. Saves each program in the
+ * file that the page names, runs programs without a file name and all commands, and compares their output with the page.
  *
- * @param notHere Commands that are not run, and why.
+ * @param notHere Commands of the page that are not run, each with the reason.
  */
 export async function runPage(
   test: Deno.TestContext,
@@ -28,7 +27,7 @@ export async function runPage(
   await using server = await RedisServer.start();
   const directory = await Deno.makeTempDir({ prefix: "tidings-page-" });
 
-  /** Runs `deno run` of the page: with this Deno, the project's imports and the server's port. */
+  /** Runs a `deno run` of the page with this Deno, the project's imports and the port of the server. */
   const deno = async (args: readonly string[]): Promise<string> => {
     const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["run", ...projectFlags(), ...args.map((arg) => arg.replace("6379", String(server.port)))],
@@ -39,7 +38,7 @@ export async function runPage(
     return decode(stdout);
   };
 
-  /** Runs the demo from the checkout, as its task does. */
+  /** Runs the demo in the checkout, as its task does. */
   const demo = async (args: readonly string[]): Promise<string> => {
     const [, ...task] = words(manifest.tasks.demo.command);
     const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -81,7 +80,7 @@ export async function runPage(
         if (wrong !== undefined) throw new Error(`${place}: ${wrong}`);
       }
     }
-    assertEquals([...met], Object.keys(notHere), "the list of what is not run is that of the page");
+    assertEquals([...met], Object.keys(notHere), "the page has every command that is listed as not run");
   } finally {
     await Deno.remove(directory, { recursive: true });
   }

@@ -1,10 +1,10 @@
 /**
- * Measures the three stores next to each other, in one process and one run, and prints docs/COMPARISON.md's table:
+ * Measures the three stores in one process and one run, and prints the table of docs/COMPARISON.md:
  *
  *     npx --yes deno run -A offline/launch.ts run -A tests/docs/compare.ts
  *
- * It starts a Redis of its own on a free port, with an append-only file. Numbers of one run compare with each other;
- * those of another run or machine do not.
+ * It starts a Redis server on a free port, with an append-only file. Numbers of different runs or machines cannot be
+ * compared.
  *
  * @module
  */
@@ -43,7 +43,7 @@ async function inFlight(broker: Broker): Promise<number> {
   return thousands(MANY, performance.now() - began);
 }
 
-/** A new group handles all that is there. */
+/** A new group handles all stored events. */
 async function handled(broker: Broker, group: string): Promise<number> {
   const { length } = await broker.info(Measured);
   const all = Promise.withResolvers<void>();
@@ -59,7 +59,7 @@ async function handled(broker: Broker, group: string): Promise<number> {
   return thousands(length, ms);
 }
 
-/** From publish to the handler, at 500 events a second. */
+/** The time from publish to the handler, at 500 events a second. */
 async function latency(broker: Broker, group: string): Promise<{ p50: number; p99: number }> {
   const times: number[] = [];
   const all = Promise.withResolvers<void>();

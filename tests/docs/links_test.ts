@@ -16,10 +16,10 @@ const DOCS = [
   name,
 ) => `docs/${name}.md`);
 const PAGES = [...DOCS, "README.md", "CONTRIBUTING.md"];
-/** Where README's links lead, so that they also work where only README is published. */
+/** README links to this address, so that its links also work where only README is published. */
 const REPOSITORY = "https://github.com/tidings/broker/blob/main/";
 
-/** The anchors that GitHub makes of a page's headings. */
+/** The anchors that GitHub gives to the headings of a page. */
 function anchorsOf(page: string): Set<string> {
   const headings = readPage(page).replace(/^```[\s\S]*?^```$/gm, "").matchAll(/^#+ (.+)$/gm);
   return new Set(
@@ -27,13 +27,13 @@ function anchorsOf(page: string): Set<string> {
   );
 }
 
-Deno.test("docs/ holds the pages that the tests know", () => {
+Deno.test("docs/ has the pages of the list above, and no others", () => {
   const there = [...Deno.readDirSync(new URL("docs/", root))].map(({ name }) => `docs/${name}`).sort();
   assertEquals(there, [...DOCS].sort());
 });
 
 for (const page of PAGES) {
-  Deno.test(`${page} links to what is there`, () => {
+  Deno.test(`the links of ${page} lead to files and headings that exist`, () => {
     const text = prose(readPage(page));
     const targets = [...text.matchAll(/\]\(([^)\s]+)\)/g), ...text.matchAll(/^\[\w+\]: (\S+)$/gm)].map((match) =>
       match[1]!

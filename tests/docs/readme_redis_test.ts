@@ -14,7 +14,7 @@ const page = readPage(PAGE);
 class AuctionEnded extends defineEvent("AuctionEnded")<{ auctionId: string; price: number }> {}
 const events = [AuctionEnded];
 
-/** One event is paid, one waits for its second attempt, one is given up. */
+/** Publishes three events: one is paid, one waits for its second attempt, one becomes a dead letter. */
 async function story(url: URL): Promise<EventBroker<typeof AuctionEnded>> {
   const broker = await connect(url, { events });
   const gaveUp = Promise.withResolvers<void>();
@@ -62,7 +62,7 @@ Deno.test("docs/README_REDIS.md: redis-cli prints what the page shows, and every
   for (const fence of fencesOf(page)) {
     if (fence.language === "sh") {
       printed = "";
-      // What changes something would spoil what the other commands show.
+      // Commands that change something would change the output of the others.
       for (const line of fence.text.split("\n").filter((line) => !/ (XADD|ACL) /.test(line))) {
         await test.step(line, async () => {
           const [program, ...args] = words(line);
@@ -96,7 +96,7 @@ Deno.test("docs/README_REDIS.md: one user with the rules on the page can do ever
   const url = new URL(server.url);
   [url.username, url.password] = ["tidings", "secret"];
   await using broker = await story(url);
-  // The subscription ends with its group.
+  // Deleting the group ends the subscription with an error.
   broker.addEventListener("error", () => {});
   const heard = Promise.withResolvers<void>();
   broker.addEventListener("AuctionEnded", () => heard.resolve());
@@ -111,12 +111,12 @@ Deno.test("docs/README_REDIS.md: one user with the rules on the page can do ever
 Deno.test("docs/README_REDIS.md: its programs run", async () => {
   await using server = await RedisServer.start();
   await using cluster = await RedisCluster.start({ masters: 1 });
-  // Of the cluster's nodes that the page names, one is down.
+  // One of the two cluster nodes on the page is down here.
   const ports: [string, number][] = [["6379", server.port], ["7000", cluster.masters[0]!.port], ["7001", freePort()]];
   const directory = await Deno.makeTempDir({ prefix: "tidings-redis-" });
   try {
     for (const { language, info, text, line } of fencesOf(page)) {
-      // tests/redis/security_test.ts runs what needs a server that speaks TLS.
+      // tests/redis/security_test.ts runs the program that needs a server with TLS.
       if (language !== "ts" || info === "tls") continue;
       const program = ports.reduce((text, [shown, port]) => text.replaceAll(shown, String(port)), text);
       await writeFiles(directory, new Map([["snippet.ts", program]]));
@@ -142,7 +142,7 @@ Deno.test("docs/README_REDIS.md: an entry written by redis-cli is handled", asyn
   assertEquals(await handled.promise, "by-hand");
 });
 
-Deno.test("docs/README_REDIS.md: the messages in its troubleshooting are those that people get", async (test) => {
+Deno.test("docs/README_REDIS.md: its troubleshooting has the messages that the broker throws", async (test) => {
   await using server = await RedisServer.start();
   /** That a promise rejects with a symptom of the page. */
   const fails = async (promise: Promise<unknown>, fragment: string) => {
@@ -168,7 +168,7 @@ Deno.test("docs/README_REDIS.md: the messages in its troubleshooting are those t
     await fails(broker.subscribe(AuctionEnded, () => {}, { group: "payments" }), "WRONGTYPE");
     await fails(broker.publish(new AuctionEnded({ auctionId: "a-1", price: 1 })), "WRONGTYPE");
   });
-  await test.step("a name that is taken, and a group that is deleted", async () => {
+  await test.step("a consumer name in use, and a deleted group", async () => {
     await using broker = await connect(server.url, { events });
     await using other = await connect(server.url, { events });
     const options = { group: "payments", consumer: "till" };
@@ -178,7 +178,7 @@ Deno.test("docs/README_REDIS.md: the messages in its troubleshooting are those t
     await broker.deleteGroup(AuctionEnded, { group: "payments", force: true });
     await fails(subscription.closed, "it was deleted");
   });
-  await test.step("no memory left, and more again", async () => {
+  await test.step("no memory left, then more memory", async () => {
     await using broker = await connect(server.url, { events });
     assert(symptoms().some((text) => text.startsWith("OOM in `reconnect`")));
     await server.cli("CONFIG", "SET", "maxmemory", "1");
