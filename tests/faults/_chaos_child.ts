@@ -1,6 +1,6 @@
 /**
- * A process that chaos befalls: `_chaos_child.ts <url> <role> <parent>`, the role as JSON. On SIGTERM it closes and ends; on SIGUSR2 it
- * does nothing at random any more.
+ * A process of the chaos test: `_chaos_child.ts <url> <role> <parent>`, the role as JSON. On SIGTERM it closes and ends;
+ * after SIGUSR2 its handlers no longer fail at random.
  *
  * @module
  */
@@ -25,20 +25,20 @@ const log = Deno.openSync(role.log, { append: true, create: true });
 let calm = role.calm;
 let terminated = false;
 
-// Written at once: what was said before a process is killed has been said.
+// Written synchronously, so that a killed process loses no line.
 const say = (...words: readonly (string | number)[]): void => {
   log.writeSync(new TextEncoder().encode(`${Date.now()} ${words.join(" ").replaceAll("\n", " ")}\n`));
 };
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const textOf = (error: unknown) => error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 
-/** Tries until it is there, or the process is to end. */
-async function reach<T>(what: string, attempt: () => Promise<T>): Promise<T | undefined> {
+/** Tries again until it succeeds or the process has received SIGTERM. */
+async function reach<T>(name: string, attempt: () => Promise<T>): Promise<T | undefined> {
   while (!terminated) {
     try {
       return await attempt();
     } catch (error) {
-      say("unreached", what, textOf(error));
+      say("unreached", name, textOf(error));
       await sleep(200);
     }
   }
@@ -81,7 +81,7 @@ function listen(subscription: Subscription, group: string): void {
 
 async function consume(broker: EventBroker<typeof Chaos>): Promise<void> {
   for (const group of GROUPS) {
-    // One group by key, so that held retries are in it too.
+    // One group has a key, so that retries which keep later events of their key waiting are tested too.
     const key = group === GROUPS[1] ? { key: (event: Chaos) => event.detail.key } : {};
     const consumer = role.consumer === undefined ? {} : { consumer: role.consumer };
     const options = { group, ...CONSUMING, ...key, ...consumer };
@@ -94,7 +94,7 @@ async function consume(broker: EventBroker<typeof Chaos>): Promise<void> {
   }
 }
 
-/** Publishes them, an array together, and asks again for as long as nobody can say whether they are stored. */
+/** Publishes events, several in one call, and again while it is uncertain whether they are stored. */
 async function publish(broker: EventBroker<typeof Chaos>, events: readonly Chaos[]): Promise<void> {
   for (const { id, detail: { manner } } of events) say("try", id, manner);
   for (;;) {
@@ -130,7 +130,7 @@ async function publishOn(broker: EventBroker<typeof Chaos>): Promise<void> {
   }
 }
 
-// A parent that was killed can end nobody; the timer itself keeps nothing alive.
+// A killed parent cannot end its children. The timer itself does not keep the process alive.
 Deno.unrefTimer(setInterval(() => Deno.ppid === Number(parent) || Deno.exit(3), 500));
 const ending = new Promise<void>((resolve) => {
   Deno.addSignalListener("SIGTERM", () => (terminated = true, say("terminated"), resolve()));

@@ -1,17 +1,17 @@
 import { defineEvent } from "@tidings/broker";
 
 /**
- * What handlers make of an event besides failing at random: nothing, give up on it half the time, hang half the time, end
- * their process most times (in the first group), or say on standard output that they had it.
+ * What handlers do with an event besides failing at random: nothing more, throw a PermanentError half the time, hang half
+ * the time, end their process most times (in the first group), or report the event on standard output.
  */
 export type Manner = "plain" | "permanent" | "hanging" | "deadly" | "probe";
 
-/** What chaos publishes and consumes. */
+/** The event that the processes of the chaos test publish and consume. */
 export class Chaos extends defineEvent("Chaos")<{ n: number; manner: Manner; key: string }> {}
 
 export const GROUPS = ["alpha", "beta", "gamma"] as const;
 
-/** How the consumers consume. */
+/** Options of all subscriptions. */
 export const CONSUMING = {
   lease: 1_500,
   prefetch: 20,
@@ -20,18 +20,18 @@ export const CONSUMING = {
   retry: { maxAttempts: 4, minTimeout: 50, maxTimeout: 1_000 },
 } as const;
 
-/** What a process ends with when a deadly event ends it. */
+/** The exit code of a process that a deadly event ended. */
 export const DEADLY = 9;
 
-/** What a chaos process does. */
+/** The role of a process of the chaos test. */
 export interface ChaosRole {
   readonly name: "consume" | "publish";
   readonly client: "@db/redis" | "node-redis" | undefined;
-  /** The file that it says in what happens, a line each: the time in ms, what, and whom it concerns. */
+  /** The file for its log. Each line has the time in ms, the kind, and the group, event or error. */
   readonly log: string;
   readonly seed: number;
-  /** Its consumers' name. */
+  /** The name of its consumers. */
   readonly consumer?: string;
-  /** Handlers do nothing at random from the beginning. */
+  /** Whether its handlers never fail at random. */
   readonly calm: boolean;
 }

@@ -6,18 +6,18 @@ import { Chaos, GROUPS } from "./_chaos_event.ts";
 import type { Fleet } from "./_chaos_fleet.ts";
 import type { Chance } from "./_seed.ts";
 
-/** What faults are done to. */
+/** The targets of the faults. */
 export interface Scene {
   readonly fleet: Fleet;
   readonly random: Chance;
-  /** An observer's, which no fault reaches but those of the server. */
+  /** Connects directly, so that only faults of the server reach it. */
   readonly broker: EventBroker<typeof Chaos>;
   readonly store: EventStore;
   readonly server?: RedisServer;
   readonly proxies?: readonly Proxy[];
 }
 
-/** A group was set back, for all that anybody can tell. */
+/** A rewind that was requested, and perhaps carried out. */
 export interface Rewind {
   readonly at: number;
   readonly group: string;
@@ -26,16 +26,16 @@ export interface Rewind {
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-/** Does faults as a seeded hand chooses them, and keeps account. */
+/** Injects faults that a seed chooses, and records them. */
 export class Faults {
   readonly counts = new Map<string, number>();
   readonly rewinds: Rewind[] = [];
-  /** What happened when, for whoever looks into a failure. */
-  readonly diary: string[] = [];
+  /** Times and faults, to explain a failure. */
+  readonly entries: string[] = [];
   redriven = 0;
   trimmed = 0;
   #scene: Scene;
-  #underWay = new Set<Promise<void>>();
+  #inFlight = new Set<Promise<void>>();
   #serverBusy = false;
   #kinds: readonly (readonly [kind: string, weight: number, fault: () => Promise<void> | void])[];
 
@@ -54,8 +54,8 @@ export class Faults {
       ["server frozen", 1, () => this.#freezeServer()],
       ["connections cut", 4, () => this.#proxy().cut()],
       ["connections refused", 1, () => this.#refuse()],
-      ["answers delayed", 1, () => this.#delay()],
-      ["answer lost", 2, () => this.#inject("reply")],
+      ["replies delayed", 1, () => this.#delay()],
+      ["reply lost", 2, () => this.#inject("reply")],
       ["request torn", 2, () => this.#inject("half")],
       ["connection swallowed", 1, () => this.#inject("swallow")],
       ["connection half closed", 1, () => this.#inject("half-close")],
@@ -63,8 +63,8 @@ export class Faults {
     this.#kinds = scene.server === undefined ? everywhere : [...everywhere, ...server];
   }
 
-  /** Does faults for so many seconds, then undoes all that lasts. */
-  async rage(seconds: number): Promise<void> {
+  /** Injects faults for this many seconds, then waits until all are undone. */
+  async run(seconds: number): Promise<void> {
     const { random } = this.#scene;
     for (const end = performance.now() + seconds * 1_000; performance.now() < end;) {
       await sleep(200 + random.between(0, 999));
@@ -73,60 +73,60 @@ export class Faults {
       const [kind, , fault] = this.#kinds.find(([, weight]) => (drawn -= weight) < 0)!;
       this.#note(kind);
       const doing = Promise.resolve(fault()).catch((error) => this.#note(`${kind} in vain`, error));
-      this.#underWay.add(doing);
-      void doing.finally(() => this.#underWay.delete(doing));
+      this.#inFlight.add(doing);
+      void doing.finally(() => this.#inFlight.delete(doing));
     }
-    await Promise.all(this.#underWay);
+    await Promise.all(this.#inFlight);
   }
 
   #note(kind: string, detail: unknown = ""): void {
     this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
-    this.diary.push(`${Date.now()} ${kind} ${detail}`);
+    this.entries.push(`${Date.now()} ${kind} ${detail}`);
   }
 
   #kill(): void {
-    const berth = this.#scene.fleet.pick();
-    if (berth === undefined) return;
-    berth.end = "killed";
-    this.#tell(berth.name, "killed");
-    void berth.process.kill();
+    const slot = this.#scene.fleet.pick();
+    if (slot === undefined) return;
+    slot.end = "killed";
+    this.#tell(slot.name, "killed");
+    void slot.process.kill();
   }
 
   #terminate(): void {
-    const berth = this.#scene.fleet.pick();
-    if (berth === undefined) return;
-    berth.end = "terminated";
-    this.#tell(berth.name, "terminated");
-    berth.process.terminate();
+    const slot = this.#scene.fleet.pick();
+    if (slot === undefined) return;
+    slot.end = "terminated";
+    this.#tell(slot.name, "terminated");
+    slot.process.terminate();
   }
 
   async #freeze(): Promise<void> {
     const { fleet, random } = this.#scene;
-    const berth = fleet.pick();
-    if (berth === undefined) return;
-    const { process } = berth;
+    const slot = fleet.pick();
+    if (slot === undefined) return;
+    const { process } = slot;
     process.pause();
     const ms = 200 + random.between(0, 3_999);
-    this.#tell(berth.name, `frozen for ${ms} ms`);
+    this.#tell(slot.name, `frozen for ${ms} ms`);
     await sleep(ms);
-    // It may have been killed meanwhile.
-    if (berth.process === process) process.resume();
+    // It may have been killed and replaced meanwhile.
+    if (slot.process === process) process.resume();
   }
 
-  #tell(who: string, what: string): void {
-    this.diary.push(`${Date.now()} ${who} ${what}`);
+  #tell(target: string, fault: string): void {
+    this.entries.push(`${Date.now()} ${target} ${fault}`);
   }
 
   async #rewind(): Promise<void> {
     const { broker, store, random } = this.#scene;
     const group = random.pick(GROUPS);
-    // Never forward, which would pass over what the group has not read: that is what rewinding there means.
+    // Never forward: that would skip events which the group has not read.
     const { floor } = (await store.admin("events:Chaos").info()).groups.find(({ name }) => name === group)!;
     const back = { reverse: true, limit: 1 + random.between(0, 199), ...(floor && { to: floor }) };
     let to: Position | undefined;
     for await (const { position } of broker.history(Chaos, back)) to = position;
     if (to === undefined) return;
-    // Before it is asked for: without an answer it may have happened all the same.
+    // Recorded before the request: it may be carried out although its reply is lost.
     this.rewinds.push({ at: Date.now(), group, to });
     const { dropped } = await broker.rewind(Chaos, { group, to });
     this.#tell(group, `rewound to ${to}, ${dropped} dropped`);
@@ -147,15 +147,15 @@ export class Faults {
     this.#tell("stream", `trimmed by ${removed}`);
   }
 
-  // One thing at a time, and not while it is down.
-  async #alone(work: (server: RedisServer) => Promise<void>): Promise<void> {
+  // One fault of the server at a time.
+  async #exclusively(work: (server: RedisServer) => Promise<void>): Promise<void> {
     if (this.#serverBusy) return;
     this.#serverBusy = true;
     await work(this.#scene.server!).finally(() => this.#serverBusy = false);
   }
 
   #killServer(): Promise<void> {
-    return this.#alone(async (server) => {
+    return this.#exclusively(async (server) => {
       await server.kill();
       await sleep(this.#scene.random.between(0, 1_499));
       await server.restart();
@@ -164,7 +164,7 @@ export class Faults {
   }
 
   #freezeServer(): Promise<void> {
-    return this.#alone(async (server) => {
+    return this.#exclusively(async (server) => {
       server.pause();
       await sleep(100 + this.#scene.random.between(0, 1_999));
       server.resume();

@@ -2,7 +2,7 @@ import { comparePositions, type Position } from "../../src/store/mod.ts";
 import { CONSUMING, GROUPS } from "./_chaos_event.ts";
 import type { Faults } from "./_chaos_faults.ts";
 
-/** What processes said of one event. */
+/** What the logs say about one event. */
 interface Story {
   accepted: boolean;
   rejected: boolean;
@@ -12,10 +12,10 @@ interface Story {
   readonly handled: Map<string, number[]>;
 }
 
-/** What the logs of all processes say, and what is wrong with it. */
+/** Reads the logs of all processes, and finds broken promises. */
 export class Verdict {
   readonly stories = new Map<string, Story>();
-  /** Lines that should not be: deliveries lost by trimming, groups lost, subscriptions that ended. */
+  /** Unexpected lines: entries lost by trimming, groups lost, subscriptions that ended. */
   readonly unwanted: string[] = [];
   /** How many lines of each kind there are. */
   readonly kinds = new Map<string, number>();
@@ -54,14 +54,14 @@ export class Verdict {
     return story;
   }
 
-  /** Everything that breaks a promise, each with what the logs know of it. */
+  /** Every broken promise, with the lines of the logs about it. */
   faults(letters: ReadonlyMap<string, ReadonlySet<string>>): string[] {
     const found = [...this.unwanted];
     for (const [id, { accepted, rejected, uncertain, positions, handled }] of this.stories) {
       const wrong: string[] = [];
       if (positions.size > 1) wrong.push(`is stored at ${[...positions].join(" and ")}`);
       if (rejected && !uncertain && positions.size > 0) wrong.push("was rejected, and is stored");
-      // One that was stored is there for every group, whatever its publisher knows of it.
+      // A stored event reaches every group, also if its publisher does not know that it is stored.
       for (const group of accepted || positions.size > 0 ? GROUPS : []) {
         if (!handled.has(group) && !letters.get(group)!.has(id)) wrong.push(`is missing in ${group}`);
       }
@@ -79,7 +79,7 @@ export class Verdict {
       .join("\n");
   }
 
-  /** How often events were handled again: because their group was set back, and otherwise. */
+  /** How often events were handled again: because their group was rewound, and for other reasons. */
   repeats({ rewinds }: Faults): { rewound: number; other: number } {
     let [rewound, other] = [0, 0];
     for (const { positions, handled } of this.stories.values()) {
@@ -98,14 +98,14 @@ export class Verdict {
   }
 }
 
-/** How many deliveries may be under way when something happens to one process. */
+/** How many deliveries of one process may be in flight. */
 export const IN_FLIGHT = GROUPS.length * CONSUMING.prefetch;
 
 function read(path: string): string {
   try {
     return Deno.readTextFileSync(path);
   } catch (error) {
-    // It was killed before it said anything.
+    // The process was killed before it wrote its first line.
     if (error instanceof Deno.errors.NotFound) return "";
     throw error;
   }

@@ -2,35 +2,37 @@ import { UncertainPublishError } from "@tidings/broker";
 import { sleep } from "../../src/testing/_broker_bench.ts";
 
 /**
- * Publishes until it is known what became of it.
+ * Publishes again until it is certain whether the event is stored.
  *
- * @param passes Which other errors to try again after; by default none.
+ * @param retries Which other errors to try again after. @default {() => false}
  */
 export async function insist<T>(
   publish: () => Promise<T>,
-  passes: (error: Error) => boolean = () => false,
+  retries: (error: Error) => boolean = () => false,
 ): Promise<T> {
   for (;;) {
     try {
       return await publish();
     } catch (error) {
-      if (!(error instanceof UncertainPublishError || error instanceof Error && passes(error))) throw error;
+      if (!(error instanceof UncertainPublishError || error instanceof Error && retries(error))) throw error;
     }
   }
 }
 
-/** Of an error that says that nothing was stored in time. */
+/** Whether an error says that the event was not stored in time. */
 export function isTooLate({ message }: Error): boolean {
   return /^Cannot publish to \S+ in time: .*; nothing was stored, publish it again$/.test(message);
 }
 
-/** Asks again until the server answers; if it does not in time, the error says why it did not at last. */
-export async function answered<T>(ask: () => Promise<T>, timeout = 10_000): Promise<T> {
+/** Calls again until the call succeeds, for `timeout` milliseconds; then rejects with the last error. */
+export async function eventuallySucceeds<T>(call: () => Promise<T>, timeout = 10_000): Promise<T> {
   for (const deadline = performance.now() + timeout;; await sleep(2)) {
     try {
-      return await ask();
+      return await call();
     } catch (error) {
-      if (performance.now() > deadline) throw new Error(`Asked for ${timeout} ms in vain: ${error}`, { cause: error });
+      if (performance.now() > deadline) {
+        throw new Error(`No call succeeded within ${timeout} ms: ${error}`, { cause: error });
+      }
     }
   }
 }

@@ -6,7 +6,7 @@ import { Counted } from "../processes/_counted.ts";
 import { redisData, sqliteData } from "../processes/_data.ts";
 import { type Process, until } from "../processes/_processes.ts";
 import { RedisServer } from "../redis/_server.ts";
-import { atOnce } from "./_at_once.ts";
+import { concurrently } from "./_concurrently.ts";
 import { Chance } from "./_seed.ts";
 
 const EVENTS_PER_DEATH = 150;
@@ -14,7 +14,7 @@ const ALIVE = 3;
 const PREFETCH = 30;
 const LEASE = 800;
 
-/** Several consumers under load, whom chance kills, stops and blocks; with a server that is killed along with some. */
+/** Consumers under load that are killed, frozen and blocked at random, on a server that is killed with some of them. */
 class Mixture {
   #bench: Bench;
   #chance: Chance;
@@ -25,12 +25,12 @@ class Mixture {
   #blocking: number;
   #processes: Process[] = [];
   #alive: Process[] = [];
-  /** What befell each of them so that it may have lost what it held. */
+  /** How often each process may have lost its deliveries: it or the server was killed, or it was frozen. */
   #disturbances = new Map<Process, number>();
 
   /**
    * @param deaths How many consumers are killed.
-   * @param server What the data is on, and is killed along with one in five of them.
+   * @param server The server of the data. It is killed with one in five consumers.
    */
   constructor(bench: Bench, chance: Chance, deaths: number, server?: RedisServer) {
     this.#bench = bench;
@@ -47,7 +47,7 @@ class Mixture {
       concurrency: 5,
       takes: 3,
       retry: { maxAttempts: 1_000 },
-      // Its handler holds up the event loop for longer than the lease.
+      // The handler of this event blocks the event loop for longer than the lease.
       blocking: this.#blocking,
     };
   }
@@ -60,22 +60,22 @@ class Mixture {
     for (let death = 0; death < this.#deaths; death++) await this.#strike(death);
     const published = await publishing;
     await this.#ready();
-    // What is asked first learns that the server went away meanwhile.
+    // The first command after a restart of the server fails with the lost connection.
     await until(() => this.#bench.group().then(() => true, () => false), () => "the server answers");
     await this.#bench.settled();
-    await this.#onlyTheLiving();
+    await this.#deadRemoved();
     await Promise.all(this.#alive.map((process) => process.end()));
     await this.#check(published);
   }
 
-  /** Those that wait remove the dead; once they have left, nobody would. */
-  async #onlyTheLiving(): Promise<void> {
+  /** Waits until live consumers have removed the dead ones from the group; after they left, none would. */
+  async #deadRemoved(): Promise<void> {
     let consumers: GroupInfo["consumers"] = [];
-    const areAlone = async () => {
+    const removed = async () => {
       ({ consumers } = await this.#bench.group());
       return consumers.length === ALIVE && consumers.every(({ alive }) => alive);
     };
-    await until(areAlone, () => `only the living are left in the group: ${JSON.stringify(consumers)}`);
+    await until(removed, () => `only live consumers are left in the group: ${JSON.stringify(consumers)}`);
   }
 
   #start(): void {
@@ -84,20 +84,20 @@ class Mixture {
     this.#alive.push(process);
   }
 
-  /** Waits until all are at work; who could not connect, and gave up, is started again. */
+  /** Waits until all consumers are ready; replaces those that ended since they could not connect. */
   async #ready(): Promise<void> {
     for (let starts = 0; starts < 2 * ALIVE; starts++) {
       const over = new Set<Process>();
       for (const process of this.#alive) void process.ended.then(() => over.add(process));
-      const isAtWork = (process: Process) => process.said("ready").length > 0 && !over.has(process);
+      const isReady = (process: Process) => process.said("ready").length > 0 && !over.has(process);
       const said = () =>
         JSON.stringify(this.#alive.map((process) => [...process.said("ready"), ...process.said("refused")]));
-      await until(() => over.size > 0 || this.#alive.every(isAtWork), () => `all are at work: ${said()}`);
+      await until(() => over.size > 0 || this.#alive.every(isReady), () => `all consumers are ready: ${said()}`);
       if (over.size === 0) return;
       this.#alive = this.#alive.filter((process) => !over.has(process));
       while (this.#alive.length < ALIVE) this.#start();
     }
-    throw new Error("Cannot start a consumer: each one gives up");
+    throw new Error("Cannot start a consumer: each one ended");
   }
 
   async #publish(): Promise<Counted[]> {
@@ -118,14 +118,14 @@ class Mixture {
     await sleep(chance.between(0, 300));
     const [victim] = this.#alive.splice(chance.between(0, ALIVE - 1), 1) as [Process];
     this.#disturbed(victim);
-    // Once in five the server goes with it, and once in three somebody else stands still for two leases.
+    // One death in five includes the server, and at one in three another consumer is frozen for two leases.
     const withServer = this.#server !== undefined && death % 5 === 2;
     const stopped = death % 3 === 1 ? chance.pick(this.#alive) : undefined;
     stopped?.pause();
     await Promise.all([victim.kill(), withServer && this.#server!.kill()]);
     this.#start();
     if (withServer) {
-      // Nobody could renew anything meanwhile.
+      // No consumer could renew its lease meanwhile.
       for (const process of this.#alive) this.#disturbed(process);
       await sleep(chance.between(0, 300));
       await this.#server!.restart();
@@ -146,13 +146,13 @@ class Mixture {
     let disturbances = 0;
     for (const process of this.#processes) {
       const blocked = process.said("started").some(({ id, recovered }) => id === blocker && recovered === 0);
-      // One that says so itself was too slow for its lease, on a machine that has other things to do.
+      // A process may also lose its lease because the machine is busy.
       const times = (this.#disturbances.get(process) ?? 0) + Number(blocked || process.said("leaselost").length > 0);
       disturbances += times;
       for (const { id, attempt, recovered } of process.said("started")) {
         const count = starts.get(id!) ?? { all: 0, excused: 0 };
         starts.set(id!, { all: count.all + 1, excused: count.excused + Math.min(1, times) });
-        // Only a death while alone counts, which is the third.
+        // Only a death in exclusive delivery counts as an attempt: the third one.
         assert(attempt === 1 || recovered! > 2, `attempt ${attempt} after ${recovered} deaths`);
       }
       assertEquals([...process.said("retry"), ...process.said("deadletter")], []);
@@ -165,11 +165,11 @@ class Mixture {
   }
 }
 
-/** The mixture on each store at once. */
+/** Runs the same on each store, concurrently. */
 export async function mix(chance: Chance, deaths: number): Promise<void> {
-  // Each store's chance is its own, whatever the other's clocks do.
+  // Each store has random numbers of its own, so that its run does not depend on the other's timing.
   const own = [chance.between(0, 2 ** 31 - 1), chance.between(0, 2 ** 31 - 1)].map((seed) => new Chance(seed));
-  await atOnce({
+  await concurrently({
     SQLite: async () => {
       await using bench = await Bench.open(await sqliteData());
       await new Mixture(bench, own[0]!, deaths).run();

@@ -5,9 +5,9 @@ import type { Chance } from "./_seed.ts";
 const FAULTS: readonly Fault[] = ["reply", "half", "half-close"];
 const REQUESTS = [/EVALSHA/, /XREADGROUP/, /XREADGROUP[^]*BLOCK/, /CLIENT/];
 
-/** Links to a server that fail at moments and in ways that chance chooses. */
+/** Links to a server that fail at random moments and in random ways. */
 export class RandomNetwork implements AsyncDisposable {
-  /** What has happened, for people. */
+  /** The faults so far, to explain a failure. */
   readonly log: string[] = [];
   readonly links: readonly Proxy[];
   #chance: Chance;
@@ -17,7 +17,7 @@ export class RandomNetwork implements AsyncDisposable {
     this.#chance = chance;
   }
 
-  /** Strikes once, at one of its links, and lets it be again. */
+  /** Injects one fault into one link, and ends it. */
   async strike(): Promise<void> {
     const chance = this.#chance;
     const index = chance.between(0, this.links.length - 1);
@@ -34,7 +34,7 @@ export class RandomNetwork implements AsyncDisposable {
       await sleep(ms);
       link.delay = 0;
     } else if (way === 2) {
-      this.log.push(`${index} is away for ${ms} ms`);
+      this.log.push(`${index} refuses connections for ${ms} ms`);
       link.refuse = true;
       link.cut();
       await sleep(ms);
@@ -47,11 +47,19 @@ export class RandomNetwork implements AsyncDisposable {
     }
   }
 
-  /** One link swallows what it is given, for ever: only new connections work. */
+  /** The open connections of one link swallow all bytes from now on; new connections work. */
   swallow(): void {
     const index = this.#chance.between(0, this.links.length - 1);
     this.log.push(`${index} swallows`);
     this.links[index]!.swallow();
+  }
+
+  /** Ends all faults, and closes all connections, of which some may be silent. */
+  heal(): void {
+    for (const link of this.links) {
+      link.forget();
+      link.cut();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * A process whose costs are measured: `_recovery_child.ts <url> <role> <parent>`, the role as JSON. It says `ready`, and after a word
- * on standard input `measured`, with what it measured as JSON.
+ * A process that measures itself: `_recovery_child.ts <url> <role> <parent>`, the role as JSON. It prints `ready`, and after
+ * a line on standard input `measured`, with its measurements as JSON.
  *
  * @module
  */
@@ -10,39 +10,39 @@ import { openRedisStore } from "../../src/redis/open.ts";
 import { SqliteStore } from "../../src/sqlite/sqlite_store.ts";
 import { Counted } from "../processes/_counted.ts";
 
-/** What it does. */
+/** The role of a measuring process. */
 export type RecoveryRole = HoardRole | HeirRole | IdleRole;
 
-/** Takes so many deliveries at the level of the store, and does nothing with them. */
+/** Claims `count` deliveries from the store, and does nothing with them. */
 export interface HoardRole {
   readonly name: "hoard";
   readonly count: number;
   readonly lease: number;
 }
 
-/** Handles at once what comes; measured is how late those numbered from `from` came, in ms, and when the others had come. */
+/** Handles events with an empty handler. Events numbered below `from` are old: abandoned by another consumer. */
 export interface HeirRole {
   readonly name: "heir";
   readonly from: number;
   readonly concurrency: number;
 }
 
-/** Waits with so many subscriptions; measured is the share of a core that this takes, in percent. */
+/** Waits with `count` subscriptions, and measures the percentage of a core that they use. */
 export interface IdleRole {
   readonly name: "idle";
   readonly count: number;
   readonly seconds: number;
 }
 
-/** What an heir measured. */
+/** The measurements of an heir. */
 export interface Inheritance {
-  /** Of each new event, in the order of their handling: from its publishing to its handler, in ms. */
+  /** From publishing to handling of each new event, in ms, in the order of handling. */
   readonly latencies: readonly number[];
   /** How many different old events were handled. */
   readonly old: number;
   /** How many deliveries of old events there were. */
   readonly deliveries: number;
-  /** When the first and the last old one was handled, in ms since the epoch. */
+  /** When the first and the last old event was handled, in ms since the epoch. */
   readonly first: number;
   readonly last: number;
 }
@@ -55,7 +55,7 @@ async function hoard({ count, lease }: HoardRole): Promise<void> {
   const member = await store.member("events:Counted", "group", { consumer: "hoarder", lease, startFrom: "beginning" });
   const signal = AbortSignal.timeout(60_000);
   for (let taken = 0; taken < count;) taken += (await member.claim({ limit: 1_000, signal })).records.length;
-  // Its lease goes on until it is killed.
+  // Renews its lease until it is killed.
   setInterval(() => member.renew([]), lease / 3);
   say("ready");
   await told();
@@ -93,7 +93,7 @@ async function idle({ count, seconds }: IdleRole): Promise<void> {
 
 const [url, json, parent] = Deno.args as [string, string, string];
 const role: RecoveryRole = JSON.parse(json);
-// A parent that was killed can end nobody; the timer itself keeps nothing alive.
+// A killed parent cannot end its children. The timer itself does not keep the process alive.
 Deno.unrefTimer(setInterval(() => Deno.ppid === Number(parent) || Deno.exit(3), 500));
 if (role.name === "hoard") await hoard(role);
 else if (role.name === "heir") await inherit(role);

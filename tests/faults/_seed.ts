@@ -1,6 +1,6 @@
 import fc from "fast-check";
 
-/** What a run of the fault bench begins with: everything random in it follows from this number. */
+/** The seed of this run of the fault bench: all random choices follow from it. */
 export const SEED: number = seedOf(Deno.env.get("FAULTS_SEED"));
 
 function seedOf(told: string | undefined): number {
@@ -12,7 +12,7 @@ function seedOf(told: string | undefined): number {
   );
 }
 
-/** Chance that comes out the same whenever it is made with the same seed. */
+/** Random numbers that are the same for the same seed. */
 export class Chance {
   #numbers: Iterator<number>;
 
@@ -26,15 +26,15 @@ export class Chance {
     return min + Math.floor(this.#numbers.next().value! / 2 ** 53 * (max - min + 1));
   }
 
-  /** One of them. */
+  /** A random element. */
   pick<T>(from: readonly T[]): T {
     return from[this.between(0, from.length - 1)]!;
   }
 }
 
 /**
- * Registers a test whose error says the seed of its run. Its chance depends on the seed and on its name alone, not on
- * which tests run before it.
+ * Registers a test whose error names the seed of its run. Its random numbers depend on the seed and its name only, not on
+ * the tests before it.
  */
 export function testFault(name: string, body: (chance: Chance) => Promise<void>, ignore = false): void {
   Deno.test({

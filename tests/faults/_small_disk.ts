@@ -1,9 +1,9 @@
 import { until } from "../../src/testing/_broker_bench.ts";
 
-/** Whether a disk can be made here: only root on Linux may. Elsewhere tests of full disks are ignored. */
+/** Whether the tests may mount a disk: only root on Linux may. Elsewhere tests of full disks are ignored. */
 export const CAN_MAKE_DISKS: boolean = Deno.build.os === "linux" && Deno.uid() === 0;
 
-/** A disk of two megabytes, in memory, that can be filled to the last byte. */
+/** A disk of two megabytes in memory that a test can fill. */
 export class SmallDisk implements AsyncDisposable {
   readonly path: string;
 
@@ -17,7 +17,7 @@ export class SmallDisk implements AsyncDisposable {
     return new SmallDisk(path);
   }
 
-  /** Leaves no room for another page. */
+  /** Fills the disk until no page fits. */
   async fill(): Promise<void> {
     using file = await Deno.open(`${this.path}/filler`, { write: true, create: true });
     const page = new Uint8Array(4_096);
@@ -34,8 +34,8 @@ export class SmallDisk implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Whoever had files open there may have died just now.
-    await until(() => run("umount", this.path).then(() => true, () => false), "the disk is free");
+    // A process that was just killed may still have files open there.
+    await until(() => run("umount", this.path).then(() => true, () => false), "the disk is unmounted");
     await Deno.remove(this.path);
   }
 }

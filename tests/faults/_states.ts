@@ -3,27 +3,28 @@ import { openConnection } from "../redis/_bench.ts";
 import type { RedisServer } from "../redis/_server.ts";
 import { CAN_MAKE_DISKS, SmallDisk } from "./_small_disk.ts";
 
-/** A state of a server in which it refuses what it is asked, for a while. */
+/** A temporary state of a server in which it refuses commands. */
 export interface State {
   readonly title: string;
-  /** What the server says in it; undefined where it says nothing at all. */
+  /** Its error reply in this state; undefined if it does not reply. */
   readonly says?: RegExp;
   /** Arguments that the server is started with. */
   readonly options?: readonly string[];
-  /** Where the server's files are, if that matters. */
+  /** Makes the disk for the server's files, if they need one of their own. */
   readonly disk?: () => Promise<SmallDisk>;
-  /** Consumers read and settle in this state as in any other. */
+  /** Whether consumers can read and settle in this state. */
   readonly consumersGoOn?: boolean;
   readonly ignore?: boolean;
-  /** What it takes is mostly waiting, so that it is shown along with others. */
+  /** Whether the test mostly waits, so that it can run concurrently with others. */
   readonly mostlyWaits?: boolean;
-  /** Resolves once the server is in it, with how to end it. */
+  /** Resolves with a function that ends the state, once the server is in it. */
   enter(server: RedisServer, disk: SmallDisk | undefined): Promise<() => Promise<unknown>>;
 }
 
-const LOAD_KEYS = 2_500;
+// At a millisecond each, loading them would take 20 seconds; the test ends it earlier.
+const LOAD_KEYS = 20_000;
 
-/** Set by one command, and ended by another. */
+/** A state that one command begins and another one ends. */
 function switched(enter: readonly string[], leave: readonly string[]): State["enter"] {
   return async (server) => {
     await server.cli(...enter);
@@ -31,29 +32,40 @@ function switched(enter: readonly string[], leave: readonly string[]): State["en
   };
 }
 
-/** Waits until the server answers a PING by this. */
+/** Waits until the reply to PING matches. */
 function says(server: RedisServer, answer: RegExp): Promise<void> {
   return until(async () => answer.test(await server.cli("PING")), `the server says ${answer}`);
 }
 
-/** The states in which what fails now may be possible later. */
+/** States in which a command may fail now and succeed later. */
 export const STATES: readonly State[] = [
   {
     title: "loads its data after a crash",
     says: /LOADING/,
     mostlyWaits: true,
-    // A millisecond for each key, and others are answered now and then.
+    // A millisecond for each key; the server answers other connections after each kilobyte.
     options: ["--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"],
     async enter(server) {
       await server.cli("EVAL", `for n = 1, ${LOAD_KEYS} do redis.call('SET', 'ballast:' .. n, 'some text') end`, "0");
       await server.cli("BGREWRITEAOF");
       const rewritten = /aof_rewrite_in_progress:0[^]*aof_rewrite_scheduled:0[^]*aof_last_bgrewrite_status:ok/;
-      await until(async () => rewritten.test(await server.cli("INFO", "persistence")), "its file is compact");
+      await until(
+        async () => rewritten.test(await server.cli("INFO", "persistence")),
+        "the append-only file is rewritten",
+      );
       await server.kill();
       const restarted = server.restart();
-      // Until it listens there is nobody to ask.
-      await until(() => server.cli("PING").then((answer) => answer.includes("LOADING"), () => false), "it loads");
-      return () => restarted;
+      // It rejects while nobody awaits it yet if the server takes too long.
+      restarted.catch(() => {});
+      // Commands fail until it listens.
+      await until(
+        () => server.cli("PING").then((answer) => answer.includes("LOADING"), () => false),
+        "the server loads its data",
+      );
+      return async () => {
+        await server.cli("CONFIG", "SET", "key-load-delay", "0");
+        await restarted;
+      };
     },
   },
   {
@@ -74,7 +86,7 @@ export const STATES: readonly State[] = [
     says: /MISCONF/,
     options: ["--save", "3600 1000000"],
     async enter(server) {
-      // A directory stands where the file is to be.
+      // A directory with the name of the snapshot makes saving it fail.
       await Deno.mkdir(`${server.folder}/dump.rdb`);
       await server.cli("BGSAVE");
       await says(server, /MISCONF/);
@@ -92,7 +104,7 @@ export const STATES: readonly State[] = [
     disk: () => SmallDisk.make(),
     async enter(server, disk) {
       await disk!.fill();
-      // The first write is still answered: only what comes after it is refused.
+      // The server accepts the first write, and refuses those after it.
       await server.cli("SET", "ballast", "x".repeat(8_192));
       await says(server, /MISCONF/);
       return async () => {
@@ -109,7 +121,7 @@ export const STATES: readonly State[] = [
     enter: switched(["CONFIG", "SET", "maxmemory", "1"], ["CONFIG", "SET", "maxmemory", "0"]),
   },
   {
-    title: "is busy with somebody's script",
+    title: "is busy with the script of another client",
     says: /BUSY/,
     options: ["--busy-reply-threshold", "50"],
     async enter(server) {

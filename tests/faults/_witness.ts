@@ -14,7 +14,7 @@ class Noted extends defineEvent("Noted")<{ n: number }> {}
 type Broker = EventBroker<typeof Noted>;
 
 const IMPATIENT = 400;
-/** What a subscription tells of itself when something befell it or its deliveries. */
+/** Lifecycle events of a subscription that a temporary refusal must not cause. */
 export const MISHAPS = [
   "error",
   "retry",
@@ -26,10 +26,10 @@ export const MISHAPS = [
   "close",
 ] as const;
 
-/** Somebody who publishes and consumes while a store is in a state, and tells what that was like. */
+/** Publishes and consumes before, in and after a state of a store, and asserts that nothing is lost or repeated. */
 export class Witness implements AsyncDisposable {
   #broker: Broker;
-  /** Has given up long before the state ends. */
+  /** Its publishes time out before the state ends. */
   #impatient: Broker;
   #subscription!: Subscription;
   #events = Array.from({ length: 6 }, (_, n) => new Noted({ n }));
@@ -46,13 +46,13 @@ export class Witness implements AsyncDisposable {
     this.#impatient = impatient;
   }
 
-  /** @param open Opens one more broker over the same data. */
+  /** @param open Opens another broker over the same data. */
   static async open(open: (options: BrokerOptions<typeof Noted>) => Promise<Broker>): Promise<Witness> {
     const broker = await open({ events: [Noted], publishTimeout: 30_000 });
     return new Witness(broker, await open({ events: [Noted], publishTimeout: IMPATIENT }));
   }
 
-  /** Publishes, consumes, and resolves in the middle of a handler. */
+  /** Publishes and consumes; resolves while a handler runs. */
   async begin(): Promise<void> {
     const handler = async ({ id, detail }: Noted, { attempt }: { readonly attempt: number }) => {
       this.#handled.push(id);
@@ -67,48 +67,51 @@ export class Witness implements AsyncDisposable {
     await this.#impatient.publish(second!);
     await settled(this.#broker, Noted);
     await this.#broker.publish(held!);
-    await until(() => this.#handled.includes(held!.id), "a handler is at work");
+    await until(() => this.#handled.includes(held!.id), "a handler runs");
   }
 
-  /** In the state: one publish waits, one is refused, and what a handler has to say of its end cannot be said. */
+  /** In the state: one publish waits, one is refused, and the running handler ends but cannot be settled. */
   async endure({ says, consumersGoOn }: Pick<State, "says" | "consumersGoOn">): Promise<void> {
     this.#gate.open();
     this.#publishing = this.#broker.publish(this.#events[3]!);
     this.#publishing.catch(() => {});
     const refused = this.#events[4]!;
-    const toldWhy = async () => {
+    const isRefused = async () => {
       const began = performance.now();
       this.#refusal = await assertRejects(() => this.#impatient.publish(refused), Error);
       assertLess(performance.now() - began, IMPATIENT + 2_000);
       return says === undefined ? this.#refusal instanceof UncertainPublishError : says.test(this.#refusal.message);
     };
-    // On a busy machine the first refusal may come before the server has said why.
-    await until(toldWhy, "the refusal says why").catch((cause) => {
+    // On a busy machine the first publish may time out before the server has replied.
+    await until(isRefused, "the error of publish() has the reply of the server").catch((cause) => {
       throw new Error(`${cause.message}: ${this.#refusal?.message}`, { cause });
     });
     if (consumersGoOn) {
-      await until(async () => (await groupOf(this.#broker, Noted)).pending === 0, "the handler's end is settled");
+      await until(async () => (await groupOf(this.#broker, Noted)).pending === 0, "the ended handler is settled");
     } else if (says !== undefined) {
-      await until(() => this.#waits.some(({ error }) => says.test(error.message)), "the subscription is told");
+      await until(
+        () => this.#waits.some(({ error }) => says.test(error.message)),
+        "the subscription reports the reply of the server",
+      );
     }
   }
 
-  /** After the state: everything is there once, was handled once, and was counted as one attempt. */
+  /** After the state: each event is stored once, and was handled once in its first attempt. */
   async recover(): Promise<void> {
-    await within(this.#publishing, "what was published meanwhile", 15_000);
+    await within(this.#publishing, "the publish that waited", 15_000);
     const [, , , , refused, last] = this.#events;
     if (!(this.#refusal instanceof UncertainPublishError)) assertSame(await this.#stored(), this.#events.slice(0, 4));
-    // It may still wait before it tries again, longer than its patience lasts.
+    // The wait before the next try may be longer than the publish timeout.
     await insist(() => this.#impatient.publish(refused!), isTooLate);
     await insist(() => this.#impatient.publish(last!), isTooLate);
     assertSame(await this.#stored(), this.#events);
-    await until(() => this.#handled.length >= 6, "all are handled");
+    await until(() => this.#handled.length >= 6, "all events are handled");
     await settled(this.#broker, Noted);
-    // What was handled is not handled again, however long its acknowledgement took.
+    // A handled event is not handled again, however late it was acknowledged.
     assertSame(this.#handled, this.#events);
     assertEquals(this.#attempts, [1, 1, 1, 1, 1, 1]);
     assertEquals(this.#mishaps.map((events) => events.length), MISHAPS.map(() => 0));
-    assertLess(this.#waits.length, 40, `it does not back off: ${this.#waits.map(({ delay }) => delay)}`);
+    assertLess(this.#waits.length, 40, `reconnecting does not back off: ${this.#waits.map(({ delay }) => delay)}`);
   }
 
   async #stored(): Promise<string[]> {

@@ -1,4 +1,4 @@
-// Guarantees 6, 8, 15, 17, 19, 22, 23, 25, 27, 29, 30, 32: all at once, for minutes.
+// Guarantees 6, 8, 15, 17, 19, 22, 23, 25, 27, 29, 30, 32: all kinds of faults together, for minutes.
 
 import { assert, assertEquals } from "@std/assert";
 import { EventBroker } from "@tidings/broker";
@@ -10,12 +10,12 @@ import { Proxy } from "../redis/_proxy.ts";
 import { RedisServer } from "../redis/_server.ts";
 import { Chaos, type ChaosRole, GROUPS } from "./_chaos_event.ts";
 import { Faults } from "./_chaos_faults.ts";
-import { type Berth, Fleet } from "./_chaos_fleet.ts";
+import { Fleet, type Slot } from "./_chaos_fleet.ts";
 import { IN_FLIGHT, Verdict } from "./_chaos_verdict.ts";
 import { Chance, SEED } from "./_seed.ts";
 
 const SECONDS = Number(Deno.env.get("CHAOS_SECONDS") ?? 600);
-// Whoever holds something when the faults end may have to be waited for, then a few retries, then some deaths.
+// After the faults: a lease, then a few retries, then the deaths of deadly events.
 const DRAIN = 60_000;
 const CONSUMERS = ["c1", "c2", "c3", "c4"];
 const PUBLISHERS = ["p1", "p2"];
@@ -25,35 +25,35 @@ interface Place {
   readonly store: EventStore;
   readonly server?: RedisServer;
   readonly proxies?: readonly Proxy[];
-  berth(at: number): Pick<Berth, "url" | "permissions"> & { readonly client: ChaosRole["client"] };
+  slot(at: number): Pick<Slot, "url" | "permissions"> & { readonly client: ChaosRole["client"] };
 }
 
-/** Faults, then peace, then the account. */
+/** Runs the faults, waits until all events are settled, and compares the logs with the promises. */
 async function chaos(name: string, seconds: number, place: Place): Promise<void> {
   const began = performance.now();
   const { folder, store } = place;
   const hand = new Chance(SEED);
   const broker = new EventBroker(store, { events: [Chaos] });
-  // Retention spares what a group has not read; what it removes before there is one, no group has lost.
+  // Retention keeps what a group has not read. Entries that it removes before a group exists are not lost.
   for (const group of GROUPS) {
     const founder = { consumer: "founder", lease: 1_000, startFrom: "beginning" } as const;
     await (await store.member("events:Chaos", group, founder)).leave();
   }
-  const berths = [...CONSUMERS, ...PUBLISHERS].map((berth, at) => {
-    const { client, ...rest } = place.berth(at);
-    const consumer = at < 2 ? { consumer: berth } : {};
-    const role = { name: berth.startsWith("c") ? "consume" : "publish", client, ...consumer } as const;
-    return { name: berth, role, ...rest };
+  const slots = [...CONSUMERS, ...PUBLISHERS].map((slot, at) => {
+    const { client, ...rest } = place.slot(at);
+    const consumer = at < 2 ? { consumer: slot } : {};
+    const role = { name: slot.startsWith("c") ? "consume" : "publish", client, ...consumer } as const;
+    return { name: slot, role, ...rest };
   });
-  await using fleet = new Fleet(folder, hand, berths);
+  await using fleet = new Fleet(folder, hand, slots);
   const faults = new Faults({ fleet, random: hand, broker, ...place });
   const context = () => `seed ${SEED}: FAULTS_SEED=${SEED} makes the same choices`;
   try {
-    await faults.rage(seconds);
+    await faults.run(seconds);
     await fleet.calm();
     await fleet.end("publish");
     await drained(broker);
-    await everybodyWorks(broker, fleet);
+    await allConsume(broker, fleet);
     const letters = new Map<string, Set<string>>();
     for (const group of GROUPS) {
       const kept = await Array.fromAsync(broker.deadLetters(Chaos, { group }));
@@ -72,7 +72,7 @@ async function chaos(name: string, seconds: number, place: Place): Promise<void>
     report(name, { seconds: (performance.now() - began) / 1_000, verdict, faults, fleet, repeats, letters });
     const found = [...fleet.failures, ...verdict.faults(letters)];
     assert(found.length === 0, `${found.length} promises were broken:\n${found.slice(0, 5).join("\n")}`);
-    // However slow the machine is, there was something to lose.
+    // However slow the machine is, there must have been events to lose.
     assert(verdict.kinds.get("accepted")! > 5 * seconds, "Hardly anything was published");
     const disruptions = [...faults.counts.values()].reduce((sum, count) => sum + count, fleet.deaths);
     assert(
@@ -80,20 +80,20 @@ async function chaos(name: string, seconds: number, place: Place): Promise<void>
       `${repeats.other} events came again of ${disruptions} disruptions`,
     );
   } catch (error) {
-    const diary = [...fleet.failures, ...faults.diary.slice(-30)].join("\n");
-    throw new Error(`${(error as Error).message}\n${context()}; the last of the diary:\n${diary}`, { cause: error });
+    const entries = [...fleet.failures, ...faults.entries.slice(-30)].join("\n");
+    throw new Error(`${(error as Error).message}\n${context()}; the last faults:\n${entries}`, { cause: error });
   } finally {
     await broker.close();
   }
 }
 
-/** Waits until every group has settled all there is, parked and dead consumers' work included. */
+/** Waits until every group has settled all events, including those of retries and dead consumers. */
 async function drained(broker: EventBroker<typeof Chaos>): Promise<void> {
   let state = "";
   const isDrained = async () => {
     await sleep(50);
     const { groups } = await broker.info(Chaos).catch((error) => {
-      // The last kill of the server has cut the observer's connection, too: it asks again.
+      // The last kill of the server also closed this broker's connection; the next call opens another.
       if (!(error instanceof StoreError)) throw error;
       return { groups: [] };
     });
@@ -104,27 +104,27 @@ async function drained(broker: EventBroker<typeof Chaos>): Promise<void> {
         group.consumers.length === CONSUMERS.length && group.consumers.every(({ alive }) => alive)
       );
   };
-  await until(isDrained, "everything is settled and only the living are left", DRAIN).catch((error) => {
+  await until(isDrained, "all events are settled and only live consumers are left", DRAIN).catch((error) => {
     throw new Error(`${error.message}: ${state}`);
   });
 }
 
-/** Publishes until each process has handled something in each group. */
-async function everybodyWorks(broker: EventBroker<typeof Chaos>, fleet: Fleet): Promise<void> {
+/** Publishes until each process has handled an event in each group. */
+async function allConsume(broker: EventBroker<typeof Chaos>, fleet: Fleet): Promise<void> {
   const idle = () =>
-    fleet.berths.filter(({ role }) => role.name === "consume").flatMap(({ name, process }) => {
+    fleet.slots.filter(({ role }) => role.name === "consume").flatMap(({ name, process }) => {
       const groups = process?.said("probe").map(({ consumer }) => consumer);
       return GROUPS.filter((group) => !groups?.includes(group)).map((group) => `${name} in ${group}`);
     });
   const deadline = performance.now() + 20_000;
   for (let n = 0; idle().length > 0; n++) {
-    assert(performance.now() < deadline, `Nothing is handled any more by ${idle()}`);
+    assert(performance.now() < deadline, `No event is handled any more by ${idle()}`);
     await broker.publish(Array.from({ length: 40 }, () => new Chaos({ n, manner: "probe", key: `${n}` })));
     await drained(broker);
   }
 }
 
-/** Of parked deliveries, retries and copies nothing is left; producers' memories end by themselves. */
+/** No keys of retries and held deliveries are left, and keys of producers expire. */
 async function assertNoKeysLeft(server: RedisServer): Promise<void> {
   const keys = (await server.cli("--raw", "KEYS", "{events:*}*")).split("\n").sort();
   const kinds = new Map<string, string[]>();
@@ -142,9 +142,9 @@ async function assertNoKeysLeft(server: RedisServer): Promise<void> {
 
 async function assertNoConnectionsLeft(server: RedisServer): Promise<void> {
   let list: string[] = [];
-  // The one that asks is there itself.
-  const alone = async () => (list = (await server.cli("CLIENT", "LIST")).split("\n")).length === 1;
-  await until(alone, "all connections are closed", 20_000).catch((error) => {
+  // One connection is that of redis-cli.
+  const closed = async () => (list = (await server.cli("CLIENT", "LIST")).split("\n")).length === 1;
+  await until(closed, "all connections are closed", 20_000).catch((error) => {
     throw new Error(`${error.message}:\n${list.join("\n")}`);
   });
 }
@@ -172,7 +172,7 @@ function report(
   );
 }
 
-Deno.test("Redis: nothing is lost or stored twice while everything fails", async () => {
+Deno.test("Redis: publish() and subscribe() lose and double nothing when everything fails at random", async () => {
   const folder = await Deno.makeTempDir({ prefix: "tidings-chaos-" });
   await using server = await RedisServer.start();
   await using stack = new AsyncDisposableStack();
@@ -182,7 +182,7 @@ Deno.test("Redis: nothing is lost or stored twice while everything fails", async
     store: await openStore(server.url),
     server,
     proxies,
-    berth: (at) => ({
+    slot: (at) => ({
       url: proxies[at]!.url.href,
       client: at % 2 === 0 ? "@db/redis" : "node-redis",
       permissions: ["--allow-net=127.0.0.1", "--allow-env", "--allow-sys", `--allow-write=${folder}`],
@@ -191,13 +191,13 @@ Deno.test("Redis: nothing is lost or stored twice while everything fails", async
   await Deno.remove(folder, { recursive: true });
 });
 
-Deno.test("SQLite: nothing is lost or stored twice while processes fail", async () => {
+Deno.test("SQLite: publish() and subscribe() lose and double nothing when processes fail at random", async () => {
   const folder = await Deno.makeTempDir({ prefix: "tidings-chaos-" });
   const file = `${folder}/events.db`;
   await chaos("SQLite", SECONDS / 5, {
     folder,
     store: await SqliteStore.open(file),
-    berth: () => ({
+    slot: () => ({
       url: `sqlite:${file}`,
       client: undefined,
       permissions: ["--allow-env", `--allow-read=${folder}`, `--allow-write=${folder}`],

@@ -1,10 +1,10 @@
-// Guarantees 17, 19: processes that die, stand still and are held up, in an order that chance chooses.
+// Guarantees 17, 19: processes that die, freeze and block, in random order.
 
 import { mix } from "./_mixture.ts";
 import { testFault } from "./_seed.ts";
 
 testFault(
-  "consumers that are killed thirty times, stopped and held up at random lose nothing, on any store",
+  "subscribe() loses nothing when consumers are killed thirty times, frozen and blocked at random, on any store",
   (chance) => mix(chance, 30),
   Deno.build.os === "windows",
 );

@@ -1,4 +1,4 @@
-// Guarantees 17, 18: a hundred thousand abandoned deliveries are taken over, and what is new keeps flowing meanwhile.
+// Guarantees 17, 18: a hundred thousand abandoned deliveries are taken over while new events keep flowing.
 
 import { assert, assertEquals } from "@std/assert";
 import { connect } from "@tidings/broker";
@@ -11,9 +11,9 @@ import type { Inheritance, RecoveryRole } from "./_recovery_child.ts";
 
 const BACKLOG = 100_000;
 const LEASE = 1_000;
-// One new event in so many milliseconds.
+// One new event in this many milliseconds.
 const PACE = 20;
-// What is new may be late by so much, in ms, for one in a hundred.
+// The latency of 99 % of the new events, at most, in ms.
 const BAR = 1_000;
 
 interface Place {
@@ -25,22 +25,22 @@ interface Place {
 const start = (place: Place, role: RecoveryRole) =>
   new Process(place.url, place.permissions, role, new URL("./_recovery_child.ts", import.meta.url));
 
-/** Leaves so many deliveries with somebody who is dead, and resolves once they are anybody's. */
+/** Has a consumer claim the backlog, and kills it. */
 async function abandon(place: Place): Promise<void> {
   await using hoarder = start(place, { name: "hoard", count: BACKLOG, lease: LEASE });
-  await until(() => hoarder.said("ready").length > 0, "all is taken", 60_000);
+  await until(() => hoarder.said("ready").length > 0, "the backlog is claimed", 60_000);
 }
 
-/** The same by a consumer of another program, which keeps no lease. */
+/** Has a consumer of another program, which keeps no lease, read the backlog. */
 async function abandonForeign({ server }: Place): Promise<void> {
   const read = ["XREADGROUP", "GROUP", "group", "foreign", "COUNT", String(BACKLOG), "STREAMS", "events:Counted", ">"];
   await server!.cli("XGROUP", "CREATE", "events:Counted", "group", "0");
   await server!.cli(...read);
   const idle = async () => Number((await server!.cli("XINFO", "CONSUMERS", "events:Counted", "group")).split("\n")[5]);
-  await until(async () => await idle() > 30_000, "it counts as dead", 40_000);
+  await until(async () => await idle() > 30_000, "the consumer counts as dead", 40_000);
 }
 
-/** Asks the server for a word again and again, and tells how long it took at most. */
+/** Sends PING again and again; the returned function ends that and resolves with the longest time, in ms. */
 function pinging(url: URL): () => Promise<number> {
   let over = false;
   const worst = (async () => {
@@ -71,12 +71,12 @@ async function measure(name: string, place: Place, leave: (place: Place) => Prom
 
   await using heir = start(place, { name: "heir", from: BACKLOG, concurrency: 100 });
   await heir.wait("ready");
-  // What is new comes from before the takeover begins until it is over.
+  // New events are published from before the takeover until after it.
   let published = 0;
   const ended = () => heir.said("inherited").length > 0;
   const deadline = performance.now() + 120_000;
   while (!ended() || published < 50) {
-    assert(performance.now() < deadline, "The takeover does not end");
+    assert(performance.now() < deadline, "The takeover takes too long");
     await broker.publish(new Counted({ n: BACKLOG + published++ }));
     await new Promise((resolve) => setTimeout(resolve, PACE));
   }
@@ -85,7 +85,7 @@ async function measure(name: string, place: Place, leave: (place: Place) => Prom
       const [group] = (await broker.info(Counted)).groups;
       return group!.pending === 0 && group!.lag === 0;
     },
-    "everything is settled",
+    "all events are settled",
     20_000,
   );
   await heir.tell();
@@ -107,7 +107,7 @@ async function measure(name: string, place: Place, leave: (place: Place) => Prom
   assert(p99 < BAR, `New events were late: p99 ${p99} ms`);
 }
 
-/** What held the server longest, in ms. */
+/** The slowest commands, with their times in ms. */
 async function slowest(server: RedisServer): Promise<string[]> {
   const connection = await openConnection(server.url);
   const entries = await connection.send(["SLOWLOG", "GET", "-1"]) as unknown as [number, number, number, string[]][];
@@ -118,14 +118,14 @@ async function slowest(server: RedisServer): Promise<string[]> {
 
 const permissions = ["--allow-net=127.0.0.1", "--allow-env", "--allow-sys", "--allow-read"];
 
-for (const [whose, leave] of [["a killed consumer's", abandon], ["a foreign consumer's", abandonForeign]] as const) {
-  Deno.test(`Redis: ${whose} 100,000 deliveries are taken over while new events keep flowing`, async () => {
+for (const [whose, leave] of [["a killed consumer", abandon], ["a foreign consumer", abandonForeign]] as const) {
+  Deno.test(`Redis: subscribe() takes over 100,000 deliveries while new events flow when ${whose} left them`, async () => {
     await using server = await RedisServer.start();
     await measure(`Redis, ${whose}`, { url: server.url.href, permissions, server }, leave);
   });
 }
 
-Deno.test("SQLite: a killed consumer's 100,000 deliveries are taken over while new events keep flowing", async () => {
+Deno.test("SQLite: subscribe() takes over 100,000 deliveries while new events flow when a killed consumer left them", async () => {
   const folder = await Deno.makeTempDir({ prefix: "tidings-" });
   const access = [`--allow-read=${folder}`, `--allow-write=${folder}`, "--allow-env", "--allow-sys"];
   await measure("SQLite", { url: `sqlite:${folder}/events.db`, permissions: access }, abandon);

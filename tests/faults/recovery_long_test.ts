@@ -1,4 +1,4 @@
-// Guarantees 5, 15, 17, 19, 26: how long it takes until work goes on, measured, printed, and held to what is promised.
+// Guarantees 5, 15, 17, 19, 26: how long it takes until handling goes on, compared with what is promised.
 
 import { assert } from "@std/assert";
 import { connect } from "@tidings/broker";
@@ -10,14 +10,14 @@ import { Proxy } from "../redis/_proxy.ts";
 import { RedisServer } from "../redis/_server.ts";
 
 const DEFAULT_LEASE = 30_000;
-// What is promised of a consumer that is gone, by its lease, in ms; of all else that it takes no lease to run out.
+// The promised time after a lost consumer, by its lease, in ms; other faults do not wait for a lease.
 const BARS = new Map([[1_000, 1_500], [DEFAULT_LEASE, 35_000]]);
 const NO_LEASE_BAR = 1_500;
 
-/** Where the events are, and how they are reached. */
+/** A store, and the ways to it. */
 interface Place extends AsyncDisposable {
   readonly url: string;
-  /** By a way that is not cut. */
+  /** Its URL without the proxy. */
   readonly direct: string;
   readonly permissions: readonly string[];
   readonly server?: RedisServer;
@@ -53,7 +53,7 @@ async function openSqlite(): Promise<Place> {
 
 const has = (process: Process, n: number) => process.said("started").length > n;
 
-/** Milliseconds from when a consumer that works is taken away until another one works on what it held. */
+/** Milliseconds from the loss of a consumer until another one handles its deliveries. */
 async function takeover(place: Place, lease: number, takeAway: (holder: Process) => void): Promise<number> {
   const role: ConsumeRole = { name: "consume", group: "group", lease, prefetch: 10 };
   await using broker = await connect(place.direct, { events: [Counted] });
@@ -65,7 +65,7 @@ async function takeover(place: Place, lease: number, takeAway: (holder: Process)
   await heir.wait("ready");
   takeAway(holder);
   const at = performance.now();
-  await until(() => has(heir, 0), "it runs elsewhere", 2 * BARS.get(lease)!);
+  await until(() => has(heir, 0), "another consumer handles them", 2 * BARS.get(lease)!);
   return performance.now() - at;
 }
 
@@ -76,28 +76,28 @@ async function goingOn(place: Place, lease: number, fault: () => Promise<void> |
   await consumer.wait("ready");
   await broker.publish(new Counted({ n: 0 }));
   await consumer.wait("ended");
-  // By now it waits for what is new.
+  // Now it waits for new events.
   await fault();
   const at = performance.now();
   await broker.publish(new Counted({ n: 1 }));
-  await until(() => has(consumer, 1), "it goes on", 20_000);
+  await until(() => has(consumer, 1), "the consumer goes on", 20_000);
   return performance.now() - at;
 }
 
 interface Case {
-  readonly what: string;
+  readonly fault: string;
   readonly waitsForLease: boolean;
   readonly measure: (place: Place, lease: number) => Promise<number>;
 }
 
 const CONSUMERS: readonly Case[] = [
   {
-    what: "consumer killed",
+    fault: "consumer killed",
     waitsForLease: true,
     measure: (place, lease) => takeover(place, lease, (holder) => void holder.kill()),
   },
   {
-    what: "consumer frozen",
+    fault: "consumer frozen",
     waitsForLease: true,
     measure: (place, lease) => takeover(place, lease, (holder) => holder.pause()),
   },
@@ -105,7 +105,7 @@ const CONSUMERS: readonly Case[] = [
 
 const SERVERS: readonly Case[] = [
   {
-    what: "server killed, once it is back",
+    fault: "server killed, once it is back",
     waitsForLease: false,
     measure: (place, lease) =>
       goingOn(place, lease, async () => {
@@ -114,24 +114,24 @@ const SERVERS: readonly Case[] = [
       }),
   },
   {
-    what: "connections cut",
+    fault: "connections cut",
     waitsForLease: false,
     measure: (place, lease) => goingOn(place, lease, () => place.proxy!.cut()),
   },
   {
-    what: "stream flushed",
+    fault: "stream flushed",
     waitsForLease: false,
     measure: (place, lease) => goingOn(place, lease, async () => void await place.server!.cli("FLUSHALL")),
   },
 ];
 
-Deno.test("work goes on in time after consumers, servers, connections and streams are lost", async () => {
+Deno.test("subscribe() goes on in time when consumers, servers, connections and streams are lost", async () => {
   const rows: Record<string, string | number>[] = [];
   const late: string[] = [];
   const run = async (
     name: string,
     open: () => Promise<Place>,
-    { what, waitsForLease, measure }: Case,
+    { fault, waitsForLease, measure }: Case,
     lease: number,
   ) => {
     const times: number[] = [];
@@ -141,19 +141,19 @@ Deno.test("work goes on in time after consumers, servers, connections and stream
     }
     const median = times.toSorted((a, b) => a - b)[times.length >> 1]!;
     const bar = waitsForLease ? BARS.get(lease)! : NO_LEASE_BAR;
-    rows.push({ store: name, what, lease, "median ms": median, "at most": bar, times: times.join(" ") });
-    if (median > bar) late.push(`${name}, ${what}, lease ${lease}: ${median} ms of ${bar}`);
+    rows.push({ store: name, fault, lease, "median ms": median, "at most": bar, times: times.join(" ") });
+    if (median > bar) late.push(`${name}, ${fault}, lease ${lease}: ${median} ms of ${bar}`);
   };
-  // The long waits are spent together; what is measured in tens of milliseconds has the machine to itself.
+  // Tests with long waits run concurrently; those of a few milliseconds one after the other.
   await Promise.all(CONSUMERS.flatMap((fault) => [
     run("Redis", openRedis, fault, DEFAULT_LEASE),
     run("SQLite", openSqlite, fault, DEFAULT_LEASE),
   ]));
-  for (const fault of CONSUMERS) {
-    await run("Redis", openRedis, fault, 1_000);
-    await run("SQLite", openSqlite, fault, 1_000);
+  for (const lost of CONSUMERS) {
+    await run("Redis", openRedis, lost, 1_000);
+    await run("SQLite", openSqlite, lost, 1_000);
   }
   for (const fault of SERVERS) for (const lease of [1_000, DEFAULT_LEASE]) await run("Redis", openRedis, fault, lease);
   console.table(rows);
-  assert(late.length === 0, `Work went on too late:\n${late.join("\n")}`);
+  assert(late.length === 0, `Handling went on too late:\n${late.join("\n")}`);
 });

@@ -4,7 +4,8 @@
  *     deno task test:faults --repeat 20
  *     deno task test:faults --seed 1234 tests/faults/network_test.ts
  *
- * Prints a line for each run, and what a run said that failed, with the line that repeats it. Exits with 1 if one did.
+ * Prints a line for each run, and the output of each failed run with the command that repeats it. Exits with 1 if one
+ * failed.
  *
  * @module
  */
@@ -26,7 +27,7 @@ for (let run = 0; run < times; run++) if (!await passes(first + run)) failures++
 if (times > 1) console.log(`${times - failures} of ${times} runs passed`);
 Deno.exit(failures === 0 ? 0 : 1);
 
-/** One run, with its line; that the types are right is the gate's business. */
+/** Does one run and prints its line. The gate checks the types. */
 async function passes(seed: number): Promise<boolean> {
   const began = performance.now();
   const test = await commandOf("test", ["-P", "--no-check", "--trace-leaks", "--ignore=**/*_long_test.ts", ...files], {

@@ -1,8 +1,8 @@
-// Guarantees 15, 30: what a server refuses for a while is done when the while is over, once, and counts against nobody.
+// Guarantees 15, 30: commands that a server refuses for a while are done once afterwards, and cost no attempt.
 
 import { openBroker } from "../redis/_bench.ts";
 import { RedisServer } from "../redis/_server.ts";
-import { atOnce, byAllClients } from "./_at_once.ts";
+import { byAllClients, concurrently } from "./_concurrently.ts";
 import { testFault } from "./_seed.ts";
 import { type State, STATES } from "./_states.ts";
 import { Witness } from "./_witness.ts";
@@ -27,21 +27,15 @@ async function outlast(state: State): Promise<void> {
   await byAllClients((_, index) => witnesses[index]!.recover());
 }
 
-const [waits, works] = [STATES.filter(isWaitedFor), STATES.filter((state) => !isWaitedFor(state))];
-
-function isWaitedFor({ mostlyWaits = false }: State): boolean {
-  return mostlyWaits;
-}
+const nameOf = (title: string) =>
+  `publish() and subscribe() lose and repeat nothing, by any client, when a server ${title}`;
+const waiting = STATES.filter(({ mostlyWaits }) => mostlyWaits === true);
 
 testFault(
-  `a server that ${waits.map(({ title }) => title).join("; or ")} loses, doubles and counts nothing, by any client`,
-  async () => void await atOnce(Object.fromEntries(waits.map((state) => [state.title, () => outlast(state)]))),
+  nameOf(waiting.map(({ title }) => title).join("; or ")),
+  async () => void await concurrently(Object.fromEntries(waiting.map((state) => [state.title, () => outlast(state)]))),
 );
 
-for (const state of works) {
-  testFault(
-    `a server that ${state.title} loses, doubles and counts nothing, by any client`,
-    () => outlast(state),
-    state.ignore,
-  );
+for (const state of STATES.filter((state) => !waiting.includes(state))) {
+  testFault(nameOf(state.title), () => outlast(state), state.ignore);
 }

@@ -4,21 +4,21 @@ import type { Role } from "./_child.ts";
 import { Counted } from "./_counted.ts";
 import { Process, until } from "./_processes.ts";
 
-/** Empty data of one test's own, which processes share. */
+/** Empty data for one test, which its processes share. */
 export interface SharedData extends AsyncDisposable {
   readonly url: string;
-  /** What a process has to be allowed to use it: flags of `deno run`. */
+  /** The permissions that a process needs to use the data: flags of `deno run`. */
   readonly permissions: readonly string[];
 }
 
-/** A promise about processes: the numbers of the guarantees that it serves, what it says, and how it is checked. */
+/** A test of processes: the numbers of its guarantees, its name and its body. */
 export interface ProcessContract {
   readonly numbers: readonly number[];
   readonly title: string;
   body(bench: Bench): Promise<void>;
 }
 
-/** The workbench of one test: processes over the same data, and a broker here. */
+/** Fixture of one test: processes over the same data, and a broker in this process. */
 export class Bench implements AsyncDisposable {
   readonly broker: EventBroker<typeof Counted>;
   #data: SharedData;
@@ -33,14 +33,14 @@ export class Bench implements AsyncDisposable {
     return new Bench(data, await connect(data.url, { events: [Counted] }));
   }
 
-  /** Starts a process, which the test's end ends. */
+  /** Starts a process, which is killed after the test. */
   start(role: Role): Process {
     const process = new Process(this.#data.url, this.#data.permissions, role);
     this.#processes.push(process);
     return process;
   }
 
-  /** Publishes so many events together. */
+  /** Publishes `count` events in one call, numbered from `from`. */
   async publish(count: number, from = 0): Promise<Counted[]> {
     const events = Array.from({ length: count }, (_, i) => new Counted({ n: from + i }));
     await this.broker.publish(events);
@@ -53,18 +53,18 @@ export class Bench implements AsyncDisposable {
     return found;
   }
 
-  /** How much a process holds that has started something, as the store sees it. */
+  /** How many deliveries the store assigns to a process that has started a handler. */
   async heldBy(process: Process): Promise<number> {
     const [started] = process.said("started");
     return (await this.group()).consumers.find(({ name }) => name === started?.consumer)?.pending ?? 0;
   }
 
-  /** Waits until the group has settled all there is, and checks how many events it gave up. */
+  /** Waits until the group has settled all events, and checks its number of dead letters. */
   async settled(deadLetters = 0): Promise<void> {
     let group: GroupInfo | undefined;
     await until(
       async () => (group = await this.group()).pending === 0 && group.lag === 0,
-      () => `everything is settled: ${JSON.stringify(group)}`,
+      () => `all events are settled: ${JSON.stringify(group)}`,
     );
     assertEquals(group!.deadLetters, deadLetters);
   }
@@ -94,7 +94,7 @@ export function assertSame(actual: readonly string[], expected: readonly string[
   assertEquals({ missing, extra }, { missing: [], extra: [] });
 }
 
-/** What one process did until it died, and how much it held then, as the store sees it. */
+/** The handlers of one process until its death, and how many deliveries it held then. */
 export interface Life {
   readonly started: readonly string[];
   readonly ended: readonly string[];
@@ -102,8 +102,8 @@ export interface Life {
 }
 
 /**
- * Nothing was done again but what was in flight at a death: what ran, and at most so many of what had ended last and was
- * not settled.
+ * Asserts that only deliveries in flight at a death were repeated: those whose handlers ran, and the last handled ones that
+ * were not settled, at most `most`.
  */
 export function assertRepeats(lives: readonly Life[], most: number): void {
   const later = new Set<string>();
@@ -114,7 +114,7 @@ export function assertRepeats(lives: readonly Life[], most: number): void {
     const unsettled = new Set(ended.slice(Math.max(0, ended.length - held)));
     const again = repeated.filter((id) => ended.includes(id));
     assertEquals(again.filter((id) => !unsettled.has(id)), []);
-    assert(again.length <= most, `${again.length} events that had ended came again`);
+    assert(again.length <= most, `${again.length} handled events came again`);
     for (const id of started) later.add(id);
   }
 }

@@ -1,77 +1,77 @@
 /**
- * Another process: `_child.ts <url> <role> <parent>`, the role as JSON. It says what happens as lines of JSON on standard output,
- * and ends when its parent does.
+ * A process of a test: `_child.ts <url> <role> <parent>`, the role as JSON. It reports events as lines of JSON on standard
+ * output, and ends when its parent does.
  *
  * @module
  */
 import { connect, type Delivery, type EventBroker, type SubscribeOptions } from "@tidings/broker";
 import { Counted, CountedNow } from "./_counted.ts";
 
-/** What a process does. */
+/** The role of a process. */
 export type Role = ConsumeRole | PublishRole | { readonly name: "listen" | "visit" | "linger" };
 
-/** Consumes until SIGTERM, then closes and ends; ends at once when it is refused. */
+/** Consumes until SIGTERM, then closes and ends; ends at once when `subscribe` rejects. */
 export interface ConsumeRole extends SubscribeOptions<Counted> {
   readonly name: "consume";
-  /** Whether the process is of the next release. */
+  /** Whether the process belongs to the next release, with version 2 of the event. */
   readonly next?: boolean;
-  /** How long a handler takes, in milliseconds. */
+  /** How long each handler runs, in milliseconds. */
   readonly takes?: number;
-  /** Handlers wait until they are told to go on. */
+  /** Whether handlers wait for a line on standard input. Recovered deliveries do not wait. */
   readonly gated?: boolean;
-  /** The number of the event whose handler holds up the event loop for a second. */
+  /** The number of the event whose handler blocks the event loop for a second, unless it was recovered. */
   readonly blocking?: number;
-  /** Handlers throw in the end. The three above and this are for what was not recovered. */
+  /** Whether handlers throw at their end, unless the delivery was recovered. */
   readonly failing?: boolean;
   /** The number of the event whose handler ends the process. */
   readonly deadly?: number;
 }
 
-/** Publishes so many events, numbered from `from`, and ends. */
+/** Publishes `count` events, numbered from `from`, and ends. */
 export interface PublishRole {
   readonly name: "publish";
   readonly count: number;
   readonly from: number;
-  /** Whether the process is of the next release. */
+  /** Whether the process belongs to the next release, with version 2 of the event. */
   readonly next?: boolean;
 }
 
-/** One thing that happened. */
+/** One line of a process's output. */
 export interface Line {
   /**
-   * `ready`, `closed`; of handlers `started`, `ended`, `aborted`; `heard` by a listener; `refused` by the broker; and
-   * what a subscription tells of itself: `recovered`, `leaselost`, `retry`, `deadletter`, `held`.
+   * `ready` or `closed`; of a handler `started`, `ended` or `aborted`; of a live listener `heard`; of an error of the broker
+   * `refused`; or a lifecycle event of the subscription: `recovered`, `leaselost`, `retry`, `deadletter`, `deferred`.
    */
   readonly kind: string;
-  /** The event's. */
+  /** The id of the event. */
   readonly id?: string;
-  /** Whose delivery it is, by its name in the store. */
+  /** The name of the consumer in the store. */
   readonly consumer?: string;
   readonly position?: string;
   readonly attempt?: number;
   readonly recovered?: number;
-  /** What the event says. */
+  /** The detail of the event. */
   readonly detail?: { readonly n: number; readonly twice?: number };
-  /** Of the error, or of what the signal aborted for. */
+  /** The name of the error, or of the signal's reason. */
   readonly error?: string;
   readonly message?: string;
 }
 
-// Whoever handles the one handles the other: it says more.
+// A handler of version 1 can handle version 2, which only adds a property.
 const Next = CountedNow as typeof Counted;
 
-// Written at once: what was said before a process is killed has been said.
+// Written synchronously, so that a killed process loses no line.
 const say = (line: Line): void => void Deno.stdout.writeSync(new TextEncoder().encode(`${JSON.stringify(line)}\n`));
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Resolves when the parent says a word. */
-async function told(): Promise<void> {
+/** Resolves when the parent writes a line. */
+async function released(): Promise<void> {
   await Deno.stdin.read(new Uint8Array(16));
 }
 
 async function consume(broker: EventBroker<typeof Counted>, role: ConsumeRole): Promise<void> {
   const { name: _, next, takes = 0, gated = false, blocking, failing = false, deadly, ...options } = role;
-  const opened = gated ? told() : Promise.resolve();
+  const opened = gated ? released() : Promise.resolve();
   const handler = async ({ id, detail }: Counted, delivery: Delivery<Counted>) => {
     const { signal, consumer, attempt, recovered } = delivery;
     const { n } = detail;
@@ -84,7 +84,7 @@ async function consume(broker: EventBroker<typeof Counted>, role: ConsumeRole): 
     }
     if (takes > 0) await sleep(takes);
     say({ kind: "ended", id });
-    if (failing && recovered === 0) throw new Error("As it was told");
+    if (failing && recovered === 0) throw new Error("The role is failing");
   };
   const terminated = new Promise<void>((resolve) => Deno.addSignalListener("SIGTERM", resolve));
   const subscription = await broker.subscribe(next ? Next : Counted, handler, options);
@@ -102,13 +102,13 @@ async function publish(broker: EventBroker<typeof Counted>, { count, from, next 
 
 async function listen(broker: EventBroker<typeof Counted>): Promise<void> {
   broker.addEventListener("Counted", ({ id }) => say({ kind: "heard", id }));
-  // What is published here waits until the listener is attached.
+  // A publish in the same process waits until the listener is attached.
   await broker.publish(new Counted({ n: -1 }));
   say({ kind: "ready" });
-  await told();
+  await released();
 }
 
-/** Uses a bit of everything. */
+/** Uses listeners, a subscription, a pull consumer and a history. */
 async function visit(broker: EventBroker<typeof Counted>): Promise<void> {
   broker.addEventListener("Counted", ({ id }) => say({ kind: "heard", id }));
   const handled = new Promise<void>((resolve) => {
@@ -123,7 +123,7 @@ async function visit(broker: EventBroker<typeof Counted>): Promise<void> {
   for await (const _ of broker.history(Counted, { follow: true, limit: 1 }));
 }
 
-/** Leaves nothing open but the broker itself. */
+/** Closes its subscription, and forgets to close the broker. */
 async function linger(broker: EventBroker<typeof Counted>): Promise<void> {
   await broker.publish(new Counted({ n: 0 }));
   await using subscription = await broker.subscribe(Counted, () => {}, { group: "visitors" });
@@ -147,7 +147,7 @@ async function play(broker: EventBroker<typeof Counted>, role: Role): Promise<vo
 
 const [url, json, parent] = Deno.args as [string, string, string];
 const role: Role = JSON.parse(json);
-// A parent that was killed can end nobody; the timer itself keeps nothing alive.
+// A killed parent cannot end its children. The timer itself does not keep the process alive.
 Deno.unrefTimer(setInterval(() => Deno.ppid === Number(parent) || Deno.exit(3), 500));
 const broker = await connect(url, { events: ["next" in role && role.next ? Next : Counted] });
 try {

@@ -1,9 +1,9 @@
 import { defineEvent } from "@tidings/broker";
 
-/** What all processes publish and consume. */
+/** The event that all processes publish and consume. */
 export class Counted extends defineEvent("Counted")<{ n: number }> {}
 
-/** The same in the next release. */
+/** The same event in the next release. */
 export class CountedNow extends defineEvent("Counted", {
   version: 2,
   upcast: { 1: ({ n }: { n: number }) => ({ n, twice: 2 * n }) },

@@ -1,7 +1,7 @@
 import type { RedisServer } from "../redis/_server.ts";
 import type { SharedData } from "./_bench.ts";
 
-/** Data in a file of its own. */
+/** Data in a temporary SQLite file. */
 export async function sqliteData(): Promise<SharedData> {
   const directory = await Deno.makeTempDir({ prefix: "tidings-" });
   return {
@@ -11,12 +11,12 @@ export async function sqliteData(): Promise<SharedData> {
   };
 }
 
-/** Data on a server of its own, which goes with it. */
+/** Data on a server, which is stopped with the data. */
 export function redisData(server: RedisServer): SharedData {
   const { host } = server.url;
   return {
     url: server.url.href,
-    // The client of Deno needs the net alone; a stand-in for it may look at its environment.
+    // @db/redis needs only the network; its stand-in may read the environment.
     permissions: [`--allow-net=${host}`, "--allow-env", "--allow-sys"],
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };

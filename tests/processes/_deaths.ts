@@ -5,7 +5,7 @@ import type { Process } from "./_processes.ts";
 
 const SEED = 20_260_801;
 
-/** Numbers from 0 to 1 that are the same in every run. */
+/** Pseudorandom numbers from 0 to 1, the same for the same seed. */
 function* randoms(seed: number): Generator<number, never> {
   for (let state = seed;;) {
     state = state + 0x6d2b79f5 | 0;
@@ -19,11 +19,11 @@ async function lifeOf(process: Process, bench: Bench): Promise<Life> {
   return { started: process.ids("started"), ended: process.ids("ended"), held: await bench.heldBy(process) };
 }
 
-/** Processes that die of what they do, and of what happens to them. */
+/** Processes that an event or a signal kills. */
 export const deaths: readonly ProcessContract[] = [
   {
     numbers: [23],
-    title: "an event that kills its process every time is given up, and none of the 499 around it",
+    title: "subscribe() gives up an event that always kills its process, and none of the 499 others",
     async body(bench) {
       const events = await bench.publish(500);
       const killer = events[250]!;
@@ -37,7 +37,7 @@ export const deaths: readonly ProcessContract[] = [
         retry: { maxAttempts: 2 },
         deadly: 250,
       } as const;
-      // Somebody starts it again whenever it dies: twice among the others, then twice alone.
+      // The process is started again after each death: the event kills it twice among others, then twice in exclusive delivery.
       const processes: Process[] = [];
       const lives: Life[] = [];
       for (let death = 0; death < 4; death++) {
@@ -56,7 +56,7 @@ export const deaths: readonly ProcessContract[] = [
 
       assertRepeats(lives, 500);
       assertSame([...new Set(lives.flatMap(({ ended }) => ended))], idsOf(events.filter((event) => event !== killer)));
-      // What runs alone is settled before the next one starts: of that nothing comes again.
+      // An exclusive delivery is settled before the next one starts, so none is repeated.
       const alone = lives.slice(2).flatMap(({ started }) => started).filter((id) => id !== killer.id);
       assertSame(alone, [...new Set(alone)]);
       const deaths = processes.flatMap((process) => process.said("started").filter(({ id }) => id === killer.id));
@@ -75,7 +75,8 @@ export const deaths: readonly ProcessContract[] = [
 
   {
     numbers: [6, 8],
-    title: "processes that are killed at any moment lose nothing of 2,000 events, and repeat only what was in flight",
+    title:
+      "subscribe() loses none of 2,000 events, and repeats only those in flight, when processes are killed at any moment",
     async body(bench) {
       const random = randoms(SEED);
       const published: Counted[] = [];
@@ -97,7 +98,7 @@ export const deaths: readonly ProcessContract[] = [
       const lives: Life[] = [];
       for (let death = 0; death < 9; death++) {
         const process = bench.start(role);
-        // Every third one dies before it has got anything, perhaps while it joins.
+        // Every third one may die before its first event, perhaps while it joins the group.
         if (death % 3 < 2) await process.wait("started", 1 + Math.floor(200 * random.next().value ** 2));
         await new Promise((resolve) => setTimeout(resolve, (death % 3 < 2 ? 10 : 100) * random.next().value));
         await process.kill();
@@ -110,7 +111,7 @@ export const deaths: readonly ProcessContract[] = [
       await survivor.end();
       lives.push(await lifeOf(survivor, bench));
 
-      // The last unsettled batch, and another one for a busy machine.
+      // The last unsettled batch, and one more for a busy machine.
       assertRepeats(lives, 2 * role.prefetch);
       assertSame([...new Set(lives.flatMap(({ ended }) => ended))], idsOf(published));
       assertEquals(published.length, 2_000);

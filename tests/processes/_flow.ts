@@ -3,11 +3,11 @@ import { assertSame, idsOf, type ProcessContract } from "./_bench.ts";
 import { Counted } from "./_counted.ts";
 import { until } from "./_processes.ts";
 
-/** Processes that nothing befalls, and how they end. */
+/** Processes without faults, and how they end. */
 export const flow: readonly ProcessContract[] = [
   {
     numbers: [2, 16],
-    title: "two groups of two processes each handle 5,000 events of two publishers once",
+    title: "subscribe() handles 5,000 events of two publishers once in each group when groups have two processes",
     async body(bench) {
       const groups = ["one", "other"].map((group) =>
         [1, 2].map(() => bench.start({ name: "consume", group, concurrency: 4 }))
@@ -39,7 +39,7 @@ export const flow: readonly ProcessContract[] = [
 
   {
     numbers: [33],
-    title: "a listener in another process hears each event once and in order, and nothing from before",
+    title: "addEventListener() hears each later event once, in order, when other processes publish",
     async body(bench) {
       await bench.publish(10);
       const listener = bench.start({ name: "listen" });
@@ -61,7 +61,7 @@ export const flow: readonly ProcessContract[] = [
 
   {
     numbers: [32],
-    title: "a process that is told to end finishes what runs, and hands the rest to another at once",
+    title: "close() finishes running handlers and releases the other deliveries at once when a process is terminated",
     async body(bench) {
       const events = await bench.publish(10);
       const role = { name: "consume", group: "group", prefetch: 10, concurrency: 2 } as const;
@@ -74,8 +74,8 @@ export const flow: readonly ProcessContract[] = [
       const told = performance.now();
       await other.wait("ended", 8);
       const took = performance.now() - told;
-      // Well before the lease of 30 s, and before its handlers have ended.
-      assert(took < 4_000, `Handed back after ${took} ms`);
+      // Long before the lease of 30 s expires, and before the handlers end.
+      assert(took < 4_000, `Released after ${took} ms`);
       assertEquals(leaving.said("ended"), []);
       await leaving.tell();
       assertEquals((await leaving.ended).code, 0);
@@ -92,7 +92,7 @@ export const flow: readonly ProcessContract[] = [
 
   {
     numbers: [32],
-    title: "a process ends by itself after close(), whatever it has used",
+    title: "close() lets the process end when every feature was used",
     async body(bench) {
       const visitor = bench.start({ name: "visit" });
       await visitor.wait("closed");

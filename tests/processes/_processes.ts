@@ -3,21 +3,21 @@ import { fileURLToPath } from "node:url";
 import { inheritedImportFlags } from "../../offline/imports.ts";
 import type { Line, Role } from "./_child.ts";
 
-// A test that is going to fail says so, rather than wait for ever.
+// A failing test reports its condition instead of waiting forever.
 const TIMEOUT = 20_000;
 
 /** Polls until the condition holds. */
-export async function until(condition: () => boolean | Promise<boolean>, what: () => string): Promise<void> {
+export async function until(condition: () => boolean | Promise<boolean>, description: () => string): Promise<void> {
   const deadline = performance.now() + TIMEOUT;
   while (!await condition()) {
-    if (performance.now() > deadline) throw new Error(`Waited ${TIMEOUT} ms in vain until ${what()}`);
+    if (performance.now() > deadline) throw new Error(`Waited ${TIMEOUT} ms in vain until ${description()}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 
-/** A process that plays a role; disposing it kills it. */
+/** A process with a role. Disposing kills it. */
 export class Process implements AsyncDisposable {
-  /** How it ended, once all that it said has been read. */
+  /** Resolves with its exit status, once all its output has been read. */
   readonly ended: Promise<Deno.CommandStatus>;
   #role: { readonly name: string };
   #child: Deno.ChildProcess;
@@ -26,7 +26,7 @@ export class Process implements AsyncDisposable {
   #counts = new Map<string, number>();
   #over = false;
 
-  /** @param module What it runs, which is given the URL, the role as JSON and the number of this process. */
+  /** @param module Its main module. Its arguments are the URL, the role as JSON and the id of this process. */
   constructor(
     url: string,
     permissions: readonly string[],
@@ -44,7 +44,7 @@ export class Process implements AsyncDisposable {
         fileURLToPath(module),
         url,
         JSON.stringify(role),
-        // Its parent may be gone before it looks for itself who that is.
+        // Given as an argument, since this process may end before the child can ask for its parent's id.
         String(Deno.pid),
       ],
       stdin: "piped",
@@ -61,7 +61,7 @@ export class Process implements AsyncDisposable {
     for await (const text of this.#child.stdout.pipeThrough(decoder)) {
       const lines = (rest + text).split("\n");
       rest = lines.pop()!;
-      for (const line of lines) this.#heard(JSON.parse(line));
+      for (const line of lines) this.#add(JSON.parse(line));
     }
     const status = await this.#child.status;
     this.#over = true;
@@ -69,7 +69,7 @@ export class Process implements AsyncDisposable {
     return status;
   }
 
-  #heard(line: Line): void {
+  #add(line: Line): void {
     this.#lines.push(line);
     this.#counts.set(line.kind, this.#count(line.kind) + 1);
   }
@@ -78,61 +78,61 @@ export class Process implements AsyncDisposable {
     return this.#counts.get(kind) ?? 0;
   }
 
-  /** What it has said of this kind, in order. */
+  /** Its lines of this kind, in order. */
   said(kind: string): Line[] {
     return this.#lines.filter((line) => line.kind === kind);
   }
 
-  /** The ids of events in what it has said of this kind, in order. */
+  /** The event ids of its lines of this kind, in order. */
   ids(kind: string): string[] {
     return this.said(kind).map(({ id }) => id!);
   }
 
-  /** Waits until it has said so many things of this kind, and rejects when it cannot any more. */
+  /** Waits for `count` lines of this kind, and rejects if the process ends before. */
   async wait(kind: string, count = 1): Promise<Line[]> {
-    const missing = () => `${this.#role.name} says ${kind} ${count} times: it did ${this.#count(kind)} times`;
+    const missing = () => `${this.#role.name} prints ${kind} ${count} times: it printed it ${this.#count(kind)} times`;
     await until(() => this.#count(kind) >= count || this.#over, missing);
-    if (this.#count(kind) < count) throw new Error(`Waited in vain until ${missing()}, and is over`);
+    if (this.#count(kind) < count) throw new Error(`Waited in vain until ${missing()}, and ended`);
     return this.said(kind);
   }
 
-  /** Lets it go on where it waits for that. */
+  /** Writes the line on standard input that its gated handlers wait for. */
   async tell(): Promise<void> {
     await this.#stdin.write(new TextEncoder().encode("go\n"));
   }
 
-  /** Sends it a signal of its own meaning. */
+  /** Sends it a signal. */
   signal(signal: Deno.Signal): void {
     this.#child.kill(signal);
   }
 
-  /** Stops it where it stands. */
+  /** Freezes it by SIGSTOP. */
   pause(): void {
     this.#child.kill("SIGSTOP");
   }
 
-  /** Wakes it from that. */
+  /** Continues it by SIGCONT. */
   resume(): void {
     this.#child.kill("SIGCONT");
   }
 
-  /** Asks it to close and end. */
+  /** Asks it by SIGTERM to close and end. */
   terminate(): void {
     this.#child.kill("SIGTERM");
   }
 
-  /** Has it close, and waits until it is over and all that it said has been read. */
+  /** Asks it to close, and waits until it has ended with code 0. */
   async end(): Promise<void> {
     this.terminate();
     assertEquals((await this.ended).code, 0);
   }
 
-  /** Ends it at once, whatever it does; resolves when it is over. */
+  /** Kills it by SIGKILL; resolves when it has ended. */
   async kill(): Promise<void> {
     try {
       this.#child.kill("SIGKILL");
     } catch {
-      // It ended before.
+      // It has ended already.
     }
     await this.ended;
   }

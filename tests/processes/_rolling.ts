@@ -4,29 +4,35 @@ import { type Process, until } from "./_processes.ts";
 
 const CONSUMING = { name: "consume", group: "group", concurrency: 4, prefetch: 50 } as const;
 
-/** Waits until so many events are held for the next release. */
-async function held(bench: Bench, count: number): Promise<void> {
+/** Waits until the group has deferred `count` events for version 2. */
+async function deferred(bench: Bench, count: number): Promise<void> {
   const waiting = async () => (await bench.group()).deferred.find(({ version }) => version === 2)?.pending ?? 0;
-  await until(async () => await waiting() === count, () => `${count} events are held`);
+  await until(async () => await waiting() === count, () => `${count} events are deferred`);
 }
 
-/** A process that publishes so many events, until it has. */
+/** Starts a process that publishes events, and waits until it has ended. */
 async function published(bench: Bench, count: number, from: number, next: boolean): Promise<void> {
   assertEquals((await bench.start({ name: "publish", count, from, next }).ended).code, 0);
 }
 
-/** Old and new processes side by side. */
+/** Processes of two releases side by side. */
 export const rolling: readonly ProcessContract[] = [
   {
     numbers: [24],
-    title: "what new processes publish waits while old ones run, and is handled when one new consumer starts",
+    title: "subscribe() defers events of a newer version until a consumer that knows it starts",
     async body(bench) {
       const old = [1, 2].map(() => bench.start(CONSUMING));
       await Promise.all(old.map((process) => process.wait("ready")));
       await Promise.all([published(bench, 200, 0, false), published(bench, 300, 1_000, true)]);
-      await held(bench, 300);
-      await until(() => old.flatMap((process) => process.said("ended")).length === 200, () => "the others are handled");
-      await until(() => old.flatMap((process) => process.said("deferred")).length === 300, () => "the old ones say so");
+      await deferred(bench, 300);
+      await until(
+        () => old.flatMap((process) => process.said("ended")).length === 200,
+        () => "the events of version 1 are handled",
+      );
+      await until(
+        () => old.flatMap((process) => process.said("deferred")).length === 300,
+        () => "the old consumers report deferred events",
+      );
       const current = bench.start({ ...CONSUMING, next: true });
       await current.wait("ended", 300);
       await bench.settled();
@@ -39,14 +45,14 @@ export const rolling: readonly ProcessContract[] = [
 
   {
     numbers: [24],
-    title: "a rolling change of two consumers and two publishers handles each event once",
+    title: "subscribe() handles each event once when two consumers and two publishers are replaced one by one",
     async body(bench) {
       const first = [1, 2].map(() => bench.start(CONSUMING));
       await Promise.all(first.map((process) => process.wait("ready")));
       await published(bench, 200, 0, false);
-      // A publisher is the first to be replaced, and the other one is still there.
+      // One publisher is replaced first, and the other one is still old.
       await Promise.all([published(bench, 200, 1_000, true), published(bench, 200, 2_000, false)]);
-      await held(bench, 200);
+      await deferred(bench, 200);
       await first[0]!.end();
       const third = bench.start({ ...CONSUMING, next: true });
       await third.wait("ready");
@@ -56,7 +62,7 @@ export const rolling: readonly ProcessContract[] = [
       await first[1]!.end();
       const fourth = bench.start({ ...CONSUMING, next: true });
       await fourth.wait("ready");
-      // The last old publisher: all that it says is upcast.
+      // The last old publisher: its events are upcast.
       await published(bench, 200, 5_000, false);
       await bench.settled();
       const [before, after] = [first, [third, fourth]];
@@ -78,7 +84,7 @@ export const rolling: readonly ProcessContract[] = [
       }
       for (const { detail } of before.flatMap((it) => it.said("started"))) assertEquals(detail!.twice, undefined);
       for (const { detail } of after.flatMap((it) => it.said("started"))) assertEquals(detail!.twice, 2 * detail!.n);
-      assert(before[1]!.said("deferred").length > 0, "The old consumer met with new events to the end");
+      assert(before[1]!.said("deferred").length > 0, "the old consumer deferred new events to the end");
     },
   },
 ];
@@ -87,7 +93,7 @@ function numbersOf(process: Process): number[] {
   return process.said("started").map(({ detail }) => detail!.n);
 }
 
-/** These processes have handled these events, each once. */
+/** Asserts that these processes have handled the events `from` to `from + count - 1` once each. */
 function assertNumbers(processes: readonly Process[], from: number, count: number): void {
   const numbers = processes.flatMap(numbersOf).sort((a, b) => a - b);
   assertEquals(numbers, Array.from({ length: count }, (_, i) => from + i));

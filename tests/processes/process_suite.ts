@@ -6,21 +6,21 @@ import { takeover } from "./_takeover.ts";
 
 export type { SharedData } from "./_bench.ts";
 
-/** All that is promised about processes that share a durable store, with their end in sight or not. */
+/** All tests of processes that share a durable store. */
 export const processContracts: readonly ProcessContract[] = [...takeover, ...deaths, ...flow, ...rolling];
 
 /**
- * Registers the tests that any store passes which outlives a process: each with data of its own, and with real processes
- * that are killed, stopped and woken.
+ * Registers the tests that every durable store passes. Each has data of its own, and real processes that are killed and
+ * frozen.
  *
- * @param name What the store is called in the tests' names.
- * @param open Makes empty data for one test, which disposes it.
+ * @param name The name of the store in the tests' names.
+ * @param open Makes empty data for one test, which disposes of it.
  */
 export function testProcesses(name: string, open: () => Promise<SharedData>): void {
   for (const { title, body } of processContracts) {
     Deno.test({
       name: `${name}: ${title}`,
-      // Nobody there can stop a process and wake it.
+      // Windows cannot freeze a process and continue it.
       ignore: Deno.build.os === "windows",
       async fn() {
         await using bench = await Bench.open(await open());

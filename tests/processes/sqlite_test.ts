@@ -5,7 +5,7 @@ import { testProcesses } from "./process_suite.ts";
 
 testProcesses("SQLite", sqliteData);
 
-Deno.test("SQLite: a process that forgets close() ends by itself when no subscription and no listener is open", async () => {
+Deno.test("SQLite: connect() lets the process end without close() when no subscription and no listener is open", async () => {
   await using bench = await Bench.open(await sqliteData());
   const process = bench.start({ name: "linger" });
   assertEquals((await process.ended).code, 0);

@@ -61,6 +61,11 @@ export class Proxy implements AsyncDisposable {
     this.#rules.push({ rule, left: rule.times ?? 1 });
   }
 
+  /** Removes the faults that have not happened yet. */
+  forget(): void {
+    this.#rules = [];
+  }
+
   /** Cuts all connections. */
   cut(): void {
     for (const connection of this.#open) close(connection);

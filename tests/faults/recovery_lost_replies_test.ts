@@ -1,4 +1,4 @@
-// Guarantees 2, 17, 22: what a claim took whose answer was lost is known with all that is known of it.
+// Guarantees 2, 17, 22: entries of a claim whose reply was lost come again, with their attempts.
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { groupKeys } from "../../src/redis/_keys.ts";
@@ -19,7 +19,7 @@ async function digestOf(source: string): Promise<string> {
 
 const claim = (member: GroupMember) => member.claim({ limit: 10, signal: AbortSignal.timeout(3_000) });
 
-/** A retry is due; the answer of the claim that takes it is lost, and so is the reading connection if `reading`. */
+/** A due retry is claimed, and the reply is lost; so is the reading connection with `reading`. */
 async function lose(reading: boolean): Promise<void> {
   await using server = await RedisServer.start();
   await using proxy = new Proxy(server.port);
@@ -42,9 +42,9 @@ async function lose(reading: boolean): Promise<void> {
   const found = until(async () => {
     ({ records } = await claim(other).catch(() => ({ records: [] })));
     return records.length > 0;
-  }, "what was taken comes with a later claim");
+  }, "a later claim returns the retry");
   if (reading) {
-    await until(() => proxy.open === 2, "it waits for what is new");
+    await until(() => proxy.open === 2, "the member waits for new entries");
     proxy.cut();
   }
   await found;
@@ -55,12 +55,12 @@ async function lose(reading: boolean): Promise<void> {
   await other.leave();
 }
 
-Deno.test("RedisStore: a retry whose claim's answer was lost comes with a later claim", () => lose(false));
+Deno.test("claim() returns a retry when the reply of an earlier claim that took it was lost", () => lose(false));
 
-Deno.test("RedisStore: a retry whose claim's answer was lost keeps its attempts, and leaves nothing behind", () =>
+Deno.test("claim() returns a retry with its attempts when its reply and the reading connection were lost", () =>
   lose(true));
 
-Deno.test("RedisStore: what a read took whose answer was lost comes with a later claim, however long nobody answers", async () => {
+Deno.test("claim() returns a read entry when the reply was lost, however long the server is unreachable", async () => {
   await using server = await RedisServer.start();
   await using proxy = new Proxy(server.port);
   await using there = await openStore(server.url);
@@ -72,7 +72,7 @@ Deno.test("RedisStore: what a read took whose answer was lost comes with a later
   assertEquals(proxy.faults, 1);
   proxy.refuse = true;
   await assertRejects(() => claim(member));
-  // Longer than anything that was asked may still be carried out.
+  // Long after the server may still have carried out the lost read.
   const { now } = performance;
   performance.now = () => now.call(performance) + 60_000;
   try {
