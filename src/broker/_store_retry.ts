@@ -1,5 +1,5 @@
 /**
- * Trying a store again that cannot be reached: which errors allow it, how long to wait, and the wait itself.
+ * Waiting for a store: which errors allow another try, how long to wait before it, and waits that a signal ends.
  *
  * @module
  */
@@ -28,4 +28,15 @@ export function isTransient(error: unknown): error is StoreError {
 /** Waits `ms` milliseconds, at most until the signal aborts; never rejects. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Bell().wait(signal, ms);
+}
+
+/** Settles as the promise does, or rejects with the reason of the signal if that aborts first. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort);
+    if (signal.aborted) abort();
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
 }

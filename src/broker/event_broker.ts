@@ -3,8 +3,9 @@ import { checkKeys, reasonOf, show } from "../events/_check.ts";
 import { brokerSettings } from "./_broker_settings.ts";
 import type { DomainEvent, EventClass } from "../events/mod.ts";
 import type { EventStore, Position, ReadRange } from "../store/mod.ts";
+import type { EventCodec } from "./codec/_event_codec.ts";
 import { EventCodecs } from "./codec/_event_codecs.ts";
-import { handledEvent, handling } from "./_causation.ts";
+import { handling } from "./_causation.ts";
 import { callHandler } from "./consuming/_job_runner.ts";
 import { Listeners } from "./_listeners.ts";
 import { Observers } from "./_observers.ts";
@@ -68,9 +69,10 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   #tails: LiveTails;
   #subscriptions: Subscriptions;
   #closing: Promise<void> | undefined;
-  /** True once all handlers have ended: until then they may publish while the broker closes. */
-  #drained = false;
-  #ended = new AbortController();
+  /** Aborts when closing begins: no group is joined any more, and none is waited for. */
+  #closeBegun = new AbortController();
+  /** Aborts when all handlers have ended: until then they may publish and read while the broker closes. */
+  #drained = new AbortController();
   #signal: AbortSignal | undefined;
   #abort = () => this.#closeAlone();
 
@@ -109,6 +111,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     this.#subscriptions = new Subscriptions({
       store,
       observers: this.#observers,
+      closing: this.#closeBegun.signal,
       assertOpen: () => this.#assertOpen("subscribe"),
       report: (error) => this.#listeners.report(error),
       consumed: (type, count) => {
@@ -116,8 +119,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
         this.#idleWaits.noted();
       },
       unreachable: (error) => this.#health.noted(error),
-      waiting: (event) => this.#tell(event),
-      idle: (types, group, signal) => this.#idle(types.map((type) => this.#codecs.ofType(type)!.stream), group, signal),
+      dispatch: (event) => this.#tell(event),
+      idle: (types, group, signal) => this.#idle(types.map((type) => this.#codecs.ofType(type)!), group, signal),
     });
     this.#idleWaits = new IdleWaits(store, (error, delay) => this.#retrying(error, delay));
     this.#health = new HealthMonitor({
@@ -127,7 +130,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       subscriptions: () => this.#subscriptions.watched(),
     });
     this.#tails = new LiveTails(store, {
-      arrived: (event) => void handling(event, () => this.dispatchEvent(event)),
+      arrived: (event) => void handling(event, undefined, () => this.dispatchEvent(event)),
       failed: (error) => this.#listeners.report(error),
       undecodable: (error) => this.#tell(new BrokerErrorEvent(error, "undecodable")),
       retrying: (error, delay) => this.#retrying(error, delay),
@@ -169,7 +172,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     { signal }: { signal?: AbortSignal } = {},
   ): Promise<Position | Position[]> {
     try {
-      if (this.#drained) throw closedError("publish");
+      this.#assertUsable("publish");
       if (Array.isArray(events)) {
         for (const event of events) this.#codecs.assertPublishable(event);
         return this.#observers.publish(events, () => this.#publisher.publishAll(events, signal));
@@ -208,6 +211,9 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   /**
    * Pulls a group's events one by one: call `ack()`, `nack()` or `release()` for each. At most `prefetch` deliveries of
    * each type are unsettled at once. Leaving the loop releases unsettled deliveries, uncounted, and leaves the group.
+   *
+   * Settle or release a delivery before the same code awaits `close` or `idle`: closing waits up to `drainTimeout` for
+   * pulled deliveries, and says so by a `warning` after a second; the group is not idle before they are settled.
    *
    * @throws As `subscribe` does.
    */
@@ -259,6 +265,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   ): Promise<{ dropped: number; first: Position | undefined }> {
     const { stream, definition } = this.#codecs.ofClass(event);
     assertName("group", group);
+    this.#assertUsable("rewind a group");
     const start = startPoint(to, "to");
     const rewound = await this.#observers.operate(
       { name: "rewind", eventType: definition.type, group },
@@ -273,6 +280,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   /** The state of a stream and of its groups. */
   async info<K extends C>(event: K): Promise<StreamInfo> {
     const { stream, definition } = this.#codecs.ofClass(event);
+    this.#assertUsable("inspect a stream");
     return streamInfo(definition.type, await this.#store.admin(stream).info(), this.#retention.of(stream));
   }
 
@@ -299,7 +307,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   ): AsyncGenerator<DeadLetter<EventOf<K>>, void, void> {
     const codec = this.#codecs.ofClass(event);
     assertName("group", group);
-    return deadLetters(this.#store, codec, group, signal);
+    return deadLetters(this.#store, codec, group, this.#untilDrained(signal));
   }
 
   /**
@@ -316,6 +324,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     checkKeys("redrive", options, ["group", "ids", "dryRun", "signal"]);
     const { group, dryRun } = options;
     assertName("group", group);
+    this.#assertUsable("redrive dead letters");
     const act = () => redrive(this.#store, stream, options);
     return await (dryRun ? act() : this.#observers.operate({ name: "redrive", eventType, group }, act, Number));
   }
@@ -328,6 +337,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    */
   async discardDeadLetters<K extends C>(event: K, options: DiscardDeadLettersOptions): Promise<number> {
     const { stream, definition: { type: eventType } } = this.#codecs.ofClass(event);
+    this.#assertUsable("discard dead letters");
     const act = () => discardDeadLetters(this.#store, stream, options);
     const { group, dryRun } = options;
     return await (dryRun ? act() : this.#observers.operate({ name: "discard", eventType, group }, act, Number));
@@ -337,16 +347,31 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * Resolves when groups have caught up: every stored event of the broker's classes is acknowledged or a dead letter.
    *
    * @throws {RangeError} If none of the broker's event classes has such a group.
+   * @throws {TypeError} If it is called inside a handler of such a group: the group is not idle before the handler ends.
+   * @throws {BrokerClosedError} If the broker begins to close.
    */
   async idle(options: IdleOptions = {}): Promise<void> {
     checkKeys("wait until groups are idle", options, ["group", "signal"]);
     const { group, signal } = options;
     if (group !== undefined) assertName("group", group);
-    await this.#idle([...this.#codecs].map(({ stream }) => stream), group, signal);
+    await this.#idle([...this.#codecs], group, signal);
   }
 
-  async #idle(streams: readonly string[], group: string | undefined, signal: AbortSignal | undefined): Promise<void> {
-    await this.#idleWaits.wait({ streams, group, signal: this.#untilClosed(signal) });
+  async #idle(
+    codecs: readonly EventCodec[],
+    group: string | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const own = this.#subscriptions.enclosing()?.source;
+    if (own !== undefined && (group ?? own.group) === own.group) {
+      if (codecs.some(({ definition }) => definition.type === own.eventType)) throw waitsForItself(own.group);
+    }
+    const closing = this.#closeBegun.signal;
+    await this.#idleWaits.wait({
+      streams: codecs.map(({ stream }) => stream),
+      group,
+      signal: signal === undefined ? closing : AbortSignal.any([signal, closing]),
+    });
   }
 
   /**
@@ -361,6 +386,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   ): Promise<void> {
     const { stream, definition: { type: eventType } } = this.#codecs.ofClass(event);
     assertName("group", group);
+    this.#assertUsable("delete a group");
     const act = () => this.#store.admin(stream).removeGroup(group, { force });
     await this.#observers.operate({ name: "delete_group", eventType, group }, act);
   }
@@ -412,7 +438,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    */
   close(): Promise<void> {
     // Closing waits for the calling handler: the handler must not wait for closing.
-    if (this.#subscriptions.handles(handledEvent())) return Promise.resolve(this.#closeAlone());
+    if (this.#subscriptions.enclosing() !== undefined) return Promise.resolve(this.#closeAlone());
     return this.#closing ??= this.#shutDown();
   }
 
@@ -428,17 +454,20 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     this.#signal?.removeEventListener("abort", this.#abort);
     // `#closing` is set before anything else happens.
     await Promise.resolve();
+    this.#closeBegun.abort(closedError("wait until groups are idle"));
     const failures = await this.#subscriptions.close();
-    const attempt = (closing: Promise<unknown>) => closing.catch((error) => void failures.push(error));
-    this.#drained = true;
-    this.#ended.abort(closedError("read"));
-    await attempt(this.#tails.end());
-    const deadline = new AbortController();
-    const timer = setTimeout(() => deadline.abort(), CLOSE_TIMEOUT);
-    await attempt(this.#publisher.close(deadline.signal));
-    clearTimeout(timer);
-    await attempt(this.#retention.close());
-    await attempt(Promise.resolve(this.#store[Symbol.asyncDispose]()));
+    const attempt = async (close: () => PromiseLike<void>) => {
+      try {
+        await close();
+      } catch (error) {
+        failures.push(error);
+      }
+    };
+    this.#drained.abort(closedError("read"));
+    await attempt(() => this.#tails.end());
+    await attempt(() => this.#publisher.close(CLOSE_TIMEOUT));
+    await attempt(() => this.#retention.close());
+    await attempt(() => this.#store[Symbol.asyncDispose]());
     this.#tell(new Event("close"));
     if (failures.length === 1) throw failures[0];
     if (failures.length > 1) {
@@ -465,15 +494,21 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
 
   /** The same range, ended when the broker closes. */
   #whileOpen(range: ReadRange): ReadRange {
-    return { ...range, signal: this.#untilClosed(range.signal) };
+    return { ...range, signal: this.#untilDrained(range.signal) };
   }
 
-  /** A signal that aborts with this one, and when the broker closes. */
-  #untilClosed(signal: AbortSignal | undefined): AbortSignal {
-    const { signal: ended } = this.#ended;
-    return signal === undefined ? ended : AbortSignal.any([signal, ended]);
+  /** A signal that aborts with this one, and when the broker has closed. */
+  #untilDrained(signal: AbortSignal | undefined): AbortSignal {
+    const { signal: drained } = this.#drained;
+    return signal === undefined ? drained : AbortSignal.any([signal, drained]);
   }
 
+  /** Throws when the broker has closed. While it closes, its handlers may still use it. */
+  #assertUsable(what: string): void {
+    if (this.#drained.signal.aborted) throw closedError(what);
+  }
+
+  /** Throws when the broker is closing or closed. */
   #assertOpen(what: string): void {
     if (this.#closing !== undefined) throw closedError(what);
   }
@@ -481,4 +516,11 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
 
 function closedError(what: string): BrokerClosedError {
   return new BrokerClosedError(`Cannot ${what}: the broker is closed`);
+}
+
+function waitsForItself(group: string): TypeError {
+  return new TypeError(
+    `Cannot wait in a handler of group "${group}" until that group is idle: the event of the handler is not settled ` +
+      `before the handler has ended; return from the handler, and wait outside of it`,
+  );
 }

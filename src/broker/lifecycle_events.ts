@@ -165,12 +165,12 @@ export class GroupLostEvent extends Event {
   }
 }
 
-/** Something that works now, and may not do what its users think that it does. */
+/** Something works now, but may not do what its users expect. */
 export class WarningEvent extends Event {
   /** What it is, and the way out. */
   readonly message: string;
 
-  /** Makes one. */
+  /** Makes the event. */
   constructor(message: string) {
     super("warning");
     this.message = message;
@@ -185,7 +185,10 @@ export interface BrokerEventMap {
   reconnect: ReconnectEvent;
   /** A live listener would have got an entry that is no event of its class. */
   undecodable: BrokerErrorEvent;
-  /** The store works, but not as well as one may think. Told once, right after the broker was made. */
+  /**
+   * The store works, but with weaker guarantees than its users may expect: dispatched once, right after the broker was
+   * made. Or closing waits for deliveries that were pulled and are not settled.
+   */
   warning: WarningEvent;
   /** A new consumer waits for the lease of another one of its name. */
   waiting: ConsumerWaitingEvent;

@@ -44,15 +44,20 @@ export interface Subscription extends EventTarget, AsyncDisposable {
   /** The group it belongs to. */
   readonly group: string;
   /**
-   * Resolves when the subscription has closed; rejects with the error that ended it, or that closing met. Marked as
-   * handled: it never becomes an unhandled rejection.
+   * Resolves when the subscription has closed. Rejects with the error that ended it, or with the error of closing. Marked
+   * as handled: it never becomes an unhandled rejection.
+   *
+   * Read inside one of this subscription's own handlers, it rejects with a TypeError once the subscription closes while
+   * that handler still runs: closing waits for the handler, so the handler must not wait for the end of closing. Neither a
+   * runtime without AsyncLocalStorage (a browser) nor a listener of the event `close` can tell: do not await them in a
+   * handler.
    */
   readonly closed: Promise<void>;
   /**
-   * Stops reading, lets running handlers finish up to `drainTimeout`, hands the rest back uncounted, and resolves when
-   * the store knows. Calling it again gives the same promise.
+   * Stops reading, waits up to `drainTimeout` for running handlers, releases all other deliveries uncounted, and leaves
+   * the group. Resolves when the store has replied. Calling it again gives the same promise.
    *
-   * Called inside one of this subscription's own handlers, it resolves at once: closing waits for that handler, and the
+   * Called inside one of this subscription's own handlers, it resolves at once: closing waits for that handler, so the
    * handler must not wait for closing. {@linkcode closed} resolves at the end. A runtime without AsyncLocalStorage (a
    * browser) cannot tell that the caller is a handler: do not await `close` in a handler there.
    *
@@ -67,6 +72,7 @@ export interface Subscription extends EventTarget, AsyncDisposable {
    * {@linkcode EventBroker.idle} for these types and this group.
    *
    * @param options.signal Ends the wait; the promise rejects with the signal's reason.
+   * @throws {TypeError} If it is called inside a handler of this group and one of these types.
    */
   idle(options?: { signal?: AbortSignal }): Promise<void>;
   /** Listens to what befalls the subscription and its deliveries. */

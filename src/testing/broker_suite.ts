@@ -8,6 +8,7 @@ import { leasing } from "./broker/_leases.ts";
 import { naming } from "./broker/_names.ts";
 import { closing } from "./broker/_closing.ts";
 import { ending } from "./broker/_ending.ts";
+import { waiting } from "./broker/_waits.ts";
 import { pulling } from "./broker/_pull.ts";
 import { publishing } from "./broker/_publish.ts";
 import { queueing } from "./broker/_queue.ts";
@@ -35,6 +36,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...naming,
   ...closing,
   ...ending,
+  ...waiting,
   ...pulling,
   ...publishing,
   ...queueing,

@@ -2,8 +2,7 @@ import { isInstance } from "../../events/_foreign.ts";
 import type { Healed, Outcome, Position, RemovedRange } from "../../store/mod.ts";
 import { StoreError } from "../../store/mod.ts";
 import { reasonOf } from "../../events/_check.ts";
-import type { DomainEvent } from "../../events/mod.ts";
-import { handledEvent } from "../_causation.ts";
+import { enclosingDelivery, type HandledDelivery } from "../_causation.ts";
 import { Listeners } from "../_listeners.ts";
 import type { Observers } from "../_observers.ts";
 import { sleep } from "../_store_retry.ts";
@@ -34,6 +33,8 @@ export interface SubscriptionOwner {
   consumed(eventType: string, count: number): void;
   /** The store could not be reached. */
   unreachable(error: unknown): void;
+  /** Closing takes long, for a reason that the caller of `close` may have to remove. */
+  warn(message: string): void;
   /** The subscription has closed. */
   ended(subscription: GroupSubscription): void;
   /** Resolves when a group has caught up with these types. */
@@ -43,7 +44,6 @@ export interface SubscriptionOwner {
 /** A subscription of one group to one or more streams: its consumers, its lifecycle events, and its end. */
 export class GroupSubscription extends EventTarget implements Subscription, StreamConsumerOwner {
   readonly settings: Settings;
-  readonly closed: Promise<void>;
   readonly runner: JobRunner;
   #listeners = new Listeners({
     attach: (type, listener, options) => super.addEventListener(type, listener, options),
@@ -59,6 +59,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   /** Whether a failure ended it. */
   #failed = false;
   #stop = new AbortController();
+  #closed: Promise<void>;
   #resolveClosed!: () => void;
   #rejectClosed!: (error: unknown) => void;
   #isClosed = false;
@@ -73,8 +74,8 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
       dispatch: (event) => this.#tell(event),
       failed: (error) => this.failed(error),
     });
-    this.closed = new Promise((resolve, reject) => [this.#resolveClosed, this.#rejectClosed] = [resolve, reject]);
-    this.closed.catch(() => {});
+    this.#closed = new Promise((resolve, reject) => [this.#resolveClosed, this.#rejectClosed] = [resolve, reject]);
+    this.#closed.catch(() => {});
   }
 
   /** Whether an error has ended it. */
@@ -141,6 +142,10 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     this.#tell(new DeliveryEvent("recovered", source.eventType, position));
   }
 
+  warn(message: string): void {
+    this.#owner.warn(message);
+  }
+
   missing(eventType: string, removed: RemovedRange, positions?: readonly Position[]): void {
     this.#tell(new EntriesLostEvent(eventType, removed, positions));
   }
@@ -190,7 +195,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
 
   close(): Promise<void> {
     // Closing waits for the calling handler: the handler must not wait for closing.
-    if (this.handles(handledEvent())) return Promise.resolve(this.#closeAlone());
+    if (this.enclosing() !== undefined) return Promise.resolve(this.#closeAlone());
     return this.end();
   }
 
@@ -199,9 +204,36 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     return this.#closing ??= this.#shutDown();
   }
 
-  /** Whether the handler of this event runs here. */
-  handles(event: DomainEvent | undefined): boolean {
-    return event !== undefined && this.#jobs().some(({ busy, content }) => busy && content === event);
+  get closed(): Promise<void> {
+    const delivery = this.enclosing();
+    return delivery === undefined ? this.#closed : this.#closedFor(delivery);
+  }
+
+  /** `closed` for a handler of this subscription: rejects once closing waits for that handler. */
+  #closedFor(delivery: HandledDelivery): Promise<void> {
+    const { attempt } = delivery;
+    const closed = new Promise<void>((resolve, reject) => {
+      const refuse = () => {
+        if (!delivery.busy || delivery.attempt !== attempt) return;
+        reject(
+          new TypeError(
+            `Cannot wait in a handler of group "${this.group}" until its own subscription has closed: closing waits for ` +
+              `the handler; return from the handler, and await closed outside of it`,
+          ),
+        );
+      };
+      this.#closed.then(resolve, reject);
+      if (this.#closing === undefined) this.closing.addEventListener("abort", refuse);
+      else refuse();
+    });
+    closed.catch(() => {});
+    return closed;
+  }
+
+  /** The delivery of this subscription whose handler contains the caller, so that closing waits for the caller. */
+  enclosing(): HandledDelivery | undefined {
+    const delivery = enclosingDelivery();
+    return this.#consumers.some((consumer) => consumer === delivery?.source) ? delivery : undefined;
   }
 
   /** Closes without a caller that waits: an error of closing becomes an `error` event, and `closed` rejects. */

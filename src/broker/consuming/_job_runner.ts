@@ -44,7 +44,7 @@ export function callHandler(handler: Handler<DomainEvent>, observers: Observers)
     try {
       const delivery = new JobDelivery(job);
       job.observe(observers.active ? observers.handling(delivery, "handler") : undefined);
-      const call = () => handling(event, handler, event, delivery);
+      const call = () => handling(event, job, handler, event, delivery);
       // A handler that returns no promise costs none.
       promise = thenable(job.observed === undefined ? call() : job.observed.run(call));
       promise?.then(() => onEnd(job, attempt, ACK), (error) => onEnd(job, attempt, { kind: "fail", error }));

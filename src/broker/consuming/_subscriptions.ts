@@ -1,19 +1,21 @@
-import type { DomainEvent } from "../../events/mod.ts";
 import type { EventStore } from "../../store/mod.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import type { Settings } from "./_consumer_settings.ts";
 import { StreamConsumer } from "./_stream_consumer.ts";
 import type { Deliver } from "./_job_runner.ts";
 import { GroupSubscription } from "./_group_subscription.ts";
+import type { HandledDelivery } from "../_causation.ts";
+import { ConsumerWaitingEvent, WarningEvent } from "../lifecycle_events.ts";
 import { joinAfterPredecessor } from "./_joining.ts";
 import type { Observers } from "../_observers.ts";
-import { ConsumerWaitingEvent } from "../lifecycle_events.ts";
 
 /** The part of a broker that its subscriptions use. */
 export interface SubscriptionsOwner {
   readonly store: EventStore;
   readonly observers: Observers;
-  /** Throws when the broker is closed. */
+  /** Aborts when the broker begins to close. */
+  readonly closing: AbortSignal;
+  /** Throws when the broker is closing or closed. */
   assertOpen(): void;
   /** Takes an error that has no listener on the subscription. */
   report(error: unknown): void;
@@ -21,8 +23,8 @@ export interface SubscriptionsOwner {
   consumed(eventType: string, count: number): void;
   /** The store could not be reached. */
   unreachable(error: unknown): void;
-  /** A consumer waits for another one of its name. */
-  waiting(event: ConsumerWaitingEvent): void;
+  /** Dispatches an event on the broker. */
+  dispatch(event: Event): void;
   /** Resolves when a group has caught up with these types. */
   idle(eventTypes: readonly string[], group: string, signal: AbortSignal | undefined): Promise<void>;
 }
@@ -37,7 +39,6 @@ export class Subscriptions {
   #consumerNames = new Map<string, string>();
   /** `<stream> <group>` of every subscription; neither part contains a space. */
   #taken = new Set<string>();
-  #closing = new AbortController();
 
   constructor(owner: SubscriptionsOwner) {
     this.#owner = owner;
@@ -49,7 +50,7 @@ export class Subscriptions {
     deliver: Deliver,
     settings: Settings,
   ): Promise<GroupSubscription> {
-    const { store, observers, assertOpen, report, consumed, unreachable, waiting, idle } = this.#owner;
+    const { store, observers, closing, assertOpen, report, consumed, unreachable, dispatch, idle } = this.#owner;
     const assertWanted = () => {
       assertOpen();
       settings.signal?.throwIfAborted();
@@ -61,14 +62,14 @@ export class Subscriptions {
       if (subscription.endedByError) { for (const name of names) this.#failed.set(name, subscription); }
       release();
     };
+    const warn = (message: string) => dispatch(new WarningEvent(message));
     const subscription = new GroupSubscription(
-      { observers, report, consumed, unreachable, ended, idle },
+      { observers, report, consumed, unreachable, warn, ended, idle },
       settings,
       deliver,
     );
     const consumer = settings.consumer ?? this.#consumerName(settings.group);
     const sources: StreamConsumer[] = [];
-    const { signal: closing } = this.#closing;
     const signal = settings.signal === undefined ? closing : AbortSignal.any([settings.signal, closing]);
     try {
       for (const codec of codecs) {
@@ -79,7 +80,7 @@ export class Subscriptions {
           return store.member(stream, settings.group, { ...settings, consumer, version });
         };
         const told = (holder: string, expiresIn: number) =>
-          waiting(new ConsumerWaitingEvent(settings.group, consumer, type, holder, expiresIn));
+          dispatch(new ConsumerWaitingEvent(settings.group, consumer, type, holder, expiresIn));
         const member = await joinAfterPredecessor(join, told, signal);
         sources.push(new StreamConsumer(subscription, type, member, joinedAt, (record) => codec.decode(record)));
       }
@@ -132,14 +133,17 @@ export class Subscriptions {
     return [...new Set([...this.#all, ...this.#failed.values()])];
   }
 
-  /** Whether the handler of this event runs in one of them. */
-  handles(event: DomainEvent | undefined): boolean {
-    return [...this.#all].some((subscription) => subscription.handles(event));
+  /** The delivery of one of them whose handler contains the caller. */
+  enclosing(): HandledDelivery | undefined {
+    for (const subscription of this.#all) {
+      const delivery = subscription.enclosing();
+      if (delivery !== undefined) return delivery;
+    }
+    return undefined;
   }
 
   /** Closes all of them; resolves with the errors of those that could not be closed cleanly. */
   async close(): Promise<unknown[]> {
-    this.#closing.abort();
     const closed = await Promise.allSettled([...this.#all].map((subscription) => subscription.end()));
     return closed.filter((result) => result.status === "rejected").map(({ reason }) => reason);
   }

@@ -76,7 +76,7 @@ export class Publisher {
     const encoded = this.#encode(stream, [event]);
     this.#options.queue.assertRoom(stream, 1, encoded.bytes);
     const publication = this.#send(encoded, true);
-    return signal === undefined ? publication.position : unlessAborted(publication, publication.position, signal);
+    return signal === undefined ? publication.position : withdrawnOnAbort(publication, publication.position, signal);
   }
 
   async #findOrPublish(event: DomainEvent, signal: AbortSignal | undefined): Promise<Position> {
@@ -232,7 +232,7 @@ export class Publisher {
   async #sendAll(encoded: Encoded, signal: AbortSignal | undefined): Promise<readonly Position[]> {
     const publication = this.#send(encoded, false);
     if (signal === undefined) return await publication.positions;
-    return await unlessAborted(publication, publication.positions, signal);
+    return await withdrawnOnAbort(publication, publication.positions, signal);
   }
 
   #send(encoded: Encoded, single: boolean): Publication {
@@ -284,14 +284,13 @@ export class Publisher {
     }, period);
   }
 
-  /** Waits for unanswered publishes, at most until `signal` aborts; those that are left then reject. */
-  async close(signal: AbortSignal): Promise<void> {
+  /** Waits for unanswered publishes, at most `timeout` milliseconds; those that are left then reject. */
+  async close(timeout: number): Promise<void> {
     const drained = new AbortController();
-    const ended = AbortSignal.any([signal, drained.signal]);
     void this.#preparations.drained()
       .then(() => Promise.all([...this.#streams.values()].map((stream) => stream.drained())))
       .then(() => drained.abort());
-    await sleep(Infinity, ended);
+    await sleep(timeout, drained.signal);
     this.#preparations.close();
     clearTimeout(this.#watch);
     this.#closed.abort();
@@ -299,7 +298,7 @@ export class Publisher {
   }
 }
 
-async function unlessAborted<T>(publication: Publication, answer: Promise<T>, signal: AbortSignal): Promise<T> {
+async function withdrawnOnAbort<T>(publication: Publication, answer: Promise<T>, signal: AbortSignal): Promise<T> {
   const withdraw = () => publication.withdraw(signal.reason);
   signal.addEventListener("abort", withdraw);
   try {

@@ -3,7 +3,7 @@ import type { EventStore, Position, ReadRange } from "../../store/mod.ts";
 import { comparePositions } from "../../store/mod.ts";
 import { checkKeys, checkNumber } from "../../events/_check.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
-import { handling } from "../_causation.ts";
+import { replaying } from "../_causation.ts";
 import { positionOf } from "../_start_point.ts";
 import { UndecodableError } from "../errors.ts";
 import type { ReadOptions } from "../options.ts";
@@ -138,7 +138,7 @@ export async function replayEvents<E extends DomainEvent>(
 ): Promise<number> {
   let count = 0;
   for await (const event of events) {
-    await handling(event, handler, event);
+    await replaying(event, handler as (event: DomainEvent) => unknown);
     count++;
   }
   return count;

@@ -2,43 +2,10 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { EventBroker } from "../../broker/mod.ts";
 import type { EventStore } from "../../store/mod.ts";
 import { FaultyStore } from "../_faulty_store.ts";
-import {
-  type BrokerContract,
-  contract,
-  Counted,
-  counted,
-  Gate,
-  groupOf,
-  Other,
-  until,
-  within,
-} from "../_broker_bench.ts";
+import { type BrokerContract, contract, Counted, counted, Gate, groupOf, Other, until } from "../_broker_bench.ts";
 
-/** Contracts of closing that cannot be clean, or is asked for inside a handler, and of what a subscription tells of itself. */
+/** Contracts of closing that cannot be clean, and of what a subscription tells about itself. */
 export const ending: readonly BrokerContract[] = [
-  contract("32", "close() awaited inside a handler ends at once and loses nothing", async (bench) => {
-    const observer = await bench.broker();
-    for (const closesBroker of [false, true]) {
-      const broker = await bench.broker();
-      const group = closesBroker ? "broker" : "subscription";
-      const events = counted(2);
-      await broker.publish(events);
-      const handled: string[] = [];
-      const before = performance.now();
-      const subscription = await broker.subscribe(Counted, async (event) => {
-        await (closesBroker ? broker : subscription).close();
-        handled.push(event.id);
-      }, { group, concurrency: 2, drainTimeout: 20_000 });
-      await within(subscription.closed, "the subscription to close");
-      await within(broker.close(), "the broker to close");
-      assert(performance.now() - before < 5_000);
-      assert(handled.length > 0);
-      const { pending, lag, consumers } = await groupOf(observer, Counted, group);
-      const stored = (await observer.info(Counted)).length;
-      assertEquals([pending + lag, consumers], [stored - handled.length, []]);
-    }
-  }),
-
   contract("", "subscription.info() tells what is held, waits and runs, and the state", async (bench) => {
     const broker = await bench.connect([Counted, Other]);
     const gate = new Gate();

@@ -7,6 +7,10 @@ import type { GroupSubscription } from "../_group_subscription.ts";
 import type { Deliver } from "../_job_runner.ts";
 import { Pulled } from "./_pulled_delivery.ts";
 
+// Closing that waits longer than this for pulled deliveries is reported, in milliseconds: the code that holds them may be
+// the code that waits for closing, which nothing else can tell.
+const PATIENCE = 1_000;
+
 /** Yields the deliveries of a subscription; its caller settles each. */
 export async function* pull<E extends DomainEvent>(
   subscribe: (deliver: Deliver) => Promise<GroupSubscription>,
@@ -16,9 +20,11 @@ export async function* pull<E extends DomainEvent>(
   const unsettled = new Set<Pulled<E>>();
   const arrival = new Bell();
   let closed = false;
+  let impatience: ReturnType<typeof setTimeout> | undefined;
   const subscription = await subscribe((job, onEnd) => {
     const pulled = new Pulled<E>(job, (...end) => {
       unsettled.delete(pulled);
+      if (unsettled.size === 0) clearTimeout(impatience);
       onEnd(...end);
     });
     unsettled.add(pulled);
@@ -32,7 +38,16 @@ export async function* pull<E extends DomainEvent>(
     for (const pulled of arrived.drain()) pulled.giveBack();
     arrival.ring();
   };
-  subscription.closing.addEventListener("abort", end);
+  subscription.closing.addEventListener("abort", () => {
+    end();
+    const { group, drainTimeout } = subscription.settings;
+    if (unsettled.size === 0 || drainTimeout <= PATIENCE) return;
+    impatience = setTimeout(() =>
+      subscription.warn(
+        `Cannot close the consumer of group "${group}" yet: ${unsettled.size} of the pulled deliveries are not settled; ` +
+          `settle or release a delivery before you await close, or closing waits for drainTimeout (${drainTimeout} ms)`,
+      ), PATIENCE);
+  });
   if (subscription.closing.aborted) end();
   try {
     while (!closed) {
