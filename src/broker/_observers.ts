@@ -1,6 +1,7 @@
 import { show } from "../events/_check.ts";
 import { recordIn } from "../events/_state.ts";
 import type { DomainEvent } from "../events/mod.ts";
+import { noteCause } from "./_causation.ts";
 import type { Delivery } from "./delivery.ts";
 import type { AttemptEnd, BrokerObserver, HandlerObservation, LifecycleSource, Operation } from "./observer.ts";
 import type { SettlingBatch, SettlingObservation } from "./observer.ts";
@@ -49,6 +50,8 @@ export class Observers {
 
   /** Publishes with the traceparents that observers give to these events. */
   async publish<T>(events: readonly DomainEvent[], publish: () => Promise<T>): Promise<T> {
+    // Observers see the cause of an event, which the publisher would note later.
+    noteCause(events);
     const observations = this.#begin((observer) => observer.publishing?.(events));
     for (const { traceparents } of observations) {
       if (traceparents !== undefined) this.#guard(() => giveTraceparents(events, traceparents));

@@ -54,6 +54,8 @@ const CLOSE_TIMEOUT = 10_000;
  */
 export class EventBroker<C extends EventClass = EventClass> extends EventTarget implements AsyncDisposable {
   #observers = new Observers((error) => this.#listeners.report(error));
+  /** The event classes that it publishes and delivers. */
+  readonly events: readonly C[];
   #listeners = new Listeners({
     attach: (type, listener, options) => super.addEventListener(type, listener, options),
     detach: (type, listener, options) => super.removeEventListener(type, listener, options),
@@ -87,6 +89,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     super();
     const settings = brokerSettings(options);
     const { publishTimeout, maxQueued, maxQueuedBytes, signal } = settings;
+    this.events = Object.freeze([...settings.events]);
     this.#store = store;
     const notTrimmed = (error: unknown) =>
       isTransient(error) ? this.#retrying(error, 0) : this.#listeners.report(error);

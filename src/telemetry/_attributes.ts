@@ -1,0 +1,44 @@
+import type { Attributes } from "@opentelemetry/api";
+import { isInstance, readText } from "../events/_foreign.ts";
+
+/**
+ * The version of OpenTelemetry's semantic conventions that names and attributes follow. Those for messaging are still in
+ * development: a later version may rename some.
+ *
+ * @see {@link https://opentelemetry.io/docs/specs/semconv/messaging/}
+ */
+export const SCHEMA_URL = "https://opentelemetry.io/schemas/1.45.0";
+
+/** The name of this instrumentation: tracers and meters carry it. */
+export const SCOPE = "@tidings/broker";
+
+// Version 1.45.0 renamed the attribute; most backends look for the old name.
+export const SYSTEM: Attributes = { "messaging.system.name": "tidings", "messaging.system": "tidings" };
+
+/** The attributes of every signal about one type of events. */
+export function destination(eventType: string): Attributes {
+  return { ...SYSTEM, "messaging.destination.name": eventType };
+}
+
+/** The attributes of an operation: its name, and its type where the conventions have one. */
+export function operation(name: string, type?: "create" | "send" | "receive" | "process" | "settle"): Attributes {
+  return { "messaging.operation.name": name, ...(type !== undefined && { "messaging.operation.type": type }) };
+}
+
+// Anything may be thrown, with any name: an attribute has few different values.
+const MAX_TYPES = 100;
+const CLASS_NAME = /^[A-Za-z_$][\w$]{0,63}$/;
+const OTHER = "_OTHER";
+
+/** The values of `error.type` that one instrumentation gives: class names, at most a hundred different ones. */
+export class ErrorTypes {
+  #known = new Set<string>();
+
+  /** The class name of an error; `_OTHER` when it has none, or once there are too many. */
+  of(error: unknown): string {
+    const name = isInstance(error, Error) ? readText(error, "name") ?? OTHER : OTHER;
+    if (!CLASS_NAME.test(name) || !this.#known.has(name) && this.#known.size >= MAX_TYPES) return OTHER;
+    this.#known.add(name);
+    return name;
+  }
+}

@@ -1,0 +1,71 @@
+import { type Attributes, type MeterProvider, metrics, trace, type TracerProvider } from "@opentelemetry/api";
+import type { EventBroker } from "../broker/mod.ts";
+import type { EventClass } from "../events/mod.ts";
+import { checkKeys } from "../events/_check.ts";
+import { ErrorTypes, SCHEMA_URL, SCOPE } from "./_attributes.ts";
+import { Counting, observeState } from "./_metrics.ts";
+import { Tracing } from "./_traces.ts";
+
+/** What to measure, and where the signals go. */
+export interface TelemetryOptions {
+  /** Where spans go; `false` makes none. @default {the global provider of `@opentelemetry/api`} */
+  tracerProvider?: TracerProvider | false;
+  /** Where metrics go; `false` makes none. @default {the global provider of `@opentelemetry/api`} */
+  meterProvider?: MeterProvider | false;
+  /**
+   * Whether each event of a published array gets a `create` span of its own. Without, all of them continue the trace at
+   * the `send` span. @default {true}
+   */
+  createSpans?: boolean;
+  /** Attributes that every span and measurement carries, for example to tell two brokers of one process apart. */
+  attributes?: Attributes;
+}
+
+const OPTIONS = ["tracerProvider", "meterProvider", "createSpans", "attributes"];
+
+/**
+ * Makes traces and metrics of all that a broker does, by OpenTelemetry's semantic conventions for messaging. Without an
+ * SDK that registers providers, `@opentelemetry/api` drops all signals.
+ *
+ * No signal carries anything of an event's detail. Spans carry ids of events; metrics carry types, groups, outcomes and
+ * names of error classes only. A failed span has the error's message and stack: do not put secrets into error messages.
+ *
+ * @returns Dispose it to end the observing; closing the broker does not.
+ * @throws {TypeError} If an option is unknown.
+ *
+ * @example Trace and measure a broker
+ * ```ts
+ * import { defineEvent, InMemoryBroker } from "@tidings/broker";
+ * import { instrument } from "@tidings/broker/telemetry";
+ *
+ * class Greeted extends defineEvent("Greeted")<{ name: string }> {}
+ *
+ * await using broker = new InMemoryBroker({ events: [Greeted] });
+ * using _telemetry = instrument(broker);
+ * await broker.publish(new Greeted({ name: "Ada" }));
+ * ```
+ */
+export function instrument<C extends EventClass>(broker: EventBroker<C>, options: TelemetryOptions = {}): Disposable {
+  checkKeys("instrument a broker", options, OPTIONS);
+  const { tracerProvider = trace, meterProvider = metrics, createSpans = true, attributes = {} } = options;
+  const errorTypes = new ErrorTypes();
+  const ends: (() => void)[] = [];
+  const observe = (observer: Parameters<typeof broker.observe>[0]) => {
+    const observing = broker.observe(observer);
+    ends.push(() => observing[Symbol.dispose]());
+  };
+  if (tracerProvider !== false) {
+    const tracer = tracerProvider.getTracer(SCOPE, undefined, { schemaUrl: SCHEMA_URL });
+    observe(new Tracing(tracer, errorTypes, { createSpans, attributes }));
+  }
+  if (meterProvider !== false) {
+    const meter = meterProvider.getMeter(SCOPE, undefined, { schemaUrl: SCHEMA_URL });
+    observe(new Counting(meter, errorTypes, attributes));
+    ends.push(observeState(meter, broker, attributes));
+  }
+  return {
+    [Symbol.dispose]() {
+      for (const end of ends.splice(0)) end();
+    },
+  };
+}
