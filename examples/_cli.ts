@@ -1,5 +1,5 @@
 /**
- * What the examples have in common as commands: flags, Ctrl-C, and errors as one line.
+ * The command line of the examples: flags, Ctrl-C, and errors in one line.
  *
  * @module
  */
@@ -9,21 +9,21 @@ import type { StreamInfo } from "@tidings/broker";
 
 const DEFAULT_BROKER = "sqlite:.tidings/auction.db";
 
-/** What an example is given. */
+/** What an example needs from its command line. */
 export interface Command {
-  /** Where the events are. */
+  /** The broker's URL. */
   url: string;
-  /** Aborts on Ctrl-C, and when something failed that nobody waits for. */
+  /** Aborts on Ctrl-C, and when `fail` is called. */
   signal: AbortSignal;
-  /** Ends the example with an error that nobody waits for. */
+  /** Ends the example with an error from the background, such as an error event of the broker. */
   fail(error: unknown): void;
-  /** Says what the example is. Not before the broker is there: what cannot begin prints one line, and that is why. */
+  /** Prints the title. To be called after connecting: an example that cannot start prints its error and nothing else. */
   begin(): void;
 }
 
-/** Ends an example with one line and an exit code. */
+/** An error that ends an example with this exit code. */
 class ExitError extends Error {
-  /** 1: it could not be done; 2: it was asked in the wrong way; 130: Ctrl-C. */
+  /** 1: the example failed; 2: wrong flags; 130: Ctrl-C. */
   readonly code: 1 | 2 | 130;
 
   constructor(code: 1 | 2 | 130, message: string) {
@@ -32,20 +32,20 @@ class ExitError extends Error {
   }
 }
 
-/** Runs an example to its end and sets the exit code. */
+/** Runs an example, prints its error, and sets the exit code. */
 export async function main(name: string, about: string, example: (command: Command) => Promise<void>): Promise<void> {
-  // `NO_COLOR` is Deno's own to read, so that no permission is needed.
+  // `Deno.noColor` reads NO_COLOR without a permission.
   setColorEnabled(Deno.stdout.isTerminal() && !Deno.noColor);
   const stop = new AbortController();
-  let hurry: ReturnType<typeof setTimeout> | undefined;
+  let exitTimer: ReturnType<typeof setTimeout> | undefined;
   const interrupt = () => {
-    // A second Ctrl-C is not asked to be patient.
+    // A second Ctrl-C ends the process at once.
     Deno.removeSignalListener("SIGINT", interrupt);
     stop.abort(new ExitError(130, "Interrupted"));
-    // With a store that is away, closing would wait some time for what has no answer yet. No promise is broken by not
-    // waiting: it is as if this process was killed.
-    hurry = setTimeout(() => {
-      console.error("Interrupted, with the broker's store away");
+    // Closing waits for unanswered commands. If the store cannot be reached, do not wait long: like after a kill, the
+    // groups lose nothing.
+    exitTimer = setTimeout(() => {
+      console.error("Interrupted before the broker was closed");
       Deno.exit(130);
     }, 1_500);
   };
@@ -61,68 +61,72 @@ export async function main(name: string, about: string, example: (command: Comma
     });
     stop.signal.throwIfAborted();
   } catch (caught) {
-    // Whatever an aborted wait rejects with, why it was aborted says more.
+    // The reason of the abort says more than the errors of the waits that it ended.
     const error = stop.signal.aborted ? stop.signal.reason : caught;
     console.error(error instanceof Error ? error.message : String(error));
     Deno.exitCode = error instanceof ExitError ? error.code : 1;
   } finally {
-    clearTimeout(hurry);
+    clearTimeout(exitTimer);
     Deno.removeSignalListener("SIGINT", interrupt);
   }
 }
 
-/** The flag `--broker`, or undefined when only help was asked for. */
+/** The value of the flag `--broker`; undefined after printing help. */
 function brokerUrl(name: string, about: string): string | undefined {
   const { broker, help } = parseArgs(Deno.args, {
     string: ["broker"],
     boolean: ["help"],
     default: { broker: DEFAULT_BROKER },
     unknown: (arg) => {
-      throw new ExitError(2, `Cannot run ${name}.ts: ${arg} is no flag of it, there are --broker=URL and --help`);
+      throw new ExitError(2, `Cannot run ${name}.ts: ${arg} is no flag; the flags are --broker=URL and --help`);
     },
   });
   if (help) {
     console.log(`${about}\n
 Usage: deno task example ${name} [--broker=URL]\n
-  --broker=URL  where the events are: "sqlite:<file>", "redis://<host>:<port>" or "memory:"
+  --broker=URL  where the events are stored: "sqlite:<file>", "redis://<host>:<port>" or "memory:"
                 [${DEFAULT_BROKER}]
-  --help        shows this`);
+  --help        prints this text`);
     return undefined;
   }
-  if (broker === "") throw new ExitError(2, `Cannot run ${name}.ts: --broker needs a URL, such as ${DEFAULT_BROKER}`);
+  if (broker === "") {
+    throw new ExitError(2, `Cannot run ${name}.ts: --broker needs a URL; for example --broker=${DEFAULT_BROKER}`);
+  }
   return broker;
 }
 
-/** Refuses a broker that other processes cannot reach. */
+/** Rejects a broker that other processes cannot reach. */
 export function assertShared(name: string, url: string): void {
-  if (url.startsWith("memory:")) throw inMemory(name, url, "memory is its process's own, and here two share the work");
+  if (url.startsWith("memory:")) {
+    throw inMemory(name, url, "other processes cannot read memory, and this example starts two");
+  }
 }
 
-/** Refuses a broker that other programs cannot write to. */
+/** Rejects a broker that other programs cannot write to. */
 export function assertRedis(name: string, url: string): void {
   if (/^rediss?:/.test(url)) return;
   throw new ExitError(
     2,
-    `Cannot run ${name}.ts with "${url}": other programs publish there; take --broker=redis://<host>:<port>`,
+    `Cannot run ${name}.ts with "${url}": other programs have to publish to it; use --broker=redis://<host>:<port>`,
   );
 }
 
-/** Refuses a broker that cannot hold a past: one in memory, or a file that is not there. Nothing is made by asking. */
+/** Rejects a broker without a past: one in memory, or a missing file, which is not created. */
 export function assertDurable(name: string, url: string): void {
   if (url.startsWith("memory:")) {
-    throw inMemory(name, url, "memory ends with its process, and this is a new one");
+    throw inMemory(name, url, "memory ends with its process, and this is a new process");
   }
   if (url.startsWith("sqlite:") && isMissing(url.slice("sqlite:".length))) throw nothingYet(name, url);
 }
 
-/** Refuses to show a past that is not there. */
+/** Rejects a store without events. */
 export function assertPast(name: string, url: string, infos: readonly StreamInfo[]): void {
   if (infos.every(({ length }) => length === 0)) throw nothingYet(name, url);
 }
 
 function inMemory(name: string, url: string, why: string): ExitError {
-  const take = "take --broker=sqlite:<file> or --broker=redis://<host>:<port>";
-  return new ExitError(2, `Cannot run ${name}.ts with "${url}": ${why}; ${take}`);
+  const use = "use --broker=sqlite:<file> or --broker=redis://<host>:<port>";
+  return new ExitError(2, `Cannot run ${name}.ts with "${url}": ${why}; ${use}`);
 }
 
 function nothingYet(name: string, url: string): ExitError {
@@ -135,7 +139,7 @@ function isMissing(path: string): boolean {
     Deno.statSync(path);
     return false;
   } catch (error) {
-    // Whatever else is wrong with it, connecting says it better.
+    // Connecting reports all other errors.
     return path !== "" && error instanceof Deno.errors.NotFound;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Takes the steps of a story, and tells each as a tree of cause and effect.
+ * Runs the steps of an example, and prints the events of each as a tree of causes and effects.
  *
  * @module
  */
@@ -7,20 +7,21 @@ import { setTimeout as pause } from "node:timers/promises";
 import { red, yellow } from "@std/fmt/colors";
 import type { Subscription } from "@tidings/broker";
 import { type AuctionBroker, type AuctionHouseEvent, events } from "./auction/events.ts";
+import { readable } from "./auction/readable.ts";
 import { Outage } from "./_outage.ts";
 import { heading, line } from "./_print.ts";
 
-/** Groups of the auction's services. */
+/** The groups of the auction's services. */
 const SERVICES = ["payment", "notification"];
 
-/** Collects what the services do, and tells it by the event that it was done for. */
+/** Collects notes of what the services do, and prints each below the event that it is about. */
 export class Journal {
   #broker: AuctionBroker;
   #signal: AbortSignal;
   #outage: Outage;
   #notes: { about: string; service: string; text: string }[] = [];
-  #told = new Set<string>();
-  #begun = new Date();
+  #printed = new Set<string>();
+  #startedAt = new Date();
   #from: Date | undefined;
 
   constructor(broker: AuctionBroker, signal: AbortSignal) {
@@ -30,66 +31,67 @@ export class Journal {
     broker.addEventListener("reconnect", ({ error }) => this.#outage.lost(error));
   }
 
-  /** Explains a step, takes it, waits until every group is done with what it led to, and tells what happened. */
+  /** Explains a step, runs it, waits until the groups have settled all its events, and prints them. */
   async step(title: string, lesson: string, act?: () => Promise<void>): Promise<void> {
     this.#signal.throwIfAborted();
     heading(title, lesson);
     await act?.();
     await this.until(async () => await this.unsettled() === 0);
-    await this.#tell();
+    await this.#print();
   }
 
-  /** Looks again and again until it holds. */
-  async until(holds: () => Promise<boolean>): Promise<void> {
-    while (!await this.outlast(holds)) await pause(15, undefined, { signal: this.#signal });
+  /** Checks a condition again and again until it is true. */
+  async until(condition: () => Promise<boolean>): Promise<void> {
+    while (!await this.outlast(condition)) await pause(15, undefined, { signal: this.#signal });
   }
 
-  /** Reads, again and again while the store cannot be reached. */
+  /** Reads, and tries again while the store cannot be reached. */
   outlast<T>(read: () => Promise<T>): Promise<T> {
     return this.#outage.outlast(read);
   }
 
-  /** How many deliveries some group has still to read or to settle. */
+  /** How many deliveries the services have not read or not settled yet. */
   async unsettled(): Promise<number> {
     let count = 0;
-    // One by one, causes first: what a handler publishes is in its stream before its own event counts as settled.
+    // Stream by stream, causes first: a handler publishes its effects before its own event is settled.
     for (const event of events) {
       for (const { name, pending, lag } of (await this.#broker.info(event)).groups) {
-        // Streams are shared: a group of another program may have no consumer, and would never settle.
+        // Streams are shared: another program's group may have no consumer and would never settle.
         if (SERVICES.includes(name)) count += pending + lag;
       }
     }
     return count;
   }
 
-  /** Notes what a service did about an event, named by its id, or `<type> <position>`. */
+  /** Notes what a service did with an event. `about` is the event's id, or `<type> <position>`. */
   note(about: string, service: string, text: string): void {
     this.#notes.push({ about, service, text });
   }
 
-  /** Notes what fails in subscriptions. */
+  /** Notes the failures of subscriptions. */
   watch(...subscriptions: Subscription[]): void {
     for (const subscription of subscriptions) {
       const { group } = subscription;
       subscription.addEventListener("retry", ({ eventType, position, attempt, delay, error }) => {
-        const text = `attempt ${attempt} failed, next in ${Math.round(delay)} ms: ${said(error)}`;
+        const text = `attempt ${attempt} failed, next in ${Math.round(delay)} ms: ${messageOf(error)}`;
         this.note(`${eventType} ${position}`, group, yellow(text));
       });
       subscription.addEventListener("deadletter", ({ eventType, position, error }) => {
-        this.note(`${eventType} ${position}`, group, red(`gives up, to the dead letters: ${said(error)}`));
+        this.note(`${eventType} ${position}`, group, red(`gives up, to the dead letters: ${messageOf(error)}`));
       });
     }
   }
 
-  /** Prints what was published since the last time, and at first also what earlier runs left to do. */
-  async #tell(): Promise<void> {
+  /** Prints the events that were published since the last call, and earlier ones that a service handled since then. */
+  async #print(): Promise<void> {
+    // The first call reads everything: an earlier run may have left any event unsettled.
     const range = { ...(this.#from && { from: this.#from }), signal: this.#signal };
-    this.#from = this.#begun;
-    const past = await this.outlast(() => Array.fromAsync(this.#broker.history(events, range)));
+    this.#from = this.#startedAt;
+    const past = await this.outlast(() => Array.fromAsync(readable(this.#broker, events, range)));
     const found = past.filter((event) =>
-      !this.#told.has(event.id) && (event.time >= this.#begun || this.#notesOn(event).length > 0)
+      !this.#printed.has(event.id) && (event.time >= this.#startedAt || this.#notesOn(event).length > 0)
     );
-    for (const event of found) this.#told.add(event.id);
+    for (const event of found) this.#printed.add(event.id);
     const roots = found.filter((event) => !found.some(({ id }) => id === event.causationId));
     for (const root of roots) this.#branch(root, found, "");
   }
@@ -105,6 +107,6 @@ export class Journal {
   }
 }
 
-function said(error: unknown): string {
+function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

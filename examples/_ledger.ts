@@ -1,22 +1,22 @@
-/** A card company's books: one file for each charge, named by its idempotency key. */
+/** The ledger of a card company: a directory with one file for each charge, named by its idempotency key. */
 export class Ledger implements AsyncDisposable {
-  /** Its directory. */
+  /** The directory. */
   readonly path: string;
 
   constructor(path: string) {
     this.path = path;
   }
 
-  /** Opens a new one in a directory; it is gone when it is disposed of. */
+  /** Makes an empty ledger inside a directory. Disposing of the ledger deletes it. */
   static async open(directory: string): Promise<Ledger> {
     await Deno.mkdir(directory, { recursive: true });
     return new Ledger(await Deno.makeTempDir({ dir: directory, prefix: "ledger-" }));
   }
 
   /**
-   * Enters a charge, unless one of that key is there: to the system this is one step, whatever other processes do.
+   * Enters a charge, unless the ledger has one with that key. This is atomic: only one of several processes enters it.
    *
-   * @returns Whether it is new.
+   * @returns Whether the charge is new.
    */
   async enter(idempotencyKey: string, auctionId: string, amount: number): Promise<boolean> {
     try {
@@ -29,9 +29,9 @@ export class Ledger implements AsyncDisposable {
     }
   }
 
-  /** All charges: auction, amount, who asked for it, and its key. */
+  /** All charges: auction, amount, process id and key. */
   async entries(): Promise<[auctionId: string, amount: string, pid: number, idempotencyKey: string][]> {
-    // The keys are ids of events, which sort by their time.
+    // The keys are event ids, which sort by time.
     const names = (await Array.fromAsync(Deno.readDir(this.path), ({ name }) => name)).sort();
     return await Promise.all(names.map(async (name) => JSON.parse(await Deno.readTextFile(`${this.path}/${name}`))));
   }

@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { green, yellow } from "@std/fmt/colors";
 import { StoreError } from "@tidings/broker";
 
-/** Tells that the store cannot be reached, once, and waits with whoever wants to read until it is back. */
+/** Prints once that the store cannot be reached, and repeats reads until it can be reached again. */
 export class Outage {
   #signal: AbortSignal;
   #lost = false;
@@ -11,21 +11,21 @@ export class Outage {
     this.#signal = signal;
   }
 
-  /** Something failed that the broker tries again by itself. */
+  /** Reports a failure that the broker tries again by itself. */
   lost(error: unknown): void {
     if (this.#lost || this.#signal.aborted) return;
     this.#lost = true;
     const why = error instanceof Error ? error.message : String(error);
-    console.log(yellow(`  The broker's store is away: ${why}`));
-    console.log(yellow("  It is tried again, and this goes on as soon as it is back; Ctrl-C ends it."));
+    console.log(yellow(`  Cannot reach the broker's store: ${why}`));
+    console.log(yellow("  Trying again until it is back. Ctrl-C ends the example."));
   }
 
-  /** Reads, again and again while the store cannot be reached. */
+  /** Reads, and tries again while the store cannot be reached. */
   async outlast<T>(read: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
         const found = await read();
-        if (this.#lost) console.log(green("  It is back."));
+        if (this.#lost) console.log(green("  The store is back."));
         this.#lost = false;
         return found;
       } catch (error) {

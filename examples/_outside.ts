@@ -5,7 +5,7 @@ import type { Charge } from "./auction/payment.ts";
 import type { Tokenize } from "./auction/registration.ts";
 import type { Journal } from "./_journal.ts";
 
-/** The world outside the auction house, a card processor and a mail service: it knows nothing of events. */
+/** The external card processor and mail service. They know nothing of events. */
 export class Outside {
   #journal: Journal;
   #processor = new CardProcessor();
@@ -15,7 +15,7 @@ export class Outside {
     this.#journal = journal;
   }
 
-  /** The next charge is made, and then the connection fails before the answer is there. */
+  /** Makes the connection fail after the next charge, before its answer arrives. */
   loseNextAnswer(): void {
     this.#losesAnswer = true;
   }

@@ -1,8 +1,8 @@
 /**
- * The payment service as a process of its own, for `crash.ts`. It says what it did, a line of JSON for each card, and
- * ends when its standard input does, so that it never outlives whoever started it.
+ * The payment service as a separate process, for `crash.ts`. It prints a line of JSON for each charge. It ends when its
+ * standard input ends, and so never outlives the process that started it.
  *
- *     _payment_process.ts <broker> <ledger> <after how many cards answers fail to come>
+ *     _payment_process.ts <broker> <ledger> <number of charges that get an answer>
  *
  * @module
  */
@@ -11,14 +11,14 @@ import { events } from "./auction/events.ts";
 import { type Charge, startPayment } from "./auction/payment.ts";
 import { Ledger } from "./_ledger.ts";
 
-/** What it says. */
+/** A line of its output. */
 export interface Charged {
   auctionId: string;
   pid: number;
   consumer: string;
   attempt: number;
   recovered: number;
-  /** False if the card was charged before, so that nothing was taken. */
+  /** False if an earlier call made this charge, so that this call took no money. */
   first: boolean;
 }
 
@@ -29,21 +29,21 @@ let charges = 0;
 const charge: Charge = async (_cardToken, amount, { idempotencyKey, delivery }) => {
   const { event: { detail: { auctionId } }, consumer, attempt, recovered } = delivery;
   const first = await ledger.enter(idempotencyKey, auctionId, amount);
-  say({ auctionId, pid: Deno.pid, consumer, attempt, recovered, first });
-  // The money is taken, the answer is on its way, nothing is acknowledged: the worst moment to be killed.
+  print({ auctionId, pid: Deno.pid, consumer, attempt, recovered, first });
+  // The worst moment for a kill: the card is charged, but the answer has not arrived and nothing is acknowledged.
   if (++charges > Number(answers)) await new Promise(() => {});
   return "paid";
 };
 
-function say(charged: Charged): void {
+function print(charged: Charged): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`${JSON.stringify(charged)}\n`));
 }
 
-// A terminal sends Ctrl-C to all its processes. Whoever started this one ends it, in good order.
+// A terminal sends Ctrl-C to all its processes. This one ignores it, and ends when `crash.ts` closes its input.
 Deno.addSignalListener("SIGINT", () => {});
 try {
   await using broker = await connect(url, { events });
-  // Nobody likes to wait for an example: the default of the lease is 30 s.
+  // The default lease is 30 s. A short one lets the example end soon.
   const options = { consumer: `payment-${Deno.pid}`, concurrency: 3, lease: 2_000, drainTimeout: 500 };
   await using _payment = await startPayment(broker, charge, options);
   for await (const _ of Deno.stdin.readable);

@@ -1,20 +1,19 @@
 /**
- * What Deno has to allow for a broker: whoever starts an example gives it this and no more.
+ * The Deno permissions that an example needs for its broker.
  *
- * Imports nothing but what every runtime has, since it is needed before any package is there.
+ * Imports no package, because it runs before packages are resolved.
  *
  * @module
  */
 import { dirname } from "node:path";
 
-/** Flags for the broker of a URL: one address of the network, or the directory of a file, which may have to be made. */
+/** Flags for a broker's URL: for the server's address, or for the directory of the file, which may not exist yet. */
 export function brokerPermissions(url: string): string[] {
   const [, scheme, rest = ""] = /^(\w+):(.*)$/s.exec(url) ?? [];
   if (scheme === "sqlite") return filePermissions(dirname(rest.replace(/[?#].*$/, "")));
   if (scheme !== "redis" && scheme !== "rediss") return [];
   const { hostname, port } = URL.parse(url) ?? {};
-  // Without a host connecting says what is wrong, and needs no permission for it.
-  // A comma would allow two.
+  // A comma would allow two hosts. Without a valid host, connecting fails with a clear error and needs no permission.
   return hostname && !hostname.includes(",") ? [`--allow-net=${hostname}:${port || 6379}`] : [];
 }
 

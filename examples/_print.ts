@@ -1,5 +1,5 @@
 /**
- * How the examples show things: in aligned columns, coloured on a terminal.
+ * Prints headings, tables and events in aligned columns, with colors on a terminal.
  *
  * @module
  */
@@ -8,12 +8,12 @@ import type { StreamInfo } from "@tidings/broker";
 import { shapeFault } from "./auction/shape.ts";
 import { type AuctionBroker, type AuctionHouseEvent, events } from "./auction/events.ts";
 
-/** Prints the title of a step, and what to learn from it. */
+/** Prints the title of a step and its explanation. */
 export function heading(title: string, lesson: string): void {
   console.log(`\n${bold(title)}\n${lesson}\n`);
 }
 
-/** Prints rows in columns, the first row being the head. */
+/** Prints rows in columns. The first row is the head. */
 export function table(rows: readonly (readonly (string | number | undefined)[])[]): void {
   const cells = rows.map((row) => row.map((cell) => String(cell ?? "-")));
   const widths = cells[0]!.map((_, column) => Math.max(...cells.map((row) => width(row[column]!))));
@@ -23,7 +23,7 @@ export function table(rows: readonly (readonly (string | number | undefined)[])[
   }
 }
 
-/** Fills a text up to a width; colours count nothing. */
+/** Pads a text with spaces. Color codes have no width. */
 function pad(text: string, columns: number): string {
   return text + " ".repeat(Math.max(0, columns - width(text)));
 }
@@ -32,10 +32,10 @@ function width(text: string): number {
   return stripAnsiCode(text).length;
 }
 
-/** An event in words, without the card's token. */
+/** A sentence about an event, without the card's token. */
 function describe(event: AuctionHouseEvent): string {
   const fault = shapeFault(event);
-  if (fault !== undefined) return red(fault);
+  if (fault !== undefined) return red(`another program's event: ${fault}`);
   switch (event.type) {
     case "BidderRegistered":
       return `${event.detail.name} registers as ${event.detail.bidderId}`;
@@ -50,24 +50,24 @@ function describe(event: AuctionHouseEvent): string {
   }
 }
 
-/** The end of the correlation id: the same for all that one event set off. */
+/** The end of the correlation id, which an event shares with its effects. */
 function chain(event: AuctionHouseEvent): string {
   return (event.correlationId ?? event.id).slice(-6);
 }
 
-/** Prints an event as a line. */
+/** Prints an event in one line. */
 export function line(event: AuctionHouseEvent, indent = ""): void {
   const name = indent + cyan(event.type);
   const origin = dim(`${pad(event.position ?? "", 15)}  chain ${chain(event)}  by ${pad(event.source ?? "-", 12)}`);
   console.log(`  ${pad(name, 20)}  ${origin}  ${describe(event)}`);
 }
 
-/** What all streams hold, and how far their groups are. */
+/** The state of all streams and their groups. */
 export async function streams(broker: AuctionBroker): Promise<StreamInfo[]> {
   return await Promise.all(events.map((event) => broker.info(event)));
 }
 
-/** Prints how far the groups are. */
+/** Prints the state of the groups. */
 export function groups(infos: readonly StreamInfo[]): void {
   const rows = infos.flatMap(({ type, groups }) =>
     groups.map(({ name, lag, pending, retrying, deadLetters }) => [name, type, lag, pending, retrying, deadLetters])
@@ -75,7 +75,7 @@ export function groups(infos: readonly StreamInfo[]): void {
   table([["group", "stream", "unread", "pending", "retrying", "dead letters"], ...rows]);
 }
 
-/** Prints the last dead letters of each group that has any. */
+/** Prints the last dead letters of each group. */
 export async function deadLetters(broker: AuctionBroker, limit: number): Promise<void> {
   for (const event of events) {
     for (const { name: group, deadLetters } of (await broker.info(event)).groups) {

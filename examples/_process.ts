@@ -1,21 +1,21 @@
 import { fileURLToPath } from "node:url";
 
-/** What to do about a process. */
+/** How an example follows its other process. */
 export interface ProcessOptions {
-  /** Ends it at once when it aborts. */
+  /** Aborted when the example ends: the process may then end too. */
   signal: AbortSignal;
-  /** Told when it ends though nobody asked it to. */
+  /** Called when the process ends by itself. */
   fail(error: Error): void;
-  /** Given each line of JSON that it says. */
-  heard(line: unknown): void;
+  /** Called with each line of JSON that the process prints. */
+  onLine(line: unknown): void;
 }
 
-/** An example's other process. The end of its input tells it to end, also when this process is killed. */
+/** Another process of an example. It ends when its input ends, which also happens when this process is killed. */
 export class Process implements AsyncDisposable {
   readonly pid: number;
   #child: Deno.ChildProcess;
   #ended: Promise<void>;
-  #asked = false;
+  #ending = false;
 
   constructor(file: string, permissions: readonly string[], args: readonly string[], options: ProcessOptions) {
     this.#child = new Deno.Command(Deno.execPath(), {
@@ -27,29 +27,29 @@ export class Process implements AsyncDisposable {
     this.#ended = this.#run(options);
   }
 
-  async #run({ signal, fail, heard }: ProcessOptions): Promise<void> {
+  async #run({ signal, fail, onLine }: ProcessOptions): Promise<void> {
     let rest = "";
     const decoder = new TextDecoder();
     for await (const bytes of this.#child.stdout) {
       const lines = (rest + decoder.decode(bytes, { stream: true })).split("\n");
       rest = lines.pop()!;
-      for (const line of lines) heard(JSON.parse(line));
+      for (const line of lines) onLine(JSON.parse(line));
     }
     const { code } = await this.#child.status;
-    if (!this.#asked && !signal.aborted) fail(new Error(`Cannot go on: process ${this.pid} ended with ${code}`));
+    if (!this.#ending && !signal.aborted) fail(new Error(`Cannot go on: process ${this.pid} ended with code ${code}`));
   }
 
-  /** Ends it with no time for anything, and waits until it has. */
+  /** Kills the process, and waits for its end. */
   async kill(): Promise<void> {
-    if (!this.#asked) this.#child.kill("SIGKILL");
-    this.#asked = true;
+    if (!this.#ending) this.#child.kill("SIGKILL");
+    this.#ending = true;
     await this.#ended;
   }
 
-  /** Asks it to end, and waits until it has; what does not listen is killed. */
+  /** Closes the input of the process and waits for its end. After 5 s, kills it. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#asked = true;
-    // It may have ended before, and then there is nobody to tell.
+    this.#ending = true;
+    // Fails if the process has already ended.
     await this.#child.stdin.close().catch(() => {});
     const timer = setTimeout(() => this.#child.kill("SIGKILL"), 5_000);
     await this.#ended;
@@ -57,7 +57,7 @@ export class Process implements AsyncDisposable {
   }
 }
 
-/** Flags by which it finds packages as this process does: on JSR, or in what stands in for it where it is out of reach. */
+/** Flags with which the process finds packages where this one does: on JSR, or in the stand-ins for it. */
 function importFlags(): string[] {
   if (import.meta.resolve("@std/fmt/colors").startsWith("jsr:")) return [];
   return [`--import-map=${path("../offline/imports.json")}`, `--lock=${path("../offline/demo.lock")}`];

@@ -1,5 +1,5 @@
 /**
- * What survived: a new process looks at what earlier ones left, and does nothing about it.
+ * Shows in a new process the events, groups and dead letters that earlier processes left. It changes nothing.
  *
  *     deno run --allow-read=.tidings --allow-write=.tidings examples/persistence.ts
  *
@@ -10,33 +10,33 @@ import { events } from "./auction/events.ts";
 import { assertDurable, assertPast, main } from "./_cli.ts";
 import { deadLetters, groups, heading, line, streams, table } from "./_print.ts";
 
-await main("persistence", "What survived, seen from a new process that only looks", async ({ url, signal, begin }) => {
+await main("persistence", "What earlier processes left, seen from a new one", async ({ url, signal, begin }) => {
   assertDurable("persistence", url);
   await using broker = await connect(url, { events, signal });
   const infos = await streams(broker);
   assertPast("persistence", url, infos);
 
   begin();
-  console.log(`This is process ${Deno.pid}, and it has published nothing. All it shows was in ${url}.`);
+  console.log(`This is process ${Deno.pid}. It publishes nothing: all that it shows was stored in ${url}.`);
 
   heading(
     "Streams",
-    "One per type of event. A position is the time in milliseconds and a number, unique in its stream.",
+    "One for each type of event. A position is a time in milliseconds and a number, unique in its stream.",
   );
   const rows = infos.map(({ type, length, first, last }) => [type, length, first, last]);
   table([["stream", "events", "first", "last"], ...rows]);
 
-  heading("History", "The last six events of all types, oldest first, each with the service it came from.");
+  heading("History", "The last six events of all types, the oldest first, each with the service that published it.");
   const recent = await Array.fromAsync(broker.history(events, { limit: 6, reverse: true, signal }));
   for (const event of recent.reverse()) line(event);
 
   heading(
     "Groups",
-    "How far each got. A group goes on from there when its service starts, here or in another process:\n" +
-      "what it handled does not come again, what it did not handle is not lost.",
+    "How far each group is. It goes on from there when its service starts again, in any process: an event that\n" +
+      "was handled is not delivered again, and an event that was not handled is not lost.",
   );
   groups(infos);
 
-  heading("Dead letters", "What a group gave up, and why. broker.redrive() hands it back to that group.");
+  heading("Dead letters", "Events that a group gave up, and why. broker.redrive() returns them to their group.");
   await deadLetters(broker, 3);
 });

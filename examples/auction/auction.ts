@@ -5,7 +5,7 @@ interface Bid {
   amount: number;
 }
 
-/** Takes bids and announces who won. Whether and how the winner pays is not its business. */
+/** The auction service: takes bids and publishes who won. It does not know the payment service. */
 export class Auction {
   #broker: AuctionBroker;
   #highest = new Map<string, Bid>();
@@ -14,21 +14,21 @@ export class Auction {
     this.#broker = broker;
   }
 
-  /** Takes a bid if it is higher than all before it; says whether it did. */
+  /** Takes a bid if it is higher than all earlier bids. @returns Whether the bid was taken. */
   bid(auctionId: string, bidderId: string, amount: number): boolean {
     if (!(amount > (this.#highest.get(auctionId)?.amount ?? 0))) return false;
     this.#highest.set(auctionId, { bidderId, amount });
     return true;
   }
 
-  /** Ends an auction. Nobody is called: the fact is published, and whom it concerns will hear of it. */
+  /** Ends an auction. It calls no other service: it publishes an event, which any service may handle. */
   async end(auctionId: string): Promise<void> {
     const bid = this.#highest.get(auctionId);
-    if (bid === undefined) throw new RangeError(`Cannot end auction ${auctionId}: nobody has bid`);
+    if (bid === undefined) throw new RangeError(`Cannot end auction ${auctionId}: it has no bids`);
     await this.#broker.publish(
       new AuctionEnded({ auctionId, winningBidderId: bid.bidderId, winningPrice: bid.amount }, { source: "auction" }),
     );
-    // Forgotten only now: if publishing fails, ending it can be tried again.
+    // Deleted only after publishing: if publishing fails, `end` can be called again.
     this.#highest.delete(auctionId);
   }
 }

@@ -1,28 +1,28 @@
 /**
- * The facts of the auction house: all that its services know of each other.
+ * The events of the auction house. Its services share these classes and know nothing else of each other.
  *
  * @module
  */
 import { defineEvent, type EventBroker } from "@tidings/broker";
 
-/** Somebody may bid from now on. The token stands for a card and is masked wherever the event is shown. */
+/** A bidder has registered. The token stands for a card, and is masked wherever the event is printed. */
 export class BidderRegistered extends defineEvent("BidderRegistered", { sensitive: ["cardToken"] })<{
   bidderId: string;
   name: string;
   cardToken: string;
 }> {}
 
-/** An auction is over, and somebody has won it. */
+/** An auction has ended with a winner. */
 export class AuctionEnded extends defineEvent("AuctionEnded")<{
   auctionId: string;
   winningBidderId: string;
   winningPrice: number;
 }> {}
 
-/** How a payment ended. */
+/** The result of a payment. */
 export type PaymentStatus = "paid" | "declined";
 
-/** A payment was tried. A declined card is a fact like any other, not a failure: others have to learn of it. */
+/** A card was charged or declined. A declined card is no failure of the handler: it is published like a payment. */
 export class PaymentProcessed extends defineEvent("PaymentProcessed")<{
   auctionId: string;
   bidderId: string;
@@ -30,10 +30,10 @@ export class PaymentProcessed extends defineEvent("PaymentProcessed")<{
   status: PaymentStatus;
 }> {}
 
-/** Every event of the house, causes before effects. */
+/** All event classes of the auction house, causes before effects. */
 export const events = [BidderRegistered, AuctionEnded, PaymentProcessed] as const;
 
-/** One event of the house; `type` tells which. */
+/** An event of the auction house. Its `type` tells which. */
 export type AuctionHouseEvent = InstanceType<(typeof events)[number]>;
 
 /** The broker that the services share. */

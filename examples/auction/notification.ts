@@ -1,17 +1,19 @@
 import type { Subscription } from "@tidings/broker";
 import { type AuctionBroker, type AuctionHouseEvent, events } from "./events.ts";
+import { assertShape } from "./shape.ts";
 
-/** Sends a mail; drops a second one with the same `idempotencyKey`. */
+/** Sends a mail, once for each `idempotencyKey`. */
 export type SendMail = (
   bidderId: string,
   text: string,
   options: { idempotencyKey: string; signal: AbortSignal },
 ) => Promise<void>;
 
-/** Starts the service that tells people: group "notification". Close what it returns to stop it. */
+/** Starts the notification service, group "notification". It mails bidders until its subscription is closed. */
 export function startNotification(broker: AuctionBroker, sendMail: SendMail): Promise<Subscription> {
-  // One subscription for all types: its group gets every event, whatever other groups do with theirs.
+  // One subscription for all types. The group gets every event, independently of other groups.
   return broker.subscribe(events, async (event, { signal }) => {
+    assertShape(event);
     const { bidderId, text } = mailFor(event);
     await sendMail(bidderId, text, { idempotencyKey: event.id, signal });
   }, { group: "notification" });

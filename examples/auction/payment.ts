@@ -6,8 +6,10 @@ import {
   type Subscription,
 } from "@tidings/broker";
 import { type AuctionBroker, AuctionEnded, BidderRegistered, PaymentProcessed, type PaymentStatus } from "./events.ts";
+import { readable } from "./readable.ts";
+import { assertShape, shapeFault } from "./shape.ts";
 
-/** Charges a card; charges it once for one `idempotencyKey`, however often it is called. */
+/** Charges a card, once for each `idempotencyKey`. */
 export type Charge = (
   cardToken: string,
   amount: number,
@@ -15,8 +17,8 @@ export type Charge = (
 ) => Promise<PaymentStatus>;
 
 /**
- * Starts the service that has winners pay: group "payment", in as many processes as there are. Close what it returns to
- * stop it.
+ * Starts the payment service, group "payment". It charges winners until its subscription is closed. Several processes may
+ * run it: the group divides the events among them.
  */
 export async function startPayment(
   broker: AuctionBroker,
@@ -24,41 +26,44 @@ export async function startPayment(
   options: Pick<SubscribeOptions<AuctionEnded>, "consumer" | "concurrency" | "lease"> = {},
 ): Promise<Subscription> {
   const cardTokens = new Map<string, string>();
-  let learntUpTo: Position | undefined;
+  let lastRead: Position | undefined;
 
-  // A group divides its events among processes, but each of them has to know every bidder, old ones included: so no
-  // group, but a replay, at first from the beginning and then from where the last one ended.
+  // A group divides its events among processes, but each process must know all bidders. So this is no group: it reads
+  // all registrations, first from the beginning and later from where it stopped.
   async function learnBidders(signal?: AbortSignal): Promise<void> {
-    await broker.replay(BidderRegistered, (event) => {
-      cardTokens.set(event.detail.bidderId, event.detail.cardToken);
-      learntUpTo = event.position;
-    }, { ...(learntUpTo && { after: learntUpTo }), ...(signal && { signal }) });
+    const range = { ...(lastRead && { after: lastRead }), ...(signal && { signal }) };
+    for await (const event of readable(broker, [BidderRegistered], range)) {
+      lastRead = event.position;
+      if (shapeFault(event) === undefined) cardTokens.set(event.detail.bidderId, event.detail.cardToken);
+    }
   }
 
   await learnBidders();
   return await broker.subscribe(AuctionEnded, async (event, delivery) => {
+    assertShape(event);
     const { signal } = delivery;
     const { auctionId, winningBidderId: bidderId, winningPrice: amount } = event.detail;
 
-    // No retry will mend this: straight to the dead letters, where a person can look at it.
+    // A retry cannot help. A PermanentError moves the event to the dead letters at once.
     if (!(amount > 0)) throw new PermanentError(`Cannot charge for ${auctionId}: its price is ${amount}`);
 
-    // Events of two types come in no order. Who is unknown now may be known soon, so this is worth a retry.
+    // Events of two types have no common order: the registration may come later. Any error but a PermanentError means
+    // that the event is delivered again after a while.
     await learnBidders(signal);
     const cardToken = cardTokens.get(bidderId);
     if (cardToken === undefined) throw new Error(`Cannot charge ${bidderId}: not registered yet`);
 
-    // An event may come twice, for example after a crash between here and its acknowledgement. Its id is the same each
-    // time: by it the processor knows that it has charged already.
+    // An event may be delivered twice, for example after a crash between here and its acknowledgement. Its id is the same
+    // each time, and serves as the idempotency key: the card is charged once.
     const status = await charge(cardToken, amount, { idempotencyKey: event.id, signal, delivery });
 
-    // For the same reason the payment's own id follows from the event's: whoever hears of it twice can tell.
+    // For the same reason the payment's id is derived from the event's id: subscribers can detect a duplicate.
     const payment = { auctionId, bidderId, amount, status };
     await broker.publish(new PaymentProcessed(payment, { id: `payment-${event.id}`, source: "payment" }), { signal });
   }, {
     ...options,
     group: "payment",
-    // Shorter than the default of 1 s, doubling up to 60 s: nobody likes to wait for an example.
+    // Shorter than the default, 1 s doubling to 60 s, so that the example ends soon.
     retry: { minTimeout: 150, maxTimeout: 2_000, jitter: 0.5 },
   });
 }

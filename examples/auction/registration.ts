@@ -1,16 +1,16 @@
 import { type AuctionBroker, BidderRegistered } from "./events.ts";
 
-/** Swaps a card number for a token that is worth nothing to a thief; the card processor's business. */
+/** Returns a token for a card number. Only the card processor can use it. */
 export type Tokenize = (cardNumber: string) => Promise<string>;
 
-/** Who wants to bid. */
+/** A person who wants to bid. */
 export interface Applicant {
   bidderId: string;
   name: string;
   cardNumber: string;
 }
 
-/** Registers bidders. It only announces, so it has no group: it neither knows nor cares who listens. */
+/** The registration service. It only publishes, so it has no group, and it does not know the subscribers. */
 export class Registration {
   #broker: AuctionBroker;
   #tokenize: Tokenize;
@@ -20,7 +20,7 @@ export class Registration {
     this.#tokenize = tokenize;
   }
 
-  /** Announces a bidder. The card number goes no further than this: events are kept, and read by many. */
+  /** Publishes a bidder with the card's token. The card number is never published: events are stored and shared. */
   async register({ bidderId, name, cardNumber }: Applicant): Promise<void> {
     const cardToken = await this.#tokenize(cardNumber);
     await this.#broker.publish(new BidderRegistered({ bidderId, name, cardToken }, { source: "registration" }));

@@ -1,4 +1,4 @@
-"""Prints the entries of a stream as CloudEvents, one a line: python3 read.py HOST PORT STREAM"""
+"""Prints the entries of a stream as CloudEvents, one on each line: python3 read.py HOST PORT STREAM"""
 
 import json
 import sys

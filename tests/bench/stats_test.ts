@@ -4,36 +4,36 @@ import { paced, rolling, windows } from "../../bench/_load.ts";
 import { latencies, median, medianRatio, medians, quantile } from "../../bench/_stats.ts";
 import { plot } from "../../bench/growth/_plot.ts";
 
-Deno.test("median() and quantile() take the values in between in proportion", () => {
+Deno.test("median() and quantile() interpolate between values", () => {
   assertEquals(median([3, 1, 2]), 2);
   assertEquals(median([4, 1, 2, 3]), 2.5);
   assertEquals(quantile([0, 10], 0.99), 9.9);
   assertEquals(latencies([1, 2, 3]), { p50: 2, p99: 2.98, max: 3 });
 });
 
-Deno.test("medianRatio() compares inside the rounds, not the medians", () => {
+Deno.test("medianRatio() is the median of the ratios of each round, not the ratio of the medians", () => {
   const ours = [{ perSecond: 10 }, { perSecond: 30 }, { perSecond: 20 }];
   const theirs = [{ perSecond: 20 }, { perSecond: 30 }, { perSecond: 5 }];
   assertEquals(medianRatio(ours, theirs, "perSecond"), 1);
   assertEquals(medians(ours), { perSecond: 20 });
 });
 
-Deno.test("rolling() keeps so many in flight, windows() waits for each window, and both send all in order", async () => {
+Deno.test("rolling() and windows() send all in order, with at most the given number in flight", async () => {
   for (const [load, most] of [[rolling, 5], [windows, 5]] as const) {
     const sent: number[] = [];
-    let [flying, peak] = [0, 0];
+    let [inFlight, peak] = [0, 0];
     await load(23, 5, async (index) => {
       sent.push(index);
-      peak = Math.max(peak, ++flying);
+      peak = Math.max(peak, ++inFlight);
       await Promise.resolve();
-      flying--;
+      inFlight--;
     });
     assertEquals(sent, Array.from({ length: 23 }, (_, index) => index));
     assertEquals(peak, most);
   }
 });
 
-Deno.test("paced() sends all, and not earlier than they are due", async () => {
+Deno.test("paced() sends all, and none before it is due", async () => {
   const start = performance.now();
   const early: number[] = [];
   let count = 0;
@@ -45,7 +45,7 @@ Deno.test("paced() sends all, and not earlier than they are due", async () => {
   assertEquals({ count, early }, { count: 20, early: [] });
 });
 
-Deno.test("detailsOf() makes JSON of so many bytes, told apart by its number", () => {
+Deno.test("detailsOf() makes JSON of the given size that contains its index", () => {
   for (const bytes of [100, 190, 2_048, 65_536]) {
     const detail = detailsOf(bytes);
     assertEquals(JSON.stringify(detail(0)).length, bytes);
@@ -54,7 +54,7 @@ Deno.test("detailsOf() makes JSON of so many bytes, told apart by its number", (
   }
 });
 
-Deno.test("plot() draws a line through all points, from the axis up", () => {
+Deno.test("plot() draws a line through all points", () => {
   const svg = plot({
     title: "A <title>",
     x: "size",

@@ -2,14 +2,14 @@ import { fileURLToPath } from "node:url";
 import { brokerPermissions, filePermissions } from "../../examples/_permissions.ts";
 import { inheritedImportFlags } from "../../offline/imports.ts";
 
-/** How an example ended. */
+/** The exit code and output of an example. */
 export interface Ended {
   code: number;
   stdout: string;
   stderr: string;
 }
 
-/** Starts an example as README says, with permission for one directory, for the Redis of its broker, or for nothing. */
+/** Starts an example, with permission for one directory, for the Redis of its broker, or for nothing. */
 export function start(
   name: string,
   options: readonly string[],
@@ -25,7 +25,7 @@ export function start(
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "--no-prompt", ...inheritedImportFlags(), ...permissions, file, ...options],
     cwd,
-    // Whoever runs the tests may have it set, and a pipe is to be plain by itself.
+    // The environment of the tests may set NO_COLOR, but a pipe must get no colors without it.
     env: { NO_COLOR: "" },
     stdin: "null",
     stdout: "piped",
@@ -34,25 +34,30 @@ export function start(
 }
 
 /** Runs an example to its end. */
-export async function run(name: string, options: readonly string[], directory?: string): Promise<Ended> {
-  const { code, stdout, stderr } = await start(name, options, directory).output();
+export async function run(
+  name: string,
+  options: readonly string[],
+  directory?: string,
+  cwd?: string,
+): Promise<Ended> {
+  const { code, stdout, stderr } = await start(name, options, directory, cwd).output();
   const decoder = new TextDecoder();
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
-/** Reads until it says this; what it said up to then. */
+/** Reads until the output contains a text. @returns The output so far. */
 export async function until(reader: ReadableStreamDefaultReader<Uint8Array>, text: string): Promise<string> {
   const decoder = new TextDecoder();
   let said = "";
   while (!said.includes(text)) {
     const { done, value } = await reader.read();
-    if (done) throw new Error(`It ended, and never said "${text}":\n${said}`);
+    if (done) throw new Error(`Cannot find "${text}" in the whole output:\n${said}`);
     said += decoder.decode(value, { stream: true });
   }
   return said;
 }
 
-/** Reads to its end; what it said from here on. */
+/** Reads to the end. @returns The output from here on. */
 export async function rest(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<string> {
   const decoder = new TextDecoder();
   let said = "";

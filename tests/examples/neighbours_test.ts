@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { RedisServer } from "../redis/_server.ts";
 import { run } from "./_example.ts";
 
-Deno.test("neighbours shows what redis-cli and Python published, again and again", async () => {
+Deno.test("neighbours prints the events of redis-cli and Python and refuses wrong fields, also the second time", async () => {
   await using server = await RedisServer.start();
   for (let time = 1; time <= 2; time++) {
     const { code, stdout, stderr } = await run("neighbours", [`--broker=redis://127.0.0.1:${server.port}`]);
@@ -16,16 +16,20 @@ Deno.test("neighbours shows what redis-cli and Python published, again and again
       ["vase", "120.50", "-", "-", "event_type=LotSold"],
       ["globe", "40.00", "/python", "region=eu", "-"],
     ]);
+    assertMatch(
+      stdout,
+      /3 {2}The schema refuses an entry[^]*Cannot decode LotSold at \d+-\d+: its schema refuses detail\.price/,
+    );
   }
 });
 
-Deno.test("neighbours refuses a broker that other programs cannot write to", async () => {
+Deno.test("neighbours rejects a broker that other programs cannot write to", async () => {
   const { code, stdout, stderr } = await run("neighbours", ["--broker=memory:"]);
   assertEquals([code, stdout], [2, ""]);
   assertMatch(stderr, /^Cannot run neighbours.ts with "memory:": [^\n]+\n$/);
 });
 
-Deno.test("Python and redis-cli read what we publish, and make CloudEvents of it", async () => {
+Deno.test("Python and redis-cli read our events, and Python makes CloudEvents of them", async () => {
   class Noted extends defineEvent("shop.Noted")<{ text: string }> {}
   await using server = await RedisServer.start();
   await using broker = await connect(server.url, { events: [Noted], prefix: "shop" });

@@ -3,17 +3,18 @@ import { freePort } from "../redis/_free_port.ts";
 import { RedisServer } from "../redis/_server.ts";
 import { brokerPermissions } from "../../examples/_permissions.ts";
 import { rest, run, start, until } from "./_example.ts";
+import { holdMail } from "./_held_mail.ts";
 
-/** What it says, without what differs from run to run. */
+/** The lines of an output in a fixed order, without the parts that differ between runs. */
 function lines(story: string): string[] {
   const plain = story.replaceAll(/\b\d{13}-\d+\b/g, "<position>").replaceAll(/\bchain \w{6}/g, "chain")
     .replaceAll(/-[\da-f]{4}\b/g, "").replaceAll(/(sqlite|redis):\S+\w/g, "<url>");
-  // How often one that comes too early is tried depends on the time that others take.
+  // The number of attempts depends on timing.
   return plain.split("\n").map((line) => line.replaceAll(/ +/g, " ")).filter((line) => !/attempt \d+ failed/.test(line))
     .sort();
 }
 
-Deno.test("the demo on Redis tells the story that it tells on SQLite, again and again", async () => {
+Deno.test("the demo prints the same on Redis as on SQLite, also the second time", async () => {
   await using server = await RedisServer.start();
   const redis = `--broker=redis://127.0.0.1:${server.port}`;
   const directory = await Deno.makeTempDir({ prefix: "tidings-" });
@@ -23,9 +24,9 @@ Deno.test("the demo on Redis tells the story that it tells on SQLite, again and 
       for (const name of ["run", "persistence", "replay"]) {
         const [there, here] = await Promise.all([run(name, [redis]), run(name, [sqlite], directory)]);
         assertEquals([there.code, there.stderr, here.code], [0, "", 0], `${name}, the ${time} time`);
-        // Which of several events comes last, and which process shows them, is another matter.
+        // Process ids and the order of simultaneous events differ.
         if (name === "run") assertEquals(lines(there.stdout), lines(here.stdout), `${name}, the ${time} time`);
-        else assertStringIncludes(there.stdout, name === "replay" ? "nobody was charged again" : "Dead letters");
+        else assertStringIncludes(there.stdout, name === "replay" ? "no card was charged again" : "Dead letters");
       }
     }
   } finally {
@@ -33,51 +34,53 @@ Deno.test("the demo on Redis tells the story that it tells on SQLite, again and 
   }
 });
 
-Deno.test("where nothing listens, an example says so in one line, at once", async () => {
+Deno.test("an example whose server does not listen prints one line and ends", async () => {
   for (const name of ["run", "persistence", "replay", "crash"]) {
-    const [began, port] = [performance.now(), freePort()];
+    const port = freePort();
     const { code, stdout, stderr } = await run(name, [`--broker=redis://127.0.0.1:${port}`]);
-    assert(performance.now() - began < 5_000);
     assertEquals([code, stdout], [1, ""]);
     assertMatch(stderr, new RegExp(`^Cannot connect to redis://127.0.0.1:${port}: nothing listens there; [^\\n]+\\n$`));
   }
 });
 
-Deno.test("run says that Redis is away, and goes on when it is back", async () => {
+Deno.test("run prints that it cannot reach Redis, and goes on when Redis is back", async () => {
   await using server = await RedisServer.start();
+  await using mail = await holdMail(server.url);
   const child = start("run", [`--broker=redis://127.0.0.1:${server.port}`]);
   const stdout = child.stdout.getReader();
-  await until(stdout, "1  Bidders register");
+  await until(stdout, "0  Events from before");
   await server.kill();
-  await until(stdout, "Ctrl-C ends it");
+  await until(stdout, "Ctrl-C ends the example");
   await server.restart();
-  const end = await rest(stdout);
+  await until(stdout, "The store is back.");
+  await mail.release();
+  assertStringIncludes(await rest(stdout), "Nothing is unread or pending");
   assertEquals([await new Response(child.stderr).text(), (await child.status).code], ["", 0]);
-  assertStringIncludes(end, "It is back.");
-  assertStringIncludes(end, "Nothing is unread or pending");
 });
 
 Deno.test({
-  name: "Ctrl-C ends run with 130 while Redis is away",
-  // A process there cannot be sent Ctrl-C.
+  name: "Ctrl-C ends run with code 130 while Redis is away",
+  // Windows cannot send Ctrl-C to a process.
   ignore: Deno.build.os === "windows",
   fn: async () => {
     await using server = await RedisServer.start();
+    await using _mail = await holdMail(server.url);
     const child = start("run", [`--broker=redis://127.0.0.1:${server.port}`]);
     const stdout = child.stdout.getReader();
-    await until(stdout, "1  Bidders register");
+    await until(stdout, "0  Events from before");
     await server.kill();
-    await until(stdout, "Ctrl-C ends it");
+    await until(stdout, "Ctrl-C ends the example");
     const interruptedAt = performance.now();
     child.kill("SIGINT");
     await rest(stdout);
-    assert(performance.now() - interruptedAt < 3_000);
+    assert(performance.now() - interruptedAt < 10_000, "a close that waits for Redis never ends");
     assertEquals((await child.status).code, 130);
     assertMatch(await new Response(child.stderr).text(), /^Interrupted[^\n]*\n$/);
+    await server.restart();
   },
 });
 
-Deno.test("an example may reach the address of its broker, and nothing else", () => {
+Deno.test("an example gets permission for the address or file of its broker, and for nothing else", () => {
   const cases: [url: string, flags: string[]][] = [
     ["redis://127.0.0.1:7000", ["--allow-net=127.0.0.1:7000"]],
     ["rediss://user:secret@redis.example/1", ["--allow-net=redis.example:6379"]],

@@ -12,12 +12,13 @@ import {
 import { startNotification } from "../../examples/auction/notification.ts";
 import { type Charge, startPayment } from "../../examples/auction/payment.ts";
 import { Registration } from "../../examples/auction/registration.ts";
+import { publishForeign } from "./_foreign.ts";
 
 const makeBroker = (): AuctionBroker => new InMemoryBroker({ events });
 const ada = { bidderId: "ada", name: "Ada", cardNumber: testCards.good };
 const vase = () => new AuctionEnded({ auctionId: "vase", winningBidderId: "ada", winningPrice: 120 });
 
-/** Charges through a card processor, and counts what it really took. */
+/** Charges through a card processor, and counts the calls and the money that they took. */
 function till(processor = new CardProcessor()): { charge: Charge; calls: number; taken: number } {
   const till = {
     calls: 0,
@@ -32,7 +33,7 @@ function till(processor = new CardProcessor()): { charge: Charge; calls: number;
   return till;
 }
 
-/** The next payments, from the beginning of the stream on. */
+/** Waits for the first payments of the stream. */
 async function payments(broker: AuctionBroker, count: number): Promise<PaymentProcessed[]> {
   return await Array.fromAsync(broker.history(PaymentProcessed, { follow: true, limit: count }));
 }
@@ -41,7 +42,7 @@ function next(subscription: Subscription, type: "retry" | "deadletter"): Promise
   return new Promise((resolve) => subscription.addEventListener(type, resolve as () => void, { once: true }));
 }
 
-Deno.test("payment throws for a bidder it has not heard of, and charges once the registration is there", async () => {
+Deno.test("payment throws for an unknown bidder, and charges after the registration", async () => {
   await using broker = makeBroker();
   const { charge } = till();
   const registration = new Registration(broker, (number) => new CardProcessor().tokenize(number));
@@ -54,7 +55,7 @@ Deno.test("payment throws for a bidder it has not heard of, and charges once the
   assertEquals(paid?.detail, { auctionId: "vase", bidderId: "ada", amount: 120, status: "paid" });
 });
 
-Deno.test("payment takes the money once when an event is delivered again", async () => {
+Deno.test("payment takes the money once when an event is delivered twice", async () => {
   await using broker = makeBroker();
   const desk = till();
   await new Registration(broker, (number) => new CardProcessor().tokenize(number)).register(ada);
@@ -81,7 +82,7 @@ Deno.test("payment takes the money once when the processor's answer is lost", as
   assertEquals([desk.calls, desk.taken], [2, 120]);
 });
 
-Deno.test("payment announces a declined card, always the same ones, and fails at nothing", async () => {
+Deno.test("payment publishes declined cards, and no attempt fails", async () => {
   await using broker = makeBroker();
   const desk = till();
   const registration = new Registration(broker, (number) => new CardProcessor().tokenize(number));
@@ -96,7 +97,7 @@ Deno.test("payment announces a declined card, always the same ones, and fails at
   assertEquals([statuses, desk.taken, failures], [["declined", "declined", "declined"], 0, 0]);
 });
 
-Deno.test("payment gives up at once what no retry can mend", async () => {
+Deno.test("payment makes an event with a negative price a dead letter in its first attempt", async () => {
   await using broker = makeBroker();
   const desk = till();
   await using payment = await startPayment(broker, desk.charge);
@@ -108,7 +109,41 @@ Deno.test("payment gives up at once what no retry can mend", async () => {
   assertEquals(desk.calls, 0);
 });
 
-Deno.test("payment knows the bidders of before it started, and a card that was changed since", async () => {
+Deno.test("services make dead letters of events that another program published with other fields", async () => {
+  const url = `memory:${crypto.randomUUID()}`;
+  await using broker: AuctionBroker = await connect(url, { events });
+  await new Registration(broker, (number) => new CardProcessor().tokenize(number)).register(ada);
+  await publishForeign(url);
+  const desk = till();
+  const mails: string[] = [];
+  await using _payment = await startPayment(broker, desk.charge);
+  await using _notification = await startNotification(broker, (_bidderId, text) => {
+    mails.push(text);
+    return Promise.resolve();
+  });
+  await broker.publish(vase());
+  assertEquals((await payments(broker, 2))[1]?.detail.status, "paid");
+  await broker.idle();
+
+  const [foreign] = await Array.fromAsync(broker.history(AuctionEnded));
+  for (const group of ["payment", "notification"]) {
+    const [letter, ...others] = await Array.fromAsync(broker.deadLetters(AuctionEnded, { group }));
+    assertEquals([letter?.reason, letter?.attempts, others], ["permanent", 1, []]);
+    assertEquals(
+      letter?.error.message,
+      `Cannot handle AuctionEnded at ${foreign?.position}: its winningBidderId is missing, not a string ` +
+        `(fields found: auctionId, winner, price); another program published it: give its events another type or another prefix`,
+    );
+  }
+  for (const type of [BidderRegistered, PaymentProcessed]) {
+    const letters = await Array.fromAsync(broker.deadLetters(type, { group: "notification" }));
+    assertEquals(letters.map(({ reason, attempts }) => [reason, attempts]), [["permanent", 1]]);
+  }
+  assertEquals([desk.calls, desk.taken], [1, 120]);
+  assertEquals(mails.sort(), ["Thank you for 120.00, vase is yours", "Welcome, Ada", "You have won vase"]);
+});
+
+Deno.test("payment knows bidders who registered before it started, and their newest cards", async () => {
   const url = `memory:${crypto.randomUUID()}`;
   await using first: AuctionBroker = await connect(url, { events });
   const registration = new Registration(first, (number) => new CardProcessor().tokenize(number));
@@ -126,7 +161,7 @@ Deno.test("payment knows the bidders of before it started, and a card that was c
   assertEquals((await payments(second, 2))[1]?.detail.status, "paid");
 });
 
-Deno.test("payment passes correlation and causation on", async () => {
+Deno.test("payment publishes events with the correlation and causation of their cause", async () => {
   await using broker = makeBroker();
   await new Registration(broker, (number) => new CardProcessor().tokenize(number)).register(ada);
   await using _payment = await startPayment(broker, till().charge);
@@ -136,7 +171,7 @@ Deno.test("payment passes correlation and causation on", async () => {
   assertEquals([paid?.causationId, paid?.correlationId, paid?.source], [ended.id, ended.id, "payment"]);
 });
 
-Deno.test("registration publishes a token, and neither shows it nor tells the number", async () => {
+Deno.test("registration publishes a token, which is masked, and no card number", async () => {
   await using broker = makeBroker();
   const processor = new CardProcessor();
   const registration = new Registration(broker, (number) => processor.tokenize(number));
@@ -151,10 +186,10 @@ Deno.test("registration publishes a token, and neither shows it nor tells the nu
   assertEquals((await broker.info(BidderRegistered)).length, 1);
 });
 
-Deno.test("auction takes only higher bids, and announces the highest", async () => {
+Deno.test("auction takes only higher bids, and publishes the highest", async () => {
   await using broker = makeBroker();
   const auction = new Auction(broker);
-  await assertRejects(() => auction.end("vase"), RangeError, "nobody has bid");
+  await assertRejects(() => auction.end("vase"), RangeError, "it has no bids");
   assertEquals([90, 120, 120, 0, NaN].map((amount, n) => auction.bid("vase", `bidder-${n}`, amount)), [
     true,
     true,
@@ -168,7 +203,7 @@ Deno.test("auction takes only higher bids, and announces the highest", async () 
   await assertRejects(() => auction.end("vase"), RangeError);
 });
 
-Deno.test("notification tells each bidder what happened, by one key for each event", async () => {
+Deno.test("notification mails the bidder of each event, with one key for each event", async () => {
   await using broker = makeBroker();
   const mails = new Map<string, string>();
   const all = Promise.withResolvers<void>();

@@ -8,14 +8,14 @@ const file = new URL("compose.yaml", root);
 const compose = parse(Deno.readTextFileSync(file));
 const { redis } = compose.services;
 
-/** What Compose makes of a text when REDIS_PASSWORD is this, or not set. */
+/** Replaces REDIS_PASSWORD in a text as Compose does. */
 function interpolated(text: string, password = ""): string {
   const result = text.replaceAll("${REDIS_PASSWORD:-}", password);
-  assert(!result.includes("$"), `${text}: nothing else is to be interpolated`);
+  assert(!result.includes("$"), `${text}: only REDIS_PASSWORD may be interpolated`);
   return result;
 }
 
-Deno.test("compose.yaml is what the Compose specification allows, and the linter has nothing to say", () => {
+Deno.test("compose.yaml follows the Compose specification and passes the linter", () => {
   const config: ConstructorParameters<typeof DCLinter>[0] = {
     rules: { "require-quotes-in-ports": [1, { quoteType: "double" }] },
     quiet: false,
@@ -27,7 +27,7 @@ Deno.test("compose.yaml is what the Compose specification allows, and the linter
   assertEquals([results.length, messages], [1, []]);
 });
 
-Deno.test("compose.yaml has the service that README promises", () => {
+Deno.test("compose.yaml has the Redis service that README describes", () => {
   assertEquals(Object.keys(compose.services), ["redis"]);
   assertEquals([redis.image, redis.container_name], ["redis:7-alpine", "event_broker_redis"]);
   assertEquals(redis.ports, ["127.0.0.1:6379:6379"]);
@@ -47,7 +47,7 @@ for (const password of [undefined, "se cret"]) {
     assertEquals(program, "redis-server");
     await using server = await RedisServer.start(options);
 
-    /** Runs the health check's words, or others, by redis-cli; in the container the port is the default. */
+    /** Runs redis-cli on the port of the server. In the container the port is the default. */
     const cli = async (words: readonly string[], auth: string) => {
       const { success, stdout } = await new Deno.Command(findServer().replace(/server([^/\\]*)$/, "cli$1"), {
         args: ["-p", String(server.port), ...words],
@@ -63,8 +63,8 @@ for (const password of [undefined, "se cret"]) {
 
     const settings = { appendonly: "yes", appendfsync: "everysec", save: "", "maxmemory-policy": "noeviction" };
     for (const [name, value] of Object.entries(settings)) {
-      const [, said] = await cli(["CONFIG", "GET", name], auth);
-      assertEquals(said, `${name}\n${value}`.trim());
+      const [, reply] = await cli(["CONFIG", "GET", name], auth);
+      assertEquals(reply, `${name}\n${value}`.trim());
     }
     await server.kill();
     assertEquals((await cli(check, auth))[0], false, "a dead server is unhealthy");
