@@ -14,4 +14,12 @@
  *
  * @module
  */
+export {
+  type HandleMessage,
+  type LifecycleMessage,
+  type OperateMessage,
+  publishDiagnostics,
+  type PublishMessage,
+  type SettleMessage,
+} from "./diagnostics.ts";
 export { instrument, type TelemetryOptions } from "./telemetry.ts";
