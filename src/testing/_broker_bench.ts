@@ -114,7 +114,7 @@ export class BrokerBench {
     return this.under.clock;
   }
 
-  /** A consumer claims up to `limit` entries and dies; resolves when its lease has expired. */
+  /** A consumer claims `limit` entries and dies; resolves when its lease has expired. */
   async die(
     store: EventStore,
     limit: number,
@@ -135,10 +135,11 @@ export class BrokerBench {
     }
     const settling = outcomes(taken);
     if (settling.length > 0) assertEquals(await member.settle(settling), []);
+    this.under.clock?.advance(lease);
     await until(async () => {
       const state = (await store.admin(stream).info()).groups.find(({ name }) => name === group);
       return state?.consumers.find(({ name }) => name === member.consumer)?.alive !== true;
-    }, "the lease of the dead has run out");
+    }, "the lease of the dead consumer has run out");
     return taken;
   }
 }

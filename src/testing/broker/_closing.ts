@@ -11,7 +11,6 @@ import {
   Other,
   Seen,
   settled,
-  sleep,
   SOON,
   told,
   until,
@@ -259,6 +258,5 @@ export const closing: readonly BrokerContract[] = [
     assertEquals((await pulled.next()).done, true);
     const { pending, deadLetters } = await groupOf(broker, Counted);
     assertEquals({ pending, deadLetters }, { pending: 1, deadLetters: 0 });
-    await sleep(0);
   }),
 ];

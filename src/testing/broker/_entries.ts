@@ -61,7 +61,7 @@ export const entries: readonly BrokerContract[] = [
     const subscription = await broker.subscribe(Counted, (event) => {
       if (fail) throw new Error("later");
       seen.handler(event);
-    }, { group: "group", concurrency: 10, retry: { minTimeout: 400, jitter: 0 } });
+    }, { group: "group", concurrency: 10, retry: { minTimeout: 100, maxTimeout: 100, maxAttempts: Infinity } });
     const lost = told<EntriesLostEvent>(subscription, "entrieslost");
     await until(async () => (await groupOf(broker, Counted)).retrying === 6, "all wait for their next attempt");
     await store.admin(STREAM).trim({ maxLength: 2, force: true });

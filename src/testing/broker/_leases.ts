@@ -93,12 +93,14 @@ export const leasing: readonly BrokerContract[] = [
     const store = await bench.store();
     const events = counted(5);
     await broker.publish(events);
-    const mortal = await store.member(STREAM, "group", { consumer: "mortal", lease: 500, startFrom: "beginning" });
+    const mortal = await store.member(STREAM, "group", { consumer: "mortal", lease: LEASE, startFrom: "beginning" });
+    const claimed = performance.now();
     const { records } = await mortal.claim({ limit: 3, signal: AbortSignal.timeout(5_000) });
     const subscription = await broker.subscribe(Counted, seen.handler, { group: "group" });
     const recovered = told<DeliveryEvent>(subscription, "recovered");
     await seen.count(2);
-    assertSame(seen.ids, events.slice(3));
+    // On a busy machine, the lease may have run out by now.
+    if (performance.now() - claimed < LEASE - 5) assertSame(seen.ids, events.slice(3));
     await settled(broker, Counted);
     assertSame(seen.ids, events);
     assertEquals(
@@ -120,7 +122,7 @@ export const leasing: readonly BrokerContract[] = [
     await broker.publish(events);
     const first = await broker.subscribe(Counted, handler, { group: "group", lease: LEASE, prefetch: 1 });
     const lost = told(first, "leaselost");
-    const second = await rival.subscribe(Counted, handler, { group: "group", lease: 100, prefetch: 1 });
+    const second = await rival.subscribe(Counted, handler, { group: "group", lease: LEASE, prefetch: 1 });
     lost.push(...told(second, "leaselost"));
     await settled(broker, Counted);
     assertSame(seen.ids, events);
@@ -141,11 +143,15 @@ export const leasing: readonly BrokerContract[] = [
     await mine.count(1);
     await hasty.subscribe(Counted, theirs.handler, { group: "group", lease: 100 });
     await theirs.count(3);
-    await sleep(350);
-    assertOrder(theirs.ids, events.slice(3));
+    await sleep(150);
+    // Claiming this event, the hasty consumer would take overdue deliveries first.
+    const [last] = counted(1, 6);
+    await slow.publish(last!);
+    await theirs.count(4);
+    assertOrder(theirs.ids, [...events.slice(3), last!]);
     gate.open();
     await settled(slow, Counted);
-    assertSame([...mine.ids, ...theirs.ids], events);
+    assertSame([...mine.ids, ...theirs.ids], [...events, last!]);
     assertEquals(lost, []);
   }),
 

@@ -11,13 +11,12 @@ import {
   Seen,
   STREAM,
   told,
-  until,
   within,
 } from "../_broker_bench.ts";
 
-/** Contracts of consumers with names of their own. */
+/** Contracts of consumers that are given a name. */
 export const naming: readonly BrokerContract[] = [
-  contract("20", "subscribe() refuses the name of a live consumer, and succeeds a closed one", async (bench) => {
+  contract("20", "subscribe() refuses the name of a live consumer, and takes that of a closed one", async (bench) => {
     const [one, other] = [await bench.broker(), await bench.broker()];
     const options = { group: "group", consumer: "me", lease: LEASE };
     const first = await one.subscribe(Counted, () => {}, options);
@@ -35,27 +34,27 @@ export const naming: readonly BrokerContract[] = [
     const broker = await bench.broker();
     const store = await bench.store();
     await broker.publish(counted(2));
-    const options = { group: "group", consumer: "me" };
     const waits = told<ConsumerWaitingEvent>(broker, "waiting");
-    const dead = await store.member(STREAM, "group", { consumer: "me", lease: 2 * LEASE, startFrom: "beginning" });
+    const lease = 2 * LEASE;
+    const die = async (group: string) => {
+      const dead = await store.member(STREAM, group, { consumer: "me", lease, startFrom: "beginning" });
+      return [group, "me", "Counted", dead.consumer];
+    };
     const seen = new Seen<Counted>();
-    const subscription = await within(broker.subscribe(Counted, seen.handler, options), "the lease to end");
-    const [wait] = waits;
-    assertEquals([wait!.group, wait!.consumer, wait!.eventType, wait!.holder], [
-      "group",
-      "me",
-      "Counted",
-      dead.consumer,
-    ]);
-    assert(wait!.expiresIn > 0 && wait!.expiresIn <= 2 * LEASE + 1);
+    const expected = [await die("subscribing"), await die("consuming")];
+    const subscribing = broker.subscribe(Counted, seen.handler, { group: "subscribing", consumer: "me" });
+    const pulled = broker.consume(Counted, { group: "consuming", consumer: "me" });
+    const [subscription, { value: delivery }] = await within(
+      Promise.all([subscribing, pulled.next()]),
+      "the leases to end",
+    );
+    assertEquals(
+      waits.map(({ group, consumer, eventType, holder }) => [group, consumer, eventType, holder]).toSorted(),
+      expected.toSorted(),
+    );
+    for (const { expiresIn } of waits) assert(expiresIn > 0 && expiresIn <= lease + 1);
     await seen.count(2);
     await subscription.close();
-    await store.member(STREAM, "group", { consumer: "me", lease: 2 * LEASE, startFrom: "beginning" });
-    const pulled = broker.consume(Counted, options);
-    const next = pulled.next();
-    await until(() => waits.length === 2, "consume() waits");
-    await broker.publish(counted(1));
-    const { value: delivery } = await within(next, "the lease to end");
     await delivery!.ack();
     await pulled.return();
   }, "store"),

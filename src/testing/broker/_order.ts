@@ -234,23 +234,26 @@ export const ordering: readonly BrokerContract[] = [
       },
     });
     const attempts: number[] = [];
+    let failing = true;
     const handler = (_event: Counted, delivery: Delivery<Counted>) => {
       attempts.push(delivery.attempt);
-      if (delivery.attempt === 1) throw new Error("not yet");
+      if (failing) throw new Error("not yet");
     };
-    // The delay is long enough for the delivery to be released before its second attempt.
-    const retry = { minTimeout: 1_000, jitter: 0 };
+    const retry = { minTimeout: 400, maxTimeout: 400, jitter: 0, maxAttempts: Infinity };
     const options = { group: "group", key: () => "", retry };
     const subscription = await broker.subscribe(Counted, handler, options);
-    const told = new Promise((resolve) => subscription.addEventListener("retry", resolve));
+    const retried = new Promise((resolve) => subscription.addEventListener("retry", resolve));
     await broker.publish(counted(1));
-    await told;
-    assertEquals(settles, [1, 1, 1]);
+    await retried;
+    assertEquals(settles.slice(0, 3), [1, 1, 1]);
+    // The delivery is released, so that the store's count decides about the next attempt.
     await subscription.close();
-    assertEquals((await groupOf(broker, Counted)).retrying, 1);
+    failing = false;
     await broker.subscribe(Counted, handler, options);
     await settled(broker, Counted);
-    assertEquals(attempts, [1, 2]);
+    // On a busy machine, the second attempt may have failed before the close.
+    assert(attempts.length >= 2);
+    assertEquals(attempts, attempts.map((_, nth) => nth + 1));
   }, "store"),
 
   contract("4", "subscribe() counts a failed attempt when key throws or returns no string", async (bench) => {

@@ -167,7 +167,8 @@ export const pulling: readonly BrokerContract[] = [
     const before = performance.now();
     controller.abort();
     assertEquals((await within(next, "the end")).done, true);
-    assert(performance.now() - before < 1_000);
+    // Much earlier than after the default `drainTimeout`.
+    assert(performance.now() - before < 5_000);
     assertEquals((await groupOf(broker, Counted)).consumers, []);
   }),
 

@@ -74,9 +74,9 @@ export const retrying: readonly BrokerContract[] = [
     assertEquals({ pending, lag }, { pending: 20, lag: 0 });
   }),
 
-  contract("21", "subscribe() keeps a retry's due time over a restart", (bench) => restart(bench)),
+  contract("21", "subscribe() keeps the due time of a retry over a restart", (bench) => restart(bench)),
 
-  contract("21", "subscribe() keeps a keyed retry's due time and order over a restart", (bench) => {
+  contract("21", "subscribe() keeps the due time of a retry with a key over a restart", (bench) => {
     return restart(bench, () => "");
   }),
 
@@ -166,30 +166,36 @@ export const retrying: readonly BrokerContract[] = [
   }),
 ];
 
+/** Retries wait in the store while the subscription is closed and another one begins. */
 async function restart(bench: BrokerBench, key?: () => string): Promise<void> {
+  const delay = 200;
   const before = await bench.broker();
   await before.publish(counted(2));
-  let failed = 0;
-  let calls = 0;
-  const first = await before.subscribe(Counted, () => {
-    calls++;
-    failed = performance.now();
+  const failed = new Map<number, { attempt: number; at: number }>();
+  const first = await before.subscribe(Counted, ({ detail: { n } }, { attempt }) => {
+    failed.set(n, { attempt, at: performance.now() });
     throw new Error("again");
-  }, { group: "group", retry: { minTimeout: 600, jitter: 0 }, ...(key && { key }) });
-  // With a key the second waits behind the first.
+  }, {
+    group: "group",
+    retry: { minTimeout: delay, maxTimeout: delay, jitter: 0, maxAttempts: Infinity },
+    ...(key && { key }),
+  });
+  // With a key the second event waits behind the first.
   const failures = key === undefined ? 2 : 1;
-  await until(async () => (await groupOf(before, Counted)).retrying === failures, "the retry is in the store");
+  await until(async () => (await groupOf(before, Counted)).retrying === failures, "the retries are in the store");
   await first.close();
-  assertEquals(calls, failures);
-  const { pending, retrying } = await groupOf(before, Counted);
-  assertEquals({ pending, retrying }, { pending: 2, retrying: failures });
+  assertEquals(failed.size, failures);
+  assertEquals((await groupOf(before, Counted)).pending, 2);
   const after = await bench.broker();
   const starts: [number, number][] = [];
   await after.subscribe(Counted, ({ detail: { n } }, { attempt, recovered }) => {
-    starts.push([n, attempt]);
+    // On a busy machine, more than one attempt may have failed before the close.
+    const { attempt: failures, at } = failed.get(n) ?? { attempt: 0, at: -Infinity };
+    starts.push([n, attempt - failures]);
     assertEquals(recovered, 0);
-    if (attempt === 2) assert(performance.now() - failed > 550, "A retry came too early");
+    // A timer may fire slightly early as measured by another clock.
+    assert(performance.now() - at > delay - 5, "A retry came too early");
   }, { group: "group" });
   await settled(after, Counted);
-  assertEquals(starts.toSorted(), key === undefined ? [[0, 2], [1, 2]] : [[0, 2], [1, 1]]);
+  assertEquals(starts.toSorted(), [[0, 1], [1, 1]]);
 }

@@ -204,7 +204,7 @@ export const uncertain: readonly BrokerContract[] = [
   ),
 
   contract("30, 32", "close() rejects a publish that has no reply", async (bench) => {
-    const it = await spoilt(bench, 300);
+    const it = await spoilt(bench, 50);
     const gate = new Gate();
     let asked = false;
     it.faulty.onAppend = (call) => {

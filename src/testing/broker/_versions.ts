@@ -106,10 +106,10 @@ export const versions: readonly BrokerContract[] = [
     const failing = await current.subscribe(CountedNow, (_event, { attempt }) => {
       attempts.push(attempt);
       throw new Error("later");
-    }, { group: "group", retry: { minTimeout: 20, jitter: 0, maxAttempts: 2 } });
+    }, { group: "group", retry: { minTimeout: 20, maxTimeout: 20, maxAttempts: Infinity } });
     const [event] = now(1);
     await current.publish(event!);
-    await until(() => attempts.length === 1, "the first attempt has failed");
+    await until(() => attempts.length > 0, "the first attempt has failed");
     await failing.close();
     const holding = await old.subscribe(Counted, () => {}, { group: "group", retry: { maxAttempts: 1 } });
     await until(async () => (await groupOf(old, Counted)).deferred.length === 1, "the retry is held");
@@ -117,7 +117,9 @@ export const versions: readonly BrokerContract[] = [
     assertEquals((await groupOf(old, Counted)).retrying, 0);
     await current.subscribe(CountedNow, (_event, { attempt }) => void attempts.push(attempt), { group: "group" });
     await settled(current, CountedNow);
-    assertEquals(attempts, [1, 2]);
+    // On a busy machine, the second attempt may have failed before the close.
+    assert(attempts.length >= 2);
+    assertEquals(attempts, attempts.map((_, nth) => nth + 1));
   }),
 
   contract(
