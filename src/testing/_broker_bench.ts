@@ -21,7 +21,7 @@ export interface BrokerUnderTest extends AsyncDisposable {
     events: readonly C[],
     options?: Omit<BrokerOptions<C>, "events">,
   ): Promise<EventBroker<C>>;
-  /** Opens a bare store over the same data: for consumers that die, for foreign entries, and for faults. */
+  /** Opens a store over the same data, without a broker: for dead consumers, entries of other writers, and faults. */
   store?(): Promise<EventStore>;
   /** The clock of all those stores: it runs, and a test can make it jump. */
   readonly clock?: {
@@ -38,7 +38,7 @@ export class Other extends defineEvent("Other")<{ n: number }> {}
 /** The stream of `Counted`. */
 export const STREAM = "events:Counted";
 
-/** Retry options: at once, without end. */
+/** Retry options: retries that come soon, without a limit. */
 export const SOON = { minTimeout: 5, maxTimeout: 20, maxAttempts: Infinity } as const satisfies RetryOptions;
 
 /** A lease that a test can wait for, in milliseconds. */
@@ -94,13 +94,13 @@ export class BrokerBench {
     return this.#kept(new EventBroker(wrap(await this.#openStore()), options));
   }
 
-  /** A bare store over the same data, closed after the test. */
+  /** A store over the same data, without a broker; closed after the test. */
   async store(): Promise<EventStore> {
     return this.#kept(await this.#openStore());
   }
 
   async #openStore(): Promise<EventStore> {
-    assert(this.under.store, "There is no store to reach: give one, or skip the feature with a reason");
+    assert(this.under.store, "There is no store: give one, or skip the feature with a reason");
     return await this.under.store();
   }
 
@@ -130,7 +130,7 @@ export class BrokerBench {
     const taken: ClaimedRecord[] = [];
     while (taken.length < limit) {
       const claim = await member.claim({ limit: limit - taken.length, signal: AbortSignal.timeout(5_000) });
-      assert(claim.records.length > 0, `A consumer waited in vain for ${limit} entries`);
+      assert(claim.records.length > 0, `A claim timed out; the consumer has ${taken.length} of ${limit} entries`);
       taken.push(...claim.records);
     }
     const settling = outcomes(taken);
@@ -152,7 +152,7 @@ export function counted(count: number, from = 0, key?: (n: number) => string): C
   });
 }
 
-/** Polls until the condition holds. */
+/** Polls until the condition holds; `what` describes it as a sentence. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string,
@@ -160,7 +160,7 @@ export async function until(
 ): Promise<void> {
   const deadline = performance.now() + timeout;
   while (!await condition()) {
-    if (performance.now() > deadline) throw new Error(`Waited ${timeout} ms in vain until ${what}`);
+    if (performance.now() > deadline) throw new Error(`Timed out after ${timeout} ms: waited until ${what}`);
     await sleep(2);
   }
 }
@@ -173,7 +173,7 @@ type Named = string | { readonly id: string };
 
 const idOf = (item: Named): string => typeof item === "string" ? item : item.id;
 
-/** Asserts the same ids with the same counts, in any order: none missing, none extra. */
+/** Asserts that both hold the same ids, equally often, in any order. */
 export function assertSame(actual: readonly Named[], expected: readonly Named[]): void {
   const left = new Map<string, number>();
   for (const item of expected) left.set(idOf(item), (left.get(idOf(item)) ?? 0) + 1);
@@ -183,7 +183,7 @@ export function assertSame(actual: readonly Named[], expected: readonly Named[])
   assertEquals({ missing, extra }, { missing: [], extra: [] });
 }
 
-/** Asserts the same ids in the same order. */
+/** Asserts that both hold the same ids in the same order. */
 export function assertOrder(actual: readonly Named[], expected: readonly Named[]): void {
   assertSame(actual, expected);
   assertEquals(actual.map(idOf), expected.map(idOf));
@@ -205,8 +205,8 @@ export class Seen<E extends DomainEvent = DomainEvent> {
 
   /** Waits until `count` different events have been handled. */
   async count(count: number, timeout?: number): Promise<void> {
-    await until(() => this.distinct >= count, `${count} events have come`, timeout).catch((error) => {
-      throw new Error(`${error.message}: there are ${this.distinct}`);
+    await until(() => this.distinct >= count, `${count} events have been handled`, timeout).catch((error) => {
+      throw new Error(`${error.message}; ${this.distinct} have been handled`);
     });
   }
 }
@@ -259,7 +259,7 @@ export function told<T extends Event>(target: Subscription | EventBroker, type: 
 export async function within<T>(promise: PromiseLike<T>, what: string, timeout = 10_000): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`Waited ${timeout} ms in vain for ${what}`)), timeout);
+    timer = setTimeout(() => reject(new Error(`Timed out after ${timeout} ms: waited for ${what}`)), timeout);
   });
   try {
     return await Promise.race([promise, late]);

@@ -14,15 +14,15 @@ export function schemaOf<T>(
 }
 
 /** A schema of numbered details. It validates at once or by a promise that a test resolves. */
-export class Questions {
+export class PausableSchema {
   /** The numbers that were validated, in order, repeats included. */
-  readonly asked: number[] = [];
+  readonly validated: number[] = [];
   #gates = new Map<number, Gate>();
-  #answer: (n: number) => StandardSchemaResult<{ n: number }>;
+  #validate: (n: number) => StandardSchemaResult<{ n: number }>;
 
-  /** @param answer The validation result; an error it throws rejects the promise. */
-  constructor(answer: (n: number) => StandardSchemaResult<{ n: number }> = (n) => ({ value: { n } })) {
-    this.#answer = answer;
+  /** @param validate The validation result; an error it throws rejects the promise. */
+  constructor(validate: (n: number) => StandardSchemaResult<{ n: number }> = (n) => ({ value: { n } })) {
+    this.#validate = validate;
   }
 
   /** Holds the results for these numbers until they are released. */
@@ -31,8 +31,8 @@ export class Questions {
     return this;
   }
 
-  /** Releases the result for this number, now and for later calls. */
-  let(...numbers: number[]): void {
+  /** Releases the results for these numbers, now and for later calls. */
+  release(...numbers: number[]): void {
     for (const n of numbers) {
       this.#gates.get(n)?.open();
       this.#gates.delete(n);
@@ -40,15 +40,15 @@ export class Questions {
   }
 
   /** Waits until each of these numbers was validated. */
-  async about(...numbers: number[]): Promise<void> {
-    await until(() => numbers.every((n) => this.asked.includes(n)), `the schema was asked about ${numbers}`);
+  async started(...numbers: number[]): Promise<void> {
+    await until(() => numbers.every((n) => this.validated.includes(n)), `the schema has validated ${numbers}`);
   }
 
   get schema(): StandardSchemaV1<{ n: number }> {
     return schemaOf<{ n: number }>(async ({ n }) => {
-      this.asked.push(n);
+      this.validated.push(n);
       await this.#gates.get(n)?.opened;
-      return this.#answer(n);
+      return this.#validate(n);
     });
   }
 }

@@ -60,7 +60,7 @@ export const closing: readonly BrokerContract[] = [
       assert(!signal.aborted);
       mine.handler(event);
     }, options);
-    const told32 = told(subscription, "close");
+    const closes = told(subscription, "close");
     await until(() => started.length === 2, "two handlers run");
     const closing = subscription.close();
     const theirs = new Seen<Counted>();
@@ -69,7 +69,7 @@ export const closing: readonly BrokerContract[] = [
       theirs.handler(event);
       attempts.add(attempt).add(1 + recovered);
     }, { group: "group" });
-    // Other consumers receive the rest while this handler still runs.
+    // Other consumers receive the rest while these handlers still run.
     await theirs.count(8);
     assertEquals(mine.ids, []);
     assertEquals(subscription.close(), closing);
@@ -81,7 +81,7 @@ export const closing: readonly BrokerContract[] = [
     assertSame(mine.ids, events.slice(0, 2));
     assertSame(theirs.ids, events.slice(2));
     assertEquals([...attempts], [1]);
-    assertEquals(told32.length, 1);
+    assertEquals(closes.length, 1);
     assertEquals((await groupOf(broker, Counted)).consumers.length, 1);
   }),
 
@@ -195,7 +195,7 @@ export const closing: readonly BrokerContract[] = [
     for (const next of waiting) await within(assertRejects(() => next, BrokerClosedError, "closed"), "the end");
   }),
 
-  contract("32", "close() follows the broker's signal; an aborted signal lets nothing begin", async (bench) => {
+  contract("32", "close() happens when the broker's signal aborts, and later calls reject", async (bench) => {
     const controller = new AbortController();
     const broker = await bench.broker({ signal: controller.signal });
     const subscription = await broker.subscribe(Counted, () => {}, { group: "group" });

@@ -13,7 +13,7 @@ import {
   told,
 } from "../_broker_bench.ts";
 
-/** Contracts of dead letters: what becomes one, and what a redrive does. */
+/** Contracts of dead letters and their redrive. */
 export const deadLetters: readonly BrokerContract[] = [
   contract("22", "subscribe() accepts any value that a handler throws", async (bench) => {
     const broker = await bench.broker();
@@ -94,7 +94,7 @@ export const deadLetters: readonly BrokerContract[] = [
     assertEquals(await lettersOf(broker, Counted), []);
   }),
 
-  contract("25, 31", "redrive() ends although redriven events are dead-lettered again meanwhile", async (bench) => {
+  contract("25, 31", "redrive() ends even if redriven events become dead letters again meanwhile", async (bench) => {
     const broker = await bench.broker();
     let deaths = 0;
     await broker.subscribe(Counted, () => {
@@ -131,7 +131,7 @@ export const deadLetters: readonly BrokerContract[] = [
   }, "store"),
 ];
 
-/** Values whose reading throws, and how a handler gives them away: thrown, as a rejection, or as its result. */
+/** Values that throw when they are read, and how a handler uses them: it throws them, rejects with them, or returns them. */
 function hostileValues(): { value: unknown; how: "throw" | "reject" | "return" }[] {
   const refuse = (): never => {
     throw new RangeError("not to be read");

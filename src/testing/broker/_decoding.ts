@@ -15,7 +15,7 @@ import {
   told,
   until,
 } from "../_broker_bench.ts";
-import { Questions, refused } from "../_schemas.ts";
+import { PausableSchema, refused } from "../_schemas.ts";
 
 /** The same event type in a process without the schema. */
 class Plain extends defineEvent("Asked")<{ n: number }> {}
@@ -25,28 +25,28 @@ const numbered = (count: number): Plain[] => Array.from({ length: count }, (_, n
 /** Contracts of entries that decode asynchronously. */
 export const decoding: readonly BrokerContract[] = [
   contract("5", "subscribe() keeps the order when decoding takes different times", async (bench) => {
-    const questions = new Questions((n) => n === 4 ? refused("never", "n") : { value: { n } }).hold(0, 3, 7);
-    class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
+    const validation = new PausableSchema((n) => n === 4 ? refused("never", "n") : { value: { n } }).hold(0, 3, 7);
+    class Asked extends defineEvent("Asked", { schema: validation.schema }) {}
     const writer = await bench.connect([Plain]);
     const broker = await bench.connect([Asked]);
     const events = numbered(10);
     await writer.publish(events);
     const seen = new Seen<Asked>();
     await broker.subscribe(Asked, seen.handler, { group: "group", prefetch: 10 });
-    await questions.about(9);
+    await validation.started(9);
     assertEquals([seen.ids, (await groupOf(broker, Asked)).pending], [[], 10]);
-    questions.let(3, 7);
+    validation.release(3, 7);
     await sleep(20);
     assertEquals(seen.ids, []);
-    questions.let(0);
+    validation.release(0);
     await settled(broker, Asked);
     assertOrder(seen.ids, events.filter(({ detail }) => detail.n !== 4));
     assertEquals((await lettersOf(broker, Asked)).length, 1);
   }),
 
   contract("9", "subscribe() keeps the order of each key when decoding is slow", async (bench) => {
-    const questions = new Questions().hold(0, 2);
-    class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
+    const validation = new PausableSchema().hold(0, 2);
+    class Asked extends defineEvent("Asked", { schema: validation.schema }) {}
     const writer = await bench.connect([Plain]);
     const broker = await bench.connect([Asked]);
     const events = numbered(30);
@@ -57,8 +57,8 @@ export const decoding: readonly BrokerContract[] = [
       if (event.detail.n === 5 && failures++ < 2) throw new Error("later");
       seen.handler(event);
     }, { group: "group", concurrency: 4, key: ({ detail }) => String(detail.n % 3), retry: SOON });
-    await questions.about(29);
-    questions.let(2, 0);
+    await validation.started(29);
+    validation.release(2, 0);
     await settled(broker, Asked);
     for (const key of [0, 1, 2]) {
       const mine = seen.events.filter(({ detail }) => detail.n % 3 === key);
@@ -67,8 +67,8 @@ export const decoding: readonly BrokerContract[] = [
   }),
 
   contract("18", "subscribe() keeps a delivery however long decoding takes", async (bench) => {
-    const questions = new Questions().hold(0, 1, 2);
-    class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
+    const validation = new PausableSchema().hold(0, 1, 2);
+    class Asked extends defineEvent("Asked", { schema: validation.schema }) {}
     const writer = await bench.connect([Plain]);
     const [broker, other] = [await bench.connect([Asked]), await bench.connect([Plain])];
     const events = numbered(3);
@@ -76,28 +76,28 @@ export const decoding: readonly BrokerContract[] = [
     const [mine, others] = [new Seen<Asked>(), new Seen<Plain>()];
     const subscription = await broker.subscribe(Asked, mine.handler, { group: "group", lease: LEASE, prefetch: 3 });
     const lost = told(subscription, "leaselost");
-    await questions.about(0, 1, 2);
+    await validation.started(0, 1, 2);
     await other.subscribe(Plain, others.handler, { group: "group", lease: LEASE });
     await sleep(3 * LEASE);
     assertEquals([mine.ids, others.ids, lost.length], [[], [], 0]);
-    questions.let(0, 1, 2);
+    validation.release(0, 1, 2);
     await settled(broker, Asked);
     assertOrder(mine.ids, events);
     assertEquals([others.ids, lost.length], [[], 0]);
   }),
 
   contract("32", "close() releases deliveries that are being decoded, uncounted", async (bench) => {
-    const questions = new Questions().hold(0);
-    class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
+    const validation = new PausableSchema().hold(0);
+    class Asked extends defineEvent("Asked", { schema: validation.schema }) {}
     const writer = await bench.connect([Plain]);
     const [broker, other] = [await bench.connect([Asked]), await bench.connect([Plain])];
     const events = numbered(8);
     await writer.publish(events);
     const mine = new Seen<Asked>();
     const subscription = await broker.subscribe(Asked, mine.handler, { group: "group", lease: 60_000 });
-    await questions.about(0);
+    await validation.started(0);
     await subscription.close();
-    questions.let(0);
+    validation.release(0);
     const attempts: number[] = [];
     const others = new Seen<Plain>();
     await other.subscribe(Plain, (event, { attempt, recovered }) => {
@@ -111,8 +111,8 @@ export const decoding: readonly BrokerContract[] = [
   }),
 
   contract("29", "rewind() drops deliveries that are being decoded, and they come again", async (bench) => {
-    const questions = new Questions().hold(2);
-    class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
+    const validation = new PausableSchema().hold(2);
+    class Asked extends defineEvent("Asked", { schema: validation.schema }) {}
     const writer = await bench.connect([Plain]);
     const broker = await bench.connect([Asked]);
     const events = numbered(6);
@@ -121,18 +121,18 @@ export const decoding: readonly BrokerContract[] = [
     const subscription = await broker.subscribe(Asked, seen.handler, { group: "group", prefetch: 6 });
     const lost = told(subscription, "leaselost");
     await seen.count(2);
-    await questions.about(5);
-    await until(async () => (await groupOf(broker, Asked)).pending === 4, "what was handled is settled");
+    await validation.started(5);
+    await until(async () => (await groupOf(broker, Asked)).pending === 4, "the handled events are settled");
     await broker.rewind(Asked, { group: "group", to: events[0]!.position! });
-    await until(() => lost.length === 4, "what was being decoded is lost");
-    questions.let(2);
+    await until(() => lost.length === 4, "the deliveries being decoded are lost");
+    validation.release(2);
     await settled(broker, Asked);
     assertOrder(seen.ids, [...events.slice(0, 2), ...events]);
   }),
 
   contract("4, 22", "subscribe() counts decoding beyond handlerTimeout as a failed attempt", async (bench) => {
-    const questions = new Questions().hold(1);
-    class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
+    const validation = new PausableSchema().hold(1);
+    class Asked extends defineEvent("Asked", { schema: validation.schema }) {}
     const writer = await bench.connect([Plain]);
     const broker = await bench.connect([Asked]);
     const events = numbered(3);
@@ -142,7 +142,7 @@ export const decoding: readonly BrokerContract[] = [
     await broker.subscribe(Asked, seen.handler, { group: "group", handlerTimeout: 50, retry });
     await settled(broker, Asked);
     assertSame(seen.ids, [events[0]!, events[2]!]);
-    questions.let(1);
+    validation.release(1);
     const [letter] = await lettersOf(broker, Asked);
     assertEquals([letter!.reason, letter!.attempts], ["attempts", 2]);
     assert(letter!.error.message.endsWith("Decoding took longer than 50 ms"), letter!.error.message);
@@ -151,14 +151,14 @@ export const decoding: readonly BrokerContract[] = [
 
   contract(
     "33",
-    "a live listener hears in order what takes its time, and what could not be asked at first",
+    "addEventListener() receives events in order when decoding is slow or fails at first",
     async (bench) => {
       let away = 2;
-      const questions = new Questions((n) => {
+      const validation = new PausableSchema((n) => {
         if (n === 1 && away-- > 0) throw new Error("The database is away");
         return { value: { n } };
       }).hold(0);
-      class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
+      class Asked extends defineEvent("Asked", { schema: validation.schema }) {}
       const broker = await bench.connect([Asked]);
       const live = new Seen<Asked>();
       broker.addEventListener("Asked", live.handler);
@@ -169,9 +169,9 @@ export const decoding: readonly BrokerContract[] = [
       await broker.publish(ready);
       const events = numbered(3);
       await writer.publish(events);
-      await questions.about(0);
+      await validation.started(0);
       assertEquals(live.ids, [ready.id]);
-      questions.let(0);
+      validation.release(0);
       await live.count(4);
       assertOrder(live.ids, [ready, ...events]);
       assertEquals(reconnects.length, 2);

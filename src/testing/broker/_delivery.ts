@@ -158,7 +158,7 @@ export const delivering: readonly BrokerContract[] = [
         failures++;
         throw new Error("not today");
       }, { group: "group", concurrency: 5, retry: SOON });
-      await until(() => failures >= 100, "it has failed a hundred times");
+      await until(() => failures >= 100, "the handler has failed a hundred times");
       await failing.close();
     }
     const seen = new Seen<Counted>();

@@ -4,60 +4,69 @@ import type { EventStore } from "../../store/mod.ts";
 import { FaultyStore } from "../_faulty_store.ts";
 import { type BrokerContract, contract, Counted, counted, Gate, groupOf, Other, until } from "../_broker_bench.ts";
 
-/** Contracts of closing that cannot be clean, and of what a subscription tells about itself. */
+/** Contracts of closing without the store, and of `subscription.info()`. */
 export const ending: readonly BrokerContract[] = [
-  contract("", "subscription.info() tells what is held, waits and runs, and the state", async (bench) => {
-    const broker = await bench.connect([Counted, Other]);
-    const gate = new Gate();
-    const before = Date.now();
-    const subscription = await broker.subscribe([Counted, Other], () => gate.opened, {
-      group: "group",
-      concurrency: 2,
-      prefetch: 5,
-    });
-    await broker.publish(counted(8));
-    await until(() => subscription.info().held === 5, "five deliveries are held");
-    const { types, ...all } = subscription.info();
-    assertEquals(all, { group: "group", state: "reading", held: 5, waiting: 3, running: 2, lastError: undefined });
-    const [first, second] = types;
-    const { consumer, leaseRenewedAt, lastProgressAt, ...rest } = first!;
-    assertEquals(rest, { eventType: "Counted", held: 5, waiting: 3, running: 2, stalled: false });
-    for (const time of [leaseRenewedAt.getTime(), lastProgressAt.getTime()]) {
-      assert(time >= before - 1 && time <= Date.now());
-    }
-    assertEquals(consumer, (await groupOf(broker, Counted)).consumers[0]!.name);
-    assertEquals([second!.eventType, second!.held], ["Other", 0]);
-    const closing = subscription.close();
-    assertEquals(subscription.info().state, "closing");
-    gate.open();
-    await closing;
-    assertEquals([subscription.info().state, subscription.info().held], ["closed", 0]);
-  }),
+  contract(
+    "",
+    "subscription.info() counts held, waiting and running deliveries, and shows the state",
+    async (bench) => {
+      const broker = await bench.connect([Counted, Other]);
+      const gate = new Gate();
+      const before = Date.now();
+      const subscription = await broker.subscribe([Counted, Other], () => gate.opened, {
+        group: "group",
+        concurrency: 2,
+        prefetch: 5,
+      });
+      await broker.publish(counted(8));
+      await until(() => subscription.info().held === 5, "five deliveries are held");
+      const { types, ...all } = subscription.info();
+      assertEquals(all, { group: "group", state: "reading", held: 5, waiting: 3, running: 2, lastError: undefined });
+      const [first, second] = types;
+      const { consumer, leaseRenewedAt, lastProgressAt, ...rest } = first!;
+      assertEquals(rest, { eventType: "Counted", held: 5, waiting: 3, running: 2, stalled: false });
+      for (const time of [leaseRenewedAt.getTime(), lastProgressAt.getTime()]) {
+        assert(time >= before - 1 && time <= Date.now());
+      }
+      assertEquals(consumer, (await groupOf(broker, Counted)).consumers[0]!.name);
+      assertEquals([second!.eventType, second!.held], ["Other", 0]);
+      const closing = subscription.close();
+      assertEquals(subscription.info().state, "closing");
+      gate.open();
+      await closing;
+      assertEquals([subscription.info().state, subscription.info().held], ["closed", 0]);
+    },
+  ),
 
-  contract("12, 32", "close() rejects when the store is away, and says that deliveries come again", async (bench) => {
-    const failing = { away: false };
-    const away = () => {
-      if (failing.away) throw new Error("the server is away");
-    };
-    const broker = new EventBroker(failingMembers(await bench.store(), away), { events: [Counted] });
-    const options = { group: "group", lease: 300 } as const;
-    const controller = new AbortController();
-    const subscription = await broker.subscribe(Counted, () => {}, options);
-    const byAbort = await broker.subscribe(Counted, () => {}, {
-      ...options,
-      group: "other",
-      signal: controller.signal,
-    });
-    failing.away = true;
-    controller.abort();
-    await assertRejects(() => byAbort.closed, Error, "the server is away");
-    const error = await assertRejects(() => subscription.close(), Error, "the server is away");
-    assertStringIncludes(error.message, "will be redelivered");
-    assertEquals(subscription.info().lastError?.error, error);
-    assertEquals(subscription.info().state, "closed");
-    await broker.close();
-    await assertRejects(() => broker.publish(counted(1)[0]!), Error, "closed");
-  }, "store"),
+  contract(
+    "12, 32",
+    "close() rejects when the store is unreachable, and says that deliveries will be redelivered",
+    async (bench) => {
+      const store = { isAway: false };
+      const away = () => {
+        if (store.isAway) throw new Error("the server is unreachable");
+      };
+      const broker = new EventBroker(failingMembers(await bench.store(), away), { events: [Counted] });
+      const options = { group: "group", lease: 300 } as const;
+      const controller = new AbortController();
+      const subscription = await broker.subscribe(Counted, () => {}, options);
+      const byAbort = await broker.subscribe(Counted, () => {}, {
+        ...options,
+        group: "other",
+        signal: controller.signal,
+      });
+      store.isAway = true;
+      controller.abort();
+      await assertRejects(() => byAbort.closed, Error, "the server is unreachable");
+      const error = await assertRejects(() => subscription.close(), Error, "the server is unreachable");
+      assertStringIncludes(error.message, "will be redelivered");
+      assertEquals(subscription.info().lastError?.error, error);
+      assertEquals(subscription.info().state, "closed");
+      await broker.close();
+      await assertRejects(() => broker.publish(counted(1)[0]!), Error, "closed");
+    },
+    "store",
+  ),
 ];
 
 /** A store whose members call `away` before they leave. */

@@ -20,7 +20,7 @@ import {
 
 /** Contracts of entries that this broker did not publish. */
 export const entries: readonly BrokerContract[] = [
-  contract("24", "subscribe() dead-letters an undecodable entry and delivers its 99 neighbours", async (bench) => {
+  contract("24", "subscribe() dead-letters undecodable entries and delivers the 99 others", async (bench) => {
     const broker = await bench.broker();
     const store = await bench.store();
     const seen = new Seen<Counted>();
@@ -63,7 +63,7 @@ export const entries: readonly BrokerContract[] = [
       seen.handler(event);
     }, { group: "group", concurrency: 10, retry: { minTimeout: 100, maxTimeout: 100, maxAttempts: Infinity } });
     const lost = told<EntriesLostEvent>(subscription, "entrieslost");
-    await until(async () => (await groupOf(broker, Counted)).retrying === 6, "all wait for their next attempt");
+    await until(async () => (await groupOf(broker, Counted)).retrying === 6, "all events wait for their next attempt");
     await store.admin(STREAM).trim({ maxLength: 2, force: true });
     fail = false;
     await settled(broker, Counted);

@@ -85,7 +85,7 @@ export const live: readonly BrokerContract[] = [
     const events = counted(5);
     await broker.publish(events);
     await seen.count(5);
-    await until(() => errors.length === 2, "both errors are told");
+    await until(() => errors.length === 2, "both errors are reported");
     assertOrder(seen.ids, events);
     assertEquals(errors.map(({ error }) => (error as Error).message), ["thrown", "rejected"]);
   }),
@@ -118,7 +118,7 @@ export const live: readonly BrokerContract[] = [
       const before = reconnects.length;
       if (failing) faulty!.readFailure = new StoreError("transient", "the connection was lost");
       await publisher.publish(events[at]!);
-      if (failing) await until(() => reconnects.length > before, "the loss is noticed");
+      if (failing) await until(() => reconnects.length > before, "the listener has noticed the loss");
       faulty!.readFailure = undefined;
     }
     await seen.count(30);

@@ -83,7 +83,7 @@ export const refusing: readonly BrokerContract[] = [
     }
   }),
 
-  contract("", "all methods refuse a class that is not in events, and name those that are", async (bench) => {
+  contract("", "all methods refuse a class that is not in events, and list the classes that are", async (bench) => {
     const strict = await bench.broker();
     const broker = loose(strict);
     const group = { group: "group" };
@@ -164,7 +164,7 @@ export const refusing: readonly BrokerContract[] = [
 
   contract(
     "",
-    "publish(), subscribe() and history() say that a class is another one of the same type",
+    "publish(), subscribe() and history() report another class of the same type",
     async (bench) => {
       const broker = await bench.broker();
       class Copy extends defineEvent("Counted")<{ n: number }> {}

@@ -41,7 +41,7 @@ export const operating: readonly BrokerContract[] = [
       if (n === 0) throw new Error("later");
       if (n === 2) await gate.opened;
     }, { group: "group", consumer: "me", prefetch: 2, retry: { minTimeout: 60_000, jitter: 0 } });
-    await until(async () => (await groupOf(broker, Counted)).lag === 1, "it has come to the third");
+    await until(async () => (await groupOf(broker, Counted)).lag === 1, "the handler of the third event runs");
     const { length, first, last, groups: [group, ...others] } = await broker.info(Counted);
     assertEquals([length, first, last, others], [5, events[0]!.position, events[4]!.position, []]);
     const { consumers: [consumer], ...rest } = group!;
@@ -63,7 +63,7 @@ export const operating: readonly BrokerContract[] = [
 
   contract(
     "22",
-    "deleteGroup() ends a group that is idle, and refuses one that is not unless forced",
+    "deleteGroup() removes an idle group, and refuses a busy one without force",
     async (bench) => {
       const [broker, other] = [await bench.broker(), await bench.broker()];
       await broker.publish(counted(3));
@@ -83,7 +83,7 @@ export const operating: readonly BrokerContract[] = [
       assertEquals((await broker.info(Counted)).groups, []);
       await assertRejects(() => broker.redrive(Counted, { group }), RangeError, group);
       await assertRejects(() => lettersOf(broker, Counted), RangeError, group);
-      // A new group of that name begins anew.
+      // A new group of that name starts from the beginning.
       const seen = new Seen<Counted>();
       await (await broker.subscribe(Counted, seen.handler, { group })).close();
       await broker.deleteGroup(Counted, { group, force: true });
@@ -139,7 +139,7 @@ export const operating: readonly BrokerContract[] = [
       gate.open();
       await settled(broker, Kept, "slow");
       assertSame(seen.ids, events);
-      await until(async () => (await broker.info(Kept)).length <= 150, "what is settled is trimmed");
+      await until(async () => (await broker.info(Kept)).length <= 150, "settled events are trimmed");
       assertEquals((await broker.info(Kept)).groups[0]!.lag, 0);
     },
   ),
@@ -177,7 +177,7 @@ export const operating: readonly BrokerContract[] = [
     await seen.count(30);
     down = true;
     await publisher.publish(events.slice(100));
-    await until(() => reconnects.length >= 2, "it tries again");
+    await until(() => reconnects.length >= 2, "the subscription tries again");
     down = false;
     await settled(publisher, Counted);
     assertEquals(seen.distinct, 200);

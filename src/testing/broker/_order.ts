@@ -143,12 +143,12 @@ export const ordering: readonly BrokerContract[] = [
     const stuck = counted(30, 0, () => "stuck");
     await broker.publish(stuck);
     const stalled = async () => (await groupOf(broker, Counted)).consumers.map(({ stalled }) => stalled);
-    await until(async () => (await stalled())[0] === true, "the consumer says that it is stalled");
+    await until(async () => (await stalled())[0] === true, "the consumer is stalled");
     const { pending, lag } = await groupOf(broker, Counted);
     assertEquals({ pending, lag }, { pending: 10, lag: 20 });
     gate.open();
     await settled(broker, Counted);
-    await until(async () => (await stalled())[0] === false, "the consumer says that it is no longer stalled");
+    await until(async () => (await stalled())[0] === false, "the consumer is no longer stalled");
     assertOrder(seen.ids, stuck);
   }),
 
@@ -161,10 +161,10 @@ export const ordering: readonly BrokerContract[] = [
     }, { group: "group", prefetch: 100, key: ({ detail }) => detail.key!, retry: LATER });
     await broker.publish(counted(300, 0, (n) => `key ${n}`));
     await until(async () => (await groupOf(broker, Counted)).consumers[0]!.stalled, "the consumer is stalled");
-    await until(async () => (await groupOf(broker, Counted)).retrying === 100, "each key waits");
+    await until(async () => (await groupOf(broker, Counted)).retrying === 100, "one event of each key waits");
     const { pending, lag } = await groupOf(broker, Counted);
     assertEquals({ attempts, pending, lag }, { attempts: 100, pending: 100, lag: 200 });
-    // The next consumer must take none of them early.
+    // Closing releases them with their due times.
     await subscription.close();
     const { pending: left, retrying, consumers } = await groupOf(broker, Counted);
     assertEquals({ left, retrying, consumers }, { left: 100, retrying: 100, consumers: [] });
@@ -178,7 +178,7 @@ export const ordering: readonly BrokerContract[] = [
       throw new Error("not now");
     }, { group: "group", prefetch: 10, retry: LATER });
     await broker.publish(counted(300));
-    await until(async () => (await groupOf(broker, Counted)).retrying === 300, "all wait");
+    await until(async () => (await groupOf(broker, Counted)).retrying === 300, "all events wait");
     const { pending, lag, consumers } = await groupOf(broker, Counted);
     assertEquals({ attempts, pending, lag }, { attempts: 300, pending: 300, lag: 0 });
     assertEquals(consumers.map(({ pending, stalled }) => ({ pending, stalled })), [{ pending: 0, stalled: false }]);

@@ -13,16 +13,16 @@ import {
   sleep,
   within,
 } from "../_broker_bench.ts";
-import { Questions, refused, schemaOf } from "../_schemas.ts";
+import { PausableSchema, refused, schemaOf } from "../_schemas.ts";
 
-const asked = ({ schema }: Questions) => class Asked extends defineEvent("Asked", { schema }) {};
+const asked = ({ schema }: PausableSchema) => class Asked extends defineEvent("Asked", { schema }) {};
 
 /** Contracts of events that are prepared asynchronously before they are stored. */
 export const preparing: readonly BrokerContract[] = [
   contract("30", "publish() keeps the order of calls when preparing takes different times", async (bench) => {
-    const questions = new Questions().hold(0, 2, 3, 5);
+    const validation = new PausableSchema().hold(0, 2, 3, 5);
     // Even numbers validate by a promise, held odd numbers too, the other ones at once.
-    const later = questions.schema["~standard"].validate;
+    const later = validation.schema["~standard"].validate;
     const schema: StandardSchemaV1<{ n: number }> = schemaOf((detail: { n: number }) =>
       [0, 2, 3, 5].includes(detail.n) ? later(detail) as Promise<{ value: { n: number } }> : { value: detail }
     );
@@ -38,13 +38,13 @@ export const preparing: readonly BrokerContract[] = [
       broker.publish(events[5]!),
       broker.publish([events[6]!, events[7]!]),
     ];
-    // A call for another stream is not held up.
+    // A call for another stream does not wait.
     const [ahead] = counted(1, 1);
     const waits = broker.publish(ahead!);
-    questions.let(5, 3, 2);
+    validation.release(5, 3, 2);
     await sleep(20);
     assertEquals(await Array.fromAsync(broker.history(Asked)), []);
-    questions.let(0);
+    validation.release(0);
     await within(Promise.all(publishing), "all to be stored");
     await waits;
     assertOrder((await Array.fromAsync(broker.history(Asked))).map(({ id }) => id), events);
@@ -55,8 +55,8 @@ export const preparing: readonly BrokerContract[] = [
     "30",
     "publish() stores nothing of a call that a schema refuses, and goes on with the next call",
     async (bench) => {
-      const questions = new Questions((n) => n < 0 ? refused("too low", "n") : { value: { n } });
-      const Asked = asked(questions);
+      const validation = new PausableSchema((n) => n < 0 ? refused("too low", "n") : { value: { n } });
+      const Asked = asked(validation);
       const broker = await bench.connect([Asked, Counted]);
       const refusedOnes = [new Asked({ n: -1 }), new Asked({ n: -2 })] as const;
       const [first, second, third] = [new Asked({ n: 1 }), new Asked({ n: 2 }), new Asked({ n: 3 })] as const;
@@ -81,7 +81,7 @@ export const preparing: readonly BrokerContract[] = [
     },
   ),
 
-  contract("30", "publish() stores an object once when it is published twice at a time", async (bench) => {
+  contract("30", "publish() stores an object once when it is published twice at the same time", async (bench) => {
     const schema = schemaOf<{ n: number; twice?: number }>(async (detail) => {
       await Promise.resolve();
       return { value: { ...detail, twice: detail.n * 2 } };
@@ -100,7 +100,7 @@ export const preparing: readonly BrokerContract[] = [
   contract("30", "publish() of the same object validates again after its schema failed", async (bench) => {
     let away = 1;
     const Asked = asked(
-      new Questions((n) => {
+      new PausableSchema((n) => {
         if (away-- > 0) throw new Error("The database is away");
         return { value: { n } };
       }),
@@ -114,8 +114,8 @@ export const preparing: readonly BrokerContract[] = [
   }),
 
   contract("30, 34", "publish() stops waiting for a schema on abort and on timeout", async (bench) => {
-    const questions = new Questions().hold(0, 1);
-    const Asked = asked(questions);
+    const validation = new PausableSchema().hold(0, 1);
+    const Asked = asked(validation);
     const broker = await bench.connect([Asked], { publishTimeout: 300 });
     const events = [0, 1, 2].map((n) => new Asked({ n }));
     const controller = new AbortController();
@@ -131,39 +131,39 @@ export const preparing: readonly BrokerContract[] = [
     // It waited behind the other call: either outcome agrees with the stored events.
     const stored = (await Array.fromAsync(broker.history(Asked))).map(({ id }) => id);
     assertEquals(stored, second!.status === "fulfilled" ? [events[2]!.id] : []);
-    questions.let(0, 1);
+    validation.release(0, 1);
     assert(await broker.publish(events[1]!) === events[1]!.position);
   }),
 
   contract("32", "close() waits for events that are being prepared", async (bench) => {
-    const questions = new Questions().hold(0);
-    const Asked = asked(questions);
+    const validation = new PausableSchema().hold(0);
+    const Asked = asked(validation);
     const [broker, observer] = [await bench.connect([Asked]), await bench.connect([Asked])];
     const events = [0, 1].map((n) => new Asked({ n }));
     const publishing = events.map((event) => broker.publish(event));
     const closing = broker.close();
     await sleep(20);
-    questions.let(0);
+    validation.release(0);
     await within(Promise.all([...publishing, closing]), "the broker to close");
     assertOrder((await Array.fromAsync(observer.history(Asked))).map(({ id }) => id), events);
   }),
 
   contract("31", "publish() counts events being prepared against maxQueued", async (bench) => {
-    const questions = new Questions().hold(0);
-    const Asked = asked(questions);
+    const validation = new PausableSchema().hold(0);
+    const Asked = asked(validation);
     const broker = await bench.connect([Asked], { maxQueued: 2 });
     const events = [0, 1, 2].map((n) => new Asked({ n }));
     const waiting = [broker.publish(events[0]!), broker.publish(events[1]!)];
     await assertRejects(() => broker.publish(events[2]!), PublishQueueFullError, "2 events wait");
-    questions.let(0);
+    validation.release(0);
     await Promise.all(waiting);
     await broker.publish(events[2]!);
     assertOrder((await Array.fromAsync(broker.history(Asked))).map(({ id }) => id), events);
   }),
 
   contract("30", "publish() in a handler records its cause however long preparing takes", async (bench) => {
-    const questions = new Questions().hold(0);
-    const Asked = asked(questions);
+    const validation = new PausableSchema().hold(0);
+    const Asked = asked(validation);
     const broker = await bench.connect([Counted, Asked]);
     const causes = counted(2);
     await broker.publish(causes);
@@ -173,11 +173,11 @@ export const preparing: readonly BrokerContract[] = [
       published.push(event);
       await broker.publish(event);
     }, { group: "group", concurrency: 2 });
-    await questions.about(0, 1);
+    await validation.started(0, 1);
     // Published outside any handler, behind the events published inside.
     const free = new Asked({ n: 2 });
     const waits = broker.publish(free);
-    questions.let(0);
+    validation.release(0);
     await waits;
     await settled(broker, Counted);
     const seen = new Seen<InstanceType<typeof Asked>>();

@@ -119,7 +119,7 @@ export const publishing: readonly BrokerContract[] = [
 
   contract(
     "30",
-    "publish() reports an unreachable store, goes on by itself, and repeats nothing",
+    "publish() reports an unreachable store, tries again, and stores each event once",
     async (bench) => {
       let faulty: FaultyStore | undefined;
       const broker = await bench.over((store) => faulty = new FaultyStore(store), { events: [Counted] });

@@ -118,7 +118,7 @@ export const reading: readonly BrokerContract[] = [
     assertEquals(rest.length, merged.filter(({ position }) => comparePositions(position!, middle) >= 0).length);
   }),
 
-  contract("28", "history() follows new events until it is left or aborted", async (bench) => {
+  contract("28", "history() follows new events until the loop ends or the signal aborts", async (bench) => {
     const broker = await bench.connect([Counted, Other]);
     const publisher = await bench.broker();
     const before = counted(3);
@@ -131,7 +131,7 @@ export const reading: readonly BrokerContract[] = [
         if (got.length === 5) break;
       }
     })();
-    await until(() => got.length === 2, "what was there has come");
+    await until(() => got.length === 2, "the stored events were read");
     for (const event of later) await publisher.publish(event);
     await within(following, "the end");
     assertOrder(got, [...before.slice(1), ...later]);
@@ -225,7 +225,7 @@ export const reading: readonly BrokerContract[] = [
     }
     const events = counted(300);
     await broker.publish(events);
-    await until(() => handled.size >= 150, "half of them are handled");
+    await until(() => handled.size >= 150, "half of the events are handled");
     const to = events[50]!.position!;
     const before = new Map(handled);
     const { first } = await broker.rewind(Counted, { group: "group", to });
@@ -233,7 +233,7 @@ export const reading: readonly BrokerContract[] = [
     await until(async () => {
       const { pending, lag } = await groupOf(broker, Counted);
       return pending === 0 && lag === 0;
-    }, "all is settled");
+    }, "all events are settled");
     const again = events.filter(({ id }, n) => (handled.get(id) ?? 0) > (n >= 50 ? before.get(id) ?? 0 : 0));
     assertOrder(again, events);
     assert(settledLate.every((position) => comparePositions(position, to) >= 0));

@@ -68,7 +68,7 @@ export const retrying: readonly BrokerContract[] = [
     const events = counted(40);
     await broker.publish(events);
     await seen.count(20);
-    await until(async () => (await groupOf(broker, Counted)).retrying === 20, "the others wait");
+    await until(async () => (await groupOf(broker, Counted)).retrying === 20, "the failed events wait");
     assertSame(seen.ids, events.filter(({ detail }) => detail.n % 2 === 1));
     const { pending, lag } = await groupOf(broker, Counted);
     assertEquals({ pending, lag }, { pending: 20, lag: 0 });

@@ -180,7 +180,7 @@ export const schemas: readonly BrokerContract[] = [
       ]);
       assertEquals(letter!.error.message, `Cannot decode Checked at ${events[2]!.position}: The database is gone`);
       assertEquals((letter!.undecodable!.cause as Error).message, "The database is gone");
-      await until(() => retries.length === 7, "all attempts were told");
+      await until(() => retries.length === 7, "all failed attempts were reported");
       assert(retries.every(({ error }) => error.message.startsWith("Cannot decode Checked at ")));
       assertEquals((await groupOf(broker, Asking)).deadLetters, 1);
     },

@@ -25,7 +25,7 @@ import {
   within,
 } from "../_broker_bench.ts";
 
-/** `Counted` in the next release. */
+/** `Counted` as the next release of the program defines it. */
 class CountedNow extends defineEvent("Counted", {
   version: 2,
   upcast: { 1: ({ n }: { n: number }) => ({ n, twice: 2 * n }) },
@@ -40,19 +40,19 @@ export const versions: readonly BrokerContract[] = [
     const [old, current] = [await bench.broker(), await bench.connect([CountedNow])];
     const seen = new Seen<Counted>();
     const subscription = await old.subscribe(Counted, seen.handler, { group: "group", concurrency: 4 });
-    const held = told<DeferredEvent>(subscription, "deferred");
+    const deferred = told<DeferredEvent>(subscription, "deferred");
     const [known, newer] = [counted(40), now(20)];
     for (let at = 0; at < 20; at++) {
       await old.publish(known.slice(2 * at, 2 * at + 2));
       await current.publish(newer[at]!);
     }
     await seen.count(40);
-    await until(() => held.length === 20, "all the newer ones are held");
-    assertEquals(held.map(({ eventType, position, version }) => [eventType, position, version]), [
+    await until(() => deferred.length === 20, "all newer events are deferred");
+    assertEquals(deferred.map(({ eventType, position, version }) => [eventType, position, version]), [
       ...newer.map(({ position }) => ["Counted", position, 2]),
     ]);
-    const { pending, deferred: waiting, deadLetters, oldestUnsettled } = await groupOf(old, Counted);
-    assertEquals([pending, waiting, deadLetters], [20, [{ version: 2, pending: 20 }], 0]);
+    const { pending, deferred: counts, deadLetters, oldestUnsettled } = await groupOf(old, Counted);
+    assertEquals([pending, counts, deadLetters], [20, [{ version: 2, pending: 20 }], 0]);
     assert(oldestUnsettled!.getTime() <= newer[0]!.time.getTime() + 1_000);
     const taken = new Seen<CountedNow>();
     const attempts: number[] = [];
@@ -111,9 +111,9 @@ export const versions: readonly BrokerContract[] = [
     await current.publish(event!);
     await until(() => attempts.length > 0, "the first attempt has failed");
     await failing.close();
-    const holding = await old.subscribe(Counted, () => {}, { group: "group", retry: { maxAttempts: 1 } });
-    await until(async () => (await groupOf(old, Counted)).deferred.length === 1, "the retry is held");
-    await holding.close();
+    const deferring = await old.subscribe(Counted, () => {}, { group: "group", retry: { maxAttempts: 1 } });
+    await until(async () => (await groupOf(old, Counted)).deferred.length === 1, "the retry is deferred");
+    await deferring.close();
     assertEquals((await groupOf(old, Counted)).retrying, 0);
     await current.subscribe(CountedNow, (_event, { attempt }) => void attempts.push(attempt), { group: "group" });
     await settled(current, CountedNow);
@@ -130,12 +130,12 @@ export const versions: readonly BrokerContract[] = [
       const newer = now(3);
       await current.publish(newer);
       const subscription = await old.subscribe(Counted, () => {}, { group: "group", lease: 400, deferTimeout: 100 });
-      const [held, dead] = [
+      const [deferred, dead] = [
         told<DeferredEvent>(subscription, "deferred"),
         told<DeadLetterEvent>(subscription, "deadletter"),
       ];
-      await until(() => dead.length === 3, "all are given up");
-      assertEquals([held.length, dead.map(({ reason, attempts }) => [reason, attempts])], [
+      await until(() => dead.length === 3, "all events are dead letters");
+      assertEquals([deferred.length, dead.map(({ reason, attempts }) => [reason, attempts])], [
         3,
         newer.map(() => ["version", 0]),
       ]);
@@ -198,9 +198,9 @@ export const versions: readonly BrokerContract[] = [
     await old.subscribe(Counted, () => {}, { group: "group" });
     const [newer] = now(1);
     await current.publish(newer!);
-    await until(async () => (await groupOf(old, Counted)).deferred.length === 1, "it is held");
+    await until(async () => (await groupOf(old, Counted)).deferred.length === 1, "the newer event is deferred");
     await old.publish(counted(5));
-    await until(async () => (await groupOf(old, Counted)).pending === 1, "all others are settled");
+    await until(async () => (await groupOf(old, Counted)).pending === 1, "all other events are settled");
     const { pinnedBy, first } = await old.info(Counted);
     assertEquals([pinnedBy, first], ["group", newer!.position]);
   }),
@@ -214,7 +214,7 @@ export const versions: readonly BrokerContract[] = [
     await heard.count(1);
     const [newer] = now(1);
     await current.publish(newer!);
-    await until(() => undecodable.length === 1, "the listener is told");
+    await until(() => undecodable.length === 1, "the newer event is reported");
     const error = await assertRejects(() => Array.fromAsync(old.history(Counted)), NewerVersionError);
     for (const { name, version, position, raw } of [error, undecodable[0]!.error as NewerVersionError]) {
       assertEquals([name, version, position, raw.id], ["NewerVersionError", 2, newer!.position, newer!.id]);
@@ -223,7 +223,7 @@ export const versions: readonly BrokerContract[] = [
 
   contract(
     "24",
-    "subscribe() defers a version whatever its payload, and dead-letters one that is no number",
+    "subscribe() defers a newer version with any payload, and dead-letters a version that is not a number",
     async (bench) => {
       const [old, store] = [await bench.broker(), await bench.store()];
       await store.append("events:Counted", [
@@ -232,8 +232,8 @@ export const versions: readonly BrokerContract[] = [
         ["id", "v-3", "version", "two", "payload", "{}"],
       ]);
       const subscription = await old.subscribe(Counted, () => {}, { group: "group" });
-      await until(async () => (await groupOf(old, Counted)).deadLetters === 1, "one is given up");
-      await until(async () => (await groupOf(old, Counted)).deferred.length === 2, "the others are held");
+      await until(async () => (await groupOf(old, Counted)).deadLetters === 1, "one entry is a dead letter");
+      await until(async () => (await groupOf(old, Counted)).deferred.length === 2, "the others are deferred");
       assertEquals(
         (await groupOf(old, Counted)).deferred,
         [7, Number.MAX_SAFE_INTEGER].map((version) => ({ version, pending: 1 })),
