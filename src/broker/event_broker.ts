@@ -89,12 +89,12 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     super();
     const settings = brokerSettings(options);
     const { publishTimeout, maxQueued, maxQueuedBytes, signal } = settings;
-    this.events = Object.freeze([...settings.events]);
     this.#store = store;
     const notTrimmed = (error: unknown) =>
       isTransient(error) ? this.#retrying(error, 0) : this.#listeners.report(error);
     this.#retention = new Retention(store, this.#observers, notTrimmed);
     this.#codecs = new EventCodecs(settings.events, settings.prefix, settings.encryption);
+    this.events = Object.freeze([...settings.events]);
     for (const codec of this.#codecs) {
       const kept = codec.definition.retention ?? settings.retention;
       if (kept !== undefined) this.#retention.keep(codec.definition.type, codec.stream, kept);
