@@ -1,5 +1,5 @@
 import type { DomainEvent } from "../events/mod.ts";
-import type { Outcome, Position } from "../store/mod.ts";
+import type { Position } from "../store/mod.ts";
 import type { Delivery } from "./delivery.ts";
 
 /**
@@ -105,7 +105,7 @@ export interface SettlingOutcome {
    * `ack`, `retry`, `dead` and `release` as in {@linkcode AttemptEnd}; `defer`: waits for a consumer that knows its
    * version; `isolate`: is about to be handled exclusively.
    */
-  readonly outcome: Outcome["kind"];
+  readonly outcome: "ack" | "retry" | "dead" | "release" | "defer" | "isolate";
   /** As `handling` was given it; undefined when no handler was called. */
   readonly delivery: Delivery | undefined;
 }

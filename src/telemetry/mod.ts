@@ -22,4 +22,4 @@ export {
   type PublishMessage,
   type SettleMessage,
 } from "./diagnostics.ts";
-export { instrument, type TelemetryOptions } from "./telemetry.ts";
+export { instrument, type MeterSource, type TelemetryOptions, type TracerSource } from "./telemetry.ts";

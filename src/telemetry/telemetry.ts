@@ -1,4 +1,4 @@
-import { type Attributes, type MeterProvider, metrics, trace, type TracerProvider } from "@opentelemetry/api";
+import { type Meter, metrics, trace, type Tracer } from "@opentelemetry/api";
 import type { EventBroker } from "../broker/mod.ts";
 import type { EventClass } from "../events/mod.ts";
 import { checkKeys } from "../events/_check.ts";
@@ -6,19 +6,32 @@ import { ErrorTypes, SCHEMA_URL, SCOPE } from "./_attributes.ts";
 import { Counting, observeState } from "./_metrics.ts";
 import { Tracing } from "./_traces.ts";
 
+// Of our own, since the types of two versions of `@opentelemetry/api` need not fit each other, though their objects do.
+/** A `TracerProvider` of `@opentelemetry/api`, of any version 1. */
+export interface TracerSource {
+  /** Returns a tracer. */
+  getTracer(name: string, version?: string, options?: { schemaUrl?: string }): object;
+}
+
+/** A `MeterProvider` of `@opentelemetry/api`, of any version 1. */
+export interface MeterSource {
+  /** Returns a meter. */
+  getMeter(name: string, version?: string, options?: { schemaUrl?: string }): object;
+}
+
 /** What to measure, and where the signals go. */
 export interface TelemetryOptions {
   /** Where spans go; `false` makes none. @default {the global provider of `@opentelemetry/api`} */
-  tracerProvider?: TracerProvider | false;
+  tracerProvider?: TracerSource | false;
   /** Where metrics go; `false` makes none. @default {the global provider of `@opentelemetry/api`} */
-  meterProvider?: MeterProvider | false;
+  meterProvider?: MeterSource | false;
   /**
    * Whether each event of a published array gets a `create` span of its own. Without, all of them continue the trace at
    * the `send` span. @default {true}
    */
   createSpans?: boolean;
   /** Attributes that every span and measurement carries, for example to tell two brokers of one process apart. */
-  attributes?: Attributes;
+  attributes?: Readonly<Record<string, string | number | boolean>>;
 }
 
 const OPTIONS = ["tracerProvider", "meterProvider", "createSpans", "attributes"];
@@ -55,11 +68,11 @@ export function instrument<C extends EventClass>(broker: EventBroker<C>, options
     ends.push(() => observing[Symbol.dispose]());
   };
   if (tracerProvider !== false) {
-    const tracer = tracerProvider.getTracer(SCOPE, undefined, { schemaUrl: SCHEMA_URL });
+    const tracer = tracerProvider.getTracer(SCOPE, undefined, { schemaUrl: SCHEMA_URL }) as Tracer;
     observe(new Tracing(tracer, errorTypes, { createSpans, attributes }));
   }
   if (meterProvider !== false) {
-    const meter = meterProvider.getMeter(SCOPE, undefined, { schemaUrl: SCHEMA_URL });
+    const meter = meterProvider.getMeter(SCOPE, undefined, { schemaUrl: SCHEMA_URL }) as Meter;
     observe(new Counting(meter, errorTypes, attributes));
     ends.push(observeState(meter, broker, attributes));
   }
