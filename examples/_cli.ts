@@ -95,6 +95,11 @@ Usage: deno task example ${name} [--broker=URL]\n
   return broker;
 }
 
+/** A URL without its user name and password. */
+export function shown(url: string): string {
+  return url.replace(/:\/\/.*@/s, "://");
+}
+
 /** Rejects a broker that other processes cannot reach. */
 export function assertShared(name: string, url: string): void {
   if (url.startsWith("memory:")) {
@@ -107,7 +112,9 @@ export function assertRedis(name: string, url: string): void {
   if (/^rediss?:/.test(url)) return;
   throw new ExitError(
     2,
-    `Cannot run ${name}.ts with "${url}": other programs have to publish to it; use --broker=redis://<host>:<port>`,
+    `Cannot run ${name}.ts with "${
+      shown(url)
+    }": other programs have to publish to it; use --broker=redis://<host>:<port>`,
   );
 }
 
@@ -126,12 +133,15 @@ export function assertPast(name: string, url: string, infos: readonly StreamInfo
 
 function inMemory(name: string, url: string, why: string): ExitError {
   const use = "use --broker=sqlite:<file> or --broker=redis://<host>:<port>";
-  return new ExitError(2, `Cannot run ${name}.ts with "${url}": ${why}; ${use}`);
+  return new ExitError(2, `Cannot run ${name}.ts with "${shown(url)}": ${why}; ${use}`);
 }
 
 function nothingYet(name: string, url: string): ExitError {
-  const flag = url === DEFAULT_BROKER ? "" : ` --broker=${url}`;
-  return new ExitError(1, `Cannot run ${name}.ts: ${url} holds no events yet; first run: deno task example run${flag}`);
+  const flag = url === DEFAULT_BROKER ? "" : ` --broker=${shown(url)}`;
+  return new ExitError(
+    1,
+    `Cannot run ${name}.ts: ${shown(url)} holds no events yet; first run: deno task example run${flag}`,
+  );
 }
 
 function isMissing(path: string): boolean {

@@ -12,7 +12,7 @@ import { CardProcessor, testCards } from "./auction/card_processor.ts";
 import { AuctionEnded, events } from "./auction/events.ts";
 import { startNotification } from "./auction/notification.ts";
 import { Registration } from "./auction/registration.ts";
-import { assertShared, main } from "./_cli.ts";
+import { assertShared, main, shown } from "./_cli.ts";
 import { Journal } from "./_journal.ts";
 import { Ledger } from "./_ledger.ts";
 import type { Charged } from "./_payment_process.ts";
@@ -33,7 +33,9 @@ await main("crash", "Kills a process, and another one finishes its work", async 
   };
   const before = await payment();
   if (before.consumers.some(({ alive }) => alive)) {
-    throw new Error(`Cannot run crash.ts: a payment process of ${url} is running, or was killed less than 30 s ago`);
+    throw new Error(
+      `Cannot run crash.ts: a payment process of ${shown(url)} is running, or was killed less than 30 s ago`,
+    );
   }
 
   // The ledger of the card company, which knows nothing of events. Both processes write to it.
@@ -60,8 +62,9 @@ await main("crash", "Kills a process, and another one finishes its work", async 
       const { pending, lag } = await payment();
       return pending + lag === 0;
     });
-    charged.length = 0;
   }
+  // Of the following auctions alone.
+  charged.length = 0;
 
   const run = crypto.randomUUID().slice(0, 4);
   const [bidderId, lots] = [`ada-${run}`, LOTS.map((lot) => `${lot}-${run}`)];

@@ -7,7 +7,7 @@
  */
 import { connect } from "@tidings/broker";
 import { events } from "./auction/events.ts";
-import { assertDurable, assertPast, main } from "./_cli.ts";
+import { assertDurable, assertPast, main, shown } from "./_cli.ts";
 import { deadLetters, groups, heading, line, streams, table } from "./_print.ts";
 
 await main("persistence", "What earlier processes left, seen from a new one", async ({ url, signal, begin }) => {
@@ -17,7 +17,7 @@ await main("persistence", "What earlier processes left, seen from a new one", as
   assertPast("persistence", url, infos);
 
   begin();
-  console.log(`This is process ${Deno.pid}. It publishes nothing: all that it shows was stored in ${url}.`);
+  console.log(`This is process ${Deno.pid}. It publishes nothing: all that it shows was stored in ${shown(url)}.`);
 
   heading(
     "Streams",

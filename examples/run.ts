@@ -14,7 +14,7 @@ import { startPayment } from "./auction/payment.ts";
 import { readable } from "./auction/readable.ts";
 import { Registration } from "./auction/registration.ts";
 import { shapeFault } from "./auction/shape.ts";
-import { main } from "./_cli.ts";
+import { main, shown } from "./_cli.ts";
 import { Journal } from "./_journal.ts";
 import { Outside } from "./_outside.ts";
 import { deadLetters, groups, heading, streams } from "./_print.ts";
@@ -43,7 +43,7 @@ await main("run", "The auction house at work, step by step", async ({ url, signa
   };
 
   begin();
-  console.log(`Events are stored in ${url}. Below each: what the services did with it, and its effects.`);
+  console.log(`Events are stored in ${shown(url)}. Below each: what the services did with it, and its effects.`);
   console.log(`"chain" is the end of the correlation id, which an event shares with all its effects.`);
 
   if (await journal.unsettled() > 0) {

@@ -13,9 +13,9 @@ const end = Deno.args.findIndex((arg) => arg.startsWith("-"));
 const names = end === -1 ? Deno.args : Deno.args.slice(0, end);
 const options = end === -1 ? [] : Deno.args.slice(end);
 
-// These examples need few packages, and Deno downloads every package of a lock file, so they have their own lock file.
-const DEMO = ["run", "persistence", "replay", "crash"];
-const demoLock = fileURLToPath(new URL("demo.lock", import.meta.url));
+/** The lock file of an example. Examples need few packages, and Deno downloads every package of a lock file. */
+const lockOf = (name: string) =>
+  fileURLToPath(new URL(name === "neighbours" ? "neighbours.lock" : "demo.lock", import.meta.url));
 
 // Files whose names begin with an underscore contain shared code.
 const examples = [...Deno.readDirSync("examples")].filter(({ isFile, name }) => isFile && !name.startsWith("_"))
@@ -29,7 +29,7 @@ if (names.length === 0 || unknown !== undefined) {
 }
 for (const name of names) {
   const args = ["--no-prompt", ...permissions(name), `examples/${name}.ts`, ...options];
-  const code = await launch("run", args, DEMO.includes(name) ? { lock: demoLock } : {});
+  const code = await launch("run", args, { lock: lockOf(name) });
   if (code !== 0) Deno.exit(code);
 }
 

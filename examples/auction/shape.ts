@@ -15,8 +15,9 @@ const SHAPES: { readonly [E in AuctionHouseEvent as E["type"]]: { readonly [F in
  * Says which field of an event has the wrong shape, and which fields the event has; undefined if its shape is right.
  *
  * Streams are shared, and TypeScript checks only our own publishers: another program may publish an event of the same
- * type with other fields. These examples check the shape by hand because they also print such events. A service would
- * give its classes a schema, as `neighbours.ts` does; then the broker checks each event before any handler gets it.
+ * type with other fields. A service would give its classes a schema, as
+ * `neighbours.ts` does: then the broker checks each event before any handler gets it. The auction checks by hand,
+ * because a schema would also end `history` and `replay` at such an event, which these examples print.
  */
 export function shapeFault({ type, detail }: AuctionHouseEvent): string | undefined {
   const given: unknown = detail;

@@ -1,9 +1,19 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { type AuctionBroker, events } from "../../examples/auction/events.ts";
 import { connect } from "@tidings/broker";
+import { type AuctionBroker, AuctionEnded, BidderRegistered, events } from "../../examples/auction/events.ts";
 import { RedisServer } from "../redis/_server.ts";
 import { run } from "./_example.ts";
 import { publishForeign } from "./_foreign.ts";
+
+/** Publishes ten auctions that no service has handled yet. */
+async function publishAuctions(url: string): Promise<void> {
+  await using broker: AuctionBroker = await connect(url, { events });
+  await broker.publish(new BidderRegistered({ bidderId: "dora", name: "Dora", cardToken: "tok_dora" }));
+  const lots = Array.from({ length: 10 }, (_, index) => `lot-${index}`);
+  await broker.publish(
+    lots.map((auctionId) => new AuctionEnded({ auctionId, winningBidderId: "dora", winningPrice: 5 })),
+  );
+}
 
 /** The reasons of all dead letters, by group and type. */
 async function deadLetters(broker: AuctionBroker): Promise<Record<string, string[]>> {
@@ -18,15 +28,17 @@ async function deadLetters(broker: AuctionBroker): Promise<Record<string, string
 }
 
 for (const first of ["run", "crash"]) {
-  Deno.test(`${first} and then the demo work on a store with events of another program`, async () => {
+  Deno.test(`${first} and then the demo work on a store with unhandled events, also of another program`, async () => {
     const directory = await Deno.makeTempDir({ prefix: "tidings-" });
     try {
       const url = `sqlite:${directory}/auction.db`;
       await publishForeign(url);
+      await publishAuctions(url);
       for (const name of [first, "run", "persistence", "replay", "crash"]) {
         const { code, stdout, stderr } = await run(name, [`--broker=${url}`], directory, directory);
         assertEquals([code, stderr], [0, ""], name);
         assert(!/undefined|NaN|\[object/.test(stdout), `${name} prints a missing value:\n${stdout}`);
+        if (name === "crash") assertStringIncludes(stdout, "Each auction was paid once.");
         if (name !== "replay") continue;
         assertMatch(
           stdout,

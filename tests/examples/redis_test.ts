@@ -34,6 +34,16 @@ Deno.test("the demo prints the same on Redis as on SQLite, also the second time"
   }
 });
 
+Deno.test("no example prints the password of its broker", async () => {
+  await using server = await RedisServer.start(["--requirepass", "hush"]);
+  const broker = `--broker=redis://:hush@127.0.0.1:${server.port}`;
+  for (const [name, expected] of [["persistence", 1], ["run", 0], ["persistence", 0], ["replay", 0]] as const) {
+    const { code, stdout, stderr } = await run(name, [broker]);
+    assertEquals([code, `${stdout}${stderr}`.includes("hush")], [expected, false], `${name}: ${stderr}`);
+    if (name !== "replay") assertStringIncludes(stdout + stderr, `redis://127.0.0.1:${server.port}`);
+  }
+});
+
 Deno.test("an example whose server does not listen prints one line and ends", async () => {
   for (const name of ["run", "persistence", "replay", "crash"]) {
     const port = freePort();

@@ -218,22 +218,25 @@ Deno.test("the stand-in import map maps the names of deno.json", () => {
   }
 });
 
-Deno.test("lock files fit deno.json, and the demo's holds few packages in the versions of the whole project", () => {
+Deno.test("lock files fit deno.json, and those of examples hold few packages in the versions of the whole project", () => {
   const packagesOf = (file: string): Map<string, string> => {
     const { npm } = JSON.parse(Deno.readTextFileSync(new URL(file, root))) as {
       npm: Record<string, { integrity: string }>;
     };
-    // Behind "_" a name tells the peers of the package, of which the demo has fewer.
+    // Behind "_" a name tells the peers of the package, of which the examples have fewer.
     return new Map(Object.entries(npm).map(([name, { integrity }]) => [name.replace(/_.*/, ""), integrity]));
   };
-  const [demo, all] = [packagesOf("offline/demo.lock"), packagesOf("offline/deno.lock")];
-  for (const [name, integrity] of demo) assertEquals(all.get(name), integrity, name);
+  const all = packagesOf("offline/deno.lock");
+  for (const file of ["offline/demo.lock", "offline/neighbours.lock"]) {
+    const some = packagesOf(file);
+    for (const [name, integrity] of some) assertEquals(all.get(name), integrity, `${name} in ${file}`);
+    assert(some.size < 20, `${file} has ${some.size} packages`);
+  }
   // Deno writes the packages of deno.json into each lock file, and would change one that does not fit.
   const workspaceOf = (file: string) => JSON.parse(Deno.readTextFileSync(new URL(file, root))).workspace;
-  for (const file of ["offline/demo.lock", "bench/deno.lock"]) {
+  for (const file of ["offline/demo.lock", "offline/neighbours.lock", "bench/deno.lock"]) {
     assertEquals(workspaceOf(file), workspaceOf("offline/deno.lock"), file);
   }
-  assert(demo.size < 20, `${demo.size} packages`);
 });
 
 Deno.test("a task downloads no package before it runs", async () => {
