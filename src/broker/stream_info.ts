@@ -2,9 +2,11 @@ import type { DeadReason, ErrorRecord, GroupState, Position } from "../store/mod
 import type { DomainEvent } from "../events/mod.ts";
 
 /** A consumer group of one stream. */
-export interface GroupInfo extends Omit<GroupState, "floor"> {
+export interface GroupInfo extends Omit<GroupState, "floor" | "oldestDeadLetter"> {
   /** Publication time of the oldest event that the group has not read or not settled; undefined when there is none. */
   readonly oldestUnsettled: Date | undefined;
+  /** When the last attempt of the group's oldest dead letter failed; undefined when there is none. */
+  readonly oldestDeadLetter: Date | undefined;
 }
 
 /** A stream and its groups at one moment. */

@@ -315,6 +315,7 @@ export class MemoryGroup {
       retrying: all.filter(({ retryAt = 0 }) => retryAt > now).length,
       deferred: this.#deferred.state(),
       deadLetters: this.letters.size,
+      oldestDeadLetter: this.letters.values().next().value?.lastFailedAt,
       lag: this.#stream.end - next,
       lagIsExact: true,
       floor,

@@ -90,7 +90,7 @@ export class RedisAdmin implements StreamAdmin {
   async #groupState(name: string): Promise<GroupState | undefined> {
     const reply = await this.#run(GROUP_INFO, name, [String(LAG_COUNT)]) as readonly Reply[];
     if (reply.length === 0) return undefined;
-    const [pending, retrying, deadLetters, lag, exact, floor, consumers, deferred] = reply as [
+    const [pending, retrying, deadLetters, lag, exact, floor, consumers, deferred, failedAt] = reply as [
       number,
       number,
       number,
@@ -99,6 +99,7 @@ export class RedisAdmin implements StreamAdmin {
       Position | "",
       readonly (readonly [string, number, number, number])[],
       readonly (readonly [string, number])[],
+      string,
     ];
     return {
       name,
@@ -108,6 +109,7 @@ export class RedisAdmin implements StreamAdmin {
         a.version - b.version
       ),
       deadLetters,
+      oldestDeadLetter: failedAt === "" ? undefined : Number(failedAt),
       lag,
       lagIsExact: exact === 1,
       floor: floor === "" ? undefined : floor,

@@ -34,6 +34,11 @@ export interface GroupState {
   readonly deferred: readonly DeferredState[];
   /** How many dead letters it has. */
   readonly deadLetters: number;
+  /**
+   * When the last attempt of its oldest dead letter failed, in milliseconds since the epoch: `lastFailedAt` of the letter
+   * that `list` gives first. Undefined when it has none.
+   */
+  readonly oldestDeadLetter: number | undefined;
   /** Entries the group has not read yet. */
   readonly lag: number;
   /** False when `lag` is a lower bound. */

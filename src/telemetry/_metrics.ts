@@ -261,6 +261,11 @@ const GROUP_GAUGES = {
     ({ consumers }: GroupInfo) => consumers.filter(({ alive }) => alive).length,
   ],
   "dead_letters": ["{event}", "Dead letters of the group.", ({ deadLetters }: GroupInfo) => deadLetters],
+  "dead_letters.oldest.age": [
+    "s",
+    "Time since the oldest dead letter of the group last failed; 0 when there is none.",
+    ({ oldestDeadLetter }: GroupInfo) => ageOf(oldestDeadLetter),
+  ],
 } as const;
 
 /**

@@ -435,7 +435,7 @@ test("GROUP_INFO shows a group, and nothing of one that is not there", async (be
     ...bench.outcome("retry", b, { delay: 60_000, letter: FAILED }),
   );
   await bench.append(2, 1, 1, "d");
-  assertEquals(await bench.group(GROUP_INFO, "", "", "1000"), [2, 1, 0, 1, 1, b, [["me.1", 1, 1, 0]], []]);
+  assertEquals(await bench.group(GROUP_INFO, "", "", "1000"), [2, 1, 0, 1, 1, b, [["me.1", 1, 1, 0]], [], ""]);
   const other = groupKeys(STREAM, "other");
   assertEquals(await GROUP_INFO.run(bench.connection, keyList(other), ["other", "", "", "1000"]), []);
 });

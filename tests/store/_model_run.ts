@@ -255,8 +255,11 @@ export class Run {
 
   async #compare(): Promise<void> {
     const { model } = this;
+    const oldestLetters = new Map<string, number | undefined>();
     for (const [name, group] of model.groups) {
-      const letters = (await this.#letters(name)).map(({ position, fields }) => ({ position, text: fields[1] }));
+      const records = await this.#letters(name);
+      oldestLetters.set(name, records[0]?.lastFailedAt);
+      const letters = records.map(({ position, fields }) => ({ position, text: fields[1] }));
       assertEquals(letters, group.letters, "letters");
     }
     const info = await this.#store.admin(STREAM).info();
@@ -277,6 +280,7 @@ export class Run {
         retrying: group.pending.filter(({ retryAt }) => retryAt !== undefined && retryAt > model.now).length,
         deferred: group.deferred,
         deadLetters: group.letters.length,
+        oldestDeadLetter: oldestLetters.get(name),
         lag: group.unread.length,
         lagIsExact: true,
         floor: group.floor,

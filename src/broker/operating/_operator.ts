@@ -15,8 +15,12 @@ export function streamInfo(type: string, state: StreamState, retention: Retentio
   return { type, length, first, last, pinnedBy: pinnedBy(state, retention), groups: groups.map(groupInfo) };
 }
 
-function groupInfo({ floor, ...group }: GroupState): GroupInfo {
-  return { ...group, oldestUnsettled: floor === undefined ? undefined : new Date(positionTime(floor)) };
+function groupInfo({ floor, oldestDeadLetter, ...group }: GroupState): GroupInfo {
+  return {
+    ...group,
+    oldestUnsettled: floor === undefined ? undefined : new Date(positionTime(floor)),
+    oldestDeadLetter: oldestDeadLetter === undefined ? undefined : new Date(oldestDeadLetter),
+  };
 }
 
 function pinnedBy(

@@ -7,7 +7,7 @@ import { READ_PRELUDE } from "./_prelude.ts";
  * KEYS: as the prelude says. ARGV: group, empty, empty, how far to count what is unread where the server cannot tell. Reply:
  * pending, of them waiting for their next attempt, dead letters, lag, 1 if that is exact, the first position not read
  * or not settled or empty, then for each consumer: name, pending, alive, stalled, then for each version that was
- * deferred: version, pending.
+ * deferred: version, pending, then when the oldest dead letter last failed or empty.
  */
 export const GROUP_INFO: Script = new Script(
   `${READ_PRELUDE}
@@ -72,8 +72,17 @@ local deferred = {}
 for name, count in pairs(held) do
   if heldVersion(name) and count > 0 then deferred[#deferred + 1] = {string.sub(name, 7), count} end
 end
+local letter = redis.call('XRANGE', dead, '-', '+', 'COUNT', 1)[1]
+local failedAt = ''
+-- The letter's own fields come before those of its event.
+for at = 1, letter and #letter[2] or 0, 2 do
+  if letter[2][at] == 'lastfailedat' then
+    failedAt = letter[2][at + 1]
+    break
+  end
+end
 return {
-  info[6] + copyCount, retrying, redis.call('XLEN', dead), lag, exact, floor, list, deferred
+  info[6] + copyCount, retrying, redis.call('XLEN', dead), lag, exact, floor, list, deferred, failedAt
 }
 `,
   { readOnly: true },

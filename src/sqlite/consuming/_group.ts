@@ -141,6 +141,10 @@ export function groupState(db: Database, now: number, stream: StreamRow, group: 
     group.id,
   )!;
   const { letters } = db.get<{ letters: number }>("SELECT count(*) AS letters FROM letter WHERE grp = ?", group.id)!;
+  const oldest = db.get<{ last_failed_at: number }>(
+    "SELECT last_failed_at FROM letter WHERE grp = ? ORDER BY id LIMIT 1",
+    group.id,
+  );
   const consumers = db.all<{ name: string; pending: number; expires: number; stalled: number }>(
     `SELECT store_name AS name, expires, stalled, (SELECT count(*) FROM delivery WHERE owner = consumer.id) AS pending
       FROM consumer WHERE grp = ? ORDER BY id`,
@@ -152,6 +156,7 @@ export function groupState(db: Database, now: number, stream: StreamRow, group: 
     ...counts,
     deferred: deferredState(db, group.id),
     deadLetters: letters,
+    oldestDeadLetter: oldest?.last_failed_at,
     lag: stream.next_n - next,
     lagIsExact: true,
     floor: floorPosition(db, stream, group, next),

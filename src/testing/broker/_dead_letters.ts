@@ -71,8 +71,10 @@ export const deadLetters: readonly BrokerContract[] = [
     const before = await broker.info(Counted);
     broken = false;
     const letters = await lettersOf(broker, Counted);
+    const oldest = async () => (await broker.info(Counted)).groups.find(({ name }) => name === group)!.oldestDeadLetter;
     const byNumber = (n: number) => letters.find(({ event }) => event!.detail.n === n)!.id;
     const group = "group";
+    assertEquals(await oldest(), letters[0]!.lastFailedAt);
     assertEquals(await broker.redrive(Counted, { group, dryRun: true }), 6);
     assertEquals(await broker.redrive(Counted, { group, dryRun: true, ids: [byNumber(4), "none"] }), 1);
     assertEquals((await lettersOf(broker, Counted)).length, 6);
@@ -92,6 +94,7 @@ export const deadLetters: readonly BrokerContract[] = [
     assertEquals(after.groups.find(({ name }) => name === "other"), before.groups.find(({ name }) => name === "other"));
     assertEquals(await broker.redrive(Counted, { group }), 0);
     assertEquals(await lettersOf(broker, Counted), []);
+    assertEquals(await oldest(), undefined);
   }),
 
   contract("25, 31", "redrive() ends even if redriven events become dead letters again meanwhile", async (bench) => {

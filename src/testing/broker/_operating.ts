@@ -51,6 +51,7 @@ export const operating: readonly BrokerContract[] = [
       retrying: 1,
       deferred: [],
       deadLetters: 0,
+      oldestDeadLetter: undefined,
       lag: 1,
       lagIsExact: true,
       oldestUnsettled: new Date(positionTime(events[0]!.position!)),

@@ -85,7 +85,8 @@ export const grouping: readonly StoreContract[] = [
     await b.settle(dead([four!]));
     const info = await bench.admin.info();
     assertEquals([info.length, info.first, info.last], [6, all[0], all[5]]);
-    const { consumers, ...group } = await bench.group();
+    const { consumers, oldestDeadLetter, ...group } = await bench.group();
+    assertEquals(oldestDeadLetter, (await bench.letters())[0]!.lastFailedAt);
     assertEquals(group, {
       name: "group",
       pending: 2,

@@ -289,6 +289,24 @@ export const letters: readonly StoreContract[] = [
     assertEquals((await bench.letters()).map(({ id }) => id), all.slice(-50).map(({ id }) => id));
   }),
 
+  contract("25, 31", "info() tells when the oldest dead letter last failed", async (bench) => {
+    await bench.join();
+    const oldest = async () => (await bench.group()).oldestDeadLetter;
+    assertEquals(await oldest(), undefined);
+    await deadLetter(bench, 1);
+    const letters = await bench.letters();
+    assertEquals(await oldest(), letters[0]!.lastFailedAt);
+    await bench.pass(bench.short);
+    await deadLetter(bench, 1);
+    assertEquals(await oldest(), letters[0]!.lastFailedAt);
+    await deadLettersOf(bench).discard({ maxLength: 1 });
+    const [newer] = await bench.letters();
+    assertNotEquals(newer!.lastFailedAt, letters[0]!.lastFailedAt);
+    assertEquals(await oldest(), newer!.lastFailedAt);
+    await deadLettersOf(bench).redrive();
+    assertEquals(await oldest(), undefined);
+  }),
+
   contract("25", "discard() removes dead letters older than maxAge by their last failure", async (bench) => {
     await deadLetter(bench, 2);
     await bench.pass(bench.short * 2);
