@@ -4,8 +4,10 @@ import {
   type DeadLetter,
   EventBroker,
   type GroupInfo,
+  PublishTimeoutError,
   type RetryOptions,
   type Subscription,
+  UncertainPublishError,
 } from "../broker/mod.ts";
 import { defineEvent, type DomainEvent, type EventClass } from "../events/mod.ts";
 import type { ClaimedRecord, EventStore, Outcome, Position } from "../store/mod.ts";
@@ -150,6 +152,17 @@ export function counted(count: number, from = 0, key?: (n: number) => string): C
     const n = from + i;
     return new Counted(key === undefined ? { n } : { n, key: key(n) });
   });
+}
+
+/** Repeats a publish until the store has replied: with a short `publishTimeout`, a busy machine may be too slow for it. */
+export async function insist<T>(publish: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await publish();
+    } catch (error) {
+      if (!(error instanceof UncertainPublishError || error instanceof PublishTimeoutError)) throw error;
+    }
+  }
 }
 
 /** Polls until the condition holds; `what` describes it as a sentence. */

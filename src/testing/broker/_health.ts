@@ -11,7 +11,7 @@ async function problemOf(broker: EventBroker<typeof Counted>, stalledAfter?: num
 }
 
 export const health: readonly BrokerContract[] = [
-  contract("37", "health() is ready when all is well, and tells how far behind each group is", async (bench) => {
+  contract("37", "health() is ready when nothing is wrong, and shows the lag of each group", async (bench) => {
     const broker = await bench.broker();
     const { ready, problems, store, subscriptions } = await broker.health();
     assertEquals([ready, problems, subscriptions], [true, [], []]);
@@ -30,7 +30,7 @@ export const health: readonly BrokerContract[] = [
       ]);
       if (type?.group === undefined || type.group === "missing") return false;
       return type.running === 1 && type.group.lag === 3 && type.group.pending === 2;
-    }, "health() tells the lag");
+    }, "health() shows the lag");
     gate.open();
     await settled(broker, Counted);
   }),
@@ -60,7 +60,7 @@ export const health: readonly BrokerContract[] = [
     const gate = new Gate();
     await broker.subscribe(Counted, () => gate.opened, { group: "group" });
     await broker.publish(counted(1));
-    await until(async () => !(await broker.health({ stalledAfter: 20 })).ready, "the handler stands still");
+    await until(async () => !(await broker.health({ stalledAfter: 20 })).ready, "health() reports the handler");
     assertStringIncludes(await problemOf(broker, 20), "has settled no Counted since");
     assert((await broker.health()).ready);
     gate.open();
@@ -69,7 +69,7 @@ export const health: readonly BrokerContract[] = [
     await assertRejects(() => broker.health({ stalled: 1 } as object), TypeError, "stalled");
   }),
 
-  contract("37", "health() answers at once when the store does not, and then says so", async (bench) => {
+  contract("37", "health() resolves at once when the store does not respond, and reports that later", async (bench) => {
     const hanging = Promise.withResolvers<undefined>();
     const broker = await bench.over((store) => {
       const admin = store.admin.bind(store);
@@ -84,7 +84,7 @@ export const health: readonly BrokerContract[] = [
     await until(async () => (await broker.health()).ready, "the store answers again");
   }, "store"),
 
-  contract("37", "health() says that the store takes no events, and why", async (bench) => {
+  contract("37", "health() reports that the store accepts no events, and why", async (bench) => {
     let refusal: Error | undefined = new Error("the disk is full");
     const broker = await bench.over((store) => {
       const admin = store.admin.bind(store);
@@ -99,6 +99,6 @@ export const health: readonly BrokerContract[] = [
     assertStringIncludes(problem, "takes no events");
     assertStringIncludes(problem, "the disk is full");
     refusal = undefined;
-    await until(async () => (await broker.health()).ready, "the store takes events again");
+    await until(async () => (await broker.health()).ready, "the store accepts events again");
   }, "store"),
 ];

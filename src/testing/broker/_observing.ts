@@ -14,7 +14,7 @@ import {
 
 const TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-/** Writes down what a broker tells its observers. */
+/** Records the calls that a broker makes to its observers. */
 class Log implements BrokerObserver {
   readonly published: unknown[] = [];
   readonly attempts: { n: number; attempt: number; kind: string; end: AttemptEnd }[] = [];
@@ -61,7 +61,7 @@ export const observing: readonly BrokerContract[] = [
     await broker.publish(events[0]!);
     await broker.publish(events.slice(1));
     await settled(broker, Counted);
-    await until(() => log.outcomes.length === 4, "the observer knows of all outcomes");
+    await until(() => log.outcomes.length === 4, "the observer was told of all outcomes");
     assertEquals(log.published, [[1, undefined], [2, undefined]]);
     const ends = log.attempts.map(({ n, attempt, kind, end }) => `${n} ${attempt} ${kind} ${end.outcome}`);
     assertEquals(ends.toSorted(), ["0 1 handler ack", "1 1 handler retry", "1 2 handler ack", "2 1 handler dead"]);
@@ -75,7 +75,7 @@ export const observing: readonly BrokerContract[] = [
     assertEquals(log.lifecycleEvents.toSorted(), ["deadletter group", "retry group"]);
   }),
 
-  contract("36", "an observer's traceparent is stored, but replaces none", async (bench) => {
+  contract("36", "an observer's traceparent is stored, unless the event has its own", async (bench) => {
     const broker = await bench.broker();
     const own = TRACEPARENT.replace("0af7", "1111");
     using _observing = broker.observe(new Log());
@@ -127,7 +127,7 @@ export const observing: readonly BrokerContract[] = [
     ]);
   }),
 
-  contract("36", "what an observer throws is an error event, and changes nothing else", async (bench) => {
+  contract("36", "an error that an observer throws becomes an error event, and changes nothing else", async (bench) => {
     const broker = await bench.broker();
     const errors = told<BrokerErrorEvent>(broker, "error");
     const fault = (): never => {
@@ -159,7 +159,7 @@ export const observing: readonly BrokerContract[] = [
     assertEquals(errors.slice(1).map(({ error }) => (error as Error).message), Array(4).fill("the observer fails"));
   }),
 
-  contract("36", "an observer hears nothing any more once it is disposed", async (bench) => {
+  contract("36", "an observer is told nothing after its disposal", async (bench) => {
     const broker = await bench.broker();
     const [first, second] = [new Log(), new Log()];
     const observing = broker.observe(first);

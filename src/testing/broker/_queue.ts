@@ -11,6 +11,7 @@ import {
   Counted,
   counted,
   Gate,
+  insist,
   Other,
 } from "../_broker_bench.ts";
 import { FaultyStore } from "../_faulty_store.ts";
@@ -101,7 +102,7 @@ export const queueing: readonly BrokerContract[] = [
     "30, 31",
     "publish() frees the room of refused, withdrawn and timed-out events",
     async (bench) => {
-      const { broker, gate, faulty } = await stopped(bench, { maxQueued: 10, publishTimeout: 300 });
+      const { broker, gate, faulty } = await stopped(bench, { maxQueued: 10, publishTimeout: 50 });
       const full = async () => void await assertRejects(() => broker.publish(counted(1)[0]!), PublishQueueFullError);
       const reason = new Error("enough");
 
@@ -119,7 +120,8 @@ export const queueing: readonly BrokerContract[] = [
       controller.abort(reason);
       assertEquals((await withdrawn).map((it) => it.status === "rejected" && it.reason), events.map(() => reason));
       faulty.onAppend = undefined;
-      await broker.publish(counted(1, 100)[0]!);
+      const [next] = counted(1, 100);
+      await insist(() => broker.publish(next!));
 
       // Uncertain: it counts until the store has told the outcome.
       faulty.onAppend = (call) => call.after = gate.opened;
@@ -130,10 +132,10 @@ export const queueing: readonly BrokerContract[] = [
       gate.open();
       faulty.onAppend = undefined;
       assertEquals(
-        await Promise.all(late.map((event) => broker.publish(event))),
+        await Promise.all(late.map((event) => insist(() => broker.publish(event)))),
         late.map(({ position }) => position!),
       );
-      await Promise.all(counted(10, 300).map((event) => broker.publish(event)));
+      await Promise.all(counted(10, 300).map((event) => insist(() => broker.publish(event))));
       assertEquals((await broker.info(Counted)).length, 21);
     },
     "store",

@@ -10,6 +10,7 @@ import {
   Counted,
   counted,
   Gate,
+  insist,
   sleep,
   until,
 } from "../_broker_bench.ts";
@@ -29,20 +30,8 @@ async function openFaulty(bench: BrokerBench, publishTimeout = 10_000): Promise<
 
 const stored = (broker: EventBroker<typeof Counted>) => Array.fromAsync(broker.history(Counted));
 
-/** Publishes until stored: an uncertain publish and a failed one can both be repeated. */
-async function insist<T>(publish: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await publish();
-    } catch (error) {
-      const repeatable = error instanceof UncertainPublishError || /nothing was stored/.test(`${error}`);
-      if (!repeatable) throw error;
-    }
-  }
-}
-
-/** Publishes five batches of 125, all in flight at once. */
-function five(broker: EventBroker<typeof Counted>, events: readonly Counted[]): Promise<unknown>[] {
+/** Publishes the events one by one without waiting; 625 make five batches. */
+function publishEach(broker: EventBroker<typeof Counted>, events: readonly Counted[]): Promise<unknown>[] {
   return events.map((event) => broker.publish(event));
 }
 
@@ -84,7 +73,7 @@ const lost = Object.entries(FAULTS).flatMap(([when, fault]) => [
         const { broker, faulty } = await openFaulty(bench);
         failCalls(faulty, numbers, fault);
         const events = counted(625);
-        const publishing = five(broker, events);
+        const publishing = publishEach(broker, events);
         await Promise.all(publishing);
         const later = counted(1, 625);
         await broker.publish(later[0]!);
@@ -160,7 +149,7 @@ export const uncertain: readonly BrokerContract[] = [
         const before = (await stored(broker)).length;
         faulty.onAppend = (call) => call[fault]();
         const events = counted(625);
-        const results = await Promise.allSettled(five(broker, events));
+        const results = await Promise.allSettled(publishEach(broker, events));
         assert(results.every((result) => result.status === "rejected" && result.reason instanceof Error));
         faulty.onAppend = undefined;
         const again = events.map((event) => insist(() => broker.publish(event)));

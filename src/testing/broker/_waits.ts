@@ -13,7 +13,7 @@ import {
   within,
 } from "../_broker_bench.ts";
 
-/** Contracts of handlers that wait for something that cannot happen before they end: they must not wait in silence. */
+/** Contracts of handlers that wait for something that needs their own end first: no such wait is silent. */
 export const waiting: readonly BrokerContract[] = [
   contract("32", "close() awaited inside a handler ends at once and loses nothing", async (bench) => {
     const observer = await bench.broker();
@@ -174,7 +174,7 @@ export const waiting: readonly BrokerContract[] = [
     assertEquals((failure as Error).message, "Cannot wait until groups are idle: the broker is closed");
   }),
 
-  contract("32", "close() that waits for a pulled delivery says so by a warning of the broker", async (bench) => {
+  contract("32", "close() reports by a warning that it waits for a pulled delivery", async (bench) => {
     const broker = await bench.broker();
     await broker.publish(counted(2));
     const warnings = told<WarningEvent>(broker, "warning");
