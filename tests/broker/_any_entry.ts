@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { EventCodec } from "../../src/broker/codec/_event_codec.ts";
 import { UndecodableError } from "../../src/broker/errors.ts";
 
-/** A class that knows old versions, and masks keys that mean something to JavaScript. */
+/** A class with upcasters that masks keys with a meaning in JavaScript. */
 export class Any extends defineEvent("Any", {
   version: 2,
   upcast: { 0: (detail) => ({ ...detail, zero: true }), 1: (detail) => detail.value },
@@ -42,7 +42,7 @@ const text = fc.oneof(
   fc.constantFrom("0", "1", "2", "3", "01", "-1", "1e3", "9007199254740993", "2026-01-02T03:04:05Z", '{"a":"b"}'),
 );
 
-/** The fields of an entry that anybody may have written. */
+/** Fields of an entry as any program may write them. */
 export const anyFields: fc.Arbitrary<string[]> = fc.array(
   fc.oneof(
     fc.tuple(fc.constant("payload"), fc.oneof(json, envelope, text)),
@@ -55,23 +55,23 @@ export const anyFields: fc.Arbitrary<string[]> = fc.array(
 const PROTOTYPES = [Object.prototype, Array.prototype, Function.prototype, String.prototype];
 const untouched = PROTOTYPES.map((prototype) => Reflect.ownKeys(prototype));
 
-/** Fails when something has changed a prototype that everything shares. */
+/** Fails when a shared prototype has changed. */
 export function assertPrototypes(): void {
   assertEquals(PROTOTYPES.map((prototype) => Reflect.ownKeys(prototype)), untouched);
 }
 
-/** What an entry is decoded to, for comparison. */
+/** A decoded entry, for comparison. */
 function decoded(fields: readonly string[]): unknown {
   const event = codec.decode({ position: POSITION, fields });
   if (event instanceof UndecodableError) return "undecodable";
   assert(event instanceof Any);
-  // Whatever shows an event must be able to show any that was decoded.
+  // Every decoded event can be shown.
   assert(Deno.inspect(event).length > 0);
   const fieldsByName = Object.entries(event.unknownFields).sort(([a], [b]) => a < b ? -1 : 1);
   return [JSON.stringify({ ...event.toJSON() as object, unknownFields: undefined }), fieldsByName, event.detail];
 }
 
-/** What must be so of any entry. */
+/** Properties that hold for every entry. */
 export const PROPERTIES: Readonly<Record<string, fc.IRawProperty<unknown>>> = {
   "decode() gives an event or an UndecodableError, and changes no prototype": fc.property(anyFields, (fields) => {
     decoded(fields);
@@ -98,7 +98,7 @@ export const PROPERTIES: Readonly<Record<string, fc.IRawProperty<unknown>>> = {
       const event = new Any(detail, init);
       const back = codec.decode({ position: POSITION, fields: codec.encode(event) });
       assert(back instanceof Any);
-      // As text, since JSON knows one zero only.
+      // Compared as text, since JSON has no negative zero.
       assertEquals(JSON.stringify(back.detail), JSON.stringify(event.detail));
       const { position: _position, data: _data, ...attributes } = back.toCloudEvent();
       const { data: _, ...expected } = event.toCloudEvent();

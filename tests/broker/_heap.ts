@@ -4,26 +4,26 @@ import vm from "node:vm";
 v8.setFlagsFromString("--expose-gc");
 const collect = vm.runInNewContext("gc") as () => void;
 
-/** What is in use on the heap, in bytes, once everything that nobody holds is gone. */
+/** How many bytes of the heap are in use after a garbage collection. */
 export function heapInUse(): number {
   collect();
   return Deno.memoryUsage().heapUsed;
 }
 
-/** By how many bytes the heap in use is larger than before, at most, while the work is done: it looks again and again. */
+/** The largest growth of the heap in use while the work is done, in bytes; measured again and again. */
 export async function heapGrowth(work: () => Promise<void>): Promise<number> {
   const before = heapInUse();
   let most = before;
   let timer: ReturnType<typeof setTimeout>;
-  // Collecting takes its time where much is held: most of the time is the work's all the same.
-  const look = (pause: number) => {
+  // Collecting a large heap is slow: at least nine tenths of the time are left for the work.
+  const measure = (pause: number) => {
     timer = setTimeout(() => {
       const start = performance.now();
       most = Math.max(most, heapInUse());
-      look(Math.max(200, 10 * (performance.now() - start)));
+      measure(Math.max(200, 10 * (performance.now() - start)));
     }, pause);
   };
-  look(200);
+  measure(200);
   try {
     await work();
   } finally {

@@ -9,10 +9,10 @@ export type Options = Omit<BrokerOptions<typeof Counted>, "events">;
 
 const TEXT = "x".repeat(150);
 
-/** A store's data of its own, and brokers over it. */
+/** One store's data, and brokers over it. */
 export interface Place extends AsyncDisposable {
   open(options?: Options): Promise<EventBroker<typeof Counted>>;
-  /** What the server has in use for all that it holds, in bytes; 0 where there is none. */
+  /** The server's memory in use, in bytes; 0 without a server. */
   used(): Promise<number>;
   readonly server?: RedisServer;
 }
@@ -46,7 +46,7 @@ export const PLACES: Readonly<Record<string, () => Promise<Place>>> = {
   },
 };
 
-/** Publishes so many events, numbered from 0. */
+/** Publishes `count` events, numbered from 0. */
 export async function fill(broker: EventBroker<typeof Counted>, count: number): Promise<void> {
   for (let at = 0; at < count; at += 2_000) {
     const parts = [0, 500, 1_000, 1_500].filter((part) => at + part < count);

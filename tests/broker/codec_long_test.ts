@@ -1,4 +1,4 @@
-// Guarantees 1, 24: whatever anybody writes into a stream is an event or a dead letter, and stops nobody.
+// Guarantees 1, 24: any entry is an event or a dead letter, and stops no group.
 
 import { assertEquals } from "@std/assert";
 import { EventBroker } from "@tidings/broker";
@@ -14,7 +14,7 @@ import { Any, anyFields, assertPrototypes, PROPERTIES } from "./_any_entry.ts";
 const MINUTE = 60_000;
 const BATCH = 200;
 
-/** The store, and what is to be ended after it. */
+/** A store, and a resource to dispose after it. */
 type Opened = readonly [EventStore, AsyncDisposable?];
 
 const STORES: Readonly<Record<string, () => Promise<Opened>>> = {
@@ -43,23 +43,26 @@ for (const [name, open] of Object.entries(STORES)) {
     await using broker = new EventBroker(store, { events: [Any] });
     let [handled, given] = [0, 0];
     const subscription = await broker.subscribe(Any, () => void handled++, { group: "group", concurrency: 10 });
-    let [dead, held] = [0, 0];
+    let [dead, deferred] = [0, 0];
     subscription.addEventListener("deadletter", ({ reason }) => {
       assertEquals(reason, "undecodable");
       dead++;
     });
-    subscription.addEventListener("deferred", () => void held++);
+    subscription.addEventListener("deferred", () => void deferred++);
     const seed = Date.now();
     for (let round = 0; Date.now() < seed + MINUTE; round++) {
       const entries = fc.sample(anyFields, { seed: seed + round, numRuns: BATCH });
       await store.append("events:Any", entries);
       given += entries.length;
-      await until(() => handled + dead + held === given, `those of seed ${seed + round} are handled, dead or held`);
+      await until(
+        () => handled + dead + deferred === given,
+        `the entries of seed ${seed + round} are handled, dead letters or deferred`,
+      );
       assertPrototypes();
     }
-    await until(async () => (await broker.info(Any)).groups[0]!.pending === held, "all is settled");
+    await until(async () => (await broker.info(Any)).groups[0]!.pending === deferred, "all entries are settled");
     const [group] = (await broker.info(Any)).groups;
     assertEquals([group!.lag, group!.deadLetters], [0, dead]);
-    console.log(`${name}: ${handled} handled, ${dead} dead letters, ${held} held`);
+    console.log(`${name}: ${handled} handled, ${dead} dead letters, ${deferred} deferred`);
   });
 }

@@ -53,17 +53,17 @@ Deno.test("EventCodec.decode() keeps and shows unknown fields, and never publish
   assertEquals(Object.keys(new Bid(1).unknownFields), []);
 });
 
-Deno.test("EventCodec.decode() takes a structured CloudEvent out of its envelope", () => {
+Deno.test("EventCodec.decode() reads a structured CloudEvent from its envelope", () => {
   const event = decode("payload", JSON.stringify(ENVELOPE));
   assertEquals([event.id, event.source, event.subject, event.correlationId], ["ce-1", "/till", "lamp", "c-1"]);
   assertEquals([event.time.toISOString(), event.detail], ["2026-01-02T02:04:05.000Z", { cents: 5 }]);
   assertEquals({ ...event.extensions }, { region: "eu", urgent: "true" });
   assertEquals({ ...event.unknownFields }, { dataschema: ENVELOPE.dataschema });
   const exported = decode("payload", JSON.stringify(event.toCloudEvent()));
-  assertEquals(exported.toCloudEvent(), event.toCloudEvent(), "what we export comes back the same");
+  assertEquals(exported.toCloudEvent(), event.toCloudEvent(), "an exported event is read back unchanged");
 });
 
-Deno.test("EventCodec.decode() prefers an entry's own fields to those of a CloudEvent", () => {
+Deno.test("EventCodec.decode() prefers the fields of the entry to those of a CloudEvent", () => {
   const event = decode("payload", JSON.stringify(ENVELOPE), "source", "/mine", "ext", '{"region":"us"}', "note", "n");
   assertEquals([event.source, event.subject, event.extensions["region"]], ["/mine", "lamp", "us"]);
   assertEquals({ ...event.unknownFields }, { note: "n", dataschema: ENVELOPE.dataschema });
@@ -77,7 +77,7 @@ Deno.test("EventCodec.decode() reads a CloudEvent without version as version 1, 
   assertEquals([event.detail, event.id], [{ first: null }, `Bid:${POSITION}`]);
 });
 
-Deno.test("EventCodec.decode() does not mistake a detail that looks like a CloudEvent for one", () => {
+Deno.test("EventCodec.decode() keeps a detail that looks like a CloudEvent", () => {
   const event = new Bid(ENVELOPE);
   assertEquals(decode(...codec.encode(event)).detail, ENVELOPE);
   for (const detail of [{ specversion: "1.0" }, { ...ENVELOPE, specversion: "0.3" }, ['"specversion"'], [ENVELOPE]]) {
@@ -131,7 +131,7 @@ Deno.test("EventCodec.decode() refuses ambiguous or inexact entries with a reaso
 
 Deno.test("EventCodec.decode() reads unusual entries that are unambiguous", () => {
   const detail = (payload: string) => decode("version", "2", "payload", payload).detail;
-  assertEquals(detail('{"a":1,"a":2}'), { a: 2 }, "the last of duplicate keys counts, as in JSON.parse");
+  assertEquals(detail('{"a":1,"a":2}'), { a: 2 }, "the last of duplicate keys counts, as with JSON.parse");
   assertEquals(detail(String.raw`"\ud800"`), "\ud800");
   assertEquals(detail('[9007199254740992, 123456789012345680000, 0.1234567890123456789, 1e300, "12345678901234567"]'), [
     2 ** 53,

@@ -78,7 +78,7 @@ Deno.test("EventCodec.decode() derives missing fields of other writers, and igno
   }
 });
 
-Deno.test("EventCodec.decode() treats keys such as __proto__ as any other", () => {
+Deno.test("EventCodec.decode() treats keys such as __proto__ like any other key", () => {
   const event = decode(plain, "id", "x", "payload", '{"__proto__":{"admin":true},"constructor":1}');
   const detail = event.detail as Record<string, unknown>;
   assertEquals(detail["admin"], undefined);

@@ -5,7 +5,7 @@ import { type GroupMember, type MemberOptions, StoreError } from "../../src/stor
 
 class Counted extends defineEvent("Counted")<{ n: number }> {}
 
-/** A store whose groups have all been deleted, as every call of a member learns. */
+/** A store whose groups were all deleted: every call of a member rejects. */
 class DeletedGroups extends InMemoryStore {
   override async member(stream: string, group: string, options: MemberOptions): Promise<GroupMember> {
     const member = await super.member(stream, group, options);
@@ -17,7 +17,7 @@ class DeletedGroups extends InMemoryStore {
   }
 }
 
-Deno.test("subscribe() tells once that its group was deleted, whoever learns it", async () => {
+Deno.test("subscribe() reports once that its group was deleted", async () => {
   await using broker = new EventBroker(new DeletedGroups(), { events: [Counted] });
   const subscription = await broker.subscribe(Counted, () => {}, { group: "group", lease: 100 });
   const told: unknown[] = [];

@@ -1,4 +1,4 @@
-// Guarantees 1, 23: the same without a server as tests/redis/huge_long_test.ts shows with one.
+// Guarantees 1, 23: huge entries without a server; tests/redis/huge_long_test.ts shows the same with one.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { connect, defineEvent, EventBroker } from "@tidings/broker";
@@ -13,7 +13,7 @@ const huge = (megabytes: number): string[] => ["payload", `{"page":"${"x".repeat
 async function assertThrough(broker: EventBroker<typeof Scan>): Promise<void> {
   const pages: string[] = [];
   await broker.subscribe(Scan, ({ detail }) => void pages.push(detail.page), { group: "group" });
-  await until(() => pages.length === 1, "its neighbour is handled", 60_000);
+  await until(() => pages.length === 1, "the other entry is handled", 60_000);
   await settled(broker, Scan);
   const [letter] = await lettersOf(broker, Scan);
   assertEquals([pages, letter!.reason], [["after"], "undecodable"]);
@@ -21,16 +21,16 @@ async function assertThrough(broker: EventBroker<typeof Scan>): Promise<void> {
 }
 
 for (const megabytes of [100, 400]) {
-  Deno.test(`InMemoryStore: an entry of ${megabytes} MB is a dead letter, and its neighbours are handled`, async () => {
+  Deno.test(`InMemoryStore: an entry of ${megabytes} MB is a dead letter, and the other entries are handled`, async () => {
     const store = new InMemoryStore();
     await store.append("events:Scan", [huge(megabytes), ["payload", '{"page":"after"}']]);
     await using broker = new EventBroker(store, { events: [Scan] });
     await assertThrough(broker);
   });
 
-  // Into its file nobody writes but this package, whose events have 16 MiB at most.
+  // Only this package writes to its file, and its events have at most 16 MiB.
   if (megabytes > 100) continue;
-  Deno.test(`SqliteStore: an entry of ${megabytes} MB is a dead letter, and its neighbours are handled`, async () => {
+  Deno.test(`SqliteStore: an entry of ${megabytes} MB is a dead letter, and the other entries are handled`, async () => {
     const directory = await Deno.makeTempDir({ prefix: "tidings-" });
     {
       await using store = await SqliteStore.open(`${directory}/events.db`);

@@ -9,7 +9,14 @@ import { PrefetchWindow } from "../../src/broker/consuming/_prefetch_window.ts";
 const settings = (options: { concurrency?: number; prefetch?: number; key?: () => string }) =>
   subscribeSettings({ group: "group", ...options });
 
-Deno.test("Fifo gives back in order what it was given, over many turns", () => {
+/** Replaces `performance.now` until it is disposed. */
+function clockOf(now: () => number): Disposable {
+  const original = performance.now;
+  performance.now = now;
+  return { [Symbol.dispose]: () => void (performance.now = original) };
+}
+
+Deno.test("Fifo returns items in the order in which they were added", () => {
   const fifo = new Fifo<number>();
   let next = 0;
   let expected = 0;
@@ -25,7 +32,7 @@ Deno.test("Fifo gives back in order what it was given, over many turns", () => {
   assertEquals([fifo.length, fifo.peek(), fifo.shift()], [0, undefined, undefined]);
 });
 
-Deno.test("Fifo takes a million out of a million quickly", () => {
+Deno.test("Fifo removes a million items quickly", () => {
   const fifo = new Fifo<number>();
   for (let i = 0; i < 1_000_000; i++) fifo.push(i);
   const start = performance.now();
@@ -44,7 +51,7 @@ Deno.test("backoff() grows up to its limit, and jitter only shortens it", () => 
   }
 });
 
-Deno.test("Deadlines expire one after the other by one timer, and not before their time", async () => {
+Deno.test("Deadlines expire in order by one timer, and not before their time", async () => {
   const expired: [number, number][] = [];
   const start = performance.now();
   const deadlines = new Deadlines<number>(20, (item) => expired.push([item, performance.now() - start]));
@@ -58,11 +65,11 @@ Deno.test("Deadlines expire one after the other by one timer, and not before the
   deadlines.clear();
 });
 
-Deno.test("Deadlines that never come need no timer", () => {
+Deno.test("Deadlines need no timer when the timeout is infinite", () => {
   new Deadlines<number>(Infinity, () => {}).add(1);
 });
 
-Deno.test("PrefetchWindow of a given prefetch is refilled by half, unless handlers stand idle", () => {
+Deno.test("PrefetchWindow of a given prefetch is refilled when half is free, or when handlers are idle", () => {
   const window = new PrefetchWindow(settings({ concurrency: 4, prefetch: 20 }));
   assertEquals(window.room(0, 0), 20);
   assertEquals(window.room(20, 4), 0);
@@ -72,7 +79,9 @@ Deno.test("PrefetchWindow of a given prefetch is refilled by half, unless handle
   assertEquals(window.room(20, 0), 0);
 });
 
-Deno.test("PrefetchWindow grows while handlers are fast, and shrinks when they are slow", async () => {
+Deno.test("PrefetchWindow grows while handlers are fast, and shrinks when they are slow", () => {
+  let time = 0;
+  using _clock = clockOf(() => time);
   const window = new PrefetchWindow(settings({ concurrency: 2 }));
   assertEquals(window.room(0, 0), 2);
   const work = (count: number) => {
@@ -84,13 +93,13 @@ Deno.test("PrefetchWindow grows while handlers are fast, and shrinks when they a
   for (let round = 0; round < 3; round++) {
     const size = window.room(0, 0);
     window.claimed();
-    await new Promise((resolve) => setTimeout(resolve, 210));
+    time += 210;
     for (let open = size; open > 0; open--) window.done(open - 1);
     assertEquals(window.room(0, 0), size >> 1);
   }
 });
 
-Deno.test("PrefetchWindow with keys, or a prefetch, stays as it is", () => {
+Deno.test("PrefetchWindow with keys or a given prefetch keeps its size", () => {
   for (const options of [{ key: () => "", concurrency: 2 }, { prefetch: 128, concurrency: 1 }]) {
     const window = new PrefetchWindow(settings(options));
     for (let round = 0; round < 10; round++) {

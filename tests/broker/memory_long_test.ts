@@ -1,4 +1,4 @@
-// Guarantee 31: whatever there is of events, retries, keys and publishes, what is held of them here is bounded.
+// Guarantee 31: memory is bounded, however many events, retries, keys and publishes there are.
 
 import { assertEquals, assertLess } from "@std/assert";
 import { PublishQueueFullError } from "@tidings/broker";
@@ -12,7 +12,7 @@ const LATER = { minTimeout: 3_600_000, maxTimeout: 3_600_000, jitter: 0 };
 const LONG = 600_000;
 
 for (const [name, open] of Object.entries(PLACES)) {
-  Deno.test(`${name}: a slow handler behind a million events holds no more than prefetch allows`, async () => {
+  Deno.test(`${name}: a subscription with a slow handler holds at most prefetch of a million events`, async () => {
     await using place = await open();
     await using broker = await place.open();
     await fill(broker, MILLION);
@@ -22,18 +22,18 @@ for (const [name, open] of Object.entries(PLACES)) {
         await new Promise((resolve) => setTimeout(resolve, 1));
         handled++;
       }, { group: "group", concurrency: 8 });
-      await until(() => handled >= 10_000, "10,000 are handled", LONG);
+      await until(() => handled >= 10_000, "10,000 events are handled", LONG);
       const { pending } = await groupOf(broker, Counted);
       assertLess(pending, 1_001);
       await subscription.close();
     });
     const { lag } = await groupOf(broker, Counted);
     console.log(`${name}: ${lag} of ${MILLION} events unread, the heap grew by ${megabytes(grown)}`);
-    // The in-memory store keeps nothing for what was settled.
+    // The in-memory store keeps nothing for settled deliveries.
     assertLess(grown, 8 * MIB);
   });
 
-  Deno.test(`${name}: a million waiting retries are the store's, and the engine holds none of them`, async () => {
+  Deno.test(`${name}: a million retries wait in the store, and the engine holds none of them`, async () => {
     await using place = await open();
     await using broker = await place.open();
     await fill(broker, MILLION);
@@ -45,8 +45,12 @@ for (const [name, open] of Object.entries(PLACES)) {
       attempts++;
       throw new TypeError("not now");
     }, { group: "group", concurrency: 100, retry: LATER });
-    await until(() => attempts >= MILLION, "each was tried", LONG);
-    await until(async () => (await groupOf(broker, Counted)).retrying >= MILLION, "all wait in the store", LONG);
+    await until(() => attempts >= MILLION, "each event was tried", LONG);
+    await until(
+      async () => (await groupOf(broker, Counted)).retrying >= MILLION,
+      "all retries wait in the store",
+      LONG,
+    );
     const { pending, retrying, lag } = await groupOf(broker, Counted);
     assertEquals({ attempts, pending, retrying, lag }, {
       attempts: MILLION,
@@ -61,12 +65,12 @@ for (const [name, open] of Object.entries(PLACES)) {
       `${name}: ${MILLION} retries wait after ${seconds.toFixed(0)} s, the heap grew by ${megabytes(grown)}, ` +
         `the server by ${used.toFixed(0)} bytes each`,
     );
-    // The in-memory store has nowhere else to keep them.
+    // The in-memory store keeps them on this heap.
     assertLess(grown, name === "InMemoryStore" ? 500 * MILLION : 8 * MIB);
     assertLess(used, 600);
   });
 
-  Deno.test(`${name}: ten thousand keys that wait fill prefetch, and nothing more is read`, async () => {
+  Deno.test(`${name}: ten thousand waiting keys fill prefetch, and no more events are read`, async () => {
     await using place = await open();
     await using broker = await place.open();
     await fill(broker, 20_000);
@@ -76,7 +80,12 @@ for (const [name, open] of Object.entries(PLACES)) {
       attempts++;
       throw new TypeError("not now");
     }, { group: "group", prefetch: 10_000, concurrency: 100, key: ({ detail }) => `${detail.n}`, retry: LATER });
-    await until(async () => (await groupOf(broker, Counted)).consumers[0]?.stalled === true, "it is stalled", LONG);
+    await until(
+      async () => (await groupOf(broker, Counted)).consumers[0]?.stalled === true,
+      "the consumer is stalled",
+      LONG,
+    );
+    await until(async () => (await groupOf(broker, Counted)).retrying === 10_000, "each key waits for a retry", LONG);
     const { pending, retrying, lag } = await groupOf(broker, Counted);
     assertEquals({ attempts, pending, retrying, lag }, {
       attempts: 10_000,
@@ -94,7 +103,7 @@ for (const [name, open] of Object.entries(PLACES)) {
 }
 
 for (const state of ["is paused", "is dead"]) {
-  Deno.test(`RedisStore: what is published while the server ${state} is kept up to 100,000 events, and no further`, async () => {
+  Deno.test(`RedisStore: publish() queues up to 100,000 events while the server ${state}, and refuses more`, async () => {
     await using place = await PLACES["RedisStore"]!();
     const server = place.server!;
     await using broker = await place.open();
@@ -109,10 +118,10 @@ for (const state of ["is paused", "is dead"]) {
       if (n < 100_000) positions.push(publishing);
       else publishing.catch((error) => error instanceof PublishQueueFullError && refused.events++);
     }
-    await until(() => refused.events === 200_000, "the rest is refused");
+    await until(() => refused.events === 200_000, "all other publishes are refused");
     const grown = heapInUse() - inUse;
     console.log(`RedisStore, the server ${state}: 100000 events wait in ${megabytes(grown)}, 200000 were refused`);
-    // The events themselves, and what waits for each answer: about 3 KB for each.
+    // The events and the state of each publish take about 3 KB.
     assertLess(grown, 400 * MIB);
     await (state === "is dead" ? server.restart() : server.resume());
     await Promise.all(positions);

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { EventCodec } from "../../src/broker/codec/_event_codec.ts";
 import { encodeDetail } from "../../src/events/_lossless.ts";
 
-/** One contract, as three libraries write it: a name, an age that text may give, and tags that may be left out. */
+/** The same schema in three libraries: a name, an age as a number or text, and optional tags. */
 const libraries = {
   zod: z.object({
     name: z.string().min(1),
@@ -34,7 +34,7 @@ for (const [library, schema] of Object.entries(libraries)) {
     }>,
   }) {}
 
-  Deno.test(`A schema of ${library} is checked before publish, and what it makes is stored`, async () => {
+  Deno.test(`A schema of ${library} is checked before publish, and its output is stored`, async () => {
     await using broker = new InMemoryBroker({ events: [PersonJoined] });
     const event = new PersonJoined({ name: "Ada", age: "36" });
     assertEquals(event.detail, { name: "Ada", age: 36, tags: [] });
@@ -52,7 +52,7 @@ for (const [library, schema] of Object.entries(libraries)) {
     assert(error.issues.every(({ message }) => message.length > 0));
   });
 
-  Deno.test(`A schema of ${library} is checked after decoding, and completes what it accepts`, () => {
+  Deno.test(`A schema of ${library} is checked after decoding, and its output is the detail`, () => {
     const codec = new EventCodec(PersonJoined, "events");
     const decode = (detail: unknown) => codec.decode({ position: "1-0", fields: ["payload", encodeDetail(detail)] });
     assertEquals((decode({ name: "Ada", age: "36", more: 1 }) as PersonJoined).detail.age, 36);
@@ -79,7 +79,7 @@ const asynchronous = {
 for (const [library, schema] of Object.entries(asynchronous)) {
   class NameChosen extends defineEvent("NameChosen", { schema: schema as StandardSchemaV1<{ name: string }> }) {}
 
-  Deno.test(`An asynchronous schema of ${library} is awaited by publish, and by those who read`, async () => {
+  Deno.test(`An asynchronous schema of ${library} is awaited by publish() and by readers`, async () => {
     await using broker = new InMemoryBroker({ events: [NameChosen] });
     const event = new NameChosen({ name: " Ada " });
     await broker.publish(event);
@@ -103,6 +103,6 @@ Deno.test("A sensitive value that arktype quotes is masked in the issues", () =>
   assertEquals(messages.get("detail.card.token"), "***");
   assert(messages.get("detail.card.holder")!.includes("Ada!"));
   assert(!Deno.inspect(error).includes("tok_1"), Deno.inspect(error));
-  // What is around it may be quoted whole.
+  // The value around it may be quoted as a whole.
   assertEquals(assertThrows(charge("tok_1"), ValidationError).issues[0]!.message, "***");
 });

@@ -3,8 +3,8 @@ import type { Job } from "../../src/broker/consuming/_job.ts";
 import { Settler } from "../../src/broker/consuming/_settler.ts";
 import { type GroupMember, type Outcome, type Position, StoreError } from "../../src/store/mod.ts";
 
-/** A settler over a member that settles as it is told to, and what was told. */
-class Desk {
+/** A settler over a member whose replies the test chooses; it records batches and reports. */
+class Recorded {
   readonly batches: Position[][] = [];
   readonly told: string[] = [];
   readonly settler: Settler;
@@ -43,79 +43,79 @@ class Desk {
 
 const positions = (count: number) => Array.from({ length: count }, (_, n): Position => `1-${n}`);
 
-Deno.test("Settler sends what comes in one turn as one batch, and gathers while that is under way", async () => {
-  const desk = new Desk();
-  desk.push("1-0", "1-1");
+Deno.test("Settler sends the outcomes of one turn as one batch, and collects the next batch meanwhile", async () => {
+  const recorded = new Recorded();
+  recorded.push("1-0", "1-1");
   await Promise.resolve();
-  desk.push("1-2");
-  desk.push("1-3");
-  await desk.drain();
-  assertEquals(desk.batches, [["1-0", "1-1"], ["1-2", "1-3"]]);
-  assertEquals(desk.told, ["1-0 settled", "1-1 settled", "1-2 settled", "1-3 settled"]);
-  assertEquals(desk.settler.backlog, 0);
+  recorded.push("1-2");
+  recorded.push("1-3");
+  await recorded.drain();
+  assertEquals(recorded.batches, [["1-0", "1-1"], ["1-2", "1-3"]]);
+  assertEquals(recorded.told, ["1-0 settled", "1-1 settled", "1-2 settled", "1-3 settled"]);
+  assertEquals(recorded.settler.backlog, 0);
 });
 
-Deno.test("Settler has at most two batches of 500 under way", async () => {
-  let flying = 0;
+Deno.test("Settler has at most two batches of 500 in flight", async () => {
+  let inFlight = 0;
   let most = 0;
-  const desk = new Desk(async () => {
-    most = Math.max(most, ++flying);
+  const recorded = new Recorded(async () => {
+    most = Math.max(most, ++inFlight);
     await new Promise((resolve) => setTimeout(resolve, 1));
-    flying--;
+    inFlight--;
     return [];
   });
-  desk.push(...positions(2_600));
-  await desk.drain();
+  recorded.push(...positions(2_600));
+  await recorded.drain();
   assertEquals(most, 2);
-  assert(desk.batches.every((batch) => batch.length <= 500));
-  assertEquals(desk.batches.flat(), positions(2_600));
-  assertEquals(desk.told.length, 2_600);
+  assert(recorded.batches.every((batch) => batch.length <= 500));
+  assertEquals(recorded.batches.flat(), positions(2_600));
+  assertEquals(recorded.told.length, 2_600);
 });
 
-Deno.test("Settler tells what was refused", async () => {
-  const desk = new Desk();
-  desk.refused = ["1-1"];
-  desk.push("1-0", "1-1");
-  await desk.drain();
-  assertEquals(desk.told, ["1-0 settled", "1-1 is lost", "1-1 refused"]);
+Deno.test("Settler reports refused outcomes", async () => {
+  const recorded = new Recorded();
+  recorded.refused = ["1-1"];
+  recorded.push("1-0", "1-1");
+  await recorded.drain();
+  assertEquals(recorded.told, ["1-0 settled", "1-1 is lost", "1-1 refused"]);
 });
 
-Deno.test("Settler sends again what could not be sent, and then a refusal counts", async () => {
-  const answers = [new StoreError("transient", "locked"), undefined];
-  const desk = new Desk(() => {
-    const error = answers.shift();
+Deno.test("Settler sends a batch again after the store was unreachable, and then reports a refusal", async () => {
+  const replies = [new StoreError("transient", "locked"), undefined];
+  const recorded = new Recorded(() => {
+    const error = replies.shift();
     return error === undefined ? Promise.resolve(["1-0"]) : Promise.reject(error);
   });
-  desk.push("1-0");
-  await desk.drain();
-  assertEquals(desk.told, ["retrying", "1-0 is lost", "1-0 refused"]);
+  recorded.push("1-0");
+  await recorded.drain();
+  assertEquals(recorded.told, ["retrying", "1-0 is lost", "1-0 refused"]);
 });
 
-Deno.test("Settler takes a refusal for its own success when an answer was lost", async () => {
-  const answers = [new StoreError("uncertain", "lost"), new StoreError("transient", "locked"), undefined];
-  const desk = new Desk(() => {
-    const error = answers.shift();
+Deno.test("Settler takes a refusal for success after a reply was lost", async () => {
+  const replies = [new StoreError("uncertain", "lost"), new StoreError("transient", "locked"), undefined];
+  const recorded = new Recorded(() => {
+    const error = replies.shift();
     return error === undefined ? Promise.resolve(["1-0"]) : Promise.reject(error);
   });
-  desk.push("1-0");
-  await desk.drain();
-  assertEquals(desk.told, ["retrying", "retrying", "1-0 settled"]);
+  recorded.push("1-0");
+  await recorded.drain();
+  assertEquals(recorded.told, ["retrying", "retrying", "1-0 settled"]);
 });
 
-Deno.test("Settler leaves nobody waiting when the store refuses for good", async () => {
+Deno.test("Settler reports every outcome when the store fails permanently", async () => {
   const error = new Error("wrong password");
-  const desk = new Desk(() => Promise.reject(error));
-  desk.push("1-0");
-  await desk.drain();
-  assertEquals([desk.failures, desk.told], [[error], ["1-0 refused"]]);
+  const recorded = new Recorded(() => Promise.reject(error));
+  recorded.push("1-0");
+  await recorded.drain();
+  assertEquals([recorded.failures, recorded.told], [[error], ["1-0 refused"]]);
 });
 
-Deno.test("Settler leaves nobody waiting when the store does not answer in time", async () => {
-  const desk = new Desk(() => Promise.reject(new StoreError("transient", "locked")));
-  desk.push("1-0");
+Deno.test("Settler reports every outcome when the store does not respond in time", async () => {
+  const recorded = new Recorded(() => Promise.reject(new StoreError("transient", "locked")));
+  recorded.push("1-0");
   await Promise.resolve();
-  desk.push("1-1");
-  await assertRejects(() => desk.drain(AbortSignal.timeout(10)), Error, "not responding");
-  assertEquals(desk.told.filter((it) => it !== "retrying").toSorted(), ["1-0 refused", "1-1 refused"]);
-  assertEquals(desk.failures, []);
+  recorded.push("1-1");
+  await assertRejects(() => recorded.drain(AbortSignal.timeout(10)), Error, "not responding");
+  assertEquals(recorded.told.filter((it) => it !== "retrying").toSorted(), ["1-0 refused", "1-1 refused"]);
+  assertEquals(recorded.failures, []);
 });

@@ -14,8 +14,8 @@ class Told extends defineEvent("Told", {
 
 type Sealed = { $enc: string };
 
-/** Turns text around: what counts here is who calls it when, and with what. */
-class Turning implements DetailCipher {
+/** A cipher that reverses text and records its calls. */
+class ReversingCipher implements DetailCipher {
   readonly calls: unknown[] = [];
   failure: Error | undefined;
   shredded = false;
@@ -25,7 +25,7 @@ class Turning implements DetailCipher {
     await Promise.resolve();
     if (this.failure) throw this.failure;
     const { secret, ...rest } = detail as { secret: string };
-    return { ...rest, secret: { $enc: turned(secret) } };
+    return { ...rest, secret: { $enc: reversed(secret) } };
   }
 
   async open(detail: unknown, event: Parameters<DetailCipher["open"]>[1]): ReturnType<DetailCipher["open"]> {
@@ -33,16 +33,16 @@ class Turning implements DetailCipher {
     await Promise.resolve();
     if (this.failure) throw this.failure;
     const open = (value: unknown) =>
-      value instanceof Object ? this.shredded ? null : turned((value as Sealed).$enc) : value;
+      value instanceof Object ? this.shredded ? null : reversed((value as Sealed).$enc) : value;
     const opened = Object.entries(detail as object).map(([key, value]) => [key, open(value)]);
     return { detail: Object.fromEntries(opened), shredded: this.shredded };
   }
 }
 
-const turned = (text: string) => [...text].reverse().join("");
+const reversed = (text: string) => [...text].reverse().join("");
 
-Deno.test("publish() stores what the cipher made, and readers get what it opens", async () => {
-  const cipher = new Turning();
+Deno.test("publish() stores the encrypted detail, and readers receive the decrypted one", async () => {
+  const cipher = new ReversingCipher();
   await using broker = new InMemoryBroker({ events: [Told], encryption: cipher });
   const event = new Told({ name: "Ada", secret: "abc" }, { subject: "ada" });
   await broker.publish(event);
@@ -52,16 +52,16 @@ Deno.test("publish() stores what the cipher made, and readers get what it opens"
   await broker.subscribe(Told, (event) => handled.resolve(event), { group: "group" });
   assertEquals((await handled.promise).detail, { name: "Ada", secret: "abc" });
   assertEquals(cipher.calls.at(-1), ["open", "Told", "ada"]);
-  cipher.failure = new Error("The keys are away");
+  cipher.failure = new Error("The key store is unreachable");
   const other = new Told({ name: "Bob", secret: "def" }, { subject: "bob" });
-  await assertRejects(() => broker.publish(other), Error, "could not be encrypted: The keys are away");
+  await assertRejects(() => broker.publish(other), Error, "could not be encrypted: The key store is unreachable");
   cipher.failure = undefined;
   await broker.publish(other);
   assertEquals((await Array.fromAsync(broker.history(Told))).map(({ detail }) => detail.name), ["Ada", "Bob"]);
 });
 
-Deno.test("EventCodec.decode() opens, then upcasts, then validates, unless what it opened is shredded", async () => {
-  const cipher = new Turning();
+Deno.test("EventCodec.decode() decrypts, then upcasts, then validates, except for a shredded detail", async () => {
+  const cipher = new ReversingCipher();
   const codec = new EventCodec(Told, "events", cipher);
   const decode = (payload: unknown, ...more: string[]) =>
     codec.decode({ position: "1-0", fields: ["id", "t-1", "payload", JSON.stringify(payload), ...more] });
@@ -73,12 +73,12 @@ Deno.test("EventCodec.decode() opens, then upcasts, then validates, unless what 
   cipher.shredded = true;
   const shredded = await decode({ name: "Ada", was: { $enc: "cba" } });
   assertEquals((shredded as Told).detail as unknown, { name: "Ada", secret: null });
-  // What was never encrypted needs no cipher, and no promise.
+  // A detail that was never encrypted needs no cipher, and no promise.
   assert(decode({ name: "Ada", secret: "plain" }, "version", "2") instanceof Told);
 });
 
-Deno.test("EventCodec.decode() tells keys that are away from what can never be opened", async () => {
-  const cipher = new Turning();
+Deno.test("EventCodec.decode() distinguishes an unreachable key store from a broken ciphertext", async () => {
+  const cipher = new ReversingCipher();
   const codec = new EventCodec(Told, "events", cipher);
   const fields = ["id", "t-1", "payload", '{"name":"Ada","secret":{"$enc":"cba"}}', "version", "2"];
   cipher.failure = new TypeError("fetch failed");
