@@ -72,7 +72,7 @@ export function serverPermissions(server: string | undefined): string[] {
   const disks = Deno.build.os === "linux" && Deno.uid() === 0 ? ["mount", "umount"] : [];
   return [
     `--allow-net=${hosts.join()}`,
-    `--allow-run=${[Deno.execPath(), "openssl", "python3", ...disks, ...programs].join()}`,
+    `--allow-run=${[Deno.execPath(), "openssl", "python3", "npm", "npx", ...disks, ...programs].join()}`,
   ];
 }
 

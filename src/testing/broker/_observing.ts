@@ -52,7 +52,7 @@ export const observing: readonly BrokerContract[] = [
   contract("36", "an observer is told how each publish, attempt and settlement ended", async (bench) => {
     const broker = await bench.broker();
     const log = new Log();
-    using _observing = broker.observe(log);
+    broker.observe(log);
     await broker.subscribe(Counted, ({ detail: { n } }, { attempt }) => {
       if (n === 1 && attempt === 1) throw new Error("the first time fails");
       if (n === 2) throw new PermanentError("never");
@@ -78,7 +78,7 @@ export const observing: readonly BrokerContract[] = [
   contract("36", "an observer's traceparent is stored, unless the event has its own", async (bench) => {
     const broker = await bench.broker();
     const own = TRACEPARENT.replace("0af7", "1111");
-    using _observing = broker.observe(new Log());
+    broker.observe(new Log());
     await broker.publish([new Counted({ n: 0 }), new Counted({ n: 1 }, { traceparent: own })]);
     const stored = await Array.fromAsync(broker.history(Counted), ({ traceparent }) => traceparent);
     assertEquals(stored, [TRACEPARENT, own]);
@@ -87,7 +87,7 @@ export const observing: readonly BrokerContract[] = [
   contract("36", "an observer is told of pulled deliveries", async (bench) => {
     const broker = await bench.broker();
     const log = new Log();
-    using _observing = broker.observe(log);
+    broker.observe(log);
     await broker.publish(counted(3));
     let pulled = 0;
     for await (const delivery of broker.consume(Counted, { group: "group", retry: SOON, prefetch: 1 })) {
@@ -103,7 +103,7 @@ export const observing: readonly BrokerContract[] = [
   contract("36", "an observer is told of operations", async (bench) => {
     const broker = await bench.broker();
     const log = new Log();
-    using _observing = broker.observe(log);
+    broker.observe(log);
     const subscription = await broker.subscribe(Counted, () => {
       throw new PermanentError("never");
     }, { group: "group" });
@@ -147,7 +147,7 @@ export const observing: readonly BrokerContract[] = [
       settling: fault,
       lifecycle: fault,
     };
-    using _hostile = broker.observe(hostile);
+    broker.observe(hostile);
     const handled: number[] = [];
     await broker.subscribe(Counted, ({ detail: { n } }) => void handled.push(n), { group: "group", retry: SOON });
     await broker.publish(counted(1));
@@ -163,7 +163,7 @@ export const observing: readonly BrokerContract[] = [
     const broker = await bench.broker();
     const [first, second] = [new Log(), new Log()];
     const observing = broker.observe(first);
-    using _second = broker.observe(second);
+    broker.observe(second);
     await broker.publish(counted(1));
     observing[Symbol.dispose]();
     observing[Symbol.dispose]();
