@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import manifest from "../deno.json" with { type: "json" };
 import { importFlags, importSource } from "../offline/imports.ts";
 import { childEnv } from "../offline/launch.ts";
+import { findOrInstallPrometheus } from "../offline/prometheus.ts";
 import { findOrInstallRedisServer, serverPermissions } from "../offline/redis_server.ts";
 import { countTests, slowestFiles } from "../offline/test_count.ts";
 
@@ -54,9 +55,11 @@ const paint = (code: number, text: string): string => coloured ? `\x1b[${code}m$
 
 write(`imports from ${source === "jsr" ? "JSR" : "npm stand-ins for JSR"}\n`);
 let [passed, failed] = [0, 0];
-const { note: server } = await measure("server", async () => {
+const { note: server } = await measure("servers", async () => {
   try {
-    const found = await findOrInstallRedisServer(write, AbortSignal.any([stop.signal, AbortSignal.timeout(600_000)]));
+    const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(600_000)]);
+    const found = await findOrInstallRedisServer(write, signal);
+    await findOrInstallPrometheus(write, signal);
     return { passed: 0, failed: 0, output: "", note: found };
   } catch (error) {
     return { passed: 0, failed: 1, output: error instanceof Error ? error.message : String(error) };
@@ -158,6 +161,6 @@ try {
   await Deno.remove(scratch, { recursive: true });
 }
 if (stop.signal.aborted) Deno.exit(130);
-if (server === undefined) write("tests were not run: no Redis server was found\n");
+if (server === undefined) write("tests were not run: a server that they start was not found\n");
 write(`${passed} passed, ${failed} failed\n`);
 Deno.exit(failed === 0 ? 0 : 1);

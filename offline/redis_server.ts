@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { delimiter, join } from "node:path";
+import { canInstall, findProgram, installPackage } from "./programs.ts";
+import { prometheusPrograms } from "./prometheus.ts";
 
 const NAMES = ["redis-server", "valkey-server"];
 const OLDEST = { Redis: "7.0", Valkey: "7.2" };
@@ -17,9 +18,7 @@ export function findRedisServer(): string | undefined {
 export function findRedisServers(): string[] {
   const chosen = Deno.env.get("REDIS_SERVER");
   if (chosen) return [chosen];
-  const directories = (Deno.env.get("PATH") ?? "").split(delimiter).filter(Boolean);
-  const paths = NAMES.map((name) => directories.map((directory) => join(directory, name)).find(isFile));
-  return paths.filter((path) => path !== undefined);
+  return NAMES.map(findProgram).filter((path) => path !== undefined);
 }
 
 /**
@@ -31,9 +30,9 @@ export function findRedisServers(): string[] {
  */
 export async function findOrInstallRedisServer(say: (text: string) => void, signal?: AbortSignal): Promise<string> {
   let path = findRedisServer();
-  if (path === undefined && Deno.build.os === "linux" && Deno.uid() === 0 && isOnPath("apt-get")) {
+  if (path === undefined && canInstall()) {
     say("installing redis-server with apt-get … ");
-    await install(signal);
+    await installPackage("redis-server", ADVICE, signal);
     path = findRedisServer();
   }
   if (path === undefined) throw new Error(ADVICE);
@@ -72,7 +71,9 @@ export function serverPermissions(server: string | undefined): string[] {
   const disks = Deno.build.os === "linux" && Deno.uid() === 0 ? ["mount", "umount"] : [];
   return [
     `--allow-net=${hosts.join()}`,
-    `--allow-run=${[Deno.execPath(), "openssl", "python3", "npm", "npx", ...disks, ...programs].join()}`,
+    `--allow-run=${
+      [Deno.execPath(), "openssl", "python3", "npm", "npx", ...disks, ...prometheusPrograms(), ...programs].join()
+    }`,
   ];
 }
 
@@ -82,36 +83,6 @@ const ADVICE = `Cannot find a Redis server for the tests: neither redis-server n
   elsewhere         set REDIS_SERVER to the path of the program, as in REDIS_SERVER=/opt/redis/bin/redis-server
 A server that is already running, such as that of \`docker compose up -d redis\`, is not enough, because tests kill their
 servers. If REDIS_URL=redis://127.0.0.1:6379 is set too, the tests that kill no server use that one, with their own keys.`;
-
-// Debian asks this file whether a package may start its server. The server would take a port that may be needed for another.
-const POLICY = "/usr/sbin/policy-rc.d";
-
-async function install(signal: AbortSignal | undefined): Promise<void> {
-  const isOurs = !isFile(POLICY);
-  if (isOurs) {
-    await Deno.writeTextFile(POLICY, "#!/bin/sh\n# Needed during one installation only; may be removed.\nexit 101\n", {
-      mode: 0o755,
-    });
-  }
-  try {
-    await apt(["update"], signal);
-    await apt(["install", "--yes", "--no-install-recommends", "redis-server"], signal);
-  } finally {
-    if (isOurs) await Deno.remove(POLICY);
-  }
-}
-
-async function apt(args: readonly string[], signal: AbortSignal | undefined): Promise<void> {
-  const { success, stdout, stderr } = await new Deno.Command("apt-get", {
-    args: ["-q", "-o", "DPkg::Lock::Timeout=120", ...args],
-    env: { DEBIAN_FRONTEND: "noninteractive" },
-    stdin: "null",
-    ...(signal && { signal }),
-  }).output();
-  if (success) return;
-  const output = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)).join("").trim();
-  throw new Error(`Cannot install a Redis server: apt-get ${args[0]} failed\n${output}\n${ADVICE}`);
-}
 
 /** Reads the name and version from a text such as `Redis server v=7.0.15 sha=…`. */
 async function versionOf(path: string): Promise<ServerVersion> {
@@ -124,17 +95,5 @@ async function versionOf(path: string): Promise<ServerVersion> {
     throw new Error(`Cannot start ${path}: it was found by REDIS_SERVER or the PATH, but does not run\n${ADVICE}`, {
       cause,
     });
-  }
-}
-
-function isOnPath(name: string): boolean {
-  return (Deno.env.get("PATH") ?? "").split(delimiter).some((directory) => isFile(join(directory, name)));
-}
-
-function isFile(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
   }
 }
