@@ -34,7 +34,7 @@ export const made: Record<
   },
 };
 
-/** Connects to a server; a failure is what a user is told. */
+/** Connects to a server; rejects with the error that a user gets. */
 export async function open(
   kind: ClientKind,
   url: URL,
@@ -52,26 +52,26 @@ export async function open(
   }
 }
 
-/** What a promise rejects with, and how long that took. */
+/** The error that a promise rejects with, and after how many milliseconds. */
 export async function failure(promise: Promise<unknown>): Promise<{ error: Error; after: number }> {
   const began = performance.now();
   const error = await assertRejects(() => promise, Error);
   return { error, after: performance.now() - began };
 }
 
-/** Asserts that nobody can tell whether the command was run. */
+/** Asserts that an error says that the command may have run. */
 export function assertUncertain(error: unknown): void {
   const classed = classify(error);
   assertInstanceOf(classed, StoreError);
   assertEquals(classed.kind, "uncertain");
 }
 
-/** Waits. */
+/** Resolves after this many milliseconds. */
 export const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** A server that says one thing to whoever connects, and nothing else. */
+/** A server that sends one text to each client, and ignores all requests. */
 export class Speaker implements AsyncDisposable {
-  /** Connections that their clients have not ended. */
+  /** Connections that their clients have not closed. */
   readonly open = new Set<Deno.TcpConn>();
   #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   #running: Promise<unknown>[] = [];
@@ -110,12 +110,12 @@ export class Speaker implements AsyncDisposable {
 
 export type Test = (kind: ClientKind, server: RedisServer) => Promise<void>;
 
-/** Runs each test with each client, against one server that is emptied before. */
+/** Runs each test with each client, on one server that is emptied before. */
 export function testClients(subject: string, tests: Readonly<Record<string, Test>>): void {
   for (const kind of KINDS) {
     Deno.test(`${subject}: ${LABELS[kind]}`, async (test) => {
       await using server = await RedisServer.start();
-      // Loading a client takes a busy machine longer than what is timed here.
+      // Loading a client may take longer than the times that the tests assert.
       await loadAdapter(kind);
       for (const [name, run] of Object.entries(tests)) {
         await test.step(name, async () => {
@@ -127,13 +127,14 @@ export function testClients(subject: string, tests: Readonly<Record<string, Test
   }
 }
 
-/** A server that speaks TLS with a certificate that nobody trusts. */
+/** A server for TLS with a self-signed certificate, which no client trusts. */
 export async function tlsServer(): Promise<AsyncDisposable & { tlsPort: number }> {
   const folder = Deno.makeTempDirSync({ prefix: "tidings-tls-" });
   const [key, cert] = [`${folder}/key.pem`, `${folder}/cert.pem`];
+  const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
   const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
   const made = await new Deno.Command("openssl", {
-    args: ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-keyout", key, "-out", cert, ...subject],
+    args: ["req", "-x509", ...NEW_KEY, "-nodes", "-days", "1", "-keyout", key, "-out", cert, ...subject],
     stderr: "null",
   }).output();
   assert(made.success, "openssl makes a certificate");

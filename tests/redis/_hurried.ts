@@ -1,4 +1,4 @@
-import { type BrokerOptions, EventBroker, type EventClass } from "@tidings/broker";
+import { type BrokerOptions, EventBroker, type EventClass, type RedisOptions } from "@tidings/broker";
 import { type ClientKind, loadAdapter } from "../../src/redis/clients/detect.ts";
 import { COMMAND_TIMEOUT, openInTime, type TimedConnection } from "../../src/redis/connection/_connection.ts";
 import { withoutCredentials } from "../../src/redis/connection/_errors.ts";
@@ -27,12 +27,16 @@ function hurried(connection: TimedConnection, times: number): TimedConnection {
 export async function openHurriedBroker<C extends EventClass>(
   url: URL,
   options: BrokerOptions<C>,
-  { kind = "node-redis", times }: { readonly kind?: ClientKind; readonly times: number },
+  { kind = "node-redis", times, redis = {} }: {
+    readonly kind?: ClientKind;
+    readonly times: number;
+    readonly redis?: RedisOptions;
+  },
 ): Promise<EventBroker<C>> {
   const adapter = await loadAdapter(kind);
   const connection = await openInTime((options) => adapter.open(addressOf(url), options), {
     timeout: COMMAND_TIMEOUT / times,
   });
   const server = new SingleServer(hurried(connection, times), withoutCredentials(url));
-  return new EventBroker(new RedisStore(server), options);
+  return new EventBroker(new RedisStore(server, redis), options);
 }

@@ -2,16 +2,17 @@ import { defineEvent, EventBroker } from "@tidings/broker";
 import { openRedisStore } from "../../src/redis/open.ts";
 import type { RedisOptions } from "../../src/redis_options.ts";
 import { told } from "../../src/testing/_broker_bench.ts";
+import { openConnection } from "./_bench.ts";
 import { eventually } from "./_cluster.ts";
 import { RedisServer } from "./_server.ts";
 
 /** An event with a number. */
 export class Counted extends defineEvent("Counted")<{ n: number }> {}
 
-/** So many of them. */
+/** `count` new events. */
 export const counted = (count: number) => Array.from({ length: count }, (_, n) => new Counted({ n }));
 
-/** A broker that tells nobody of its troubles. */
+/** Opens a broker whose reconnect events are ignored. */
 export async function openBroker(server: RedisServer, redis: RedisOptions, publishTimeout = 1_500) {
   const store = await openRedisStore(server.url, { client: "node-redis", redis });
   const broker = new EventBroker(store, { events: [Counted], publishTimeout });
@@ -38,16 +39,16 @@ export class Pair implements AsyncDisposable {
   }
 
   async #attached(): Promise<void> {
-    // It gets what is written only once it has answered for the first time, which may be a second after it is online.
-    await this.master.cli("SET", "written", "now");
+    const connection = await openConnection(this.master.url);
+    // A replica may be online a second before it first acknowledges writes by itself; WAIT asks it to do so now.
     await eventually(async () => {
-      const info = await this.master.cli("INFO", "replication");
-      const offset = /state=online,offset=(\d+)/.exec(info)?.[1];
-      return offset !== undefined && offset === /master_repl_offset:(\d+)/.exec(info)?.[1];
+      await connection.send(["SET", "written", "now"]);
+      return await connection.send(["WAIT", "1", "100"]) === 1;
     });
+    connection.close();
   }
 
-  /** Has the replica stand still. The master gives it up, as it does by itself after `repl-timeout`. */
+  /** Freezes the replica, and has the master drop it, as it does by itself after `repl-timeout`. */
   async freeze(): Promise<void> {
     this.replica.pause();
     await this.master.cli("CLIENT", "KILL", "TYPE", "replica");
@@ -58,7 +59,7 @@ export class Pair implements AsyncDisposable {
     await this.#attached();
   }
 
-  /** Kills the master, and has the replica take its place. */
+  /** Kills the master and promotes the replica, which is returned. */
   async failover(): Promise<RedisServer> {
     await this.master.kill();
     this.replica.resume();
@@ -72,7 +73,7 @@ export class Pair implements AsyncDisposable {
   }
 }
 
-/** The ids of what a server has. */
+/** The ids of the events on a server. */
 export async function idsOn(server: RedisServer): Promise<string[]> {
   await using broker = await openBroker(server, {});
   return (await Array.fromAsync(broker.history(Counted))).map(({ id }) => id);

@@ -5,13 +5,19 @@ import { withDeadline } from "../../src/redis/connection/_connection.ts";
 import type { RedisConnection, Reply } from "../../src/redis/connection/client.ts";
 import { loadAdapter } from "../../src/redis/clients/detect.ts";
 import { StoreError } from "../../src/store/mod.ts";
+import { until } from "../../src/testing/_broker_bench.ts";
 import { assertUncertain, failure, open, pause, testClients } from "./_clients.ts";
 import { addressOf } from "./_bench.ts";
 import { Proxy } from "./_proxy.ts";
 import { RedisServer } from "./_server.ts";
 
+/** Whether a client of the server is blocked. */
+async function blocks(server: RedisServer): Promise<boolean> {
+  return (await server.cli("INFO", "clients")).includes("blocked_clients:1");
+}
+
 testClients("a connection", {
-  "gives replies in the shapes of RESP 2": async (kind, { url }) => {
+  "send() returns replies in the shapes of RESP 2": async (kind, { url }) => {
     const connection = await open(kind, url);
     const cases: [string[], Reply][] = [
       [["SET", "text", "grün € 😀 \r\n\0"], "OK"],
@@ -59,7 +65,7 @@ testClients("a connection", {
     }
   },
 
-  "takes and gives megabytes, and thousands of arguments": async (kind, { url }) => {
+  "send() takes and returns megabytes, and thousands of arguments": async (kind, { url }) => {
     const connection = await open(kind, url);
     try {
       const big = "€".repeat(1_000_000);
@@ -73,7 +79,7 @@ testClients("a connection", {
     }
   },
 
-  "runs what is under way together in the order of the calls": async (kind, { url }) => {
+  "send() runs concurrent commands in the order of the calls": async (kind, { url }) => {
     const connection = await open(kind, url);
     try {
       const replies = Array.from(
@@ -93,7 +99,7 @@ testClients("a connection", {
     }
   },
 
-  "rejects with what the server answered, and goes on": async (kind, { url }) => {
+  "send() rejects with the error reply of the server, and goes on": async (kind, { url }) => {
     const connection = await open(kind, url);
     try {
       await connection.send(["SET", "key", "text"]);
@@ -115,7 +121,7 @@ testClients("a connection", {
     }
   },
 
-  "never sends a command again when the answer was lost": async (kind, { port, url }) => {
+  "send() never sends a command again when the reply was lost": async (kind, { port, url }) => {
     await using proxy = new Proxy(port);
     const connection = await open(kind, proxy.url);
     const check = await open(kind, url);
@@ -126,21 +132,22 @@ testClients("a connection", {
         assertUncertain(error);
         assertLess(after, 1_000);
       }
+      // A client that sends commands again does so as soon as it has reconnected, within 300 ms.
       await pause(300);
-      // @db/redis has one command under way at a time: the others were never sent.
+      // @db/redis has one command in flight at a time: the others were never sent.
       assertEquals(await check.send(["GET", "once"]), kind === "@db/redis" ? "1" : "3");
       assertEquals([proxy.connections, proxy.faults, proxy.open], [1, 1, 0]);
       const { error, after } = await failure(connection.send(["INCR", "once"]));
       assertInstanceOf(error, StoreError);
       assertEquals(error.kind, "transient");
-      assertLess(after, 50);
+      assertLess(after, 1_000);
     } finally {
       connection.close();
       check.close();
     }
   },
 
-  "rejects what is under way when half a command was sent": async (kind, { port, url }) => {
+  "send() rejects when half a command was sent": async (kind, { port, url }) => {
     await using proxy = new Proxy(port);
     const connection = await open(kind, proxy.url);
     const check = await open(kind, url);
@@ -154,7 +161,7 @@ testClients("a connection", {
     }
   },
 
-  "rejects what is under way when the server ends only its direction": async (kind, { port }) => {
+  "send() rejects when the server closes only its direction": async (kind, { port }) => {
     await using proxy = new Proxy(port);
     const connection = await open(kind, proxy.url);
     try {
@@ -166,11 +173,11 @@ testClients("a connection", {
     }
   },
 
-  "rejects at once when the server is killed, and opens again when it is back": async (kind) => {
+  "send() rejects at once when the server is killed, and open() works when it is back": async (kind) => {
     await using server = await RedisServer.start();
     const connection = await open(kind, server.url);
     const blocked = failure(connection.send(["BLPOP", "nothing", "0"], 60_000));
-    await pause(50);
+    await until(() => blocks(server), "the command blocks");
     await server.kill();
     const { error, after } = await blocked;
     assertUncertain(error);
@@ -184,10 +191,11 @@ testClients("a connection", {
     again.close();
   },
 
-  "rejects an idle connection's next command when the server was killed": async (kind) => {
+  "send() rejects when the server was killed while the connection was idle": async (kind) => {
     await using server = await RedisServer.start();
     const connection = await open(kind, server.url);
     await server.kill();
+    // Mostly the client has noticed by now. If not, the command fails as well.
     await pause(50);
     const { error, after } = await failure(connection.send(["PING"]));
     assertInstanceOf(classify(error), StoreError);
@@ -195,55 +203,57 @@ testClients("a connection", {
     connection.close();
   },
 
-  "rejects within the deadline when the link swallows everything": async (kind, { port }) => {
+  "send() rejects at its deadline when the link swallows everything": async (kind, { port }) => {
     await using proxy = new Proxy(port);
-    const connection = await open(kind, proxy.url, 300);
+    const connection = await open(kind, proxy.url, 150);
     proxy.inject({ fault: "swallow" });
     const first = failure(connection.send(["PING"]));
+    // Its deadline is later than that of the first one, and it ends with it all the same.
     await pause(100);
     const second = failure(connection.send(["PING"]));
     for (const { error, after } of await Promise.all([first, second])) {
       assertUncertain(error);
-      assertLess(after, 700);
+      assertLess(after, 2_000);
     }
-    assertLess(250, (await first).after);
-    assertLess((await failure(connection.send(["PING"]))).after, 50);
+    assertLess(145, (await first).after);
+    assertLess((await failure(connection.send(["PING"]))).after, 145);
   },
 
-  "gives a blocking command the time it asks for": async (kind, { url }) => {
+  "send() waits for a blocking command as long as its own timeout says": async (kind, { url }) => {
     const connection = await open(kind, url, 200);
     assertEquals(await connection.send(["BLPOP", "nothing", "0.5"], 700), null);
     assertEquals(await connection.send(["PING"]), "PONG");
     connection.close();
   },
 
-  "does not take its own stalled process for a dead server": async (kind, { url }) => {
+  "send() returns a reply that arrived while its process was stalled beyond the deadline": async (kind, { url }) => {
     const connection = await open(kind, url, 200);
     const reply = connection.send(["PING"]);
-    for (const end = performance.now() + 600; performance.now() < end;);
+    for (const end = performance.now() + 500; performance.now() < end;);
     assertEquals(await reply, "PONG");
     connection.close();
   },
 
-  "ends a blocking read at once by close()": async (kind, { url }) => {
-    const connection = await open(kind, url);
+  "close() ends a blocking read at once": async (kind, server) => {
+    const connection = await open(kind, server.url);
     await connection.send(["XGROUP", "CREATE", "blocked", "group", "0", "MKSTREAM"]);
     const read = ["XREADGROUP", "GROUP", "group", "me", "BLOCK", "30000", "STREAMS", "blocked", ">"];
     const blocked = failure(connection.send(read, 40_000));
-    await pause(50);
+    await until(() => blocks(server), "the read blocks");
     const began = performance.now();
     connection.close();
     connection.close();
     assertUncertain((await blocked).error);
-    assertLess(performance.now() - began, 200);
+    assertLess(performance.now() - began, 2_000);
   },
 
-  "is ended by a deadline without any help of its own": async (kind, { url }) => {
+  "withDeadline() ends a connection of any client at the deadline": async (kind, { url }) => {
     const adapter = await loadAdapter(kind);
     let raw: RedisConnection | undefined;
     const connection = withDeadline(raw = await adapter.open(addressOf(url)), { timeout: 100 });
     assertUncertain((await failure(connection.send(["BLPOP", "nothing", "0"]))).error);
     const after = await failure(raw.send(["PING"]));
-    assertLess(after.after, 50);
+    // Less than another deadline and its extra time.
+    assertLess(after.after, 300);
   },
 });

@@ -3,33 +3,37 @@ import { defineEvent } from "@tidings/broker";
 import { sleep, told, until } from "../../src/testing/_broker_bench.ts";
 import { openBroker } from "./_bench.ts";
 import { commands } from "./_cost.ts";
+import { openHurriedBroker } from "./_hurried.ts";
 import { Proxy } from "./_proxy.ts";
 import { RedisServer } from "./_server.ts";
 
 class First extends defineEvent("First")<{ n: number }> {}
 
-Deno.test("idle subscriptions cost the server next to nothing", async () => {
+// tests/faults/recovery_idle_long_test.ts measures for longer.
+const SECONDS = 3;
+
+Deno.test("subscribe() sends hardly any commands when it is idle", async () => {
   await Promise.all([1, 20].map(async (count) => {
     await using server = await RedisServer.start();
     const classes = Array.from({ length: count }, (_, n) => class extends defineEvent(`Idle${n}`)<{ n: number }> {});
     await using broker = await openBroker(server.url, { events: classes });
     for (const event of classes) await broker.subscribe(event, () => {}, { group: "group" });
-    await sleep(500);
+    await until(async () => (await server.cli("INFO", "clients")).includes("blocked_clients:1"), "the group waits");
     const before = await commands(server);
-    await sleep(5_000);
+    await sleep(SECONDS * 1_000);
     const after = await commands(server);
-    const sent = (after.sent - before.sent) / 5;
-    const ran = (after.ran - before.ran) / 5;
-    // A look at each stream about every five seconds, a renewal about every ten, and one blocking read for all.
+    const [sent, ran] = [(after.sent - before.sent) / SECONDS, (after.ran - before.ran) / SECONDS];
+    // One claim script for each stream about every five seconds, a renewal about every ten, and one blocking read for all.
     assertLess(sent, 1 + 0.5 * count, `${sent} commands a second with ${count}`);
     assertLess(ran, 2 + 5 * count, `${ran} commands a second, those of scripts included, with ${count}`);
   }));
 });
 
-Deno.test("a blocked read whose connection has died without a word is made anew, and loses nothing", async () => {
+Deno.test("subscribe() and listeners lose nothing when the connection of a blocked read dies silently", async () => {
   await using server = await RedisServer.start();
   await using proxy = new Proxy(server.port);
-  await using broker = await openBroker(proxy.url, { events: [First] });
+  // Blocked reads time out after 2.5 s instead of 9 s; tests/faults/silence_long_test.ts uses the default.
+  await using broker = await openHurriedBroker(proxy.url, { events: [First] }, { times: 4 });
   await using publisher = await openBroker(server.url, { events: [First] });
   const handled: number[] = [];
   const heard: number[] = [];
@@ -37,14 +41,14 @@ Deno.test("a blocked read whose connection has died without a word is made anew,
   const subscription = await broker.subscribe(First, (event) => void handled.push(event.detail.n), { group: "group" });
   const reconnects = told(subscription, "reconnect");
   await publisher.publish(new First({ n: 0 }));
-  await until(() => handled.length === 1 && heard.length === 1, "the first has come");
-  // From the next read on everything of these connections is lost, and nobody says so.
+  await until(() => handled.length === 1 && heard.length === 1, "the first event is handled and heard");
+  // From the next read on, these connections swallow all bytes and stay open.
   proxy.inject({ fault: "swallow", request: /XREADGROUP[^]*BLOCK/ });
   proxy.inject({ fault: "swallow", request: /XREAD\r/ });
   await publisher.publish(new First({ n: 1 }));
-  await until(() => proxy.faults === 2, "the connections are lost");
+  await until(() => proxy.faults === 2, "both connections swallow");
   await publisher.publish(new First({ n: 2 }));
-  await until(() => handled.length >= 3 && heard.length >= 3, "all have come", 20_000);
+  await until(() => handled.length >= 3 && heard.length >= 3, "all events are handled and heard", 20_000);
   assertEquals([handled, heard], [[0, 1, 2], [0, 1, 2]]);
-  assert(reconnects.length > 0, "it is told");
+  assert(reconnects.length > 0, "the subscription reports it");
 });

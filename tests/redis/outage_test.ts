@@ -1,4 +1,4 @@
-// Guarantees 15, 30, 33: servers that die, run out of memory, or cannot be reached.
+// Guarantees 15, 30, 33: servers that are killed, out of memory, or unreachable.
 
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { defineEvent, UncertainPublishError } from "@tidings/broker";
@@ -16,7 +16,7 @@ const all = Array.from({ length: COUNT }, (_, n) => n);
 const inOrder = (numbers: readonly number[]) => numbers.toSorted((a, b) => a - b);
 
 for (const kind of KINDS) {
-  Deno.test(`RedisStore by ${LABELS[kind]}: a server that is killed twice among 10,000 events loses none of them`, async () => {
+  Deno.test(`publish() and subscribe() by ${LABELS[kind]} lose none of 10,000 events when the server is killed twice`, async () => {
     await using server = await RedisServer.start();
     const open = () => openBroker(server.url, { events: [Counted] }, kind);
     await using publisher = await open();
@@ -38,13 +38,13 @@ for (const kind of KINDS) {
     ];
     const reconnects = subscriptions.map((subscription) => told(subscription, "reconnect"));
     const liveReconnects = told(live, "reconnect");
-    await until(async () => (await live.info(Counted)).groups.length === 1, "the group is there");
+    await until(async () => (await live.info(Counted)).groups.length === 1, "the group exists");
 
-    // Two thirds are there at the first kill, and the rest comes over the second.
+    // The first kill is after a third of the events, the second one after half of them.
     const kills: number[] = [];
     const restarting = (async () => {
       for (const share of [3, 2]) {
-        await until(() => handled.length >= COUNT / share, `1/${share} is handled`, 20_000);
+        await until(() => handled.length >= COUNT / share, `1/${share} of the events is handled`, 20_000);
         await server.kill();
         kills.push(handled.length);
         await sleep(200);
@@ -56,34 +56,34 @@ for (const kind of KINDS) {
       await until(() => handled.length > from - 2_000, "the consumers keep up", 20_000);
     }
     await restarting;
-    await until(() => new Set(handled).size === COUNT, "all are handled", 20_000).catch((error) => {
+    await until(() => new Set(handled).size === COUNT, "all events are handled", 20_000).catch((error) => {
       const missing = all.filter((n) => !handled.includes(n));
-      throw new Error(`${error.message}: ${missing.length} are missing, the first ${missing[0]}`);
+      throw new Error(`${error.message}: ${missing.length} are missing, first ${missing[0]}`);
     });
-    await until(() => heard.length >= COUNT, "all are heard", 20_000);
+    await until(() => heard.length >= COUNT, "all events are heard", 20_000);
     await until(
       async () => {
         const [group] = (await publisher.info(Counted)).groups;
         return group!.pending === 0 && group!.lag === 0;
       },
-      "all are settled",
+      "all events are settled",
       20_000,
     );
 
     assertEquals(kills.length, 2);
     assertEquals(inOrder([...new Set(handled)]), all);
     assertEquals(heard, all, "a live listener hears each once, in order");
-    // What had been claimed and not settled may come again, and nothing else.
+    // Only deliveries that were claimed and not settled may be repeated.
     assertLess(handled.length - COUNT, 2 * kills.length * PREFETCH + 1);
-    for (const events of [...reconnects, liveReconnects]) assert(events.length > 0, "it is told of reconnecting");
+    for (const events of [...reconnects, liveReconnects]) assert(events.length > 0, "each reports reconnecting");
   });
 }
 
 Deno.test(
-  "RedisStore: publish() is all or nothing when memory runs out, consumers go on, and it recovers",
+  "publish() stores all or nothing when the server is out of memory, consumers go on, and publishing recovers",
   async () => {
     await using server = await RedisServer.start(["--maxmemory", "12mb", "--maxmemory-policy", "noeviction"]);
-    await using broker = await openBroker(server.url, { events: [Large], publishTimeout: 3_000 });
+    await using broker = await openBroker(server.url, { events: [Large], publishTimeout: 1_000 });
     const reconnects = told<Event & { error: Error }>(broker, "reconnect");
     const handled: number[] = [];
     const subscription = await broker.subscribe(Large, (event) => void handled.push(event.detail.n), {
@@ -96,10 +96,10 @@ Deno.test(
     const error = await assertRejects(async () => {
       for (; stored < 20_000; stored += 250) await broker.publish(array(stored));
     }, Error);
-    assert(!(error instanceof UncertainPublishError), "nothing is in doubt");
+    assert(!(error instanceof UncertainPublishError), "it is certain that the events are not stored");
     assert(Deno.inspect(error, { depth: 5 }).includes("OOM"), Deno.inspect(error));
     assert(reconnects.some(({ error }) => error.message.includes("OOM")));
-    // As before, but each for itself: consumers make room for some, and the store has those and no other.
+    // Single events: consumers make room for some of them, and exactly those are stored.
     const single = array(stored);
     const results = await Promise.allSettled(single.map((event) => broker.publish(event)));
     const accepted = single.filter((_, i) => results[i]!.status === "fulfilled");
@@ -109,12 +109,12 @@ Deno.test(
     assertEquals(all.length, stored + accepted.length);
     stored = all.length;
 
-    // What makes room again is consumers: they handle, settle, renew and leave all the same.
-    await until(() => handled.length === stored, "all that is stored is handled");
+    // Consumers free memory: they handle, settle, renew and leave while the server refuses publishes.
+    await until(() => handled.length === stored, "all stored events are handled");
     await until(async () => {
       const [group] = (await broker.info(Large)).groups;
       return group!.pending === 0 && group!.lag === 0;
-    }, "all are settled");
+    }, "all events are settled");
     await subscription.close();
     assertEquals((await broker.info(Large)).groups[0]!.consumers, []);
 
@@ -128,11 +128,11 @@ Deno.test(
     await using _again = await broker.subscribe(Large, (event) => void handled.push(event.detail.n), {
       group: "group",
     });
-    await until(() => handled.length === stored + 250, "the rest is handled");
+    await until(() => handled.length === stored + 250, "the last events are handled");
   },
 );
 
-Deno.test("RedisStore: a broker tries to reconnect ever more rarely and out of step, and goes on once it can", async () => {
+Deno.test("publish() and subscribe() reconnect with growing delays and jitter when the server is unreachable, and go on", async () => {
   await using server = await RedisServer.start();
   await using proxy = new Proxy(server.port);
   await using broker = await openBroker(proxy.url, { events: [Counted] });
@@ -142,28 +142,28 @@ Deno.test("RedisStore: a broker tries to reconnect ever more rarely and out of s
     group: "group",
   });
   await broker.publish(new Counted({ n: 0 }));
-  await until(() => handled!.length === 1 && heard!.length === 1, "the first one has come");
+  await until(() => handled!.length === 1 && heard!.length === 1, "the first event is handled and heard");
 
   const tries = told<Event & { delay: number }>(subscription, "reconnect");
   proxy.refuse = true;
   proxy.cut();
   const before = proxy.connections;
   const publishing = broker.publish(new Counted({ n: 1 }));
-  await sleep(2_000);
+  await until(() => tries.some(({ delay }) => delay > 400), "the delays have grown").finally(() => {
+    // Closing the broker needs connections.
+    proxy.refuse = false;
+  });
   const connections = proxy.connections - before;
-  // Whatever is found wanting below, the broker must be able to say goodbye.
-  proxy.refuse = false;
-  // One for who claims, one for who listens, one for who publishes: 50 ms, 100 ms, 200 ms, and so on.
+  // The consumer, the listener and the publisher each try after 50 ms, 100 ms, 200 ms, and so on.
   assertLess(connections, 40);
   const delays = tries.map(({ delay }) => delay);
   assert(delays.length >= 4, `${delays}`);
-  // Each is up to twice the one before, less jitter of at most a half; two of them may take turns.
+  // Each delay is at most twice the one before, less up to half of it by jitter.
   for (const delay of delays) assert(delay >= 24 && delay <= 5_000, `${delays}`);
-  assert(Math.max(...delays) >= 200, `they do not grow: ${delays}`);
-  assert(delays.some((delay) => ![50, 100, 200, 400, 800, 1_600].includes(delay)), `no jitter: ${delays}`);
+  assert(delays.some((delay) => ![50, 100, 200, 400, 800, 1_600].includes(delay)), `there is no jitter: ${delays}`);
 
   await publishing;
   await broker.publish(new Counted({ n: 2 }));
-  await until(() => handled!.length === 3 && heard!.length === 3, "all have come");
+  await until(() => handled!.length === 3 && heard!.length === 3, "all events are handled and heard");
   assertEquals([handled, heard], [[0, 1, 2], [0, 1, 2]]);
 });

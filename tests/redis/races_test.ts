@@ -1,4 +1,4 @@
-import { assertEquals, assertLess } from "@std/assert";
+import { assert, assertEquals, assertLess } from "@std/assert";
 import type { ClaimedRecord, EventStore, GroupMember, Outcome } from "../../src/store/mod.ts";
 import { SingleServer } from "../../src/redis/connection/_single_server.ts";
 import { RedisStore } from "../../src/redis/redis_store.ts";
@@ -13,11 +13,12 @@ const join = (store: EventStore, consumer: string, lease = 60_000) =>
 const ack = (records: readonly ClaimedRecord[]): Outcome[] =>
   records.map(({ position, fence }) => ({ kind: "ack", position, fence }));
 
-async function drain(member: GroupMember, timeout: number): Promise<string[]> {
+/** Claims and settles until it has settled `count` entries; returns their positions. */
+async function settleAll(member: GroupMember, count: number): Promise<string[]> {
   const got: string[] = [];
-  for (const end = AbortSignal.timeout(timeout); !end.aborted;) {
+  for (const end = AbortSignal.timeout(10_000); got.length < count && !end.aborted;) {
     const { records, disturbed } = await member.claim({ limit: 10, signal: end });
-    // As the engine does: what was lost is learnt by renewing.
+    // As the engine does: renewing tells which deliveries were lost.
     if (disturbed) await member.renew([]);
     const refused = records.length === 0 ? [] : await member.settle(ack(records));
     got.push(...records.map(({ position }) => position).filter((position) => !refused.includes(position)));
@@ -25,7 +26,7 @@ async function drain(member: GroupMember, timeout: number): Promise<string[]> {
   return got;
 }
 
-Deno.test("rewind() loses nothing when it comes between a consumer's look and its read", async () => {
+Deno.test("rewind() loses nothing when it comes between a consumer's claim script and its read", async () => {
   await using keys = server.keys();
   const other = keys.over(await openStore(keys.url));
   let reads = 0;
@@ -36,7 +37,9 @@ Deno.test("rewind() loses nothing when it comes between a consumer's look and it
   try {
     const positions = await other.append(STREAM, entries(5));
     const member = await join(store, "one");
-    assertEquals((await drain(member, 2_500)).sort(), [...positions].sort());
+    assertEquals((await settleAll(member, 5)).sort(), [...positions].sort());
+    const [group] = (await other.admin(STREAM).info()).groups;
+    assertEquals([group!.pending, group!.lag], [0, 0], "no entry is left to repeat");
     await member.leave();
   } finally {
     await store[Symbol.asyncDispose]();
@@ -44,8 +47,8 @@ Deno.test("rewind() loses nothing when it comes between a consumer's look and it
   }
 });
 
-for (const moment of ["look and read", "announcing and waiting", "waiting and its question"]) {
-  Deno.test(`claim() is not left waiting by what another hands back and forgets between its ${moment}`, async () => {
+for (const moment of ["claim script and read", "announcement and blocking read", "blocking read and query"]) {
+  Deno.test(`claim() gets an entry at once when another consumer leaves between its ${moment}`, async () => {
     await using keys = server.keys();
     const other = keys.over(await openStore(keys.url));
     const holder = await (async () => {
@@ -54,39 +57,39 @@ for (const moment of ["look and read", "announcing and waiting", "waiting and it
       assertEquals((await member.claim({ limit: 1, signal: AbortSignal.timeout(5_000) })).records.length, 1);
       return member;
     })();
-    const underWay: Promise<unknown>[] = [];
-    const handBack = async () => {
-      // All at once, as by a process that ends: nobody is there any more to say it again.
+    const inFlight: Promise<unknown>[] = [];
+    const leave = async () => {
+      // As a process does that ends: it wakes other consumers only once.
       await holder.leave();
       await other[Symbol.asyncDispose]();
     };
     const connection = withHook(await openConnection(keys.url), async (command) => {
-      const [name, what] = command;
+      const [name, key] = command;
       const blocks = command.includes("BLOCK");
       const moments: Record<string, boolean> = {
-        "look and read": name === "XREADGROUP" && !blocks,
-        "announcing and waiting": name === "XREADGROUP" && blocks,
-        // Its third question: the first comes with the read at once, the second before it waits.
-        "waiting and its question": name === "HMGET" && what !== undefined && ++questions === 3,
+        "claim script and read": name === "XREADGROUP" && !blocks,
+        "announcement and blocking read": name === "XREADGROUP" && blocks,
+        // Its third HMGET: the first is sent with the read at once, the second one before the blocking read.
+        "blocking read and query": name === "HMGET" && key !== undefined && ++queries === 3,
       };
-      if (!moments[moment] || underWay.length > 0) return;
-      // A read that is late goes out while it is still being told.
-      underWay.push(handBack(), sleep(20));
-      await underWay[blocks ? 1 : 0];
+      if (!moments[moment] || inFlight.length > 0) return;
+      // A blocking read is sent while the other consumer is still leaving, or just after.
+      inFlight.push(leave(), sleep(20));
+      await inFlight[blocks ? 1 : 0];
     });
-    let questions = 0;
+    let queries = 0;
     const store = keys.over(new RedisStore(new SingleServer(connection, keys.url.host)));
     try {
       const member = await join(store, "one");
       const began = performance.now();
       const { records } = await member.claim({ limit: 1, signal: AbortSignal.timeout(5_000) });
-      assertEquals([records.length, underWay.length], [1, 2]);
-      // Far less than a quarter of its lease, after which it looks by itself.
+      assertEquals([records.length, inFlight.length], [1, 2]);
+      // Far less than a quarter of its lease, after which it would run the claim script by itself.
       assertLess(performance.now() - began, 4_000);
       await member.settle(ack(records));
       await member.leave();
     } finally {
-      await Promise.all(underWay);
+      await Promise.all(inFlight);
       await store[Symbol.asyncDispose]();
     }
   });
@@ -94,30 +97,43 @@ for (const moment of ["look and read", "announcing and waiting", "waiting and it
 
 const LEASE = 100;
 
-for (const happening of ["its consumer is given up", "the group is rewound"]) {
-  Deno.test(`claim() does not give what was read before ${happening} and another took it`, async () => {
+for (const event of ["its lease expires", "the group is rewound"]) {
+  Deno.test(`claim() returns no entry that it read when ${event} and another consumer took the entry`, async () => {
     await using keys = server.keys();
     const other = keys.over(await openStore(keys.url));
     const [position] = await other.append(STREAM, entries(1));
     const rival = await join(other, "rival");
     const taken = Promise.withResolvers<ClaimedRecord>();
+    const expired = async () => {
+      const [group] = (await other.admin(STREAM).info()).groups;
+      return group!.consumers.some(({ name, alive }) => name === late.consumer && !alive);
+    };
+    const waits = new AbortController();
     let reads = 0;
-    const connection = withHook(await openConnection(keys.url), async ([name]) => {
+    let isTaken = false;
+    const connection = withHook(await openConnection(keys.url), async (command) => {
+      const [name] = command;
+      // It has dropped the entry, and waits for another one.
+      if (name === "XREADGROUP" && isTaken && command.includes("BLOCK")) waits.abort();
       if (name === "XREADGROUP") reads++;
-      // The question that goes along with the first read.
+      // The query that is sent with the first read.
       if (name !== "HMGET" || reads !== 1) return;
       reads++;
-      await until(async () => (await other.admin(STREAM).info()).groups[0]!.pending === 1, "it is read");
-      if (happening === "its consumer is given up") await sleep(2 * LEASE);
+      await until(async () => (await other.admin(STREAM).info()).groups[0]!.pending === 1, "the entry is read");
+      if (event === "its lease expires") await until(expired, "the lease has expired");
       else await other.admin(STREAM).rewind("group", "beginning");
       const { records } = await rival.claim({ limit: 1, signal: AbortSignal.timeout(5_000) });
       taken.resolve(records[0]!);
+      isTaken = true;
       await late.renew([]);
     });
     const store = keys.over(new RedisStore(new SingleServer(connection, keys.url.host)));
     const late = await join(store, "late", LEASE);
     try {
-      assertEquals((await late.claim({ limit: 1, signal: AbortSignal.timeout(1_500) })).records, []);
+      const signal = AbortSignal.any([waits.signal, AbortSignal.timeout(10_000)]);
+      const { records, disturbed } = await late.claim({ limit: 1, signal });
+      assertEquals(records, []);
+      assert(disturbed || waits.signal.aborted, "it ends by itself, or waits for another entry");
       const delivery = await taken.promise;
       assertEquals(delivery.position, position);
       assertEquals(await rival.settle(ack([delivery])), []);
