@@ -1,6 +1,6 @@
 import { Ajv2020 } from "npm:ajv@^8/dist/2020.js";
 
-/** Whether a detail is valid by this document's definition. */
+/** Validates values against this JSON Schema. */
 export function validator(schema: unknown): (value: unknown) => boolean {
   const ajv = new Ajv2020({ strict: false, validateFormats: false, logger: false });
   const validate = ajv.compile(schema as object);

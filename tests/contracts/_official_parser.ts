@@ -1,6 +1,6 @@
 /**
- * A process of its own, given the parser's package and a document on its input: the parser's types bring Node's, which
- * the project's type check is not to meet.
+ * Parses the document on standard input with the package that the argument names. It runs as a separate process, because
+ * the parser's types include those of Node, which would disturb the project's type check.
  *
  * @module
  */

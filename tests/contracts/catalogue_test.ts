@@ -18,7 +18,7 @@ const STRICTER = {
 };
 
 for (const name of ["zod", "valibot", "arktype"] as const) {
-  Deno.test(`catalogue() and compare() know what ${name} says`, async () => {
+  Deno.test(`catalogue() and compare() read schemas of ${name}`, async () => {
     const old = await catalogue("old", [defineEvent("X", { schema: SCHEMAS[name] })]);
     const contract = old.$defs["X.1"];
     assertExists(contract);
@@ -36,7 +36,7 @@ for (const name of ["zod", "valibot", "arktype"] as const) {
   });
 }
 
-Deno.test("compare() takes the written side of writers and the accepted side of readers", async () => {
+Deno.test("compare() uses a writer's output type and a reader's input type", async () => {
   const old = await catalogue("old", [defineEvent("X", { schema: z.object({ a: z.string() }) })]);
   const withDefault = z.object({ a: z.string(), b: z.number().default(1) });
   const next = await catalogue("new", [defineEvent("X", { schema: withDefault })]);
@@ -60,7 +60,7 @@ Deno.test("compare() reports changed versions, upcasters and types", async () =>
   assertEquals(verdicts(none, v1), ["safe", "safe"]);
 });
 
-Deno.test("a schema that JSON Schema cannot express is open, and never safe", async () => {
+Deno.test("a schema that JSON Schema cannot express is open, and no change of it is safe", async () => {
   const old = await catalogue("old", [defineEvent("X", { schema: z.object({ a: z.string() }) })]);
   const next = await catalogue("new", [defineEvent("X", { schema: z.object({ a: z.string().transform(Number) }) })]);
   assertEquals(typeof next.$defs["X.1"]?.["x-open"], "string");
@@ -68,7 +68,7 @@ Deno.test("a schema that JSON Schema cannot express is open, and never safe", as
   assertEquals(compare(next, next).map(({ verdict }) => verdict), ["note", "note"]);
 });
 
-Deno.test("references inside a schema lead to its place in the catalogue", async () => {
+Deno.test("references inside a schema point to its place in the catalogue", async () => {
   const Node = z.object({
     name: z.string(),
     get kids() {

@@ -16,7 +16,7 @@ export function registration(subject: string, secret: string): BidderRegistered 
 
 export type Options = Omit<ConnectOptions<typeof BidderRegistered>, "events">;
 
-/** A folder of its own, which goes with the test. */
+/** A temporary folder, removed when it is disposed. */
 export class TempDir implements AsyncDisposable {
   readonly path: string;
 
@@ -33,18 +33,18 @@ export class TempDir implements AsyncDisposable {
   }
 }
 
-/** A store's data of its own. */
+/** One store's data. */
 export interface Place extends AsyncDisposable {
   readonly url: string;
-  /** Where its files are; undefined where it has none. */
+  /** The folder of its files; undefined without files. */
   readonly folder: string | undefined;
-  /** Everything as an administrator sees it. */
+  /** The server, for an administrator's commands. */
   readonly server?: RedisServer;
-  /** What a copy of its files was started from. */
+  /** A place that was opened from a copy of its files. */
   backup(): Promise<Place>;
 }
 
-/** A broker over a place, of the class above. */
+/** Opens a broker of `BidderRegistered` over a place. */
 export function openBroker(place: Place, options: Options): Promise<EventBroker<typeof BidderRegistered>> {
   return connect(place.url, { ...options, events: [BidderRegistered] });
 }
@@ -65,7 +65,7 @@ async function sqlitePlace(copied?: string): Promise<Place> {
 async function redisPlace(dump?: Uint8Array): Promise<Place> {
   const folder = await TempDir.make();
   if (dump !== undefined) await Deno.writeFile(join(folder.path, "dump.rdb"), dump);
-  // A backup is of the snapshot alone; where there is an append-only file, no snapshot is read.
+  // A backup is a snapshot; a server with an append-only file would not read it.
   const files = ["--dir", folder.path, "--appendonly", dump === undefined ? "yes" : "no", "--rdbcompression", "no"];
   const server = await RedisServer.start(files);
   return {

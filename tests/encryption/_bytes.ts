@@ -1,6 +1,6 @@
 import { join } from "node:path";
 
-/** All that the files of a folder hold, those of its folders too. */
+/** The contents of all files in a folder and its subfolders. */
 export async function bytesIn(folder: string): Promise<Uint8Array[]> {
   const all: Uint8Array[] = [];
   for await (const { name, isDirectory } of Deno.readDir(folder)) {
@@ -11,7 +11,7 @@ export async function bytesIn(folder: string): Promise<Uint8Array[]> {
   return all;
 }
 
-/** Whether some of these hold the bytes, or the text as UTF-8. */
+/** Whether a file contains the bytes, or the text as UTF-8. */
 export function holds(files: readonly Uint8Array[], wanted: Uint8Array | string): boolean {
   const bytes = typeof wanted === "string" ? new TextEncoder().encode(wanted) : wanted;
   const needle = latin1(bytes);

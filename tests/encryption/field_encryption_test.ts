@@ -8,7 +8,7 @@ interface Sealed {
   readonly $enc: string;
 }
 
-/** Seals what is at `token`. */
+/** Encrypts a detail with this token. */
 async function seal(encryption: FieldEncryption, token: unknown, event = EVENT): Promise<{ token: Sealed }> {
   return await encryption.seal({ token }, { ...event, paths: ["token"] }) as { token: Sealed };
 }
@@ -35,7 +35,7 @@ Deno.test("FieldEncryption decrypts any JSON value at its paths, through arrays,
   assertEquals((sealed.cards[0] as { last: number }).last, 1);
   assertEquals(sealed.cards[2], { last: 3 });
   assertEquals(JSON.stringify(sealed).match(/\{"\$enc":"[\w-]+\.[\w-]{16}\.[\w-]+"\}/g)?.length, 6);
-  // As JSON writes them, since a short text may be in base64 by chance.
+  // As in JSON, since base64 may contain a short text by chance.
   assert(!/"Ada"|:36|"t1"|:false/.test(JSON.stringify(sealed)));
   const stored = JSON.parse(JSON.stringify(sealed));
   assertEquals(await cipher.open(stored, EVENT), { detail, shredded: false });
@@ -66,7 +66,7 @@ Deno.test("FieldEncryption refuses a value that was changed, or moved to another
   await refused({ token: { $enc: `${id}.${iv}.${flipped(bytes)}` } });
   await refused({ token: { $enc: `${id}.${flipped(iv)}.${bytes}` } });
   await refused({ token: { $enc: `${id}.${iv}.${bytes.slice(0, -4)}` } });
-  // Another subject's key store may know the very key: it is bound all the same.
+  // The ciphertext is bound to its subject, even if a key store returns the same key for another one.
   const one = await keys.current(EVENT.subject);
   const shared: KeyStore = { ...delegate(keys), find: () => Promise.resolve(one) };
   await assertRejects(() => encryption(shared).open({ token }, { ...EVENT, subject: "bidder-2" }), PermanentError);
@@ -83,7 +83,7 @@ function delegate(keys: KeyStore): KeyStore {
 }
 
 for (
-  const [what, mark] of Object.entries({
+  const [description, mark] of Object.entries({
     "a number": { $enc: 5 },
     "an empty text": { $enc: "" },
     "two parts": { $enc: "kid.iv" },
@@ -93,7 +93,7 @@ for (
     "a key id with a path in it": { $enc: `../kid.${"A".repeat(16)}.AAAA` },
   })
 ) {
-  Deno.test(`FieldEncryption says where a malformed $enc stands: ${what}`, async () => {
+  Deno.test(`FieldEncryption names the path of a malformed $enc: ${description}`, async () => {
     const error = await assertRejects(() => encryption().open({ a: [{ b: mark }] }, EVENT), PermanentError);
     assert(error.message.startsWith("detail.a.0.b is not an encrypted value"), error.message);
   });
@@ -132,7 +132,7 @@ Deno.test("FieldEncryption decodes only values whose key was deleted to Shredded
   assertEquals(`${(detail as { token: unknown }).token}`, "[shredded]");
   assertEquals((await cipher.open(bob, { ...EVENT, subject: "bidder-2" })).detail, { token: "b" });
   assertEquals(await cipher.delete("bidder-1"), false);
-  // What is said of the subject afterwards has a key of its own.
+  // Later events of the subject have a new key.
   const later = await seal(cipher, "later");
   assertEquals((await cipher.open(later, EVENT)).detail, { token: "later" });
   assertEquals((await cipher.open(ada, EVENT)).shredded, true);
@@ -149,7 +149,7 @@ Deno.test("rotate() encrypts new values with a new key, and old values stay read
   assertEquals((await cipher.open(fresh, EVENT)).detail, { token: "fresh" });
 });
 
-Deno.test("cacheFor is how long a key is cached after another process deleted it", async () => {
+Deno.test("FieldEncryption caches a key for cacheFor, even after another process deleted it", async () => {
   const keys = new InMemoryKeyStore();
   const [remembers, asks] = [encryption(keys), encryption(keys, 0)];
   const sealed = await seal(remembers, "t");
@@ -161,18 +161,18 @@ Deno.test("cacheFor is how long a key is cached after another process deleted it
 
 Deno.test("A key store is asked once for many events, and again after it failed", async () => {
   const keys = new InMemoryKeyStore();
-  let [asked, away] = [0, true];
+  let [asked, isUnreachable] = [0, true];
   const counted: KeyStore = {
     ...delegate(keys),
     current: (subject) => {
       asked++;
-      return away ? Promise.reject(new Error("The key store is away")) : keys.current(subject);
+      return isUnreachable ? Promise.reject(new Error("The key store is unreachable")) : keys.current(subject);
     },
   };
   const cipher = encryption(counted);
-  const error = await assertRejects(() => seal(cipher, "t"), Error, "The key store is away");
+  const error = await assertRejects(() => seal(cipher, "t"), Error, "The key store is unreachable");
   assert(!(error instanceof PermanentError));
-  away = false;
+  isUnreachable = false;
   const all = await Promise.all(Array.from({ length: 50 }, (_, n) => seal(cipher, n)));
   assertEquals(asked, 2);
   for (const [n, sealed] of all.entries()) assertEquals((await cipher.open(sealed, EVENT)).detail, { token: n });
@@ -181,13 +181,13 @@ Deno.test("A key store is asked once for many events, and again after it failed"
 Deno.test("A key that is looked up while it is deleted is not cached", async () => {
   const keys = new InMemoryKeyStore();
   const sealed = await seal(encryption(keys), "t");
-  const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const [asked, reply] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const slow: KeyStore = {
     ...delegate(keys),
     find: async (subject, id) => {
       const found = await keys.find(subject, id);
       asked.resolve();
-      await answer.promise;
+      await reply.promise;
       return found;
     },
   };
@@ -195,7 +195,7 @@ Deno.test("A key that is looked up while it is deleted is not cached", async () 
   const early = cipher.open(sealed, EVENT);
   await asked.promise;
   await cipher.delete("bidder-1");
-  answer.resolve();
+  reply.resolve();
   assertEquals((await early).shredded, false);
   assertEquals((await cipher.open(sealed, EVENT)).shredded, true);
 });

@@ -25,7 +25,7 @@ for (const [name, open] of Object.entries(STORES)) {
       }
     });
 
-  testKeys("gives all who ask at once the same key, and each subject its own", async (keys) => {
+  testKeys("returns the same key to concurrent calls, and another key for each subject", async (keys) => {
     const all = await Promise.all(Array.from({ length: 20 }, () => keys.current("ada")));
     assertEquals(new Set(all.map(({ id }) => id)).size, 1);
     assertEquals(all[0]!.secret.length, 32);
@@ -44,7 +44,7 @@ for (const [name, open] of Object.entries(STORES)) {
     assertEquals(await keys.find("ada", "none"), undefined);
   });
 
-  testKeys("deletes all keys of one subject, who gets another key then", async (keys) => {
+  testKeys("deletes all keys of one subject, which then gets a new key", async (keys) => {
     const [first, second] = [await keys.current("ada"), await keys.rotate("ada")];
     const bob = await keys.current("bob");
     assertEquals(await keys.delete("ada"), true);
@@ -56,35 +56,35 @@ for (const [name, open] of Object.entries(STORES)) {
   });
 }
 
-Deno.test("SqliteKeyStore keeps keys after the process has ended, and only encrypted", async () => {
+Deno.test("SqliteKeyStore keeps its keys in the file, encrypted", async () => {
   await using folder = await TempDir.make();
   const path = join(folder.path, "keys.db");
-  const { id, secret } = await using_(path, (keys) => keys.current("ada"));
-  assertEquals(await using_(path, (keys) => keys.find("ada", id)), { id, secret });
+  const { id, secret } = await withKeyStore(path, (keys) => keys.current("ada"));
+  assertEquals(await withKeyStore(path, (keys) => keys.find("ada", id)), { id, secret });
   assertEquals(holds(await bytesIn(folder.path), secret), false);
 });
 
 Deno.test("SqliteKeyStore overwrites deleted keys in the file", async () => {
   await using folder = await TempDir.make();
   const path = join(folder.path, "keys.db");
-  await using_(path, async (keys) => {
+  await withKeyStore(path, async (keys) => {
     await keys.current("ada");
     await keys.current("bob");
   });
   using db = { raw: new DatabaseSync(path), [Symbol.dispose]: () => db.raw.close() };
   const { wrapped } = db.raw.prepare("SELECT wrapped FROM keys WHERE subject = 'ada'").get() as { wrapped: Uint8Array };
   assertEquals(holds(await bytesIn(folder.path), wrapped), true);
-  await using_(path, (keys) => keys.delete("ada"));
+  await withKeyStore(path, (keys) => keys.delete("ada"));
   assertEquals(holds(await bytesIn(folder.path), wrapped), false);
 });
 
-Deno.test("SqliteKeyStore names a wrong master key and a changed entry", async () => {
+Deno.test("SqliteKeyStore reports a wrong master key and a changed entry", async () => {
   await using folder = await TempDir.make();
   const path = join(folder.path, "keys.db");
-  await using_(path, (keys) => keys.current("ada"));
+  await withKeyStore(path, (keys) => keys.current("ada"));
   using other = new SqliteKeyStore(path, { masterKey: new Uint8Array(32) });
   await assertRejects(() => other.current("ada"), Error, "encrypted by another master key, or changed");
-  // A row of another subject is no way to its data.
+  // A row that was copied to another subject is refused.
   using keys = new SqliteKeyStore(path, { masterKey });
   using db = { raw: new DatabaseSync(path), [Symbol.dispose]: () => db.raw.close() };
   db.raw.exec("INSERT INTO keys (subject, id, wrapped) SELECT 'mallory', id, wrapped FROM keys");
@@ -107,7 +107,7 @@ Deno.test("SqliteKeyStore refuses other files, newer formats, and malformed opti
   assertThrows(() => new SqliteKeyStore(fresh, { masterKey, busyTimeout: NaN }), RangeError, "busyTimeout");
 });
 
-Deno.test("SqliteKeyStore rejects when another process holds the file for too long, and goes on afterwards", async () => {
+Deno.test("SqliteKeyStore rejects while another process locks the file for too long, and works afterwards", async () => {
   await using folder = await TempDir.make();
   const path = join(folder.path, "keys.db");
   using keys = new SqliteKeyStore(path, { masterKey, busyTimeout: 20 });
@@ -121,7 +121,7 @@ Deno.test("SqliteKeyStore rejects when another process holds the file for too lo
   assertEquals((await keys.current("bob")).secret.length, 32);
 });
 
-async function using_<T>(path: string, use: (keys: SqliteKeyStore) => Promise<T>): Promise<T> {
+async function withKeyStore<T>(path: string, use: (keys: SqliteKeyStore) => Promise<T>): Promise<T> {
   using keys = new SqliteKeyStore(path, { masterKey });
   return await use(keys);
 }

@@ -20,7 +20,7 @@ async function publish(folder: string, from: number): Promise<void> {
   assert(success, new TextDecoder().decode(stderr));
 }
 
-Deno.test("SqliteKeyStore gives processes that start at once one key for each subject, and shreds for all", async () => {
+Deno.test("SqliteKeyStore gives concurrent processes one key for each subject, and shreds for all of them", async () => {
   await using folder = await TempDir.make();
   await Promise.all([0, 1, 2].map((nth) => publish(folder.path, nth * COUNT)));
   using keys = new SqliteKeyStore(`${folder.path}/keys.db`, { masterKey: masterKeyOf(MASTER_KEY) });
@@ -39,7 +39,7 @@ Deno.test("SqliteKeyStore gives processes that start at once one key for each su
       subjects[n] === "bob" ? email instanceof Shredded : email === `${subjects[n]}@example.com`
     ),
   );
-  // A process that starts now has a new key for him.
+  // A process that starts now gets a new key for this subject.
   await publish(folder.path, 3 * COUNT);
   assertEquals((await read()).filter((email) => email === "bob@example.com").length, COUNT / SUBJECTS.length);
 });

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertInstanceOf, assertNotEquals } from "@std/assert";
 import { connect, defineEvent, UndecodableError } from "@tidings/broker";
 import { FieldEncryption, InMemoryKeyStore, Shredded } from "@tidings/broker/encryption";
-import { until } from "../processes/_processes.ts";
+import { until } from "../../src/testing/_broker_bench.ts";
 import { bytesIn, holds } from "./_bytes.ts";
 import { BidderRegistered, DURABLE, openBroker, type Place, PLACES, registration } from "./_bench.ts";
 
@@ -20,7 +20,7 @@ const once = { maxAttempts: 1 };
 
 testStores(
   PLACES,
-  "handlers, history and live listeners see what was encrypted, several subjects in one batch",
+  "handlers, history and live listeners receive decrypted details, with several subjects in one batch",
   async (place) => {
     const encryption = new FieldEncryption({ keys: new InMemoryKeyStore() });
     await using broker = await openBroker(place, { encryption });
@@ -28,13 +28,13 @@ testStores(
     broker.addEventListener("BidderRegistered", ({ detail }) => heard.push(detail));
     const events = Array.from({ length: 30 }, (_, n) => registration(`bidder-${n % 5}`, `${SECRET}-${n}`));
     const details = events.map(({ detail }) => detail);
-    // The second event of a subject is by the same key: all at once, before any key is there.
+    // All events are published at once, before any key exists: those of one subject get the same key.
     await Promise.all([broker.publish(events.slice(0, 15)), ...events.slice(15).map((event) => broker.publish(event))]);
     const handled: unknown[] = [];
     await broker.subscribe(BidderRegistered, ({ detail }) => void handled.push(detail), { group: "mail" });
     await until(
       () => handled.length === 30 && heard.length === 30,
-      () => `${handled.length} and ${heard.length} are 30`,
+      "30 events are handled and heard",
     );
     assertEquals(handled, details);
     assertEquals(heard, details);
@@ -50,7 +50,7 @@ testStores(
 
 testStores(
   PLACES,
-  "a dead letter's fields stay encrypted, its event is decrypted, and it is redriven",
+  "a dead letter has encrypted fields and a decrypted event, and can be redriven",
   async (place) => {
     const encryption = new FieldEncryption({ keys: new InMemoryKeyStore() });
     await using broker = await openBroker(place, { encryption });
@@ -59,39 +59,42 @@ testStores(
     const handled: unknown[] = [];
     let works = false;
     await broker.subscribe(BidderRegistered, ({ detail }) => {
-      if (!works) throw new Error("The mail server is away");
+      if (!works) throw new Error("The mail server is unreachable");
       handled.push(detail);
     }, { group: "mail", retry: once });
-    await until(async () => (await broker.info(BidderRegistered)).groups[0]?.deadLetters === 1, () => "it is given up");
+    await until(
+      async () => (await broker.info(BidderRegistered)).groups[0]?.deadLetters === 1,
+      "the event is a dead letter",
+    );
     const [letter] = await Array.fromAsync(broker.deadLetters(BidderRegistered, { group: "mail" }));
     assertEquals(letter!.event?.detail, sent.detail);
     assert(!JSON.stringify(letter!.raw).includes(SECRET));
     assert(letter!.raw.payload!.includes('"$enc"'));
     works = true;
     assertEquals(await broker.redrive(BidderRegistered, { group: "mail" }), 1);
-    await until(() => handled.length === 1, () => "it is handled");
+    await until(() => handled.length === 1, "the event is handled");
     assertEquals(handled, [sent.detail]);
   },
 );
 
 testStores(
   PLACES,
-  "a deleted subject's events are handled as Shredded, also dead letters; others' are not",
+  "events and dead letters of a deleted subject contain Shredded, those of other subjects do not",
   async (place) => {
     const encryption = new FieldEncryption({ keys: new InMemoryKeyStore() });
     await using broker = await openBroker(place, { encryption });
     await broker.publish([registration("bidder-1", SECRET), registration("bidder-2", SECRET)]);
     await broker.subscribe(BidderRegistered, () => {
-      throw new Error("The mail server is away");
+      throw new Error("The mail server is unreachable");
     }, { group: "failing", retry: once });
     await until(
       async () => (await broker.info(BidderRegistered)).groups[0]?.deadLetters === 2,
-      () => "both are given up",
+      "both events are dead letters",
     );
     await encryption.delete("bidder-1");
     const handled: BidderRegistered[] = [];
     await broker.subscribe(BidderRegistered, (event) => void handled.push(event), { group: "mail" });
-    await until(() => handled.length === 2, () => "both are handled");
+    await until(() => handled.length === 2, "both events are handled");
     const letters = await Array.fromAsync(broker.deadLetters(BidderRegistered, { group: "failing" }));
     for (const [shredded, other] of [handled, letters.map(({ event }) => event!)]) {
       assertInstanceOf(shredded!.detail.email, Shredded);
@@ -102,30 +105,34 @@ testStores(
   },
 );
 
-testStores(PLACES, "old entries stay readable after rotate(), and new ones are by the new key", async (place) => {
-  const encryption = new FieldEncryption({ keys: new InMemoryKeyStore() });
-  await using broker = await openBroker(place, { encryption });
-  await broker.publish(registration("bidder-1", `${SECRET}-old`));
-  const id = await encryption.rotate("bidder-1");
-  await broker.publish(registration("bidder-1", `${SECRET}-new`));
-  const emails = await Array.fromAsync(broker.history(BidderRegistered), ({ detail }) => detail.email);
-  assertEquals(emails, [`${SECRET}-old`, `${SECRET}-new`]);
-  // Without encryption the class of another program sees what stands in the store.
-  class Raw extends defineEvent("BidderRegistered")<{ email: { $enc: string } }> {}
-  await using other = await connect(place.url, { events: [Raw] });
-  const [old, fresh] = await Array.fromAsync(other.history(Raw), ({ detail }) => detail.email.$enc.split(".")[0]);
-  assertEquals(fresh, id);
-  assertNotEquals(old, id);
-});
+testStores(
+  PLACES,
+  "old entries stay readable after rotate(), and new ones are encrypted with the new key",
+  async (place) => {
+    const encryption = new FieldEncryption({ keys: new InMemoryKeyStore() });
+    await using broker = await openBroker(place, { encryption });
+    await broker.publish(registration("bidder-1", `${SECRET}-old`));
+    const id = await encryption.rotate("bidder-1");
+    await broker.publish(registration("bidder-1", `${SECRET}-new`));
+    const emails = await Array.fromAsync(broker.history(BidderRegistered), ({ detail }) => detail.email);
+    assertEquals(emails, [`${SECRET}-old`, `${SECRET}-new`]);
+    // A class without encryption reads the ciphertexts.
+    class Raw extends defineEvent("BidderRegistered")<{ email: { $enc: string } }> {}
+    await using other = await connect(place.url, { events: [Raw] });
+    const [old, fresh] = await Array.fromAsync(other.history(Raw), ({ detail }) => detail.email.$enc.split(".")[0]);
+    assertEquals(fresh, id);
+    assertNotEquals(old, id);
+  },
+);
 
 testStores(
   PLACES,
-  "a key store that is away is a failed attempt that comes again; publish() rejects, and nothing is stored",
+  "an unreachable key store makes attempts fail until it is back, and publish() reject without storing",
   async (place) => {
     const keys = new InMemoryKeyStore();
-    let away = false;
+    let unreachable = false;
     const through = <T>(answer: () => Promise<T>) =>
-      away ? Promise.reject(new Error("The key store is away")) : answer();
+      unreachable ? Promise.reject(new Error("The key store is unreachable")) : answer();
     const encryption = new FieldEncryption({
       cacheFor: 0,
       keys: {
@@ -138,10 +145,10 @@ testStores(
     await using broker = await openBroker(place, { encryption });
     const sent = registration("bidder-1", SECRET);
     await broker.publish(sent);
-    away = true;
+    unreachable = true;
     const refused = registration("bidder-1", "x");
     const error = await broker.publish(refused).then(() => undefined, (error: Error) => error);
-    assert(error?.message.includes("The key store is away"), error?.message);
+    assert(error?.message.includes("The key store is unreachable"), error?.message);
     assertEquals((await broker.info(BidderRegistered)).length, 1);
     const handled: [unknown, number][] = [];
     const subscription = await broker.subscribe(
@@ -150,20 +157,20 @@ testStores(
       { group: "mail", retry: { minTimeout: 20, maxTimeout: 20, maxAttempts: 1_000 } },
     );
     await new Promise((resolve) => subscription.addEventListener("retry", resolve, { once: true }));
-    away = false;
-    await until(() => handled.length === 1, () => "it is handled");
+    unreachable = false;
+    await until(() => handled.length === 1, "the event is handled");
     assertEquals(handled[0]![0], sent.detail);
     assert(handled[0]![1] > 1);
-    // The same object goes out once the key store is back.
+    // The same object can be published once the key store is back.
     await broker.publish(refused);
     assertEquals((await broker.info(BidderRegistered)).length, 2);
-    await until(() => handled.length === 2, () => "that is handled, too");
+    await until(() => handled.length === 2, "the second event is handled");
   },
 );
 
 testStores(
   PLACES,
-  "a ciphertext that was moved is a dead letter of reason undecodable, and harms no neighbour",
+  "an entry with a moved ciphertext is an undecodable dead letter, and other entries are handled",
   async (place) => {
     const encryption = new FieldEncryption({ keys: new InMemoryKeyStore() });
     await using broker = await openBroker(place, { encryption });
@@ -177,8 +184,11 @@ testStores(
     await other.publish(new Raw(stored!.detail, { subject: "bidder-2" }));
     const emails: unknown[] = [];
     await broker.subscribe(BidderRegistered, ({ detail }) => void emails.push(detail.email), { group: "mail" });
-    await until(() => emails.length === 2, () => "the neighbours are handled");
-    await until(async () => (await broker.info(BidderRegistered)).groups[0]?.deadLetters === 1, () => "it is given up");
+    await until(() => emails.length === 2, "the other entries are handled");
+    await until(
+      async () => (await broker.info(BidderRegistered)).groups[0]?.deadLetters === 1,
+      "the event is a dead letter",
+    );
     assertEquals(emails[0], SECRET);
     assertInstanceOf(emails[1], Shredded);
     const [letter] = await Array.fromAsync(broker.deadLetters(BidderRegistered, { group: "mail" }));
@@ -189,7 +199,7 @@ testStores(
 
 testStores(
   PLACES,
-  "an upcaster sees what was decrypted, and may move it; a later version need not encrypt",
+  "an upcaster receives the decrypted detail and may move fields; a later version need not encrypt",
   async (place) => {
     const encryption = new FieldEncryption({ keys: new InMemoryKeyStore() });
     const sent = registration("bidder-1", SECRET);
@@ -210,19 +220,19 @@ testStores(
 
 testStores(
   DURABLE,
-  "no file holds a sensitive value, nor a dead letter; a backup is shredded with the rest",
+  "files and dead letters hold no sensitive value, and deleting a key shreds backups too",
   async (place) => {
     const encryption = new FieldEncryption({ keys: new InMemoryKeyStore() });
     const publishing = await openBroker(place, { encryption });
     await publishing.publish([registration("bidder-1", SECRET), registration("bidder-2", "other")]);
     await publishing.subscribe(BidderRegistered, () => {
-      throw new Error("The mail server is away");
+      throw new Error("The mail server is unreachable");
     }, { group: "failing", retry: once });
     const given = async () => (await publishing.info(BidderRegistered)).groups[0]?.deadLetters === 2;
-    await until(given, () => "both are given up");
+    await until(given, "both events are dead letters");
     const files = await bytesIn(place.folder!);
     assertEquals(holds(files, SECRET), false);
-    // What is not sensitive is found there, so that the search is no idle one.
+    // A value that is not sensitive is found, so the search works.
     assertEquals(holds(files, '"country":"SE"'), true);
     const shown = await place.server?.cli("XRANGE", "events:BidderRegistered", "-", "+");
     assert(shown === undefined || shown.includes('{"$enc":"') && !shown.includes(SECRET));

@@ -31,7 +31,7 @@ class BidderRegistered extends defineEvent("BidderRegistered", {
   sensitive: ["cards.token"],
 }) {}
 
-/** Calls with what the types refuse. */
+/** `defineEvent` for arguments that its types refuse. */
 // deno-lint-ignore no-explicit-any
 const untyped = defineEvent as (type: any, options?: any) => EventBase<string>;
 
@@ -65,7 +65,7 @@ Deno.test("defineEvent() keeps the literal type and the payload type", () => {
   assertThrows(() => event.type = "AuctionEnded", TypeError);
 });
 
-Deno.test("defineEvent() takes sensitive paths of the schema's output only", () => {
+Deno.test("defineEvent() accepts sensitive paths of the schema's output only", () => {
   defineEvent("Fine", { schema: Bidder, sensitive: ["name", "cards", "cards.token"] });
   // @ts-expect-error no such path
   defineEvent("Wrong", { schema: Bidder, sensitive: ["cards.nope"] });
@@ -104,7 +104,7 @@ Deno.test("defineEvent() refuses reserved and malformed types", () => {
   for (const [type, message] of cases) assertThrows(() => untyped(type), TypeError, message);
 });
 
-Deno.test("defineEvent() takes types with capitals, digits, dots, dashes and any script", () => {
+Deno.test("defineEvent() accepts types with capitals, digits, dots, dashes and any script", () => {
   for (
     const type of ["AuctionEnded", "auction.ended", "auction-ended", "a1", "Äuktion", "拍卖", "😀", "X".repeat(200)]
   ) {

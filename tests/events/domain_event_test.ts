@@ -14,7 +14,7 @@ class AuctionEnded extends defineEvent("AuctionEnded", {
   sensitive: ["card.token", "payers.token", "absent.path"],
 })<Ended> {}
 
-/** Constructs with what the types refuse. */
+/** Constructs an event with an init that the types refuse. */
 // deno-lint-ignore no-explicit-any
 const withInit = (init: any): AuctionEnded => new AuctionEnded({ price: 1 }, init);
 
@@ -54,7 +54,7 @@ Deno.test("DomainEvent keeps its init", () => {
   assertEquals(new DomainEvent("Any", undefined).detail, null);
 });
 
-Deno.test("DomainEvent puts a given time into the id that it generates, where it fits", () => {
+Deno.test("DomainEvent puts a given time into the id that it generates, if it fits", () => {
   const event = withInit({ time: new Date("2026-01-01") });
   assertEquals(extractTimestamp(event.id), Date.parse("2026-01-01"));
   assertEquals(recordIn(event).ms, undefined);
@@ -64,7 +64,7 @@ Deno.test("DomainEvent puts a given time into the id that it generates, where it
   }
 });
 
-Deno.test("DomainEvent takes its time from a given UUIDv7, else now", () => {
+Deno.test("DomainEvent takes its time from a given UUIDv7, else from the clock", () => {
   const id = generate(1_000);
   assertEquals([withInit({ id }).time.getTime(), recordIn(withInit({ id })).ms], [1_000, undefined]);
   assertEquals(recordIn(withInit({ id, time: new Date(1_000) })).ms, undefined);
@@ -72,7 +72,7 @@ Deno.test("DomainEvent takes its time from a given UUIDv7, else now", () => {
   assertAlmostEquals(withInit({ id: "mine" }).time.getTime(), Date.now(), 1_000);
 });
 
-Deno.test("DomainEvent.time cannot be changed through the Date it gives", () => {
+Deno.test("DomainEvent.time does not change with the Date that it returned", () => {
   const event = withInit({ time: new Date(7) });
   event.time.setTime(0);
   assertEquals(event.time, new Date(7));
@@ -116,7 +116,7 @@ Deno.test("DomainEvent is dispatched like any event, but not while it is being d
   assert(heard === event);
 });
 
-Deno.test("restore() builds the user's class from a record without checking it", () => {
+Deno.test("restore() constructs the user's class from a record without checking it", () => {
   class Counted extends AuctionEnded {
     seen = 1;
   }

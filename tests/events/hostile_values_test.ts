@@ -21,7 +21,7 @@ const refuse = (): never => {
   throw new RangeError("not to be read");
 };
 
-/** Values whose reading throws, or that have unusual parts, by a description. */
+/** Values that throw when they are read, and other unusual values, by description. */
 function hostileValues(): Record<string, unknown> {
   const traps = {
     get: refuse,
@@ -169,7 +169,7 @@ Deno.test("a schema that throws a hostile value gives a TypeError, and makes an 
   });
 });
 
-Deno.test("a schema that rejects with a hostile value gives an Error, and an entry a failed attempt", async () => {
+Deno.test("a schema that rejects with a hostile value gives an Error, and makes decoding an entry a failed attempt", async () => {
   await forEach(async (value) => {
     const Strict = defineEvent("Strict", { schema: schemaOf(() => Promise.reject(value)) });
     const codec = new EventCodec<DomainEvent>(Strict, "events");
@@ -208,7 +208,7 @@ Deno.test("a ValidationError has bounded issues when the schema's are huge", () 
   assertEquals(error.issues[0]!.message.length, MAX_TEXT);
 });
 
-Deno.test("a cipher that throws or rejects with a hostile value is an Error, and an entry a failed attempt", async () => {
+Deno.test("a cipher that throws or rejects with a hostile value gives an Error, and makes decoding an entry a failed attempt", async () => {
   class Sealed extends defineEvent("Sealed", { sensitive: ["a"], encrypt: true })<{ a: number }> {}
   await forEach(async (value) => {
     const toss = (): never => {

@@ -117,7 +117,7 @@ Deno.test("encodeDetail() refuses a value, or gives a text that parses to the sa
   );
 });
 
-/** Equal but for what is let through by intent: undefined properties, null prototypes, the sign of zero. */
+/** Equal except for intended differences: undefined properties, null prototypes, the sign of zero. */
 function same(a: unknown, b: unknown): boolean {
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return a === (b ?? null);
   const keys = Object.keys(b).filter((key) => (b as Record<string, unknown>)[key] !== undefined);

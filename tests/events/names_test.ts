@@ -1,7 +1,7 @@
 import { assertThrows } from "@std/assert";
 import { assertName } from "../../src/events/_names.ts";
 
-Deno.test("assertName() takes lower-case words, dots and dashes", () => {
+Deno.test("assertName() accepts lower-case words, dots and dashes", () => {
   for (const name of ["payments", "a", "payments.eu", "pay-1", "ünïcode", "x_", "1"]) {
     assertName("group", name);
     assertName("consumer", name);

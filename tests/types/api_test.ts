@@ -1,4 +1,4 @@
-// What the types must allow, and, by @ts-expect-error, must refuse. The gate's type check is the test.
+// Code that the types must accept and, after @ts-expect-error, must refuse. The type check is the test.
 import { connect, defineEvent, InMemoryBroker, type Position, RedisBroker } from "@tidings/broker";
 import { assertEquals } from "@std/assert";
 import { z } from "zod";
@@ -24,7 +24,7 @@ class BidderRegistered extends defineEvent("BidderRegistered", {
 
 class Unlisted extends defineEvent("Unlisted")<{ n: number }> {}
 
-/** Never called: the compiler reads it. */
+/** Never called, only type-checked. */
 export async function allowedAndRefused(): Promise<Position[]> {
   await using broker = await connect("memory:", { events: [AuctionEnded, BidderRegistered] });
   new BidderRegistered({ name: "a", card: { token: "t" } });
@@ -77,6 +77,6 @@ export async function allowedAndRefused(): Promise<Position[]> {
   return positions;
 }
 
-Deno.test("a schema's defaults are in the detail that the types promise", () => {
+Deno.test("a schema's defaults are in the detail, as its type says", () => {
   assertEquals(new BidderRegistered({ name: "a", card: { token: "t" } }).detail.age, 18);
 });

@@ -1,4 +1,4 @@
-// What the types must allow of schemas, and, by @ts-expect-error, must refuse. The gate's type check is the test.
+// Uses of schemas that the types must accept and, after @ts-expect-error, must refuse. The type check is the test.
 import { defineEvent, type DetailCipher, InMemoryBroker, ValidationError, type ValidationIssue } from "@tidings/broker";
 import { assertEquals } from "@std/assert";
 import { type } from "npm:arktype@^2.2";
@@ -15,7 +15,7 @@ class Awaited extends defineEvent("Awaited", {
   schema: v.objectAsync({ name: v.pipeAsync(v.string(), v.checkAsync(() => Promise.resolve(true))) }),
 }) {}
 
-/** Never called: the compiler reads it. */
+/** Never called, only type-checked. */
 export async function allowedAndRefused(cipher: DetailCipher): Promise<readonly ValidationIssue[]> {
   const currency: string = new Priced({ price: 1 }).detail.currency;
   const age: number | undefined = new Named({ name: currency }).detail.age;
@@ -24,7 +24,7 @@ export async function allowedAndRefused(cipher: DetailCipher): Promise<readonly 
   new Priced({ price: name });
   // @ts-expect-error a detail of another shape
   new Named({ name: age });
-  // @ts-expect-error a detail of another shape, also where the schema answers later
+  // @ts-expect-error a detail of another shape, also of an asynchronous schema
   new Awaited({ name: 1 });
   // @ts-expect-error a sensitive path that the schema does not have
   defineEvent("X", { schema: type({ name: "string" }), sensitive: ["nam"] });
@@ -43,6 +43,6 @@ export async function allowedAndRefused(cipher: DetailCipher): Promise<readonly 
   return [];
 }
 
-Deno.test("a schema's defaults are in the detail that the types promise, whatever the library", () => {
+Deno.test("a valibot schema's defaults are in the detail, as its type says", () => {
   assertEquals(new Priced({ price: 1 }).detail.currency, "EUR");
 });
