@@ -15,9 +15,13 @@ export const SCOPE = "@tidings/broker";
 // Version 1.45.0 renamed the attribute; most backends look for the old name.
 export const SYSTEM: Attributes = { "messaging.system.name": "tidings", "messaging.system": "tidings" };
 
-/** The attributes of every signal about one type of events. */
+/** Names of attributes: the type of the events, and the group. */
+export const DESTINATION = "messaging.destination.name";
+export const GROUP = "messaging.consumer.group.name";
+
+/** The attributes of every signal of the conventions about one type of events. */
 export function destination(eventType: string): Attributes {
-  return { ...SYSTEM, "messaging.destination.name": eventType };
+  return { ...SYSTEM, [DESTINATION]: eventType };
 }
 
 /** The attributes of an operation: its name, and its type where the conventions have one. */

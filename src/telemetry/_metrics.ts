@@ -1,4 +1,4 @@
-import type { Attributes, BatchObservableResult, Counter, Histogram, Meter, ObservableGauge } from "@opentelemetry/api";
+import type { Attributes, Counter, Histogram, Meter } from "@opentelemetry/api";
 import {
   type BrokerObserver,
   DeadLetterEvent,
@@ -6,8 +6,6 @@ import {
   type Delivery,
   DeliveryEvent,
   EntriesLostEvent,
-  type EventBroker,
-  type GroupInfo,
   GroupLostEvent,
   type HandlerObservation,
   type LifecycleSource,
@@ -17,23 +15,20 @@ import {
   RetryEvent,
   type SettlingBatch,
   type SettlingObservation,
-  type StreamInfo,
 } from "../broker/mod.ts";
-import type { DomainEvent, EventClass } from "../events/mod.ts";
-import { destination, type ErrorTypes, operation, SYSTEM } from "./_attributes.ts";
+import type { DomainEvent } from "../events/mod.ts";
+import { DESTINATION, type ErrorTypes, GROUP, operation, SYSTEM } from "./_attributes.ts";
 
 /** Upper bounds of buckets, in seconds: those that the semantic conventions advise for messaging. */
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 /** The same for times that may include days in the stream. */
 const LONG_SECONDS = [...SECONDS, 30, 60, 300, 1_800, 3_600, 21_600, 86_400];
-// A store that gives no answer must not hold up whoever collects metrics, in milliseconds.
-const INFO_TIMEOUT = 2_000;
 
 /** Counts what a broker does. */
 export class Counting implements BrokerObserver {
   #errorTypes: ErrorTypes;
   #attributes: Attributes;
-  #byPlace = new Map<string, Attributes>();
+  #places = new Map<string, Place>();
   #operationDuration: Histogram;
   #processDuration: Histogram;
   #sent: Counter;
@@ -86,6 +81,22 @@ export class Counting implements BrokerObserver {
     this.#reconnects = counter("tidings.store.reconnects", "Failed attempts to reach the store.", "{attempt}");
   }
 
+  /** Starts totals at zero: the increase of a total that begins with one is invisible. */
+  publishes(eventType: string): void {
+    this.#events.published.add(0, this.#of(eventType).own);
+  }
+
+  /** The same for a group. */
+  consumes(eventType: string, group: string): void {
+    const place = this.#of(eventType, group);
+    if (place.consumed) return;
+    place.consumed = true;
+    for (const name of GROUP_COUNTERS) this.#events[name].add(0, place.own);
+    for (const reason of DEAD_REASONS) this.#events.dead_lettered.add(0, { ...place.own, [REASON]: reason });
+    this.#leasesLost.add(0, place.own);
+    this.#groupsLost.add(0, place.own);
+  }
+
   publishing(events: readonly DomainEvent[]): PublishObservation {
     const start = performance.now();
     const counts = new Map<string, number>();
@@ -94,10 +105,11 @@ export class Counting implements BrokerObserver {
       ended: ({ error }) => {
         const failure = this.#failure(error);
         for (const [type, count] of counts) {
-          const attributes = { ...this.#of(type), ...SEND, ...failure };
+          const place = this.#of(type);
+          const attributes = { ...place.send, ...failure };
           this.#sent.add(count, attributes);
           this.#operationDuration.record(seconds(start), attributes);
-          if (error === undefined) this.#events.published.add(count, this.#of(type));
+          if (error === undefined) this.#events.published.add(count, place.own);
         }
       },
     };
@@ -106,21 +118,16 @@ export class Counting implements BrokerObserver {
   handling({ event: { type }, group, position }: Delivery, kind: "handler" | "pulled"): HandlerObservation {
     const start = performance.now();
     const place = this.#of(type, group);
-    const does = kind === "handler" ? PROCESS : RECEIVE;
-    this.#consumed.add(1, { ...place, ...does });
+    const does = kind === "handler" ? place.process : place.receive;
+    this.#consumed.add(1, does);
     return {
       ended: ({ outcome, error }) => {
         const failed = outcome === "retry" || outcome === "dead";
         const failure = failed ? { "error.type": this.#errorTypes.of(error) } : undefined;
-        this.#processDuration.record(seconds(start), {
-          ...place,
-          ...does,
-          ...failure,
-          "tidings.delivery.outcome": outcome,
-        });
-        if (failed) this.#events.failed.add(1, { ...place, ...failure });
+        this.#processDuration.record(seconds(start), { ...does, ...failure, "tidings.delivery.outcome": outcome });
+        if (failed) this.#events.failed.add(1, { ...place.own, ...failure });
         else if (outcome === "ack") {
-          this.#latency.record(Math.max(0, Date.now() - Number.parseInt(position)) / 1_000, place);
+          this.#latency.record(Math.max(0, Date.now() - Number.parseInt(position)) / 1_000, place.own);
         }
       },
     };
@@ -131,10 +138,10 @@ export class Counting implements BrokerObserver {
     return {
       ended: ({ error, refused }) => {
         const place = this.#of(eventType, group);
-        this.#operationDuration.record(seconds(start), { ...place, ...SETTLE, ...this.#failure(error) });
+        this.#operationDuration.record(seconds(start), { ...place.settle, ...this.#failure(error) });
         if (error !== undefined) return;
         const handled = outcomes.filter(({ outcome }) => outcome === "ack").length;
-        if (handled > refused) this.#events.handled.add(handled - refused, place);
+        if (handled > refused) this.#events.handled.add(handled - refused, place.own);
       },
     };
   }
@@ -144,31 +151,35 @@ export class Counting implements BrokerObserver {
     return {
       ended: ({ error, count }) => {
         const place = this.#of(eventType, group);
-        this.#operationDuration.record(seconds(start), { ...place, ...operation(name), ...this.#failure(error) });
+        this.#operationDuration.record(seconds(start), {
+          ...SYSTEM,
+          ...place.own,
+          ...operation(name),
+          ...this.#failure(error),
+        });
         const counter = COUNTED_OPERATIONS[name];
-        if (counter !== undefined && count) this.#events[counter].add(count, place);
+        if (counter !== undefined && count) this.#events[counter].add(count, place.own);
       },
     };
   }
 
   lifecycle(event: Event, { group }: LifecycleSource): void {
-    if (event instanceof RetryEvent) this.#events.retried.add(1, this.#of(event.eventType, group));
-    else if (event instanceof DeadLetterEvent) {
-      this.#events.dead_lettered.add(1, {
-        ...this.#of(event.eventType, group),
-        "tidings.dead_letter.reason": event.reason,
-      });
-    } else if (event instanceof DeferredEvent) this.#events.deferred.add(1, this.#of(event.eventType, group));
-    else if (event instanceof DeliveryEvent) {
-      const place = this.#of(event.eventType, group);
-      if (event.type === "recovered") this.#events.recovered.add(1, place);
-      else this.#leasesLost.add(1, place);
-    } else if (event instanceof EntriesLostEvent) {
-      this.#events.lost.add(event.count ?? 1, this.#of(event.eventType, group));
-    } else if (event instanceof GroupLostEvent) this.#groupsLost.add(1, this.#of(event.eventType, group));
-    else if (event.type === "reconnect") {
-      this.#reconnects.add(1, { ...this.#attributes, ...SYSTEM, ...(group !== undefined && { [GROUP]: group }) });
+    if (event.type === "reconnect") {
+      this.#reconnects.add(1, { ...this.#attributes, ...(group !== undefined && { [GROUP]: group }) });
+      return;
     }
+    const { eventType } = event as { eventType?: string };
+    if (eventType === undefined) return;
+    const { own } = this.#of(eventType, group);
+    if (event instanceof RetryEvent) this.#events.retried.add(1, own);
+    else if (event instanceof DeadLetterEvent) {
+      this.#events.dead_lettered.add(1, { ...own, [REASON]: event.reason });
+    } else if (event instanceof DeferredEvent) this.#events.deferred.add(1, own);
+    else if (event instanceof DeliveryEvent) {
+      if (event.type === "recovered") this.#events.recovered.add(1, own);
+      else this.#leasesLost.add(1, own);
+    } else if (event instanceof EntriesLostEvent) this.#events.lost.add(event.count ?? 1, own);
+    else if (event instanceof GroupLostEvent) this.#groupsLost.add(1, own);
   }
 
   #failure(error: unknown): Attributes | undefined {
@@ -176,22 +187,45 @@ export class Counting implements BrokerObserver {
   }
 
   /** The attributes of a type and a group: made once, because they are needed for each event. */
-  #of(eventType: string, group?: string): Attributes {
+  #of(eventType: string, group?: string): Place {
     const key = `${eventType} ${group ?? ""}`;
-    let attributes = this.#byPlace.get(key);
-    if (attributes === undefined) {
-      attributes = { ...this.#attributes, ...destination(eventType), ...(group !== undefined && { [GROUP]: group }) };
-      this.#byPlace.set(key, attributes);
+    let place = this.#places.get(key);
+    if (place === undefined) {
+      const own = { ...this.#attributes, [DESTINATION]: eventType, ...(group !== undefined && { [GROUP]: group }) };
+      const does = (name: "send" | "receive" | "process" | "settle") => ({
+        ...SYSTEM,
+        ...own,
+        ...operation(name, name),
+      });
+      place = {
+        own,
+        send: does("send"),
+        receive: does("receive"),
+        process: does("process"),
+        settle: does("settle"),
+        consumed: false,
+      };
+      this.#places.set(key, place);
     }
-    return attributes;
+    return place;
   }
 }
 
-const GROUP = "messaging.consumer.group.name";
-const SEND = operation("send", "send");
-const PROCESS = operation("process", "process");
-const RECEIVE = operation("receive", "receive");
-const SETTLE = operation("settle", "settle");
+/** The attributes of a type, or of a type and a group. */
+interface Place {
+  /** Those of metrics whose names begin with `tidings`. */
+  readonly own: Attributes;
+  /** Those of the operations, which the conventions name. */
+  readonly send: Attributes;
+  readonly receive: Attributes;
+  readonly process: Attributes;
+  readonly settle: Attributes;
+  /** Whether the totals of the group have begun. */
+  consumed: boolean;
+}
+
+const REASON = "tidings.dead_letter.reason";
+const DEAD_REASONS: readonly DeadLetterEvent["reason"][] = ["attempts", "permanent", "undecodable", "died", "version"];
 
 /** Totals of events, named `tidings.events.<name>`. */
 const EVENT_COUNTERS = {
@@ -209,6 +243,9 @@ const EVENT_COUNTERS = {
 } as const;
 type EventCounter = keyof typeof EVENT_COUNTERS;
 
+/** Those of a group, with no further attribute. */
+const GROUP_COUNTERS = ["handled", "retried", "recovered", "deferred", "lost"] as const;
+
 const COUNTED_OPERATIONS: Partial<Record<Operation["name"], EventCounter>> = {
   redrive: "redriven",
   discard: "discarded",
@@ -217,102 +254,4 @@ const COUNTED_OPERATIONS: Partial<Record<Operation["name"], EventCounter>> = {
 
 function seconds(start: number): number {
   return (performance.now() - start) / 1_000;
-}
-
-/** Gauges of one stream or group, named `tidings.<name>`. */
-const STREAM_GAUGES = {
-  "stream.length": ["{event}", "Events that the stream holds.", ({ length }: StreamInfo) => length],
-  "stream.pinned": [
-    "1",
-    "1 while a group keeps overdue events from being removed.",
-    ({ pinnedBy }: StreamInfo) => pinnedBy === undefined ? 0 : 1,
-  ],
-} as const;
-
-const ageOf = (time: Date | undefined) => time === undefined ? 0 : Math.max(0, Date.now() - time.getTime()) / 1_000;
-
-const GROUP_GAUGES = {
-  "group.lag": ["{event}", "Events that the group has not read.", ({ lag }: GroupInfo) => lag],
-  "group.lag.exact": [
-    "1",
-    "1 when the lag is exact, 0 when it is a lower bound.",
-    ({ lagIsExact }: GroupInfo) => lagIsExact ? 1 : 0,
-  ],
-  "group.oldest.age": [
-    "s",
-    "Age of the oldest event that the group has not read or not settled; 0 when there is none.",
-    ({ oldestUnsettled }: GroupInfo) => ageOf(oldestUnsettled),
-  ],
-  "group.pending": ["{event}", "Events that the group has read and not settled.", ({ pending }: GroupInfo) => pending],
-  "group.in_flight": [
-    "{event}",
-    "Events that consumers hold.",
-    ({ consumers }: GroupInfo) => consumers.reduce((sum, { pending }) => sum + pending, 0),
-  ],
-  "group.retrying": ["{event}", "Events that wait for their next attempt.", ({ retrying }: GroupInfo) => retrying],
-  "group.deferred": [
-    "{event}",
-    "Events of newer versions, which wait for a consumer that knows them.",
-    ({ deferred }: GroupInfo) => deferred.reduce((sum, { pending }) => sum + pending, 0),
-  ],
-  "group.consumers": [
-    "{consumer}",
-    "Consumers that are alive.",
-    ({ consumers }: GroupInfo) => consumers.filter(({ alive }) => alive).length,
-  ],
-  "dead_letters": ["{event}", "Dead letters of the group.", ({ deadLetters }: GroupInfo) => deadLetters],
-  "dead_letters.oldest.age": [
-    "s",
-    "Time since the oldest dead letter of the group last failed; 0 when there is none.",
-    ({ oldestDeadLetter }: GroupInfo) => ageOf(oldestDeadLetter),
-  ],
-} as const;
-
-/**
- * Observes the state of the broker's streams and groups whenever metrics are collected.
- *
- * @returns Ends the observing.
- */
-export function observeState<C extends EventClass>(
-  meter: Meter,
-  broker: EventBroker<C>,
-  attributes: Attributes,
-): () => void {
-  const gauge = (name: string, unit: string, description: string) =>
-    meter.createObservableGauge(`tidings.${name}`, { unit, description });
-  const streams = Object.entries(STREAM_GAUGES).map(([name, [unit, description, of]]) =>
-    [gauge(name, unit, description), of] as const
-  );
-  const groups = Object.entries(GROUP_GAUGES).map(([name, [unit, description, of]]) =>
-    [gauge(name, unit, description), of] as const
-  );
-  const ready = gauge("broker.ready", "1", "1 while health() finds no problem, else 0.");
-  const up = gauge("store.up", "1", "1 while the store answers and takes events, else 0.");
-  const gauges: ObservableGauge[] = [...streams, ...groups].map(([gauge]) => gauge).concat(ready, up);
-  const observe = async (result: BatchObservableResult) => {
-    const health = await broker.health();
-    result.observe(ready, health.ready ? 1 : 0, { ...attributes, ...SYSTEM });
-    result.observe(up, health.store.state === "connected" ? 1 : 0, { ...attributes, ...SYSTEM });
-    // While the store is away there is no state to tell: `tidings.store.up` says so.
-    if (health.store.state === "unreachable") return;
-    await inTime(Promise.all(broker.events.map(async (event) => {
-      const info = await broker.info(event);
-      const place = { ...attributes, ...destination(info.type) };
-      for (const [gauge, of] of streams) result.observe(gauge, of(info), place);
-      for (const group of info.groups) {
-        for (const [gauge, of] of groups) result.observe(gauge, of(group), { ...place, [GROUP]: group.name });
-      }
-    })));
-  };
-  meter.addBatchObservableCallback(observe, gauges);
-  return () => meter.removeBatchObservableCallback(observe, gauges);
-}
-
-/** Waits until all is observed, but not for long: what is observed later counts for nothing. */
-async function inTime(observed: Promise<unknown>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<void>((resolve) => timer = setTimeout(resolve, INFO_TIMEOUT));
-  // A store that fails meanwhile is what `tidings.store.up` tells next time.
-  await Promise.race([observed.catch(() => {}), late]);
-  clearTimeout(timer);
 }

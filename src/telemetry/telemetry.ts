@@ -3,7 +3,8 @@ import type { EventBroker } from "../broker/mod.ts";
 import type { EventClass } from "../events/mod.ts";
 import { checkKeys } from "../events/_check.ts";
 import { ErrorTypes, SCHEMA_URL, SCOPE } from "./_attributes.ts";
-import { Counting, observeState } from "./_metrics.ts";
+import { observeState } from "./_gauges.ts";
+import { Counting } from "./_metrics.ts";
 import { Tracing } from "./_traces.ts";
 
 // Of our own, since the types of two versions of `@opentelemetry/api` need not fit each other, though their objects do.
@@ -73,8 +74,10 @@ export function instrument<C extends EventClass>(broker: EventBroker<C>, options
   }
   if (meterProvider !== false) {
     const meter = meterProvider.getMeter(SCOPE, undefined, { schemaUrl: SCHEMA_URL }) as Meter;
-    observe(new Counting(meter, errorTypes, attributes));
-    ends.push(observeState(meter, broker, attributes));
+    const counting = new Counting(meter, errorTypes, attributes);
+    observe(counting);
+    for (const { type } of broker.events) counting.publishes(type);
+    ends.push(observeState(meter, broker, attributes, (type, group) => counting.consumes(type, group)));
   }
   return {
     [Symbol.dispose]() {

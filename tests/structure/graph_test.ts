@@ -29,6 +29,10 @@ Deno.test("mod.ts loads nothing but @std/uuid, and no durable store, before it i
   assertEquals([...modules].filter((path) => /^src\/(sqlite|redis|testing|encryption|contracts)\//.test(path)), []);
 });
 
+Deno.test("telemetry loads no SDK of OpenTelemetry, except for Prometheus", () => {
+  assertEquals([...staticGraph("src/telemetry/mod.ts").packages].sort(), ["@opentelemetry/api", "@std/uuid/v7"]);
+});
+
 // Slightly above the present values, documentation included. `deno task bench --only=weight` counts packages too.
 const MOST_MODULES = 93;
 const MOST_BYTES = 390_000;

@@ -27,7 +27,7 @@ const RULES: Record<string, Rule> = {
   ioredis: { layers: ["events", "broker", "redis_broker"] },
   redis: { layers: ["store", "redis_options"], packages: /^(@db\/redis|redis|ioredis)$/ },
   contracts: { layers: ["events"], packages: /^(@std\/cli\/parse-args|npm:@valibot\/to-json-schema@.+|node:.+)$/ },
-  telemetry: { layers: ["events", "broker"], packages: /^@opentelemetry\/api$/ },
+  telemetry: { layers: ["events", "broker"], packages: /^@opentelemetry\/(api|sdk-metrics|exporter-prometheus)$/ },
   testing: {
     layers: ["events", "store", "broker", "memory", "sqlite"],
     packages: /^(@std\/assert|fast-check|node:.+)$/,

@@ -1,0 +1,153 @@
+import {
+  type Attributes,
+  type BatchObservableResult,
+  diag,
+  type Meter,
+  type ObservableGauge,
+} from "@opentelemetry/api";
+import type { EventBroker, GroupInfo, StreamInfo } from "../broker/mod.ts";
+import type { EventClass } from "../events/mod.ts";
+import { DESTINATION, GROUP } from "./_attributes.ts";
+
+// A store that gives no answer must not hold up the collection of metrics, in milliseconds.
+const INFO_TIMEOUT = 2_000;
+
+type Gauge<Info> = readonly [name: string, unit: string, description: string, valueOf: (info: Info) => number];
+
+// A flag has no unit: of "1" Prometheus makes a name that ends with `_ratio`.
+const FLAG = "";
+
+const STREAM_GAUGES: readonly Gauge<StreamInfo>[] = [
+  ["tidings.stream.length", "{event}", "Events that the stream holds.", ({ length }) => length],
+  [
+    "tidings.stream.pinned",
+    FLAG,
+    "1 while a group keeps overdue events from being removed, else 0.",
+    ({ pinnedBy }) => pinnedBy === undefined ? 0 : 1,
+  ],
+];
+
+const GROUP_GAUGES: readonly Gauge<GroupInfo>[] = [
+  ["tidings.group.lag", "{event}", "Events that the group has not read.", ({ lag }) => lag],
+  [
+    "tidings.group.lag.exact",
+    FLAG,
+    "1 when the lag is exact, 0 when it is a lower bound.",
+    ({ lagIsExact }) => lagIsExact ? 1 : 0,
+  ],
+  [
+    "tidings.group.oldest.age",
+    "s",
+    "Age of the oldest event that the group has not read or not settled; 0 when there is none.",
+    ({ oldestUnsettled }) => ageOf(oldestUnsettled),
+  ],
+  ["tidings.group.pending", "{event}", "Events that the group has read and not settled.", ({ pending }) => pending],
+  ["tidings.group.in_flight", "{event}", "Events that consumers hold.", ({ consumers }) => sumOfPending(consumers)],
+  ["tidings.group.retrying", "{event}", "Events that wait for their next attempt.", ({ retrying }) => retrying],
+  [
+    "tidings.group.deferred",
+    "{event}",
+    "Events of newer versions, which wait for a consumer that knows them.",
+    ({ deferred }) => sumOfPending(deferred),
+  ],
+  [
+    "tidings.group.consumers",
+    "{consumer}",
+    "Consumers that are alive.",
+    ({ consumers }) => consumers.filter(({ alive }) => alive).length,
+  ],
+  ["tidings.dead_letters", "{event}", "Dead letters of the group.", ({ deadLetters }) => deadLetters],
+  [
+    "tidings.dead_letters.oldest.age",
+    "s",
+    "Time since the oldest dead letter of the group last failed; 0 when there is none.",
+    ({ oldestDeadLetter }) => ageOf(oldestDeadLetter),
+  ],
+];
+
+const READY = ["tidings.broker.ready", FLAG, "1 while health() finds no problem, else 0."] as const;
+const UP = ["tidings.store.up", FLAG, "1 while the store answers and takes events, else 0."] as const;
+
+function ageOf(time: Date | undefined): number {
+  return time === undefined ? 0 : Math.max(0, Date.now() - time.getTime()) / 1_000;
+}
+
+function sumOfPending(parts: readonly { readonly pending: number }[]): number {
+  return parts.reduce((sum, { pending }) => sum + pending, 0);
+}
+
+/**
+ * Observes the state of the broker's streams and groups whenever metrics are collected.
+ *
+ * @param consumes Is called with each type and group that the broker is subscribed to.
+ * @returns Ends the observing.
+ */
+export function observeState<C extends EventClass>(
+  meter: Meter,
+  broker: EventBroker<C>,
+  attributes: Attributes,
+  consumes: (eventType: string, group: string) => void,
+): () => void {
+  const gauges: ObservableGauge[] = [];
+  const gauge = (name: string, unit: string, description: string) => {
+    const made = meter.createObservableGauge(name, { unit, description });
+    gauges.push(made);
+    return made;
+  };
+  const streams = STREAM_GAUGES.map(([name, unit, description, of]) => [gauge(name, unit, description), of] as const);
+  const groups = GROUP_GAUGES.map(([name, unit, description, of]) => [gauge(name, unit, description), of] as const);
+  const [ready, up] = [gauge(...READY), gauge(...UP)];
+  const infoOf = questions(broker);
+
+  const observe = async (result: BatchObservableResult) => {
+    const health = await broker.health();
+    for (const { group, types } of health.subscriptions) {
+      for (const { eventType } of types) consumes(eventType, group);
+    }
+    result.observe(ready, health.ready ? 1 : 0, attributes);
+    result.observe(up, health.store.state === "connected" ? 1 : 0, attributes);
+    // While the store is away its state is unknown, which `tidings.store.up` tells.
+    if (health.store.state === "unreachable") return;
+    await inTime(broker.events.map(async (event) => {
+      const info = await infoOf(event);
+      if (info === undefined) return;
+      const place = { ...attributes, [DESTINATION]: info.type };
+      for (const [gauge, of] of streams) result.observe(gauge, of(info), place);
+      for (const group of info.groups) {
+        const groupPlace = { ...place, [GROUP]: group.name };
+        for (const [gauge, of] of groups) result.observe(gauge, of(group), groupPlace);
+      }
+    }));
+  };
+  meter.addBatchObservableCallback(observe, gauges);
+  return () => meter.removeBatchObservableCallback(observe, gauges);
+}
+
+/** Asks a broker about its streams; about each only once at a time, lest questions to a slow store pile up. */
+function questions<C extends EventClass>(broker: EventBroker<C>): (event: C) => Promise<StreamInfo | undefined> {
+  const asked = new Map<C, Promise<StreamInfo | undefined>>();
+  const ask = async (event: C) => {
+    try {
+      return await broker.info(event);
+    } catch (error) {
+      diag.error(`Cannot observe the stream of ${event.type}`, error);
+      return undefined;
+    }
+  };
+  return (event) => {
+    let answer = asked.get(event);
+    if (answer === undefined) {
+      answer = ask(event).finally(() => asked.delete(event));
+      asked.set(event, answer);
+    }
+    return answer;
+  };
+}
+
+/** Waits until all is observed, but not for long: what comes later counts for nothing. */
+async function inTime(observed: readonly Promise<void>[]): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => timer = setTimeout(resolve, INFO_TIMEOUT));
+  await Promise.race([Promise.all(observed), late]);
+  clearTimeout(timer);
+}
