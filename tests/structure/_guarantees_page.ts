@@ -1,7 +1,7 @@
 import { pathOf, root } from "./_imports.ts";
 import { GUARANTEES, PROMISES } from "./_promises.ts";
 
-// A contract names its guarantees by number; so does, in a comment, a file whose tests have no contracts.
+// A contract names its guarantees by number; a file without contracts does so in a comment.
 const NUMBERS = /\bcontract\(\s*"([\d, ]+)"|\bnumbers: \[([\d, ]+)\]|^\/\/ Guarantees? ([\d, ]+):/gm;
 
 /** Files with tests, in a directory and its folders. */

@@ -1,10 +1,10 @@
-// Reads import statements without a parser: `deno fmt` puts each at the start of a line, where no comment or example is.
+// Reads import statements without a parser: `deno fmt` starts a line with each, and no comment or example does so.
 
 /** One import or re-export of a module. */
 export interface Import {
   /** As written: "./x.ts", "@std/assert", "node:fs". */
   specifier: string;
-  /** `static` loads with the importer, `dynamic` when asked for, `type` never. */
+  /** `static` loads with the importer, `dynamic` on demand, `type` never. */
   kind: "static" | "dynamic" | "type";
 }
 
@@ -16,12 +16,12 @@ const STATIC = new RegExp(String.raw`^(?:import|export)\b\s*${CLAUSE}\s*"([^"]+)
 const EFFECT = /^import\s+"([^"]+)"/gm;
 const DYNAMIC = /^(?!\s*(?:\/\/|\*|\/\*)).*?\bimport\(\s*"([^"]+)"/gm;
 
-/** What a module imports, in no order. */
+/** The imports of a module, in no order. */
 export function importsOf(file: URL): Import[] {
   const text = Deno.readTextFileSync(file);
   const found: Import[] = [];
   for (const [, type, name, list, specifier] of text.matchAll(STATIC)) {
-    // `import { type A, type B }` loads nothing either, as the compiler leaves it out.
+    // `import { type A, type B }` loads nothing either: the compiler removes it.
     const names = (list ?? "").split(",").map((entry) => entry.trim()).filter(Boolean);
     const erased = type || (!name && names.length > 0 && names.every((entry) => entry.startsWith("type ")));
     found.push({ specifier: specifier!, kind: erased ? "type" : "static" });

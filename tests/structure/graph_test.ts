@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { importMap, importsOf, isRelative, pathOf, root } from "./_imports.ts";
 
-/** All that a module loads before it runs: paths of the project, and packages by the names they are imported by. */
+/** The modules and packages that a module loads statically: paths in the project, and the names of imports. */
 function staticGraph(entry: string): { modules: Set<string>; packages: Set<string> } {
   const names = importMap("deno.json");
   const modules = new Set<string>();
@@ -22,7 +22,7 @@ function staticGraph(entry: string): { modules: Set<string>; packages: Set<strin
   return { modules, packages };
 }
 
-Deno.test("mod.ts loads nothing but @std/uuid, and no durable store, before it is asked to", () => {
+Deno.test("mod.ts loads only @std/uuid, and no durable store before it is used", () => {
   const { modules, packages } = staticGraph("mod.ts");
   assertEquals([...packages].filter((name) => name !== "@std/uuid/v7"), []);
   assertEquals([...modules].filter((path) => !/^(mod\.ts$|src\/)/.test(path)), []);

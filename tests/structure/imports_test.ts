@@ -56,7 +56,7 @@ Deno.test("src/ imports one way, from layer to layer", () => {
   assertEquals(faults, []);
 });
 
-/** Files that may import each other for types. Every other circle is a fault. */
+/** Files that may import each other for types. Every other cycle is a fault. */
 const TYPE_CIRCLES: readonly (readonly string[])[] = [
   // A stream and its groups are one structure in memory.
   ["src/memory/_group.ts", "src/memory/_letters.ts", "src/memory/_stream.ts"],
@@ -99,7 +99,7 @@ Deno.test("src/ has no import cycle", () => {
   assertEquals(circlesOf(importGraph("src", ["static"])), []);
 });
 
-Deno.test("src/ has no circle of type-only imports, beside the listed ones", () => {
+Deno.test("src/ has no cycle of type-only imports, except the listed ones", () => {
   assertEquals(circlesOf(importGraph("src", ["static", "type"])), TYPE_CIRCLES.map((circle) => [...circle]).sort());
 });
 
@@ -212,18 +212,18 @@ Deno.test("the stand-in import map maps the names of deno.json", () => {
   assertEquals(Object.keys(standIns).sort(), Object.keys(names).sort());
   for (const [name, target] of Object.entries(names)) {
     const standIn = standIns[name]!;
-    // Only what comes from JSR needs a stand-in; all else is the same module in both.
+    // Only packages of JSR need a stand-in; other names have the same target in both.
     if (target.startsWith("npm:")) assertEquals(standIn, target);
     if (target.startsWith("./")) assertEquals(new URL(standIn, new URL("offline/", root)), new URL(target, root));
   }
 });
 
-Deno.test("lock files fit deno.json, and those of examples hold few packages in the versions of the whole project", () => {
+Deno.test("lock files fit deno.json, and those of examples have few packages, in the project's versions", () => {
   const packagesOf = (file: string): Map<string, string> => {
     const { npm } = JSON.parse(Deno.readTextFileSync(new URL(file, root))) as {
       npm: Record<string, { integrity: string }>;
     };
-    // Behind "_" a name tells the peers of the package, of which the examples have fewer.
+    // After "_" a name lists the peers of the package; the examples have fewer of them.
     return new Map(Object.entries(npm).map(([name, { integrity }]) => [name.replace(/_.*/, ""), integrity]));
   };
   const all = packagesOf("offline/deno.lock");
