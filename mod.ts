@@ -63,6 +63,7 @@ export {
   type PulledDelivery,
   type ReadOptions,
   ReconnectEvent,
+  type RedriveOptions,
   RetryEvent,
   type RetryOptions,
   type SealedEvent,

@@ -1,5 +1,5 @@
 import { type BrokerOptions, EventBroker } from "./broker/mod.ts";
-import { show } from "./events/_check.ts";
+import { checkSignal, show } from "./events/_check.ts";
 import type { EventClass } from "./events/mod.ts";
 import type { RedisOptions } from "./redis_options.ts";
 import { InMemoryStore } from "./memory/mod.ts";
@@ -75,9 +75,12 @@ export async function connect<C extends EventClass>(
 ): Promise<EventBroker<C>> {
   // The constructor of the broker throws if `options` is not an object.
   const { redis, ...others } = Object(options) as ConnectOptions<C>;
-  others.signal?.throwIfAborted();
-  const store = await openStore(url, { signal: others.signal, redis });
+  const { signal } = others;
+  checkSignal(signal);
+  signal?.throwIfAborted();
+  const store = await openStore(url, { signal, redis });
   try {
+    signal?.throwIfAborted();
     return new EventBroker(store, options && others);
   } catch (error) {
     await store[Symbol.asyncDispose]();

@@ -1,4 +1,5 @@
 import { type BrokerOptions, EventBroker } from "./broker/mod.ts";
+import { checkSignal } from "./events/_check.ts";
 import type { EventClass } from "./events/mod.ts";
 import type { RedisOptions } from "./redis_options.ts";
 import type { EventStore } from "./store/mod.ts";
@@ -55,6 +56,7 @@ export class RedisBroker<C extends EventClass = EventClass> extends EventBroker<
     options: RedisBrokerOptions<C>,
   ): Promise<RedisBroker<C>> {
     const { redis, client, ...others } = Object(options) as RedisBrokerOptions<C>;
+    checkSignal(others.signal);
     // Loaded only here, so that a program on another store loads neither this module nor a client package.
     const { openRedisStore } = await import("./redis/mod.ts");
     const store = await openRedisStore(urlOrClient, {
@@ -63,6 +65,7 @@ export class RedisBroker<C extends EventClass = EventClass> extends EventBroker<
       redis,
     });
     try {
+      others.signal?.throwIfAborted();
       return new RedisBroker(store, options && others);
     } catch (error) {
       await store[Symbol.asyncDispose]();

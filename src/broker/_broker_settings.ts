@@ -1,4 +1,4 @@
-import { checkKeys, checkNumber } from "../events/_check.ts";
+import { checkKeys, checkNumber, checkSignal } from "../events/_check.ts";
 import { assertName } from "../events/_names.ts";
 import { checkRetention } from "../events/_retention.ts";
 import type { EventClass, RetentionOptions } from "../events/mod.ts";
@@ -26,6 +26,7 @@ export function brokerSettings<C extends EventClass>(options: BrokerOptions<C>):
   checkNumber("publishTimeout (ms)", publishTimeout, { min: 1, max: 2 ** 40 });
   checkNumber("maxQueued", maxQueued, { min: 1, integer: true });
   checkNumber("maxQueuedBytes", maxQueuedBytes, { min: 1, integer: true });
+  checkSignal(options.signal);
   const keep = retention === undefined ? undefined : checkRetention(retention);
   return { ...options, prefix, retention: keep, publishTimeout, maxQueued, maxQueuedBytes };
 }

@@ -1,3 +1,4 @@
+import { checkSignal } from "../events/_check.ts";
 import { reportable, thenable } from "../events/_foreign.ts";
 import { BrokerErrorEvent } from "./lifecycle_events.ts";
 
@@ -33,6 +34,7 @@ export class Listeners {
     if (listener === null) return;
     const given = typeof options === "boolean" ? { capture: options } : options;
     const { capture = false, once = false, signal, passive } = given;
+    checkSignal(signal);
     if (signal?.aborted) return;
     const ofType = getOrAdd(this.#byType, type, () => new Map<AnyListener, Map<boolean, EventListener>>());
     const ofListener = getOrAdd(ofType, listener, () => new Map<boolean, EventListener>());

@@ -30,6 +30,18 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Bell().wait(signal, ms);
 }
 
+/** Waits until the promise has settled, at most `ms` milliseconds; never rejects. */
+export async function settledWithin(promise: Promise<unknown>, ms: number): Promise<void> {
+  const settled = new AbortController();
+  promise.finally(() => settled.abort()).catch(() => {});
+  await sleep(ms, settled.signal);
+}
+
+/** A signal that aborts when one of these two does. */
+export function eitherSignal(one: AbortSignal | undefined, other: AbortSignal): AbortSignal {
+  return one === undefined ? other : AbortSignal.any([one, other]);
+}
+
 /** Settles as the promise does, or rejects with the reason of the signal if that aborts first. */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;

@@ -1,9 +1,7 @@
-import { assertName } from "../events/_names.ts";
-import { checkKeys, reasonOf, show } from "../events/_check.ts";
+import { checkSignal, reasonOf, show } from "../events/_check.ts";
 import { brokerSettings } from "./_broker_settings.ts";
 import type { DomainEvent, EventClass } from "../events/mod.ts";
-import type { EventStore, Position, ReadRange } from "../store/mod.ts";
-import type { EventCodec } from "./codec/_event_codec.ts";
+import type { EventStore, Position } from "../store/mod.ts";
 import { EventCodecs } from "./codec/_event_codecs.ts";
 import { handling } from "./_causation.ts";
 import { callHandler } from "./consuming/_job_runner.ts";
@@ -11,14 +9,13 @@ import { Listeners } from "./_listeners.ts";
 import { Observers } from "./_observers.ts";
 import { HealthMonitor } from "./operating/_health.ts";
 import { IdleWaits } from "./operating/_idle.ts";
-import { deadLetters, discardDeadLetters, redrive, streamInfo } from "./operating/_operator.ts";
+import { Operator } from "./operating/_operator.ts";
 import { PublishQueue } from "./publishing/_publish_queue.ts";
 import { Publisher } from "./publishing/_publisher.ts";
 import { isTransient } from "./_store_retry.ts";
 import { pull } from "./consuming/pulling/_pull.ts";
 import { readEvents, readRange, replayEvents } from "./reading/_history.ts";
 import { Retention } from "./operating/_retention.ts";
-import { startPoint } from "./_start_point.ts";
 import { consumeSettings, subscribeSettings } from "./consuming/_consumer_settings.ts";
 import { Subscriptions } from "./consuming/_subscriptions.ts";
 import { LiveTails } from "./reading/_live_tails.ts";
@@ -33,6 +30,7 @@ import type {
   DiscardDeadLettersOptions,
   IdleOptions,
   ReadOptions,
+  RedriveOptions,
   StartFrom,
   SubscribeOptions,
 } from "./options.ts";
@@ -67,6 +65,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   #publisher: Publisher;
   #retention: Retention;
   #idleWaits: IdleWaits;
+  #operator: Operator;
   #health: HealthMonitor;
   #tails: LiveTails;
   #subscriptions: Subscriptions;
@@ -102,12 +101,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     this.#publisher = new Publisher({
       store,
       publishTimeout,
+      codecs: this.#codecs,
       queue: new PublishQueue(maxQueued, maxQueuedBytes),
-      streamOf: (event) => this.#codecs.ofEvent(event).stream,
-      prepares: [...this.#codecs].some((codec) => codec.prepares),
-      prepare: (event) => this.#codecs.ofEvent(event).prepare(event),
-      payload: (event) => this.#codecs.ofEvent(event).payload(event),
-      encode: (event, payload) => this.#codecs.ofEvent(event).encode(event, payload),
       retrying: (error, delay) => this.#retrying(error, delay),
       appended: (stream, count) => this.#retention.noted(stream, count),
     });
@@ -123,9 +118,21 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       },
       unreachable: (error) => this.#health.noted(error),
       dispatch: (event) => this.#tell(event),
-      idle: (types, group, signal) => this.#idle(types.map((type) => this.#codecs.ofType(type)!), group, signal),
+      idle: (types, options) => this.#idleWaits.wait(types.map((type) => this.#codecs.ofType(type)!), options),
     });
-    this.#idleWaits = new IdleWaits(store, (error, delay) => this.#retrying(error, delay));
+    this.#idleWaits = new IdleWaits({
+      store,
+      closing: this.#closeBegun.signal,
+      enclosing: () => this.#subscriptions.enclosing(),
+      retrying: (error, delay) => this.#retrying(error, delay),
+    });
+    this.#operator = new Operator({
+      store,
+      observers: this.#observers,
+      drained: this.#drained.signal,
+      retentionOf: (stream) => this.#retention.of(stream),
+      assertUsable: (action) => this.#assertUsable(action),
+    });
     this.#health = new HealthMonitor({
       store,
       streams: new Map([...this.#codecs].map(({ definition, stream }) => [definition.type, stream])),
@@ -172,9 +179,11 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   // No await before the events are queued: the order of calls is the order of events.
   publish(
     events: EventOf<C> | readonly EventOf<C>[],
-    { signal }: { signal?: AbortSignal } = {},
+    options: { signal?: AbortSignal } = {},
   ): Promise<Position | Position[]> {
     try {
+      const { signal } = options;
+      checkSignal(signal);
       this.#assertUsable("publish");
       if (Array.isArray(events)) {
         for (const event of events) this.#codecs.assertPublishable(event);
@@ -203,9 +212,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     handler: Handler<EventOf<K>>,
     options: SubscribeOptions<EventOf<K>>,
   ): Promise<Subscription> {
-    if (typeof handler !== "function") {
-      throw new TypeError(`Cannot subscribe ${show(handler)}: the handler must be a function (event, delivery) => …`);
-    }
+    assertHandler("subscribe", handler, "(event, delivery) => …");
     const codecs = this.#codecs.ofClasses(events);
     const deliver = callHandler(handler as Handler<DomainEvent>, this.#observers);
     return await this.#subscriptions.open(codecs, deliver, subscribeSettings(options));
@@ -237,7 +244,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    */
   history<K extends C>(events: OneOrMore<K>, options: ReadOptions = {}): AsyncGenerator<EventOf<K>, void, void> {
     const codecs = this.#codecs.ofClasses(events);
-    return readEvents(this.#store, codecs, this.#whileOpen(readRange("read history", options)));
+    return readEvents(this.#store, codecs, readRange("read history", options, this.#drained.signal));
   }
 
   /**
@@ -250,10 +257,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     options: ReadOptions = {},
   ): Promise<number> {
     const codecs = this.#codecs.ofClasses(events);
-    if (typeof handler !== "function") {
-      throw new TypeError(`Cannot replay to ${show(handler)}: the handler must be a function (event) => …`);
-    }
-    return replayEvents(readEvents(this.#store, codecs, this.#whileOpen(readRange("replay", options))), handler);
+    assertHandler("replay to", handler, "(event) => …");
+    return replayEvents(readEvents(this.#store, codecs, readRange("replay", options, this.#drained.signal)), handler);
   }
 
   /**
@@ -264,27 +269,18 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    */
   async rewind<K extends C>(
     event: K,
-    { group, to }: { group: string; to: StartFrom },
+    options: { group: string; to: StartFrom },
   ): Promise<{ dropped: number; first: Position | undefined }> {
-    const { stream, definition } = this.#codecs.ofClass(event);
-    assertName("group", group);
-    this.#assertUsable("rewind a group");
-    const start = startPoint(to, "to");
-    const rewound = await this.#observers.operate(
-      { name: "rewind", eventType: definition.type, group },
-      () => this.#store.admin(stream).rewind(group, start),
-      ({ dropped }) => dropped,
-    );
+    const codec = this.#codecs.ofClass(event);
+    const rewound = await this.#operator.rewind(codec, options);
     // Other processes learn of lost deliveries at their next claim or renewal; this one at once.
-    this.#subscriptions.renew(group, definition.type);
+    this.#subscriptions.renew(options.group, codec.definition.type);
     return rewound;
   }
 
   /** The state of a stream and of its groups. */
   async info<K extends C>(event: K): Promise<StreamInfo> {
-    const { stream, definition } = this.#codecs.ofClass(event);
-    this.#assertUsable("inspect a stream");
-    return streamInfo(definition.type, await this.#store.admin(stream).info(), this.#retention.of(stream));
+    return await this.#operator.info(this.#codecs.ofClass(event));
   }
 
   /**
@@ -306,11 +302,9 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    */
   deadLetters<K extends C>(
     event: K,
-    { group, signal }: { group: string; signal?: AbortSignal },
+    options: { group: string; signal?: AbortSignal },
   ): AsyncGenerator<DeadLetter<EventOf<K>>, void, void> {
-    const codec = this.#codecs.ofClass(event);
-    assertName("group", group);
-    return deadLetters(this.#store, codec, group, this.#untilDrained(signal));
+    return this.#operator.deadLetters(this.#codecs.ofClass(event), options);
   }
 
   /**
@@ -319,17 +313,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    *
    * @throws {RangeError} If there is no such group.
    */
-  async redrive<K extends C>(
-    event: K,
-    options: { group: string; ids?: readonly string[]; dryRun?: boolean; signal?: AbortSignal },
-  ): Promise<number> {
-    const { stream, definition: { type: eventType } } = this.#codecs.ofClass(event);
-    checkKeys("redrive", options, ["group", "ids", "dryRun", "signal"]);
-    const { group, dryRun } = options;
-    assertName("group", group);
-    this.#assertUsable("redrive dead letters");
-    const act = () => redrive(this.#store, stream, options);
-    return await (dryRun ? act() : this.#observers.operate({ name: "redrive", eventType, group }, act, Number));
+  async redrive<K extends C>(event: K, options: RedriveOptions): Promise<number> {
+    return await this.#operator.redrive(this.#codecs.ofClass(event), options);
   }
 
   /**
@@ -339,11 +324,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * @throws {RangeError} If there is no such group, or a bound is out of range.
    */
   async discardDeadLetters<K extends C>(event: K, options: DiscardDeadLettersOptions): Promise<number> {
-    const { stream, definition: { type: eventType } } = this.#codecs.ofClass(event);
-    this.#assertUsable("discard dead letters");
-    const act = () => discardDeadLetters(this.#store, stream, options);
-    const { group, dryRun } = options;
-    return await (dryRun ? act() : this.#observers.operate({ name: "discard", eventType, group }, act, Number));
+    return await this.#operator.discard(this.#codecs.ofClass(event), options);
   }
 
   /**
@@ -354,27 +335,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * @throws {BrokerClosedError} If the broker begins to close.
    */
   async idle(options: IdleOptions = {}): Promise<void> {
-    checkKeys("wait until groups are idle", options, ["group", "signal"]);
-    const { group, signal } = options;
-    if (group !== undefined) assertName("group", group);
-    await this.#idle([...this.#codecs], group, signal);
-  }
-
-  async #idle(
-    codecs: readonly EventCodec[],
-    group: string | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    const own = this.#subscriptions.enclosing()?.source;
-    if (own !== undefined && (group ?? own.group) === own.group) {
-      if (codecs.some(({ definition }) => definition.type === own.eventType)) throw waitsForItself(own.group);
-    }
-    const closing = this.#closeBegun.signal;
-    await this.#idleWaits.wait({
-      streams: codecs.map(({ stream }) => stream),
-      group,
-      signal: signal === undefined ? closing : AbortSignal.any([signal, closing]),
-    });
+    await this.#idleWaits.wait([...this.#codecs], options);
   }
 
   /**
@@ -383,15 +344,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * @param options.force Deletes it even with live consumers, unsettled deliveries or dead letters. @default {false}
    * @throws {StoreError} If it has any of those and `force` is not set.
    */
-  async deleteGroup<K extends C>(
-    event: K,
-    { group, force = false }: { group: string; force?: boolean },
-  ): Promise<void> {
-    const { stream, definition: { type: eventType } } = this.#codecs.ofClass(event);
-    assertName("group", group);
-    this.#assertUsable("delete a group");
-    const act = () => this.#store.admin(stream).removeGroup(group, { force });
-    await this.#observers.operate({ name: "delete_group", eventType, group }, act);
+  async deleteGroup<K extends C>(event: K, options: { group: string; force?: boolean }): Promise<void> {
+    await this.#operator.deleteGroup(this.#codecs.ofClass(event), options);
   }
 
   /**
@@ -495,17 +449,6 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     this.#tell(new ReconnectEvent(error, delay));
   }
 
-  /** The same range, ended when the broker closes. */
-  #whileOpen(range: ReadRange): ReadRange {
-    return { ...range, signal: this.#untilDrained(range.signal) };
-  }
-
-  /** A signal that aborts with this one, and when the broker has closed. */
-  #untilDrained(signal: AbortSignal | undefined): AbortSignal {
-    const { signal: drained } = this.#drained;
-    return signal === undefined ? drained : AbortSignal.any([signal, drained]);
-  }
-
   /** Throws when the broker has closed. While it closes, its handlers may still use it. */
   #assertUsable(what: string): void {
     if (this.#drained.signal.aborted) throw closedError(what);
@@ -521,9 +464,7 @@ function closedError(what: string): BrokerClosedError {
   return new BrokerClosedError(`Cannot ${what}: the broker is closed`);
 }
 
-function waitsForItself(group: string): TypeError {
-  return new TypeError(
-    `Cannot wait in a handler of group "${group}" until that group is idle: the event of the handler is not settled ` +
-      `before the handler has ended; return from the handler, and wait outside of it`,
-  );
+function assertHandler(action: string, handler: unknown, shape: string): void {
+  if (typeof handler === "function") return;
+  throw new TypeError(`Cannot ${action} ${show(handler)}: the handler must be a function ${shape}`);
 }

@@ -57,6 +57,7 @@ export type {
   DiscardDeadLettersOptions,
   IdleOptions,
   ReadOptions,
+  RedriveOptions,
   RetryOptions,
   StartFrom,
   SubscribeOptions,

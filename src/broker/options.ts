@@ -157,6 +157,39 @@ export interface ReadOptions {
 }
 
 /**
+ * Which dead letters to return to their group: those with these `ids`, or all of them.
+ *
+ * @example Count first, then redrive
+ * ```ts
+ * import { defineEvent, InMemoryBroker, PermanentError } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class CardCharged extends defineEvent("CardCharged")<{ amount: number }> {}
+ *
+ * await using broker = new InMemoryBroker({ events: [CardCharged] });
+ * let down = true;
+ * await broker.subscribe(CardCharged, () => {
+ *   if (down) throw new PermanentError("The bank is down");
+ * }, { group: "payments" });
+ * await broker.publish(new CardCharged({ amount: 10 }));
+ * await broker.idle({ group: "payments" });
+ * down = false;
+ * assertEquals(await broker.redrive(CardCharged, { group: "payments", dryRun: true }), 1);
+ * assertEquals(await broker.redrive(CardCharged, { group: "payments" }), 1);
+ * ```
+ */
+export interface RedriveOptions {
+  /** The group whose dead letters they are. */
+  group: string;
+  /** Only the letters with these ids. @default {all letters of the group} */
+  ids?: readonly string[];
+  /** Counts the letters, and redrives none. @default {false} */
+  dryRun?: boolean;
+  /** Ends the call before it redrives; it rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/**
  * Which dead letters to discard: those with these `ids`, or those beyond the bounds; all of them without any.
  *
  * @example Discard what was looked at

@@ -1,4 +1,4 @@
-import { isInstance, readText, shorten } from "./_foreign.ts";
+import { isInstance, readProperty, readText, shorten } from "./_foreign.ts";
 
 interface Bounds {
   readonly min: number;
@@ -14,6 +14,14 @@ export function checkNumber(name: string, value: number, { min, max = Infinity, 
   const kind = integer ? "an integer" : "a number";
   const upper = max === Infinity ? "" : ` and at most ${max}`;
   throw new RangeError(`Cannot use ${show(value)} as ${name}: give ${kind} of at least ${min}${upper}`);
+}
+
+/** Throws a TypeError unless `signal` is undefined or an AbortSignal that can be read. */
+export function checkSignal(signal: unknown): void {
+  if (signal === undefined) return;
+  // A Proxy of an AbortSignal may be an instance of it and throw when it is read.
+  if (isInstance(signal, AbortSignal) && typeof readProperty(signal, "aborted") === "boolean") return;
+  throw new TypeError(`Cannot use ${show(signal)} as signal: give an AbortSignal, such as controller.signal`);
 }
 
 /** Throws a TypeError that names the first key of `options` that is not in `known`; the message says that `action` failed. */

@@ -46,6 +46,8 @@ export class AppendCall {
 export class FaultyStore implements EventStore {
   onAppend: ((call: AppendCall, stream: string) => void) | undefined;
   onMember: ((member: GroupMember) => GroupMember) | undefined;
+  /** Awaited before each read. */
+  beforeRead: Promise<unknown> | undefined;
   /** Thrown by every read while it is set. */
   readFailure: unknown;
   #store: EventStore;
@@ -69,6 +71,7 @@ export class FaultyStore implements EventStore {
   }
 
   async *read(stream: string, range?: ReadRange): AsyncGenerator<readonly StoredRecord[]> {
+    await this.beforeRead;
     if (this.readFailure !== undefined) throw this.readFailure;
     for await (const page of this.#store.read(stream, range)) {
       yield page;

@@ -1,7 +1,7 @@
 import { assertName } from "../../events/_names.ts";
 import type { DomainEvent } from "../../events/mod.ts";
 import type { Position } from "../../store/mod.ts";
-import { checkKeys, checkNumber, show } from "../../events/_check.ts";
+import { checkKeys, checkNumber, checkSignal, show } from "../../events/_check.ts";
 import { startPoint } from "../_start_point.ts";
 import type { ConsumeOptions, RetryOptions, SubscribeOptions } from "../options.ts";
 
@@ -83,6 +83,7 @@ function commonSettings(
   checkNumber("lease (ms)", lease, { min: 100, max: 86_400_000 });
   checkNumber("deferTimeout (ms)", deferTimeout, { min: 0, max: deferTimeout === Infinity ? Infinity : 2 ** 40 });
   checkNumber("drainTimeout (ms)", drainTimeout, { min: 0 });
+  checkSignal(signal);
   return {
     group,
     consumer,

@@ -5,7 +5,7 @@ import { reasonOf } from "../../events/_check.ts";
 import { enclosingDelivery, type HandledDelivery } from "../_causation.ts";
 import { Listeners } from "../_listeners.ts";
 import type { Observers } from "../_observers.ts";
-import { sleep } from "../_store_retry.ts";
+import { settledWithin } from "../_store_retry.ts";
 import {
   DeliveryEvent,
   EntriesLostEvent,
@@ -13,6 +13,7 @@ import {
   ReconnectEvent,
   type SubscriptionEventMap,
 } from "../lifecycle_events.ts";
+import type { IdleOptions } from "../options.ts";
 import type { Subscription, SubscriptionInfo } from "../subscription.ts";
 import type { EventListenerOf } from "../types.ts";
 import type { Settings } from "./_consumer_settings.ts";
@@ -38,7 +39,7 @@ export interface SubscriptionOwner {
   /** The subscription has closed. */
   ended(subscription: GroupSubscription): void;
   /** Resolves when a group has caught up with these types. */
-  idle(eventTypes: readonly string[], group: string, signal: AbortSignal | undefined): Promise<void>;
+  idle(eventTypes: readonly string[], options: IdleOptions): Promise<void>;
 }
 
 /** A subscription of one group to one or more streams: its consumers, its lifecycle events, and its end. */
@@ -267,9 +268,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     const reading = this.#consumers.map((consumer) => consumer.stopReading());
     this.runner.releaseIdle(this.#jobs());
     await Promise.all(reading);
-    const drained = new AbortController();
-    await Promise.race([this.runner.idle(), sleep(this.settings.drainTimeout, drained.signal)]);
-    drained.abort();
+    await settledWithin(this.runner.idle(), this.settings.drainTimeout);
     this.runner.releaseAll(this.#jobs());
     const failure = await this.#leave();
     this.#isClosed = true;
@@ -310,8 +309,8 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     );
   }
 
-  idle({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
-    return this.#owner.idle(this.#consumers.map(({ eventType }) => eventType), this.group, signal);
+  idle(options: { signal?: AbortSignal } = {}): Promise<void> {
+    return this.#owner.idle(this.#consumers.map(({ eventType }) => eventType), { ...options, group: this.group });
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -14,7 +14,6 @@ import { backoff, isTransient, RECONNECT, sleep } from "../_store_retry.ts";
 import type { Decoded } from "../codec/_event_codec.ts";
 import type { SubscriptionTypeInfo } from "../subscription.ts";
 import { LeaseLostError } from "../errors.ts";
-import { afterWrites } from "./_after_writes.ts";
 import { MAX_CLAIM, type Settings } from "./_consumer_settings.ts";
 import { DecodingQueue } from "./_decoding_queue.ts";
 import { HeldJobs } from "./_held_jobs.ts";
@@ -27,6 +26,10 @@ import { Settler, type SettlingEnd } from "./_settler.ts";
 const REDELIVERIES_IN_A_ROW = 1_000;
 // From this many deliveries on, their handlers start after the next claim was sent, so that the store works meanwhile.
 const LARGE_BATCH = 64;
+
+const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown };
+/** Calls back in the next turn of the event loop. */
+const nextTurn = setImmediate ?? ((callback: () => void) => setTimeout(callback, 0));
 
 /** Decodes an entry to an event, or to the reason why it is none. */
 export type Decode = (record: ClaimedRecord) => Decoded<DomainEvent> | Promise<Decoded<DomainEvent>>;
@@ -134,7 +137,10 @@ export class StreamConsumer implements JobSource {
   }
 
   start(): void {
-    this.#reading = this.#read().catch((error) => this.#owner.failed(error));
+    // In the next turn of the event loop: the caller of `subscribe` can add its listeners before.
+    this.#reading = new Promise<void>((resolve) => nextTurn(resolve))
+      .then(() => this.#read())
+      .catch((error) => this.#owner.failed(error));
     this.#renewing = this.#keepLease().catch((error) => this.#owner.failed(error));
   }
 
@@ -180,12 +186,14 @@ export class StreamConsumer implements JobSource {
     if (this.#sinceTurn < LARGE_BATCH && this.#handing === 0) return this.#toJobs(records);
     this.#sinceTurn = 0;
     this.#handing++;
-    this.#handed = new Promise<void>((resolve) =>
-      afterWrites(() => {
+    this.#handed = new Promise<void>((resolve) => {
+      const hand = () => {
         this.#handing--;
         resolve(this.#toJobs(records));
-      })
-    );
+      };
+      // Some clients write their commands in the next turn of the event loop. This is the turn after it.
+      nextTurn(() => nextTurn(hand));
+    });
     // With room for more entries the next claim is sent meanwhile.
     if (this.#window.room(this.#open, this.#running) === 0) await this.#handed;
   }

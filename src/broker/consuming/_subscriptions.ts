@@ -6,8 +6,13 @@ import type { Deliver } from "./_job_runner.ts";
 import { GroupSubscription } from "./_group_subscription.ts";
 import type { HandledDelivery } from "../_causation.ts";
 import { ConsumerWaitingEvent, WarningEvent } from "../lifecycle_events.ts";
+import { eitherSignal, settledWithin } from "../_store_retry.ts";
+import type { IdleOptions } from "../options.ts";
 import { joinAfterPredecessor } from "./_joining.ts";
 import type { Observers } from "../_observers.ts";
+
+// How long closing waits for consumers that are about to join while the store does not reply, in milliseconds.
+const JOIN_TIMEOUT = 5_000;
 
 /** The part of a broker that its subscriptions use. */
 export interface SubscriptionsOwner {
@@ -26,13 +31,15 @@ export interface SubscriptionsOwner {
   /** Dispatches an event on the broker. */
   dispatch(event: Event): void;
   /** Resolves when a group has caught up with these types. */
-  idle(eventTypes: readonly string[], group: string, signal: AbortSignal | undefined): Promise<void>;
+  idle(eventTypes: readonly string[], options: IdleOptions): Promise<void>;
 }
 
 /** The subscriptions of one broker: at most one to each group of each stream. */
 export class Subscriptions {
   #owner: SubscriptionsOwner;
   #all = new Set<GroupSubscription>();
+  /** Subscriptions that are about to join their group. */
+  #opening = new Set<Promise<GroupSubscription>>();
   /** Subscriptions that an error has ended, by what they had reserved, until it is reserved again. */
   #failed = new Map<string, GroupSubscription>();
   /** Generated consumer names, by group. */
@@ -45,11 +52,15 @@ export class Subscriptions {
   }
 
   /** Joins the group on each stream, and begins to deliver. */
-  async open(
-    codecs: readonly EventCodec[],
-    deliver: Deliver,
-    settings: Settings,
-  ): Promise<GroupSubscription> {
+  open(codecs: readonly EventCodec[], deliver: Deliver, settings: Settings): Promise<GroupSubscription> {
+    const opening = this.#open(codecs, deliver, settings);
+    const opened = () => void this.#opening.delete(opening);
+    this.#opening.add(opening);
+    opening.then(opened, opened);
+    return opening;
+  }
+
+  async #open(codecs: readonly EventCodec[], deliver: Deliver, settings: Settings): Promise<GroupSubscription> {
     const { store, observers, closing, assertOpen, report, consumed, unreachable, dispatch, idle } = this.#owner;
     const assertWanted = () => {
       assertOpen();
@@ -70,10 +81,11 @@ export class Subscriptions {
     );
     const consumer = settings.consumer ?? this.#consumerName(settings.group);
     const sources: StreamConsumer[] = [];
-    const signal = settings.signal === undefined ? closing : AbortSignal.any([settings.signal, closing]);
+    const signal = eitherSignal(settings.signal, closing);
     try {
       for (const codec of codecs) {
         const { stream, definition: { type, version } } = codec;
+        assertWanted();
         let joinedAt = Date.now();
         const join = () => {
           joinedAt = Date.now();
@@ -88,8 +100,8 @@ export class Subscriptions {
     } catch (error) {
       await Promise.allSettled(sources.map((source) => source.leave(AbortSignal.abort())));
       release();
-      // Closing the broker ended a wait: reject with the error of a closed broker.
-      if (closing.aborted && error === closing.reason) assertOpen();
+      // While the broker closes, joining may fail for many reasons: the caller needs to know this one.
+      assertOpen();
       throw error;
     }
     this.#all.add(subscription);
@@ -144,7 +156,10 @@ export class Subscriptions {
 
   /** Closes all of them; resolves with the errors of those that could not be closed cleanly. */
   async close(): Promise<unknown[]> {
+    // A consumer that is about to join must leave before the store is disposed, or it would look alive for a lease.
+    const joined = settledWithin(Promise.allSettled([...this.#opening]), JOIN_TIMEOUT);
     const closed = await Promise.allSettled([...this.#all].map((subscription) => subscription.end()));
+    await joined;
     return closed.filter((result) => result.status === "rejected").map(({ reason }) => reason);
   }
 }

@@ -1,29 +1,36 @@
-import { unknownGroup } from "../../store/_groups.ts";
+import { checkKeys, checkSignal } from "../../events/_check.ts";
+import { assertName } from "../../events/_names.ts";
 import { Bell } from "../../store/_bell.ts";
+import { unknownGroup } from "../../store/_groups.ts";
 import type { EventStore, GroupState } from "../../store/mod.ts";
-import { backoff, isTransient, RECONNECT, sleep } from "../_store_retry.ts";
+import type { HandledDelivery } from "../_causation.ts";
+import { backoff, eitherSignal, isTransient, RECONNECT, sleep, unlessAborted } from "../_store_retry.ts";
+import type { EventCodec } from "../codec/_event_codec.ts";
+import type { IdleOptions } from "../options.ts";
 
-// Other processes settle without a word to this one: the store is asked again after so many milliseconds.
+// Other processes do not tell this one that they have settled deliveries: the store is asked this often, in milliseconds.
 const INTERVAL = 250;
-// However fast deliveries settle here, the store is not asked more often than this, in milliseconds.
+// However fast deliveries settle here, the store is asked no sooner than this, in milliseconds.
 const MIN_INTERVAL = 20;
 
-interface IdleWait {
-  readonly streams: readonly string[];
-  /** One group; undefined for every group of these streams. */
-  readonly group: string | undefined;
-  readonly signal: AbortSignal;
+/** The part of a broker that waits for idle groups use. */
+export interface IdleWaitsOptions {
+  readonly store: EventStore;
+  /** Aborts when the broker begins to close, which ends the waits. */
+  readonly closing: AbortSignal;
+  /** The delivery of the broker whose handler contains the caller. */
+  enclosing(): HandledDelivery | undefined;
+  /** The store could not be reached; the next try comes after `delay` milliseconds. */
+  retrying(error: unknown, delay: number): void;
 }
 
 /** Waits until groups have caught up. */
 export class IdleWaits {
-  #store: EventStore;
-  #retrying: (error: unknown, delay: number) => void;
+  #options: IdleWaitsOptions;
   #settled = new Bell();
 
-  constructor(store: EventStore, retrying: (error: unknown, delay: number) => void) {
-    this.#store = store;
-    this.#retrying = retrying;
+  constructor(options: IdleWaitsOptions) {
+    this.#options = options;
   }
 
   /** Deliveries were settled by this process. */
@@ -31,16 +38,25 @@ export class IdleWaits {
     this.#settled.ring();
   }
 
-  async wait({ streams, group, signal }: IdleWait): Promise<void> {
+  /** Resolves when the group, or every group, has caught up with these streams. */
+  async wait(codecs: readonly EventCodec[], options: IdleOptions): Promise<void> {
+    checkKeys("wait until groups are idle", options, ["group", "signal"]);
+    const { group } = options;
+    checkSignal(options.signal);
+    if (group !== undefined) assertName("group", group);
+    this.#assertOutside(codecs, group);
+    const { closing, retrying } = this.#options;
+    const signal = eitherSignal(options.signal, closing);
+    const streams = codecs.map(({ stream }) => stream);
     for (let failures = 0;;) {
       signal.throwIfAborted();
       try {
-        if (await this.#idle(streams, group)) return signal.throwIfAborted();
+        if (await unlessAborted(this.#idle(streams, group), signal)) return;
         failures = 0;
       } catch (error) {
-        if (!isTransient(error)) throw error;
+        if (signal.aborted || !isTransient(error)) throw error;
         const delay = backoff(RECONNECT, ++failures);
-        this.#retrying(error, delay);
+        retrying(error, delay);
         await sleep(delay, signal);
         continue;
       }
@@ -50,8 +66,19 @@ export class IdleWaits {
     }
   }
 
+  // The event of a handler is not settled before the handler ends: waiting inside would never end.
+  #assertOutside(codecs: readonly EventCodec[], group: string | undefined): void {
+    const own = this.#options.enclosing()?.source;
+    if (own === undefined || group !== undefined && group !== own.group) return;
+    if (!codecs.some(({ definition }) => definition.type === own.eventType)) return;
+    throw new TypeError(
+      `Cannot wait in a handler of group "${own.group}" until that group is idle: the event of the handler is not ` +
+        `settled before the handler has ended; return from the handler, and wait outside of it`,
+    );
+  }
+
   async #idle(streams: readonly string[], group: string | undefined): Promise<boolean> {
-    const states = await Promise.all(streams.map((stream) => this.#store.admin(stream).info()));
+    const states = await Promise.all(streams.map((stream) => this.#options.store.admin(stream).info()));
     const groups = states.flatMap((state) => state.groups);
     const wanted = group === undefined ? groups : groups.filter(({ name }) => name === group);
     if (group !== undefined && wanted.length === 0) {

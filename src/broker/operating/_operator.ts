@@ -1,16 +1,113 @@
-import { checkKeys, checkNumber } from "../../events/_check.ts";
+import { checkKeys, checkNumber, checkSignal } from "../../events/_check.ts";
 import { assertName } from "../../events/_names.ts";
 import type { DomainEvent, RetentionOptions } from "../../events/mod.ts";
-import type { DeadLetterBox, DiscardOptions, EventStore, GroupState, StreamState } from "../../store/mod.ts";
+import type { DeadLetterBox, DiscardOptions, EventStore, GroupState, Position, StreamState } from "../../store/mod.ts";
 import { comparePositions, positionTime } from "../../store/mod.ts";
 import { unknownGroup } from "../../store/_groups.ts";
+import type { Observers } from "../_observers.ts";
+import { startPoint } from "../_start_point.ts";
+import { eitherSignal, unlessAborted } from "../_store_retry.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
-import { contentOf, DeadLetter } from "./_dead_letter.ts";
-import type { DiscardDeadLettersOptions } from "../options.ts";
+import type { DiscardDeadLettersOptions, RedriveOptions, StartFrom } from "../options.ts";
 import type { GroupInfo, StreamInfo } from "../stream_info.ts";
+import { contentOf, DeadLetter } from "./_dead_letter.ts";
+
+/** The part of a broker that an operator uses. */
+export interface OperatorOptions {
+  readonly store: EventStore;
+  readonly observers: Observers;
+  /** The retention of a stream; undefined when the stream keeps everything. */
+  retentionOf(stream: string): RetentionOptions | undefined;
+  /** Aborts when the broker has closed, which ends the reading of dead letters. */
+  readonly drained: AbortSignal;
+  /** Throws when the broker has closed; the error message says that it cannot do `action`. */
+  assertUsable(action: string): void;
+}
+
+/** Inspects streams, and changes their groups and dead letters. */
+export class Operator {
+  #options: OperatorOptions;
+  #store: EventStore;
+  #observers: Observers;
+
+  constructor(options: OperatorOptions) {
+    this.#options = options;
+    this.#store = options.store;
+    this.#observers = options.observers;
+  }
+
+  async info({ stream, definition }: EventCodec): Promise<StreamInfo> {
+    this.#options.assertUsable("inspect a stream");
+    return streamInfo(definition.type, await this.#store.admin(stream).info(), this.#options.retentionOf(stream));
+  }
+
+  /** Makes a group read again from `to`. Resolves with the number of dropped deliveries and the first position to read. */
+  async rewind(
+    { stream, definition }: EventCodec,
+    { group, to }: { readonly group: string; readonly to: StartFrom },
+  ): Promise<{ dropped: number; first: Position | undefined }> {
+    assertName("group", group);
+    const start = startPoint(to, "to");
+    this.#options.assertUsable("rewind a group");
+    const operation = { name: "rewind", eventType: definition.type, group } as const;
+    const rewind = () => this.#store.admin(stream).rewind(group, start);
+    return await this.#observers.operate(operation, rewind, ({ dropped }) => dropped);
+  }
+
+  async deleteGroup(
+    { stream, definition }: EventCodec,
+    { group, force = false }: { readonly group: string; readonly force?: boolean },
+  ): Promise<void> {
+    assertName("group", group);
+    this.#options.assertUsable("delete a group");
+    const operation = { name: "delete_group", eventType: definition.type, group } as const;
+    await this.#observers.operate(operation, () => this.#store.admin(stream).removeGroup(group, { force }));
+  }
+
+  /** The dead letters of a group, oldest first. */
+  deadLetters<E extends DomainEvent>(
+    codec: EventCodec<E>,
+    { group, signal }: { readonly group: string; readonly signal?: AbortSignal },
+  ): AsyncGenerator<DeadLetter<E>, void, void> {
+    assertName("group", group);
+    checkSignal(signal);
+    return deadLetters(this.#store, codec, group, eitherSignal(signal, this.#options.drained));
+  }
+
+  /** Redrives dead letters of a group, or counts those that would be redriven; resolves with their number. */
+  async redrive({ stream, definition }: EventCodec, options: RedriveOptions): Promise<number> {
+    checkKeys("redrive", options, ["group", "ids", "dryRun", "signal"]);
+    const { group, ids, dryRun = false, signal } = options;
+    assertName("group", group);
+    checkSignal(signal);
+    this.#options.assertUsable("redrive dead letters");
+    const redrive = async () => {
+      const box = await this.#lettersOf(stream, group, signal);
+      return dryRun ? (await failureTimes(box, ids, signal)).length : await box.redrive(ids);
+    };
+    if (dryRun) return await redrive();
+    return await this.#observers.operate({ name: "redrive", eventType: definition.type, group }, redrive, Number);
+  }
+
+  /** Discards dead letters of a group, or counts those that would be discarded; resolves with their number. */
+  async discard({ stream, definition }: EventCodec, options: DiscardDeadLettersOptions): Promise<number> {
+    checkDiscard(options);
+    const { group, dryRun = false, signal } = options;
+    this.#options.assertUsable("discard dead letters");
+    const discard = async () => await discardFrom(await this.#lettersOf(stream, group, signal), options);
+    if (dryRun) return await discard();
+    return await this.#observers.operate({ name: "discard", eventType: definition.type, group }, discard, Number);
+  }
+
+  async #lettersOf(stream: string, group: string, signal: AbortSignal | undefined): Promise<DeadLetterBox> {
+    signal?.throwIfAborted();
+    await assertGroup(this.#store, stream, group);
+    return this.#store.admin(stream).deadLetters(group);
+  }
+}
 
 /** The public form of a stream's state. */
-export function streamInfo(type: string, state: StreamState, retention: RetentionOptions | undefined): StreamInfo {
+function streamInfo(type: string, state: StreamState, retention: RetentionOptions | undefined): StreamInfo {
   const { length, first, last, groups } = state;
   return { type, length, first, last, pinnedBy: pinnedBy(state, retention), groups: groups.map(groupInfo) };
 }
@@ -44,37 +141,20 @@ async function assertGroup(store: EventStore, stream: string, group: string): Pr
   if (!names.includes(group)) throw unknownGroup(group, stream, names);
 }
 
-/** The dead letters of a group, oldest first. */
-export async function* deadLetters<E extends DomainEvent>(
+async function* deadLetters<E extends DomainEvent>(
   store: EventStore,
   codec: EventCodec<E>,
   group: string,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
 ): AsyncGenerator<DeadLetter<E>, void, void> {
+  signal.throwIfAborted();
   await assertGroup(store, codec.stream, group);
-  for await (const page of store.admin(codec.stream).deadLetters(group).list(signal ? { signal } : {})) {
+  for await (const page of store.admin(codec.stream).deadLetters(group).list({ signal })) {
     for (const record of page) {
-      signal?.throwIfAborted();
-      yield new DeadLetter(record, await contentOf(record, codec));
+      signal.throwIfAborted();
+      yield new DeadLetter(record, await unlessAborted(contentOf(record, codec), signal));
     }
   }
-}
-
-/** Redrives dead letters of a group, or counts those that would be redriven; resolves with their number. */
-export async function redrive(
-  store: EventStore,
-  stream: string,
-  { group, ids, dryRun = false, signal }: {
-    readonly group: string;
-    readonly ids?: readonly string[];
-    readonly dryRun?: boolean;
-    readonly signal?: AbortSignal;
-  },
-): Promise<number> {
-  signal?.throwIfAborted();
-  await assertGroup(store, stream, group);
-  const box = store.admin(stream).deadLetters(group);
-  return dryRun ? (await failureTimes(box, ids, signal)).length : await box.redrive(ids);
 }
 
 /** When the letters last failed, all or those with these ids, oldest letter first. */
@@ -91,17 +171,8 @@ async function failureTimes(
   return times;
 }
 
-/** Discards dead letters of a group, or counts those that would be discarded. */
-export async function discardDeadLetters(
-  store: EventStore,
-  stream: string,
-  options: DiscardDeadLettersOptions,
-): Promise<number> {
-  checkDiscard(options);
-  const { group, ids, maxAge = Infinity, maxLength = Infinity, dryRun = false, signal } = options;
-  signal?.throwIfAborted();
-  await assertGroup(store, stream, group);
-  const box = store.admin(stream).deadLetters(group);
+async function discardFrom(box: DeadLetterBox, options: DiscardDeadLettersOptions): Promise<number> {
+  const { ids, maxAge = Infinity, maxLength = Infinity, dryRun = false, signal } = options;
   const bounds: DiscardOptions = {
     ...(maxAge !== Infinity && { maxAge }),
     ...(maxLength !== Infinity && { maxLength }),
@@ -119,8 +190,9 @@ export async function discardDeadLetters(
 
 function checkDiscard(options: DiscardDeadLettersOptions): void {
   checkKeys("discard dead letters", options, ["group", "ids", "maxAge", "maxLength", "dryRun", "signal"]);
-  const { group, ids, maxAge, maxLength } = options;
+  const { group, ids, maxAge, maxLength, signal } = options;
   assertName("group", group);
+  checkSignal(signal);
   if (maxAge !== undefined) checkNumber("maxAge (ms)", maxAge, { min: 0 });
   if (maxLength !== undefined) checkNumber("maxLength", maxLength, { min: 0, integer: true });
   if (ids !== undefined && (maxAge !== undefined || maxLength !== undefined)) {

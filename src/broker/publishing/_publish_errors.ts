@@ -1,19 +1,35 @@
 import { reasonOf } from "../../events/_check.ts";
 import { BrokerClosedError, PublishTimeoutError, UncertainPublishError } from "../errors.ts";
 
-/** The error for events that may or may not be stored. With `forgotten`, the store cannot tell any more. */
-export function uncertain(
+// What a caller can do who can no longer ask the store about the events.
+const LOOK_UP = "look for the ids in the history before you publish the events again";
+
+/** The error for events that may or may not be stored: the caller can ask for the outcome by publishing them again. */
+export function uncertain(stream: string, ids: readonly string[], cause: unknown): UncertainPublishError {
+  const wayOut = "publish the same object again to find out; after a restart of the process, look for the ids in the " +
+    "history, or publish events with the same ids if all handlers are idempotent by id";
+  return uncertainError(stream, ids, cause, "no reply came in time", wayOut);
+}
+
+/** The same where the store has forgotten the producer, so that it cannot tell the outcome any more. */
+export function forgotten(stream: string, ids: readonly string[], cause: unknown): UncertainPublishError {
+  return uncertainError(stream, ids, cause, "no reply came in time", LOOK_UP);
+}
+
+/** The same where the broker closes before the outcome is known. */
+export function uncertainAtClose(stream: string, ids: readonly string[], cause: unknown): UncertainPublishError {
+  return uncertainError(stream, ids, cause, "the broker closed before the reply came", LOOK_UP);
+}
+
+function uncertainError(
   stream: string,
   ids: readonly string[],
   cause: unknown,
-  forgotten = false,
+  defaultReason: string,
+  wayOut: string,
 ): UncertainPublishError {
-  const why = cause === undefined ? "no reply came in time" : reasonOf(cause);
+  const why = cause === undefined ? defaultReason : reasonOf(cause);
   const events = ids.length === 1 ? `event ${ids[0]}` : `${ids.length} events, the first with id ${ids[0]}`;
-  const wayOut = forgotten
-    ? "look for the ids in the history before you publish again"
-    : "publish the same object again to find out; after a restart of the process, look for the ids in the history, or " +
-      "publish events with the same ids if all handlers are idempotent by id";
   return new UncertainPublishError(`Cannot tell whether ${stream} has ${events}: ${why}; ${wayOut}`, ids, { cause });
 }
 

@@ -1,29 +1,26 @@
 import type { DomainEvent } from "../../events/mod.ts";
-import type { EventStore, Fields, Position } from "../../store/mod.ts";
+import type { EventStore, Position } from "../../store/mod.ts";
 import { noteCause } from "../_causation.ts";
-import { sleep } from "../_store_retry.ts";
+import { settledWithin, sleep } from "../_store_retry.ts";
+import type { EventCodecs } from "../codec/_event_codecs.ts";
 import { PublishError } from "../errors.ts";
 import { encodeAll, type Encoded } from "./_encoded.ts";
 import { type Call, Preparations } from "./_preparations.ts";
 import { Publication, type PublicationOwner, Publications } from "./_publication.ts";
-import { uncertain } from "./_publish_errors.ts";
+import { uncertain, uncertainAtClose } from "./_publish_errors.ts";
 import type { PublishQueue } from "./_publish_queue.ts";
 import { StreamPublisher } from "./_stream_publisher.ts";
 
 /** How a publisher works. */
 export interface PublisherOptions {
   readonly store: EventStore;
+  readonly codecs: EventCodecs;
+  /** How long a publish may take, in milliseconds. */
   readonly publishTimeout: number;
   readonly queue: PublishQueue;
-  streamOf(event: DomainEvent): string;
-  /** Whether a class has events that may have to be prepared before they are queued. */
-  readonly prepares: boolean;
-  /** The payload of an event that must be prepared; undefined for any other. */
-  prepare(event: DomainEvent): Promise<string> | undefined;
-  /** The payload of an event that needs no preparation. */
-  payload(event: DomainEvent): string;
-  encode(event: DomainEvent, payload?: string): Fields;
+  /** The store could not be reached; the next try comes after `delay` milliseconds. */
   retrying(error: unknown, delay: number): void;
+  /** The store has appended `count` events to this stream. */
   appended(stream: string, count: number): void;
 }
 
@@ -46,6 +43,9 @@ interface Part {
 /** Publishes events: prepares and encodes them, finds what was published before, and queues the rest by stream. */
 export class Publisher {
   #options: PublisherOptions;
+  #codecs: EventCodecs;
+  /** Whether a class has events that may have to be prepared before they are queued. */
+  #prepares: boolean;
   #producer = crypto.randomUUID();
   #streams = new Map<string, StreamPublisher>();
   #preparations = new Preparations();
@@ -63,6 +63,12 @@ export class Publisher {
 
   constructor(options: PublisherOptions) {
     this.#options = options;
+    this.#codecs = options.codecs;
+    this.#prepares = [...options.codecs].some((codec) => codec.prepares);
+  }
+
+  #streamOf(event: DomainEvent): string {
+    return this.#codecs.ofEvent(event).stream;
   }
 
   /** Publishes one event. One that was published before is only looked up, unless the store refused it. */
@@ -70,8 +76,8 @@ export class Publisher {
     if (this.#sent.get(event) !== undefined) return this.#findOrPublish(event, signal);
     signal?.throwIfAborted();
     noteCause([event]);
-    const stream = this.#options.streamOf(event);
-    const inTurn = this.#options.prepares ? this.#inTurn([event], [stream], signal) : undefined;
+    const stream = this.#streamOf(event);
+    const inTurn = this.#prepares ? this.#inTurn([event], [stream], signal) : undefined;
     if (inTurn !== undefined) return inTurn.then(([position]) => position!);
     const encoded = this.#encode(stream, [event]);
     this.#options.queue.assertRoom(stream, 1, encoded.bytes);
@@ -96,8 +102,8 @@ export class Publisher {
       throw new TypeError("Cannot publish the array: it holds the same event object twice");
     }
     noteCause(events);
-    if (this.#options.prepares) {
-      const streams = new Set(events.map((event) => this.#options.streamOf(event)));
+    if (this.#prepares) {
+      const streams = new Set(events.map((event) => this.#streamOf(event)));
       const inTurn = this.#inTurn(events, [...streams], signal);
       if (inTurn !== undefined) return await inTurn;
     }
@@ -110,12 +116,12 @@ export class Publisher {
     streams: readonly string[],
     signal: AbortSignal | undefined,
   ): Promise<Position[]> | undefined {
-    const payloads = events.map((event) => this.#options.prepare(event));
+    const payloads = events.map((event) => this.#codecs.ofEvent(event).prepare(event));
     const waits = payloads.some((payload) => payload !== undefined) ||
       streams.some((stream) => this.#preparations.holds(stream));
     if (!waits) return undefined;
     const prepared = Promise.all(
-      events.map(async (event, nth) => await (payloads[nth] ?? this.#options.payload(event))),
+      events.map(async (event, nth) => await (payloads[nth] ?? this.#codecs.ofEvent(event).payload(event))),
     );
     // Its rejection is handled, also when the queue is full and nothing awaits it.
     prepared.catch(() => {});
@@ -177,7 +183,7 @@ export class Publisher {
   }
 
   #partsOf(events: readonly DomainEvent[], prepared: Prepared | undefined): Part[] {
-    const indexes = Map.groupBy(events.keys(), (index) => this.#options.streamOf(events[index]!));
+    const indexes = Map.groupBy(events.keys(), (index) => this.#streamOf(events[index]!));
     return [...indexes].map(([stream, part]) => {
       const ofStream = part.map((index) => events[index]!);
       const fresh = ofStream.filter((event) => this.#sent.get(event) === undefined);
@@ -216,8 +222,9 @@ export class Publisher {
     }
     const { outcome } = publication;
     if (outcome === undefined) {
-      const stream = this.#options.streamOf(publication.events[0]!);
-      throw uncertain(stream, publication.ids, this.stream(stream).failure);
+      const stream = this.#streamOf(publication.events[0]!);
+      const error = this.#closed.signal.aborted ? uncertainAtClose : uncertain;
+      throw error(stream, publication.ids, this.stream(stream).failure);
     }
     if (outcome === "refused") return undefined;
     if ("error" in outcome) throw outcome.error;
@@ -226,7 +233,8 @@ export class Publisher {
 
   #encode(stream: string, events: readonly DomainEvent[], prepared?: Prepared): Encoded {
     const deadline = prepared?.deadline ?? this.#deadline();
-    return encodeAll(stream, events, deadline, (event) => this.#options.encode(event, prepared?.payloads.get(event)));
+    const encode = (event: DomainEvent) => this.#codecs.ofEvent(event).encode(event, prepared?.payloads.get(event));
+    return encodeAll(stream, events, deadline, encode);
   }
 
   async #sendAll(encoded: Encoded, signal: AbortSignal | undefined): Promise<readonly Position[]> {
@@ -267,13 +275,14 @@ export class Publisher {
         appended: (count) => appended(stream, count),
       });
       this.#streams.set(stream, publisher);
+      if (this.#closed.signal.aborted) publisher.close();
     }
     return publisher;
   }
 
   // One timer while a publish waits: a timer for each event would cost more than publishing it.
   #keepWatch(): void {
-    if (this.#watch !== undefined) return;
+    if (this.#watch !== undefined || this.#closed.signal.aborted) return;
     const period = Math.max(10, Math.min(1_000, this.#options.publishTimeout / 10));
     this.#watch = setTimeout(() => {
       this.#watch = undefined;
@@ -286,11 +295,9 @@ export class Publisher {
 
   /** Waits for unanswered publishes, at most `timeout` milliseconds; those that are left then reject. */
   async close(timeout: number): Promise<void> {
-    const drained = new AbortController();
-    void this.#preparations.drained()
-      .then(() => Promise.all([...this.#streams.values()].map((stream) => stream.drained())))
-      .then(() => drained.abort());
-    await sleep(timeout, drained.signal);
+    const drained = this.#preparations.drained()
+      .then(() => Promise.all([...this.#streams.values()].map((stream) => stream.drained())));
+    await settledWithin(drained, timeout);
     this.#preparations.close();
     clearTimeout(this.#watch);
     this.#closed.abort();

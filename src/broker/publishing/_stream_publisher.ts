@@ -4,7 +4,7 @@ import type { EventStore, Fields, Position } from "../../store/mod.ts";
 import { StoreError, type StoreErrorKind } from "../../store/mod.ts";
 import { backoff, RECONNECT } from "../_store_retry.ts";
 import type { UncertainPublishError } from "../errors.ts";
-import { closedBefore, timedOut, uncertain } from "./_publish_errors.ts";
+import { closedBefore, forgotten, timedOut, uncertain, uncertainAtClose } from "./_publish_errors.ts";
 
 /** The most events in one batch, and about the most bytes: a larger batch would block the store for too long. */
 export const MAX_BATCH = 500;
@@ -213,7 +213,7 @@ export class StreamPublisher {
     const passing = kind === "transient" || kind === "uncertain" || kind === "out-of-sequence";
     if (kind === "forgotten" || refusedForGood || asked && !passing) {
       this.#remove(batch);
-      for (const publish of batch.publishes) publish.uncertain(uncertain(stream, publish.ids, error, true), true);
+      for (const publish of batch.publishes) publish.uncertain(forgotten(stream, publish.ids, error), true);
     } else if (passing) {
       if (kind === "uncertain") batch.inDoubt = true;
       if (batch.state === "in-flight") batch.state = "unanswered";
@@ -257,10 +257,11 @@ export class StreamPublisher {
 
   /** Rejects the publishes that have timed out. */
   expire(): void {
-    this.#giveUp(performance.now(), timedOut);
+    this.#giveUp(performance.now(), timedOut, uncertain);
   }
 
-  #giveUp(now: number, unsent: (stream: string, cause: unknown) => Error): void {
+  /** Rejects the publishes whose deadline is over: those that were not sent, and those whose outcome is unknown. */
+  #giveUp(now: number, unsent: typeof timedOut | typeof closedBefore, unknown: typeof uncertain): void {
     const { stream } = this.#options;
     for (const batch of [...this.#unanswered]) {
       if (batch.deadline > now || batch.state === "given-up") continue;
@@ -269,7 +270,7 @@ export class StreamPublisher {
       if (inDoubt) {
         batch.state = "given-up";
         this.#recovering = true;
-        for (const publish of batch.publishes) publish.uncertain(uncertain(stream, publish.ids, error), false);
+        for (const publish of batch.publishes) publish.uncertain(unknown(stream, publish.ids, error), false);
       } else {
         this.#remove(batch);
         for (const publish of batch.publishes) publish.refused(unsent(stream, error));
@@ -296,7 +297,7 @@ export class StreamPublisher {
   /** Rejects all publishes and takes no more. */
   close(): void {
     this.#closed = true;
-    this.#giveUp(Infinity, closedBefore);
+    this.#giveUp(Infinity, closedBefore, uncertainAtClose);
     clearTimeout(this.#retryTimer);
     this.#recovering = true;
   }

@@ -1,19 +1,30 @@
 import type { DomainEvent } from "../../events/mod.ts";
 import type { EventStore, Position, ReadRange } from "../../store/mod.ts";
 import { comparePositions } from "../../store/mod.ts";
-import { checkKeys, checkNumber } from "../../events/_check.ts";
+import { checkKeys, checkNumber, checkSignal } from "../../events/_check.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import { replaying } from "../_causation.ts";
 import { positionOf } from "../_start_point.ts";
+import { eitherSignal, unlessAborted } from "../_store_retry.ts";
 import { UndecodableError } from "../errors.ts";
 import type { ReadOptions } from "../options.ts";
 
 const KEYS = ["from", "after", "to", "limit", "reverse", "follow", "signal"];
 
-/** Checks the options of `history` and `replay`, and puts them into the store's terms. */
-export function readRange(what: string, options: ReadOptions): ReadRange {
+/** A range that a signal ends, at the latest when the broker closes. */
+export interface EndedRange extends ReadRange {
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Checks the options of `history` and `replay`, and puts them into the store's terms.
+ *
+ * @param closed Aborts when the broker has closed, which ends the reading.
+ */
+export function readRange(what: string, options: ReadOptions, closed: AbortSignal): EndedRange {
   checkKeys(what, options, KEYS);
   const { from, after, to, limit, reverse, follow, signal } = options;
+  checkSignal(signal);
   if (limit !== undefined) checkNumber("limit", limit, { min: 0, integer: true });
   if (follow && reverse) {
     throw new TypeError(`Cannot ${what} with both follow and reverse: there is no end to begin at`);
@@ -23,15 +34,19 @@ export function readRange(what: string, options: ReadOptions): ReadRange {
     ...(after === undefined ? {} : { after: positionOf(after, "after", "low") }),
     ...(to === undefined ? {} : { to: positionOf(to, "to", "high") }),
     ...(limit === undefined ? {} : { limit }),
-    ...(signal === undefined ? {} : { signal }),
+    signal: eitherSignal(signal, closed),
     reverse: reverse === true,
     follow: follow === true,
   };
 }
 
-/** The last entry of a stream, if there is one. */
-export async function lastPosition(store: EventStore, stream: string): Promise<Position | undefined> {
-  for await (const [newest] of store.read(stream, { reverse: true, limit: 1 })) return newest?.position;
+/** The position of the last entry of a stream; undefined when the stream is empty. */
+export function lastPosition(store: EventStore, stream: string, signal: AbortSignal): Promise<Position | undefined> {
+  return unlessAborted(readLast(store, stream, signal), signal);
+}
+
+async function readLast(store: EventStore, stream: string, signal: AbortSignal): Promise<Position | undefined> {
+  for await (const [newest] of store.read(stream, { reverse: true, limit: 1, signal })) return newest?.position;
   return undefined;
 }
 
@@ -39,28 +54,27 @@ export async function lastPosition(store: EventStore, stream: string): Promise<P
 export function readEvents<E extends DomainEvent>(
   store: EventStore,
   codecs: readonly EventCodec<E>[],
-  range: ReadRange,
+  range: EndedRange,
 ): AsyncGenerator<E, void, void> {
-  const ends = range.follow ? undefined : codecs.map(({ stream }) => lastPosition(store, stream));
-  // Nobody may ever pull: a failure to look up the end is told to whoever does.
+  const ends = range.follow ? undefined : codecs.map(({ stream }) => lastPosition(store, stream, range.signal));
+  // The caller may never pull an event; if it does, the pull reports that the end could not be looked up.
   for (const end of ends ?? []) end.catch(() => {});
-  // Of several streams that are followed, all but one wait for ever: whoever leaves wakes them.
+  if (codecs.length === 1) return readStream(store, codecs[0]!, range, ends?.[0]);
+  // Ends the reads of all streams when the caller has enough or one of them fails: the others may be waiting.
   const left = new AbortController();
-  const several = range.follow && codecs.length > 1;
-  const signal = several ? AbortSignal.any([left.signal, ...(range.signal ? [range.signal] : [])]) : range.signal;
-  const each = signal === undefined ? range : { ...range, signal };
+  const each = { ...range, signal: eitherSignal(range.signal, left.signal) };
   const streams = codecs.map((codec, index) => readStream(store, codec, each, ends?.[index]));
-  if (streams.length === 1) return streams[0]!;
-  return several ? interleave(streams, range, left) : merge(streams, range);
+  return range.follow ? interleave(streams, range, left) : merge(streams, range, left);
 }
 
 async function* readStream<E extends DomainEvent>(
   store: EventStore,
   codec: EventCodec<E>,
-  range: ReadRange,
+  range: EndedRange,
   end: Promise<Position | undefined> | undefined,
 ): AsyncGenerator<E, void, void> {
-  range.signal?.throwIfAborted();
+  const { signal } = range;
+  signal.throwIfAborted();
   if (end !== undefined) {
     const last = await end;
     if (last === undefined) return;
@@ -70,15 +84,15 @@ async function* readStream<E extends DomainEvent>(
     for await (const page of store.read(codec.stream, range)) {
       for (const record of page) {
         const decoded = codec.decode(record);
-        const event = decoded instanceof Promise ? await decoded : decoded;
+        const event = decoded instanceof Promise ? await unlessAborted(decoded, signal) : decoded;
         if (event instanceof UndecodableError) throw event;
         yield event;
-        range.signal?.throwIfAborted();
+        signal.throwIfAborted();
       }
     }
   } catch (error) {
     // A store that closes may end the read before it notices the signal: the signal's reason is the cause.
-    range.signal?.throwIfAborted();
+    signal.throwIfAborted();
     throw error;
   }
 }
@@ -86,10 +100,11 @@ async function* readStream<E extends DomainEvent>(
 async function* merge<E extends DomainEvent>(
   streams: readonly AsyncGenerator<E, void, void>[],
   { limit = Infinity, reverse = false }: ReadRange,
+  left: AbortController,
 ): AsyncGenerator<E, void, void> {
   try {
     const heads = await Promise.all(streams.map((stream) => stream.next()));
-    for (let left = limit; left > 0; left--) {
+    for (let missing = limit; missing > 0; missing--) {
       let first = -1;
       for (const [index, head] of heads.entries()) {
         if (head.done) continue;
@@ -102,6 +117,7 @@ async function* merge<E extends DomainEvent>(
       heads[first] = await streams[first]!.next();
     }
   } finally {
+    left.abort();
     await Promise.all(streams.map((stream) => stream.return()));
   }
 }

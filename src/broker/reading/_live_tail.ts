@@ -1,6 +1,6 @@
 import type { DomainEvent } from "../../events/mod.ts";
 import type { EventStore, Position, StoredRecord } from "../../store/mod.ts";
-import { backoff, RECONNECT, sleep } from "../_store_retry.ts";
+import { backoff, RECONNECT, sleep, unlessAborted } from "../_store_retry.ts";
 import type { Decoded, EventCodec } from "../codec/_event_codec.ts";
 import { lastPosition } from "./_history.ts";
 import { UndecodableError } from "../errors.ts";
@@ -34,7 +34,8 @@ export class Tail {
     this.#store = store;
     this.#codec = codec;
     this.#events = events;
-    this.attached = this.#untilEnded(async () => void (this.#last = await lastPosition(store, codec.stream)));
+    const { signal } = this.#ended;
+    this.attached = this.#untilEnded(async () => void (this.#last = await lastPosition(store, codec.stream, signal)));
     this.#following = this.attached.then(() => this.#untilEnded(() => this.#follow()));
   }
 
@@ -64,8 +65,9 @@ export class Tail {
     const { signal } = this.#ended;
     for (let attempt = 1; !signal.aborted; attempt++) {
       try {
-        return await (attempt === 1 ? decoding : this.#codec.decode(record));
+        return await unlessAborted(attempt === 1 ? decoding : Promise.resolve(this.#codec.decode(record)), signal);
       } catch (error) {
+        if (signal.aborted) return undefined;
         // What follows must not wait for ever for one entry: nobody else will ever give it up.
         if (attempt === MAX_ATTEMPTS) return void this.#events.failed(error);
         const delay = backoff(RECONNECT, attempt);

@@ -161,6 +161,46 @@ export const closing: readonly BrokerContract[] = [
     assertEquals((await groupOf(observer, Counted)).consumers, []);
   }),
 
+  contract("32", "all methods reject after close()", async (bench) => {
+    const broker = await bench.broker();
+    const group = { group: "group" };
+    await (await broker.subscribe(Counted, () => {}, group)).close();
+    await broker.close();
+    const uses: (() => Promise<unknown>)[] = [
+      () => broker.history(Counted).next(),
+      () => broker.history(Counted, { follow: true }).next(),
+      () => broker.replay(Counted, () => {}),
+      () => broker.info(Counted),
+      () => broker.rewind(Counted, { ...group, to: "now" }),
+      () => broker.deadLetters(Counted, group).next(),
+      () => broker.redrive(Counted, group),
+      () => broker.redrive(Counted, { ...group, dryRun: true }),
+      () => broker.discardDeadLetters(Counted, group),
+      () => broker.discardDeadLetters(Counted, { ...group, dryRun: true }),
+      () => broker.deleteGroup(Counted, group),
+      () => broker.idle(),
+    ];
+    for (const use of uses) await assertRejects(use, BrokerClosedError, ": the broker is closed");
+    broker.addEventListener("Counted", () => {});
+  }),
+
+  contract("7, 32", "close() while consumers join leaves none of them in the group", async (bench) => {
+    const observer = await bench.connect([Counted, Other]);
+    await observer.publish(counted(1));
+    for (let turns = 0; turns < 12; turns++) {
+      const broker = await bench.connect([Counted, Other]);
+      const joining = broker.subscribe([Counted, Other], () => {}, { group: "group" });
+      const outcome = joining.then(() => "joined", (error) => error);
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+      await broker.close();
+      const result = await within(outcome, "subscribe to end");
+      assert(result === "joined" || result instanceof BrokerClosedError, String(result));
+      const { groups } = await observer.info(Counted);
+      const consumers = groups.flatMap((group) => group.consumers);
+      assertEquals([turns, consumers], [turns, []]);
+    }
+  }),
+
   contract("32", "close() lets draining handlers publish", async (bench) => {
     const broker = await bench.broker();
     const running = new Gate();

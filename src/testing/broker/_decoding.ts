@@ -1,4 +1,5 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { BrokerClosedError } from "../../broker/mod.ts";
 import { defineEvent } from "../../events/mod.ts";
 import {
   assertOrder,
@@ -14,6 +15,7 @@ import {
   SOON,
   told,
   until,
+  within,
 } from "../_broker_bench.ts";
 import { PausableSchema, refused } from "../_schemas.ts";
 
@@ -108,6 +110,36 @@ export const decoding: readonly BrokerContract[] = [
     assertEquals(mine.ids, []);
     assertSame(others.ids, events);
     assertEquals(attempts, events.flatMap(() => [1, 0]));
+  }),
+
+  contract("28, 32, 33", "close() waits for no listener and no reader whose event is being decoded", async (bench) => {
+    const questions = new Questions().hold(0);
+    class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
+    const [writer, broker] = [await bench.connect([Plain]), await bench.connect([Asked])];
+    await writer.publish(numbered(1));
+    const reading = [
+      broker.history(Asked).next(),
+      broker.history(Asked, { follow: true }).next(),
+      broker.replay(Asked, () => {}),
+    ];
+    const ends = Promise.allSettled(reading);
+    await until(() => questions.asked.length === 3, "all of them decode the event");
+    const controller = new AbortController();
+    const aborted = broker.history(Asked, { signal: controller.signal }).next();
+    await until(() => questions.asked.length === 4, "the last one decodes it");
+    const reason = new Error("enough");
+    controller.abort(reason);
+    assert(await within(assertRejects(() => aborted), "the reader to end") === reason);
+    broker.addEventListener("Asked", () => {});
+    // Published by the broker itself, which waits until its listener follows the stream.
+    await broker.publish(new Asked({ n: 1 }));
+    await writer.publish(numbered(1));
+    await until(() => questions.asked.filter((n) => n === 0).length === 5, "the listener's event is decoded");
+    await within(broker.close(), "the broker to close");
+    for (const end of await within(ends, "the readers to end")) {
+      assert(end.status === "rejected" && end.reason instanceof BrokerClosedError);
+    }
+    questions.let(0);
   }),
 
   contract("29", "rewind() drops deliveries that are being decoded, and they come again", async (bench) => {

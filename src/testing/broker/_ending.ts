@@ -1,8 +1,19 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { EventBroker } from "../../broker/mod.ts";
+import { BrokerClosedError, EventBroker, PermanentError } from "../../broker/mod.ts";
 import type { EventStore } from "../../store/mod.ts";
 import { FaultyStore } from "../_faulty_store.ts";
-import { type BrokerContract, contract, Counted, counted, Gate, groupOf, Other, until } from "../_broker_bench.ts";
+import {
+  type BrokerContract,
+  contract,
+  Counted,
+  counted,
+  Gate,
+  groupOf,
+  Other,
+  told,
+  until,
+  within,
+} from "../_broker_bench.ts";
 
 /** Contracts of closing without the store, and of `subscription.info()`. */
 export const ending: readonly BrokerContract[] = [
@@ -67,6 +78,55 @@ export const ending: readonly BrokerContract[] = [
     },
     "store",
   ),
+
+  contract("", "a listener that is added right after subscribe() hears about every delivery", async (bench) => {
+    const broker = await bench.broker();
+    await broker.publish(counted(3));
+    const subscription = await broker.subscribe(Counted, () => {
+      throw new PermanentError("no");
+    }, { group: "group" });
+    const dead = told(subscription, "deadletter");
+    await broker.idle({ group: "group" });
+    await subscription.close();
+    assertEquals(dead.length, 3);
+  }),
+
+  contract("32", "close() closes everything once, although parts of the store fail or do not reply", async (bench) => {
+    let disposals = 0;
+    let faulty: FaultyStore | undefined;
+    const broken = await bench.store();
+    const broker = new EventBroker(
+      {
+        append: (...args) => broken.append(...args),
+        read: (...args) => faulty!.read(...args),
+        member: (...args) => broken.member(...args),
+        admin: (...args) => broken.admin(...args),
+        [Symbol.asyncDispose]: () => {
+          disposals++;
+          // Thrown and not rejected: a store of a user may do either.
+          throw new RangeError("the store cannot be disposed");
+        },
+      },
+      { events: [Counted] },
+    );
+    faulty = new FaultyStore(broken);
+    // A listener that cannot find the end of its stream.
+    const hanging = new Gate();
+    faulty.beforeRead = hanging.opened;
+    broker.addEventListener("Counted", () => {});
+    const reading = broker.history(Counted).next();
+    const ended = assertRejects(() => reading, BrokerClosedError);
+    const subscription = await broker.subscribe(Counted, () => {}, { group: "group" });
+    const events = [told(broker, "close"), told(subscription, "close")];
+    const closings = [broker.close(), broker[Symbol.asyncDispose](), broker.close()];
+    for (const closing of closings) {
+      await within(assertRejects(() => closing, RangeError, "cannot be disposed"), "the broker to close");
+    }
+    await within(ended, "the reader to end");
+    await subscription.closed;
+    assertEquals([disposals, ...events.map(({ length }) => length)], [1, 1, 1]);
+    hanging.open();
+  }, "store"),
 ];
 
 /** A store whose members call `away` before they leave. */

@@ -1,4 +1,4 @@
-import { assert, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import type { EventBroker } from "../../broker/mod.ts";
 import { defineEvent } from "../../events/mod.ts";
 import { type BrokerContract, contract, Counted, counted, Other } from "../_broker_bench.ts";
@@ -15,6 +15,16 @@ type Loose =
 
 /** The broker as JavaScript sees it. */
 const loose = (broker: EventBroker<typeof Counted>) => broker as unknown as Loose;
+
+/** Traps that throw whatever is read of a Proxy. */
+const hostile: ProxyHandler<object> = {
+  get: () => {
+    throw new Error("nothing can be read");
+  },
+  getPrototypeOf: () => {
+    throw new Error("nothing can be read");
+  },
+};
 
 type ErrorClass = typeof TypeError | typeof RangeError;
 
@@ -153,6 +163,63 @@ export const refusing: readonly BrokerContract[] = [
     await refuses(() => connect([Counted], { publishTimout: 5 }), TypeError, '"publishTimout"');
     await refuses(() => connect([Counted], { retention: { maxLength: -1 } }), RangeError, "maxLength");
     await refuses(() => connect([Counted], { retention: { maxSize: 1 } }), TypeError, "maxSize");
+  }),
+
+  contract("", "all methods refuse a signal that is no AbortSignal", async (bench) => {
+    const broker = await bench.broker();
+    const group = { group: "group" };
+    await (await broker.subscribe(Counted, () => {}, group)).close();
+    const wrong = [null, {}, "soon", new AbortController(), new Proxy(new AbortController().signal, hostile)];
+    for (const signal of wrong as AbortSignal[]) {
+      const uses: (() => Promise<unknown>)[] = [
+        () => bench.under.connect([Counted], { signal }),
+        () => broker.publish(counted(1)[0]!, { signal }),
+        () => broker.publish(counted(2), { signal }),
+        () => broker.subscribe(Counted, () => {}, { ...group, signal }),
+        async () => await broker.consume(Counted, { ...group, signal }).next(),
+        async () => await broker.history(Counted, { signal }).next(),
+        async () => await broker.replay(Counted, () => {}, { signal }),
+        async () => await broker.deadLetters(Counted, { ...group, signal }).next(),
+        () => broker.redrive(Counted, { ...group, signal }),
+        () => broker.discardDeadLetters(Counted, { ...group, signal }),
+        () => broker.idle({ signal }),
+        async () => await broker.addEventListener("Counted", () => {}, { signal }),
+      ];
+      for (const use of uses) await refuses(use, TypeError, "as signal: give an AbortSignal");
+    }
+    assertEquals((await broker.info(Counted)).length, 0);
+  }),
+
+  contract("13", "all methods reject with the reason of their signal, whatever it is", async (bench) => {
+    const broker = await bench.broker();
+    const group = { group: "group" };
+    await broker.publish(counted(1));
+    await (await broker.subscribe(Counted, () => {}, group)).close();
+    for (const reason of [null, 0, "enough", new Proxy(new Error("unreadable"), hostile)]) {
+      const signal = AbortSignal.abort(reason);
+      const uses: (() => Promise<unknown>)[] = [
+        () => broker.publish(counted(1)[0]!, { signal }),
+        () => broker.publish(counted(2), { signal }),
+        () => broker.subscribe(Counted, () => {}, { ...group, signal }),
+        () => broker.consume(Counted, { ...group, signal }).next(),
+        () => broker.history(Counted, { signal }).next(),
+        () => broker.replay(Counted, () => {}, { signal }),
+        () => broker.deadLetters(Counted, { ...group, signal }).next(),
+        () => broker.redrive(Counted, { ...group, signal }),
+        () => broker.discardDeadLetters(Counted, { ...group, signal }),
+        () => broker.idle({ signal }),
+      ];
+      for (const use of uses) {
+        const outcome = await use().then(() => "resolved", (error) => ({ error }));
+        assert(typeof outcome === "object" && outcome.error === reason, String(use));
+      }
+    }
+    const controller = new AbortController();
+    const other = await bench.broker({ signal: controller.signal });
+    const { closed } = await other.subscribe(Counted, () => {}, { group: "other", signal: controller.signal });
+    controller.abort(new Proxy(new Error("unreadable"), hostile));
+    await closed;
+    await other.close();
   }),
 
   contract("11", "a broker with another prefix has streams of its own", async (bench) => {
