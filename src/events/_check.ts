@@ -55,7 +55,10 @@ function shown(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
   if (typeof value === "function") return `function ${value.name || "(anonymous)"}`;
   if (Array.isArray(value)) return "an array";
-  if (typeof value === "object" && value !== null) return `a ${className(value) || "plain object"}`;
+  if (typeof value === "object" && value !== null) {
+    const name = className(value) || "plain object";
+    return `${/^[AEIOU]/.test(name) ? "an" : "a"} ${name}`;
+  }
   return String(value);
 }
 
