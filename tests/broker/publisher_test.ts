@@ -6,14 +6,14 @@ import { Publisher } from "../../src/broker/publishing/_publisher.ts";
 import { BrokerClosedError, UncertainPublishError } from "../../src/broker/mod.ts";
 import { InMemoryStore } from "../../src/memory/mod.ts";
 import type { EventStore } from "../../src/store/mod.ts";
-import { Questions } from "../../src/testing/_schemas.ts";
+import { PausableSchema } from "../../src/testing/_schemas.ts";
 
 // The calls may meet at any microtask: the leak check finds a timer that a late publish leaves behind.
 Deno.test("Publisher.close() rejects a publish that is prepared at that moment, or stores it", async () => {
   let [stored, rejected] = [0, 0];
   for (let turns = 0; turns < 40; turns++) {
-    const questions = new Questions().hold(0);
-    class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
+    const validation = new PausableSchema().hold(0);
+    class Asked extends defineEvent("Asked", { schema: validation.schema }) {}
     const store = new InMemoryStore();
     let closed = false;
     const append: EventStore["append"] = (...args) => {
@@ -29,8 +29,8 @@ Deno.test("Publisher.close() rejects a publish that is prepared at that moment, 
       appended: () => {},
     });
     const outcome = publisher.publish(new Asked({ n: 0 }), undefined).then(() => "stored", (error) => error);
-    await questions.about(0);
-    questions.let(0);
+    await validation.started(0);
+    validation.release(0);
     for (let turn = 0; turn < turns; turn++) await Promise.resolve();
     await publisher.close(0);
     closed = true;

@@ -113,8 +113,8 @@ export const decoding: readonly BrokerContract[] = [
   }),
 
   contract("28, 32, 33", "close() waits for no listener and no reader whose event is being decoded", async (bench) => {
-    const questions = new Questions().hold(0);
-    class Asked extends defineEvent("Asked", { schema: questions.schema }) {}
+    const validation = new PausableSchema().hold(0);
+    class Asked extends defineEvent("Asked", { schema: validation.schema }) {}
     const [writer, broker] = [await bench.connect([Plain]), await bench.connect([Asked])];
     await writer.publish(numbered(1));
     const reading = [
@@ -123,10 +123,10 @@ export const decoding: readonly BrokerContract[] = [
       broker.replay(Asked, () => {}),
     ];
     const ends = Promise.allSettled(reading);
-    await until(() => questions.asked.length === 3, "all of them decode the event");
+    await until(() => validation.validated.length === 3, "all of them decode the event");
     const controller = new AbortController();
     const aborted = broker.history(Asked, { signal: controller.signal }).next();
-    await until(() => questions.asked.length === 4, "the last one decodes it");
+    await until(() => validation.validated.length === 4, "the last one decodes it");
     const reason = new Error("enough");
     controller.abort(reason);
     assert(await within(assertRejects(() => aborted), "the reader to end") === reason);
@@ -134,12 +134,12 @@ export const decoding: readonly BrokerContract[] = [
     // Published by the broker itself, which waits until its listener follows the stream.
     await broker.publish(new Asked({ n: 1 }));
     await writer.publish(numbered(1));
-    await until(() => questions.asked.filter((n) => n === 0).length === 5, "the listener's event is decoded");
+    await until(() => validation.validated.filter((n) => n === 0).length === 5, "the listener's event is decoded");
     await within(broker.close(), "the broker to close");
     for (const end of await within(ends, "the readers to end")) {
       assert(end.status === "rejected" && end.reason instanceof BrokerClosedError);
     }
-    questions.let(0);
+    validation.release(0);
   }),
 
   contract("29", "rewind() drops deliveries that are being decoded, and they come again", async (bench) => {
