@@ -93,12 +93,12 @@ export const ending: readonly BrokerContract[] = [
 
   contract("32", "close() closes everything once, although parts of the store fail or do not reply", async (bench) => {
     let disposals = 0;
-    let faulty: FaultyStore | undefined;
     const broken = await bench.store();
+    const faulty = new FaultyStore(broken);
     const broker = new EventBroker(
       {
         append: (...args) => broken.append(...args),
-        read: (...args) => faulty!.read(...args),
+        read: (...args) => faulty.read(...args),
         member: (...args) => broken.member(...args),
         admin: (...args) => broken.admin(...args),
         [Symbol.asyncDispose]: () => {
@@ -109,7 +109,6 @@ export const ending: readonly BrokerContract[] = [
       },
       { events: [Counted] },
     );
-    faulty = new FaultyStore(broken);
     // A listener that cannot find the end of its stream.
     const hanging = new Gate();
     faulty.beforeRead = hanging.opened;
