@@ -127,13 +127,13 @@ export const versions: readonly BrokerContract[] = [
     "subscribe() dead-letters a deferred event after deferTimeout, until a redrive",
     async (bench) => {
       const [old, current] = [await bench.broker(), await bench.connect([CountedNow])];
-      const newer = now(3);
-      await current.publish(newer);
       const subscription = await old.subscribe(Counted, () => {}, { group: "group", lease: 400, deferTimeout: 100 });
       const [deferred, dead] = [
         told<DeferredEvent>(subscription, "deferred"),
         told<DeadLetterEvent>(subscription, "deadletter"),
       ];
+      const newer = now(3);
+      await current.publish(newer);
       await until(() => dead.length === 3, "all events are dead letters");
       assertEquals([deferred.length, dead.map(({ reason, attempts }) => [reason, attempts])], [
         3,

@@ -20,14 +20,13 @@ export const waiting: readonly BrokerContract[] = [
     for (const closesBroker of [false, true]) {
       const broker = await bench.broker();
       const group = closesBroker ? "broker" : "subscription";
-      const events = counted(2);
-      await broker.publish(events);
       const handled: string[] = [];
       const before = performance.now();
       const subscription = await broker.subscribe(Counted, async (event) => {
         await (closesBroker ? broker : subscription).close();
         handled.push(event.id);
       }, { group, concurrency: 2, drainTimeout: 20_000 });
+      await broker.publish(counted(2));
       await within(subscription.closed, "the subscription to close");
       await within(broker.close(), "the broker to close");
       assert(performance.now() - before < 5_000);
@@ -46,7 +45,6 @@ export const waiting: readonly BrokerContract[] = [
         const broker = await bench.broker();
         const group = situation;
         const handled = new Gate();
-        await broker.publish(counted(1));
         const subscription = await broker.subscribe(Counted, async (_event, { signal }) => {
           if (situation === "replaying") await broker.replay(Counted, () => broker.close(), { limit: 1 });
           else {
@@ -56,6 +54,7 @@ export const waiting: readonly BrokerContract[] = [
           }
           handled.open();
         }, { group, drainTimeout: 20_000 });
+        await broker.publish(counted(1));
         await within(handled.opened, "the handler to end");
         await within(subscription.closed, "the subscription to close");
         await within(broker.close(), "the broker to close");
@@ -90,7 +89,6 @@ export const waiting: readonly BrokerContract[] = [
     for (const before of [true, false]) {
       const broker = await bench.broker();
       const group = `group-${before}`;
-      await broker.publish(counted(1));
       const waits = new Gate();
       let refusal: unknown;
       const subscription: Subscription = await broker.subscribe(Counted, async () => {
@@ -99,6 +97,7 @@ export const waiting: readonly BrokerContract[] = [
         waits.open();
         refusal = await closed.then(() => "closed", (error) => error);
       }, { group, drainTimeout: 20_000 });
+      await broker.publish(counted(1));
       await waits.opened;
       if (before) await within(subscription.close(), "the subscription to close");
       await within(subscription.closed, "the subscription to have closed");
@@ -117,12 +116,12 @@ export const waiting: readonly BrokerContract[] = [
     "closed read in a handler resolves if the handler has ended before the subscription closes",
     async (bench) => {
       const [broker, other] = [await bench.broker(), await bench.broker()];
-      await broker.publish(counted(1));
       const closed: Promise<void>[] = [];
       const unrelated = await other.subscribe(Counted, () => {}, { group: "other" });
       const subscription: Subscription = await broker.subscribe(Counted, () => {
         closed.push(subscription.closed, unrelated.closed);
       }, { group: "group" });
+      await broker.publish(counted(1));
       await broker.idle({ group: "group" });
       await subscription.close();
       await unrelated.close();
@@ -132,8 +131,6 @@ export const waiting: readonly BrokerContract[] = [
 
   contract("32", "idle() awaited inside a handler of that group rejects, and waits for other groups", async (bench) => {
     const broker = await bench.connect([Counted, Other]);
-    await broker.publish(counted(1));
-    await broker.publish(new Other({ n: 1 }));
     const others = await broker.subscribe(Other, () => {}, { group: "group" });
     await broker.subscribe(Counted, () => {}, { group: "other" });
     const refusals: unknown[] = [];
@@ -146,6 +143,8 @@ export const waiting: readonly BrokerContract[] = [
       await others.idle();
       done.open();
     }, { group: "group" });
+    await broker.publish(counted(1));
+    await broker.publish(new Other({ n: 1 }));
     await within(done.opened, "the handler to end");
     for (const refusal of refusals) {
       assertEquals(
