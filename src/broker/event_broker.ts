@@ -1,5 +1,5 @@
 import { checkSignal, reasonOf, show } from "../events/_check.ts";
-import { brokerSettings } from "./_broker_settings.ts";
+import { brokerSettings } from "./_settings.ts";
 import type { DomainEvent, EventClass } from "../events/mod.ts";
 import type { EventStore, Position } from "../store/mod.ts";
 import { EventCodecs } from "./codec/_event_codecs.ts";

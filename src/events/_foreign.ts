@@ -26,6 +26,15 @@ export function readProperty(value: unknown, name: string): unknown {
   }
 }
 
+/** The time of a Date in milliseconds since the epoch; NaN for an invalid Date and for any other value. */
+export function timeIn(value: unknown): number {
+  try {
+    return Date.prototype.getTime.call(value);
+  } catch {
+    return NaN;
+  }
+}
+
 /** The text, shortened to {@linkcode MAX_TEXT} characters. */
 export function shorten(text: string): string {
   return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;

@@ -18,9 +18,11 @@ export function assertEventType(type: unknown): asserts type is string {
   }
 }
 
-/** Throws a TypeError unless `name` can be the name of a consumer group or a consumer in every store. */
-export function assertName(kind: "group" | "consumer", name: unknown): asserts name is string {
-  const what = kind === "group" ? "a group name" : "a consumer name";
+const NAMED = { group: "a group name", consumer: "a consumer name", prefix: "a prefix of stream names" };
+
+/** Throws a TypeError unless `name` can name a consumer group or a consumer in every store, or begin stream names. */
+export function assertName(kind: keyof typeof NAMED, name: unknown): asserts name is string {
+  const what = NAMED[kind];
   assertWellFormed(what, name);
   if (name.startsWith("_")) {
     throw new TypeError(

@@ -1,6 +1,6 @@
 import { extractTimestamp, validate } from "@std/uuid/v7";
 import { checkKeys, show } from "./_check.ts";
-import { isInstance } from "./_foreign.ts";
+import { isInstance, timeIn } from "./_foreign.ts";
 import { uuidv7 } from "./_uuid.ts";
 import type { DomainEventInit } from "./domain_event_init.ts";
 
@@ -101,20 +101,11 @@ function checkId(id: unknown): void {
 }
 
 function checkedTime(time: unknown): number {
-  const isDate = isInstance(time, Date);
-  const ms = isDate ? timeIn(time) : NaN;
+  const ms = timeIn(time);
   if (!Number.isNaN(ms)) return ms;
   throw new TypeError(
-    `Cannot use ${isDate ? "an invalid Date" : show(time)} as the time of an event: give a valid Date`,
+    `Cannot use ${isInstance(time, Date) ? "an invalid Date" : show(time)} as the time of an event: give a valid Date`,
   );
-}
-
-function timeIn(date: Date): number {
-  try {
-    return Date.prototype.getTime.call(date);
-  } catch {
-    return NaN;
-  }
 }
 
 function checkedText(name: string, text: unknown): string | undefined {

@@ -2,7 +2,7 @@ import { assertName } from "../../events/_names.ts";
 import type { DomainEvent } from "../../events/mod.ts";
 import type { Position } from "../../store/mod.ts";
 import { checkKeys, checkNumber, checkSignal, show } from "../../events/_check.ts";
-import { startPoint } from "../_start_point.ts";
+import { startPoint } from "../_settings.ts";
 import type { ConsumeOptions, RetryOptions, SubscribeOptions } from "../options.ts";
 
 /** The longest a claimed batch gets, and so the most that handlers are given in one turn of the event loop. */

@@ -1,8 +1,9 @@
 import type { DomainEvent } from "../../events/mod.ts";
 import type { ClaimedRecord, Outcome, Position } from "../../store/mod.ts";
 import type { DecodingFailure } from "../codec/_detail_contract.ts";
-import type { ObservedAttempt } from "../_observers.ts";
 import type { Decoded } from "../codec/_event_codec.ts";
+import type { ObservedAttempt } from "../_observers.ts";
+import type { Delivery } from "../delivery.ts";
 
 // The longest delay of setTimeout, in milliseconds.
 const LONGEST_TIMER = 2 ** 31 - 1;
@@ -260,5 +261,69 @@ export class Job {
   /** Calls the callback of {@linkcode onSettled}. */
   notifySettled(lost: boolean): void {
     this.#onSettled?.(lost);
+  }
+}
+
+/** The delivery that a handler receives for a job. */
+export class JobDelivery<E extends DomainEvent> implements Delivery<E> {
+  readonly event: E;
+  readonly position: Position;
+  readonly group: string;
+  readonly consumer: string;
+  readonly attempt: number;
+  readonly recovered: number;
+  #job: Job;
+  #signal: AbortSignal | undefined;
+
+  constructor(job: Job) {
+    this.#job = job;
+    this.event = job.content as E;
+    this.position = job.position;
+    this.group = job.source.group;
+    this.consumer = job.source.consumer;
+    this.attempt = job.attempt;
+    this.recovered = job.recovered;
+  }
+
+  get signal(): AbortSignal {
+    // Kept, since the next attempt of the same job has another one.
+    return this.#signal ??= this.#job.signal;
+  }
+}
+
+/** Jobs of one consumer, as the store knows them. Adding and removing take constant time; there is no order. */
+export class HeldJobs {
+  #jobs: Job[] = [];
+
+  add(job: Job): void {
+    job.moveTo(this.#jobs.push(job) - 1);
+  }
+
+  /** Removes the job, if it is there. */
+  remove(job: Job): void {
+    if (this.#jobs[job.slot] !== job) return;
+    const last = this.#jobs.pop()!;
+    if (last === job) return;
+    this.#jobs[job.slot] = last;
+    last.moveTo(job.slot);
+  }
+
+  /** A copy of the list. */
+  all(): Job[] {
+    return [...this.#jobs];
+  }
+
+  /** Jobs superseded by a newer delivery of the same entry: they were lost before it came again. */
+  superseded(): Job[] {
+    const newest = new Map<string, Job>();
+    for (const job of this.#jobs) {
+      const other = newest.get(job.position);
+      if (other === undefined || other.sequence < job.sequence) newest.set(job.position, job);
+    }
+    return newest.size === this.#jobs.length ? [] : this.#jobs.filter((job) => newest.get(job.position) !== job);
+  }
+
+  clear(): void {
+    this.#jobs = [];
   }
 }

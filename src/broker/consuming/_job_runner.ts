@@ -9,8 +9,7 @@ import { LeaseLostError, UndecodableError } from "../errors.ts";
 import { DeadLetterEvent, DeferredEvent, DeliveryEvent, RetryEvent } from "../lifecycle_events.ts";
 import type { Settings } from "./_consumer_settings.ts";
 import { Deadlines } from "./_deadlines.ts";
-import type { Job } from "./_job.ts";
-import { JobDelivery } from "./_job_delivery.ts";
+import { type Job, JobDelivery } from "./_job.ts";
 import { failed, refOf, undecodable, usedUp } from "./_outcomes.ts";
 import { Scheduler } from "./_scheduler.ts";
 

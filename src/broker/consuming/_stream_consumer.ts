@@ -16,8 +16,7 @@ import type { SubscriptionTypeInfo } from "../subscription.ts";
 import { LeaseLostError } from "../errors.ts";
 import { MAX_CLAIM, type Settings } from "./_consumer_settings.ts";
 import { DecodingQueue } from "./_decoding_queue.ts";
-import { HeldJobs } from "./_held_jobs.ts";
-import { Job, type JobSource } from "./_job.ts";
+import { HeldJobs, Job, type JobSource } from "./_job.ts";
 import { PrefetchWindow } from "./_prefetch_window.ts";
 import { Settler, type SettlingEnd } from "./_settler.ts";
 

@@ -5,7 +5,7 @@ import type { DeadLetterBox, DiscardOptions, EventStore, GroupState, Position, S
 import { comparePositions, positionTime } from "../../store/mod.ts";
 import { unknownGroup } from "../../store/_groups.ts";
 import type { Observers } from "../_observers.ts";
-import { startPoint } from "../_start_point.ts";
+import { startPoint } from "../_settings.ts";
 import { eitherSignal, unlessAborted } from "../_store_retry.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import type { DiscardDeadLettersOptions, RedriveOptions, StartFrom } from "../options.ts";

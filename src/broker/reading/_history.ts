@@ -4,7 +4,7 @@ import { comparePositions } from "../../store/mod.ts";
 import { checkKeys, checkNumber, checkSignal } from "../../events/_check.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import { replaying } from "../_causation.ts";
-import { positionOf } from "../_start_point.ts";
+import { positionOf } from "../_settings.ts";
 import { eitherSignal, unlessAborted } from "../_store_retry.ts";
 import { UndecodableError } from "../errors.ts";
 import type { ReadOptions } from "../options.ts";

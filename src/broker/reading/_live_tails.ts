@@ -1,7 +1,101 @@
 import type { DomainEvent } from "../../events/mod.ts";
-import type { EventStore } from "../../store/mod.ts";
-import type { EventCodec } from "../codec/_event_codec.ts";
-import { Tail, type TailEvents } from "./_live_tail.ts";
+import type { EventStore, Position, StoredRecord } from "../../store/mod.ts";
+import { backoff, RECONNECT, sleep, unlessAborted } from "../_store_retry.ts";
+import type { Decoded, EventCodec } from "../codec/_event_codec.ts";
+import { lastPosition } from "./_history.ts";
+import { UndecodableError } from "../errors.ts";
+
+// About twenty seconds: longer than a database takes to come back after a failover.
+const MAX_ATTEMPTS = 10;
+
+/** What a tail tells. */
+export interface TailEvents {
+  arrived(event: DomainEvent): void;
+  undecodable(error: UndecodableError): void;
+  /** An entry could not be decoded for now, and is passed over. */
+  failed(error: unknown): void;
+  retrying(error: unknown, delay: number): void;
+}
+
+/** Follows one stream for live listeners: each entry once, from the moment it was attached, over reconnects. */
+class Tail {
+  /** Resolves when what is published from now on will be heard. */
+  readonly attached: Promise<void>;
+  #store: EventStore;
+  #codec: EventCodec<DomainEvent>;
+  #events: TailEvents;
+  #last: Position | undefined;
+  /** How often it failed since something last came. */
+  #failures = 0;
+  #ended = new AbortController();
+  #following: Promise<void>;
+
+  constructor(store: EventStore, codec: EventCodec<DomainEvent>, events: TailEvents) {
+    this.#store = store;
+    this.#codec = codec;
+    this.#events = events;
+    const { signal } = this.#ended;
+    this.attached = this.#untilEnded(async () => void (this.#last = await lastPosition(store, codec.stream, signal)));
+    this.#following = this.attached.then(() => this.#untilEnded(() => this.#follow()));
+  }
+
+  async #follow(): Promise<void> {
+    const after = this.#last === undefined ? {} : { after: this.#last };
+    for await (
+      const page of this.#store.read(this.#codec.stream, { ...after, follow: true, signal: this.#ended.signal })
+    ) {
+      this.#failures = 0;
+      for (const record of page) {
+        if (this.#ended.signal.aborted) return;
+        const decoded = this.#codec.decode(record);
+        const event = decoded instanceof Promise ? await this.#decodedLater(decoded, record) : decoded;
+        if (this.#ended.signal.aborted) return;
+        this.#last = record.position;
+        if (event instanceof UndecodableError) this.#events.undecodable(event);
+        else if (event !== undefined) this.#events.arrived(event);
+      }
+    }
+  }
+
+  /** What the entry is, as soon as that can be found out; undefined when it could not be, which is told. */
+  async #decodedLater(
+    decoding: Promise<Decoded<DomainEvent>>,
+    record: StoredRecord,
+  ): Promise<Decoded<DomainEvent> | undefined> {
+    const { signal } = this.#ended;
+    for (let attempt = 1; !signal.aborted; attempt++) {
+      try {
+        return await unlessAborted(attempt === 1 ? decoding : Promise.resolve(this.#codec.decode(record)), signal);
+      } catch (error) {
+        if (signal.aborted) return undefined;
+        // What follows must not wait for ever for one entry: nobody else will ever give it up.
+        if (attempt === MAX_ATTEMPTS) return void this.#events.failed(error);
+        const delay = backoff(RECONNECT, attempt);
+        this.#events.retrying(error, delay);
+        await sleep(delay, signal);
+      }
+    }
+  }
+
+  /** Does it until it succeeds: a live listener outlasts whatever ails the store. */
+  async #untilEnded(work: () => Promise<void>): Promise<void> {
+    while (!this.#ended.signal.aborted) {
+      try {
+        return await work();
+      } catch (error) {
+        if (this.#ended.signal.aborted) return;
+        const delay = backoff(RECONNECT, ++this.#failures);
+        this.#events.retrying(error, delay);
+        await sleep(delay, this.#ended.signal);
+      }
+    }
+  }
+
+  async end(): Promise<void> {
+    this.#ended.abort();
+    await this.#following;
+  }
+}
 
 /** The streams that a broker follows for its live listeners: those with a listener now, and no others. */
 export class LiveTails {

@@ -3,8 +3,7 @@ import type { DomainEvent } from "../../../events/mod.ts";
 import type { PulledDelivery } from "../../delivery.ts";
 import type { Observers } from "../../_observers.ts";
 import { LeaseLostError } from "../../errors.ts";
-import type { Job } from "../_job.ts";
-import { JobDelivery } from "../_job_delivery.ts";
+import { type Job, JobDelivery } from "../_job.ts";
 import type { HandlerEnd, OnHandlerEnd } from "../_job_runner.ts";
 
 /** A delivery that its caller settles: pulling it starts a job, settling it ends the job. */

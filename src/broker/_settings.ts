@@ -1,0 +1,60 @@
+/**
+ * Checks of options that are not those of one room: the options of a broker, and positions and times.
+ *
+ * @module
+ */
+import { checkKeys, checkNumber, checkSignal, show } from "../events/_check.ts";
+import { timeIn } from "../events/_foreign.ts";
+import { assertName } from "../events/_names.ts";
+import { checkRetention } from "../events/_retention.ts";
+import type { EventClass, RetentionOptions } from "../events/mod.ts";
+import { firstPositionAt, isPosition, lastPositionAt, type Position } from "../store/mod.ts";
+import type { BrokerOptions, StartFrom } from "./options.ts";
+
+const KEYS = ["events", "prefix", "retention", "publishTimeout", "maxQueued", "maxQueuedBytes", "encryption", "signal"];
+
+/** The options of a broker, checked and with defaults; `events` and `encryption` are checked with the codecs. */
+export interface BrokerSettings<C extends EventClass> extends Pick<BrokerOptions<C>, "encryption" | "signal"> {
+  readonly events: readonly C[];
+  readonly prefix: string;
+  /** Undefined when every event is kept. */
+  readonly retention: RetentionOptions | undefined;
+  readonly publishTimeout: number;
+  readonly maxQueued: number;
+  readonly maxQueuedBytes: number;
+}
+
+/** Checks the options of a broker and fills in the defaults. */
+export function brokerSettings<C extends EventClass>(options: BrokerOptions<C>): BrokerSettings<C> {
+  checkKeys("make a broker", options, KEYS);
+  const { prefix = "events", retention, publishTimeout = 60_000 } = options;
+  const { maxQueued = 100_000, maxQueuedBytes = 256 * 2 ** 20 } = options;
+  assertName("prefix", prefix);
+  checkNumber("publishTimeout (ms)", publishTimeout, { min: 1, max: 2 ** 40 });
+  checkNumber("maxQueued", maxQueued, { min: 1, integer: true });
+  checkNumber("maxQueuedBytes", maxQueuedBytes, { min: 1, integer: true });
+  checkSignal(options.signal);
+  const keep = retention === undefined ? undefined : checkRetention(retention);
+  return { ...options, prefix, retention: keep, publishTimeout, maxQueued, maxQueuedBytes };
+}
+
+/** The value of an option that says where to start, in the store's terms: a Date becomes the lowest position of that time. */
+export function startPoint(value: StartFrom, option: string): "beginning" | "now" | Position {
+  if (value === "beginning" || value === "now") return value;
+  return positionOf(value, option, "low", `"beginning", "now", `);
+}
+
+/**
+ * A position as it is; for a Date, the lowest (`"low"`) or highest (`"high"`) position of that time.
+ *
+ * @param option The name of the option, for the error message.
+ * @param alternatives Other values that the option takes, for the error message.
+ */
+export function positionOf(value: Position | Date, option: string, end: "low" | "high", alternatives = ""): Position {
+  const time = timeIn(value);
+  if (!Number.isNaN(time)) return end === "low" ? firstPositionAt(time) : lastPositionAt(time);
+  if (isPosition(value)) return value;
+  throw new TypeError(
+    `Cannot use ${show(value)} as ${option}: give ${alternatives}a position such as "1767225600000-0", or a valid Date`,
+  );
+}
