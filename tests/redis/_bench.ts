@@ -10,7 +10,7 @@ import { SingleServer } from "../../src/redis/connection/_single_server.ts";
 import { RedisStore } from "../../src/redis/redis_store.ts";
 import { RedisServer } from "./_server.ts";
 
-/** What each client is called in the names of tests. */
+/** The names of the clients in the names of tests. */
 export const LABELS: Readonly<Record<ClientKind, string>> = {
   "@db/redis": "STAND_IN" in dbRedis ? "@db/redis (stand-in)" : "@db/redis",
   "node-redis": "node-redis",
@@ -19,24 +19,24 @@ export const LABELS: Readonly<Record<ClientKind, string>> = {
 
 export const KINDS = Object.keys(LABELS) as ClientKind[];
 
-/** What adapters connect to. */
+/** The address in a URL, as adapters take it. */
 export function addressOf(url: URL): Address {
   const { nodes: [node], session } = parseTarget(url.href);
   return { ...session, ...node! };
 }
 
-/** One connection by a client of this kind. */
+/** Opens a connection by a client of this kind. */
 export async function openConnection(url: URL, kind: ClientKind = "node-redis"): Promise<TimedConnection> {
   const adapter = await loadAdapter(kind);
   return await openInTime((options) => adapter.open(addressOf(url), options));
 }
 
-/** A store that reaches its server by a client of this kind. */
+/** Opens a store on one server by a client of this kind. */
 export async function openStore(url: URL, kind: ClientKind = "node-redis"): Promise<RedisStore> {
   return new RedisStore(new SingleServer(await openConnection(url, kind), withoutCredentials(url)));
 }
 
-/** A connection that waits for this before it sends a command. */
+/** A connection that calls and awaits a function before it sends each command. */
 export function withHook(
   connection: TimedConnection,
   before: (command: readonly string[]) => Promise<void> | void,
@@ -51,7 +51,7 @@ export function withHook(
   };
 }
 
-/** A broker over such a store. */
+/** Opens a broker over such a store. */
 export async function openBroker<C extends EventClass>(
   url: URL,
   options: BrokerOptions<C>,
@@ -60,7 +60,7 @@ export async function openBroker<C extends EventClass>(
   return new EventBroker(await openStore(url, kind), options);
 }
 
-/** A store in which every stream's name begins with the same, so that tests can share a server. */
+/** A store that puts a prefix before each stream's name, so that tests can share a server. */
 class PrefixedStore implements EventStore {
   #store: EventStore;
   #prefix: string;
@@ -91,7 +91,7 @@ class PrefixedStore implements EventStore {
   }
 }
 
-/** A server for the tests of one file: REDIS_URL's, of which only the tests' own keys are touched, or one of its own. */
+/** A server for the tests of one file: a new one, or that of REDIS_URL, on which the tests only touch their own keys. */
 export class SharedServer {
   #own: RedisServer | undefined;
   #url: URL | undefined;
@@ -106,16 +106,16 @@ export class SharedServer {
     Deno.test.afterAll(async () => await this.#own?.[Symbol.asyncDispose]());
   }
 
-  /** Keys of this test alone, which are removed after it. */
+  /** Keys of one test, which are removed after it. */
   keys(): TestKeys {
     return new TestKeys(this.#url!, `test-${Deno.pid}-${++this.#tests}-${crypto.randomUUID().slice(0, 8)}`);
   }
 }
 
-/** What is one test's own on a server. */
+/** The keys of one test on a server. */
 export class TestKeys implements AsyncDisposable {
   readonly url: URL;
-  /** What all of them hold; fit for a broker's option. */
+  /** The prefix of all keys, which can be the `prefix` of a broker. */
   readonly prefix: string;
 
   constructor(url: URL, prefix: string) {
@@ -143,11 +143,11 @@ export class TestKeys implements AsyncDisposable {
   }
 }
 
-/** What `testEventStore` wants. */
+/** A fixture for `testEventStore`. */
 export async function storeUnderTest(
   keys: AsyncDisposable & Pick<TestKeys, "url" | "over">,
   open: (url: URL) => Promise<EventStore>,
-  // The server and the tests share their processors with others.
+  // Milliseconds; other tests may keep the processors busy.
   moment = 20,
 ): Promise<StoreUnderTest> {
   const store = keys.over(await open(keys.url));
@@ -162,7 +162,7 @@ export async function storeUnderTest(
   };
 }
 
-/** What `testBroker` wants. */
+/** A fixture for `testBroker`. */
 export function brokerUnderTest(keys: TestKeys, open: (url: URL) => Promise<EventStore>): BrokerUnderTest {
   const store = async () => keys.over(await open(keys.url));
   return {

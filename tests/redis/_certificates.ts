@@ -2,13 +2,13 @@ import { assert } from "@std/assert";
 import { freePort } from "./_free_port.ts";
 import { RedisServer } from "./_server.ts";
 
-/** A certificate and its key, as texts in PEM. */
+/** A certificate and its key in PEM. */
 export interface Certificate {
   readonly cert: string;
   readonly key: string;
 }
 
-/** An authority that signs certificates, with its files in a temporary folder. */
+/** A certificate authority with its files in a temporary folder. */
 export class Authority implements AsyncDisposable {
   readonly folder: string = Deno.makeTempDirSync({ prefix: "tidings-tls-" });
   #made = 0;
@@ -24,7 +24,7 @@ export class Authority implements AsyncDisposable {
     return this.#ca!.cert;
   }
 
-  /** Signs a certificate. @param names What it is for, as in `DNS:localhost`. */
+  /** Signs a certificate. @param names Its alternative names, such as `DNS:localhost`. */
   async sign(names = "DNS:client"): Promise<Certificate> {
     const from = ["-CA", `${this.folder}/ca.pem`, "-CAkey", `${this.folder}/ca.key`];
     const extensions = `basicConstraints=critical,CA:FALSE\nsubjectAltName=${names}`;
@@ -48,7 +48,7 @@ export class Authority implements AsyncDisposable {
   /**
    * Starts a server with a certificate for `localhost`, and resolves with it and its port for TLS.
    *
-   * @param options.asks Whether it takes only clients with a certificate of this authority.
+   * @param options.asks Whether clients need a certificate of this authority.
    */
   async serve(
     { asks = false, args = [] }: { asks?: boolean; args?: readonly string[] } = {},
@@ -63,7 +63,7 @@ export class Authority implements AsyncDisposable {
     };
   }
 
-  /** The arguments of a server that shows what was signed last on that port. */
+  /** Arguments of a server that uses the last signed certificate on a port for TLS. */
   serverArgs(tlsPort: number, asks = false): string[] {
     const file = `${this.folder}/signed-${this.#made}`;
     const files = ["--tls-cert-file", `${file}.pem`, "--tls-key-file", `${file}.key`];

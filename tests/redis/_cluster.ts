@@ -4,10 +4,10 @@ import { RedisServer } from "./_server.ts";
 
 const SLOTS = 16_384;
 
-/** A real cluster: masters that share the slots, each with a replica if asked for. */
+/** A real cluster: masters that share the slots, each with or without a replica. */
 export class RedisCluster implements AsyncDisposable {
   readonly masters: readonly RedisServer[];
-  /** The replica of each master, if there are any. */
+  /** The replica of each master, in the same order; empty without replicas. */
   readonly replicas: readonly RedisServer[];
 
   private constructor(masters: readonly RedisServer[], replicas: readonly RedisServer[]) {
@@ -16,11 +16,11 @@ export class RedisCluster implements AsyncDisposable {
   }
 
   /**
-   * Starts one, and resolves once all nodes know of all slots.
+   * Starts a cluster, and resolves once all nodes know all slots.
    *
-   * @param options.masters How many share the slots. @default {3}
-   * @param options.replicas Whether each has a replica. @default {false}
-   * @param options.nodeTimeout After how long a node that does not answer counts as failed, in ms. @default {1_000}
+   * @param options.masters The number of masters. @default {3}
+   * @param options.replicas Whether each master has a replica. @default {false}
+   * @param options.nodeTimeout After how many milliseconds a silent node counts as failed. @default {1_000}
    * @param options.args Further arguments of each node's redis-server.
    */
   static async start(
@@ -54,15 +54,15 @@ export class RedisCluster implements AsyncDisposable {
       await node.cli("CLUSTER", "SET-CONFIG-EPOCH", String(nth + 1));
     }
     for (const node of this.#nodes.slice(1)) {
-      // The bus port is not sent to other nodes by itself.
+      // MEET needs the bus port, unless that is the default one.
       const bus = (await node.cli("CONFIG", "GET", "cluster-port")).split("\n")[1]!;
       const id = await node.cli("CLUSTER", "MYID");
-      let asked = -Infinity;
+      let metAt = -Infinity;
       await eventually(async () => {
         if ((await masters[0]!.cli("CLUSTER", "NODES")).includes(id.trim())) return true;
-        // A handshake that takes longer than the node timeout is given up: ask for another one.
-        if (performance.now() - asked > 2_000) {
-          asked = performance.now();
+        // A node gives up a handshake after the node timeout, so that another MEET is needed.
+        if (performance.now() - metAt > 2_000) {
+          metAt = performance.now();
           await masters[0]!.cli("CLUSTER", "MEET", "127.0.0.1", String(node.port), bus);
         }
         return false;
@@ -77,7 +77,7 @@ export class RedisCluster implements AsyncDisposable {
     await this.settled();
   }
 
-  /** Resolves once all nodes that live say that all slots are served, and agree on who is there. */
+  /** Resolves once these nodes report that all slots are served, and know all nodes. */
   async settled(nodes: readonly RedisServer[] = this.#nodes): Promise<void> {
     for (const node of nodes) {
       await eventually(async () => {
@@ -92,7 +92,7 @@ export class RedisCluster implements AsyncDisposable {
     return `redis+cluster://${this.masters.map(({ port }) => `127.0.0.1:${port}`).join(",")}`;
   }
 
-  /** Which master had the stream when the cluster was made. */
+  /** The index of the master that had the stream's slot when the cluster was started. */
   indexOf(stream: string): number {
     const nth = this.masters.findIndex((_, at) => slotOf(stream) < Math.floor(SLOTS * (at + 1) / this.masters.length));
     return nth;
@@ -108,7 +108,7 @@ function startNode(nodeTimeout: number, args: readonly string[]): Promise<RedisS
   return RedisServer.start([...cluster, "--cluster-node-timeout", String(nodeTimeout), ...args]);
 }
 
-/** Checks the condition again and again until it is true. An error counts as false. */
+/** Polls the condition until it is true. An error counts as false. */
 export async function eventually(condition: () => Promise<boolean>, timeout = 20_000): Promise<void> {
   let last: unknown;
   for (const deadline = performance.now() + timeout; performance.now() < deadline;) {

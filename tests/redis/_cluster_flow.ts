@@ -6,7 +6,7 @@ import { insist } from "../faults/_insist.ts";
 import { eventually, type RedisCluster } from "./_cluster.ts";
 import type { RedisServer } from "./_server.ts";
 
-/** What flows. */
+/** The event that is published. */
 class Counted extends defineEvent("Counted")<{ n: number }> {}
 
 type Broker = EventBroker<typeof Counted>;
@@ -14,27 +14,27 @@ type Broker = EventBroker<typeof Counted>;
 const GROUP = "group";
 const EACH = 25;
 
-/** How many events the group holds at once, at most. */
+/** The prefetch of the consumer. */
 export const PREFETCH = 100;
 
-/** What became of the events, by their numbers. */
-export interface Flown {
-  /** How many were published: all of them were answered in the end. */
+/** The numbers of the events that were published, stored, handled and heard. */
+export interface FlowResult {
+  /** How many were published. Every publish has resolved. */
   readonly published: number;
-  /** What the store has. */
+  /** In the order of the stream. */
   readonly stored: readonly number[];
   readonly handled: readonly number[];
-  /** What a live listener heard. */
+  /** By a live listener. */
   readonly heard: readonly number[];
-  /** What befell the subscription, besides reconnecting. */
+  /** Types of the subscription's lifecycle events, except "reconnect". */
   readonly mishaps: readonly string[];
 }
 
-/** Events that are published without end, handled and heard, while something befalls the cluster that has them. */
+/** Publishes, handles and hears events until it is finished, while a test changes the cluster. */
 export class Flow implements AsyncDisposable {
-  /** The stream that they are in. */
+  /** The stream of the events. */
   readonly stream: string;
-  /** How often publisher and consumer were told to try again. */
+  /** The "reconnect" events of the publisher and the consumer. */
   readonly tries: { readonly publisher: readonly Event[]; readonly consumer: readonly Event[] };
   #brokers: readonly [publisher: Broker, consumer: Broker];
   #handled: number[];
@@ -57,18 +57,18 @@ export class Flow implements AsyncDisposable {
     this.tries = { publisher: told(brokers[0], "reconnect"), consumer: told(subscription, "reconnect") };
     this.#mishaps = ["error", "retry", "deadletter", "recovered", "leaselost", "entrieslost", "grouplost"]
       .map((type) => told(subscription, type));
-    // Of the broker that publishes, so that it hears the first one too.
+    // On the publishing broker, so that it hears the first event too.
     brokers[0].addEventListener("Counted", (event) => void this.#heard.push(event.detail.n));
     this.#publishing = this.#publish();
-    // Whoever ends it hears of it.
+    // `finish` reports the error.
     this.#publishing.catch(() => {});
   }
 
   /**
-   * Starts it, and resolves once events are handled and heard.
+   * Starts the flow, and resolves once events are handled and heard.
    *
-   * @param nth Which master has the events, by what the cluster was when it was made.
-   * @param options.kind By which client. @default {"node-redis"}
+   * @param nth The index of the master that has the stream when the cluster is started.
+   * @param options.kind The client. @default {"node-redis"}
    */
   static async start(
     cluster: RedisCluster,
@@ -86,7 +86,7 @@ export class Flow implements AsyncDisposable {
     };
     const subscription = await brokers[1].subscribe(Counted, handler, { group: GROUP, prefetch: PREFETCH });
     const flow = new Flow(`${prefix}:Counted`, brokers, subscription, handled);
-    await flow.goesOn();
+    await flow.continues();
     return flow;
   }
 
@@ -101,26 +101,30 @@ export class Flow implements AsyncDisposable {
     }
   }
 
-  /** How many events have been published and answered. */
+  /** How many publishes have resolved. */
   get answered(): number {
     return this.#answered;
   }
 
-  /** Resolves once events that are published from now on have been handled and heard. */
-  async goesOn(timeout = 20_000): Promise<void> {
+  /** Resolves once events that are published after this call are handled and heard. */
+  async continues(timeout = 20_000): Promise<void> {
     const next = this.#published;
     const reached = (numbers: readonly number[]) => numbers.some((n) => n >= next);
-    await until(() => this.#answered > next && reached(this.#handled) && reached(this.#heard), "events flow", timeout);
+    await until(
+      () => this.#answered > next && reached(this.#handled) && reached(this.#heard),
+      "new events are handled and heard",
+      timeout,
+    );
   }
 
-  /** Ends the publishing, and resolves once all that is stored is settled and heard. */
-  async finish(): Promise<Flown> {
+  /** Ends the publishing, and resolves once all stored events are settled and heard. */
+  async finish(): Promise<FlowResult> {
     const [publisher] = this.#brokers;
     this.#stopped = true;
     await this.#publishing;
     await settled(publisher, Counted, GROUP, 20_000);
     const stored = (await Array.fromAsync(publisher.history(Counted))).map(({ detail }) => detail.n);
-    await until(() => this.#heard.at(-1) === stored.at(-1), "all are heard", 20_000);
+    await until(() => this.#heard.at(-1) === stored.at(-1), "all events are heard", 20_000);
     return {
       published: this.#published,
       stored,
@@ -137,34 +141,35 @@ export class Flow implements AsyncDisposable {
   }
 }
 
-/** All numbers up to this one. */
+/** The numbers from 0 to `count - 1`. */
 export function upTo(count: number): number[] {
   return Array.from({ length: count }, (_, n) => n);
 }
 
-/** Resolves once the node is what it is to be. */
+/** Resolves once the node has the role. */
 export function becomes(node: RedisServer, role: "master" | "slave"): Promise<void> {
   return eventually(async () => (await node.cli("ROLE")).startsWith(role));
 }
 
 /**
- * Asserts that each event is stored once and in order, handled and heard; but those that a failover took away.
+ * Asserts that each event is stored once, in order, and was handled and heard, except events that a failover lost.
  *
- * @returns Those.
+ * @param options.lost Whether a failover may have lost events.
+ * @returns The numbers of the lost events.
  */
-export function assertFlown({ published, stored, handled, heard }: Flown, { lost }: { lost: boolean }): number[] {
+export function assertFlow({ published, stored, handled, heard }: FlowResult, { lost }: { lost: boolean }): number[] {
   const kept = new Set(stored);
   assertEquals(stored, upTo(published).filter((n) => kept.has(n)), "stored once, in order");
   const gone = upTo(published).filter((n) => !kept.has(n));
-  // A replica has what came first: what it lacks are the last ones that were answered before it took over.
-  if (lost) assertEquals(gone, upTo(gone.length).map((nth) => gone[0]! + nth), "lost in one stretch");
+  // A replica lacks only the last events before it took over.
+  if (lost) assertEquals(gone, upTo(gone.length).map((nth) => gone[0]! + nth), "the lost events are consecutive");
   else assertEquals(gone, []);
   const seen = new Set(handled);
-  assertEquals(stored.filter((n) => !seen.has(n)), [], "all that are stored are handled");
+  assertEquals(stored.filter((n) => !seen.has(n)), [], "all stored events are handled");
   assertEquals(
     heard.filter((n, nth) => kept.has(n) && heard.indexOf(n) === nth),
     stored,
-    "all that are stored are heard",
+    "all stored events are heard",
   );
   return gone;
 }

@@ -4,21 +4,21 @@ import type { ClientKind } from "../../src/redis/clients/detect.ts";
 import { brokerUnderTest, LABELS, openStore, SharedServer, storeUnderTest, TestKeys } from "./_bench.ts";
 import { RedisCluster } from "./_cluster.ts";
 
-const skip = { clock: "the server goes by its own; see clock_test.ts" };
+const skip = { clock: "the server has its own clock; see clock_test.ts" };
 
-/** Registers both suites with a client of this kind. */
+/** Registers both contract suites with a client of this kind. */
 export function testContract(kind: ClientKind): void {
   testContractOn(new SharedServer(), `RedisStore by ${LABELS[kind]}`, (url) => openStore(url, kind));
 }
 
-/** Registers the suite of the store with a client of this kind; the suite of brokers is a long test. */
+/** Registers the store's suite with a client of this kind; the brokers' suite is a long test. */
 export function testStoreContract(kind: ClientKind): void {
   const server = new SharedServer();
   const open = (url: URL) => openStore(url, kind);
   testEventStore(`RedisStore by ${LABELS[kind]}`, () => storeUnderTest(server.keys(), open), { skip });
 }
 
-/** Registers the suite of brokers with a client of this kind. */
+/** Registers the brokers' suite with a client of this kind. */
 export function testBrokerContract(kind: ClientKind): void {
   const server = new SharedServer();
   const open = (url: URL) => openStore(url, kind);
@@ -26,10 +26,10 @@ export function testBrokerContract(kind: ClientKind): void {
 }
 
 /**
- * Registers them for a store that is opened in another way.
+ * Registers both suites for a store that is opened in another way.
  *
- * @param server Hands out keys, and the URL of the server that they are on.
- * @param moment How long what comes at once may take, in milliseconds.
+ * @param server Gives each test its keys and the URL of the server.
+ * @param moment How many milliseconds an immediate claim may take.
  */
 export function testContractOn(
   server: Pick<SharedServer, "keys">,
@@ -42,9 +42,9 @@ export function testContractOn(
 }
 
 /**
- * Registers both suites on one cluster of three nodes for all of them.
+ * Registers both suites on one cluster of three nodes.
  *
- * @param name How the stores connect.
+ * @param name How the stores connect, for the names of the tests.
  * @param open Opens a store on the cluster.
  */
 export function testClusterContract(name: string, open: (cluster: RedisCluster) => Promise<EventStore>): void {
@@ -58,7 +58,7 @@ export function testClusterContract(name: string, open: (cluster: RedisCluster) 
   testBroker(title, () => Promise.resolve(brokerUnderTest(keys(), () => open(cluster))), { skip });
 }
 
-/** What is one test's own on a cluster, which nobody uses after the tests. */
+/** The keys of one test on a cluster, which stay until the cluster is stopped. */
 class ClusterKeys extends TestKeys {
   override async [Symbol.asyncDispose](): Promise<void> {}
 }

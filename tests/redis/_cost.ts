@@ -1,9 +1,9 @@
 import type { RedisServer } from "./_server.ts";
 
-// What no script of ours calls: everything else in the statistics may have run inside of one.
+// Commands that no script runs: the statistics do not tell whether a script ran the others.
 const SENT = /^(evalsha|eval|xreadgroup|xread|ping|hello|client\|(id|unblock))$/;
 
-/** How many commands the server was sent, and how many it has run, those of scripts included. */
+/** How many commands the server received, and how many it ran, including those of scripts. */
 export async function commands(server: RedisServer): Promise<{ sent: number; ran: number }> {
   const stats = await server.cli("INFO", "commandstats");
   const calls = [...stats.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm)].map(([, name, calls]) =>
@@ -14,7 +14,7 @@ export async function commands(server: RedisServer): Promise<{ sent: number; ran
   return { sent: sum((name) => SENT.test(name)), ran: sum((name) => name !== "info") };
 }
 
-/** How long the server has kept a processor busy, in seconds. */
+/** The processor time that the server has used, in seconds. */
 export async function cpuSeconds(server: RedisServer): Promise<number> {
   const stats = await server.cli("INFO", "cpu");
   return [...stats.matchAll(/^used_cpu_(?:sys|user):([\d.]+)/gm)].reduce(
@@ -23,7 +23,7 @@ export async function cpuSeconds(server: RedisServer): Promise<number> {
   );
 }
 
-/** How many connections it has, besides the one that asks. */
+/** How many connections the server has, except that of redis-cli. */
 export async function connections(server: RedisServer): Promise<number> {
   return (await server.cli("CLIENT", "LIST")).split("\n").length - 1;
 }

@@ -6,14 +6,14 @@ import { Seen, settled, sleep, told, until } from "../../src/testing/_broker_ben
 import { insist, isTooLate } from "../faults/_insist.ts";
 import type { WatchedServers } from "./_sentinel.ts";
 
-/** What is published all the while. */
+/** The event that is published. */
 export class Counted extends defineEvent("Counted")<{ n: number }> {}
 
 const AT_ONCE = 20;
 
-/** Publishing and consuming without an end, while servers come and go. */
+/** Publishes and consumes until the verdict, while a test stops and starts servers. */
 export class Load implements AsyncDisposable {
-  /** What was answered, in that order: where it stands, and when that was told, by `performance.now()`. */
+  /** Publishes that resolved, in that order, each with its position and its time by `performance.now()`. */
   readonly answered: { id: string; position: Position; at: number }[] = [];
   readonly handled = new Seen<Counted>();
   readonly reconnects: Event[];
@@ -31,11 +31,11 @@ export class Load implements AsyncDisposable {
     this.consumer = consumer;
     this.reconnects = reconnects;
     this.#publishing = Promise.all(Array.from({ length: AT_ONCE }, () => this.#publish()));
-    // Whoever asks for the verdict is told.
+    // `verdict` reports the error.
     this.#publishing.catch(() => {});
   }
 
-  /** Starts it with brokers of its own, and resolves once events are handled. */
+  /** Starts the load with new brokers, and resolves once events are handled. */
   static async start(target: string, redis: RedisOptions = {}): Promise<Load> {
     const open = async () =>
       new EventBroker(await openRedisStore(target, { client: "node-redis", redis }), { events: [Counted] });
@@ -52,35 +52,35 @@ export class Load implements AsyncDisposable {
   async #publish(): Promise<void> {
     while (!this.#stopped) {
       const event = new Counted({ n: 0 });
-      // Not at all is fine here as well: it is what was answered that counts.
+      // An event that is certainly not stored is published again too.
       const position = await insist(() => this.#publisher.publish(event), isTooLate);
       this.answered.push({ id: event.id, position, at: performance.now() });
       await sleep(1);
     }
   }
 
-  /** Waits until something is answered that was asked for after now, and returns how long that took since `from`, in ms. */
+  /** Waits until a publish resolves that began after this call, and returns the milliseconds since `from`. */
   async resumed(from: number, timeout = 30_000): Promise<number> {
     const before = this.answered.length;
-    // What was under way may be answered still.
-    await until(() => this.answered.length > before + 2 * AT_ONCE, "publishing goes on", timeout);
+    // Publishes in flight may still resolve.
+    await until(() => this.answered.length > before + 2 * AT_ONCE, "later publishes resolve", timeout);
     return this.answered[before + 2 * AT_ONCE]!.at - from;
   }
 
   /**
-   * Ends it, and asserts that nothing stands twice in the stream, and that all that stands there was handled.
+   * Ends the load, and asserts that no event is stored twice, and that all stored events were handled.
    *
-   * @returns The ids that were answered, and are not there.
+   * @returns The ids of events whose publish resolved and which are not stored.
    */
   async verdict(): Promise<string[]> {
     this.#stopped = true;
     await this.#publishing;
     await settled(this.consumer, Counted, "group", 20_000);
-    const there = (await Array.fromAsync(this.consumer.history(Counted))).map(({ id }) => id);
-    const distinct = new Set(there);
-    assertEquals(there.length, distinct.size, "nothing stands there twice");
+    const stored = (await Array.fromAsync(this.consumer.history(Counted))).map(({ id }) => id);
+    const distinct = new Set(stored);
+    assertEquals(stored.length, distinct.size, "no event is stored twice");
     const handled = new Set(this.handled.ids);
-    assertEquals(there.filter((id) => !handled.has(id)), [], "all that stands there was handled");
+    assertEquals(stored.filter((id) => !handled.has(id)), [], "all stored events are handled");
     return this.answered.map(({ id }) => id).filter((id) => !distinct.has(id));
   }
 
@@ -92,7 +92,7 @@ export class Load implements AsyncDisposable {
   }
 }
 
-/** Ids of the stream on one of the servers, as they stand there. */
+/** Positions and ids of the stream on one server, in order. */
 export async function idsOn(server: WatchedServers["servers"][number]): Promise<string[]> {
   const text = await server.cli("--json", "XRANGE", "events:Counted", "-", "+");
   return (JSON.parse(text) as [string, string[]][]).map(([position, [, id]]) => `${position} ${id}`);

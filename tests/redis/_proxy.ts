@@ -1,37 +1,37 @@
-/** What the proxy does to a connection, once, when a rule applies to it. */
+/** A fault of one connection. */
 export type Fault =
-  /** Passes the request on, waits for the answer, and cuts the connection instead of passing that on. */
+  /** Forwards the request, and cuts the connection instead of forwarding the reply. */
   | "reply"
-  /** Passes half of the request on and cuts the connection. */
+  /** Forwards half of the request, and cuts the connection. */
   | "half"
-  /** Swallows everything from here on, in both directions, and keeps the connection open. */
+  /** Swallows all bytes from here on, in both directions, and keeps the connection open. */
   | "swallow"
-  /** Ends the direction to the client and keeps on taking what it sends. */
+  /** Closes the direction to the client, and still forwards its requests. */
   | "half-close";
 
-/** When a fault happens: the first request that all of it applies to. */
+/** A fault, and the request that it happens to: the first one that fits all conditions. */
 export interface Rule {
   readonly fault: Fault;
-  /** On this connection only, from 1. */
+  /** The number of the connection, from 1. @default {any} */
   readonly connection?: number;
-  /** Only for a request whose bytes, read as Latin-1, are like this; by default for any. */
+  /** Matches the bytes of the request, read as Latin-1. @default {any} */
   readonly request?: RegExp;
   /** How often it happens. @default {1} */
   readonly times?: number;
 }
 
-/** Passes bytes between a client and a server, and does to them what networks do. */
+/** Forwards bytes between clients and a server, with the faults of a network. */
 export class Proxy implements AsyncDisposable {
   readonly port: number;
-  /** How many connections there have been. */
+  /** How many connections it has accepted. */
   connections = 0;
-  /** How often a fault has happened. */
+  /** How many faults have happened. */
   faults = 0;
-  /** Whether every new connection is ended at once, as where no server is. */
+  /** Whether it closes each new connection at once. */
   refuse = false;
-  /** How long every chunk is kept back, each way, in milliseconds. */
+  /** By how many milliseconds it delays each chunk, in both directions. */
   delay = 0;
-  /** Whether new connections are taken and all that comes by them is swallowed, as behind a broken firewall. */
+  /** Whether it accepts new connections and swallows all their bytes, like a broken firewall. */
   blackHole = false;
   #target: { readonly hostname: string; readonly port: number };
   #listener: Deno.TcpListener;
@@ -51,12 +51,12 @@ export class Proxy implements AsyncDisposable {
     return new URL(`redis://127.0.0.1:${this.port}`);
   }
 
-  /** How many connections of clients are open. */
+  /** How many connections from clients are open. */
   get open(): number {
     return this.#open.size / 2;
   }
 
-  /** Has a fault happen from now on. */
+  /** Adds a fault for later requests. */
   inject(rule: Rule): void {
     this.#rules.push({ rule, left: rule.times ?? 1 });
   }
@@ -71,7 +71,7 @@ export class Proxy implements AsyncDisposable {
     for (const connection of this.#open) close(connection);
   }
 
-  /** Has all open connections swallow what comes, for ever; new ones work, unless this is a black hole. */
+  /** Has all open connections swallow all bytes from now on; new ones work, unless `blackHole` is set. */
   swallow(): void {
     for (const state of this.#states) state.fault = "swallow";
   }
@@ -95,7 +95,7 @@ export class Proxy implements AsyncDisposable {
     try {
       server = await Deno.connect(this.#target);
     } catch {
-      // As the client would see it: a connection that ends.
+      // The client sees a connection that ends.
       return close(client);
     }
     this.#open.add(client).add(server);
@@ -132,7 +132,7 @@ export class Proxy implements AsyncDisposable {
       if (state.fault === "reply") break;
       if (state.fault === undefined) await write(client, bytes);
     }
-    // A link that swallows does not tell its ends that the other one is gone.
+    // A silent link does not tell one end that the other one is gone.
     if (state.fault !== "swallow") close(client);
   }
 
@@ -151,7 +151,7 @@ export class Proxy implements AsyncDisposable {
     if (this.delay > 0) await new Promise((resolve) => setTimeout(resolve, this.delay));
   }
 
-  /** Cuts everything, and resolves once nothing is left. */
+  /** Cuts all connections, and resolves once all are closed. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#listener.close();
     this.cut();
@@ -162,7 +162,7 @@ export class Proxy implements AsyncDisposable {
 async function* chunks(connection: Deno.TcpConn): AsyncGenerator<Uint8Array> {
   const buffer = new Uint8Array(65_536);
   while (true) {
-    // An end is an end, whoever made it and however rudely.
+    // A reset ends the connection like a regular end.
     const length = await connection.read(buffer).catch(() => null);
     if (length === null) return;
     yield buffer.slice(0, length);
@@ -173,7 +173,7 @@ async function write(connection: Deno.TcpConn, bytes: Uint8Array): Promise<void>
   try {
     for (let written = 0; written < bytes.length;) written += await connection.write(bytes.subarray(written));
   } catch {
-    // The other side is gone: the reading end learns of it.
+    // The connection is closed; the reading direction notices too.
   }
 }
 
@@ -181,6 +181,6 @@ function close(connection: Deno.TcpConn): void {
   try {
     connection.close();
   } catch {
-    // Closed already.
+    // It is closed already.
   }
 }

@@ -3,14 +3,14 @@ import { eventually } from "./_cluster.ts";
 import { freePort } from "./_free_port.ts";
 import { findServer, RedisServer } from "./_server.ts";
 
-// How often Sentinels look and talk, and for how long they do nothing after the machine stood still, in milliseconds: they
-// would take ten seconds to learn of a replica, and eight to tell a master that came back that it is none any more.
+// Periods of the Sentinels in milliseconds, shorter than by default: otherwise they find a replica after ten seconds, and
+// demote a master that came back after eight.
 const PERIODS = ["info-period", "500", "publish-period", "500", "tilt-period", "2000"];
 
 /** A master with replicas, and three Sentinels that watch them. */
 export class WatchedServers implements AsyncDisposable {
   readonly name = "mymaster";
-  /** The first one is the master to begin with. */
+  /** The first one is the master at the start. */
   readonly servers: readonly RedisServer[];
   #sentinels: Sentinel[] = [];
 
@@ -19,12 +19,12 @@ export class WatchedServers implements AsyncDisposable {
   }
 
   /**
-   * Starts them, and resolves once the Sentinels know of each other and of the replicas.
+   * Starts all servers, and resolves once the Sentinels know each other and the replicas.
    *
-   * @param options.replicas How many replicas. @default {1}
-   * @param options.downAfter After how long a server that does not answer counts as lost, in ms. @default {1_000}
+   * @param options.replicas The number of replicas. @default {1}
+   * @param options.downAfter After how many milliseconds a silent server counts as lost. @default {1_000}
    * @param options.args Further arguments of redis-server.
-   * @param options.password What the Sentinels want of those who ask them, and of each other.
+   * @param options.password The password of the Sentinels.
    */
   static async start(
     { replicas = 1, downAfter = 1_000, args = [], password }: {
@@ -68,20 +68,20 @@ export class WatchedServers implements AsyncDisposable {
     return `redis+sentinel://${this.ports.map((port) => `127.0.0.1:${port}`).join(",")}/${this.name}`;
   }
 
-  /** Which of the servers the Sentinels take for the master now. */
+  /** The current master, according to the Sentinels. */
   async master(): Promise<RedisServer | undefined> {
     const reply = await this.#sentinels[0]!.cli("SENTINEL", "GET-MASTER-ADDR-BY-NAME", this.name);
     return this.servers.find(({ port }) => port === Number(reply.split("\n")[1]));
   }
 
-  /** Waits until the Sentinels have made another server the master, which is returned. */
+  /** Waits until the Sentinels have promoted another server, and returns it. */
   async promoted(before: RedisServer): Promise<RedisServer> {
     let now: RedisServer | undefined;
     await eventually(async () => (now = await this.master()) !== undefined && now !== before);
     return now!;
   }
 
-  /** Waits until a server follows that master, and has what it has. */
+  /** Waits until a replica is connected to the master, and in sync. */
   async follows(replica: RedisServer, master: RedisServer): Promise<void> {
     await eventually(async () => {
       const info = await replica.cli("INFO", "replication");
@@ -106,7 +106,7 @@ class Sentinel {
   constructor(name: string, master: number, downAfter: number, password?: string) {
     this.#password = password;
     const file = join(this.#folder, "sentinel.conf");
-    // It writes what it learns into its own configuration.
+    // A Sentinel stores its state in its configuration file.
     Deno.writeTextFileSync(
       file,
       [

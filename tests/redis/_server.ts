@@ -2,9 +2,9 @@ import { delimiter, join } from "node:path";
 import { freePort } from "./_free_port.ts";
 
 /**
- * Where the Redis server is: what REDIS_SERVER names, else `redis-server` or `valkey-server` on the path.
+ * The path of the Redis server: that in REDIS_SERVER, else `redis-server` or `valkey-server` on the PATH.
  *
- * @throws {Error} If there is none; it says what to do.
+ * @throws {Error} If there is none.
  */
 export function findServer(): string {
   const told = Deno.env.get("REDIS_SERVER");
@@ -15,7 +15,7 @@ export function findServer(): string {
       try {
         if (Deno.statSync(path).isFile) return path;
       } catch {
-        // Not in this directory: the next one.
+        // It is not in this directory.
       }
     }
   }
@@ -39,9 +39,9 @@ export class RedisServer implements AsyncDisposable {
   }
 
   /**
-   * Starts one on a free port, and resolves once it answers.
+   * Starts a server on a free port, and resolves once it replies.
    *
-   * @param options Further arguments of redis-server, as in `["--requirepass", "secret"]`.
+   * @param options Further arguments of redis-server, such as `["--requirepass", "secret"]`.
    */
   static async start(options: readonly string[] = []): Promise<RedisServer> {
     for (let tries = 1;; tries++) {
@@ -62,13 +62,13 @@ export class RedisServer implements AsyncDisposable {
     return new URL(`redis://127.0.0.1:${this.port}`);
   }
 
-  /** Starts it again after it was killed, with what its append-only file holds. */
+  /** Starts the server again after it was killed, with the data of its append-only file. */
   async restart(): Promise<void> {
     const common = ["--port", String(this.port), "--bind", "127.0.0.1", "--dir", this.folder, "--save", ""];
-    // What was written survives the server, if not the machine. By "everysec" a write is put off while the disk is busy,
-    // and a kill loses what was answered meanwhile.
+    // A killed server loses no answered write with "no". With "everysec", it delays writes while the disk is busy, and a kill
+    // loses those.
     const durable = ["--appendonly", "yes", "--appendfsync", "no", "--logfile", this.#logPath];
-    // Otherwise a replica waits five seconds for others that might want a copy at the same time.
+    // By default, the first copy for a replica waits five seconds for other replicas.
     const replication = ["--repl-diskless-sync-delay", "0"];
     const startsBefore = this.#starts();
     const started = new Deno.Command(findServer(), {
@@ -81,9 +81,8 @@ export class RedisServer implements AsyncDisposable {
     let ended = false;
     void started.status.then(() => ended = true);
     for (const deadline = Date.now() + 10_000;;) {
-      // Another process may have taken the port meanwhile, and answers there: our own server says in its log that it is
-      // ready.
-      if (this.#starts() > startsBefore && await this.#answers()) return;
+      // Another process may have taken the port and reply there, so this server's log must say too that it is ready.
+      if (this.#starts() > startsBefore && await this.#replies()) return;
       if (ended || Date.now() > deadline) throw new Error(`Cannot start ${findServer()}:\n${this.#log()}`);
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
@@ -107,8 +106,8 @@ export class RedisServer implements AsyncDisposable {
     }
   }
 
-  // Whatever it answers, an error included, but for "LOADING": then it is not ready yet.
-  async #answers(): Promise<boolean> {
+  // Any reply will do, also an error, except "LOADING".
+  async #replies(): Promise<boolean> {
     try {
       using connection = await Deno.connect({ hostname: "127.0.0.1", port: this.port });
       await connection.write(new TextEncoder().encode("PING\r\n"));
@@ -120,7 +119,7 @@ export class RedisServer implements AsyncDisposable {
     }
   }
 
-  /** Runs a command by redis-cli, and returns what it prints, without the last line break. */
+  /** Runs a command by redis-cli, and returns its output without the last line break. */
   async cli(...args: readonly string[]): Promise<string> {
     const command = findServer().replace(/server([^/\\]*)$/, "cli$1");
     const { success, stdout, stderr } = await new Deno.Command(command, {
@@ -131,7 +130,7 @@ export class RedisServer implements AsyncDisposable {
     return text;
   }
 
-  /** Kills it as by `kill -9`; {@linkcode restart} starts it again. */
+  /** Kills the server by SIGKILL; {@linkcode restart} starts it again. */
   async kill(): Promise<void> {
     const process = this.#process;
     this.#process = undefined;
@@ -139,29 +138,29 @@ export class RedisServer implements AsyncDisposable {
     try {
       process.kill("SIGKILL");
     } catch {
-      // It ended before.
+      // It has ended already.
     }
     await process.status;
   }
 
-  /** Stops it without closing anything, as a machine does that is overloaded. */
+  /** Freezes the server by SIGSTOP. Its connections stay open. */
   pause(): void {
     this.#process?.kill("SIGSTOP");
   }
 
-  /** Lets it go on. */
+  /** Continues the server by SIGCONT. */
   resume(): void {
     this.#process?.kill("SIGCONT");
   }
 
-  /** Kills it and removes its folder. */
+  /** Kills the server and removes its folder. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
     for (let tries = 1;; tries++) {
       try {
         return await Deno.remove(this.folder, { recursive: true });
       } catch (error) {
-        // A child that was writing a file outlives the server for a moment.
+        // A child process of the server may still write a file there.
         if (tries === 50) throw error;
         await new Promise((resolve) => setTimeout(resolve, 20));
       }

@@ -7,7 +7,7 @@ import { LABELS, TestKeys } from "./_bench.ts";
 import { testContractOn } from "./_contract.ts";
 import { WatchedServers } from "./_sentinel.ts";
 
-/** A master that Sentinels watch, for all tests of one file. */
+/** A master with Sentinels, for all tests of one file. */
 export class SharedWatched {
   #watched: WatchedServers | undefined;
   #tests = 0;
@@ -21,13 +21,13 @@ export class SharedWatched {
     return this.#watched!;
   }
 
-  /** Keys of this test alone, which are removed after it. */
+  /** Keys of one test, which are removed after it. */
   keys(): TestKeys {
     return new TestKeys(this.watched.servers[0]!.url, `test-${++this.#tests}`);
   }
 }
 
-/** The ways to a master that Sentinels watch: a URL, or a client that was passed in, which is neither used nor closed. */
+/** The ways to connect by Sentinels: a URL, or a client, which is neither used nor closed. */
 export const WAYS: Readonly<
   Record<string, (watched: WatchedServers) => { target: string | object; kind?: ClientKind }>
 > = {
@@ -42,15 +42,15 @@ export const WAYS: Readonly<
   }),
 };
 
-/** Opens a store in one of these ways. */
+/** Opens a store by one of these ways. */
 export function openWatched(watched: WatchedServers, way: string): Promise<RedisStore> {
   const { target, kind } = WAYS[way]!(watched);
   return openRedisStore(target, { ...(kind && { client: kind }) });
 }
 
-/** Registers the suites of the port and of brokers for one of these ways. */
+/** Registers both contract suites for one of these ways. */
 export function testWatchedContract(shared: SharedWatched, way: string): void {
   const open = () => openWatched(shared.watched, way);
-  // Each connection begins with one to every Sentinel, and what comes at once may need one first.
+  // Opening a connection asks all Sentinels first, so that an immediate claim may take longer.
   testContractOn(shared, `RedisStore behind Sentinels, by ${way}`, open, 80);
 }

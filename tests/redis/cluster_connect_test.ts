@@ -1,4 +1,4 @@
-// Guarantee 34: the nodes of a cluster, and errors that say how to mend them.
+// Guarantee 34: connecting to a cluster, and errors that say the way out.
 
 import { assertEquals, assertLess, assertMatch, assertRejects } from "@std/assert";
 import { connect, defineEvent, RedisBroker } from "@tidings/broker";
@@ -12,7 +12,7 @@ import { eventually, RedisCluster } from "./_cluster.ts";
 import { freePort } from "./_free_port.ts";
 import { RedisServer } from "./_server.ts";
 
-// Of three nodes, each has one of these.
+// With a suitable prefix, each of the three nodes has the stream of one of these.
 class Opened extends defineEvent("Opened")<{ n: number }> {}
 class Paid extends defineEvent("Paid")<{ n: number }> {}
 class Closed extends defineEvent("Closed")<{ n: number }> {}
@@ -22,7 +22,7 @@ let cluster: RedisCluster;
 Deno.test.beforeAll(async () => void (cluster = await RedisCluster.start()));
 Deno.test.afterAll(async () => await cluster[Symbol.asyncDispose]());
 
-/** How many connections each node has, but for the one that asks. */
+/** How many connections each node has, except that of redis-cli. */
 function connections(): Promise<number[]> {
   return Promise.all(cluster.masters.map(async (master) => {
     const list = await master.cli("CLIENT", "LIST");
@@ -30,7 +30,7 @@ function connections(): Promise<number[]> {
   }));
 }
 
-/** A new prefix, with which each node has the stream of one of the events. */
+/** A new prefix that spreads the streams over all nodes. */
 function spreadingPrefix(): string {
   for (;;) {
     const prefix = `spread-${crypto.randomUUID()}`;
@@ -39,7 +39,7 @@ function spreadingPrefix(): string {
   }
 }
 
-Deno.test("slotOf() is what CLUSTER KEYSLOT says, also of the helper keys", async () => {
+Deno.test("slotOf() returns the slot that CLUSTER KEYSLOT returns, also for the keys of a group", async () => {
   for (const stream of ["events:Opened", "events:Überweisung", "shop:Paid", "123456789"]) {
     for (const key of [stream, `{${stream}}:dead:group`]) {
       assertEquals(await cluster.masters[0]!.cli("CLUSTER", "KEYSLOT", key), String(slotOf(stream)));
@@ -48,7 +48,7 @@ Deno.test("slotOf() is what CLUSTER KEYSLOT says, also of the helper keys", asyn
 });
 
 for (const kind of Object.keys(LABELS) as (keyof typeof LABELS)[]) {
-  Deno.test(`RedisBroker by ${LABELS[kind]}: a node has one connection, and one for each stream that is read`, async () => {
+  Deno.test(`RedisBroker by ${LABELS[kind]} opens one connection to each node, and one for each blocked read`, async () => {
     const prefix = spreadingPrefix();
     await eventually(async () => (await connections()).every((count) => count === 0));
     const broker = await RedisBroker.connect(cluster.url, { client: kind, events, prefix });
@@ -58,7 +58,7 @@ for (const kind of Object.keys(LABELS) as (keyof typeof LABELS)[]) {
     for (const group of groups) await broker.subscribe(events, (event) => void handled.push(event.id), { group });
     broker.addEventListener("Paid", (event) => void heard.push(event.id));
     for (let n = 0; n < 50; n++) await Promise.all(events.map((Type) => broker.publish(new Type({ n }))));
-    await until(() => handled.length === 300 && heard.length === 50, "all are handled and heard");
+    await until(() => handled.length === 300 && heard.length === 50, "all events are handled and heard");
     const live = cluster.indexOf(`${prefix}:Paid`);
     assertEquals(await connections(), cluster.masters.map((_, nth) => 1 + groups.length + (nth === live ? 1 : 0)));
     await broker.close();
@@ -66,13 +66,25 @@ for (const kind of Object.keys(LABELS) as (keyof typeof LABELS)[]) {
   });
 }
 
-Deno.test("connect() takes a cluster's node alone, and finds the others", async () => {
+Deno.test("connect() connects to a cluster when the URL begins with redis+cluster: or redis-cluster:", async () => {
+  const prefix = spreadingPrefix();
+  for (const url of [cluster.url, cluster.url.replace("+", "-")]) {
+    await using broker = await connect(url, { events, prefix });
+    for (const Type of events) await broker.publish(new Type({ n: 1 }));
+  }
+  for (const { type } of events) {
+    const master = cluster.masters[cluster.indexOf(`${prefix}:${type}`)]!;
+    assertEquals(await master.cli("XLEN", `${prefix}:${type}`), "2");
+  }
+});
+
+Deno.test("connect() finds all nodes of a cluster when the URL names one", async () => {
   await using broker = await connect(cluster.masters[1]!.url, { events, prefix: spreadingPrefix() });
   for (const Type of events) await broker.publish(new Type({ n: 1 }));
   for (const Type of events) assertEquals((await broker.info(Type)).length, 1);
 });
 
-Deno.test("RedisBroker.connect() refuses a client for one server that is a node of a cluster", async () => {
+Deno.test("RedisBroker.connect() refuses a client for a single server when that is a node of a cluster", async () => {
   const { port } = cluster.masters[0]!;
   const clients = [
     createClient({ socket: { host: "127.0.0.1", port } }),
@@ -88,7 +100,7 @@ Deno.test("RedisBroker.connect() refuses a client for one server that is a node 
   }
 });
 
-Deno.test("connect() refuses a server that is no cluster, and a database that is not 0", async () => {
+Deno.test("connect() refuses a cluster URL when the server is no cluster or the database is not 0", async () => {
   await using server = await RedisServer.start();
   const client = createCluster({ rootNodes: [{ url: server.url.href }] });
   for (const target of [`redis+cluster://127.0.0.1:${server.port}`, client]) {
@@ -108,7 +120,7 @@ Deno.test("connect() refuses a server that is no cluster, and a database that is
 });
 
 for (const kind of Object.keys(LABELS) as (keyof typeof LABELS)[]) {
-  Deno.test(`RedisBroker by ${LABELS[kind]}: connects when some seeds are dead, and says at once when all are`, async () => {
+  Deno.test(`RedisBroker by ${LABELS[kind]} connects when some nodes of the URL are dead, and rejects at once when all are`, async () => {
     const dead = [freePort(), freePort()].map((port) => `127.0.0.1:${port}`);
     const living = `127.0.0.1:${cluster.masters[2]!.port}`;
     const some = `redis+cluster://${[...dead, living].join(",")}`;
@@ -133,7 +145,7 @@ for (const kind of Object.keys(LABELS) as (keyof typeof LABELS)[]) {
   });
 }
 
-Deno.test("connect() says at once that the password is wrong, whichever seeds are dead", async () => {
+Deno.test("connect() says that the password is wrong when another node of the URL is dead", async () => {
   await using server = await RedisServer.start(["--requirepass", "right"]);
   const seeds = `127.0.0.1:${server.port},127.0.0.1:${freePort()}`;
   const { error, after } = await failure(connect(`redis+cluster://:sesame@${seeds}`, { events }));
@@ -141,7 +153,7 @@ Deno.test("connect() says at once that the password is wrong, whichever seeds ar
   assertLess(after, 1_000);
 });
 
-Deno.test("a client for clusters that was passed in is neither used nor closed", async () => {
+Deno.test("RedisBroker.connect() neither uses nor closes a cluster client that was passed in", async () => {
   const places = cluster.masters.map(({ port }) => ({ host: "127.0.0.1", port }));
   const client = new Cluster(places);
   try {

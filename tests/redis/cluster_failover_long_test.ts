@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { KINDS, LABELS } from "./_bench.ts";
 import { eventually, RedisCluster } from "./_cluster.ts";
-import { assertFlown, becomes, Flow, PREFETCH, upTo } from "./_cluster_flow.ts";
+import { assertFlow, becomes, Flow, PREFETCH, upTo } from "./_cluster_flow.ts";
 import type { RedisServer } from "./_server.ts";
 
 let cluster: RedisCluster;
@@ -35,12 +35,12 @@ for (const kind of KINDS) {
     await using flow = await Flow.start(cluster, 0, { kind });
     const [, replica] = await pairOf(0);
     await promote(replica);
-    await flow.goesOn();
-    const flown = await flow.finish();
-    assertFlown(flown, { lost: false });
-    assertEquals(flown.handled, upTo(flown.published), "handled once, in order");
-    assertEquals(flown.heard, upTo(flown.published), "heard once, in order");
-    assertEquals(flown.mishaps, []);
+    await flow.continues();
+    const result = await flow.finish();
+    assertFlow(result, { lost: false });
+    assertEquals(result.handled, upTo(result.published), "handled once, in order");
+    assertEquals(result.heard, upTo(result.published), "heard once, in order");
+    assertEquals(result.mishaps, []);
   });
 }
 
@@ -56,11 +56,11 @@ Deno.test(
     await becomes(cluster.replicas[1]!, "master");
     // There is no replica to wait for until it is back.
     await cluster.masters[1]!.restart();
-    await flow.goesOn();
-    const flown = await flow.finish();
-    assertFlown(flown, { lost: false });
+    await flow.continues();
+    const result = await flow.finish();
+    assertFlow(result, { lost: false });
     // What was handled, and acknowledged without a replica knowing, comes again.
-    assertLess(flown.handled.length - flown.published, 2 * PREFETCH);
+    assertLess(result.handled.length - result.published, 2 * PREFETCH);
   },
 );
 
@@ -72,9 +72,9 @@ for (const kind of KINDS) {
       await using flow = await Flow.start(cluster, 2, { kind });
       const [primary] = await pairOf(2);
       await primary.kill();
-      await flow.goesOn();
-      const flown = await flow.finish();
-      assertFlown(flown, { lost: true });
+      await flow.continues();
+      const result = await flow.finish();
+      assertFlow(result, { lost: true });
       assert(flow.tries.publisher.length > 0 && flow.tries.consumer.length > 0, "they are told of reconnecting");
       await primary.restart();
       await becomes(primary, "slave");

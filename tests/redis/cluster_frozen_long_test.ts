@@ -2,20 +2,20 @@
 
 import { assertEquals } from "@std/assert";
 import { RedisCluster } from "./_cluster.ts";
-import { assertFlown, becomes, Flow } from "./_cluster_flow.ts";
+import { assertFlow, becomes, Flow } from "./_cluster_flow.ts";
 
 Deno.test("RedisStore on a cluster: a primary that stands still is left, and what it does afterwards does no harm", async () => {
   await using cluster = await RedisCluster.start({ replicas: true });
   await using flow = await Flow.start(cluster, 0);
   cluster.masters[0]!.pause();
   await becomes(cluster.replicas[0]!, "master");
-  await flow.goesOn();
+  await flow.continues();
   const before = flow.answered;
   cluster.masters[0]!.resume();
   await becomes(cluster.masters[0]!, "slave");
-  await flow.goesOn();
-  const flown = await flow.finish();
-  const gone = assertFlown(flown, { lost: true });
+  await flow.continues();
+  const result = await flow.finish();
+  const gone = assertFlow(result, { lost: true });
   // Only what it had answered before it stood still.
   assertEquals(gone.filter((n) => n >= before), []);
 });
@@ -28,7 +28,7 @@ for (const timeout of [100, 1_000]) {
     await becomes(cluster.replicas[0]!, "master");
     cluster.masters[0]!.resume();
     await becomes(cluster.masters[0]!, "slave");
-    await flow.goesOn(40_000);
-    assertFlown(await flow.finish(), { lost: false });
+    await flow.continues(40_000);
+    assertFlow(await flow.finish(), { lost: false });
   });
 }

@@ -1,4 +1,4 @@
-// Guarantees 30, 33: slots that move from node to node, and nodes that forget the scripts, while events flow.
+// Guarantees 30, 33: slots that move between nodes, and nodes that forget the scripts, while events flow.
 
 import { assert, assertEquals } from "@std/assert";
 import { slotOf } from "../../src/redis/connection/cluster/_slots.ts";
@@ -12,7 +12,7 @@ let cluster: RedisCluster;
 Deno.test.beforeAll(async () => void (cluster = await RedisCluster.start()));
 Deno.test.afterAll(async () => await cluster[Symbol.asyncDispose]());
 
-/** Moves a slot; stays in between until `some` resolves with a part of the keys moved, and until `all` does with all. */
+/** Moves a slot. Awaits `some` when a part of the keys has moved, and `all` when all keys have. */
 async function move(
   slot: string,
   from: RedisServer,
@@ -25,9 +25,9 @@ async function move(
   for (let first = true;; first = false) {
     const keys = (await from.cli("CLUSTER", "GETKEYSINSLOT", slot, "100")).split("\n").filter((key) => key !== "");
     if (keys.length === 0) break;
-    // One helper key alone to begin with: who publishes has a part of its keys here and a part there then.
+    // First the publisher's key alone, so that the keys of its script are on two nodes.
     const some = first && between.some ? keys.filter((key) => key.includes("}:producer:")) : keys;
-    assert(some.length > 0, `Nobody publishes among ${keys}`);
+    assert(some.length > 0, `No publisher has a key among ${keys}`);
     await from.cli("MIGRATE", "127.0.0.1", String(to.port), "", "0", "5000", "KEYS", ...some);
     await (some === keys ? between.all : between.some)?.();
   }
@@ -37,7 +37,7 @@ async function move(
 }
 
 for (const kind of KINDS) {
-  Deno.test(`RedisStore on a cluster: a slot that moves away and back among events neither loses, repeats nor reorders them: ${LABELS[kind]}`, async () => {
+  Deno.test(`publish() and subscribe() by ${LABELS[kind]} lose, repeat and reorder nothing when a slot moves to another node and back`, async () => {
     await using flow = await Flow.start(cluster, 0, { kind });
     const slot = String(slotOf(flow.stream));
     const [home, away] = cluster.masters as [RedisServer, RedisServer];
@@ -45,14 +45,14 @@ for (const kind of KINDS) {
       const { publisher, consumer } = flow.tries;
       const before = [publisher.length, consumer.length];
       await move(slot, from, to, {
-        some: () => until(() => publisher.length > before[0]! + 2, "who publishes is told to wait (TRYAGAIN)"),
+        some: () => until(() => publisher.length > before[0]! + 2, "the publisher gets TRYAGAIN"),
         all: async () => {
           const { answered } = flow;
-          await until(() => flow.answered > answered + 100, "who publishes is sent on (ASK)");
-          await until(() => consumer.length > before[1]!, "who consumes is told to wait (TRYAGAIN)");
+          await until(() => flow.answered > answered + 100, "the publisher is redirected by ASK");
+          await until(() => consumer.length > before[1]!, "the consumer gets TRYAGAIN");
         },
       });
-      await flow.goesOn();
+      await flow.continues();
       assertEquals(await from.cli("CLUSTER", "COUNTKEYSINSLOT", slot), "0");
     }
     const { published, stored, handled, heard, mishaps } = await flow.finish();
@@ -63,21 +63,21 @@ for (const kind of KINDS) {
   });
 }
 
-Deno.test("RedisStore on a cluster: a slot that moves in one go is followed without being noticed by who publishes", async () => {
+Deno.test("publish() and subscribe() follow a slot when it moves in one step", async () => {
   await using flow = await Flow.start(cluster, 1);
   const slot = String(slotOf(flow.stream));
   await move(slot, cluster.masters[1]!, cluster.masters[2]!);
-  await flow.goesOn();
+  await flow.continues();
   const { published, stored, handled, heard, mishaps } = await flow.finish();
   assertEquals([stored, handled, heard], [upTo(published), upTo(published), upTo(published)]);
   assertEquals(mishaps, []);
 });
 
-Deno.test("RedisStore on a cluster: a node that forgets its scripts among events is told them again", async () => {
+Deno.test("publish() and subscribe() load the scripts again when a node of the cluster forgets them", async () => {
   await using flow = await Flow.start(cluster, 2);
   for (let times = 0; times < 5; times++) {
     await cluster.masters[2]!.cli("SCRIPT", "FLUSH");
-    await flow.goesOn();
+    await flow.continues();
   }
   const { published, stored, handled, heard, mishaps } = await flow.finish();
   assertEquals([stored, handled, heard], [upTo(published), upTo(published), upTo(published)]);

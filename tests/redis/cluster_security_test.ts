@@ -1,4 +1,4 @@
-// Guarantee 34: a cluster by TLS, under the names of its hosts, as a user of its own.
+// Guarantee 34: a cluster with TLS, host names and a user.
 
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { defineEvent, RedisBroker, type RedisOptions } from "@tidings/broker";
@@ -9,7 +9,6 @@ import { Authority } from "./_certificates.ts";
 import { eventually, RedisCluster } from "./_cluster.ts";
 import { freePort } from "./_free_port.ts";
 
-// Of three nodes, each has one of these.
 class Opened extends defineEvent("Opened")<{ n: number }> {}
 class Paid extends defineEvent("Paid")<{ n: number }> {}
 class Closed extends defineEvent("Closed")<{ n: number }> {}
@@ -26,7 +25,7 @@ Deno.test.beforeAll(async () => {
   await authority.sign("DNS:localhost");
   const args = () => {
     ports.push(freePort());
-    // Redis 7.0 tells the port for TLS only where its nodes talk by TLS themselves.
+    // Redis 7.0 announces its TLS port only if its nodes use TLS among themselves.
     return [...authority.serverArgs(ports.at(-1)!), "--tls-cluster", "yes", ...NAMES, ...USER];
   };
   cluster = await RedisCluster.start({ args });
@@ -39,7 +38,7 @@ Deno.test.afterAll(async () => {
 const open = (kind: ClientKind, redis: RedisOptions) =>
   RedisBroker.connect(`rediss+cluster://localhost:${ports[0]}`, { client: kind, events, redis });
 
-/** As whom the nodes know those who are connected, but for the one who asks. */
+/** The users of the connections to all nodes, except those of redis-cli. */
 async function users(): Promise<Set<string>> {
   const lists = await Promise.all(cluster.masters.map((master) => master.cli("CLIENT", "LIST")));
   const others = lists.join("\n").split("\n").filter((line) => line !== "" && !line.includes("cmd=client|list"));
@@ -47,18 +46,18 @@ async function users(): Promise<Set<string>> {
 }
 
 for (const kind of KINDS) {
-  Deno.test(`rediss+cluster:// reaches every node by TLS, its name and the user given: ${LABELS[kind]}`, async () => {
+  Deno.test(`RedisBroker by ${LABELS[kind]} reaches all nodes by TLS, host name and user when the URL is rediss+cluster://`, async () => {
     const tls = { ca: authority.ca };
     await using broker = await open(kind, { username: "app", password: "secret/@:", tls });
     const handled: number[] = [];
     await broker.subscribe(events, ({ detail }) => void handled.push(detail.n), { group: `shop-${kind}` });
     await broker.publish([new Opened({ n: 1 }), new Paid({ n: 2 }), new Closed({ n: 3 })]);
-    await until(() => handled.length >= 3, "all are handled");
-    // The nodes may still hear of one that was refused before.
+    await until(() => handled.length >= 3, "all events are handled");
+    // A connection that was refused before may still be open.
     await eventually(async () => [...await users()].join() === "app");
   });
 
-  Deno.test(`rediss+cluster:// refuses a wrong password, and does not show it: ${LABELS[kind]}`, async () => {
+  Deno.test(`RedisBroker by ${LABELS[kind]} does not show the password when a cluster refuses it`, async () => {
     const tls = { ca: authority.ca };
     const { message } = await assertRejects(() => open(kind, { username: "app", password: "hunter2", tls }), Error);
     assertStringIncludes(message, "password");

@@ -5,7 +5,7 @@ import { withDeadline } from "../../src/redis/connection/_connection.ts";
 import type { RedisConnection } from "../../src/redis/connection/client.ts";
 import { StoreError } from "../../src/store/mod.ts";
 
-// As servers of several versions say it, found by making each happen.
+// Error replies of several server versions, collected by causing each of them.
 const TRANSIENT: Record<string, RegExp> = {
   "LOADING Redis is loading the dataset in memory": /wait until it has finished/,
   "READONLY You can't write against a read only replica.": /promote it/,
@@ -38,7 +38,7 @@ const FINAL: Record<string, RegExp> = {
   "ERR unknown command 'XADD', with args beginning with: ": /Redis 7.0 or Valkey 7.2/,
 };
 
-Deno.test("classify() calls transient what may be possible later", () => {
+Deno.test("classify() returns a transient error when the command may succeed later", () => {
   for (const [message, advice] of Object.entries(TRANSIENT)) {
     for (const error of [new ReplyError(message), new ReplyError(`-${message}`)]) {
       const classed = classify(error);
@@ -51,7 +51,7 @@ Deno.test("classify() calls transient what may be possible later", () => {
   }
 });
 
-Deno.test("classify() calls final what will not change, and says the way out", () => {
+Deno.test("classify() returns a permanent error with a way out when the command will never succeed", () => {
   for (const [message, advice] of Object.entries(FINAL)) {
     const classed = classify(new ReplyError(message));
     assertEquals(classed instanceof StoreError, false, message);
@@ -68,7 +68,7 @@ Deno.test("classify() calls final what will not change, and says the way out", (
   }
 });
 
-Deno.test("classify() calls uncertain whatever is no answer of the server", () => {
+Deno.test("classify() returns an uncertain error when the server did not reply", () => {
   for (const message of ["Socket closed unexpectedly", "Connection is closed.", "read ECONNRESET", ""]) {
     const classed = classify(new Error(message));
     assertInstanceOf(classed, StoreError);
@@ -79,8 +79,8 @@ Deno.test("classify() calls uncertain whatever is no answer of the server", () =
   assertEquals(classify(aborted), aborted);
 });
 
-Deno.test("a client's own slip is no mistake of the caller: the connection is lost by it", () => {
-  // What node-redis says of an error that a full server sends before it was asked.
+Deno.test("classify() treats a TypeError of the client as a lost connection", () => {
+  // The error of node-redis when a full server sends an error before any command.
   const slip = new TypeError("Cannot read properties of undefined (reading 'reject')");
   const [classed, connecting] = [classify(slip), connectError("Redis", slip)];
   assertInstanceOf(classed, StoreError);
@@ -91,7 +91,7 @@ Deno.test("a client's own slip is no mistake of the caller: the connection is lo
   assertEquals([classify(ours), connectError("Redis", ours)], [ours, ours]);
 });
 
-Deno.test("what the server meant is found in what its answer became", () => {
+Deno.test("isNoGroup() and similar functions recognize an error reply also after classify()", () => {
   const gone = new ReplyError("UNBLOCKED the stream key no longer exists");
   assert(isNoGroup(gone) && isNoGroup(classify(gone)));
   assert(isNoGroup(new ReplyError("-NOGROUP No such key 's' or consumer group 'g' in XREADGROUP with GROUP option")));
@@ -109,7 +109,7 @@ Deno.test("connectError() shows no credentials", () => {
   assertEquals(message.includes("sesame"), false);
 });
 
-Deno.test("classify() and connectError() give an error without a message one", () => {
+Deno.test("classify() and connectError() add a message when an error has none", () => {
   class UnexpectedEof extends Error {
     override name = "UnexpectedEof";
   }
@@ -119,21 +119,21 @@ Deno.test("classify() and connectError() give an error without a message one", (
   }
 });
 
-Deno.test("connectError() says what to do about a name that cannot be resolved", () => {
+Deno.test("connectError() says the way out when a name cannot be resolved", () => {
   const errorOf = (message: string) => connectError("redis://no-such-host:6379", new Error(message)).message;
   const cannot = "Cannot connect to redis://no-such-host:6379: ";
   assertEquals(errorOf("getaddrinfo ENOTFOUND no-such-host"), `${cannot}its name cannot be resolved; check it`);
   assertMatch(errorOf("getaddrinfo EPERM no-such-host"), /: Deno needs --allow-net to connect/);
 });
 
-Deno.test("connectError() shows the parts of an error that has no message of its own", () => {
+Deno.test("connectError() shows the parts of an AggregateError when it has no message", () => {
   const parts = ["connect EHOSTUNREACH ::1:6379", "connect EHOSTUNREACH 127.0.0.1:6379"].map((text) => new Error(text));
   const { message, cause } = connectError("redis://localhost:6379", new AggregateError(parts, ""));
   assertMatch(message, /EHOSTUNREACH ::1:6379; connect EHOSTUNREACH 127\.0\.0\.1:6379/);
   assertMatch((cause as Error).message, /^connect EHOSTUNREACH/);
 });
 
-Deno.test("withDeadline() gives the error of a lost connection an address and a cause with a message", async () => {
+Deno.test("withDeadline() adds an address and a cause with a message when a connection is lost", async () => {
   class EofError extends Error {}
   const lost: RedisConnection = {
     send: () => Promise.reject(new EofError()),

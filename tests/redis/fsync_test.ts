@@ -1,4 +1,4 @@
-// Guarantee 30: what a publish waits for is on the server's disk, also after its connection was cut.
+// Guarantee 30: a publish with `fsync` waits until the event is on the server's disk, also when its connection is cut.
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { connect, defineEvent, EventBroker, UncertainPublishError } from "@tidings/broker";
@@ -22,32 +22,32 @@ async function open(url: URL, kind: ClientKind, publishTimeout = 30_000): Promis
   });
 }
 
-/** How often somebody has waited for the disk. */
+/** How often the server ran WAITAOF. */
 async function waits(server: RedisServer): Promise<number> {
   return Number(/cmdstat_waitaof:calls=(\d+)/.exec(await server.cli("INFO", "commandstats"))?.[1] ?? 0);
 }
 
-/** A server that never writes its file to the disk by itself. */
+/** A server that never flushes its append-only file to the disk by itself. */
 const lazyServer = () => RedisServer.start();
 
-/** Resolves once the server was asked for its disk some more times, and has the event without its being published. */
-async function keepsAsking(server: RedisServer, published: Promise<string>, stored = 1): Promise<void> {
+/** Waits until WAITAOF was sent three more times, and asserts that the event is stored while its publish waits. */
+async function keepsWaiting(server: RedisServer, published: Promise<string>, stored = 1): Promise<void> {
   let over = false;
   void published.finally(() => over = true).catch(() => {});
   const before = await waits(server);
-  await until(async () => over || await waits(server) >= before + 3, "the server was asked for its disk");
+  await until(async () => over || await waits(server) >= before + 3, "WAITAOF was sent again");
   assertEquals([over, await server.cli("XLEN", "events:Paid")], [false, `${stored}`]);
 }
 
 for (const kind of KINDS) {
   Deno.test({
-    name: `publish() by ${LABELS[kind]} resolves once the disk has the event, which outlives the server`,
+    name: `publish() by ${LABELS[kind]} resolves when the event is on the disk, and it survives the server`,
     ignore,
     fn: async () => {
       await using server = await lazyServer();
       await using broker = await open(server.url, kind);
       const published = broker.publish(new Paid({ n: 1 }));
-      await keepsAsking(server, published);
+      await keepsWaiting(server, published);
       await server.cli("CONFIG", "SET", "appendfsync", "everysec");
       const position = await published;
       await server.kill();
@@ -57,19 +57,21 @@ for (const kind of KINDS) {
   });
 
   Deno.test({
-    name: `publish() by ${LABELS[kind]} waits for the disk anew when its connection was cut after the event was stored`,
+    name: `publish() by ${
+      LABELS[kind]
+    } waits for the disk again when its connection was cut after the event was stored`,
     ignore,
     fn: async () => {
       await using server = await RedisServer.start(["--appendfsync", "everysec"]);
       await using proxy = new Proxy(server.port);
       await using broker = await open(proxy.url, kind);
-      // The server knows the script from now on, so that the next EVALSHA is what stores the event.
+      // Now the server has the script, so that the next EVALSHA stores the event.
       const first = await broker.publish(new Paid({ n: 1 }));
       await server.cli("CONFIG", "SET", "appendfsync", "no");
       proxy.inject({ fault: "reply", request: /EVALSHA/ });
       const published = broker.publish(new Paid({ n: 2 }));
       await until(() => proxy.faults === 1, "the connection was cut");
-      await keepsAsking(server, published, 2);
+      await keepsWaiting(server, published, 2);
       await server.cli("CONFIG", "SET", "appendfsync", "everysec");
       const positions = [first, await published];
       assertEquals((await Array.fromAsync(broker.history(Paid))).map((event) => event.position), positions);
@@ -78,7 +80,7 @@ for (const kind of KINDS) {
 }
 
 Deno.test({
-  name: "publish() is uncertain when the disk has nothing in time, says so, and tells later",
+  name: "publish() is uncertain when the event is not on the disk in time, and resolves later",
   ignore,
   fn: async () => {
     await using server = await lazyServer();
@@ -92,7 +94,7 @@ Deno.test({
   },
 });
 
-Deno.test("connect() refuses to wait for the disk of a server that keeps no append-only file", async () => {
+Deno.test("connect() rejects durability.fsync when the server keeps no append-only file", async () => {
   await using server = await RedisServer.start(["--appendonly", "no"]);
   const { message } = await assertRejects(
     () => connect(server.url, { events: [Paid], redis: { durability } }),
@@ -105,7 +107,7 @@ Deno.test("connect() refuses to wait for the disk of a server that keeps no appe
 });
 
 Deno.test({
-  name: "connect() refuses to wait for the disk of a server that has no WAITAOF, and says what to do",
+  name: "connect() rejects durability.fsync and says the way out when the server has no WAITAOF",
   ignore: !ignore,
   fn: async () => {
     await using server = await RedisServer.start();

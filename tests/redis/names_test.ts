@@ -1,4 +1,4 @@
-// Names that come from outside reach no keys but their own.
+// The names of types, groups and prefixes never reach the keys of others.
 
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { connect, defineEvent, type EventBroker, type EventClass, PermanentError } from "@tidings/broker";
@@ -20,7 +20,7 @@ const REFUSED = [
   "",
   "\ud800",
 ];
-// What only looks like something else: patterns, other keys, other prefixes, arguments, and what is not ASCII.
+// Allowed names that look like patterns, other keys, other prefixes or arguments, or are not ASCII.
 const TAKEN = [
   "*",
   "a*",
@@ -49,7 +49,7 @@ async function keysOf(server: RedisServer): Promise<string[]> {
   return reply.sort();
 }
 
-/** Does with a type and a group whatever leaves keys behind. */
+/** Leaves all kinds of keys of a type and a group on the server. */
 async function useAll(broker: EventBroker<EventClass>, Type: EventClass, group: string): Promise<void> {
   await broker.publish([1, 2].map((n) => new Type({ n } as never)));
   const subscription = await broker.subscribe(Type, ({ detail }) => {
@@ -59,11 +59,11 @@ async function useAll(broker: EventBroker<EventClass>, Type: EventClass, group: 
   await until(async () => {
     const { deadLetters, retrying } = (await broker.info(Type)).groups[0]!;
     return deadLetters === 1 && retrying === 1;
-  }, "one is parked, and one given up");
+  }, "one event waits for its retry, and one is a dead letter");
   await subscription.close();
 }
 
-Deno.test("types and groups whose names could reach other keys are refused, and nothing is written", async () => {
+Deno.test("connect(), defineEvent() and subscribe() refuse names that could reach other keys, and write nothing", async () => {
   await using server = await RedisServer.start();
   class Sold extends defineEvent("Sold")<{ n: number }> {}
   const events = [Sold];
@@ -87,7 +87,7 @@ Deno.test("types and groups whose names could reach other keys are refused, and 
   assertEquals(await keysOf(server), []);
 });
 
-Deno.test("whatever else a type or a group is called, its keys are its own", async () => {
+Deno.test("subscribe() and deleteGroup() touch only the keys of their group when names look like patterns or other keys", async () => {
   await using server = await RedisServer.start();
   const others = ["events:Sold", "events:A", "other:A", "{events:A}:dead:b", "a", "*"];
   for (const key of others) await server.cli("SET", key, "untouched");

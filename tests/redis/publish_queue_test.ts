@@ -1,4 +1,4 @@
-// Guarantees 30, 31: what waits for a server that does not answer is bounded, and what was taken is stored, once.
+// Guarantees 30, 31: the queue of publishes is bounded while the server does not reply, and accepted ones are stored once.
 
 import { assertEquals } from "@std/assert";
 import { defineEvent, PublishQueueFullError } from "@tidings/broker";
@@ -17,7 +17,7 @@ const STOPS: Readonly<Record<string, [stop: (server: RedisServer) => unknown, go
   };
 
 for (const [state, [stop, go]] of Object.entries(STOPS)) {
-  Deno.test(`RedisStore: publish() refuses what is too much while the server ${state}, and stores the rest once, in order`, async () => {
+  Deno.test(`publish() rejects beyond maxQueued when the server ${state}, and stores the others once, in order`, async () => {
     await using server = await RedisServer.start();
     await using broker = await openBroker(server.url, { events: [Counted], maxQueued: MOST });
     await broker.publish(counted(10));

@@ -1,7 +1,8 @@
-// Guarantee 30: publishing over connections that are cut.
+// Guarantee 30: publishes whose connections are cut.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { defineEvent, type EventBroker, UncertainPublishError } from "@tidings/broker";
+import { until } from "../../src/testing/_broker_bench.ts";
 import type { ClientKind } from "../../src/redis/clients/detect.ts";
 import { KINDS, LABELS, openBroker, openConnection, SharedServer, type TestKeys } from "./_bench.ts";
 import { insist } from "../faults/_insist.ts";
@@ -12,7 +13,7 @@ class Sent extends defineEvent("Sent")<{ n: number }> {}
 const server = new SharedServer();
 const numbered = (from: number, count: number) => Array.from({ length: count }, (_, i) => new Sent({ n: from + i }));
 
-/** A broker behind a proxy, and a look at what the server has. */
+/** A broker behind a proxy, and a way to read the stream on the server. */
 class Behind implements AsyncDisposable {
   readonly keys: TestKeys;
   readonly proxy: Proxy;
@@ -37,7 +38,7 @@ class Behind implements AsyncDisposable {
     return `${this.keys.prefix}:Sent`;
   }
 
-  /** What is stored, as number and position. */
+  /** The number and position of each stored event. */
   async stored(): Promise<[number, string][]> {
     const connection = await openConnection(this.keys.url);
     try {
@@ -48,7 +49,7 @@ class Behind implements AsyncDisposable {
     }
   }
 
-  /** Has the server forget all publishers. */
+  /** Has the server forget the publisher's batch numbers. */
   async forget(): Promise<void> {
     const connection = await openConnection(this.keys.url);
     try {
@@ -83,7 +84,7 @@ for (const kind of KINDS) {
         await broker.publish(new Sent({ n: -1 }));
         const positions: string[] = [];
         for (let round = 0; round < rounds; round++) {
-          // Which of the batches it hits differs: a client writes several in one go, or in parts.
+          // The fault may hit any batch: a client writes several at once, or one in parts.
           if (round % 4 === 1) proxy.inject({ fault, request: /EVALSHA/ });
           const events = numbered(round * together, together);
           positions.push(...await Promise.all(events.map((event) => broker.publish(event))));
@@ -95,7 +96,7 @@ for (const kind of KINDS) {
       });
     }
 
-    Deno.test(`${name} is uncertain when it is cut ${when} and the server stays away, and tells later`, async () => {
+    Deno.test(`${name} is uncertain when it is cut ${when} and the server stays unreachable, and resolves later`, async () => {
       await using behind = await Behind.open(kind, 300);
       const { broker, proxy } = behind;
       await broker.publish(new Sent({ n: 0 }));
@@ -114,7 +115,7 @@ for (const kind of KINDS) {
     });
   }
 
-  Deno.test(`${name} stays uncertain when the server has forgotten the publisher meanwhile, and goes on`, async () => {
+  Deno.test(`${name} stays uncertain when the server has forgotten the publisher meanwhile, and later publishes work`, async () => {
     await using behind = await Behind.open(kind, 5_000);
     const { broker, proxy } = behind;
     await broker.publish(new Sent({ n: 0 }));
@@ -122,7 +123,7 @@ for (const kind of KINDS) {
     proxy.refuse = true;
     const event = new Sent({ n: 1 });
     const publishing = assertRejects(() => broker.publish(event), UncertainPublishError);
-    while (proxy.faults === 0 || proxy.open > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => proxy.faults > 0 && proxy.open === 0, "the connection is cut");
     await behind.forget();
     proxy.refuse = false;
     await publishing;

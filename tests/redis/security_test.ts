@@ -1,4 +1,4 @@
-// TLS with authorities and client certificates, and credentials that nobody gets to see.
+// TLS with authorities and client certificates, and credentials that are never shown.
 
 import { assert, assertEquals, assertLess, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { defineEvent, RedisBroker, type RedisOptions, type TlsOptions } from "@tidings/broker";
@@ -18,17 +18,17 @@ const events = [Sold];
 const open = (kind: ClientKind, url: string, redis: RedisOptions = {}) =>
   RedisBroker.connect(url, { client: kind, events, redis });
 
-/** That a broker takes an event from its publisher to its consumer. */
+/** Asserts that a broker can publish and consume. */
 async function assertWorks(opening: Promise<RedisBroker<typeof Sold>>): Promise<void> {
   await using broker = await opening;
   const handled: number[] = [];
   await broker.subscribe(Sold, ({ detail }) => void handled.push(detail.n), { group: "shop" });
   await broker.publish(new Sold({ n: 7 }));
-  await until(() => handled.length === 1, "it is handled");
+  await until(() => handled.length === 1, "the event is handled");
   assertEquals(handled, [7]);
 }
 
-/** What connecting rejects with, at once. */
+/** The error of connecting, which must come at once. */
 async function refusal(opening: Promise<unknown>): Promise<Error> {
   const began = performance.now();
   const error = await assertRejects(() => opening, Error);
@@ -37,13 +37,13 @@ async function refusal(opening: Promise<unknown>): Promise<Error> {
 }
 
 for (const kind of KINDS) {
-  Deno.test(`rediss:// works with an authority of one's own, and says what to do otherwise: ${LABELS[kind]}`, async () => {
+  Deno.test(`RedisBroker by ${LABELS[kind]} uses the authority in redis.tls.ca, and says the way out when it does not fit`, async () => {
     await using authority = await Authority.make();
     await using other = await Authority.make();
     await using secure = await authority.serve();
     const { ca } = authority;
     await assertWorks(open(kind, secure.url, { tls: { ca } }));
-    // Among others, too.
+    // Several authorities are allowed.
     await assertWorks(open(kind, secure.url, { tls: { ca: [other.ca, ca] } }));
 
     for (const tls of [undefined, {}, { ca: other.ca }]) {
@@ -64,7 +64,7 @@ for (const kind of KINDS) {
 }
 
 for (const kind of ["node-redis", "ioredis"] as const) {
-  Deno.test(`rediss:// shows a client's certificate to a server that asks for one: ${kind}`, async () => {
+  Deno.test(`RedisBroker by ${kind} shows its certificate when the server asks for one`, async () => {
     await using authority = await Authority.make();
     await using other = await Authority.make();
     await using secure = await authority.serve({ asks: true });
@@ -75,7 +75,7 @@ for (const kind of ["node-redis", "ioredis"] as const) {
     await assertWorks(open(kind, byNumber, { tls: { ca, ...ours, servername: "localhost" } }));
 
     const none = await refusal(open(kind, secure.url, { tls: { ca } }));
-    // It may be gone before anybody reads why.
+    // The server may close the connection before its error is read.
     const gone = /it may want a client certificate, or another one: give redis\.tls\.cert and redis\.tls\.key$/;
     assertMatch(none.message.replace(gone, ""), /: it wants a .*give redis\.tls\.cert and|without an answer; $/);
     const strange = await refusal(open(kind, secure.url, { tls: { ca, ...await other.sign() } }));
@@ -88,7 +88,7 @@ for (const kind of ["node-redis", "ioredis"] as const) {
   });
 }
 
-Deno.test("docs/README_REDIS.md: its program with certificates runs", async () => {
+Deno.test("docs/README_REDIS.md has a program with certificates that runs", async () => {
   await using authority = await Authority.make();
   await using secure = await authority.serve({ asks: true });
   const { cert, key } = await authority.sign();
@@ -111,7 +111,7 @@ Deno.test("docs/README_REDIS.md: its program with certificates runs", async () =
   }
 });
 
-Deno.test("a client that was passed in says by itself how it encrypts", async () => {
+Deno.test("RedisBroker.connect() uses the TLS settings of a client that was passed in", async () => {
   await using authority = await Authority.make();
   await using secure = await authority.serve({ asks: true });
   const tls = { ca: authority.ca, ...await authority.sign() };
@@ -126,7 +126,7 @@ Deno.test("a client that was passed in says by itself how it encrypts", async ()
   );
 });
 
-Deno.test("@db/redis says that it shows no certificates, and who does", async () => {
+Deno.test("RedisBroker by @db/redis names the other clients when redis.tls has a certificate", async () => {
   await using authority = await Authority.make();
   const ours = await authority.sign();
   for (const tls of [ours, { servername: "localhost" }] satisfies TlsOptions[]) {
@@ -135,7 +135,7 @@ Deno.test("@db/redis says that it shows no certificates, and who does", async ()
   }
 });
 
-Deno.test("redis.tls takes texts, and says so where it is given names of files", async () => {
+Deno.test("redis.tls refuses names of files, and says that it takes their contents", async () => {
   const bad: [object, string][] = [
     [{ ca: "ca.pem" }, "redis.tls.ca: it is not in PEM format; give the content of the file"],
     [{ ca: ["/etc/ssl/ca.pem"] }, "redis.tls.ca: it is not in PEM format; give the content of the file"],
@@ -153,18 +153,18 @@ Deno.test("redis.tls takes texts, and says so where it is given names of files",
   }
 });
 
-// With every sign that means something in a URL.
+// With every character that has a meaning in a URL.
 const USER = "al@i/c:e%?#é";
 const PASSWORD = "op@en:se/sa%me?#[é ]";
 const SECRETS = [USER, PASSWORD, encodeURIComponent(USER), encodeURIComponent(PASSWORD)];
 
-/** That nothing of the credentials is in there, however deep. */
+/** Asserts that a value contains no credentials at any depth. */
 function assertSecret(told: unknown): void {
   const text = Deno.inspect(told, { depth: 20, iterableLimit: 1_000, strAbbreviateSize: 1_000_000, showHidden: true });
   for (const secret of [...SECRETS, "se/sa%me", "sa%25me"]) assert(!text.includes(secret), text);
 }
 
-/** Gives the server a user with those credentials. */
+/** Adds a user with those credentials. */
 async function addUser(server: RedisServer, ...rules: readonly string[]): Promise<void> {
   assertEquals(await server.cli("ACL", "SETUSER", USER, "reset", "on", `>${PASSWORD}`, ...rules), "OK");
 }
@@ -173,10 +173,10 @@ const byUrl = (port: number, user = USER, password = PASSWORD) =>
   `redis://${encodeURIComponent(user)}:${encodeURIComponent(password)}@127.0.0.1:${port}`;
 
 for (const kind of KINDS) {
-  Deno.test(`user and password come from the URL or the options, whatever they hold: ${LABELS[kind]}`, async () => {
+  Deno.test(`RedisBroker by ${LABELS[kind]} takes any user and password from the URL or the options`, async () => {
     await using server = await RedisServer.start();
     await addUser(server, "~*", "&*", "+@all");
-    // One without a password, who is not the default user all the same.
+    // A user without a password, other than the default user.
     await server.cli("ACL", "SETUSER", "guest", "on", "nopass", "~*", "+@all");
     const { port } = server;
     const plain = `redis://127.0.0.1:${port}`;
@@ -189,7 +189,7 @@ for (const kind of KINDS) {
     const ways: readonly [string, RedisOptions, string][] = [
       [byUrl(port), {}, USER],
       [plain, { username: USER, password: PASSWORD }, USER],
-      // The options have the last word.
+      // The options override the URL.
       [byUrl(port, "guest", "wrong"), { username: USER, password: PASSWORD }, USER],
       [`redis://${encodeURIComponent(USER)}@127.0.0.1:${port}`, { password: PASSWORD }, USER],
       [`redis://guest@127.0.0.1:${port}`, {}, "guest"],
@@ -201,7 +201,7 @@ for (const kind of KINDS) {
     }
   });
 
-  Deno.test(`wrong credentials fail at once, say what to do, and are not shown: ${LABELS[kind]}`, async () => {
+  Deno.test(`RedisBroker by ${LABELS[kind]} rejects at once, and shows no credentials, when they are wrong`, async () => {
     await using server = await RedisServer.start();
     await addUser(server, "~*", "&*", "+@all");
     await server.cli("CONFIG", "SET", "requirepass", "other");
@@ -214,7 +214,7 @@ for (const kind of KINDS) {
       [plain, { username: USER }, /: wrong user or password$/],
       [plain, { password: PASSWORD }, /: wrong user or password$/],
       [plain, {}, /: it wants a password; give redis\.password, or a URL such as redis:\/\/:password@host/],
-      // The URL as a whole is as wrong as can be.
+      // The URL is malformed.
       [`redis://${USER}:${PASSWORD}@127.0.0.1:${port}`, {}, /write "@" as "%40".* or give redis\.username/],
       [`${byUrl(port)}/${encodeURIComponent(PASSWORD)}`, {}, /database|URL/],
     ];
@@ -225,7 +225,7 @@ for (const kind of KINDS) {
     }
   });
 
-  Deno.test(`a missing permission fails at once and says what to do: ${LABELS[kind]}`, async () => {
+  Deno.test(`RedisBroker by ${LABELS[kind]} rejects at once, and says the way out, when a permission is missing`, async () => {
     await using server = await RedisServer.start();
     await addUser(server, "~events:*", "~{events:*", "+@all", "-info");
     const url = byUrl(server.port);
@@ -247,7 +247,7 @@ for (const kind of KINDS) {
   });
 }
 
-Deno.test("nothing that a broker tells in a hard life holds its credentials", async () => {
+Deno.test("RedisBroker shows its credentials in no event and no error when the server is killed and its user deleted", async () => {
   await using server = await RedisServer.start(["--appendonly", "no"]);
   await addUser(server, "~*", "&*", "+@all");
   const everything: unknown[] = [];
@@ -259,14 +259,14 @@ Deno.test("nothing that a broker tells in a hard life holds its credentials", as
   for (const type of ["error", "retry", "grouplost", "close"]) everything.push(told(subscription, type));
   broker.addEventListener("Sold", () => {});
   await broker.publish(new Sold({ n: 1 }));
-  await until(() => warnings.length === 1, "it is warned of the file");
+  await until(() => warnings.length === 1, "the warning has come");
   everything.push(await broker.info(Sold), broker, subscription);
 
   await server.kill();
   const publishing = assertRejects(() => broker.publish(new Sold({ n: 2 })), Error);
   await until(() => reconnects.length > 0, "the connection is lost");
   await server.restart();
-  // The server has forgotten her: what was under way is refused for good.
+  // The restarted server does not know the user: it refuses the publish for good.
   await server.cli("ACL", "SETUSER", "default", "off");
   everything.push(await within(publishing, "publishing ends", 15_000));
   everything.push(await within(assertRejects(() => subscription.closed, Error), "it ends", 15_000));

@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { eventually } from "./_cluster.ts";
 import { findServer, RedisServer } from "./_server.ts";
 
 Deno.test("RedisServer.restart() rejects when another server has taken its port", async () => {
@@ -7,7 +8,7 @@ Deno.test("RedisServer.restart() rejects when another server has taken its port"
   const args = ["--port", String(server.port), "--bind", "127.0.0.1", "--save", ""];
   const other = new Deno.Command(findServer(), { args, stdin: "null", stdout: "null", stderr: "null" }).spawn();
   try {
-    while (await server.cli("PING").catch(() => "") !== "PONG") await new Promise((resolve) => setTimeout(resolve, 10));
+    await eventually(async () => await server.cli("PING") === "PONG");
     await assertRejects(() => server.restart(), Error, "Address already in use");
   } finally {
     other.kill("SIGKILL");

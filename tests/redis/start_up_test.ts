@@ -35,7 +35,7 @@ function serverThatSays(...lines: readonly string[]): Pretender {
   });
 }
 
-Deno.test("connect() refuses a server that is too old, with the version found and the one needed", async () => {
+Deno.test("connect() names the version found and the one needed when the server is too old", async () => {
   const old: Record<string, readonly string[]> = {
     "a Redis of version 6.2.14": ["redis_version:6.2.14"],
     "a Redis of version 2.8.0": ["redis_version:2.8.0"],
@@ -51,7 +51,7 @@ Deno.test("connect() refuses a server that is too old, with the version found an
   }
 });
 
-Deno.test("connect() accepts every server that is new enough", async () => {
+Deno.test("connect() accepts a server when it is new enough", async () => {
   const versions = ["7.0.0", "7.2.4", "8.0.1", "10.1.0"].map((version) => [`redis_version:${version}`]);
   const valkeys = ["7.2.5", "8.1.0", "10.0.0"].map((version) => ["redis_version:7.2.4", `valkey_version:${version}`]);
   for (const lines of [...versions, ...valkeys]) {
@@ -60,7 +60,7 @@ Deno.test("connect() accepts every server that is new enough", async () => {
   }
 });
 
-Deno.test("connect() refuses a replica, and names the way out", async () => {
+Deno.test("connect() says the way out when the server is a replica", async () => {
   await using master = await RedisServer.start();
   await using replica = await RedisServer.start(["--replicaof", "127.0.0.1", String(master.port)]);
   const error = await assertRejects(() => open(replica.url), StoreError);
@@ -71,7 +71,7 @@ Deno.test("connect() refuses a replica, and names the way out", async () => {
   assertEquals(await warningsOf(replica.url), []);
 });
 
-Deno.test("connect() refuses a server that may evict streams, and warns with allowEviction", async () => {
+Deno.test("connect() rejects when the server may evict streams, and warns with allowEviction", async () => {
   for (const policy of ["allkeys-lru", "allkeys-lfu", "allkeys-random"]) {
     await using server = await RedisServer.start(["--maxmemory-policy", policy]);
     const { message } = await assertRejects(() => open(server.url), TypeError);
@@ -87,7 +87,7 @@ Deno.test("connect() refuses a server that may evict streams, and warns with all
   }
 });
 
-Deno.test("connect() gives no warning for a well configured server", async () => {
+Deno.test("connect() gives no warning when the server is well configured", async () => {
   // These policies evict only keys with an expiry, which streams do not have.
   for (const policy of ["noeviction", "volatile-lru", "volatile-ttl"]) {
     await using server = await RedisServer.start(["--maxmemory-policy", policy]);
@@ -96,7 +96,7 @@ Deno.test("connect() gives no warning for a well configured server", async () =>
   }
 });
 
-Deno.test("a broker warns once of a server that keeps no append-only file, and works", async () => {
+Deno.test("connect() warns once when the server keeps no append-only file, and publishing works", async () => {
   await using server = await RedisServer.start(["--appendonly", "no"]);
   assertEquals(await warningsOf(server.url), [NO_FILE]);
   await server.cli("CONFIG", "SET", "maxmemory-policy", "allkeys-lru");
@@ -106,7 +106,7 @@ Deno.test("a broker warns once of a server that keeps no append-only file, and w
   ]);
 });
 
-Deno.test("a broker works when its warnings have no listener", async () => {
+Deno.test("publish() works when no listener hears the warnings", async () => {
   await using server = await RedisServer.start(["--appendonly", "no"]);
   await using broker = await open(server.url);
   const errors = told(broker, "error");
@@ -115,7 +115,7 @@ Deno.test("a broker works when its warnings have no listener", async () => {
   assertEquals(errors.length, 0);
 });
 
-Deno.test("connect() checks a cluster as it does a single server", async () => {
+Deno.test("connect() checks the server when it is a node of a cluster", async () => {
   await using cluster = await RedisCluster.start({ masters: 1, args: () => ["--appendonly", "no"] });
   assertEquals(await warningsOf(cluster.url), [NO_FILE]);
   await cluster.masters[0]!.cli("CONFIG", "SET", "maxmemory-policy", "allkeys-lru");
@@ -123,7 +123,7 @@ Deno.test("connect() checks a cluster as it does a single server", async () => {
   assertEquals((await warningsOf(cluster.url, { allowEviction: true })).length, 2);
 });
 
-Deno.test("connect() checks the master that Sentinels watch as it does a single server", async () => {
+Deno.test("connect() checks the server when it is a master behind Sentinels", async () => {
   await using watched = await WatchedServers.start({ args: ["--appendonly", "no"] });
   assertEquals(await warningsOf(watched.url), [NO_FILE]);
   await watched.servers[0]!.cli("CONFIG", "SET", "maxmemory-policy", "allkeys-lru");
