@@ -82,8 +82,9 @@ export class Counting implements BrokerObserver {
   }
 
   /** Starts totals at zero: the increase of a total that begins with one is invisible. */
-  publishes(eventType: string): void {
-    this.#events.published.add(0, this.#of(eventType).own);
+  begins(eventTypes: readonly string[]): void {
+    this.#reconnects.add(0, this.#attributes);
+    for (const type of eventTypes) this.#events.published.add(0, this.#of(type).own);
   }
 
   /** The same for a group. */
@@ -95,6 +96,7 @@ export class Counting implements BrokerObserver {
     for (const reason of DEAD_REASONS) this.#events.dead_lettered.add(0, { ...place.own, [REASON]: reason });
     this.#leasesLost.add(0, place.own);
     this.#groupsLost.add(0, place.own);
+    this.#reconnects.add(0, { ...this.#attributes, [GROUP]: group });
   }
 
   publishing(events: readonly DomainEvent[]): PublishObservation {

@@ -121,8 +121,6 @@ class ScrapeReader extends MetricReader {
       timeoutMillis: CALLBACK_TIMEOUT,
     });
     for (const error of errors) diag.error("Cannot observe a metric", error);
-    const [first] = scopeMetrics;
-    if (first === undefined) return "";
     // Prometheus knows no scopes: a name may occur once.
     const metrics = new Map<string, MetricData>();
     for (const metric of scopeMetrics.flatMap(({ metrics }) => metrics)) {
@@ -135,10 +133,10 @@ class ScrapeReader extends MetricReader {
         metrics.set(descriptor.name, { ...same, dataPoints: [...same.dataPoints, ...metric.dataPoints] } as MetricData);
       }
     }
-    return this.#serializer.serialize({
-      resource,
-      scopeMetrics: [{ scope: first.scope, metrics: [...metrics.values()] }],
-    });
+    const [first] = scopeMetrics;
+    if (first === undefined || metrics.size === 0) return "";
+    const all = { scope: first.scope, metrics: [...metrics.values()] };
+    return this.#serializer.serialize({ resource, scopeMetrics: [all] });
   }
 
   protected override async onForceFlush(): Promise<void> {}

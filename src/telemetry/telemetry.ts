@@ -76,7 +76,7 @@ export function instrument<C extends EventClass>(broker: EventBroker<C>, options
     const meter = meterProvider.getMeter(SCOPE, undefined, { schemaUrl: SCHEMA_URL }) as Meter;
     const counting = new Counting(meter, errorTypes, attributes);
     observe(counting);
-    for (const { type } of broker.events) counting.publishes(type);
+    counting.begins(broker.events.map(({ type }) => type));
     ends.push(observeState(meter, broker, attributes, (type, group) => counting.consumes(type, group)));
   }
   return {

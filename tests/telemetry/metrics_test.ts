@@ -1,0 +1,327 @@
+import { assert, assertEquals, assertGreater, assertGreaterOrEqual, assertLess } from "@std/assert";
+import { connect, defineEvent, EventBroker, InMemoryBroker, PermanentError } from "@tidings/broker";
+import { instrument } from "@tidings/broker/telemetry";
+import { prometheusMetrics } from "@tidings/broker/telemetry/prometheus";
+import { InMemoryStore } from "../../src/memory/mod.ts";
+import type { StreamAdmin } from "../../src/store/mod.ts";
+import { Gate, groupOf, until } from "../../src/testing/_broker_bench.ts";
+import { checkWithPromtool, measure, scrapeOf } from "./_scrape.ts";
+
+class Ended extends defineEvent("Ended")<{ price: number }> {}
+class Paid extends defineEvent("Paid")<{ n: number }> {}
+const events = [Ended, Paid];
+const paid = (count: number) => Array.from({ length: count }, (_, n) => new Paid({ n }));
+const SOON = { minTimeout: 1, maxTimeout: 5, maxAttempts: 2 };
+const mails = { type: "Paid", group: "mails" };
+
+Deno.test("instrument() counts publishes, attempts and what becomes of events", async () => {
+  await using broker = new InMemoryBroker({ events });
+  await using metrics = measure(broker);
+  const published = paid(5);
+  const subscription = await broker.subscribe(Paid, ({ detail: { n } }, { attempt }) => {
+    if (n === 1 && attempt === 1) throw new TypeError("the first time fails");
+    if (n === 2) throw new PermanentError("never");
+    if (n === 3) throw new RangeError("always");
+  }, { group: "mails", retry: SOON });
+  await broker.publish(published.slice(0, 2));
+  await broker.publish(published.slice(2));
+  await broker.idle();
+  await until(async () => (await metrics.scrape()).value("tidings_events_handled_total", mails) === 3, "all is told");
+
+  const scrape = await metrics.scrape();
+  await checkWithPromtool(scrape);
+  const totals = (name: string, label?: string) =>
+    label === undefined ? scrape.value(`${name}_total`, mails) : Object.fromEntries(
+      scrape.values(`${name}_total`, label)
+        .map((value) => [value, scrape.value(`${name}_total`, { ...mails, [label]: value })]),
+    );
+  assertEquals(scrape.value("tidings_events_published_total", { type: "Paid" }), 5);
+  assertEquals(scrape.value("messaging_client_sent_messages_total", { type: "Paid" }), 5);
+  assertEquals(totals("messaging_client_consumed_messages"), 7);
+  assertEquals(totals("tidings_events_handled"), 3);
+  assertEquals(totals("tidings_events_failed", "error_type"), { PermanentError: 1, RangeError: 2, TypeError: 1 });
+  assertEquals(totals("tidings_events_retried"), 2);
+  assertEquals(totals("tidings_events_dead_lettered", "tidings_dead_letter_reason"), {
+    attempts: 1,
+    died: 0,
+    permanent: 1,
+    undecodable: 0,
+    version: 0,
+  });
+  const attempts = (outcome: string) =>
+    scrape.value("messaging_process_duration_seconds_count", { ...mails, tidings_delivery_outcome: outcome });
+  assertEquals([attempts("ack"), attempts("retry"), attempts("dead"), attempts("lost")], [3, 2, 2, undefined]);
+  assertEquals(scrape.value("tidings_event_latency_seconds_count", mails), 3);
+  const operations = "messaging_client_operation_duration_seconds";
+  assertEquals(scrape.values(`${operations}_count`, "messaging_operation_name"), ["send", "settle"]);
+  assertEquals(scrape.value(`${operations}_count`, { messaging_operation_name: "send" }), 2);
+  assertLess(scrape.value(`${operations}_sum`)!, 10);
+
+  // Ids, positions and consumers are unbounded, so no label has them.
+  const [{ consumers: [consumer] }] = [await groupOf(broker, Paid, "mails")];
+  for (const secret of [consumer!.name, ...published.flatMap(({ id, position }) => [id, position!])]) {
+    assert(!scrape.text.includes(secret), secret);
+  }
+  assertEquals(scrape.labels, [
+    "error_type",
+    "le",
+    "messaging_consumer_group_name",
+    "messaging_destination_name",
+    "messaging_operation_name",
+    "messaging_operation_type",
+    "messaging_system",
+    "messaging_system_name",
+    "tidings_dead_letter_reason",
+    "tidings_delivery_outcome",
+  ]);
+  for (const [name, type] of scrape.types) assertEquals(name.endsWith("_total"), type === "counter", name);
+  await subscription.close();
+});
+
+Deno.test("instrument() counts redriven, discarded and trimmed events", async () => {
+  await using broker = new InMemoryBroker({ events, retention: { maxLength: 3 } });
+  await using metrics = measure(broker);
+  const subscription = await broker.subscribe(Paid, () => {
+    throw new PermanentError("never");
+  }, { group: "mails" });
+  await broker.publish(paid(3));
+  await broker.idle();
+  await subscription.close();
+  const letters = await Array.fromAsync(broker.deadLetters(Paid, { group: "mails" }));
+  await broker.redrive(Paid, { group: "mails", ids: [letters[0]!.id] });
+  await broker.discardDeadLetters(Paid, { group: "mails" });
+  await broker.deleteGroup(Paid, { group: "mails", force: true });
+  for (let n = 0; n < 200; n++) await broker.publish(new Paid({ n }));
+  await until(async () => (await broker.info(Paid)).length < 203, "retention has removed events");
+  const scrape = await metrics.scrape();
+  assertEquals(scrape.value("tidings_events_redriven_total", mails), 1);
+  assertEquals(scrape.value("tidings_events_discarded_total", mails), 2);
+  assertGreater(scrape.value("tidings_events_trimmed_total", { type: "Paid" })!, 0);
+  await checkWithPromtool(scrape);
+});
+
+Deno.test("instrument() observes streams and groups", async () => {
+  await using broker = new InMemoryBroker({ events, retention: { maxLength: 2 } });
+  await using metrics = measure(broker);
+  const gate = new Gate();
+  await broker.subscribe(Paid, async ({ detail: { n } }) => {
+    if (n === 0) throw new PermanentError("never");
+    if (n === 1) throw new Error("later");
+    await gate.opened;
+  }, { group: "mails", prefetch: 2, retry: { minTimeout: 60_000, jitter: 0 } });
+  const before = Date.now();
+  await broker.publish(paid(6));
+  await until(async () => {
+    const { deadLetters, retrying, pending } = await groupOf(broker, Paid, "mails");
+    return deadLetters === 1 && retrying === 1 && pending === 3;
+  }, "the prefetch is full");
+
+  const scrape = await metrics.scrape();
+  await checkWithPromtool(scrape);
+  const [group] = (await broker.info(Paid)).groups;
+  const gauge = (name: string) => scrape.value(`tidings_${name}`, mails);
+  assertEquals(
+    ["lag", "lag_exact", "pending", "in_flight", "retrying", "deferred", "consumers"].map((name) =>
+      gauge(`group_${name}`)
+    ),
+    [group!.lag, 1, 3, 2, 1, 0, 1],
+  );
+  assertEquals(gauge("dead_letters"), 1);
+  for (const name of ["group_oldest_age_seconds", "dead_letters_oldest_age_seconds"]) {
+    assertGreaterOrEqual(gauge(name)!, 0);
+    assertLess(gauge(name)!, (Date.now() - before + 1) / 1_000);
+  }
+  assertEquals([scrape.value("tidings_stream_length", { type: "Paid" })], [6]);
+  assertEquals(["Paid", "Ended"].map((type) => scrape.value("tidings_stream_pinned", { type })), [1, 0]);
+  assertEquals([scrape.value("tidings_broker_ready"), scrape.value("tidings_store_up")], [1, 1]);
+  gate.open();
+});
+
+Deno.test("instrument() counts deferred events, and those that wait for a newer consumer", async () => {
+  const url = `memory:${crypto.randomUUID()}`;
+  class Newer extends defineEvent("Paid", { version: 2, upcast: { 1: (old: { n: number }) => old } })<{ n: number }> {}
+  await using older = await connect(url, { events: [Paid] });
+  await using newer = await connect(url, { events: [Newer] });
+  await using metrics = measure(older);
+  await older.subscribe(Paid, () => {}, { group: "mails" });
+  await newer.publish(new Newer({ n: 1 }));
+  await until(async () => (await groupOf(older, Paid, "mails")).deferred.length === 1, "the event is deferred");
+  await until(async () => (await metrics.scrape()).value("tidings_events_deferred_total", mails) === 1, "it is told");
+  assertEquals((await metrics.scrape()).value("tidings_group_deferred", mails), 1);
+});
+
+Deno.test("instrument() counts events that were removed before a group had read them", async () => {
+  const store = new InMemoryStore();
+  await using broker = new EventBroker(store, { events: [Paid] });
+  await using metrics = measure(broker);
+  await (await broker.subscribe(Paid, () => {}, { group: "mails" })).close();
+  await broker.publish(paid(3));
+  await store.admin("events:Paid").trim({ maxLength: 1, force: true });
+  await broker.subscribe(Paid, () => {}, { group: "mails" });
+  await until(async () => (await metrics.scrape()).value("tidings_events_lost_total", mails) === 2, "losses are told");
+});
+
+Deno.test("instrument() measures pulled deliveries", async () => {
+  await using broker = new InMemoryBroker({ events });
+  await using metrics = measure(broker);
+  await broker.publish(paid(3));
+  let pulled = 0;
+  for await (const delivery of broker.consume(Paid, { group: "mails", retry: SOON, prefetch: 1 })) {
+    if (++pulled === 1) await delivery.ack();
+    else if (pulled === 2) await delivery.nack(new SyntaxError("no"));
+    else break;
+  }
+  const scrape = await metrics.scrape();
+  const duration = "messaging_process_duration_seconds_count";
+  const received = { ...mails, messaging_operation_name: "receive" };
+  assertEquals(scrape.value(duration, { ...received, tidings_delivery_outcome: "ack" }), 1);
+  assertEquals(scrape.value(duration, { ...received, error_type: "SyntaxError" }), 1);
+  assertEquals(scrape.value("messaging_client_consumed_messages_total", received), 3);
+});
+
+Deno.test("instrument() starts totals at zero", async () => {
+  await using broker = new InMemoryBroker({ events });
+  await using metrics = measure(broker);
+  await broker.subscribe(Paid, () => {}, { group: "mails" });
+  const scrape = await metrics.scrape();
+  for (const type of ["Paid", "Ended"]) assertEquals(scrape.value("tidings_events_published_total", { type }), 0);
+  for (const name of ["handled", "retried", "dead_lettered", "recovered", "deferred", "lost"]) {
+    assertEquals(scrape.value(`tidings_events_${name}_total`, mails), 0, name);
+  }
+  for (const name of ["leases_lost", "groups_lost"]) assertEquals(scrape.value(`tidings_${name}_total`, mails), 0);
+  assertEquals(scrape.value("tidings_store_reconnects_total", { group: "mails" }), 0);
+});
+
+Deno.test("instrument() takes few values of error.type, whatever handlers throw", async () => {
+  await using broker = new InMemoryBroker({ events });
+  await using metrics = measure(broker);
+  const hostile = new Proxy({}, {
+    get() {
+      throw new Error("a getter");
+    },
+  });
+  const thrown: unknown[] = [undefined, null, "text", 5, Symbol("s"), hostile, { name: "NoError" }];
+  const named = (n: number) => Object.assign(new Error(), { name: `Error${n}` });
+  await broker.subscribe(Paid, ({ detail: { n } }) => {
+    throw n < thrown.length ? thrown[n] : named(n);
+  }, { group: "mails", concurrency: 10, retry: { maxAttempts: 1 } });
+  await broker.publish(paid(200));
+  await broker.idle();
+  const scrape = await metrics.scrape();
+  assertEquals(scrape.value("tidings_events_failed_total", mails), 200);
+  const types = scrape.values("tidings_events_failed_total", "error_type");
+  assert(types.includes("_OTHER") && types.length <= 101, `${types.length} types`);
+  await checkWithPromtool(scrape);
+});
+
+Deno.test("instrument() tells two brokers of one registry apart by their attributes", async () => {
+  await using first = new InMemoryBroker({ events });
+  await using second = new InMemoryBroker({ events });
+  await using metrics = prometheusMetrics();
+  const { meterProvider } = metrics;
+  using _first = instrument(first, { meterProvider, tracerProvider: false, attributes: { shop: "first" } });
+  using _second = instrument(second, { meterProvider, tracerProvider: false, attributes: { shop: "second" } });
+  await first.publish(paid(1));
+  await second.publish(paid(2));
+  const scrape = await scrapeOf(metrics);
+  for (const [shop, count] of [["first", 1], ["second", 2]] as const) {
+    assertEquals(scrape.value("tidings_events_published_total", { type: "Paid", shop }), count);
+    assertEquals(scrape.value("tidings_stream_length", { type: "Paid", shop }), count);
+    assertEquals(scrape.value("tidings_broker_ready", { shop }), 1);
+  }
+  await checkWithPromtool(scrape);
+});
+
+Deno.test("instrument() counts the same for each registry of a broker", async () => {
+  await using broker = new InMemoryBroker({ events });
+  await using first = measure(broker);
+  await using second = measure(broker);
+  await broker.subscribe(Paid, () => {}, { group: "mails" });
+  await broker.publish(paid(3));
+  await broker.idle();
+  for (const metrics of [first, second]) {
+    await until(async () => (await metrics.scrape()).value("tidings_events_handled_total", mails) === 3, "all is told");
+    assertEquals((await metrics.scrape()).value("tidings_group_lag", mails), 0);
+  }
+});
+
+Deno.test("instrument() forgets the gauges of a group that is deleted", async () => {
+  await using broker = new InMemoryBroker({ events });
+  await using metrics = measure(broker);
+  await (await broker.subscribe(Paid, () => {}, { group: "mails" })).close();
+  assertEquals((await metrics.scrape()).value("tidings_group_lag", mails), 0);
+  await broker.deleteGroup(Paid, { group: "mails" });
+  const scrape = await metrics.scrape();
+  assertEquals(scrape.value("tidings_group_lag", mails), undefined);
+  assertEquals(scrape.value("tidings_stream_length", { type: "Paid" }), 0);
+});
+
+Deno.test("instrument() keeps totals and shows no state once it is disposed", async () => {
+  await using broker = new InMemoryBroker({ events });
+  await using metrics = prometheusMetrics();
+  const telemetry = instrument(broker, { meterProvider: metrics.meterProvider, tracerProvider: false });
+  await broker.publish(paid(1));
+  await scrapeOf(metrics);
+  telemetry[Symbol.dispose]();
+  telemetry[Symbol.dispose]();
+  await broker.publish(paid(1));
+  const scrape = await scrapeOf(metrics);
+  assertEquals(scrape.value("tidings_events_published_total", { type: "Paid" }), 1);
+  assertEquals(scrape.value("tidings_broker_ready"), undefined);
+  await checkWithPromtool(scrape);
+});
+
+Deno.test("instrument() shows a closed broker as not ready, and no state of its streams", async () => {
+  await using broker = new InMemoryBroker({ events });
+  await using metrics = measure(broker);
+  await broker.subscribe(Paid, () => {}, { group: "mails" });
+  await broker.publish(paid(2));
+  await broker.idle();
+  await broker.close();
+  const scrape = await metrics.scrape();
+  assertEquals(scrape.value("tidings_broker_ready"), 0);
+  assertEquals(scrape.value("tidings_events_handled_total", mails), 2);
+  assertEquals(scrape.value("tidings_group_lag", mails), undefined);
+  await checkWithPromtool(scrape);
+});
+
+/** A store whose answers about streams wait while it hangs. */
+class HangingStore extends InMemoryStore {
+  hanging: Gate | undefined;
+  asked = 0;
+
+  override admin(stream: string): StreamAdmin {
+    const admin = super.admin(stream);
+    return Object.assign(Object.create(admin), {
+      info: async () => {
+        this.asked++;
+        await this.hanging?.opened;
+        return await admin.info();
+      },
+    });
+  }
+}
+
+Deno.test("instrument() shows totals and no state while the store gives no answer, and asks it only once", async () => {
+  const store = new HangingStore();
+  await using broker = new EventBroker(store, { events: [Paid] });
+  await using metrics = measure(broker);
+  await broker.publish(paid(2));
+  assertEquals((await metrics.scrape()).value("tidings_stream_length", { type: "Paid" }), 2);
+  store.hanging = new Gate();
+  store.asked = 0;
+  const start = performance.now();
+  const scrapes = await Promise.all([metrics.scrape(), metrics.scrape()]);
+  scrapes.push(await metrics.scrape());
+  // Prometheus gives up after 10 s. Two collections take at least 4 s.
+  assertLess(performance.now() - start, 10_000);
+  assertEquals(store.asked, 1);
+  for (const scrape of scrapes) {
+    assertEquals(scrape.value("tidings_events_published_total", { type: "Paid" }), 2);
+    assertEquals(scrape.value("tidings_stream_length", { type: "Paid" }), undefined);
+    await checkWithPromtool(scrape);
+  }
+  store.hanging.open();
+  store.hanging = undefined;
+  await until(async () => (await metrics.scrape()).value("tidings_stream_length") === 2, "the store answers again");
+});
