@@ -1,9 +1,10 @@
-import { checkSignal, reasonOf, show } from "../events/_check.ts";
+import { checkSignal, show } from "../events/_check.ts";
 import { brokerSettings } from "./_settings.ts";
 import type { DomainEvent, EventClass } from "../events/mod.ts";
 import type { EventStore, Position } from "../store/mod.ts";
 import { EventCodecs } from "./codec/_event_codecs.ts";
 import { handling } from "./_causation.ts";
+import { Closing } from "./_closing.ts";
 import { callHandler } from "./consuming/_job_runner.ts";
 import { Listeners } from "./_listeners.ts";
 import { Observers } from "./_observers.ts";
@@ -22,7 +23,6 @@ import { LiveTails } from "./reading/_live_tails.ts";
 import type { Handler, PulledDelivery } from "./delivery.ts";
 import type { BrokerHealth, HealthOptions } from "./health.ts";
 import type { BrokerObserver } from "./observer.ts";
-import { BrokerClosedError } from "./errors.ts";
 import { BrokerErrorEvent, type BrokerEventMap, ReconnectEvent, WarningEvent } from "./lifecycle_events.ts";
 import type {
   BrokerOptions,
@@ -69,13 +69,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   #health: HealthMonitor;
   #tails: LiveTails;
   #subscriptions: Subscriptions;
-  #closing: Promise<void> | undefined;
-  /** Aborts when closing begins: no group is joined any more, and none is waited for. */
-  #closeBegun = new AbortController();
-  /** Aborts when all handlers have ended: until then they may publish and read while the broker closes. */
-  #drained = new AbortController();
-  #signal: AbortSignal | undefined;
-  #abort = () => this.#closeAlone();
+  #closing: Closing;
 
   /**
    * Makes a broker over a store. Closing the broker disposes the store.
@@ -89,6 +83,23 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     const settings = brokerSettings(options);
     const { publishTimeout, maxQueued, maxQueuedBytes, signal } = settings;
     this.#store = store;
+    this.#closing = new Closing({
+      signal,
+      insideHandler: () => this.#subscriptions.enclosing() !== undefined,
+      drain: () => this.#subscriptions.close(),
+      steps: [
+        () => this.#tails.end(),
+        () => this.#publisher.close(CLOSE_TIMEOUT),
+        () => this.#retention.close(),
+        () => store[Symbol.asyncDispose](),
+      ],
+      closed: () => this.#tell(new Event("close")),
+      failed: (error) => {
+        // Without a listener, an error of closing must not end the process.
+        if (this.#listeners.has("error")) this.#listeners.report(error);
+      },
+    });
+    const { begun: closing, drained } = this.#closing;
     const notTrimmed = (error: unknown) =>
       isTransient(error) ? this.#retrying(error, 0) : this.#listeners.report(error);
     this.#retention = new Retention(store, this.#observers, notTrimmed);
@@ -109,8 +120,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     this.#subscriptions = new Subscriptions({
       store,
       observers: this.#observers,
-      closing: this.#closeBegun.signal,
-      assertOpen: () => this.#assertOpen("subscribe"),
+      closing,
+      assertOpen: () => this.#closing.assertOpen("subscribe"),
       report: (error) => this.#listeners.report(error),
       consumed: (type, count) => {
         this.#retention.noted(this.#codecs.ofType(type)!.stream, count);
@@ -122,21 +133,21 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     });
     this.#idleWaits = new IdleWaits({
       store,
-      closing: this.#closeBegun.signal,
+      closing,
       enclosing: () => this.#subscriptions.enclosing(),
       retrying: (error, delay) => this.#retrying(error, delay),
     });
     this.#operator = new Operator({
       store,
       observers: this.#observers,
-      drained: this.#drained.signal,
+      drained,
       retentionOf: (stream) => this.#retention.of(stream),
-      assertUsable: (action) => this.#assertUsable(action),
+      assertUsable: (action) => this.#closing.assertUsable(action),
     });
     this.#health = new HealthMonitor({
       store,
       streams: new Map([...this.#codecs].map(({ definition, stream }) => [definition.type, stream])),
-      closed: () => this.#closing !== undefined,
+      closed: () => this.#closing.hasBegun,
       subscriptions: () => this.#subscriptions.watched(),
     });
     this.#tails = new LiveTails(store, {
@@ -147,9 +158,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     });
     // Later, so that the caller can add a listener first.
     if (store.warnings?.length) setTimeout(() => this.#warn(store.warnings!), 0);
-    this.#signal = signal;
-    signal?.addEventListener("abort", this.#abort);
-    if (signal?.aborted) this.#abort();
+    this.#closing.followSignal();
   }
 
   #warn(warnings: readonly string[]): void {
@@ -184,7 +193,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     try {
       const { signal } = options;
       checkSignal(signal);
-      this.#assertUsable("publish");
+      this.#closing.assertUsable("publish");
       if (Array.isArray(events)) {
         for (const event of events) this.#codecs.assertPublishable(event);
         return this.#observers.publish(events, () => this.#publisher.publishAll(events, signal));
@@ -244,7 +253,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    */
   history<K extends C>(events: OneOrMore<K>, options: ReadOptions = {}): AsyncGenerator<EventOf<K>, void, void> {
     const codecs = this.#codecs.ofClasses(events);
-    return readEvents(this.#store, codecs, readRange("read history", options, this.#drained.signal));
+    return readEvents(this.#store, codecs, readRange("read history", options, this.#closing.drained));
   }
 
   /**
@@ -258,7 +267,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   ): Promise<number> {
     const codecs = this.#codecs.ofClasses(events);
     assertHandler("replay to", handler, "(event) => …");
-    return replayEvents(readEvents(this.#store, codecs, readRange("replay", options, this.#drained.signal)), handler);
+    return replayEvents(readEvents(this.#store, codecs, readRange("replay", options, this.#closing.drained)), handler);
   }
 
   /**
@@ -371,7 +380,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
 
   #listenersChanged(type: string): void {
     const codec = this.#codecs.ofType(type);
-    if (codec === undefined || this.#closing !== undefined) return;
+    if (codec === undefined || this.#closing.hasBegun) return;
     const attached = this.#tails.follow(codec, this.#listeners.has(type));
     // Publishing waits until the tail knows where it begins: a listener hears what is published after addEventListener.
     if (attached !== undefined) void this.#publisher.stream(codec.stream).holdUntil(attached);
@@ -394,43 +403,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * @throws {Error} If something could not be closed cleanly, as when the store does not reply; it is closed all the same.
    */
   close(): Promise<void> {
-    // Closing waits for the calling handler: the handler must not wait for closing.
-    if (this.#subscriptions.enclosing() !== undefined) return Promise.resolve(this.#closeAlone());
-    return this.#closing ??= this.#shutDown();
-  }
-
-  /** Closes without a caller that waits: an error of closing becomes an `error` event. */
-  #closeAlone(): void {
-    this.#closing ??= this.#shutDown();
-    this.#closing.catch((error) => {
-      if (this.#listeners.has("error")) this.#listeners.report(error);
-    });
-  }
-
-  async #shutDown(): Promise<void> {
-    this.#signal?.removeEventListener("abort", this.#abort);
-    // `#closing` is set before anything else happens.
-    await Promise.resolve();
-    this.#closeBegun.abort(closedError("wait until groups are idle"));
-    const failures = await this.#subscriptions.close();
-    const attempt = async (close: () => PromiseLike<void>) => {
-      try {
-        await close();
-      } catch (error) {
-        failures.push(error);
-      }
-    };
-    this.#drained.abort(closedError("read"));
-    await attempt(() => this.#tails.end());
-    await attempt(() => this.#publisher.close(CLOSE_TIMEOUT));
-    await attempt(() => this.#retention.close());
-    await attempt(() => this.#store[Symbol.asyncDispose]());
-    this.#tell(new Event("close"));
-    if (failures.length === 1) throw failures[0];
-    if (failures.length > 1) {
-      const reasons = failures.map(reasonOf).join("; ");
-      throw new AggregateError(failures, `Cannot close the broker cleanly: ${reasons}`);
-    }
+    return this.#closing.close();
   }
 
   /** The same as `close`. */
@@ -448,20 +421,6 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     this.#health.noted(error);
     this.#tell(new ReconnectEvent(error, delay));
   }
-
-  /** Throws when the broker has closed. While it closes, its handlers may still use it. */
-  #assertUsable(what: string): void {
-    if (this.#drained.signal.aborted) throw closedError(what);
-  }
-
-  /** Throws when the broker is closing or closed. */
-  #assertOpen(what: string): void {
-    if (this.#closing !== undefined) throw closedError(what);
-  }
-}
-
-function closedError(what: string): BrokerClosedError {
-  return new BrokerClosedError(`Cannot ${what}: the broker is closed`);
 }
 
 function assertHandler(action: string, handler: unknown, shape: string): void {

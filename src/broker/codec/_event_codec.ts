@@ -1,21 +1,31 @@
 import { definitionOf, type EventDefinition } from "../../events/_definition.ts";
+import { reasonOf } from "../../events/_check.ts";
 import { isInstance } from "../../events/_foreign.ts";
 import { checkExtensions, EventRecord, NO_EXTENSIONS, recordIn, restore } from "../../events/_state.ts";
 import type { DomainEvent, EventClass } from "../../events/mod.ts";
 import type { Fields, StoredRecord } from "../../store/mod.ts";
-import { positionTime } from "../../store/mod.ts";
+import { type Position, positionTime } from "../../store/mod.ts";
 import { Contract, DecodingFailure } from "./_detail_contract.ts";
 import { rawFields, readEntry } from "./_entry.ts";
 import type { Entry } from "./_entry_fields.ts";
 import { parseJson } from "./_json.ts";
-import { decodingError, versionOf } from "./_versions.ts";
 import type { DetailCipher } from "../detail_cipher.ts";
-import type { UndecodableError } from "../errors.ts";
+import { NewerVersionError, UndecodableError } from "../errors.ts";
 
 /** The event of an entry, or the error for an entry that is not one of its class. */
 export type Decoded<E extends DomainEvent> = E | UndecodableError;
 
 const DATE_TIME = /^([+-]\d\d)?\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i;
+
+/** The entry is of a newer version than this process knows. */
+class TooNew extends TypeError {
+  readonly version: number;
+
+  constructor(version: number, known: number) {
+    super(`it is of version ${version}, and this class knows up to ${known}`);
+    this.version = version;
+  }
+}
 
 /** Encodes events of one class as fields of entries, and decodes entries; the same for every store. */
 export class EventCodec<E extends DomainEvent = DomainEvent> {
@@ -162,4 +172,38 @@ function parseTime(text: string): number {
     throw new TypeError(`its time is ${JSON.stringify(text.slice(0, 60))}, not a date and time with a zone (RFC 3339)`);
   }
   return time;
+}
+
+/**
+ * The version of an entry, from its fields. Call it before reading the payload: the payload of a newer version may have
+ * another format.
+ *
+ * @throws If it is newer than the class; {@linkcode decodingError} turns this error into a `NewerVersionError`.
+ */
+function versionOf(
+  { id, version }: { readonly id?: string; readonly version?: string },
+  { upcast, version: current }: Pick<EventDefinition, "upcast" | "version">,
+): number {
+  // The Python predecessor wrote neither id nor version: such entries are version 0 where the class upcasts from 0.
+  if (version === undefined) return id === undefined && upcast[0] !== undefined ? 0 : 1;
+  const number = /^(0|[1-9]\d{0,15})$/.test(version) ? Number(version) : NaN;
+  if (!Number.isSafeInteger(number)) {
+    throw new TypeError(`its version is ${JSON.stringify(version.slice(0, 60))}, not a number`);
+  }
+  if (number > current) throw new TooNew(number, current);
+  return number;
+}
+
+/** The error for an entry whose decoding failed with `cause`. */
+function decodingError(
+  type: string,
+  position: Position,
+  raw: Readonly<Record<string, string>>,
+  cause: unknown,
+): UndecodableError {
+  const message = `Cannot decode ${type} at ${position}: ${reasonOf(cause)}`;
+  if (isInstance(cause, TooNew)) {
+    return new NewerVersionError(message, position, raw, { cause, version: cause.version });
+  }
+  return new UndecodableError(message, position, raw, { cause });
 }

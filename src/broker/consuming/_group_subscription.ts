@@ -107,9 +107,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
 
   /** Renews the leases for this type now, to learn which deliveries were lost. */
   renew(eventType: string): void {
-    for (const consumer of this.#consumers) {
-      if (consumer.eventType === eventType) consumer.renew().catch((error) => this.retrying(error, 0));
-    }
+    for (const consumer of this.#consumers) if (consumer.eventType === eventType) consumer.renewNow();
   }
 
   /** Dispatches a lifecycle event. */

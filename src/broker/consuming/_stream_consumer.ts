@@ -17,6 +17,7 @@ import { LeaseLostError } from "../errors.ts";
 import { MAX_CLAIM, type Settings } from "./_consumer_settings.ts";
 import { DecodingQueue } from "./_decoding_queue.ts";
 import { HeldJobs, Job, type JobSource } from "./_job.ts";
+import { Lease } from "./_lease.ts";
 import { PrefetchWindow } from "./_prefetch_window.ts";
 import { Settler, type SettlingEnd } from "./_settler.ts";
 
@@ -83,8 +84,7 @@ export class StreamConsumer implements JobSource {
   /** Rings when there may be room for more entries. */
   #room = new Bell();
   #stopReading = new AbortController();
-  #stopRenewing = new AbortController();
-  #renewedAt: number;
+  #lease: Lease;
   #stalled = false;
   /** When the store last took outcomes, or the window began to fill. */
   #progressAt: number;
@@ -95,7 +95,6 @@ export class StreamConsumer implements JobSource {
   #handed: Promise<void> | undefined;
   /** How many claims wait for the next turn of the event loop. */
   #handing = 0;
-  #renewing: Promise<void> | undefined;
 
   constructor(
     owner: StreamConsumerOwner,
@@ -110,9 +109,18 @@ export class StreamConsumer implements JobSource {
     this.#member = member;
     this.#decode = decode;
     this.#decoding = new DecodingQueue(owner.settings.handlerTimeout, (jobs) => owner.runner.admit(jobs));
-    this.#renewedAt = joinedAt;
     this.#progressAt = joinedAt;
     this.#window = new PrefetchWindow(owner.settings);
+    this.#lease = new Lease({
+      member,
+      duration: owner.settings.lease,
+      joinedAt,
+      held: this.#held,
+      stalled: () => this.#stalled,
+      lost: (jobs) => owner.runner.lost(jobs),
+      retrying: (error, delay) => owner.retrying(error, delay),
+      failed: (error) => owner.failed(error),
+    });
     this.#settler = new Settler(member, {
       settled: (job, outcome, refused) => this.#settled(job, outcome, refused),
       concluded: (job, outcome, refused) => owner.runner.concluded(job, outcome, refused),
@@ -132,7 +140,7 @@ export class StreamConsumer implements JobSource {
   }
 
   get fresh(): boolean {
-    return Date.now() - this.#renewedAt < this.#owner.settings.lease;
+    return this.#lease.fresh;
   }
 
   start(): void {
@@ -140,7 +148,7 @@ export class StreamConsumer implements JobSource {
     this.#reading = new Promise<void>((resolve) => nextTurn(resolve))
       .then(() => this.#read())
       .catch((error) => this.#owner.failed(error));
-    this.#renewing = this.#keepLease().catch((error) => this.#owner.failed(error));
+    this.#lease.start();
   }
 
   async #read(): Promise<void> {
@@ -174,8 +182,8 @@ export class StreamConsumer implements JobSource {
     if (missing.length > 0) this.#owner.missing(this.eventType, rangeOf(missing), missing);
     if (removed !== undefined) this.#owner.missing(this.eventType, removed);
     if (healed !== undefined) this.#owner.healed(this.eventType, healed);
-    // Not awaited: if it fails, the next renewal tells the same, and the claimed records are ours anyway.
-    if (disturbed) this.renew().catch((error) => this.#owner.retrying(error, 0));
+    // Not awaited: the claimed records are ours anyway.
+    if (disturbed) this.#lease.renewNow();
     if (records.length === 0) return;
     if (this.#open === 0) this.#progressAt = Date.now();
     this.#open += records.length;
@@ -246,7 +254,7 @@ export class StreamConsumer implements JobSource {
       waiting,
       running: this.#running,
       stalled: this.#stalled,
-      leaseRenewedAt: new Date(this.#renewedAt),
+      leaseRenewedAt: new Date(this.#lease.renewedAt),
       lastProgressAt: new Date(this.#progressAt),
     };
   }
@@ -266,52 +274,13 @@ export class StreamConsumer implements JobSource {
     if (refused) this.#owner.runner.lost([job]);
   }
 
-  async #keepLease(): Promise<void> {
-    const { signal } = this.#stopRenewing;
-    const { lease } = this.#owner.settings;
-    let failures = 0;
-    while (true) {
-      await sleep(failures === 0 ? lease / 3 : Math.min(lease / 10, backoff(RECONNECT, failures)), signal);
-      if (signal.aborted) return;
-      try {
-        await this.renew();
-        failures = 0;
-      } catch (error) {
-        if (!isTransient(error)) throw error;
-        failures++;
-      }
-    }
+  /** Renews the lease now, to learn which deliveries were lost. */
+  renewNow(): void {
+    this.#lease.renewNow();
   }
 
-  /** Renews the lease, and learns which deliveries were lost. */
-  async renew(): Promise<void> {
-    const asked = Date.now();
-    this.#lose(this.#held.superseded());
-    const jobs = this.#held.all().filter(({ unsettled }) => unsettled);
-    const lost = await this.#member.renew(jobs, { stalled: this.#stalled });
-    this.#renewedAt = asked;
-    if (lost.length === 0) return;
-    const positions = new Set(lost);
-    this.#lose(jobs.filter(({ position, unsettled }) => unsettled && positions.has(position)));
-  }
-
-  #lose(jobs: readonly Job[]): void {
-    for (const job of jobs) this.#held.remove(job);
-    this.#owner.runner.lost(jobs.filter(({ state }) => state !== "settling"));
-  }
-
-  async renewUntilDone(): Promise<void> {
-    const { signal } = this.#stopRenewing;
-    for (let attempt = 1; !signal.aborted; attempt++) {
-      try {
-        return await this.renew();
-      } catch (error) {
-        if (!isTransient(error)) throw error;
-        const delay = backoff(RECONNECT, attempt);
-        this.#owner.retrying(error, delay);
-        await sleep(delay, signal);
-      }
-    }
+  renewUntilDone(): Promise<void> {
+    return this.#lease.renewUntilDone();
   }
 
   // Stalled: handlers are idle while the window is full of jobs that wait behind busy keys.
@@ -319,7 +288,7 @@ export class StreamConsumer implements JobSource {
     const stalled = this.#isStalled(full);
     if (stalled === this.#stalled) return;
     this.#stalled = stalled;
-    this.renew().catch((error) => this.#owner.retrying(error, 0));
+    this.#lease.renewNow();
   }
 
   #isStalled(full: boolean): boolean {
@@ -341,8 +310,7 @@ export class StreamConsumer implements JobSource {
       await this.#settler.drain(deadline);
     } finally {
       // Also when the store does not reply: a renewed lease would keep our deliveries from other consumers.
-      this.#stopRenewing.abort();
-      await this.#renewing;
+      await this.#lease.stop();
     }
     await this.#leaveGroup(deadline);
     for (const job of this.#held.all()) job.abort(new LeaseLostError("The subscription is closed"));

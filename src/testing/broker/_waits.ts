@@ -170,7 +170,7 @@ export const waiting: readonly BrokerContract[] = [
     }, { group: "group", drainTimeout: 20_000 });
     await running.opened;
     await within(broker.close(), "the broker to close");
-    assertEquals((failure as Error).message, "Cannot wait until groups are idle: the broker is closed");
+    assertEquals((failure as Error).message, "Cannot wait until groups are idle: the broker is closed; make a new one");
   }),
 
   contract("32", "close() reports by a warning that it waits for a pulled delivery", async (bench) => {
