@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { DCLinter } from "npm:dclint@^3";
 import { parse } from "npm:yaml@^2";
 import { findServer, RedisServer } from "../redis/_server.ts";
@@ -28,7 +28,6 @@ Deno.test("compose.yaml follows the Compose specification and passes the linter"
 });
 
 Deno.test("compose.yaml has the Redis service that README describes", () => {
-  assertEquals(Object.keys(compose.services), ["redis"]);
   assertEquals([redis.image, redis.container_name], ["redis:7-alpine", "event_broker_redis"]);
   assertEquals(redis.ports, ["127.0.0.1:6379:6379"]);
   const [volume, directory] = redis.volumes[0].split(":");
@@ -38,6 +37,45 @@ Deno.test("compose.yaml has the Redis service that README describes", () => {
   for (const option of ["--appendonly yes", "--appendfsync everysec", "--requirepass ${REDIS_PASSWORD:-}"]) {
     assert(command.includes(option), option);
   }
+});
+
+Deno.test("compose.yaml starts Prometheus and Grafana only with the profile monitoring, for this machine", () => {
+  const { redis: _, ...others } = compose.services;
+  assertEquals(Object.keys(others), ["grafana", "prometheus"]);
+  for (const { image, ports, profiles } of Object.values(others) as Record<string, readonly string[]>[]) {
+    assertEquals(profiles, ["monitoring"]);
+    assertMatch(String(image), /:v?\d+\.\d+\.\d+$/);
+    for (const port of ports!) assertMatch(port, /^127\.0\.0\.1:/);
+  }
+});
+
+Deno.test("compose.yaml gives Prometheus and Grafana files that exist, at the paths that they name", () => {
+  const { prometheus, grafana } = compose.services;
+  const mounts = (volumes: readonly string[]) =>
+    new Map(volumes.map((volume) => volume.split(":") as [string, string]).map(([from, to]) => [to, from]));
+  const [forPrometheus, forGrafana] = [mounts(prometheus.volumes), mounts(grafana.volumes)];
+  for (const from of [...forPrometheus.values(), ...forGrafana.values()]) {
+    if (from.startsWith(".")) assert(Deno.statSync(new URL(from, root)).isFile, from);
+    else assert(from in compose.volumes, from);
+  }
+  const read = (mounted: ReadonlyMap<string, string>, path: string) =>
+    parse(Deno.readTextFileSync(new URL(mounted.get(path) ?? `${path} is not mounted`, root)));
+
+  const { rule_files, scrape_configs } = read(forPrometheus, "/etc/prometheus/prometheus.yml");
+  for (const file of rule_files) assert(forPrometheus.has(`/etc/prometheus/${file}`), file);
+  const hosts = new Set(
+    scrape_configs.flatMap(({ static_configs }: { static_configs: { targets: string[] }[] }) =>
+      static_configs.flatMap(({ targets }) => targets.map((target) => target.split(":")[0]))
+    ),
+  );
+  assertEquals([...hosts], prometheus.extra_hosts.map((host: string) => host.split(":")[0]));
+
+  const [source] = read(forGrafana, "/etc/grafana/provisioning/datasources/tidings.yml").datasources;
+  assertEquals([source.url, source.isDefault], ["http://prometheus:9090", true]);
+  const [provider] = read(forGrafana, "/etc/grafana/provisioning/dashboards/tidings.yml").providers;
+  const home = grafana.environment.GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH;
+  assertEquals(home, `${provider.options.path}/tidings.json`);
+  assert(forGrafana.has(home), "the dashboard is mounted");
 });
 
 for (const password of [undefined, "se cret"]) {
