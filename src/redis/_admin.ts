@@ -15,6 +15,7 @@ import { groupKeys, keyList, producerKey } from "./_keys.ts";
 import { type LetterContext, RedisLetterBox } from "./_letters.ts";
 import { before, parsePairs, serverTime } from "./connection/_replies.ts";
 import type { Script } from "./scripts/_script.ts";
+import { FORCE_TRIM } from "./scripts/force_trim.ts";
 import { GROUP_INFO } from "./scripts/info.ts";
 import { REMOVE_GROUP } from "./scripts/remove_group.ts";
 import { REWIND } from "./scripts/rewind.ts";
@@ -126,10 +127,14 @@ export class RedisAdmin implements StreamAdmin {
     const { link, stream } = this.#context;
     let oldest = "";
     if (maxAge !== undefined) oldest = firstPositionAt(await serverTime(link) - maxAge).split("-")[0]!;
-    const args = [oldest, maxLength === undefined ? "" : String(maxLength), force ? "1" : "0", String(TRIM_AT_ONCE)];
+    const args = [oldest, maxLength === undefined ? "" : String(maxLength), String(TRIM_AT_ONCE)];
+    const groups = force ? await this.#groups() : [];
+    const keys = [stream, ...groups.map((group) => groupKeys(stream, group).meta)];
+    const script = force ? FORCE_TRIM : TRIM;
     let removed = 0;
     for (;;) {
-      const [count, pinnedBy, more] = await TRIM.run(link, [stream], args) as readonly [number, string, number];
+      const reply = await script.run(link, keys, [...args, ...groups]);
+      const [count, pinnedBy, more] = reply as readonly [number, string, number];
       removed += count;
       if (more === 0 || count === 0) return { removed, pinnedBy: pinnedBy === "" ? undefined : pinnedBy };
     }

@@ -2,7 +2,7 @@
 export interface GroupKeys {
   /** The stream itself. */
   readonly stream: string;
-  /** Hash: `life`, `bell`, `epoch`, `rewind:<epoch>`, `checkpoint`, `deleted`, and by consumer `gen:`, `lease:`, `stalled:`, `version:`, `conn:`. */
+  /** Hash: `life`, `bell`, `epoch`, `rewind:<epoch>`, `checkpoint`, `deleted`, `mark`, `removed`, and by consumer `gen:`, `lease:`, `stalled:`, `version:`, `conn:`. */
   readonly meta: string;
   /** Sorted set: consumers by when their lease ends, in milliseconds. */
   readonly consumers: string;
@@ -14,6 +14,8 @@ export interface GroupKeys {
   readonly redrive: string;
   /** Stream: the dead letters. */
   readonly dead: string;
+  /** Stream that exists only during a script, which finds out by it how the server counts reads. */
+  readonly counting: string;
 }
 
 /** The keys of a group. */
@@ -27,12 +29,13 @@ export function groupKeys(stream: string, group: string): GroupKeys {
     work: key("work"),
     redrive: key("redrive"),
     dead: key("dead"),
+    counting: key("counting"),
   };
 }
 
 /** In the order in which every script takes them. */
-export function keyList({ stream, meta, consumers, due, work, redrive, dead }: GroupKeys): string[] {
-  return [stream, meta, consumers, due, work, redrive, dead];
+export function keyList({ stream, meta, consumers, due, work, redrive, dead, counting }: GroupKeys): string[] {
+  return [stream, meta, consumers, due, work, redrive, dead, counting];
 }
 
 /** What the server remembers of a producer's batches on one stream. */

@@ -4,6 +4,7 @@ import { ANNOUNCE } from "../../src/redis/scripts/announce.ts";
 import { APPEND } from "../../src/redis/scripts/append.ts";
 import { CLAIM } from "../../src/redis/scripts/claim.ts";
 import { HEAL } from "../../src/redis/scripts/heal.ts";
+import { FORCE_TRIM } from "../../src/redis/scripts/force_trim.ts";
 import { GROUP_INFO } from "../../src/redis/scripts/info.ts";
 import { JOIN } from "../../src/redis/scripts/join.ts";
 import { LEAVE } from "../../src/redis/scripts/leave.ts";
@@ -35,7 +36,7 @@ export const ROLES = {
   },
   observer: { scripts: [GROUP_INFO], commands: [...CONNECTING, ...READING, ...WAITING, "xread"] },
   operator: {
-    scripts: [GROUP_INFO, REDRIVE, REWIND, REMOVE_GROUP, TRIM],
+    scripts: [GROUP_INFO, REDRIVE, REWIND, REMOVE_GROUP, TRIM, FORCE_TRIM],
     commands: [...WRITING, ...READING, "client|unblock", "xdel", "time"],
   },
 } as const satisfies Readonly<Record<string, Role>>;
@@ -59,7 +60,8 @@ function commandsIn(source: string): Set<string> {
   const texts = [body];
   for (let text; (text = texts.pop()) !== undefined;) {
     for (const [, name, sub] of text.matchAll(/(?:redis\.p?call\(|= \{)'([A-Z]+)'(?:, '([A-Z]+)')?/g)) {
-      commands.add((sub === undefined ? name! : `${name}|${sub}`).toLowerCase());
+      const hasSub = sub !== undefined && ["XGROUP", "XINFO"].includes(name!);
+      commands.add((hasSub ? `${name}|${sub}` : name!).toLowerCase());
     }
     for (const [name, called] of functions) {
       if (!new RegExp(`\\b${name}\\(`).test(text)) continue;

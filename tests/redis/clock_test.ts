@@ -64,7 +64,7 @@ Deno.test("RedisStore: does what the model does, whatever the order of commands"
       const stores = await Promise.all([open(keys.url, now), open(keys.url, now)]);
       for (const store of stores) settleReads(store, check!);
       return stores.map((store) => keys.over(store));
-    }, { tellsRemoved: false });
+    });
     try {
       await run.all(commands);
     } finally {

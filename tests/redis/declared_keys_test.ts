@@ -26,8 +26,8 @@ const GUARD = `local redis = (function(real)
   local declared = {}
   for _, key in ipairs(KEYS) do declared[key] = true end
   local function check(name, ...)
-    if name == 'TIME' then return end
-    local first = (name == 'XGROUP' or name == 'XINFO') and 2 or 1
+    if name == 'TIME' or name == 'INFO' then return end
+    local first = name == 'XREADGROUP' and 5 or (name == 'XGROUP' or name == 'XINFO') and 2 or 1
     for at = first, name == 'DEL' and select('#', ...) or first do
       local key = select(at, ...)
       if not declared[key] then error('UNDECLARED ' .. name .. ' ' .. key) end

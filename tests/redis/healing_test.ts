@@ -1,7 +1,15 @@
-// Guarantee 26: groups and streams that are lost.
+// Guarantees 26 and 27: groups, streams and entries that are lost.
 
 import { assert, assertEquals, assertLess } from "@std/assert";
-import { defineEvent, type EventBroker, type GroupLostEvent, type Subscription } from "@tidings/broker";
+import {
+  defineEvent,
+  type EntriesLostEvent,
+  type EventBroker,
+  type GroupLostEvent,
+  type Subscription,
+} from "@tidings/broker";
+import { groupKeys } from "../../src/redis/_keys.ts";
+import { comparePositions } from "../../src/store/mod.ts";
 import { sleep, told, until } from "../../src/testing/_broker_bench.ts";
 import type { ClientKind } from "../../src/redis/clients/detect.ts";
 import { KINDS, LABELS, openBroker } from "./_bench.ts";
@@ -170,4 +178,61 @@ Deno.test("subscribe() tells of each group that it lost, and of each once among 
   await sleep(200);
   assertEquals(handled.sort(), ["one 1", "one 2", "two 1", "two 2"]);
   assertEquals([lost[0]!.length + lost[1]!.length, lost[2]!.length], [1, 1]);
+});
+
+/** What a subscription told of lost entries. */
+const losses = (lost: readonly EntriesLostEvent[]) =>
+  lost.map(({ eventType, from, to, count, positions }) => ({ eventType, from, to, count, positions }));
+
+Deno.test("subscribe() reports events that redis-cli trimmed while no consumer ran", async () => {
+  await using server = await RedisServer.start();
+  await using broker = await openBroker(server.url, { events: [Counted] });
+  await (await broker.subscribe(Counted, () => {}, { group: "group" })).close();
+  const positions = await broker.publish(numbers(100).map((n) => new Counted({ n })));
+  assertEquals(await server.cli("XTRIM", STREAM, "MAXLEN", "10"), "90");
+  const handled: number[] = [];
+  await using subscription = await broker.subscribe(Counted, ({ detail }) => void handled.push(detail.n), {
+    group: "group",
+  });
+  const lost = told<EntriesLostEvent>(subscription, "entrieslost");
+  await until(() => lost.length > 0 && handled.length === 10, "the loss is told, and the rest handled");
+  assertEquals(handled, numbers(10, 90));
+  const [{ from, to, ...rest }] = losses(lost) as [ReturnType<typeof losses>[0]];
+  assertEquals([lost.length, rest], [1, { eventType: "Counted", count: 90, positions: [] }]);
+  assert(comparePositions(from, positions[0]!) <= 0, `${from} is after the first lost event`);
+  assert(
+    comparePositions(to, positions[89]!) >= 0 && comparePositions(to, positions[90]!) < 0,
+    `${to} is not the last`,
+  );
+});
+
+Deno.test("subscribe() reports events that redis-cli trimmed or deleted while its handlers were busy", async () => {
+  await using server = await RedisServer.start();
+  await using broker = await openBroker(server.url, { events: [Counted] });
+  const positions = await broker.publish(numbers(100).map((n) => new Counted({ n })));
+  const gates = Array.from({ length: 2 }, () => Promise.withResolvers<void>());
+  const handled: number[] = [];
+  await using subscription = await broker.subscribe(Counted, ({ detail: { n } }) => {
+    handled.push(n);
+    return n === 0 ? gates[0]!.promise : n === 50 ? gates[1]!.promise : undefined;
+  }, { group: "group", prefetch: 1 });
+  const lost = told<EntriesLostEvent>(subscription, "entrieslost");
+  // A consumer that reads without a pause looks four times a second, and may read on behind a gap before it looks.
+  const pause = async () => {
+    const looked = parseInt(await server.cli("HGET", groupKeys(STREAM, "group").meta, "mark"));
+    await until(() => Date.now() - looked > 300, "the next read comes after a look");
+  };
+  await until(() => handled.length === 1, "the first is being handled");
+  assertEquals(await server.cli("XTRIM", STREAM, "MAXLEN", "50"), "50");
+  await pause();
+  gates[0]!.resolve();
+  await until(() => handled.includes(50), "it goes on behind the gap");
+  assertEquals(await server.cli("XDEL", STREAM, positions[70]!), "1");
+  await pause();
+  gates[1]!.resolve();
+  await until(() => handled.includes(99), "the rest is handled");
+  const kept = numbers(100).filter((n) => (n === 0 || n >= 50) && n !== 70);
+  assertEquals(handled, kept);
+  assertEquals(losses(lost).map(({ count, positions }) => [count, positions]), [[49, []], [1, []]]);
+  assertEquals([lost[1]!.from, lost[1]!.to], [positions[70], positions[70]]);
 });

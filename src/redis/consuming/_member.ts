@@ -151,7 +151,8 @@ export class RedisMember implements GroupMember {
   /** One look at each source in turn; undefined when there is nothing, and a read under way that will ring. */
   async #look(limit: number): Promise<Claim | undefined> {
     while (true) {
-      const came = this.#recovery.due ? await this.#cameBack(limit) : undefined;
+      const due = this.#recovery.due || this.#intake.mayHaveMore && this.#recovery.stale;
+      const came = due ? await this.#cameBack(limit) : undefined;
       if (came !== undefined) return came;
       if (this.#intake.unconfirmed) {
         // A rewind serves whoever waits before it can be told: what was read then is no longer of the epoch before.
@@ -177,12 +178,13 @@ export class RedisMember implements GroupMember {
 
   async #cameBack(limit: number): Promise<Claim | undefined> {
     const claim = await this.#recovery.look(limit);
-    if (claim === undefined || claim.records.length > 0 || !claim.disturbed) return claim;
+    // Of deliveries that came back there may be more than this look took. New entries come after all of them.
+    if (claim === undefined || claim.records.length > 0 || claim.missing.length > 0) return claim;
     const reading = async () =>
       await this.#give(this.#intake.take(limit)) ?? await this.#give(await this.#intake.readAtOnce(limit));
-    // Whatever becomes of the reading, the rewind has to be told: the next look meets with the same, and says so.
+    // A failure must not hide the rewind or the gap from the caller. The next look meets the failure again.
     const given = await reading().catch(() => undefined);
-    return { ...claim, records: given?.records ?? [], missing: [...claim.missing, ...given?.missing ?? []] };
+    return { ...claim, records: given?.records ?? [], missing: given?.missing ?? [] };
   }
 
   /** Keeps what a read brought that had ended. */

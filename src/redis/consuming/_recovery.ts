@@ -4,6 +4,7 @@ import {
   comparePositions,
   type Outcome,
   type Position,
+  type RemovedRange,
   type StoredRecord,
 } from "../../store/mod.ts";
 import { Bell } from "../../store/_bell.ts";
@@ -21,6 +22,9 @@ import { CLAIM } from "../scripts/claim.ts";
 const FOREIGN_IDLE = 30_000;
 // A read without an answer may still be carried out for as long as it would have blocked, once the server answers again.
 const DOUBT = 10_000;
+// A look finds removed entries only before the group has read on behind them: at least so often, in ms, a backlog is read
+// only after one.
+const STALE = 250;
 
 /**
  * A delivery as the scripts hand it: id, delivery count, failures, recoveries, fields, 1 if no plain ack settles it, then 1
@@ -66,6 +70,8 @@ export class Recovery {
   #lastBell: string | undefined;
   /** When to look again, by `performance.now()`. */
   #next = 0;
+  /** When the last look began, by `performance.now()`. */
+  #lookedAt = -Infinity;
   /** Until when, by `performance.now()`, a read that got no answer may have brought what nobody knows of. */
   #doubtUntil = 0;
   #bell = new Bell();
@@ -90,6 +96,11 @@ export class Recovery {
   /** Whether it is time to look. */
   get due(): boolean {
     return performance.now() >= this.#next;
+  }
+
+  /** Whether it is so long since the last look that a backlog should not be read on without one. */
+  get stale(): boolean {
+    return performance.now() - this.#lookedAt >= STALE;
   }
 
   /** Has whoever waits look again now. */
@@ -159,10 +170,11 @@ export class Recovery {
   /** What came back to the group; undefined when nothing did. */
   async #sweep(limit: number): Promise<Claim | undefined> {
     const { lease, reach: { version, deferTimeout }, robbed, run } = this.#context;
+    this.#lookedAt = performance.now();
     const patience = deferTimeout === Infinity ? "" : `${Math.round(deferTimeout)}`;
     const args = [`${lease}`, `${limit}`, `${FOREIGN_IDLE}`, `${version}`, patience];
     const reply = await this.#orDoubt(run(CLAIM, args));
-    const [takings, epoch, nextDue, nextEnd, missing, taken, bell] = reply as readonly [
+    const [takings, epoch, nextDue, nextEnd, missing, taken, bell, gap] = reply as readonly [
       number,
       number,
       number,
@@ -170,7 +182,9 @@ export class Recovery {
       readonly Position[],
       readonly Taken[],
       string,
+      string,
     ];
+    const removed = parseGap(gap);
     const disturbed = epoch !== this.#epoch;
     if (takings !== this.#takings) robbed();
     this.#takings = takings;
@@ -178,7 +192,7 @@ export class Recovery {
     this.#lastBell = bell;
     // What was read since the rewind, by the epoch before it, will be refused, and has to come again.
     if (disturbed) this.doubt();
-    const nothing = taken.length === 0 && missing.length === 0 && !disturbed;
+    const nothing = taken.length === 0 && missing.length === 0 && !disturbed && removed === undefined;
     const next = Math.min(
       lease / 4,
       nextDue < 0 ? Infinity : nextDue,
@@ -187,7 +201,7 @@ export class Recovery {
     );
     this.#next = nothing ? performance.now() + Math.max(1, next) : 0;
     if (nothing) return undefined;
-    return { records: this.#claimed(taken, takings), missing, disturbed };
+    return { records: this.#claimed(taken, takings), missing, disturbed, ...(removed && { removed }) };
   }
 
   /** If this is lost, so may be what was taken by it: whether or not it was done, nobody knows of what it was about. */
@@ -229,11 +243,25 @@ export class Recovery {
     if (before === this.#lastBell) this.#lastBell = bell;
     let next = this.#next;
     for (const outcome of outcomes) {
-      if (staysHeld(outcome) || outcome.kind !== "retry" && outcome.kind !== "release") continue;
-      next = Math.min(next, performance.now() + (outcome.delay ?? 0));
+      const delay = this.#returnsAfter(outcome);
+      if (delay < Infinity) next = Math.min(next, performance.now() + delay);
     }
     if (next >= this.#next) return;
     this.#next = next;
     this.#bell.ring();
   }
+
+  /** In how many milliseconds a settled delivery may come back to this consumer. */
+  #returnsAfter(outcome: Outcome): number {
+    if (staysHeld(outcome)) return Infinity;
+    if (outcome.kind === "defer") return this.#context.reach.deferTimeout;
+    return outcome.kind === "retry" || outcome.kind === "release" ? outcome.delay ?? 0 : Infinity;
+  }
+}
+
+/** Reads "from to count", where the count may be a dash; undefined for an empty text. */
+function parseGap(text: string): RemovedRange | undefined {
+  if (text === "") return undefined;
+  const [from, to, count] = text.split(" ") as [Position, Position, string];
+  return { from, to, count: count === "-" ? undefined : Number(count) };
 }

@@ -1,7 +1,7 @@
 import { POSITIONS } from "./_positions.ts";
 
 /**
- * What the scripts of a group share. KEYS: stream, meta, consumers, due, work, redrive, dead. ARGV[1] is the group,
+ * What the scripts of a group share. KEYS: stream, meta, consumers, due, work, redrive, dead, counting. ARGV[1] is the group,
  * ARGV[2] the consumer (or empty), ARGV[3] the life of the group that it joined (or empty): a group that was deleted
  * and made anew is another one, and refuses former members with GROUPDELETED.
  *
@@ -9,7 +9,7 @@ import { POSITIONS } from "./_positions.ts";
  * first and last failure, whether it runs alone, and when it is to be tried again. Most deliveries have no such line.
  */
 export const READ_PRELUDE: string = `${POSITIONS}
-local stream, meta, consumers, due, workKey, copies, dead = unpack(KEYS)
+local stream, meta, consumers, due, workKey, copies, dead, counting = unpack(KEYS)
 local group, me = ARGV[1], ARGV[2]
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)

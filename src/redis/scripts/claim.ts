@@ -1,6 +1,7 @@
 import { Script } from "./_script.ts";
 import { HAND } from "./_hand.ts";
 import { PRELUDE } from "./_prelude.ts";
+import { REMOVED } from "./_removed.ts";
 
 /**
  * Takes what came back to the group: retries that are due, what was handed back, what dead consumers held, and what was
@@ -9,10 +10,11 @@ import { PRELUDE } from "./_prelude.ts";
  * KEYS: as the prelude says. ARGV: group, consumer, life, lease in ms, limit, how long in ms a consumer without a lease may
  * be idle, the version that this one knows, how long in ms what it does not know waits for another (or empty: for ever). Reply: takings of the consumer, epoch, ms until something falls due or -1, ms until another's lease ends or -1,
  * positions whose entries are gone; for each delivery taken: id, delivery count, failures, recoveries, fields, 1
- * unless it may be settled as a plain ack, then 1 if it is unknown here and has waited for too long; then the bell.
+ * unless it may be settled as a plain ack, then 1 if it is unknown here and has waited for too long; then the bell, and the unread
+ * entries that were removed, as "from to count" (a dash if unknown) or empty.
  * Errors: `NAMETAKEN`, NOGROUP.
  */
-export const CLAIM: Script = new Script(`${PRELUDE}${HAND}
+export const CLAIM: Script = new Script(`${PRELUDE}${REMOVED}${HAND}
 local limit = tonumber(ARGV[5])
 local refused = touch(tonumber(ARGV[4]))
 if refused then return refused end
@@ -142,6 +144,9 @@ for _, d in ipairs(deferred) do
 end
 
 local reply, missing = hand(taken)
+noteRemoved(group, meta, 100)
+local removed = redis.call('HGET', meta, 'removed') or ''
+if removed ~= '' then redis.call('HDEL', meta, 'removed') end
 
 -- Only now, since what was taken stood under the dead one's name until it was claimed.
 for _, consumer in ipairs(deadOnes) do
@@ -162,6 +167,6 @@ for at = 1, #first, 2 do
 end
 return {
   tonumber(redis.call('HGET', meta, 'gen:' .. me) or -1), epoch(),
-  nextDue and math.max(0, nextDue - now) or -1, nextEnd, missing, reply, bell()
+  nextDue and math.max(0, nextDue - now) or -1, nextEnd, missing, reply, bell(), removed
 }
 `);

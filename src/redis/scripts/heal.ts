@@ -35,6 +35,7 @@ if made.err then
 end
 -- Nothing that was under way is anybody's any more: it went with the group.
 redis.call('DEL', due, workKey, copies)
+redis.call('HDEL', meta, 'mark')
 redis.call('HSET', meta, 'rewind:' .. redis.call('HINCRBY', meta, 'epoch', 1), '0-0')
 for _, consumer in ipairs(redis.call('ZRANGE', consumers, 0, -1)) do
   redis.call('HINCRBY', meta, 'gen:' .. consumer, 1)

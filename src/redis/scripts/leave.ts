@@ -1,5 +1,6 @@
 import { Script } from "./_script.ts";
 import { PRELUDE } from "./_prelude.ts";
+import { REMOVED } from "./_removed.ts";
 
 /**
  * Hands back what a consumer holds, up to a number, and removes the consumer once it holds nothing.
@@ -7,7 +8,7 @@ import { PRELUDE } from "./_prelude.ts";
  * KEYS: as the prelude says. ARGV: group, consumer, life, how many at once. Reply: 1 when the consumer is gone, 0 when it
  * holds more; connections whose blocked reads should end.
  */
-export const LEAVE: Script = new Script(`${PRELUDE}
+export const LEAVE: Script = new Script(`${PRELUDE}${REMOVED}
 local most = tonumber(ARGV[4])
 local rows = redis.pcall('XPENDING', stream, group, '-', '+', most, me)
 if rows.err then
@@ -31,5 +32,7 @@ if cameBack then ring() end
 if #rows == most then return {0, {}} end
 redis.call('XGROUP', 'DELCONSUMER', stream, group, me)
 forget(me)
+-- The group may have no other consumer, and read nothing until one joins.
+noteRemoved(group, meta, 0)
 return {1, cameBack and sleepers(64) or {}}
 `);

@@ -1,5 +1,6 @@
 import { Script } from "./_script.ts";
 import { PRELUDE } from "./_prelude.ts";
+import { REMOVED_UNTRIED } from "./_removed.ts";
 
 /**
  * Has a group read again, and drops what is under way from there on.
@@ -8,8 +9,10 @@ import { PRELUDE } from "./_prelude.ts";
  * whose deliveries are dropped (or empty for none). Reply: how many were dropped, the first entry that it will read or
  * empty, connections whose blocked reads should end.
  */
-export const REWIND: Script = new Script(`${PRELUDE}
+export const REWIND: Script = new Script(`${PRELUDE}${REMOVED_UNTRIED}
+local counters = countersOf(group)
 redis.call('XGROUP', 'SETID', stream, group, ARGV[4])
+if counters then compare(meta, parseMark(redis.call('HGET', meta, 'mark')), counters) end
 local to, dropped = ARGV[5], 0
 
 -- A thousand at once: one by one would hold the server several times as long.
@@ -46,6 +49,8 @@ for _, consumer in ipairs(redis.call('ZRANGE', consumers, 0, -1)) do
 end
 checkpoint()
 ring()
+-- The next comparison begins at the new position.
+compare(meta, nil, countersOf(group))
 local first = to ~= '' and redis.call('XRANGE', stream, to, '+', 'COUNT', 1)[1]
 return {dropped, first and first[1] or '', sleepers(64)}
 `);

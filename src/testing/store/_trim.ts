@@ -165,4 +165,48 @@ export const trimming: readonly StoreContract[] = [
     assertEquals(await bench.admin.trim(ALL), { removed: 2, pinnedBy: undefined });
     assertEquals(await member.settle(ack(held)), []);
   }),
+
+  contract("27", "claim() reports unread entries that were removed to each group once, with records", async (bench) => {
+    const all = await bench.append(6);
+    const ahead = await bench.join("a", { group: "ahead" });
+    await ahead.settle(ack(await bench.take(ahead, 2)));
+    const behind = await bench.join("a", { group: "behind" });
+    await bench.admin.trim({ maxLength: 2, force: true });
+    const claim = await bench.claim(ahead, 1);
+    assertEquals([positionsOf(claim.records), claim.removed], [[all[4]], { from: all[2]!, to: all[3]!, count: 2 }]);
+    assertEquals((await bench.claim(ahead, 1)).removed, undefined);
+    assertEquals((await bench.claim(behind)).removed, { from: all[0]!, to: all[3]!, count: 4 });
+    assertEquals((await bench.glance(behind)).removed, undefined);
+  }),
+
+  contract(
+    "27",
+    "claim() joins removed entries that were not reported yet, and one of two members reports them",
+    async (bench) => {
+      const all = await bench.append(5);
+      await (await bench.join()).leave();
+      await bench.admin.trim({ maxLength: 4, force: true });
+      await bench.admin.trim({ maxLength: 1, force: true });
+      const [one, two] = [await bench.join("one"), await bench.join("two")];
+      const claim = await bench.claim(one);
+      assertEquals([positionsOf(claim.records), claim.removed], [[all[4]], { from: all[0]!, to: all[3]!, count: 4 }]);
+      assertEquals((await bench.glance(two)).removed, undefined);
+    },
+  ),
+
+  contract(
+    "27",
+    "claim() reports no entries that were removed after they were settled, or before a rewind to them",
+    async (bench) => {
+      const all = await bench.append(4);
+      const member = await bench.join();
+      await member.settle(ack(await bench.take(member, 2)));
+      assertEquals((await bench.admin.trim(ALL)).removed, 2);
+      await bench.admin.rewind("group", all[0]!);
+      const { records, removed } = await bench.claim(member);
+      assertEquals([positionsOf(records), removed], [all.slice(2), undefined]);
+      const late = await bench.join("a", { group: "late" });
+      assertEquals((await bench.claim(late)).removed, undefined);
+    },
+  ),
 ];
