@@ -11,6 +11,7 @@ import { failure } from "./_clients.ts";
 import { eventually, RedisCluster } from "./_cluster.ts";
 import { freePort } from "./_free_port.ts";
 import { RedisServer } from "./_server.ts";
+import { NO_FILE, warningsOf } from "./_warnings.ts";
 
 // With a suitable prefix, each of the three nodes has the stream of one of these.
 class Opened extends defineEvent("Opened")<{ n: number }> {}
@@ -19,7 +20,8 @@ class Closed extends defineEvent("Closed")<{ n: number }> {}
 const events = [Opened, Paid, Closed];
 
 let cluster: RedisCluster;
-Deno.test.beforeAll(async () => void (cluster = await RedisCluster.start()));
+// Without an append-only file, brokers have something to warn of.
+Deno.test.beforeAll(async () => void (cluster = await RedisCluster.start({ args: () => ["--appendonly", "no"] })));
 Deno.test.afterAll(async () => await cluster[Symbol.asyncDispose]());
 
 /** How many connections each node has, except that of redis-cli. */
@@ -76,6 +78,17 @@ Deno.test("connect() connects to a cluster when the URL begins with redis+cluste
     const master = cluster.masters[cluster.indexOf(`${prefix}:${type}`)]!;
     assertEquals(await master.cli("XLEN", `${prefix}:${type}`), "2");
   }
+});
+
+Deno.test("connect() checks the servers when they are nodes of a cluster", async () => {
+  const setPolicy = async (policy: string) => {
+    for (const master of cluster.masters) await master.cli("CONFIG", "SET", "maxmemory-policy", policy);
+  };
+  assertEquals(await warningsOf(cluster.url), [NO_FILE]);
+  await setPolicy("allkeys-lru");
+  await assertRejects(() => connect(cluster.url, { events }), TypeError, "maxmemory-policy is allkeys-lru");
+  assertEquals((await warningsOf(cluster.url, { allowEviction: true })).length, 2);
+  await setPolicy("noeviction");
 });
 
 Deno.test("connect() finds all nodes of a cluster when the URL names one", async () => {

@@ -1,4 +1,4 @@
-// Guarantees 15, 30: primaries that die, hand over or stand still under load, and their replicas that take over.
+// Guarantees 15, 30: primaries that are killed or hand over under load, and replicas that take over.
 
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { KINDS, LABELS } from "./_bench.ts";
@@ -10,20 +10,20 @@ let cluster: RedisCluster;
 Deno.test.beforeAll(async () => void (cluster = await RedisCluster.start({ replicas: true })));
 Deno.test.afterAll(async () => await cluster[Symbol.asyncDispose]());
 
-/** Who is the primary of that part of the slots now, and who its replica. */
+/** The current primary and replica of one part of the slots. */
 async function pairOf(nth: number): Promise<readonly [primary: RedisServer, replica: RedisServer]> {
   const [one, other] = [cluster.masters[nth]!, cluster.replicas[nth]!];
   return (await one.cli("ROLE")).startsWith("master") ? [one, other] : [other, one];
 }
 
-/** Makes a replica the primary. A server may refuse the command, or time out and stay a replica: it is asked again. */
+/** Promotes a replica. A server may refuse that or time out, so that the command is sent again. */
 async function promote(replica: RedisServer): Promise<void> {
-  let asked = -Infinity;
+  let sentAt = -Infinity;
   await eventually(async () => {
     if ((await replica.cli("ROLE")).startsWith("master")) return true;
-    // A manual failover gives up after 5 s by itself.
-    if (performance.now() - asked > 6_000) {
-      asked = performance.now();
+    // A manual failover times out after 5 s.
+    if (performance.now() - sentAt > 6_000) {
+      sentAt = performance.now();
       await replica.cli("CLUSTER", "FAILOVER");
     }
     return false;
@@ -31,7 +31,7 @@ async function promote(replica: RedisServer): Promise<void> {
 }
 
 for (const kind of KINDS) {
-  Deno.test(`RedisStore on a cluster: a primary that hands over to its replica under load loses and repeats nothing: ${LABELS[kind]}`, async () => {
+  Deno.test(`publish() and subscribe() by ${LABELS[kind]} lose and repeat nothing when a primary hands over to its replica`, async () => {
     await using flow = await Flow.start(cluster, 0, { kind });
     const [, replica] = await pairOf(0);
     await promote(replica);
@@ -44,29 +44,29 @@ for (const kind of KINDS) {
   });
 }
 
-// The nodes outlive the tests, in which some of them are started again.
+// The tests start nodes again, which run until the last test.
 const sanitize = { sanitizeOps: false, sanitizeResources: false };
 
 Deno.test(
-  "RedisStore on a cluster: a primary that is killed under load loses nothing when replicas are waited for",
+  "publish() loses nothing when it waits for replicas and a primary of the cluster is killed",
   sanitize,
   async () => {
     await using flow = await Flow.start(cluster, 1, { redis: { durability: { replicas: 1, timeout: 500 } } });
     await cluster.masters[1]!.kill();
     await becomes(cluster.replicas[1]!, "master");
-    // There is no replica to wait for until it is back.
+    // Until the killed node is back, there is no replica to wait for.
     await cluster.masters[1]!.restart();
     await flow.continues();
     const result = await flow.finish();
     assertFlow(result, { lost: false });
-    // What was handled, and acknowledged without a replica knowing, comes again.
+    // Events whose acknowledgement had not reached the replica are redelivered.
     assertLess(result.handled.length - result.published, 2 * PREFETCH);
   },
 );
 
 for (const kind of KINDS) {
   Deno.test(
-    `RedisStore on a cluster: publishing and handling go on by themselves when a primary is killed: ${LABELS[kind]}`,
+    `publish() and subscribe() by ${LABELS[kind]} go on by themselves when a primary of the cluster is killed`,
     sanitize,
     async () => {
       await using flow = await Flow.start(cluster, 2, { kind });
@@ -75,7 +75,7 @@ for (const kind of KINDS) {
       await flow.continues();
       const result = await flow.finish();
       assertFlow(result, { lost: true });
-      assert(flow.tries.publisher.length > 0 && flow.tries.consumer.length > 0, "they are told of reconnecting");
+      assert(flow.tries.publisher.length > 0 && flow.tries.consumer.length > 0, "both report reconnecting");
       await primary.restart();
       await becomes(primary, "slave");
       await eventually(async () => /master_link_status:up/.test(await primary.cli("INFO", "replication")));

@@ -1,10 +1,10 @@
-// Guarantee 30: primaries that stand still under load and go on when others have taken their place.
+// Guarantee 30: primaries that are frozen under load, and continue when a replica has replaced them.
 
 import { assertEquals } from "@std/assert";
 import { RedisCluster } from "./_cluster.ts";
 import { assertFlow, becomes, Flow } from "./_cluster_flow.ts";
 
-Deno.test("RedisStore on a cluster: a primary that stands still is left, and what it does afterwards does no harm", async () => {
+Deno.test("publish() and subscribe() go on at the replica when a primary is frozen, and when it continues", async () => {
   await using cluster = await RedisCluster.start({ replicas: true });
   await using flow = await Flow.start(cluster, 0);
   cluster.masters[0]!.pause();
@@ -16,12 +16,12 @@ Deno.test("RedisStore on a cluster: a primary that stands still is left, and wha
   await flow.continues();
   const result = await flow.finish();
   const gone = assertFlow(result, { lost: true });
-  // Only what it had answered before it stood still.
+  // Only events of publishes that resolved before the freeze may be lost.
   assertEquals(gone.filter((n) => n >= before), []);
 });
 
 for (const timeout of [100, 1_000]) {
-  Deno.test(`RedisStore on a cluster: nothing is lost when replicas are waited for up to ${timeout} ms and a primary stands still`, async () => {
+  Deno.test(`publish() loses nothing when it waits up to ${timeout} ms for replicas and a primary is frozen`, async () => {
     await using cluster = await RedisCluster.start({ replicas: true });
     await using flow = await Flow.start(cluster, 0, { redis: { durability: { replicas: 1, timeout } } });
     cluster.masters[0]!.pause();

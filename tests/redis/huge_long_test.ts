@@ -1,4 +1,4 @@
-// Guarantees 1, 23: an entry of hundreds of megabytes ends among the dead letters, and takes no consumer with it.
+// Guarantees 1, 23: an entry of hundreds of megabytes becomes a dead letter, and no consumer dies of it.
 
 import { assert, assertEquals, assertLess, assertStringIncludes } from "@std/assert";
 import { type DeadLetterEvent, defineEvent } from "@tidings/broker";
@@ -8,7 +8,7 @@ import { RedisServer } from "./_server.ts";
 
 class Scan extends defineEvent("Scan")<{ page: string }> {}
 
-/** Adds an entry whose payload has so many megabytes, as a careless writer would. */
+/** Adds an entry with a payload of this many megabytes, as another program might. */
 async function addHuge(server: RedisServer, megabytes: number): Promise<void> {
   using connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
   const encode = (text: string) => new TextEncoder().encode(text);
@@ -25,7 +25,7 @@ async function addHuge(server: RedisServer, megabytes: number): Promise<void> {
 
 for (const kind of KINDS) {
   for (const megabytes of [100, 200, 400]) {
-    Deno.test(`an entry of ${megabytes} MB is a dead letter, and its neighbours are handled: ${LABELS[kind]}`, async () => {
+    Deno.test(`subscribe() by ${LABELS[kind]} makes an entry of ${megabytes} MB a dead letter, and handles the others`, async () => {
       await using server = await RedisServer.start();
       await using broker = await openBroker(server.url, { events: [Scan] }, kind);
       await broker.publish(new Scan({ page: "before" }));
@@ -36,7 +36,7 @@ for (const kind of KINDS) {
         group: "group",
       });
       const dead = told<DeadLetterEvent>(subscription, "deadletter");
-      await until(() => dead.length > 0 && pages.length > 1, "all are through", 120_000);
+      await until(() => dead.length > 0 && pages.length > 1, "all entries are handled", 120_000);
       await settled(broker, Scan);
       assertEquals(pages, ["before", "after"]);
       const [letter] = await lettersOf(broker, Scan);

@@ -1,4 +1,4 @@
-// Guarantees 25, 29, 31: how long the server does nothing else while a group with 100,000 unsettled is operated.
+// Guarantees 25, 29, 31: how long commands block the server while a group has 100,000 unsettled deliveries.
 
 import { assertEquals, assertLess } from "@std/assert";
 import { defineEvent, type EventBroker, PermanentError } from "@tidings/broker";
@@ -20,7 +20,7 @@ async function fill(broker: Broker): Promise<void> {
   }
 }
 
-/** Has the group try each once and fail. */
+/** Has each event fail once in the group. */
 async function fail(broker: Broker, error: Error): Promise<void> {
   await using _subscription = await broker.subscribe(Counted, () => {
     throw error;
@@ -30,28 +30,28 @@ async function fail(broker: Broker, error: Error): Promise<void> {
       const { lag, deadLetters, retrying } = await groupOf(broker, Counted);
       return lag === 0 && deadLetters + retrying === COUNT;
     },
-    "all have failed",
+    "all events have failed",
     LONG,
   );
 }
 
-/** How long the longest command of some work held the server, in milliseconds, as the server has it. */
-async function longest(server: RedisServer, what: string, work: () => Promise<unknown>): Promise<number> {
+/** The time of the slowest command of a task, in milliseconds, by the server's slow log. */
+async function longest(server: RedisServer, name: string, task: () => Promise<unknown>): Promise<number> {
   await server.cli("CONFIG", "SET", "slowlog-log-slower-than", "0");
   await server.cli("CONFIG", "SET", "slowlog-max-len", "100000");
   await server.cli("SLOWLOG", "RESET");
   const start = performance.now();
-  await work();
+  await task();
   const took = performance.now() - start;
   const log = await server.cli("--no-raw", "SLOWLOG", "GET", "-1");
   await server.cli("CONFIG", "SET", "slowlog-log-slower-than", "-1");
   const micros = [...log.matchAll(/^ *\d*\)? *3\) \(integer\) (\d+)$/gm)].map((match) => Number(match[1]));
   const most = Math.max(...micros) / 1_000;
-  console.log(`${what}: ${took.toFixed(0)} ms, the server was held for ${most.toFixed(0)} ms at most`);
+  console.log(`${name}: ${took.toFixed(0)} ms, the slowest command took ${most.toFixed(0)} ms`);
   return most;
 }
 
-Deno.test("RedisStore: redrive() of 100,000 letters never holds the server for long", async () => {
+Deno.test("redrive() never blocks the server for long when there are 100,000 dead letters", async () => {
   await using server = await RedisServer.start();
   await using broker = await openBroker(server.url, { events: [Counted] });
   await fill(broker);
@@ -62,7 +62,7 @@ Deno.test("RedisStore: redrive() of 100,000 letters never holds the server for l
   assertEquals({ pending, deadLetters }, { pending: COUNT, deadLetters: 0 });
 });
 
-Deno.test("RedisStore: discard() of 100,000 letters never holds the server for long", async () => {
+Deno.test("discard() never blocks the server for long when there are 100,000 dead letters", async () => {
   await using server = await RedisServer.start();
   await using broker = await openBroker(server.url, { events: [Counted] });
   await fill(broker);
@@ -73,7 +73,7 @@ Deno.test("RedisStore: discard() of 100,000 letters never holds the server for l
   assertLess(await longest(server, `discard() of ${COUNT} letters`, discarding), 250);
 });
 
-Deno.test("RedisStore: rewind() over 100,000 waiting retries is one step, and info() a short one", async () => {
+Deno.test("rewind() drops 100,000 retries in one step, and info() is fast when they wait", async () => {
   await using server = await RedisServer.start();
   await using broker = await openBroker(server.url, { events: [Counted] });
   await fill(broker);
@@ -83,12 +83,12 @@ Deno.test("RedisStore: rewind() over 100,000 waiting retries is one step, and in
     const { dropped } = await broker.rewind(Counted, { group: "group", to: "beginning" });
     assertEquals(dropped, COUNT);
   };
-  // All or nothing: it costs some µs for each delivery that it drops, and nobody is served meanwhile.
+  // One script drops all: some µs for each delivery, while the server runs nothing else.
   assertLess(await longest(server, `rewind() over ${COUNT} waiting retries`, rewinding), 4_000);
   assertEquals((await groupOf(broker, Counted)).pending, 0);
 });
 
-Deno.test("RedisStore: rewind() and info() with 100,000 redriven letters whose entries are gone", async () => {
+Deno.test("rewind() and info() block the server for seconds at most when the entries of 100,000 redriven letters are gone", async () => {
   await using server = await RedisServer.start();
   await using broker = await openBroker(server.url, { events: [Counted] });
   await fill(broker);

@@ -1,4 +1,4 @@
-// Every way to a master that Sentinels watch; the suites run by each of them in sentinel_contract_long_test.ts.
+// Every way to connect by Sentinels; sentinel_contract_long_test.ts runs the contract suites by each of them.
 
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { EventBroker } from "@tidings/broker";
@@ -14,7 +14,7 @@ import { freePort } from "./_free_port.ts";
 const shared = new SharedWatched();
 
 for (const [way, make] of Object.entries(WAYS)) {
-  Deno.test(`openRedisStore() finds the master behind Sentinels, by ${way}`, async () => {
+  Deno.test(`openRedisStore() finds the master by Sentinels, by ${way}`, async () => {
     await using keys = shared.keys();
     const { target, kind } = make(shared.watched);
     const open = async () =>
@@ -32,7 +32,7 @@ for (const [way, make] of Object.entries(WAYS)) {
     await settled(consumer, Counted);
     assertSame(seen.events, events);
     assertEquals(await shared.watched.servers[0]!.cli("XLEN", `${keys.prefix}:Counted`), "500");
-    // It says where, and nothing else.
+    // A client that was passed in only tells the addresses; it is not connected.
     if (typeof target === "object") {
       const { isOpen, status } = target as { isOpen?: boolean; status?: string };
       assertEquals(isOpen ?? status !== "wait", false);
@@ -40,7 +40,7 @@ for (const [way, make] of Object.entries(WAYS)) {
   });
 }
 
-Deno.test("openRedisStore() says so when no Sentinel knows the master, or none is there", async () => {
+Deno.test("openRedisStore() says what each Sentinel replied when none knows the master or none is reachable", async () => {
   const { ports, url } = shared.watched;
   const unknown = await assertRejects(
     () => openRedisStore(url.replace(/\w+$/, "other"), { client: "node-redis" }),
@@ -55,14 +55,14 @@ Deno.test("openRedisStore() says so when no Sentinel knows the master, or none i
   const nobody = `redis+sentinel://127.0.0.1:${freePort()},127.0.0.1:${freePort()}/mymaster`;
   const away = await assertRejects(() => openRedisStore(nobody, { client: "node-redis" }), StoreError);
   assertMatch(away.message, /^Cannot find the master "mymaster" by its Sentinels now: (.*nothing listens there.*){2}$/);
-  // One that is there is enough.
+  // One reachable Sentinel is enough.
   await using store = await openRedisStore(`${nobody.replace("/mymaster", "")},127.0.0.1:${ports[1]}/mymaster`, {
     client: "node-redis",
   });
   assertEquals(await store.admin("events:Counted").info().then(({ length }) => length), 0);
 });
 
-Deno.test("openRedisStore() asks Sentinels by the password of theirs that the client has", async () => {
+Deno.test("openRedisStore() uses the client's password for Sentinels when they need one", async () => {
   await using watched = await WatchedServers.start({ password: "sesame" });
   const { name, ports } = watched;
   const places = ports.map((port) => ({ host: "127.0.0.1", port }));

@@ -1,30 +1,17 @@
 // Checks of a server when a broker connects to it.
 
 import { assert, assertEquals, assertInstanceOf, assertMatch, assertRejects } from "@std/assert";
-import { connect, defineEvent, type EventBroker, type RedisOptions, StoreError } from "@tidings/broker";
+import { connect, defineEvent, type RedisOptions, StoreError } from "@tidings/broker";
 import { told } from "../../src/testing/_broker_bench.ts";
-import { RedisCluster } from "./_cluster.ts";
 import { Pretender } from "./_pretender.ts";
 import { WatchedServers } from "./_sentinel.ts";
 import { RedisServer } from "./_server.ts";
+import { NO_FILE, warningsOf } from "./_warnings.ts";
 
 class Sold extends defineEvent("Sold")<{ n: number }> {}
 const events = [Sold];
-const NO_FILE =
-  "appendonly is off: when the server stops, events since its last snapshot are lost; set appendonly to yes";
 
 const open = (url: string | URL, redis?: RedisOptions) => connect(url, { events, ...(redis && { redis }) });
-
-/** Warnings of a new broker, with a listener added as soon as `connect` has resolved. */
-async function warningsOf(url: string | URL, redis?: RedisOptions): Promise<string[]> {
-  await using broker: EventBroker<typeof Sold> = await open(url, redis);
-  const warnings = told<Event & { message: string }>(broker, "warning");
-  // The broker's constructor set a timer of 0 ms for its warnings. Timers of equal delay fire in order.
-  await new Promise((resolve) => setTimeout(resolve, 0));
-  await broker.publish(new Sold({ n: 1 }));
-  assertEquals((await broker.info(Sold)).length > 0, true);
-  return warnings.map(({ message }) => message);
-}
 
 function serverThatSays(...lines: readonly string[]): Pretender {
   const info = ["# Server", ...lines, ""].join("\r\n");
@@ -113,14 +100,6 @@ Deno.test("publish() works when no listener hears the warnings", async () => {
   await broker.publish(new Sold({ n: 1 }));
   assertEquals((await broker.info(Sold)).length, 1);
   assertEquals(errors.length, 0);
-});
-
-Deno.test("connect() checks the server when it is a node of a cluster", async () => {
-  await using cluster = await RedisCluster.start({ masters: 1, args: () => ["--appendonly", "no"] });
-  assertEquals(await warningsOf(cluster.url), [NO_FILE]);
-  await cluster.masters[0]!.cli("CONFIG", "SET", "maxmemory-policy", "allkeys-lru");
-  await assertRejects(() => open(cluster.url), TypeError, "maxmemory-policy is allkeys-lru");
-  assertEquals((await warningsOf(cluster.url, { allowEviction: true })).length, 2);
 });
 
 Deno.test("connect() checks the server when it is a master behind Sentinels", async () => {

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 
-/** What came of the tests on one server. */
+/** The result of the tests on one server. */
 export interface Row {
   readonly name: string;
   readonly version: string;
@@ -13,7 +13,7 @@ export interface Row {
 const HEADINGS = ["server", "version", "passed", "failed", "ignored", "seconds"];
 const BLOCK = /(<!-- servers -->\n)[^]*(<!-- \/servers -->)/;
 
-/** As a table in Markdown, which people can read as it stands. */
+/** A Markdown table with padded cells. */
 export function tableOf(rows: readonly Row[]): string {
   const cells = rows.map(({ name, version, passed, failed, ignored, seconds }) =>
     [name, version, passed, failed, ignored, seconds.toFixed(0)].map(String)
@@ -27,11 +27,15 @@ export function tableOf(rows: readonly Row[]): string {
   return [HEADINGS, rule, ...cells].map(line).join("\n");
 }
 
-/** Writes the table into docs/README_REDIS.md, with the day and the files of tests. */
+/** Writes the table into docs/README_REDIS.md, with the date and the test files. */
 export async function writeTable(rows: readonly Row[], files: readonly string[]): Promise<void> {
   const file = fileURLToPath(new URL("../../docs/README_REDIS.md", import.meta.url));
   const text = await Deno.readTextFile(file);
-  if (!BLOCK.test(text)) throw new Error(`Cannot write the table into ${file}: it has no <!-- servers --> any more`);
+  if (!BLOCK.test(text)) {
+    throw new Error(
+      `Cannot write the table into ${file}: it has no <!-- servers --> comments; add them around the table`,
+    );
+  }
   const day = new Date().toISOString().slice(0, 10);
   const block = `${day}, Debian's builds, ${files.map((file) => `\`${file}\``).join(" ")}:\n\n${tableOf(rows)}\n`;
   await Deno.writeTextFile(file, text.replace(BLOCK, (_, begin, end) => `${begin}\n${block}\n${end}`));

@@ -4,9 +4,9 @@
  *     deno task test:servers
  *     deno task test:servers ours=/opt/redis/bin/redis-server tests/redis/scripts_test.ts
  *
- * Without servers it takes those on the PATH and, on Debian, those of a later release, which it brings once and keeps in
- * the user's cache: `--release=NAME` chooses another one, `--fresh` brings them again. `--write` writes the result into
- * docs/README_REDIS.md. Prints a line for each server, what a run said that failed, and a table. Exits with 1 if one did.
+ * Without servers, it uses those on the PATH and, on Debian, those of a later release, which it downloads once into the
+ * user's cache: `--release=NAME` chooses another release, `--fresh` downloads them again. `--write` writes the result into
+ * docs/README_REDIS.md. Prints a line for each server, the output of failed runs, and a table. Exits with 1 if one failed.
  *
  * @module
  */
@@ -17,12 +17,12 @@ import { assertRecent, findRedisServers } from "../../offline/redis_server.ts";
 import { countTests } from "../../offline/test_count.ts";
 import { type Row, tableOf, writeTable } from "./_table.ts";
 
-// What depends on the server: its replies and errors, what it does while it is unwell, and what people see of it.
+// Tests that depend on the server: its replies and errors, its states, and the tools that users see.
 const FILES = ["tests/redis", "tests/faults/server_states_test.ts", "tests/people", "tests/docs/readme_redis_test.ts"];
 
 interface Server {
   readonly path: string;
-  /** What it is called, where that is not what it says itself. */
+  /** Its name in the table. @default {its own} */
   readonly name?: string;
 }
 
@@ -40,24 +40,24 @@ const chosen = given.filter((arg) => !/^[^=/]*=/.test(arg));
 const files = chosen.length > 0 ? chosen : FILES;
 const say = (text: string) => console.log(text);
 
-// Tests are to start the server in question, and to use no other.
+// With REDIS_URL, the tests would use that server.
 Deno.env.delete("REDIS_URL");
 let complete = true;
 const rows: Row[] = [];
 for (const server of named.length > 0 ? named.map(([, name, path]) => ({ name: name!, path: path! })) : await found()) {
-  const row = await outcome(server);
+  const row = await testServer(server);
   if (row !== undefined) rows.push(row);
 }
 if (rows.length > 0) say(`\n${tableOf(rows)}`);
 if (write && complete) await writeTable(rows, files);
 Deno.exit(complete && rows.length > 0 && rows.every(({ failed }) => failed === 0) ? 0 : 1);
 
-/** All servers that this machine has or can bring. */
+/** All servers that are installed or can be downloaded. */
 async function found(): Promise<Server[]> {
   const installed = findRedisServers().map((path) => ({ path }));
   const obstacle = debianObstacle();
   if (obstacle !== undefined) {
-    say(`Only the servers of this machine: those of Debian cannot be brought here, ${obstacle}`);
+    say(`Only installed servers are tested: those of Debian cannot be downloaded here, ${obstacle}`);
     return installed;
   }
   try {
@@ -68,8 +68,8 @@ async function found(): Promise<Server[]> {
   }
 }
 
-/** What came of the tests on one server, if it can be tested at all. */
-async function outcome({ path, name: label }: Server): Promise<Row | undefined> {
+/** Runs the tests on one server; undefined if it cannot be tested. */
+async function testServer({ path, name: label }: Server): Promise<Row | undefined> {
   let about;
   try {
     about = await assertRecent(path);
