@@ -13,6 +13,8 @@ const DEFAULT_BROKER = "sqlite:.tidings/auction.db";
 export interface Command {
   /** The broker's URL. */
   url: string;
+  /** The value of each further flag. */
+  flags: Readonly<Record<string, string>>;
   /** Aborts on Ctrl-C, and when `fail` is called. */
   signal: AbortSignal;
   /** Ends the example with an error from the background, such as an error event of the broker. */
@@ -21,27 +23,40 @@ export interface Command {
   begin(): void;
 }
 
-/** An error that ends an example with this exit code. */
-class ExitError extends Error {
-  /** 1: the example failed; 2: wrong flags; 130: Ctrl-C. */
-  readonly code: 1 | 2 | 130;
+/** How an example differs from the others. */
+export interface MainOptions {
+  /** Flags beside `--broker` and `--help`, with their defaults. */
+  flags?: Readonly<Record<string, { value: string; about: string; initial: string }>>;
+  /** Whether it runs until Ctrl-C or SIGTERM, so that these are no failure. */
+  endless?: boolean;
+}
 
-  constructor(code: 1 | 2 | 130, message: string) {
+/** An error that ends an example with this exit code. */
+export class ExitError extends Error {
+  /** 0: Ctrl-C, where that is no failure; 1: the example failed; 2: wrong flags; 130: Ctrl-C. */
+  readonly code: 0 | 1 | 2 | 130;
+
+  constructor(code: 0 | 1 | 2 | 130, message: string) {
     super(message);
     this.code = code;
   }
 }
 
 /** Runs an example, prints its error, and sets the exit code. */
-export async function main(name: string, about: string, example: (command: Command) => Promise<void>): Promise<void> {
+export async function main(
+  name: string,
+  about: string,
+  example: (command: Command) => Promise<void>,
+  { flags = {}, endless = false }: MainOptions = {},
+): Promise<void> {
   // `Deno.noColor` reads NO_COLOR without a permission.
   setColorEnabled(Deno.stdout.isTerminal() && !Deno.noColor);
   const stop = new AbortController();
   let exitTimer: ReturnType<typeof setTimeout> | undefined;
   const interrupt = () => {
     // A second Ctrl-C ends the process at once.
-    Deno.removeSignalListener("SIGINT", interrupt);
-    stop.abort(new ExitError(130, "Interrupted"));
+    for (const signal of signals) Deno.removeSignalListener(signal, interrupt);
+    stop.abort(new ExitError(endless ? 0 : 130, "Interrupted"));
     // Closing waits for unanswered commands. If the store cannot be reached, do not wait long: like after a kill, the
     // groups lose nothing.
     exitTimer = setTimeout(() => {
@@ -49,12 +64,14 @@ export async function main(name: string, about: string, example: (command: Comma
       Deno.exit(130);
     }, 1_500);
   };
-  Deno.addSignalListener("SIGINT", interrupt);
+  // Orchestrators end endless programs by SIGTERM.
+  const signals: Deno.Signal[] = endless && Deno.build.os !== "windows" ? ["SIGINT", "SIGTERM"] : ["SIGINT"];
+  for (const signal of signals) Deno.addSignalListener(signal, interrupt);
   try {
-    const url = brokerUrl(name, about);
-    if (url === undefined) return;
+    const given = readFlags(name, about, flags);
+    if (given === undefined) return;
     await example({
-      url,
+      ...given,
       signal: stop.signal,
       fail: (error) => stop.abort(error),
       begin: () => console.log(`\n${inverse(bold(` ${name} `))} ${about}`),
@@ -63,36 +80,57 @@ export async function main(name: string, about: string, example: (command: Comma
   } catch (caught) {
     // The reason of the abort says more than the errors of the waits that it ended.
     const error = stop.signal.aborted ? stop.signal.reason : caught;
+    if (error instanceof ExitError && error.code === 0) return;
     console.error(error instanceof Error ? error.message : String(error));
     Deno.exitCode = error instanceof ExitError ? error.code : 1;
   } finally {
     clearTimeout(exitTimer);
-    Deno.removeSignalListener("SIGINT", interrupt);
+    for (const signal of signals) Deno.removeSignalListener(signal, interrupt);
   }
 }
 
-/** The value of the flag `--broker`; undefined after printing help. */
-function brokerUrl(name: string, about: string): string | undefined {
-  const { broker, help } = parseArgs(Deno.args, {
-    string: ["broker"],
+/** The broker's URL and the values of the other flags; undefined after printing help. */
+function readFlags(
+  name: string,
+  about: string,
+  others: NonNullable<MainOptions["flags"]>,
+): { readonly url: string; readonly flags: Readonly<Record<string, string>> } | undefined {
+  const flags: NonNullable<MainOptions["flags"]> = {
+    broker: {
+      value: "URL",
+      about: "where the events are stored: sqlite:<file>, redis://<host>:<port>, memory:",
+      initial: DEFAULT_BROKER,
+    },
+    ...others,
+  };
+  const names = Object.keys(flags);
+  const shownFlags = Object.entries(flags).map(([flag, { value }]) => `--${flag}=${value}`);
+  const { help, _, ...values } = parseArgs(Deno.args, {
+    string: names,
     boolean: ["help"],
-    default: { broker: DEFAULT_BROKER },
+    default: Object.fromEntries(Object.entries(flags).map(([flag, { initial }]) => [flag, initial])),
     unknown: (arg) => {
-      throw new ExitError(2, `Cannot run ${name}.ts: ${arg} is no flag; the flags are --broker=URL and --help`);
+      const all = shownFlags.join(", ");
+      throw new ExitError(2, `Cannot run ${name}.ts: ${arg} is no flag; the flags are ${all} and --help`);
     },
   });
   if (help) {
+    const lines = Object.values(flags).map(({ about, initial }, nth) => {
+      return `  ${shownFlags[nth]}  [${initial}]\n      ${about}`;
+    });
+    const usage = shownFlags.length === 1 ? `[${shownFlags[0]}]` : "[FLAGS]";
     console.log(`${about}\n
-Usage: deno task example ${name} [--broker=URL]\n
-  --broker=URL  where the events are stored: "sqlite:<file>", "redis://<host>:<port>" or "memory:"
-                [${DEFAULT_BROKER}]
-  --help        prints this text`);
+Usage: deno task example ${name} ${usage}\n
+${lines.join("\n")}
+  --help
+      prints this text`);
     return undefined;
   }
-  if (broker === "") {
-    throw new ExitError(2, `Cannot run ${name}.ts: --broker needs a URL; for example --broker=${DEFAULT_BROKER}`);
+  for (const [flag, { value, initial }] of Object.entries(flags)) {
+    if (values[flag] !== "") continue;
+    throw new ExitError(2, `Cannot run ${name}.ts: --${flag} needs a ${value}; for example --${flag}=${initial}`);
   }
-  return broker;
+  return { url: values.broker!, flags: values };
 }
 
 /** A URL without its user name and password. */

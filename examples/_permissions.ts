@@ -21,3 +21,15 @@ export function brokerPermissions(url: string): string[] {
 export function filePermissions(directory: string): string[] {
   return [`--allow-read=${directory}`, `--allow-write=${directory}`];
 }
+
+/** Flags for the address that an example listens on. */
+export function listenPermissions(hostname: string, port: string): string[] {
+  return /^[\w.:[\]-]+$/.test(hostname) && /^\d+$/.test(port) ? [`--allow-net=${hostname}:${port}`] : [];
+}
+
+/** The value of a flag such as `--broker=URL` or `--broker URL`; undefined without the flag. The last one counts. */
+export function flagValue(args: readonly string[], flag: string): string | undefined {
+  const at = args.findLastIndex((arg) => arg === `--${flag}` || arg.startsWith(`--${flag}=`));
+  const arg = args[at];
+  return arg === undefined ? undefined : arg === `--${flag}` ? args[at + 1] ?? "" : arg.slice(flag.length + 3);
+}

@@ -6,16 +6,17 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
-import { brokerPermissions, filePermissions } from "../examples/_permissions.ts";
+import { brokerPermissions, filePermissions, flagValue, listenPermissions } from "../examples/_permissions.ts";
 import { launch } from "./launch.ts";
 
 const end = Deno.args.findIndex((arg) => arg.startsWith("-"));
 const names = end === -1 ? Deno.args : Deno.args.slice(0, end);
 const options = end === -1 ? [] : Deno.args.slice(end);
 
-/** The lock file of an example. Examples need few packages, and Deno downloads every package of a lock file. */
+/** Examples with a lock file of their own. Examples need few packages, and Deno downloads every package of a lock file. */
+const LOCKS = ["neighbours", "observed"];
 const lockOf = (name: string) =>
-  fileURLToPath(new URL(name === "neighbours" ? "neighbours.lock" : "demo.lock", import.meta.url));
+  fileURLToPath(new URL(LOCKS.includes(name) ? `${name}.lock` : "demo.lock", import.meta.url));
 
 // Files whose names begin with an underscore contain shared code.
 const examples = [...Deno.readDirSync("examples")].filter(({ isFile, name }) => isFile && !name.startsWith("_"))
@@ -29,15 +30,22 @@ if (names.length === 0 || unknown !== undefined) {
 }
 for (const name of names) {
   const args = ["--no-prompt", ...permissions(name), `examples/${name}.ts`, ...options];
-  const code = await launch("run", args, { lock: lockOf(name) });
+  const code = await launch("run", args, { lock: lockOf(name), env: environmentOf(name) });
   if (code !== 0) Deno.exit(code);
+}
+
+/** With `OTEL_DENO`, Deno sends traces to a collector. It reads the collector's address by itself. */
+function environmentOf(name: string): Record<string, string> {
+  return name === "observed" && Deno.env.get("OTEL_EXPORTER_OTLP_ENDPOINT") ? { OTEL_DENO: "true" } : {};
 }
 
 /** The permissions that an example needs with the broker that the options name. */
 function permissions(name: string): string[] {
-  const at = options.findLastIndex((option) => /^--broker(=|$)/.test(option));
-  const [, inline] = options[at]?.match(/=(.*)/s) ?? [];
-  const broker = brokerPermissions(at === -1 ? "sqlite:.tidings/any.db" : inline ?? options[at + 1] ?? "");
+  const broker = brokerPermissions(flagValue(options, "broker") ?? "sqlite:.tidings/any.db");
+  if (name === "observed") {
+    const [hostname, port] = [flagValue(options, "hostname") ?? "127.0.0.1", flagValue(options, "port") ?? "8000"];
+    return [...broker, ...listenPermissions(hostname, port)];
+  }
   if (name === "neighbours") return [...broker, "--allow-run=redis-cli,python3"];
   // `crash` also writes a ledger file, and starts processes.
   return name === "crash" ? [...broker, ...filePermissions(".tidings"), `--allow-run=${Deno.execPath()}`] : broker;

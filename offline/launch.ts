@@ -13,12 +13,13 @@ import { findRedisServer, serverPermissions } from "./redis_server.ts";
  * Runs `deno <subcommand> <import flags> <args>` on this terminal, and waits until it ends.
  *
  * @param options.lock The lock file of the stand-ins. @default {`offline/deno.lock`}
+ * @param options.env Environment variables that are added.
  * @returns The exit code of the subcommand; 130 if Ctrl-C ended it.
  */
 export async function launch(
   subcommand: string,
   args: readonly string[],
-  options: { readonly lock?: string } = {},
+  options: { readonly lock?: string; readonly env?: Record<string, string> } = {},
 ): Promise<number> {
   const child = (await commandOf(subcommand, args, options)).spawn();
   const { code, interrupted } = await ended(child);

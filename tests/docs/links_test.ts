@@ -15,7 +15,7 @@ const DOCS = [
 ].map((
   name,
 ) => `docs/${name}.md`);
-const PAGES = [...DOCS, "README.md", "CONTRIBUTING.md"];
+const PAGES = [...DOCS, "README.md", "CONTRIBUTING.md", "examples/observed/README.md"];
 /** README links to this address, so that its links also work where only README is published. */
 const REPOSITORY = "https://github.com/tidings/broker/blob/main/";
 

@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { brokerPermissions, filePermissions } from "../../examples/_permissions.ts";
+import { brokerPermissions, filePermissions, flagValue, listenPermissions } from "../../examples/_permissions.ts";
 import { inheritedImportFlags } from "../../offline/imports.ts";
 
 /** The exit code and output of an example. */
@@ -19,6 +19,7 @@ export function start(
   const permissions = directory === undefined ? [] : filePermissions(directory);
   const url = options.find((option) => option.startsWith("--broker=redis:"))?.slice("--broker=".length);
   if (url !== undefined) permissions.push(...brokerPermissions(url));
+  if (name === "observed") permissions.push(...listenPermissions("127.0.0.1", flagValue(options, "port") ?? "8000"));
   if (name === "crash") permissions.push(`--allow-run=${Deno.execPath()}`);
   if (name === "neighbours") permissions.push("--allow-run=redis-cli,python3");
   const file = fileURLToPath(new URL(`../../examples/${name}.ts`, import.meta.url));
