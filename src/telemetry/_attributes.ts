@@ -12,20 +12,21 @@ export const SCHEMA_URL = "https://opentelemetry.io/schemas/1.45.0";
 /** The name of this instrumentation: tracers and meters carry it. */
 export const SCOPE = "@tidings/broker";
 
-// Version 1.45.0 renamed the attribute; most backends look for the old name.
-export const SYSTEM: Attributes = { "messaging.system.name": "tidings", "messaging.system": "tidings" };
+/** The attribute of every signal of the conventions. */
+export const SYSTEM: Attributes = { "messaging.system.name": "tidings" };
+
+// Version 1.45.0 renamed the attribute; most backends of traces look for the old name.
+export const SPAN_SYSTEM: Attributes = { ...SYSTEM, "messaging.system": "tidings" };
 
 /** Names of attributes: the type of the events, and the group. */
 export const DESTINATION = "messaging.destination.name";
 export const GROUP = "messaging.consumer.group.name";
 
-/** The attributes of every signal of the conventions about one type of events. */
-export function destination(eventType: string): Attributes {
-  return { ...SYSTEM, [DESTINATION]: eventType };
-}
+/** Types of operations in the conventions. */
+export type OperationType = "create" | "send" | "receive" | "process" | "settle";
 
 /** The attributes of an operation: its name, and its type where the conventions have one. */
-export function operation(name: string, type?: "create" | "send" | "receive" | "process" | "settle"): Attributes {
+export function operation(name: string, type?: OperationType): Attributes {
   return { "messaging.operation.name": name, ...(type !== undefined && { "messaging.operation.type": type }) };
 }
 

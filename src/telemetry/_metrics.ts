@@ -108,9 +108,11 @@ export class Counting implements BrokerObserver {
         const failure = this.#failure(error);
         for (const [type, count] of counts) {
           const place = this.#of(type);
-          const attributes = { ...place.send, ...failure };
-          this.#sent.add(count, attributes);
-          this.#operationDuration.record(seconds(start), attributes);
+          this.#sent.add(count, failure === undefined ? place.sent : { ...place.sent, ...failure });
+          this.#operationDuration.record(
+            seconds(start),
+            failure === undefined ? place.send : { ...place.send, ...failure },
+          );
           if (error === undefined) this.#events.published.add(count, place.own);
         }
       },
@@ -120,13 +122,16 @@ export class Counting implements BrokerObserver {
   handling({ event: { type }, group, position }: Delivery, kind: "handler" | "pulled"): HandlerObservation {
     const start = performance.now();
     const place = this.#of(type, group);
-    const does = kind === "handler" ? place.process : place.receive;
-    this.#consumed.add(1, does);
+    const { begun, acknowledged } = place[kind];
+    this.#consumed.add(1, begun);
     return {
       ended: ({ outcome, error }) => {
         const failed = outcome === "retry" || outcome === "dead";
         const failure = failed ? { "error.type": this.#errorTypes.of(error) } : undefined;
-        this.#processDuration.record(seconds(start), { ...does, ...failure, "tidings.delivery.outcome": outcome });
+        this.#processDuration.record(
+          seconds(start),
+          outcome === "ack" ? acknowledged : { ...begun, ...failure, [OUTCOME]: outcome },
+        );
         if (failed) this.#events.failed.add(1, { ...place.own, ...failure });
         else if (outcome === "ack") {
           this.#latency.record(Math.max(0, Date.now() - Number.parseInt(position)) / 1_000, place.own);
@@ -194,17 +199,16 @@ export class Counting implements BrokerObserver {
     let place = this.#places.get(key);
     if (place === undefined) {
       const own = { ...this.#attributes, [DESTINATION]: eventType, ...(group !== undefined && { [GROUP]: group }) };
-      const does = (name: "send" | "receive" | "process" | "settle") => ({
-        ...SYSTEM,
-        ...own,
-        ...operation(name, name),
-      });
+      const named = (name: string) => ({ ...SYSTEM, ...own, ...operation(name) });
+      const timed = (name: "send" | "settle") => ({ ...SYSTEM, ...own, ...operation(name, name) });
+      const attempt = (name: string) => ({ begun: named(name), acknowledged: { ...named(name), [OUTCOME]: "ack" } });
       place = {
         own,
-        send: does("send"),
-        receive: does("receive"),
-        process: does("process"),
-        settle: does("settle"),
+        sent: named("send"),
+        send: timed("send"),
+        settle: timed("settle"),
+        handler: attempt("process"),
+        pulled: attempt("receive"),
         consumed: false,
       };
       this.#places.set(key, place);
@@ -217,15 +221,19 @@ export class Counting implements BrokerObserver {
 interface Place {
   /** Those of metrics whose names begin with `tidings`. */
   readonly own: Attributes;
-  /** Those of the operations, which the conventions name. */
+  /** Those of sent messages. */
+  readonly sent: Attributes;
+  /** Those of the durations of operations. */
   readonly send: Attributes;
-  readonly receive: Attributes;
-  readonly process: Attributes;
   readonly settle: Attributes;
+  /** Those of attempts, when they begin, and when they end well. */
+  readonly handler: { readonly begun: Attributes; readonly acknowledged: Attributes };
+  readonly pulled: { readonly begun: Attributes; readonly acknowledged: Attributes };
   /** Whether the totals of the group have begun. */
   consumed: boolean;
 }
 
+const OUTCOME = "tidings.delivery.outcome";
 const REASON = "tidings.dead_letter.reason";
 const DEAD_REASONS: readonly DeadLetterEvent["reason"][] = ["attempts", "permanent", "undecodable", "died", "version"];
 

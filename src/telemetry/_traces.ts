@@ -2,7 +2,8 @@ import {
   type Attributes,
   type Context,
   context,
-  isSpanContextValid,
+  INVALID_SPANID,
+  INVALID_TRACEID,
   type Link,
   ROOT_CONTEXT,
   type Span,
@@ -16,7 +17,7 @@ import type { AttemptEnd, BrokerObserver, Delivery, HandlerObservation, Operatio
 import type { OperationObservation, PublishObservation, SettlingBatch, SettlingObservation } from "../broker/mod.ts";
 import type { DomainEvent } from "../events/mod.ts";
 import { isInstance, readText } from "../events/_foreign.ts";
-import { destination, type ErrorTypes, operation, SYSTEM } from "./_attributes.ts";
+import { DESTINATION, type ErrorTypes, GROUP, operation, type OperationType, SPAN_SYSTEM } from "./_attributes.ts";
 
 /** How to trace. */
 export interface TracingOptions {
@@ -24,6 +25,8 @@ export interface TracingOptions {
   readonly createSpans: boolean;
   /** Attributes of every span. */
   readonly attributes: Attributes;
+  /** Whether no SDK takes spans now: then none is made. */
+  readonly silent: () => boolean;
 }
 
 /** Makes a span for each publish, each attempt to handle, each settlement and each operation. */
@@ -33,6 +36,8 @@ export class Tracing implements BrokerObserver {
   #options: TracingOptions;
   /** The spans of attempts, until their outcomes are settled. */
   #attempts = new WeakMap<Delivery, SpanContext>();
+  /** By operation, type and group. */
+  #shared = new Map<string, Attributes>();
 
   constructor(tracer: Tracer, errorTypes: ErrorTypes, options: TracingOptions) {
     this.#tracer = tracer;
@@ -40,7 +45,8 @@ export class Tracing implements BrokerObserver {
     this.#options = options;
   }
 
-  publishing(events: readonly DomainEvent[]): PublishObservation {
+  publishing(events: readonly DomainEvent[]): PublishObservation | undefined {
+    if (this.#options.silent()) return undefined;
     const [only] = events;
     if (only !== undefined && events.length === 1) return this.#publishingOne(only);
     const created = events.map((event) =>
@@ -51,11 +57,7 @@ export class Tracing implements BrokerObserver {
     const span = this.#start(type === undefined ? "send" : `send ${type}`, {
       // The kinds tell whether events continue the trace at this span.
       kind: this.#options.createSpans ? SpanKind.CLIENT : SpanKind.PRODUCER,
-      attributes: {
-        ...(type === undefined ? SYSTEM : destination(type)),
-        ...operation("send", "send"),
-        "messaging.batch.message_count": events.length,
-      },
+      attributes: { ...this.#of("send", type), "messaging.batch.message_count": events.length },
       links: created.flatMap(linksTo),
     });
     const traceparents = created.map((context) => traceparentOf(context ?? span.spanContext()));
@@ -66,7 +68,7 @@ export class Tracing implements BrokerObserver {
   #create(event: DomainEvent): SpanContext {
     const span = this.#start(`create ${event.type}`, {
       kind: SpanKind.PRODUCER,
-      attributes: { ...destination(event.type), ...operation("create", "create"), ...messageOf(event) },
+      attributes: { ...this.#of("create", event.type), ...messageOf(event) },
     });
     span.end();
     return span.spanContext();
@@ -75,23 +77,22 @@ export class Tracing implements BrokerObserver {
   #publishingOne(event: DomainEvent): PublishObservation {
     const span = this.#start(`send ${event.type}`, {
       kind: SpanKind.PRODUCER,
-      attributes: { ...destination(event.type), ...operation("send", "send"), ...messageOf(event) },
+      attributes: { ...this.#of("send", event.type), ...messageOf(event) },
       links: linksTo(contextOf(event)),
     });
     return { traceparents: [traceparentOf(span.spanContext())], ended: ({ error }) => this.#end(span, error) };
   }
 
-  handling(delivery: Delivery, kind: "handler" | "pulled"): HandlerObservation {
+  handling(delivery: Delivery, kind: "handler" | "pulled"): HandlerObservation | undefined {
+    if (this.#options.silent()) return undefined;
     const { event, group, consumer, attempt, recovered } = delivery;
     const created = contextOf(event);
     const name = kind === "handler" ? "process" : "receive";
     const span = this.#start(`${name} ${event.type}`, {
       kind: kind === "handler" ? SpanKind.CONSUMER : SpanKind.CLIENT,
       attributes: {
-        ...destination(event.type),
-        ...operation(name, name),
+        ...this.#of(name, event.type, group),
         ...messageOf(event),
-        "messaging.consumer.group.name": group,
         "messaging.client.id": consumer,
         "tidings.delivery.attempt": attempt,
         "tidings.delivery.recovered": recovered,
@@ -109,7 +110,8 @@ export class Tracing implements BrokerObserver {
     };
   }
 
-  settling({ eventType, group, consumer, outcomes }: SettlingBatch): SettlingObservation {
+  settling({ eventType, group, consumer, outcomes }: SettlingBatch): SettlingObservation | undefined {
+    if (this.#options.silent()) return undefined;
     const attempts = outcomes.flatMap(({ delivery }) => {
       const attempt = delivery && this.#attempts.get(delivery);
       return attempt === undefined ? [] : [attempt];
@@ -121,9 +123,7 @@ export class Tracing implements BrokerObserver {
     const span = this.#start(`settle ${eventType}`, {
       kind: SpanKind.CLIENT,
       attributes: {
-        ...destination(eventType),
-        ...operation("settle", "settle"),
-        "messaging.consumer.group.name": group,
+        ...this.#of("settle", eventType, group),
         "messaging.client.id": consumer,
         ...(outcomes.length > 1 && { "messaging.batch.message_count": outcomes.length }),
       },
@@ -137,14 +137,11 @@ export class Tracing implements BrokerObserver {
     };
   }
 
-  operating({ name, eventType, group }: Operation): OperationObservation {
+  operating({ name, eventType, group }: Operation): OperationObservation | undefined {
+    if (this.#options.silent()) return undefined;
     const span = this.#start(`${name} ${eventType}`, {
       kind: SpanKind.CLIENT,
-      attributes: {
-        ...destination(eventType),
-        ...operation(name),
-        ...(group !== undefined && { "messaging.consumer.group.name": group }),
-      },
+      attributes: this.#of(name, eventType, group),
     });
     return {
       ended: ({ error, count }) => {
@@ -159,11 +156,24 @@ export class Tracing implements BrokerObserver {
     { kind, attributes, links = [] }: { kind: SpanKind; attributes: Attributes; links?: Link[] },
     parent: Context = context.active(),
   ): Span {
-    return this.#tracer.startSpan(
-      name,
-      { kind, attributes: { ...this.#options.attributes, ...attributes }, links },
-      parent,
-    );
+    return this.#tracer.startSpan(name, { kind, attributes, links }, parent);
+  }
+
+  /** The attributes that all spans of an operation have for a type and a group: made once. */
+  #of(name: OperationType | Operation["name"], eventType: string | undefined, group?: string): Attributes {
+    const key = `${name} ${eventType ?? ""} ${group ?? ""}`;
+    let attributes = this.#shared.get(key);
+    if (attributes === undefined) {
+      attributes = {
+        ...this.#options.attributes,
+        ...SPAN_SYSTEM,
+        ...(eventType !== undefined && { [DESTINATION]: eventType }),
+        ...operation(name, isType(name) ? name : undefined),
+        ...(group !== undefined && { [GROUP]: group }),
+      };
+      this.#shared.set(key, attributes);
+    }
+    return attributes;
   }
 
   #end(span: Span, error: unknown): void {
@@ -185,6 +195,12 @@ export class Tracing implements BrokerObserver {
   }
 }
 
+const TYPES: readonly string[] = ["create", "send", "receive", "process", "settle"] satisfies OperationType[];
+
+function isType(name: string): name is OperationType {
+  return TYPES.includes(name);
+}
+
 /** Attributes of one event. None of its detail, which may be sensitive. */
 function messageOf({ id, correlationId }: DomainEvent): Attributes {
   return {
@@ -199,20 +215,25 @@ function outcomeOf(outcome: AttemptEnd["outcome"], delay: number | undefined): A
 
 const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
 
+/** Whether a tracer made the context, or it came with an event, rather than there being none. */
+function isReal({ traceId, spanId }: SpanContext): boolean {
+  return traceId !== INVALID_TRACEID && spanId !== INVALID_SPANID;
+}
+
 /** The span context in an event's `traceparent`; undefined when there is none, or it is invalid. */
 function contextOf({ traceparent }: DomainEvent): SpanContext | undefined {
   const [, traceId, spanId, flags] = TRACEPARENT.exec(traceparent ?? "") ?? [];
   if (traceId === undefined) return undefined;
   const found: SpanContext = { traceId, spanId: spanId!, traceFlags: Number.parseInt(flags!, 16) & 1, isRemote: true };
-  return isSpanContextValid(found) ? found : undefined;
+  return isReal(found) ? found : undefined;
 }
 
 /** A span context as a W3C `traceparent`; undefined when nothing traces. */
 function traceparentOf(span: SpanContext): string | undefined {
-  if (!isSpanContextValid(span)) return undefined;
+  if (!isReal(span)) return undefined;
   return `00-${span.traceId}-${span.spanId}-${(span.traceFlags & 1).toString(16).padStart(2, "0")}`;
 }
 
 function linksTo(span: SpanContext | undefined): Link[] {
-  return span === undefined || !isSpanContextValid(span) ? [] : [{ context: span }];
+  return span === undefined || !isReal(span) ? [] : [{ context: span }];
 }

@@ -1,4 +1,4 @@
-import { type Meter, metrics, trace, type Tracer } from "@opentelemetry/api";
+import { createNoopMeter, type Meter, metrics, ProxyTracerProvider, trace, type Tracer } from "@opentelemetry/api";
 import type { EventBroker } from "../broker/mod.ts";
 import type { EventClass } from "../events/mod.ts";
 import { checkKeys } from "../events/_check.ts";
@@ -38,8 +38,8 @@ export interface TelemetryOptions {
 const OPTIONS = ["tracerProvider", "meterProvider", "createSpans", "attributes"];
 
 /**
- * Makes traces and metrics of all that a broker does, by OpenTelemetry's semantic conventions for messaging. Without an
- * SDK that registers providers, `@opentelemetry/api` drops all signals.
+ * Makes traces and metrics of all that a broker does, by OpenTelemetry's semantic conventions for messaging. Register the
+ * providers of an SDK first, or give them here; without an SDK nothing is made.
  *
  * No signal carries anything of an event's detail. Spans carry ids of events; metrics carry types, groups, outcomes and
  * names of error classes only. A failed span has the error's message and stack: do not put secrets into error messages.
@@ -61,7 +61,8 @@ const OPTIONS = ["tracerProvider", "meterProvider", "createSpans", "attributes"]
  */
 export function instrument<C extends EventClass>(broker: EventBroker<C>, options: TelemetryOptions = {}): Disposable {
   checkKeys("instrument a broker", options, OPTIONS);
-  const { tracerProvider = trace, meterProvider = metrics, createSpans = true, attributes = {} } = options;
+  const { tracerProvider = trace.getTracerProvider(), meterProvider = metrics, createSpans = true, attributes = {} } =
+    options;
   const errorTypes = new ErrorTypes();
   const ends: (() => void)[] = [];
   const observe = (observer: Parameters<typeof broker.observe>[0]) => {
@@ -70,10 +71,13 @@ export function instrument<C extends EventClass>(broker: EventBroker<C>, options
   };
   if (tracerProvider !== false) {
     const tracer = tracerProvider.getTracer(SCOPE, undefined, { schemaUrl: SCHEMA_URL }) as Tracer;
-    observe(new Tracing(tracer, errorTypes, { createSpans, attributes }));
+    observe(new Tracing(tracer, errorTypes, { createSpans, attributes, silent: () => isSilent(tracerProvider) }));
   }
-  if (meterProvider !== false) {
-    const meter = meterProvider.getMeter(SCOPE, undefined, { schemaUrl: SCHEMA_URL }) as Meter;
+  const meter = meterProvider === false
+    ? createNoopMeter()
+    : meterProvider.getMeter(SCOPE, undefined, { schemaUrl: SCHEMA_URL }) as Meter;
+  // Without an SDK there is nothing to measure for, and a meter never gets one later.
+  if (meter !== createNoopMeter()) {
     const counting = new Counting(meter, errorTypes, attributes);
     observe(counting);
     counting.begins(broker.events.map(({ type }) => type));
@@ -84,4 +88,11 @@ export function instrument<C extends EventClass>(broker: EventBroker<C>, options
       for (const end of ends.splice(0)) end();
     },
   };
+}
+
+const NO_SDK = new ProxyTracerProvider().getDelegate();
+
+/** Whether it is the global provider, and no SDK has been registered yet. */
+function isSilent(provider: TracerSource): boolean {
+  return provider instanceof ProxyTracerProvider && provider.getDelegate() === NO_SDK;
 }

@@ -50,7 +50,7 @@ Deno.test("instrument() shows that the store is down, and no state of its stream
 
   await server.restart();
   await until(async () => (await metrics.scrape()).value("tidings_broker_ready") === 1, "all is well again");
-  assertEquals((await metrics.scrape()).value("tidings_group_lag", mails), 0);
+  await until(async () => (await metrics.scrape()).value("tidings_group_lag", mails) === 0, "the lag is known again");
 });
 
 Deno.test("instrument() counts what is recovered and what is lost", async () => {
@@ -85,5 +85,12 @@ Deno.test("instrument() counts what is recovered and what is lost", async () => 
 
   await server.cli("XGROUP", "DESTROY", STREAM, "mails");
   await becomes("tidings_groups_lost_total", 1);
+
+  // Another program removes entries that the group has not read.
+  await subscription.close();
+  await broker.publish(paid(3));
+  await server.cli("XTRIM", STREAM, "MAXLEN", "1");
+  await broker.subscribe(Paid, () => {}, { group: "mails" });
+  await until(async () => (await metrics.scrape()).value("tidings_events_lost_total", mails)! > 0, "losses are told");
   await checkWithPromtool(await metrics.scrape());
 });

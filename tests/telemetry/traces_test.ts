@@ -179,3 +179,18 @@ Deno.test("instrument() makes nothing once it is disposed, and works without an 
   const [event] = await Array.fromAsync(broker.history(Paid));
   assertEquals(event!.traceparent, undefined);
 });
+
+Deno.test("instrument() makes spans as soon as a global provider is registered", async () => {
+  using spans = new Spans();
+  await using broker = new InMemoryBroker({ events });
+  using _telemetry = instrument(broker);
+  await broker.publish(new Paid({ amount: 1 }));
+  try {
+    trace.setGlobalTracerProvider(spans.provider);
+    await broker.publish(new Paid({ amount: 2 }));
+  } finally {
+    trace.disable();
+  }
+  assertEquals(spans.all.map(({ name }) => name), ["send Paid"]);
+  assertEquals(spans.all[0]!.instrumentationScope.schemaUrl, "https://opentelemetry.io/schemas/1.45.0");
+});
