@@ -5,7 +5,8 @@ import { defineEvent, InMemoryBroker, PermanentError } from "@tidings/broker";
 import { DASHBOARD_FILE, dashboardText } from "../../monitoring/dashboard.ts";
 import { until } from "../../src/testing/_broker_bench.ts";
 import { root } from "../structure/_imports.ts";
-import { promtool, readRules, RULES } from "./_expressions.ts";
+import { panelQueries } from "./_panel_queries.ts";
+import { promtool, readRules, RULES } from "./_rules.ts";
 import { measure, type Scrape } from "./_scrape.ts";
 
 const path = (name: string) => fileURLToPath(new URL(name, root));
@@ -40,34 +41,12 @@ Deno.test("each alert has a severity and says what happened, what to do and wher
   }
 });
 
-/** What a panel of the dashboard, or one of its variables, asks for. */
-interface Asked {
-  readonly where: string;
-  readonly expr: string;
-}
-
-function panelQueries(): Asked[] {
-  const { panels, templating } = JSON.parse(Deno.readTextFileSync(DASHBOARD_FILE));
-  const queries: Asked[] = panels.flatMap(({ title, targets = [] }: { title: string; targets?: Asked[] }) =>
-    targets.map(({ expr }) => ({ where: `panel "${title}"`, expr }))
-  );
-  const variables = templating.list.filter(({ type }: { type: string }) => type === "query");
-  for (const { name, query } of variables) {
-    const [, metric, label] = /^label_values\((.*), (\w+)\)$/.exec(query.query)!;
-    queries.push({ where: `variable ${name}`, expr: `count by (${label}) (${metric})` });
-  }
-  return queries.map(({ where, expr }) => ({
-    where,
-    expr: expr.replaceAll("$__rate_interval", "5m").replaceAll(/\$(type|group)/g, ".*"),
-  }));
-}
-
 Deno.test("Grafana's dashboard is written from monitoring/dashboard.ts: run `deno task grafana` after a change", () => {
   assertEquals(Deno.readTextFileSync(DASHBOARD_FILE), dashboardText());
 });
 
 Deno.test("the queries of Grafana's dashboard are valid PromQL", async () => {
-  const queries = panelQueries();
+  const queries = panelQueries(DASHBOARD_FILE);
   assert(queries.length > 30, "queries were found");
   const file = await Deno.makeTempFile({ suffix: ".yml" });
   try {
@@ -112,7 +91,7 @@ Deno.test("every metric and label in a rule or on the dashboard is one that a br
   const known = new Set([...served.keys(), ...scrape.labels, ...rules.flatMap(({ record }) => record ?? [])]);
   const asked = [
     ...rules.map(({ record, alert, expr }) => ({ where: `rule ${record ?? alert}`, expr })),
-    ...panelQueries(),
+    ...panelQueries(DASHBOARD_FILE),
   ];
   for (const { where, expr } of asked) {
     const bare = expr.replaceAll(/"[^"]*"/g, '""');

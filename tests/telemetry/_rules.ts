@@ -31,3 +31,30 @@ export async function promtool(...args: readonly string[]): Promise<string> {
   if (!success) throw new Error(`promtool ${args.join(" ")} failed:\n${output}`);
   return output;
 }
+
+/**
+ * The same rules, with all times divided by a factor, so that a test need not wait for minutes. Bounds in seconds, such as
+ * that of TidingsEventsWaitTooLong, stay.
+ */
+export function hurried({ groups }: RuleFile, factor: number): RuleFile {
+  const shorter = (time: string) => `${Math.round(milliseconds(time) / factor)}ms`;
+  return {
+    groups: groups.map(({ name, rules }) => ({
+      name,
+      rules: rules.map((rule) => ({
+        ...rule,
+        expr: rule.expr.replaceAll(/(?<=\[|offset )\d+[a-z]+/g, shorter),
+        ...(rule.for !== undefined && { for: shorter(rule.for) }),
+      })),
+    })),
+  };
+}
+
+const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000 };
+
+function milliseconds(time: string): number {
+  const [, count, unit] = /^(\d+)([smh])$/.exec(time) ?? [];
+  const length = UNITS[unit ?? ""];
+  if (length === undefined) throw new Error(`Cannot shorten the time ${time} of a rule: it is no number of s, m or h`);
+  return Number(count) * length;
+}
