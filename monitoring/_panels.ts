@@ -64,7 +64,6 @@ export function stat({ badFrom = 1, ...init }: StatInit): Panel {
     fieldConfig: {
       defaults: {
         unit: init.unit ?? "short",
-        noValue: "0",
         thresholds: {
           mode: "absolute",
           steps: [{ color: "green", value: null }, { color: "red", value: badFrom }],
