@@ -4,6 +4,8 @@ import { Deadlines } from "../../src/broker/consuming/_deadlines.ts";
 import { errorRecord } from "../../src/broker/consuming/_outcomes.ts";
 import { Fifo } from "../../src/store/_fifo.ts";
 import { subscribeSettings } from "../../src/broker/consuming/_consumer_settings.ts";
+import { IdleWaits } from "../../src/broker/operating/_idle.ts";
+import type { EventStore, StreamState } from "../../src/store/mod.ts";
 import { PrefetchWindow } from "../../src/broker/consuming/_prefetch_window.ts";
 
 const settings = (options: { concurrency?: number; prefetch?: number; key?: () => string }) =>
@@ -119,3 +121,27 @@ Deno.test("errorRecord() keeps name, message, stack and issues of a thrown value
     assertEquals([name, typeof message], ["Error", "string"]);
   }
 });
+
+Deno.test("idle() asks again soon when a delivery was settled while the store was asked", async () => {
+  let asked = 0;
+  const group = { name: "group", lag: 0, deferred: [] };
+  const info = () => {
+    if (++asked === 1) queueMicrotask(() => waits.noted());
+    return Promise.resolve({ groups: [{ ...group, pending: asked === 1 ? 1 : 0 }] } as unknown as StreamState);
+  };
+  const waits = new IdleWaits({ admin: () => ({ info }) } as unknown as EventStore, () => {});
+  using timers = recordedTimers();
+  await waits.wait({ streams: ["events:Tick"], group: "group", signal: new AbortController().signal });
+  assertEquals([asked, timers.delays], [2, [20]]);
+});
+
+/** Records the delays of all timers until it is disposed. */
+function recordedTimers(): Disposable & { readonly delays: number[] } {
+  const original = globalThis.setTimeout;
+  const delays: number[] = [];
+  globalThis.setTimeout = ((callback: () => void, delay: number) => {
+    delays.push(delay);
+    return original(callback, delay);
+  }) as typeof setTimeout;
+  return { delays, [Symbol.dispose]: () => void (globalThis.setTimeout = original) };
+}

@@ -28,6 +28,8 @@ export interface IdleWaitsOptions {
 export class IdleWaits {
   #options: IdleWaitsOptions;
   #settled = new Bell();
+  /** How often {@linkcode noted} was called. */
+  #notes = 0;
 
   constructor(options: IdleWaitsOptions) {
     this.#options = options;
@@ -35,6 +37,7 @@ export class IdleWaits {
 
   /** Deliveries were settled by this process. */
   noted(): void {
+    this.#notes++;
     this.#settled.ring();
   }
 
@@ -50,6 +53,7 @@ export class IdleWaits {
     const streams = codecs.map(({ stream }) => stream);
     for (let failures = 0;;) {
       signal.throwIfAborted();
+      const notes = this.#notes;
       try {
         if (await unlessAborted(this.#idle(streams, group), signal)) return;
         failures = 0;
@@ -60,7 +64,8 @@ export class IdleWaits {
         await sleep(delay, signal);
         continue;
       }
-      const woken = this.#settled.wait(signal, INTERVAL);
+      // If a delivery was settled while the store was asked, the answer may be older: ask again soon.
+      const woken = notes === this.#notes ? this.#settled.wait(signal, INTERVAL) : undefined;
       await sleep(MIN_INTERVAL, signal);
       await woken;
     }
