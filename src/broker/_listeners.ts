@@ -1,5 +1,5 @@
 import { checkSignal } from "../events/_check.ts";
-import { reportable, thenable } from "../events/_foreign.ts";
+import { reportable, thenable, unreadable } from "../events/_foreign.ts";
 import { BrokerErrorEvent } from "./lifecycle_events.ts";
 
 type AnyListener = EventListenerOrEventListenerObject;
@@ -92,7 +92,14 @@ function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {
 /** Gives an error without a listener to the platform: by default it ends the process. */
 function reportUnheard(error: unknown): void {
   const { reportError } = globalThis as { reportError?: (error: unknown) => void };
-  if (reportError !== undefined) return reportError(reportable(error));
+  if (reportError !== undefined) {
+    try {
+      return reportError(reportable(error));
+    } catch {
+      // A getter threw only now, after `reportable` had read it.
+      return reportError(unreadable());
+    }
+  }
   // Node has no reportError: thrown in a microtask, the error becomes an uncaught exception.
   queueMicrotask(() => {
     throw reportable(error);

@@ -1,4 +1,4 @@
-import { isInstance, readProperty, readText, shorten } from "./_foreign.ts";
+import { isErrorLike, isInstance, readProperty, readText, shorten } from "./_foreign.ts";
 
 interface Bounds {
   readonly min: number;
@@ -37,7 +37,7 @@ export function checkKeys(action: string, options: object, known: readonly strin
 
 /** The message of an error, or another thrown value as text. Never throws. */
 export function reasonOf(error: unknown): string {
-  if (!isInstance(error, Error)) return typeof error === "string" ? shorten(error) : show(error);
+  if (!isErrorLike(error)) return typeof error === "string" ? shorten(error) : show(error);
   return readText(error, "message") ?? readText(error, "name") ?? "an error without a message";
 }
 
@@ -64,5 +64,6 @@ function shown(value: unknown): string {
 
 function className(value: object): string | undefined {
   const { constructor } = value;
-  return typeof constructor === "function" && constructor !== Object ? constructor.name : undefined;
+  // Compared by name: an object of another realm has another Object.
+  return typeof constructor === "function" && constructor.name !== "Object" ? constructor.name : undefined;
 }

@@ -46,10 +46,15 @@ export function readText(value: unknown, name: string): string | undefined {
   return typeof text === "string" && text !== "" ? shorten(text) : undefined;
 }
 
+/** Whether a value is an Error, or looks like one: an Error of another realm, such as a `node:vm` context, is no `Error` here. */
+export function isErrorLike(value: unknown): boolean {
+  return isInstance(value, Error) || readText(value, "message") !== undefined;
+}
+
 /** How many causes of an error are read. Causes may form a circle. */
 const MAX_CAUSES = 20;
 
-/** How many errors `reportable` reads, including causes and the parts of an AggregateError. */
+/** How many values `reportable` reads, including causes and the parts of an AggregateError, which may never end. */
 const MAX_READ = 1_000;
 
 /** An error and its causes, outermost first, up to the first cause that is not an Error. Yields at most 20. */
@@ -68,19 +73,30 @@ export function* errorChain(error: unknown): Generator<Error> {
 export function reportable(error: unknown): unknown {
   try {
     readAll(error, { left: MAX_READ });
+    // Of a value that is no Error, Deno calls inspection methods to report it.
+    if (!(error instanceof Error)) (globalThis as { Deno?: { inspect(value: unknown): string } }).Deno?.inspect(error);
     if (error !== undefined && error !== null) return error;
   } catch {
-    return new Error("Cannot show a thrown value: reading it threw; throw an Error");
+    return unreadable();
   }
   return new Error(`Cannot show a thrown value: it is ${error}; throw an Error`);
 }
 
+/** The error that replaces a value whose getters or methods throw. */
+export function unreadable(): Error {
+  return new Error("Cannot show a thrown value: reading it threw; throw an Error");
+}
+
 /** Reads all properties that the platform reads to report an error, so that a throwing getter throws here. */
 function readAll(error: unknown, budget: { left: number }): void {
-  if (!(error instanceof Error) || budget.left-- <= 0) return;
+  if (budget.left-- <= 0 || !(error instanceof Error)) return;
   void [error.name, error.message, error.stack];
   readAll(error.cause, budget);
-  if (error instanceof AggregateError) { for (const inner of error.errors) readAll(inner, budget); }
+  if (!(error instanceof AggregateError)) return;
+  for (const inner of error.errors) {
+    if (budget.left <= 0) return;
+    readAll(inner, budget);
+  }
 }
 
 /** The value if it is a promise or has a `then` method; otherwise undefined. Throws if its `then` getter throws. */

@@ -1,3 +1,4 @@
+import { runInNewContext } from "node:vm";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   defineEvent,
@@ -19,6 +20,12 @@ import { classify } from "../../src/redis/connection/_errors.ts";
 
 const refuse = (): never => {
   throw new RangeError("not to be read");
+};
+
+const endless = {
+  *[Symbol.iterator]() {
+    for (;;) yield 1;
+  },
 };
 
 /** Values that throw when they are read, and other unusual values, by description. */
@@ -62,6 +69,9 @@ function hostileValues(): Record<string, unknown> {
     "a bigint": 1n,
     "a huge string": "x".repeat(1_000_000),
     "an Error with a huge message": new Error("x".repeat(1_000_000)),
+    "an object whose inspection throws": { [Symbol.for("Deno.customInspect")]: refuse },
+    "a function with a throwing name": Object.defineProperty(() => {}, "name", { get: refuse }),
+    "an AggregateError of endless errors": Object.defineProperty(new AggregateError([]), "errors", { value: endless }),
     "an AggregateError of a Proxy": new AggregateError([new Proxy(new Error(""), traps)]),
   };
 }
@@ -95,6 +105,19 @@ Deno.test("errorRecord() gives bounded plain text of any value", async () => {
     assert(name !== "");
     assertEquals(JSON.parse(JSON.stringify(record)), record);
   });
+  const unreadable = Object.defineProperty({ path: "detail", message: "" }, "message", { get: refuse });
+  for (const error of [Object.create(ValidationError.prototype), new ValidationError("refused", [unreadable])]) {
+    assertEquals(errorRecord(error).issues, undefined);
+  }
+});
+
+Deno.test("errorRecord() and reasonOf() keep name and message of an Error of another realm", () => {
+  const error: unknown = runInNewContext(`new RangeError("too far")`);
+  assert(!(error instanceof Error));
+  const { name, message } = errorRecord(error);
+  assertEquals({ name, message }, { name: "RangeError", message: "too far" });
+  assertEquals(reasonOf(error), "too far");
+  assertEquals(show(runInNewContext("({})")), "a plain object");
 });
 
 Deno.test("isInstance(), readText() and errorChain() never throw", async () => {

@@ -1,5 +1,5 @@
 import { reasonOf } from "../../events/_check.ts";
-import { isInstance, readProperty, readText } from "../../events/_foreign.ts";
+import { isErrorLike, isInstance, readProperty, readText } from "../../events/_foreign.ts";
 import { ValidationError } from "../../events/mod.ts";
 import type { DeadReason, DeliveryRef, ErrorRecord, Outcome } from "../../store/mod.ts";
 import { backoff } from "../_store_retry.ts";
@@ -56,20 +56,27 @@ export function failed(
 
 /** The part of a thrown value that a dead letter keeps. Never throws, whatever the value. */
 export function errorRecord(error: unknown): ErrorRecord {
-  if (!isInstance(error, Error)) return { name: "Error", message: reasonOf(error) };
+  if (!isErrorLike(error)) return { name: "Error", message: reasonOf(error) };
   const stack = readText(error, "stack");
   const refusal = [error, readProperty(error, "cause")].find((it) => isInstance(it, ValidationError));
+  const issues = refusal && issuesOf(refusal);
   return {
     name: readText(error, "name") ?? "Error",
     message: readText(error, "message") ?? "",
     ...(stack !== undefined && { stack }),
-    ...(refusal !== undefined && { issues: issuesOf(refusal) }),
+    ...(issues !== undefined && { issues }),
   };
 }
 
-function issuesOf({ issues }: ValidationError): NonNullable<ErrorRecord["issues"]> {
-  return issues.slice(0, MAX_ISSUES).map(({ path, message }) => ({
-    path: path.slice(0, MAX_MESSAGE),
-    message: message.slice(0, MAX_MESSAGE),
-  }));
+/** The issues of an error; undefined if they cannot be read, because a handler may throw a ValidationError of its own making. */
+function issuesOf(error: ValidationError): ErrorRecord["issues"] {
+  const text = (value: unknown) => String(value).slice(0, MAX_MESSAGE);
+  try {
+    return Array.from(
+      error.issues.slice(0, MAX_ISSUES),
+      ({ path, message }) => ({ path: text(path), message: text(message) }),
+    );
+  } catch {
+    return undefined;
+  }
 }

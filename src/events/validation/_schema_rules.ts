@@ -58,6 +58,7 @@ function valueOf(result: StandardSchemaResult<unknown>, mask: Mask | undefined, 
   let issues: ValidationIssue[];
   try {
     if (result.issues === undefined) return result.value;
+    if (!Array.isArray(result.issues)) throw new TypeError("its issues are no array");
     issues = result.issues.map((issue) => shownIssue(issue, mask));
   } catch (error) {
     throw new TypeError(`${action}its schema gave a result that cannot be read: ${reasonOf(error)}`, { cause: error });
@@ -67,6 +68,7 @@ function valueOf(result: StandardSchemaResult<unknown>, mask: Mask | undefined, 
 
 /** The first issues as text. */
 function issuesText(issues: readonly ValidationIssue[]): string {
+  if (issues.length === 0) return "detail (it gives no reason)";
   const shown = issues.slice(0, MAX_SHOWN).map(({ path, message }) => `${path} (${message})`).join("; ");
   return issues.length > MAX_SHOWN ? `${shown}; and ${issues.length - MAX_SHOWN} more` : shown;
 }
