@@ -13,7 +13,7 @@ export function groupError(error: unknown, stream: string, group: string): unkno
   const [, name, incarnation, left] = taken;
   return new StoreError(
     "name-taken",
-    `Cannot be in group "${group}" of ${stream} as "${name}": ${name}.${incarnation} is alive under that name for ` +
+    `Cannot join group "${group}" of ${stream} as "${name}": ${name}.${incarnation} is alive under that name for ` +
       `another ${left} ms; close it, or take another name`,
     { cause: error, holder: `${name}.${incarnation}`, expiresIn: Number(left) },
   );

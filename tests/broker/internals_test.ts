@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { backoff } from "../../src/broker/_store_retry.ts";
+import type { EventCodec } from "../../src/broker/codec/_event_codec.ts";
 import { Deadlines } from "../../src/broker/consuming/_deadlines.ts";
 import { errorRecord } from "../../src/broker/consuming/_outcomes.ts";
 import { Fifo } from "../../src/store/_fifo.ts";
@@ -129,9 +130,14 @@ Deno.test("idle() asks again soon when a delivery was settled while the store wa
     if (++asked === 1) queueMicrotask(() => waits.noted());
     return Promise.resolve({ groups: [{ ...group, pending: asked === 1 ? 1 : 0 }] } as unknown as StreamState);
   };
-  const waits = new IdleWaits({ admin: () => ({ info }) } as unknown as EventStore, () => {});
+  const waits = new IdleWaits({
+    store: { admin: () => ({ info }) } as unknown as EventStore,
+    closing: new AbortController().signal,
+    enclosing: () => undefined,
+    retrying: () => {},
+  });
   using timers = recordedTimers();
-  await waits.wait({ streams: ["events:Tick"], group: "group", signal: new AbortController().signal });
+  await waits.wait([{ stream: "events:Tick" }] as unknown as EventCodec[], { group: "group" });
   assertEquals([asked, timers.delays], [2, [20]]);
 });
 
