@@ -143,3 +143,44 @@ for (const event of ["its lease expires", "the group is rewound"]) {
     }
   });
 }
+
+for (const moment of ["before its read has reached the server", "while its read is blocked"]) {
+  Deno.test(`leave() leaves no consumer behind when it is called ${moment}`, async () => {
+    await using keys = server.keys();
+    const other = keys.over(await openStore(keys.url));
+    const [reading, left] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const connection = withHook(await openConnection(keys.url), async (command) => {
+      if (!command.includes("BLOCK")) return;
+      reading.resolve();
+      if (moment === "while its read is blocked") return;
+      // Later than the consumer has left, and than the next entry: if leaving waits for the read, long enough.
+      await Promise.race([left.promise, new Promise((resolve) => timer ??= setTimeout(resolve, 200))]);
+    });
+    const store = keys.over(new RedisStore(new SingleServer(connection, keys.url.host)));
+    try {
+      const member = await join(store, "one");
+      // Another stream of the same consumer, so that the connection of its reads stays open.
+      const options = { consumer: "one", lease: 60_000, startFrom: "beginning" } as const;
+      const elsewhere = await store.member(`${STREAM}2`, "group", options);
+      const claims = [member, elsewhere].map((one) => one.claim({ limit: 1, signal: AbortSignal.timeout(5_000) }));
+      await reading.promise;
+      assertEquals(await member.leave(), true);
+      const [position] = await other.append(STREAM, entries(1));
+      left.resolve();
+      // Its reads have ended once it has left the other stream too.
+      await elsewhere.leave();
+      await Promise.all(claims);
+      const rival = await join(other, "two");
+      const [group] = (await other.admin(STREAM).info()).groups;
+      assertEquals(group!.consumers.map(({ name, pending }) => [name, pending]), [[rival.consumer, 0]]);
+      const { records } = await rival.claim({ limit: 1, signal: AbortSignal.timeout(5_000) });
+      assertEquals(records.map(({ position }) => position), [position]);
+      await rival.leave();
+    } finally {
+      clearTimeout(timer);
+      await store[Symbol.asyncDispose]();
+      await other[Symbol.asyncDispose]();
+    }
+  });
+}

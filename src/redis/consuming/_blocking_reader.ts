@@ -7,6 +7,8 @@ import type { Route } from "../connection/_topology.ts";
 // How long one read blocks, in ms, and how long until a server that has not answered by then is taken for dead.
 const BLOCK = 4_000;
 const BLOCK_TIMEOUT = 9_000;
+// How long an interrupted read may take to end, in ms, when somebody waits for that.
+const END_TIMEOUT = 1_000;
 
 interface Wait {
   readonly stream: string;
@@ -23,6 +25,13 @@ interface Wait {
   done: boolean;
 }
 
+/** A read that was sent. */
+interface Read {
+  readonly streams: readonly string[];
+  /** Resolves when the read has ended. */
+  readonly ended: Promise<void>;
+}
+
 /** Waits for new entries of several streams by one blocking read on a connection of its own. */
 export class BlockingReader {
   #link: Route;
@@ -33,6 +42,7 @@ export class BlockingReader {
   #reading = false;
   #blocked = false;
   #reads = 0;
+  #inFlight: Read | undefined;
   #interrupted = false;
   #connection: string | undefined;
   #closed = false;
@@ -129,16 +139,33 @@ export class BlockingReader {
     return this.#connection ??= String(await this.#link.send(["CLIENT", "ID"]));
   }
 
-  async #readOnce(waits: readonly Wait[]): Promise<void> {
-    const limit = Math.min(...waits.map((wait) => wait.limit));
-    const streams = waits.map((wait) => wait.stream);
-    const ids = waits.map((wait) => wait.after);
-    const options = ["COUNT", String(limit), "BLOCK", String(BLOCK), "STREAMS"];
+  /**
+   * Resolves once no read asks for the stream any more, if its wait has ended. After a second the connection is closed:
+   * the server answers no other command either.
+   */
+  async ended(stream: string): Promise<void> {
+    const read = this.#inFlight;
+    if (read === undefined || !read.streams.includes(stream)) return;
+    const timer = setTimeout(() => this.#link.reset(), END_TIMEOUT);
+    await read.ended;
+    clearTimeout(timer);
+  }
+
+  async #readOnce(all: readonly Wait[]): Promise<void> {
+    let waits = all;
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
     try {
       await this.connect();
-      if (waits.every((wait) => wait.done)) return;
+      // Nothing may be read for a wait that ended meanwhile: its consumer may have left the group.
+      waits = all.filter((wait) => !wait.done);
+      if (waits.length === 0) return;
+      const limit = Math.min(...waits.map((wait) => wait.limit));
+      const streams = waits.map((wait) => wait.stream);
+      const ids = waits.map((wait) => wait.after);
+      const options = ["COUNT", String(limit), "BLOCK", String(BLOCK), "STREAMS"];
       this.#blocked = true;
       this.#reads++;
+      this.#inFlight = { streams, ended };
       const reading = this.#link.send([...this.#command, ...options, ...streams, ...ids], BLOCK_TIMEOUT);
       for (const wait of waits) {
         if (!wait.sent) wait.blocked();
@@ -153,6 +180,8 @@ export class BlockingReader {
     } finally {
       this.#blocked = false;
       this.#interrupted = false;
+      this.#inFlight = undefined;
+      end();
     }
   }
 

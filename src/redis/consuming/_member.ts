@@ -150,7 +150,8 @@ export class RedisMember implements GroupMember {
 
   /** One look at each source in turn; undefined when there is nothing, and a read under way that will ring. */
   async #look(limit: number): Promise<Claim | undefined> {
-    while (true) {
+    // After it has left, a script would enrol this consumer again.
+    while (!this.#leaving) {
       const due = this.#recovery.due || this.#intake.mayHaveMore && this.#recovery.stale;
       const came = due ? await this.#cameBack(limit) : undefined;
       if (came !== undefined) return came;
@@ -174,6 +175,7 @@ export class RedisMember implements GroupMember {
       this.#intake.wait(limit);
       return undefined;
     }
+    return undefined;
   }
 
   async #cameBack(limit: number): Promise<Claim | undefined> {
@@ -268,6 +270,8 @@ export class RedisMember implements GroupMember {
     this.#leaving = true;
     this.#recovery.ring();
     const { waker, left } = this.#context;
+    // A read that ends later would make the server enrol the consumer again, and give it entries.
+    await this.#intake.close();
     try {
       for (let gone = 0; gone === 0;) {
         const reply = await this.#run(LEAVE, [`${LEAVE_AT_ONCE}`]) as readonly [number, Reply];

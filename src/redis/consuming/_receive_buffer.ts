@@ -54,6 +54,7 @@ export class Intake {
   #mayHaveMore = true;
   #flowing = false;
   #announced: string | undefined;
+  #closed = false;
 
   constructor(context: IntakeContext) {
     this.#context = context;
@@ -134,6 +135,7 @@ export class Intake {
   async readAtOnce(limit: number): Promise<Batch> {
     const { link, stream, group, consumer } = this.#context;
     const takings = this.#context.takings();
+    if (this.#closed) return { records: [], takings };
     const command = ["XREADGROUP", "GROUP", group, consumer, "COUNT", String(limit), "STREAMS", stream, ">"];
     try {
       const reply = await link.send(command);
@@ -159,7 +161,7 @@ export class Intake {
 
   /** Waits for new entries, unless it does already; what comes is kept. */
   wait(limit: number): void {
-    if (this.#waiting === undefined) void this.#wait(limit);
+    if (this.#waiting === undefined && !this.#closed) void this.#wait(limit);
   }
 
   async #wait(limit: number): Promise<void> {
@@ -182,6 +184,13 @@ export class Intake {
       if (this.#waiting === mine) this.#waiting = undefined;
       arrived();
     }
+  }
+
+  /** Ends the wait for good, and resolves once no read is in flight that could take entries. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.pause();
+    await this.#context.reader.ended(this.#context.stream);
   }
 
   /** Ends the wait: nothing is taken that nobody asked for; what comes in this moment is kept. */
