@@ -4,18 +4,18 @@ import { BrokerErrorEvent } from "./lifecycle_events.ts";
 
 type AnyListener = EventListenerOrEventListenerObject;
 
-/** Unguarded methods of the EventTarget that the listeners belong to. */
+/** The EventTarget that the listeners belong to: its original methods, and callbacks. */
 export interface ListenerTarget {
   attach(type: string, listener: EventListener, options: AddEventListenerOptions): void;
   detach(type: string, listener: EventListener, options: EventListenerOptions): void;
   dispatch(event: Event): void;
   /** Called when a listener of this type was added or removed. */
   changed?(type: string): void;
-  /** Takes an error when the target has no `error` listener. */
+  /** Takes an error that the target has no `error` listener for. */
   unheard?(error: unknown): void;
 }
 
-/** Listeners of an EventTarget: it can ask whether a type has listeners, and a listener that throws harms nothing. */
+/** The listeners of an EventTarget. It knows which types have listeners, and an error of a listener stops nothing. */
 export class Listeners {
   #target: ListenerTarget;
   /** Wrapped listeners by type, then listener, then whether they capture. */
@@ -68,14 +68,14 @@ export class Listeners {
       const result: unknown = typeof listener === "function"
         ? listener.call(event.currentTarget ?? undefined, event)
         : listener.handleEvent(event);
-      // The rejection of an async listener would be unhandled, and would end the process.
+      // Otherwise the rejection of an async listener would be unhandled, and would end the process.
       thenable(result)?.then(undefined, failed);
     } catch (error) {
       failed(error);
     }
   }
 
-  /** Reports an error that no caller waits for. */
+  /** Reports an error that no caller awaits. */
   report(error: unknown): void {
     if (this.has("error")) this.#target.dispatch(new BrokerErrorEvent(error));
     else if (this.#target.unheard) this.#target.unheard(error);

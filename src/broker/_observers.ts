@@ -8,14 +8,14 @@ import type { SettlingBatch, SettlingObservation } from "./observer.ts";
 
 type End<O extends { ended(end: never): void }> = Parameters<O["ended"]>[0];
 
-/** An attempt that observers follow: they are told once how it ended. */
+/** An attempt that observers follow. */
 export interface ObservedAttempt {
   readonly delivery: Delivery;
   run<R>(handler: () => R): R;
   ended(end: AttemptEnd): void;
 }
 
-/** The observers of one broker. What an observer throws is reported, and changes nothing about the observed work. */
+/** The observers of one broker. An error of an observer is reported, and does not change the observed work. */
 export class Observers {
   /** True while there is an observer: otherwise none of the methods below needs to be called. */
   active = false;
@@ -36,7 +36,7 @@ export class Observers {
 
   /** Adds an observer until the result is disposed. */
   add(observer: BrokerObserver): Disposable {
-    // An object of its own: the same observer may be added twice.
+    // A new object, since the same observer may be added twice.
     const added = bound(observer);
     this.#all = [...this.#all, added];
     this.active = true;
@@ -96,7 +96,7 @@ export class Observers {
   }
 
   lifecycle(event: Event, source: LifecycleSource): void {
-    // An observer that fails on `error` events would be told of its own error, without end.
+    // An observer that throws on `error` events would receive its own errors without end.
     if (this.#reporting) return;
     this.#begin((observer) => void observer.lifecycle?.(event, source));
   }

@@ -1,5 +1,5 @@
 /**
- * Checks of options that are not those of one room: the options of a broker, and positions and times.
+ * Checks options that no single folder owns: the options of a broker, and positions and times.
  *
  * @module
  */

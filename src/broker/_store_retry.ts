@@ -8,7 +8,7 @@ import { Bell } from "../store/_bell.ts";
 import { StoreError } from "../store/mod.ts";
 import type { RetryOptions } from "./options.ts";
 
-/** Waits before the next try of a store: soon at first, at most five seconds, and not all brokers in step. */
+/** Delays before the next try of a store: short at first, at most five seconds, and random, so that brokers spread out. */
 export const RECONNECT = { minTimeout: 50, maxTimeout: 5_000, multiplier: 2, jitter: 0.5 } as const;
 
 /** How long to wait after the given failed attempt, counted from 1, in milliseconds. */
@@ -20,7 +20,7 @@ export function backoff(
   return Math.round(delay * (1 - jitter * Math.random()));
 }
 
-/** Whether the same call may succeed later: the store could not be reached, or its reply was lost. */
+/** Whether the same call may succeed later, because the store could not be reached or its reply was lost. */
 export function isTransient(error: unknown): error is StoreError {
   return isInstance(error, StoreError) && (error.kind === "transient" || error.kind === "uncertain");
 }

@@ -1,7 +1,7 @@
 import type { Position } from "../store/mod.ts";
 
 /**
- * Thrown by a handler to say that trying again is useless: the event goes to the group's dead letters at once.
+ * Thrown by a handler when a retry would be useless: the event becomes a dead letter of the group at once.
  *
  * @example Give up on a declined card
  * ```ts
@@ -20,9 +20,10 @@ export class PermanentError extends Error {
 }
 
 /**
- * The store may or may not have the events: no reply came within `publishTimeout`. Publish the same objects again on the
- * same broker to find out: that never stores them twice. After a restart of the process, look for `ids` in the history; or
- * publish events with the same ids, which may store them twice, if all handlers are idempotent by id.
+ * The store may or may not have the events: no reply came within `publishTimeout`, or before the broker closed. Publish the
+ * same objects again on the same broker to find out: that never stores them twice. After the broker has closed, or after a
+ * restart of the process, look for `ids` in the history; or publish events with the same ids, which may store them twice,
+ * if all handlers are idempotent by id.
  *
  * @example Find out the outcome
  * ```ts
@@ -56,7 +57,7 @@ export class UncertainPublishError extends Error {
 }
 
 /**
- * The events were certainly not stored within `publishTimeout`, since the store could not be reached. Publish them again.
+ * The store could not be reached within `publishTimeout`. The events are certainly not stored: publish them again.
  *
  * @example Tell the two kinds of failure apart
  * ```ts
@@ -75,7 +76,7 @@ export class PublishTimeoutError extends Error {
 }
 
 /**
- * The broker is closed: it publishes, subscribes and reads no more. A publish that rejects with this was not stored.
+ * The broker has closed, and cannot be used any more. Events of a publish that rejects with this error are not stored.
  *
  * @example Publish on a closed broker
  * ```ts
@@ -96,8 +97,8 @@ export class BrokerClosedError extends Error {
 
 /**
  * Too many events wait for a reply of the store: more than `maxQueued`, or more bytes than `maxQueuedBytes`. No event of
- * this call is stored. Publish them again when earlier publishes have settled; they are stored after events that were
- * published meanwhile.
+ * this call is stored. Publish them again after earlier publishes have settled. They are then stored after events that were
+ * published in between.
  *
  * @example Wait for earlier publishes
  * ```ts
@@ -129,11 +130,11 @@ export class PublishQueueFullError extends Error {
   override readonly name = "PublishQueueFullError";
 }
 
-/** Events of some streams of an array were not published; `errors` holds the reasons, one for each failed stream. */
+/** Events of some types in an array were not published. `errors` has the reasons: one for each of these types. */
 export class PublishError extends AggregateError {
   /** Always `"PublishError"`. */
   override readonly name = "PublishError";
-  /** The positions of the stored events by index in the array; undefined for an event that was not stored. */
+  /** The positions of the stored events, by index in the array; undefined for an event that may not be stored. */
   readonly positions: readonly (Position | undefined)[];
 
   /** Makes the error. */
@@ -143,13 +144,16 @@ export class PublishError extends AggregateError {
   }
 }
 
-/** The reason of `delivery.signal` when this consumer has lost the delivery: it can no longer settle it. */
+/** This consumer has lost the delivery, and can no longer settle it. Also the reason of `delivery.signal`. */
 export class LeaseLostError extends Error {
   /** Always `"LeaseLostError"`. */
   override readonly name = "LeaseLostError";
 }
 
-/** An entry that is no event of its class: it has no payload, malformed JSON, or an unknown version. */
+/**
+ * An entry that is no event of its class: it has no payload, malformed JSON, a detail that the schema refuses, or an unknown
+ * version.
+ */
 export class UndecodableError extends Error {
   /** `"UndecodableError"`, or the name of the subclass. */
   override readonly name: string = "UndecodableError";
@@ -167,8 +171,8 @@ export class UndecodableError extends Error {
 }
 
 /**
- * An entry of a newer version than its class has in this process, written by a newer release. Groups defer such entries
- * until one of their consumers knows the version.
+ * An entry whose version is newer than that of its class in this process: a newer release wrote it. Groups defer such
+ * entries until one of their consumers knows the version.
  */
 export class NewerVersionError extends UndecodableError {
   /** Always `"NewerVersionError"`. */

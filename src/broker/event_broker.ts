@@ -38,17 +38,17 @@ import type { DeadLetter, StreamInfo } from "./stream_info.ts";
 import type { Subscription } from "./subscription.ts";
 import type { EventListenerOf, EventOf, OneOrMore } from "./types.ts";
 
-/** Events that a broker dispatches, by type: those of its classes, and its lifecycle events. */
+/** The events that a broker dispatches, by type: events of its classes, and lifecycle events. */
 export type EventMap<C extends EventClass> = { [K in C as K["type"]]: InstanceType<K> } & BrokerEventMap;
 
-// How long closing waits for running publishes, in milliseconds; their callers learn how each ended.
+// How long closing waits for replies to publishes, in milliseconds. A publish without a reply then rejects.
 const CLOSE_TIMEOUT = 10_000;
 
 /**
- * Publishes and delivers events of a set of classes over a store: durably to groups, live to listeners. It is an
+ * Publishes events of a set of classes to a store, and delivers them: durably to groups, and live to listeners. It is an
  * `EventTarget`, typed by its event classes.
  *
- * Usually made by {@linkcode connect}, or as an {@linkcode InMemoryBroker}.
+ * Usually made by {@linkcode connect} or as an {@linkcode InMemoryBroker}.
  */
 export class EventBroker<C extends EventClass = EventClass> extends EventTarget implements AsyncDisposable {
   #observers = new Observers((error) => this.#listeners.report(error));
@@ -74,8 +74,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   /**
    * Makes a broker over a store. Closing the broker disposes the store.
    *
-   * @throws {TypeError} If `events` is empty, holds a type twice or a class that `defineEvent` did not make, or an
-   * option is unknown.
+   * @throws {TypeError} If `events` is empty, or has two classes of one type or a class that `defineEvent` did not make; or
+   * if an option is unknown or malformed.
    * @throws {RangeError} If a number is out of range.
    */
   constructor(store: EventStore, options: BrokerOptions<C>) {
@@ -156,7 +156,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       undecodable: (error) => this.#tell(new BrokerErrorEvent(error, "undecodable")),
       retrying: (error, delay) => this.#retrying(error, delay),
     });
-    // Later, so that the caller can add a listener first.
+    // In a later turn of the event loop, so that the caller can add a listener first.
     if (store.warnings?.length) setTimeout(() => this.#warn(store.warnings!), 0);
     this.#closing.followSignal();
   }
@@ -166,26 +166,30 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   /**
-   * Publishes one event, and resolves with its position once the store has it. Concurrent calls share round trips; the
-   * order of a caller's events in their stream is that of the calls.
+   * Publishes one event, and resolves with its position once the store has it. Concurrent calls share round trips. Events
+   * of one type are stored in the order of the calls.
    *
-   * @param options.signal Ends the wait: the promise rejects with its reason. An event that was sent by then may still be stored.
-   * @throws {TypeError} If the event's class is not in `events`, or JSON would lose something of its detail.
+   * @param options.signal Ends the wait: the promise rejects with the signal's reason. An event that was already sent may
+   * still be stored.
+   * @throws {TypeError} If the event's class is not in `events`, or JSON cannot hold its detail without loss.
    * @throws {ValidationError} If the event's schema is asynchronous and refuses the event.
-   * @throws {RangeError} If the event is too large.
-   * @throws {PublishQueueFullError} If `maxQueued` events wait for the store already. Nothing of the call is stored.
+   * @throws {RangeError} If the event is larger than 16 MiB.
+   * @throws {PublishQueueFullError} If too many events wait for the store already. Nothing was stored.
+   * @throws {PublishTimeoutError} If the store could not be reached within `publishTimeout`. Nothing was stored.
    * @throws {UncertainPublishError} If no reply came within `publishTimeout`: publish the same object again.
+   * @throws {BrokerClosedError} If the broker has closed. Nothing was stored.
    */
   publish(event: EventOf<C>, options?: { signal?: AbortSignal }): Promise<Position>;
   /**
    * Publishes events. Those of one type are stored together or not at all: at most 500 events and about 1 MiB. Types
    * are independent of each other.
    *
-   * @throws {RangeError} If there are too many for one batch; nothing was stored then.
-   * @throws {PublishError} If some types failed: its `positions` say which events were stored.
+   * @throws {RangeError} If there are too many events of one type for one batch. Nothing was stored.
+   * @throws {PublishError} If some types failed: its `positions` say which events were stored. With one type, the error is
+   * that of a single publish.
    */
   publish(events: readonly EventOf<C>[], options?: { signal?: AbortSignal }): Promise<Position[]>;
-  // No await before the events are queued: the order of calls is the order of events.
+  // There is no await before the events are queued, so that events keep the order of the calls.
   publish(
     events: EventOf<C> | readonly EventOf<C>[],
     options: { signal?: AbortSignal } = {},
@@ -208,13 +212,16 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   /**
-   * Subscribes a handler to a group. One consumer of the group handles each event, at least once, across crashes. When
-   * the handler resolves, the event is acknowledged. When it throws, the event is retried after a backoff; after
-   * `maxAttempts` it becomes a dead letter. The promise resolves once the consumer has joined the group.
+   * Subscribes a handler to a group. Each event is handled by one consumer of the group, at least once, also when
+   * processes crash. When the handler resolves, the event is acknowledged. When it throws, the event is retried after a
+   * delay; after `maxAttempts` it becomes a dead letter. The promise resolves once the consumer has joined the group, and
+   * before it reads: listeners can be added to the subscription first.
    *
    * @throws {TypeError} If an option is missing, unknown or malformed, an event class is not in `events`, or this
    * broker has a subscription to the same group and type.
    * @throws {RangeError} If a number is out of range.
+   * @throws {StoreError} If the store refuses, such as when a live consumer of the group has the same name.
+   * @throws {BrokerClosedError} If the broker is closing or closed.
    */
   async subscribe<K extends C>(
     events: OneOrMore<K>,
@@ -228,13 +235,30 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   /**
-   * Pulls a group's events one by one: call `ack()`, `nack()` or `release()` for each. At most `prefetch` deliveries of
-   * each type are unsettled at once. Leaving the loop releases unsettled deliveries, uncounted, and leaves the group.
+   * Pulls the events of a group one by one: call `ack()`, `nack()` or `release()` for each delivery. At most `prefetch`
+   * deliveries of each type are unsettled at once. Leaving the loop releases unsettled deliveries, uncounted, and leaves the
+   * group.
    *
-   * Settle or release a delivery before the same code awaits `close` or `idle`: closing waits up to `drainTimeout` for
-   * pulled deliveries, and says so by a `warning` after a second; the group is not idle before they are settled.
+   * Settle or release a delivery before the same code awaits `close` or `idle`. Closing waits for pulled deliveries up to
+   * `drainTimeout`, and dispatches a `warning` after a second. The group is not idle before they are settled.
    *
-   * @throws As `subscribe` does.
+   * @throws The same errors as `subscribe`: malformed options at once, the others when the first delivery is pulled.
+   *
+   * @example Handle one event
+   * ```ts
+   * import { defineEvent, InMemoryBroker } from "@tidings/broker";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Greeted extends defineEvent("Greeted")<{ name: string }> {}
+   *
+   * await using broker = new InMemoryBroker({ events: [Greeted] });
+   * await broker.publish(new Greeted({ name: "Ada" }));
+   * for await (const delivery of broker.consume(Greeted, { group: "greeters" })) {
+   *   assertEquals(delivery.event.detail.name, "Ada");
+   *   await delivery.ack();
+   *   break;
+   * }
+   * ```
    */
   consume<K extends C>(
     events: OneOrMore<K>,
@@ -246,10 +270,13 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   /**
-   * Reads past events and changes no group. It reads page by page, up to the newest event at this call; several types
-   * are merged by position. With `follow` it goes on with new events.
+   * Reads stored events, and changes no group. It reads page by page, up to the newest event at the time of this call.
+   * Events of several types are merged by position. With `follow` it continues with new events, as they come.
    *
-   * @throws {UndecodableError} If an entry is no event of its class: reading can go on `after` its position.
+   * @throws {TypeError} If an option is unknown or malformed.
+   * @throws {RangeError} If `limit` is out of range.
+   * @throws {UndecodableError} If an entry is no event of its class: reading can continue `after` its position.
+   * @throws {BrokerClosedError} If the broker has closed.
    */
   history<K extends C>(events: OneOrMore<K>, options: ReadOptions = {}): AsyncGenerator<EventOf<K>, void, void> {
     const codecs = this.#codecs.ofClasses(events);
@@ -257,8 +284,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   /**
-   * Gives past events to one handler, in order, one at a time. It changes no group and counts no attempts. Rejects with
-   * the error that the handler throws. Resolves with the number of events.
+   * Calls a handler with stored events, in order, one at a time. It changes no group and counts no attempts. Resolves with
+   * the number of events. Rejects with the error that the handler throws, and as `history` does.
    */
   replay<K extends C>(
     events: OneOrMore<K>,
@@ -271,8 +298,9 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   /**
-   * Makes a group read again from `to`, in one step, also while it consumes. Its deliveries at or after `to` are dropped:
-   * their signals abort, and settling them is refused. Resolves with their number and the first position to read.
+   * Makes a group read again from `to`, in one step, also while it consumes. Deliveries at or after `to` are dropped: their
+   * signals abort, and the store refuses to settle them. Resolves with the number of dropped deliveries, and with the first
+   * position to read.
    *
    * @throws {RangeError} If there is no such group.
    */
@@ -282,7 +310,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   ): Promise<{ dropped: number; first: Position | undefined }> {
     const codec = this.#codecs.ofClass(event);
     const rewound = await this.#operator.rewind(codec, options);
-    // Other processes learn of lost deliveries at their next claim or renewal; this one at once.
+    // This process learns at once which deliveries are lost, and others at their next claim or renewal.
     this.#subscriptions.renew(options.group, codec.definition.type);
     return rewound;
   }
@@ -305,7 +333,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   /**
-   * The dead letters of a group, oldest first.
+   * Reads the dead letters of a group, the oldest first.
    *
    * @throws {RangeError} If there is no such group.
    */
@@ -317,7 +345,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   /**
-   * Returns dead letters to their group only, all or those with these `ids`, with their attempts at zero. Resolves with
+   * Returns dead letters to their own group, with attempts at zero: all of them, or those with these `ids`. Resolves with
    * their number; with `dryRun` it only counts them.
    *
    * @throws {RangeError} If there is no such group.
@@ -327,8 +355,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   /**
-   * Removes dead letters of a group for good: all, those with these `ids`, or those beyond `maxAge` or `maxLength`.
-   * Resolves with how many; with `dryRun` only counts them.
+   * Removes dead letters of a group for good: all of them, those with these `ids`, or those beyond `maxAge` or `maxLength`.
+   * Resolves with their number; with `dryRun` it only counts them.
    *
    * @throws {RangeError} If there is no such group, or a bound is out of range.
    */
@@ -337,7 +365,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   /**
-   * Resolves when groups have caught up: every stored event of the broker's classes is acknowledged or a dead letter.
+   * Resolves when groups have caught up: each of them has acknowledged every stored event of the broker's classes, or keeps
+   * it as a dead letter.
    *
    * @throws {RangeError} If none of the broker's event classes has such a group.
    * @throws {TypeError} If it is called inside a handler of such a group: the group is not idle before the handler ends.
@@ -348,18 +377,19 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   /**
-   * Ends a group for good, with its position and its dead letters; subscriptions to it end with an error.
+   * Deletes a group for good, with its position and its dead letters. Subscriptions to the group end with an error.
    *
-   * @param options.force Deletes it even with live consumers, unsettled deliveries or dead letters. @default {false}
-   * @throws {StoreError} If it has any of those and `force` is not set.
+   * @param options.force Deletes the group even if it has live consumers, unsettled deliveries or dead letters. By default
+   * false.
+   * @throws {StoreError} If the group has any of those and `force` is not set.
    */
   async deleteGroup<K extends C>(event: K, options: { group: string; force?: boolean }): Promise<void> {
     await this.#operator.deleteGroup(this.#codecs.ofClass(event), options);
   }
 
   /**
-   * Listens live to events published from now on, in any process, best effort. An error that a listener throws becomes
-   * an `error` event.
+   * Listens live to events that any process publishes from now on: best effort, while the listener is attached. Listens to
+   * lifecycle events of the broker, too. An error that a listener throws becomes an `error` event.
    */
   override addEventListener<T extends keyof EventMap<C>>(
     type: T,
@@ -369,7 +399,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     this.#listeners.add(type as string, listener as EventListener | null, options);
   }
 
-  /** Stops listening. */
+  /** Removes a listener. */
   override removeEventListener<T extends keyof EventMap<C>>(
     type: T,
     listener: EventListenerOf<EventMap<C>[T], this>,
@@ -382,13 +412,14 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     const codec = this.#codecs.ofType(type);
     if (codec === undefined || this.#closing.hasBegun) return;
     const attached = this.#tails.follow(codec, this.#listeners.has(type));
-    // Publishing waits until the tail knows where it begins: a listener hears what is published after addEventListener.
+    // Publishing waits until the tail knows where it begins, so that a listener receives every event that is published
+    // after addEventListener.
     if (attached !== undefined) void this.#publisher.stream(codec.stream).holdUntil(attached);
   }
 
   /**
-   * Has an observer follow what this broker does from now on, until the result is disposed. Work that is under way keeps
-   * the observers it began with. Without observers nothing is measured, and nothing is paid.
+   * Adds an observer, which follows what this broker does until the result is disposed. Work that has already begun keeps
+   * the observers that it began with. Without observers there is no cost.
    *
    * @throws {TypeError} If the observer is no object, or one of its methods is no function.
    */
@@ -397,10 +428,11 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   /**
-   * Closes everything: subscriptions drain, running publishes get their replies, the store is disposed. Calling it again
-   * gives the same promise. Inside a handler of this broker it resolves at once, as `Subscription.close` does.
+   * Closes the broker: subscriptions drain, publishes get their replies, and the store is disposed. Calling it again gives
+   * the same promise. Inside a handler of this broker it resolves at once, as `Subscription.close` does.
    *
-   * @throws {Error} If something could not be closed cleanly, as when the store does not reply; it is closed all the same.
+   * @throws {Error} If a part could not be closed cleanly, such as when the store does not reply. The broker is closed all
+   * the same.
    */
   close(): Promise<void> {
     return this.#closing.close();

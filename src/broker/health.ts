@@ -21,7 +21,7 @@ import type { SubscriptionInfo, SubscriptionTypeInfo } from "./subscription.ts";
 export interface BrokerHealth {
   /** Whether there are no problems. */
   readonly ready: boolean;
-  /** One sentence for each problem, the gravest first; empty when all is well. */
+  /** One sentence for each problem, the most serious first; empty if there are none. */
   readonly problems: readonly string[];
   /** The store, as this broker last saw it. */
   readonly store: StoreHealth;
@@ -38,7 +38,7 @@ export interface StoreHealth {
   readonly state: "connected" | "refusing" | "unreachable";
   /** Since when it has been in this state, as far as this broker knows. */
   readonly since: Date;
-  /** Why it is refusing or unreachable; undefined while it is connected, or when it gives no answer at all. */
+  /** Why it is refusing or unreachable; undefined while it is connected, or if it does not answer at all. */
   readonly error: unknown;
 }
 
@@ -52,9 +52,12 @@ export interface SubscriptionHealth extends Omit<SubscriptionInfo, "types" | "st
 
 /** The state of one subscription for one event type. */
 export interface SubscriptionTypeHealth extends SubscriptionTypeInfo {
-  /** The group's progress when the store last told; `"missing"` when it has no such group, undefined before it told. */
+  /**
+   * The group's progress by the last answer of the store; `"missing"` if the store has no such group; undefined before the
+   * first answer.
+   */
   readonly group: GroupProgress | "missing" | undefined;
-  /** Why the store could not tell it, as when the user of a Redis may not ask; undefined when it told. */
+  /** The error of asking the store, such as a missing permission of a Redis user; undefined if the store answered. */
   readonly groupError: unknown;
 }
 
@@ -64,13 +67,13 @@ export interface GroupProgress {
   readonly lag: number;
   /** Whether `lag` is exact; otherwise there are at least so many. */
   readonly lagIsExact: boolean;
-  /** Deliveries that are not settled. */
+  /** How many deliveries are not settled. */
   readonly pending: number;
-  /** Dead letters. */
+  /** How many dead letters it has. */
   readonly deadLetters: number;
   /** The time of the oldest event that it has not settled; undefined when it has settled all. */
   readonly oldestUnsettled: Date | undefined;
-  /** When the store told this. */
+  /** When the store gave this answer. */
   readonly at: Date;
 }
 

@@ -1,8 +1,11 @@
 import type { Healed, Position, RemovedRange } from "../store/mod.ts";
 
-/** Something failed that no caller waits for. An `error` without a listener goes to `reportError`. */
+/**
+ * An error that no caller awaits. An `error` event without a listener is given to `reportError`, which by default ends the
+ * process.
+ */
 export class BrokerErrorEvent extends Event {
-  /** What failed. */
+  /** The error. */
   readonly error: unknown;
 
   /** Makes the event. */
@@ -12,9 +15,9 @@ export class BrokerErrorEvent extends Event {
   }
 }
 
-/** The store could not be reached, and will be tried again after `delay` milliseconds; nothing is lost meanwhile. */
+/** The store could not be reached, and will be tried again after `delay` milliseconds. Nothing is lost meanwhile. */
 export class ReconnectEvent extends Event {
-  /** What went wrong this time. */
+  /** The error of this try. */
   readonly error: unknown;
   /** How long until the next try, in milliseconds. */
   readonly delay: number;
@@ -28,19 +31,19 @@ export class ReconnectEvent extends Event {
 }
 
 /**
- * `subscribe` or `consume` waits for the lease of another consumer of its name: a dead predecessor. It rejects if that
- * consumer renews its lease meanwhile.
+ * `subscribe` or `consume` waits until the lease of another consumer with its name has expired: it may be a dead
+ * predecessor. It rejects if that consumer renews its lease.
  */
 export class ConsumerWaitingEvent extends Event {
   /** The group to join. */
   readonly group: string;
   /** The name that is taken. */
   readonly consumer: string;
-  /** The type of events that the consumer is for. */
+  /** The type of the events to consume. */
   readonly eventType: string;
-  /** The consumer that has the name, as the store calls it. */
+  /** The consumer that has the name, by its name in the store: `<name>.<incarnation>`. */
   readonly holder: string;
-  /** How long the holder's lease still runs, in milliseconds: the longest that the wait takes. */
+  /** When the holder's lease expires, in milliseconds from now: the wait takes no longer. */
   readonly expiresIn: number;
 
   /** Makes the event. */
@@ -54,11 +57,11 @@ export class ConsumerWaitingEvent extends Event {
   }
 }
 
-/** What befell one delivery: `recovered`, `leaselost`. */
+/** An event about one delivery: `recovered` or `leaselost`, or a subclass. */
 export class DeliveryEvent extends Event {
-  /** The type of the event that was delivered. */
+  /** The type of the delivered event. */
   readonly eventType: string;
-  /** Where it stands in its stream. */
+  /** The position of the delivered event in its stream. */
   readonly position: Position;
 
   /** Makes the event. */
@@ -69,13 +72,13 @@ export class DeliveryEvent extends Event {
   }
 }
 
-/** A handler failed; the event comes again. */
+/** An attempt failed, and the event will be retried. */
 export class RetryEvent extends DeliveryEvent {
   /** The attempt that failed, from 1. */
   readonly attempt: number;
-  /** How long until the next one is due, in milliseconds. */
+  /** When the next attempt is due, in milliseconds from now. */
   readonly delay: number;
-  /** What the handler threw. */
+  /** The error of the attempt: the value that the handler threw, or an error of the schema, the keys or a timeout. */
   readonly error: unknown;
 
   /** Makes the event. */
@@ -87,13 +90,13 @@ export class RetryEvent extends DeliveryEvent {
   }
 }
 
-/** An event went to the group's dead letters. */
+/** An event became a dead letter of the group. */
 export class DeadLetterEvent extends DeliveryEvent {
   /** How many attempts were counted. */
   readonly attempts: number;
-  /** Why it was given up. */
+  /** Why it became a dead letter, as in `DeadLetter`. */
   readonly reason: string;
-  /** What the last attempt failed with. */
+  /** The error of the last attempt. */
   readonly error: unknown;
 
   /** Makes the event. */
@@ -106,7 +109,7 @@ export class DeadLetterEvent extends DeliveryEvent {
 }
 
 /**
- * An event is of a version that this process does not know: the group holds it until a consumer comes that does, or
+ * An event has a newer version than its class in this process. The group keeps it for a consumer that knows the version,
  * until `deferTimeout` is over.
  */
 export class DeferredEvent extends DeliveryEvent {
@@ -121,8 +124,8 @@ export class DeferredEvent extends DeliveryEvent {
 }
 
 /**
- * Entries were removed from the stream before this group had read or settled them: they are lost to the group. Somebody
- * trimmed or deleted them, by force or with another tool.
+ * Entries were removed from the stream before this group had read or settled them, so they are lost to the group. Another
+ * program deleted them, or trimmed the stream without regard to groups.
  */
 export class EntriesLostEvent extends Event {
   /** The type of the lost events. */
@@ -147,13 +150,13 @@ export class EntriesLostEvent extends Event {
   }
 }
 
-/** The group was lost (destroyed, or its stream deleted) and made again; delivery goes on. */
+/** Another program deleted the group or its stream. The group was made again, and delivery continues. */
 export class GroupLostEvent extends Event {
-  /** The type of the events that the group is for. */
+  /** The type of the group's events. */
   readonly eventType: string;
-  /** The first position that it reads now; undefined when it begins with a new stream. */
+  /** The first position that the group reads now; undefined when the stream is new and empty. */
   readonly from: Position | undefined;
-  /** Whether something may come again that was settled before. */
+  /** Whether events that were settled before may be delivered again. */
   readonly mayRepeat: boolean;
 
   /** Makes the event. */
@@ -167,7 +170,7 @@ export class GroupLostEvent extends Event {
 
 /** Something works now, but may not do what its users expect. */
 export class WarningEvent extends Event {
-  /** What it is, and the way out. */
+  /** The problem, and the way out. */
   readonly message: string;
 
   /** Makes the event. */
@@ -177,45 +180,45 @@ export class WarningEvent extends Event {
   }
 }
 
-/** What a broker tells of itself. */
+/** The lifecycle events of a broker, by type. */
 export interface BrokerEventMap {
-  /** Something failed that no caller waits for, a live listener that threw included. */
+  /** An error that no caller awaits, such as one that a live listener has thrown. */
   error: BrokerErrorEvent;
   /** The store could not be reached, and will be tried again. */
   reconnect: ReconnectEvent;
-  /** A live listener would have got an entry that is no event of its class. */
+  /** A stream with live listeners has an entry that is no event of its class. The listeners do not receive it. */
   undecodable: BrokerErrorEvent;
   /**
    * The store works, but with weaker guarantees than its users may expect: dispatched once, right after the broker was
    * made. Or closing waits for deliveries that were pulled and are not settled.
    */
   warning: WarningEvent;
-  /** A new consumer waits for the lease of another one of its name. */
+  /** A new consumer waits until the lease of another consumer with its name has expired. */
   waiting: ConsumerWaitingEvent;
-  /** The broker is closed. */
+  /** The broker has closed. */
   close: Event;
 }
 
-/** What a subscription tells of itself. */
+/** The lifecycle events of a subscription, by type. */
 export interface SubscriptionEventMap {
-  /** A handler failed; the event comes again. */
+  /** An attempt failed, and the event will be retried. */
   retry: RetryEvent;
-  /** An event went to the dead letters. */
+  /** An event became a dead letter. */
   deadletter: DeadLetterEvent;
-  /** An event is of a version that is not known here, and waits for a consumer that knows it. */
+  /** An event has a version that this process does not know, and waits for a consumer that knows it. */
   deferred: DeferredEvent;
-  /** An event came back from a consumer that died. */
+  /** An event was taken over from a dead consumer. */
   recovered: DeliveryEvent;
-  /** A delivery was lost to another consumer, or to a rewind, before it was settled. */
+  /** This consumer lost a delivery to another consumer, or by a rewind, before it was settled. */
   leaselost: DeliveryEvent;
-  /** The group was lost and made again; delivery goes on. */
+  /** The group had been deleted, and was made again. */
   grouplost: GroupLostEvent;
   /** Entries were removed from the stream before this group had settled them. */
   entrieslost: EntriesLostEvent;
-  /** The subscription failed, or something in it did that no caller waits for. */
+  /** The error that ended the subscription, or another one that no caller awaits. */
   error: BrokerErrorEvent;
   /** The store could not be reached, and will be tried again. */
   reconnect: ReconnectEvent;
-  /** The subscription is closed. */
+  /** The subscription has closed. */
   close: Event;
 }

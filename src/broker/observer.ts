@@ -75,7 +75,7 @@ export interface HandlerObservation {
 /** How an attempt to handle an event ended. */
 export interface AttemptEnd {
   /**
-   * `ack`: handled. `retry`: failed, and comes again. `dead`: failed, and goes to the dead letters. `release`: given back,
+   * `ack`: handled. `retry`: failed, and will be retried. `dead`: failed, and becomes a dead letter. `release`: given back,
    * uncounted. `lost`: when the handler ended, this consumer no longer had the delivery.
    */
   readonly outcome: "ack" | "retry" | "dead" | "release" | "lost";
@@ -97,28 +97,28 @@ export interface SettlingBatch {
   readonly outcomes: readonly SettlingOutcome[];
 }
 
-/** What becomes of one delivery. */
+/** The outcome of one delivery. */
 export interface SettlingOutcome {
-  /** Where the event stands in its stream. */
+  /** The position of the event in its stream. */
   readonly position: Position;
   /**
    * `ack`, `retry`, `dead` and `release` as in {@linkcode AttemptEnd}; `defer`: waits for a consumer that knows its
    * version; `isolate`: is about to be handled exclusively.
    */
   readonly outcome: "ack" | "retry" | "dead" | "release" | "defer" | "isolate";
-  /** As `handling` was given it; undefined when no handler was called. */
+  /** The delivery that `handling` was called with; undefined if no handler was called. */
   readonly delivery: Delivery | undefined;
 }
 
 /** Observes one round trip of outcomes. */
 export interface SettlingObservation {
-  /** The store has replied, or the broker has given up (`error`). `refused` of the deliveries had been lost before. */
+  /** The store has replied, or the broker has given up (`error`). The store refused `refused` outcomes of lost deliveries. */
   ended(end: { readonly error?: unknown; readonly refused: number }): void;
 }
 
 /** A change to a stream or a group, other than publishing and settling. */
 export interface Operation {
-  /** What is done; `trim` is also done by the broker itself, for retention. */
+  /** The name of the operation. The broker itself trims, too, for retention. */
   readonly name: "redrive" | "discard" | "rewind" | "delete_group" | "trim";
   /** The type of the stream's events. */
   readonly eventType: string;
@@ -128,7 +128,7 @@ export interface Operation {
 
 /** Observes one operation. */
 export interface OperationObservation {
-  /** The operation has ended. `count`: how many events or dead letters it concerned, where the store tells. */
+  /** The operation has ended. `count`: how many events or dead letters it changed, if the store tells. */
   ended(end: { readonly error?: unknown; readonly count?: number | undefined }): void;
 }
 

@@ -21,49 +21,53 @@ import type { DetailCipher } from "./detail_cipher.ts";
  * ```
  */
 export interface BrokerOptions<C extends EventClass> {
-  /** The event classes it publishes and delivers. */
+  /** The event classes that the broker publishes and delivers. */
   events: readonly C[];
-  /** What stream names begin with: `<prefix>:<Type>`. @default {"events"} */
+  /** The start of stream names, which are `<prefix>:<Type>`. @default {"events"} */
   prefix?: string;
-  /** What to keep of streams whose class does not say. @default {everything} */
+  /** How much to keep of a stream whose class has no `retention`. @default {everything} */
   retention?: RetentionOptions;
   /** How long a publish may take until it rejects, in milliseconds. @default {60_000} */
   publishTimeout?: number;
   /**
-   * How many events may wait for the store's answer at once, over all streams: what is published beyond that is refused
-   * with a `PublishQueueFullError`. @default {100_000}
+   * How many events may wait for a reply of the store at once, over all streams. A publish of more events rejects with a
+   * `PublishQueueFullError`. @default {100_000}
    */
   maxQueued?: number;
-  /** The same in bytes, about: a character counts as one. @default {268_435_456} 256 MiB */
+  /** The same limit in bytes, approximately: a character counts as one byte. @default {268_435_456} 256 MiB */
   maxQueuedBytes?: number;
   /**
-   * What encrypts the sensitive fields of classes with `encrypt`, and decrypts those of any class.
-   * @default {nothing: such a class is a TypeError}
+   * Encrypts the sensitive fields of classes with `encrypt`, and decrypts encrypted fields of any class.
+   * @default {none: a class with `encrypt` throws a TypeError}
    */
   encryption?: DetailCipher;
   /** Closes the broker when it aborts. */
   signal?: AbortSignal;
 }
 
-/** When a failed event comes again: `minTimeout * multiplier ** (attempt - 1)`, at most `maxTimeout`, less jitter. */
+/**
+ * When a failed event is retried: after `minTimeout * multiplier ** (attempt - 1)`, at most `maxTimeout`, minus the random
+ * part that `jitter` allows.
+ */
 export interface RetryOptions {
-  /** How many attempts, the first one included, before the event goes to the dead letters. @default {10} */
+  /** How many attempts an event gets, the first one included, before it becomes a dead letter. @default {10} */
   maxAttempts?: number;
   /** The delay after the first failure, in milliseconds. @default {1_000} */
   minTimeout?: number;
   /** The longest delay, in milliseconds. @default {60_000} */
   maxTimeout?: number;
-  /** What the delay grows by with every attempt. @default {2} */
+  /** The factor by which the delay grows with every attempt. @default {2} */
   multiplier?: number;
-  /** Which part of the delay is random, from 0 (none) to 1 (anything up to the delay). @default {1} */
+  /** The part of the delay that is random, from 0 (none) to 1 (the whole delay). @default {1} */
   jitter?: number;
 }
 
-/** Where a new group begins, or a rewound one goes on: a position or a time is the first it gets. */
+/** Where a new group begins, or where a rewound group continues. A position or a time is included. */
 export type StartFrom = "beginning" | "now" | Position | Date;
 
 /**
- * How to consume by pulling. A consumer with a name of its own waits for the lease of a dead predecessor.
+ * How to consume by pulling. A consumer whose `consumer` name is still leased to a dead predecessor waits until that lease
+ * has expired, and the broker dispatches a `waiting` event.
  *
  * @example Log the wait
  * ```ts
@@ -82,31 +86,37 @@ export type StartFrom = "beginning" | "now" | Position | Date;
  * ```
  */
 export interface ConsumeOptions {
-  /** The consumer group: each group gets every event, its consumers share them. */
+  /** The consumer group. Each group receives every event, and its consumers share the events. */
   group: string;
-  /** The name of this consumer, unique among the live ones of its group. @default {a random one} */
+  /** The name of this consumer, unique among the live consumers of its group. @default {a random name} */
   consumer?: string;
   /**
-   * The most deliveries of one type held here at once, those that run or were pulled included. By default 64 for
-   * `consume`; for `subscribe` it adapts: it starts at `concurrency` and grows, up to 1,000, while handlers are fast, so
-   * that slow work is not hoarded.
+   * How many deliveries of one type this consumer holds at once, including those whose handler runs and those that were
+   * pulled. By default 64 for `consume`. For `subscribe` it adapts by default: it starts at `concurrency`, and grows up to
+   * 1,000 while handlers are fast, so that slow handlers leave events to other consumers.
    */
   prefetch?: number;
-  /** How long after its last sign of life this consumer counts as dead, in milliseconds. @default {30_000} */
+  /**
+   * How long after its last renewal this consumer counts as dead, in milliseconds. Other consumers then take over its
+   * deliveries. @default {30_000}
+   */
   lease?: number;
-  /** What happens after a failed attempt. */
+  /** When and how often a failed event is retried. */
   retry?: RetryOptions;
-  /** Where the group begins, if it is new. @default {"beginning"} */
+  /** Where a new group begins; an existing group ignores it. @default {"beginning"} */
   startFrom?: StartFrom;
   /**
-   * How long an event of a version above that of its class here is held for a consumer that knows it, in milliseconds,
-   * before it goes to the dead letters with the reason `version`; `Infinity` holds it for ever. It is held as `info`
-   * shows, costs no attempt, and keeps its entry from being trimmed; the first consumer of the group that knows the
-   * version takes it, later than what followed it in the stream: with `key`, too. That its time is over is noticed
-   * within a quarter of the `lease`. @default {604_800_000} 7 days
+   * How long an event of a newer version than its class has here waits for a consumer that knows the version, in
+   * milliseconds. After that it becomes a dead letter with the reason `version`, within a quarter of the `lease`.
+   * `Infinity` keeps it waiting. A waiting event costs no attempt, is counted by `info`, and is not trimmed. The first
+   * consumer of the group that knows the version handles it, after events that follow it in the stream, also with `key`.
+   * @default {604_800_000} 7 days
    */
   deferTimeout?: number;
-  /** How long closing waits for running handlers before it aborts their signals, in milliseconds. @default {10_000} */
+  /**
+   * How long closing waits for running handlers and pulled deliveries, in milliseconds. Then it aborts their signals, and
+   * releases their events. @default {10_000}
+   */
   drainTimeout?: number;
   /** Closes the subscription when it aborts. */
   signal?: AbortSignal;
@@ -116,14 +126,14 @@ export interface ConsumeOptions {
 export interface SubscribeOptions<E extends DomainEvent> extends ConsumeOptions {
   /** How many handlers may run at once. @default {1} */
   concurrency?: number;
-  /** Events of one key are handled one after the other, in order, retries included. @default {no order by key} */
+  /** Returns the key of an event. Events of one key are handled one at a time, in order, retries included. @default {none} */
   key?: (event: E) => string;
-  /** How long a handler may take before it counts as failed, in milliseconds. @default {Infinity} */
+  /** How long a handler may take before the attempt counts as failed, in milliseconds. @default {Infinity} */
   handlerTimeout?: number;
 }
 
 /**
- * Which events to read, bounds inclusive; a Date compares with the time of the position.
+ * Which events to read. Bounds are inclusive, except `after`. A Date is compared with the time of the position.
  *
  * @example Publish and read back
  * ```ts
@@ -140,19 +150,19 @@ export interface SubscribeOptions<E extends DomainEvent> extends ConsumeOptions 
  * ```
  */
 export interface ReadOptions {
-  /** The first one. @default {the oldest} */
+  /** The first event. @default {the oldest} */
   from?: Position | Date;
-  /** The one before the first. */
+  /** The event before the first one. */
   after?: Position;
-  /** The last one. @default {the newest at the time of the call} */
+  /** The last event. @default {the newest at the time of the call} */
   to?: Position | Date;
-  /** The most events. @default {Infinity} */
+  /** How many events to read at most. @default {Infinity} */
   limit?: number;
-  /** From the newest to the oldest. Not with `follow`. @default {false} */
+  /** Reads from the newest event to the oldest. Not with `follow`. @default {false} */
   reverse?: boolean;
-  /** After the newest, wait for more until `signal` aborts. @default {false} */
+  /** Waits for more events after the newest one, until `signal` aborts or the broker closes. @default {false} */
   follow?: boolean;
-  /** Ends the reading; it rejects with the signal's reason. */
+  /** Ends the reading, which rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 
@@ -185,14 +195,15 @@ export interface RedriveOptions {
   ids?: readonly string[];
   /** Counts the letters, and redrives none. @default {false} */
   dryRun?: boolean;
-  /** Ends the call before it redrives; it rejects with the signal's reason. */
+  /** Ends the call before it redrives: the promise rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 
 /**
- * Which dead letters to discard: those with these `ids`, or those beyond the bounds; all of them without any.
+ * Which dead letters to discard: those with these `ids`, or those beyond the bounds `maxAge` and `maxLength`. Without any of
+ * them, all dead letters of the group.
  *
- * @example Discard what was looked at
+ * @example Count first, then discard
  * ```ts
  * import { defineEvent, InMemoryBroker, PermanentError } from "@tidings/broker";
  * import { assertEquals } from "@std/assert";
@@ -210,24 +221,24 @@ export interface RedriveOptions {
  * ```
  */
 export interface DiscardDeadLettersOptions {
-  /** The group that gave the events up. */
+  /** The group whose dead letters they are. */
   group: string;
   /** Only the letters with these ids. Not together with `maxAge` or `maxLength`. */
   ids?: readonly string[];
-  /** Only letters whose last attempt failed longer ago than this, in milliseconds. */
+  /** Only the letters whose last attempt failed longer ago than this, in milliseconds. */
   maxAge?: number;
-  /** Only the oldest letters beyond so many: so many stay. */
+  /** How many letters to keep: only older letters are discarded. */
   maxLength?: number;
   /** Counts the letters, and discards none. @default {false} */
   dryRun?: boolean;
-  /** Ends the call before it discards; it rejects with the signal's reason. */
+  /** Ends the call before it discards: the promise rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 
 /**
- * Which groups `idle` waits for. The store is asked at once, after deliveries settled in this process (at most every
- * 20 ms), and every 250 ms. An event that waits for a retry keeps its group from being idle. Dead letters and deferred
- * events (of a version that no consumer knows) do not: no consumer that runs now can handle them.
+ * Which groups `idle` waits for. The store is asked at once, then every 250 ms, and after this process has settled
+ * deliveries (at most every 20 ms). A group that waits for a retry is not idle. A group with dead letters, or with deferred
+ * events of a version that no consumer knows, may be idle: no consumer that runs now can handle them.
  *
  * @example Wait for a group in a test
  * ```ts
@@ -245,8 +256,8 @@ export interface DiscardDeadLettersOptions {
  * ```
  */
 export interface IdleOptions {
-  /** One group. @default {every group of the broker's event classes} */
+  /** The only group to wait for. @default {all groups of the broker's event classes} */
   group?: string;
-  /** Ends the wait; the promise rejects with the signal's reason. */
+  /** Ends the wait: the promise rejects with the signal's reason. */
   signal?: AbortSignal;
 }

@@ -13,27 +13,28 @@ export interface GroupInfo extends Omit<GroupState, "floor" | "oldestDeadLetter"
 export interface StreamInfo {
   /** The type of its events. */
   readonly type: string;
-  /** How many events it holds. */
+  /** How many events the stream holds. */
   readonly length: number;
-  /** Where its oldest event stands. */
+  /** The position of its oldest event; undefined when it is empty. */
   readonly first: Position | undefined;
-  /** The last position ever given, also when that event is gone. */
+  /** The last position that was given, also after that event was removed; undefined when there never was an event. */
   readonly last: Position | undefined;
-  /** The group that keeps overdue events from being removed, the one furthest behind. */
+  /** The slowest group, when retention cannot remove overdue events because that group has not settled them. */
   readonly pinnedBy: string | undefined;
   /** Its consumer groups. */
   readonly groups: readonly GroupInfo[];
 }
 
-/** An event that a group gave up. */
+/** An event that a group could not handle. */
 export interface DeadLetter<E extends DomainEvent = DomainEvent> {
-  /** Names the letter in its group: what `redrive` takes. */
+  /** Identifies the letter in its group, for `redrive` and `discardDeadLetters`. */
   readonly id: string;
-  /** Where the event stands in its stream. */
+  /** The position of the event in its stream. */
   readonly position: Position;
   /**
-   * Why it was given up: its `attempts` used up, a `permanent` error, `undecodable`, its consumers `died` of it,
-   * or no consumer knew its `version` within `deferTimeout`.
+   * Why it became a dead letter. `attempts`: all attempts failed. `permanent`: a handler threw a `PermanentError`.
+   * `undecodable`: the entry is no event of its class. `died`: its consumers died while they handled it. `version`: no
+   * consumer knew its version within `deferTimeout`.
    */
   readonly reason: DeadReason;
   /** How many attempts were counted. */
@@ -42,17 +43,17 @@ export interface DeadLetter<E extends DomainEvent = DomainEvent> {
   readonly firstFailedAt: Date;
   /** When the last attempt failed. */
   readonly lastFailedAt: Date;
-  /** Who gave it up, by its name in the store. */
+  /** The consumer that made it a dead letter, by its name in the store. */
   readonly consumer: string;
-  /** What the last attempt failed with. */
+  /** The error of the last attempt. */
   readonly error: ErrorRecord;
   /** The event; undefined when it cannot be decoded. */
   readonly event: E | undefined;
   /**
-   * Why it cannot be decoded: an `UndecodableError`, or what a schema or the keys could not be asked for just now. Left
-   * out of `toJSON` and when inspected.
+   * Why the event cannot be decoded: an `UndecodableError`, or the error of a schema or a key store that failed for now.
+   * Left out of `toJSON` and of inspection.
    */
   readonly undecodable: Error | undefined;
-  /** The entry's fields as they were found, sensitive ones included. Left out of `toJSON` and when inspected. */
+  /** The fields of the stored entry, sensitive fields included. Left out of `toJSON` and of inspection. */
   readonly raw: Readonly<Record<string, string>>;
 }

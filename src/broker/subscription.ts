@@ -1,45 +1,45 @@
 import type { SubscriptionEventMap } from "./lifecycle_events.ts";
 import type { EventListenerOf } from "./types.ts";
 
-/** What a subscription does for one event type at one moment. */
+/** The state of a subscription for one event type at one moment. */
 export interface SubscriptionTypeInfo {
   /** The event type. */
   readonly eventType: string;
   /** The consumer's name in the store: `<name>.<incarnation>`. */
   readonly consumer: string;
-  /** Deliveries that this consumer holds: `waiting` and `running` ones, and those whose outcome is on the way. */
+  /** How many deliveries this consumer holds: `waiting` and `running` ones, and those whose outcome is being stored. */
   readonly held: number;
-  /** Deliveries whose handler has not started: they wait for a free handler, for their key, or for the next attempt. */
+  /** How many deliveries wait for a free handler, for an earlier event of their key, or for their next attempt. */
   readonly waiting: number;
-  /** Handlers that run. With `consume`: deliveries that are not settled. */
+  /** How many handlers run. With `consume`: how many deliveries are not settled. */
   readonly running: number;
-  /** Whether it reads nothing new because deliveries that wait for their keys fill `prefetch`. */
+  /** Whether it has stopped reading because deliveries that wait for their keys fill `prefetch`. */
   readonly stalled: boolean;
-  /** When the last renewal of its lease that succeeded was sent, or the consumer joined. */
+  /** When the last successful renewal of its lease was sent; at first, when the consumer joined the group. */
   readonly leaseRenewedAt: Date;
-  /** When the store last took outcomes of this consumer, or, if that is later, when it began to hold deliveries again. */
+  /** When the store last accepted outcomes, or when the consumer began to hold deliveries again: the later of the two. */
   readonly lastProgressAt: Date;
 }
 
-/** What a subscription does at one moment. */
+/** The state of a subscription at one moment. */
 export interface SubscriptionInfo {
   /** The group it belongs to. */
   readonly group: string;
-  /** `"reading"`, `"closing"` once `close` was called or its signal aborted, `"closed"` at the end. */
+  /** `"reading"`; `"closing"` after `close` was called or the signal aborted; `"closed"` at the end. */
   readonly state: "reading" | "closing" | "closed";
-  /** Deliveries that this subscription holds, of all types. */
+  /** How many deliveries of all types this subscription holds. */
   readonly held: number;
-  /** Those of them whose handler has not started. */
+  /** How many of them wait, as in {@linkcode SubscriptionTypeInfo}. */
   readonly waiting: number;
-  /** Handlers that run. */
+  /** How many handlers run. */
   readonly running: number;
   /** The last failure to reach the store, or the error that ended the subscription; undefined when there was none. */
   readonly lastError: { readonly error: unknown; readonly at: Date } | undefined;
-  /** The same by event type. */
+  /** The state by event type. */
   readonly types: readonly SubscriptionTypeInfo[];
 }
 
-/** A group's handler at work. */
+/** A handler that was subscribed to a group. */
 export interface Subscription extends EventTarget, AsyncDisposable {
   /** The group it belongs to. */
   readonly group: string;
@@ -48,9 +48,9 @@ export interface Subscription extends EventTarget, AsyncDisposable {
    * as handled: it never becomes an unhandled rejection.
    *
    * Read inside one of this subscription's own handlers, it rejects with a TypeError once the subscription closes while
-   * that handler still runs: closing waits for the handler, so the handler must not wait for the end of closing. Neither a
-   * runtime without AsyncLocalStorage (a browser) nor a listener of the event `close` can tell: do not await them in a
-   * handler.
+   * that handler still runs: closing waits for the handler, so the handler must not wait for the end of closing. A runtime
+   * without AsyncLocalStorage (a browser) cannot detect that, and no runtime can for the event `close`: do not wait for
+   * them in a handler.
    */
   readonly closed: Promise<void>;
   /**
@@ -65,23 +65,23 @@ export interface Subscription extends EventTarget, AsyncDisposable {
    * consumer's lease has expired. The subscription is closed all the same.
    */
   close(): Promise<void>;
-  /** What this subscription does now, by what this process knows: the store is not asked. */
+  /** The state of this subscription, by what this process knows: the store is not asked. */
   info(): SubscriptionInfo;
   /**
-   * Resolves when the group has caught up with this subscription's types, also where other processes do the work: as
-   * {@linkcode EventBroker.idle} for these types and this group.
+   * Resolves when the group has caught up with this subscription's types, also if other processes handle the events: as
+   * {@linkcode EventBroker.idle} for this group and these types.
    *
    * @param options.signal Ends the wait; the promise rejects with the signal's reason.
    * @throws {TypeError} If it is called inside a handler of this group and one of these types.
    */
   idle(options?: { signal?: AbortSignal }): Promise<void>;
-  /** Listens to what befalls the subscription and its deliveries. */
+  /** Listens to lifecycle events of the subscription and of its deliveries. */
   addEventListener<T extends keyof SubscriptionEventMap>(
     type: T,
     listener: EventListenerOf<SubscriptionEventMap[T]>,
     options?: boolean | AddEventListenerOptions,
   ): void;
-  /** Stops listening. */
+  /** Removes a listener. */
   removeEventListener<T extends keyof SubscriptionEventMap>(
     type: T,
     listener: EventListenerOf<SubscriptionEventMap[T]>,

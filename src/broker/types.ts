@@ -1,12 +1,12 @@
 import type { EventClass } from "../events/mod.ts";
 
-/** The events of a class. */
+/** The type of a class's events. */
 export type EventOf<C extends EventClass> = InstanceType<C>;
 
-/** One of them, or a list. */
+/** One value or a list of values. */
 export type OneOrMore<C> = C | readonly C[];
 
-/** What listens to events of this kind: a function, or an object with `handleEvent`. */
+/** A listener: a function, or an object with the method `handleEvent`. */
 export type EventListenerOf<E, This = unknown> =
   | ((this: This, event: E & Event) => void)
   | { handleEvent(event: E & Event): void }

@@ -5,7 +5,8 @@ import { parseJson } from "./_json.ts";
 type Envelope = Readonly<Record<string, unknown>>;
 
 const ATTRIBUTES = ["id", "time", "source", "subject", "correlationid", "causationid", "traceparent"] as const;
-// Attributes that are neither extensions nor unknown fields: of the envelope, read by name, or a position elsewhere.
+// Attributes that are neither extensions nor unknown fields: they are read by name, or belong to the envelope alone. The
+// position of another stream has no meaning here.
 const OUTER = new Set(["specversion", "type", "data", "datacontenttype", "position", "version", ...ATTRIBUTES]);
 
 /**
@@ -51,13 +52,13 @@ function inside(envelope: Envelope, entry: Entry, type: string): Entry {
   }
   // A CloudEvent without a version is version 1, and not an entry of the Python predecessor.
   found.version ??= String(envelope.version ?? 1);
-  const [extensions, unknown] = others(envelope, entry);
+  const [extensions, unknown] = otherAttributes(envelope, entry);
   if (Object.keys(extensions).length > 0) found.ext = JSON.stringify(extensions);
   found.unknown = Object.keys(unknown).length === 0 ? NO_EXTENSIONS : Object.freeze(unknown);
   return found;
 }
 
-/** A text attribute; undefined where it is absent or null, which that format treats alike. */
+/** An attribute with a text; undefined if it is absent or null, which mean the same in CloudEvents. */
 function attribute(envelope: Envelope, name: string): string | undefined {
   const value = envelope[name];
   if (value === undefined || value === null || !Object.hasOwn(envelope, name)) return undefined;
@@ -65,8 +66,8 @@ function attribute(envelope: Envelope, name: string): string | undefined {
   throw new TypeError(`it is a CloudEvent whose ${name} is not a string`);
 }
 
-/** All other attributes: as extensions where their names allow it, else as unknown fields. */
-function others(envelope: Envelope, entry: Entry): [Record<string, string>, Record<string, string>] {
+/** All other attributes: extensions if their names allow it, and unknown fields otherwise. */
+function otherAttributes(envelope: Envelope, entry: Entry): [Record<string, string>, Record<string, string>] {
   const extensions: Record<string, unknown> = Object.create(null);
   const unknown: Record<string, string> = Object.assign(Object.create(null), entry.unknown);
   for (const [name, value] of Object.entries(envelope)) {

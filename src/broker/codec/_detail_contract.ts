@@ -10,10 +10,10 @@ import { parseJson } from "./_json.ts";
 import type { DetailCipher } from "../detail_cipher.ts";
 import { PermanentError } from "../errors.ts";
 
-/** An entry could not be decoded now, through no fault of its own: another attempt may succeed. */
+/** Decoding failed through no fault of the entry: another attempt may succeed. */
 export class DecodingFailure extends Error {}
 
-/** The schema and the encryption of a class, applied before details are stored and after they are read. */
+/** Applies the schema and the encryption of a class, before details are stored and after they are read. */
 export class Contract {
   #definition: EventDefinition;
   #rules: Rules | undefined;
@@ -32,7 +32,7 @@ export class Contract {
     this.#cipher = cipher;
   }
 
-  /** The payload of an event that must be validated or encrypted first; undefined where `payload` gives it at once. */
+  /** The payload of an event that must first be validated or encrypted; undefined if `payload` can be called instead. */
   prepare(event: DomainEvent): Promise<string> | undefined {
     const { encrypt } = this.#definition;
     if (this.#rules === undefined && !encrypt) return undefined;
@@ -65,13 +65,13 @@ export class Contract {
 
   /** The payload of an event that needs no preparation. */
   payload(event: DomainEvent): string {
-    // No code path may store the detail of such a class unencrypted.
+    // The detail of such a class must never be stored unencrypted.
     if (this.#definition.encrypt) throw new TypeError(`Cannot encode ${show(event.type)}: it was not encrypted before`);
     return this.#unsealed(encodeDetail(event.detail));
   }
 
-  // With a cipher, reading would take such a detail for an encrypted value and fail. The text with the colon can only be a
-  // key: inside a string, the quotes would be escaped.
+  // With a cipher, a reader would take such a detail for an encrypted value, and fail. The text with the colon can only be
+  // a key: inside a string, its quotes would be escaped.
   #unsealed(payload: string): string {
     if (this.#cipher === undefined || !payload.includes('"$enc":')) return payload;
     throw new TypeError(
@@ -85,7 +85,7 @@ export class Contract {
     return this.#cipher !== undefined && payload !== undefined && payload.includes('"$enc"');
   }
 
-  /** The detail of a payload with encrypted values: decrypted, brought to the version of the class, and validated. */
+  /** The detail of a payload with encrypted values: decrypted, upcast to the version of the class, and validated. */
   async open(payload: string, subject: string | undefined, upcast: (detail: unknown) => unknown): Promise<unknown> {
     const { type } = this.#definition;
     const stored = parseJson("its payload", payload);
@@ -97,7 +97,7 @@ export class Contract {
     return shredded ? current : await this.accept(current);
   }
 
-  /** The output of the schema for a detail of the version of the class, or a promise of it. */
+  /** The output of the schema for a detail in the version of the class, or a promise of it. */
   accept(detail: unknown): unknown {
     if (isPromise(detail)) throw new TypeError("its upcaster returned a promise; upcasters must be synchronous");
     if (this.#rules === undefined) return detail;
@@ -106,7 +106,7 @@ export class Contract {
   }
 }
 
-/** Turns a rejection into a DecodingFailure, unless it says that the entry itself is invalid. */
+/** Turns a rejection into a DecodingFailure, unless the error says that the entry itself is invalid. */
 async function orFailure<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;

@@ -8,7 +8,7 @@ const NAMES = new Set<string>(
 );
 const TEXTS = ["source", "subject", "correlationid", "causationid", "traceparent"] as const;
 
-/** Reads the fields of an entry of this type, in any order and by any writer; a TypeError says what is wrong. */
+/** Reads the fields of an entry of this type, in any order. Throws a TypeError that says what is wrong with the entry. */
 export function readEntry(fields: Fields, type: string): Entry {
   // The fast path: nearly every entry has exactly these two fields.
   if (fields.length === 4 && fields[0] === "id" && fields[2] === "payload") {
@@ -53,7 +53,7 @@ function checkedId(id: string): string {
   throw new TypeError(`its id ${why}`);
 }
 
-/** Fields by name, to show them: without a prototype, so that no name has a special meaning. */
+/** Fields by name, to be shown. The object has no prototype, so that no name has a special meaning. */
 export function rawFields(fields: Fields): Readonly<Record<string, string>> {
   const raw: Record<string, string> = Object.create(null);
   for (let at = 0; at < fields.length; at += 2) raw[fields[at]!] = fields[at + 1] ?? "";

@@ -1,4 +1,4 @@
-/** The fields of an entry by name: the known ones, and all others in `unknown`. */
+/** The fields of an entry by name: the known fields, and all other fields in `unknown`. */
 export interface Entry {
   id?: string;
   payload?: string;

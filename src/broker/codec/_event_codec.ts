@@ -12,12 +12,12 @@ import { parseJson } from "./_json.ts";
 import type { DetailCipher } from "../detail_cipher.ts";
 import { NewerVersionError, UndecodableError } from "../errors.ts";
 
-/** The event of an entry, or the error for an entry that is not one of its class. */
+/** The event of an entry, or the error for an entry that is no event of its class. */
 export type Decoded<E extends DomainEvent> = E | UndecodableError;
 
 const DATE_TIME = /^([+-]\d\d)?\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i;
 
-/** The entry is of a newer version than this process knows. */
+/** The entry has a newer version than its class in this process. */
 class TooNew extends TypeError {
   readonly version: number;
 
@@ -27,7 +27,7 @@ class TooNew extends TypeError {
   }
 }
 
-/** Encodes events of one class as fields of entries, and decodes entries; the same for every store. */
+/** Encodes events of one class as fields of entries, and decodes entries. The format is the same in every store. */
 export class EventCodec<E extends DomainEvent = DomainEvent> {
   readonly definition: EventDefinition;
   /** The stream of these events: `<prefix>:<Type>`. */
@@ -42,7 +42,7 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
     this.#contract = new Contract(this.definition, cipher);
   }
 
-  /** Whether it is the codec of this class object. */
+  /** Whether this is the codec of that class object, and not of another class of the same type. */
   isFor(eventClass: unknown): boolean {
     return eventClass === this.#class;
   }
@@ -57,7 +57,7 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
     return this.definition.schema !== undefined || this.definition.encrypt;
   }
 
-  /** The payload of an event that must be validated or encrypted first; undefined for any other. */
+  /** The payload of an event that must first be validated or encrypted; undefined for other events. */
   prepare(event: E): Promise<string> | undefined {
     return this.#contract.prepare(event);
   }
@@ -67,7 +67,7 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
     return this.#contract.payload(event);
   }
 
-  /** The fields of the event's entry, always in the same order; those after id and payload only when they have a value. */
+  /** The fields of the event's entry, always in the same order. After id and payload, only fields with a value. */
   encode(event: E, payload: string = this.payload(event)): Fields {
     const record = recordIn(event);
     const fields = ["id", record.id, "payload", payload];
@@ -87,9 +87,9 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
   }
 
   /**
-   * Decodes an entry. One that is no event of the class gives an error instead of throwing, so that entries of other
-   * writers do no harm. A promise where the schema or the decryption is asynchronous; it rejects with a DecodingFailure
-   * where that rejects.
+   * Decodes an entry. For an entry that is no event of the class it returns an error and does not throw, since any program
+   * may write to a stream. It returns a promise if the schema is asynchronous or a field is encrypted; that promise rejects
+   * with a DecodingFailure if the schema or the decryption fails for now.
    */
   decode(stored: StoredRecord): Decoded<E> | Promise<Decoded<E>> {
     try {
@@ -127,7 +127,7 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
   }
 
   #record(entry: Entry, position: StoredRecord["position"]): EventRecord {
-    // Entries of other writers may have no id: their position is unique, too.
+    // Entries of other programs may have no id. Their position is unique, too.
     const record = new EventRecord(entry.id ?? `${this.definition.type}:${position}`);
     record.position = position;
     if (entry.time !== undefined) record.ms = parseTime(entry.time);
@@ -142,7 +142,7 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
     return record;
   }
 
-  /** The detail, brought to the version of the class. */
+  /** The detail, upcast to the version of the class. */
   #upcast(detail: unknown, from: number): unknown {
     const { upcast, version: current } = this.definition;
     for (let step = from; step < current; step++) {
@@ -158,7 +158,7 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
 
 function parsePayload({ payload, unknown }: Entry): unknown {
   if (payload === undefined) {
-    // A store leaves out a payload that is too large to be read, and gives its size.
+    // A store leaves out a payload that is too large to be read, and gives its size in this field.
     const size = unknown?.toolarge;
     throw new TypeError(size === undefined ? "it has no payload" : `it has ${size} bytes, far more than can be read`);
   }

@@ -44,7 +44,7 @@ export class EventCodecs implements Iterable<EventCodec> {
     return this.#byType.get(event.type)!;
   }
 
-  /** The codec of a class; a TypeError when the class is not one of the broker's. */
+  /** The codec of a class. Throws a TypeError if the class is not in the broker's events. */
   ofClass<C extends EventClass>(eventClass: C): EventCodec<InstanceType<C>> {
     const type = eventClass?.type;
     const codec = this.#byType.get(type);
@@ -58,7 +58,7 @@ export class EventCodecs implements Iterable<EventCodec> {
     throw new TypeError(`Cannot use ${show(eventClass)}: it is not in the broker's events, there are ${this.#types()}`);
   }
 
-  /** The codecs of one class or of a list of classes; a TypeError for an empty list. */
+  /** The codecs of one class or of a list of classes. Throws a TypeError for an empty list. */
   ofClasses<C extends EventClass>(events: C | readonly C[]): EventCodec<InstanceType<C>>[] {
     const classes: readonly C[] = Array.isArray(events) ? events : [events];
     if (classes.length === 0) throw new TypeError("Cannot use an empty list of event classes: give at least one");

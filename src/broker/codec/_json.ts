@@ -1,12 +1,12 @@
 import { MAX_DEPTH } from "../../events/_lossless.ts";
 
-// Far more than is ever published, and far less than a process has memory for.
+// In characters: far more than can be published, and far less than a process has memory for.
 const MAX_LENGTH = 64 * 2 ** 20;
 const MAY_BE_INEXACT = /\d{16}|\d[eE]\+?\d{3}/;
 
 const [QUOTE, BACKSLASH, BRACKET, BRACKET_END, BRACE, BRACE_END] = [34, 92, 91, 93, 123, 125];
 
-/** Parses a JSON text of an entry exactly; a TypeError, which begins with `what`, where that is not possible. */
+/** Parses a JSON text of an entry. Throws a TypeError, which begins with `what`, if a value cannot be read exactly. */
 export function parseJson(what: string, text: string): unknown {
   if (text === "") throw new TypeError(`${what} is empty`);
   if (text.length > MAX_LENGTH) {
@@ -21,7 +21,7 @@ export function parseJson(what: string, text: string): unknown {
   } catch (error) {
     throw new TypeError(`${what} is no JSON: ${(error as Error).message}`, { cause: error });
   }
-  // Parsing with a reviver is slow, so it is done only where a number may be inexact.
+  // Parsing with a reviver is slow, so it is done only if a number may be inexact.
   if (MAY_BE_INEXACT.test(text)) JSON.parse(text, (key, value, ...rest) => checkNumber(what, key, value, rest));
   return value;
 }
@@ -31,7 +31,7 @@ function checkNumber(what: string, key: string, value: unknown, [context]: reado
   if (typeof value !== "number") return value;
   const source = context?.source;
   const exact = Number.isFinite(value) &&
-    // A float is read as the nearest double in any language. An integer must be the same number after reading.
+    // Every language reads a float as the nearest double. An integer must be the same number after reading.
     (source === undefined || !/^-?\d+$/.test(source) || String(value) === source || BigInt(source) === BigInt(value));
   if (exact) return value;
   const where = key === "" ? "" : ` at ${JSON.stringify(key.slice(0, 60))}`;

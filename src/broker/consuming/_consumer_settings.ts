@@ -5,10 +5,10 @@ import { checkKeys, checkNumber, checkSignal, show } from "../../events/_check.t
 import { startPoint } from "../_settings.ts";
 import type { ConsumeOptions, RetryOptions, SubscribeOptions } from "../options.ts";
 
-/** The longest a claimed batch gets, and so the most that handlers are given in one turn of the event loop. */
+/** The largest number of entries in one claim, and so of handlers that start in one turn of the event loop. */
 export const MAX_CLAIM = 500;
 
-// A puller may be slow: enough to hide round trips, but few, so that other consumers of the group have work.
+// Enough to hide round trips, but few, since a caller that pulls may be slow and other consumers should get events.
 const PULLED_PREFETCH = 64;
 
 const WEEK = 7 * 24 * 3_600_000;
@@ -20,7 +20,7 @@ const RETRY_KEYS = ["maxAttempts", "minTimeout", "maxTimeout", "multiplier", "ji
 /** The options of a subscription, checked and with defaults. */
 export interface Settings {
   readonly group: string;
-  /** Undefined when the broker may choose. */
+  /** Undefined when the broker generates the name. */
   readonly consumer: string | undefined;
   readonly concurrency: number;
   /** Undefined when it adapts. */
@@ -52,7 +52,7 @@ export function subscribeSettings<E extends DomainEvent>(options: SubscribeOptio
   };
 }
 
-/** Checks the options of `consume` and fills in the defaults. Its caller decides how many deliveries run at once. */
+/** Checks the options of `consume` and fills in the defaults. Pulled deliveries are limited by `prefetch` alone. */
 export function consumeSettings(options: ConsumeOptions, types: number): Settings {
   checkKeys("consume", options ?? {}, KEYS);
   const settings = commonSettings("consume", options);

@@ -1,6 +1,6 @@
 import { Fifo } from "../../store/_fifo.ts";
 
-/** Many equal timeouts by one timer: a timer for each event would cost more than handling it. */
+/** Many timeouts of equal length with one timer: a timer for each event would cost more than to handle the event. */
 export class Deadlines<T> {
   #timeout: number;
   #expired: (item: T) => void;

@@ -6,8 +6,8 @@ import { Deadlines } from "./_deadlines.ts";
 import type { Content, Job } from "./_job.ts";
 
 /**
- * Jobs of one stream that decode asynchronously, and all jobs behind them: they go on in the order of their claims. All
- * decode at once. Jobs that are lost or released meanwhile are left out.
+ * Jobs of one stream that decode asynchronously, and all jobs behind them. They decode at the same time, and are admitted in
+ * the order of their claims, without those that were lost or released meanwhile.
  */
 export class DecodingQueue {
   #queue = new Fifo<Job>();
@@ -28,14 +28,14 @@ export class DecodingQueue {
     return this.#queue.length > 0;
   }
 
-  /** Waits for the content of the job. */
+  /** Sets the content of the job when it is decoded. */
   follow(job: Job, decoding: Promise<Decoded<DomainEvent>>): void {
     job.decodeLater();
     this.#deadlines.add(job);
     decoding.then((content) => this.#decoded(job, content), (error) => this.#decoded(job, error));
   }
 
-  /** Queues jobs, decoded or not. */
+  /** Queues jobs, whether or not they are decoded. */
   push(jobs: readonly Job[]): void {
     for (const job of jobs) this.#queue.push(job);
     this.#advance();
@@ -51,13 +51,13 @@ export class DecodingQueue {
     if (job.decoded(content)) this.#advance();
   }
 
-  /** A queued job may have been lost or released: lets the jobs behind it go on. */
+  /** A queued job may have been lost or released: admits the jobs behind it. */
   update(): void {
     if (this.busy) this.#advance();
   }
 
   #advance(): void {
-    // An admitted job may end at once and call this again; the loop below takes care of it.
+    // An admitted job may end at once and call this again. The loop below then admits the next jobs.
     if (this.#advancing) return;
     this.#advancing = true;
     try {

@@ -22,7 +22,7 @@ import { type Deliver, JobRunner } from "./_job_runner.ts";
 import type { SettlingEnd } from "./_settler.ts";
 import type { StreamConsumer, StreamConsumerOwner } from "./_stream_consumer.ts";
 
-// How long closing waits for a store that does not reply, in milliseconds: after that, leases have to expire.
+// How long closing waits for a store that does not reply, in milliseconds. Leases have to expire after that.
 const SETTLE_TIMEOUT = 5_000;
 
 /** The part of a broker that a subscription uses. */
@@ -34,7 +34,7 @@ export interface SubscriptionOwner {
   consumed(eventType: string, count: number): void;
   /** The store could not be reached. */
   unreachable(error: unknown): void;
-  /** Closing takes long, for a reason that the caller of `close` may have to remove. */
+  /** Closing takes long, for a reason that the caller of `close` may know. */
   warn(message: string): void;
   /** The subscription has closed. */
   ended(subscription: GroupSubscription): void;
@@ -54,7 +54,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   });
   #owner: SubscriptionOwner;
   #consumers: StreamConsumer[] = [];
-  /** Messages of deleted groups that were reported. */
+  /** Messages of errors about deleted groups that were reported. */
   #reportedDeletions = new Set<string>();
   #closing: Promise<void> | undefined;
   /** Whether a failure ended it. */
@@ -167,7 +167,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     this.#closeAlone();
   }
 
-  // Reading, renewing and leaving may each meet a deleted group: it is reported once.
+  // Reading, renewing and leaving may each find that the group was deleted: it is reported once.
   #reportOnce(error: unknown): void {
     if (isInstance(error, StoreError) && error.kind === "group-deleted") {
       if (this.#reportedDeletions.has(error.message)) return;
@@ -198,7 +198,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     return this.end();
   }
 
-  /** As `close`, but also waits when called inside a handler: the broker needs the end before it disposes the store. */
+  /** Closes as `close` does, but never resolves early: the broker awaits the end before it disposes the store. */
   end(): Promise<void> {
     return this.#closing ??= this.#shutDown();
   }
@@ -235,7 +235,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     return this.#consumers.some((consumer) => consumer === delivery?.source) ? delivery : undefined;
   }
 
-  /** Closes without a caller that waits: an error of closing becomes an `error` event, and `closed` rejects. */
+  /** Closes without a caller that awaits it: an error of closing becomes an `error` event, and `closed` rejects. */
   #closeAlone(): void {
     this.end().catch((error) => {
       if (this.#listeners.has("error")) this.#listeners.report(error);
@@ -258,7 +258,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   }
 
   async #shutDown(): Promise<void> {
-    // `#closing` is set before anything else happens.
+    // Listeners that the next lines call may close again, and must find `#closing` set.
     await Promise.resolve();
     this.runner.stop();
     this.#stop.abort();
@@ -277,7 +277,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     }
     this.#owner.ended(this);
     this.#tell(new Event("close"));
-    // After a failure that ended the subscription, leaving fails for the same reason, which `closed` has told.
+    // If a failure ended the subscription, leaving fails for the same reason, which `closed` has reported.
     if (failure !== undefined && !this.#failed) throw failure;
   }
 

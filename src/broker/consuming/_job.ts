@@ -14,7 +14,7 @@ export type JobState = "decoding" | "waiting" | "starting" | "running" | "holdin
 /** The decoded event, or the error of decoding; undefined once a handler has succeeded. */
 export type Content = Decoded<DomainEvent> | DecodingFailure | undefined;
 
-/** The consumer that claimed a job, as the job and its scheduler see it. */
+/** The consumer that claimed a job, as the job, the runner and the scheduler see it. */
 export interface JobSource {
   readonly eventType: string;
   readonly group: string;
@@ -24,18 +24,18 @@ export interface JobSource {
   readonly fresh: boolean;
   /** Renews the lease, and tries again until the store replies. */
   renewUntilDone(): Promise<void>;
-  /** Sends an outcome to the store. With `onReply` the delivery goes on; it is told whether the store refused. */
+  /** Sends an outcome to the store. With `onReply` the job goes on, and the callback learns whether the store refused. */
   settle(job: Job, outcome: Outcome, onReply?: (refused: boolean) => void): void;
   handlerStarted(): void;
   handlerEnded(): void;
-  /** A job no longer fills the prefetch window. */
+  /** A job no longer takes a place in the prefetch window. */
   jobClosed(): void;
-  /** Has it claim again if there is room. */
+  /** Claims again if there is room. */
   updateRoom(): void;
 }
 
 /**
- * One delivery in the engine, from its claim to its end. It owns its state: every transition is a method.
+ * One delivery, from its claim to its end. The job owns its state: every transition is a method.
  *
  *     claimed ──► decoding ──► waiting ──────────────► running ──► settling ──► gone
  *        │                     ▲  ▲  │                  ▲   │         ▲
@@ -43,26 +43,27 @@ export interface JobSource {
  *                                 │                         ▼         │
  *                                 └────────────────────── holding ────┘
  *
- * - `decoding`: its entry is decoded asynchronously.
- * - `waiting`: for its turn: for a free handler, and for earlier events of its key.
- * - `starting`: the store records that it runs exclusively, with no other handler beside it.
+ * - `decoding`: its entry is being decoded asynchronously.
+ * - `waiting`: it waits for a free handler, and for earlier events of its key.
+ * - `starting`: the store is recording that it runs exclusively, without any other handler at the same time.
  * - `running`: its handler runs.
- * - `holding`: it failed, and waits for its next attempt while later events of its key wait behind it.
- * - `settling`: its outcome is on the way to the store. Any earlier state can settle: a release, a dead letter.
- * - `gone`: the store has its outcome, or the delivery is lost. Every state but `settling` is lost directly.
+ * - `holding`: it failed, and waits for its next attempt. Later events of its key wait behind it.
+ * - `settling`: its outcome is on the way to the store. Every earlier state can settle, such as by a release.
+ * - `gone`: the store has its outcome, or the delivery is lost. Every state except `settling` is lost directly.
  *
- * Two facts outlive the state. `busy`: its handler has not ended, although the delivery may be lost or settled. `open`:
- * it fills the prefetch window and holds up its key, which ends when it is settling or gone and not busy.
+ * Two facts are independent of the state. `busy`: its handler has not ended, although the delivery may be lost or settled.
+ * `open`: it takes a place in the prefetch window, and later events of its key wait for it. That ends when the job is
+ * settling or gone, and not busy.
  */
 export class Job {
   readonly source: JobSource;
   readonly position: Position;
   readonly fence: string;
-  /** How often it came back from a dead consumer. */
+  /** How often it was taken over from a dead consumer. */
   readonly recovered: number;
   /** True when it was deferred for longer than `deferTimeout`. */
   readonly expired: boolean;
-  /** Its number among all claims of its consumer, from 1: the highest one of an entry is its newest delivery. */
+  /** Its number among all jobs of its consumer, from 1. Of several jobs for one entry, the highest number is the newest. */
   readonly sequence: number;
   #content: Content;
   #state: JobState = "waiting";
@@ -108,7 +109,7 @@ export class Job {
     return this.#busy;
   }
 
-  /** The key whose order it keeps; undefined without keys. */
+  /** The key of its event; undefined without keys. */
   get key(): string | undefined {
     return this.#key;
   }
@@ -118,24 +119,24 @@ export class Job {
     return this.#error;
   }
 
-  /** Its index in the list of its consumer's jobs, which keeps it up to date by {@linkcode moveTo}. */
+  /** Its index in {@linkcode HeldJobs}, which keeps it up to date by {@linkcode moveTo}. */
   get slot(): number {
     return this.#slot;
   }
 
-  /** Whether it is still to be settled or lost. */
+  /** Whether it is neither settled nor lost yet. */
   get unsettled(): boolean {
     return this.#state !== "settling" && this.#state !== "gone";
   }
 
-  /** It came back from two dead consumers: it may be the cause, so its next attempt runs exclusively. */
+  /** It was taken over from two dead consumers and may be the cause, so its next attempt runs exclusively. */
   get suspect(): boolean {
     return this.recovered >= 2;
   }
 
-  /** Aborts when the delivery is lost, timed out or drained. */
+  /** Aborts when the delivery is lost, has timed out or is drained. */
   get signal(): AbortSignal {
-    // Few handlers use their signal, so the controller is made on first use.
+    // Made on first use, since few handlers use their signal.
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
       if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason);
@@ -160,7 +161,7 @@ export class Job {
     this.#state = "decoding";
   }
 
-  /** decoding → waiting. False when it was released or lost meanwhile. */
+  /** decoding → waiting. Returns false if it was released or lost meanwhile. */
   decoded(content: Content): boolean {
     if (this.#state !== "decoding") return false;
     this.#content = content;
@@ -180,7 +181,7 @@ export class Job {
     this.source.handlerStarted();
   }
 
-  /** The handler of this attempt ended or timed out. False when it had timed out before: then its end means nothing. */
+  /** The handler of this attempt has ended or timed out. Returns false if the attempt had timed out before. */
   handlerEnded(attempt: number): boolean {
     if (!this.#busy || this.#attempt !== attempt) return false;
     this.#busy = false;
@@ -188,7 +189,7 @@ export class Job {
     return true;
   }
 
-  /** running → holding: its next attempt is due after `delay` milliseconds, and `onDue` puts it in its queue. */
+  /** running → holding → waiting: after `delay` milliseconds its next attempt is due, and `onDue` queues it. */
   hold(delay: number, onDue: () => void): void {
     this.#state = "holding";
     this.#attempt++;
@@ -208,7 +209,7 @@ export class Job {
     }, step);
   }
 
-  /** How long until its next attempt, in milliseconds; 0 unless it is holding. */
+  /** When its next attempt is due, in milliseconds from now; 0 unless it is holding. */
   get retryDelay(): number {
     return this.#state === "holding" ? Math.max(0, this.#retryAt - Date.now()) : 0;
   }
@@ -218,7 +219,7 @@ export class Job {
     clearTimeout(this.#retryTimer);
     this.#state = "settling";
     this.#error = error;
-    // The event is not needed any more; the reply of the store may take a while.
+    // Frees the event: the reply of the store may take a while.
     if (outcome.kind === "ack") this.#content = undefined;
     this.source.settle(this, outcome);
   }
@@ -228,14 +229,14 @@ export class Job {
     this.#state = "gone";
   }
 
-  /** any state → gone, but settling, whose reply is still to come: this consumer no longer has the delivery. */
+  /** any state → gone: this consumer no longer has the delivery. A settling job stays settling until the reply comes. */
   lose(reason: unknown): void {
     clearTimeout(this.#retryTimer);
     if (this.#state !== "settling") this.#state = "gone";
     this.abort(reason);
   }
 
-  /** Gives up its place in the prefetch window, unless its handler still runs. False when it had none. */
+  /** Gives up its place in the prefetch window, unless its handler still runs. Returns false if nothing changed. */
   close(): boolean {
     if (this.#busy || !this.#open) return false;
     this.#open = false;
@@ -253,7 +254,7 @@ export class Job {
     return this.#observed;
   }
 
-  /** Calls back once the delivery has ended: with true when it was lost or refused. */
+  /** Calls back once the delivery has ended: with true if it was lost or refused. */
   onSettled(callback: (refused: boolean) => void): void {
     this.#onSettled = callback;
   }
@@ -286,12 +287,12 @@ export class JobDelivery<E extends DomainEvent> implements Delivery<E> {
   }
 
   get signal(): AbortSignal {
-    // Kept, since the next attempt of the same job has another one.
+    // Kept here, since the next attempt of the same job has another signal.
     return this.#signal ??= this.#job.signal;
   }
 }
 
-/** Jobs of one consumer, as the store knows them. Adding and removing take constant time; there is no order. */
+/** The deliveries that the store has given to one consumer. Adding and removing take constant time; there is no order. */
 export class HeldJobs {
   #jobs: Job[] = [];
 
@@ -313,7 +314,7 @@ export class HeldJobs {
     return [...this.#jobs];
   }
 
-  /** Jobs superseded by a newer delivery of the same entry: they were lost before it came again. */
+  /** Jobs superseded by a newer delivery of the same entry: they were lost before the entry was delivered again. */
   superseded(): Job[] {
     const newest = new Map<string, Job>();
     for (const job of this.#jobs) {

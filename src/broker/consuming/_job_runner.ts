@@ -13,7 +13,7 @@ import { type Job, JobDelivery } from "./_job.ts";
 import { failed, refOf, undecodable, usedUp } from "./_outcomes.ts";
 import { Scheduler } from "./_scheduler.ts";
 
-/** How a handler ended: it succeeded, it failed, or the delivery is given back uncounted. Delays in milliseconds. */
+/** How a handler ended: it succeeded, it failed, or it gave the delivery back uncounted. Delays are in milliseconds. */
 export type HandlerEnd =
   | { readonly kind: "ack" }
   | { readonly kind: "fail"; readonly error: unknown; readonly delay?: number | undefined }
@@ -25,7 +25,7 @@ export type OnHandlerEnd = (job: Job, attempt: number, end: HandlerEnd) => void;
 /** Gives a job to its handler. */
 export type Deliver = (job: Job, onEnd: OnHandlerEnd) => void;
 
-/** The subscription that a runner works for. */
+/** The subscription of a runner. */
 export interface JobRunnerOwner {
   dispatch(event: Event): void;
   /** Ends the subscription with this error. */
@@ -34,7 +34,7 @@ export interface JobRunnerOwner {
 
 const ACK: HandlerEnd = { kind: "ack" };
 
-/** Delivers jobs to a handler function: resolving acknowledges, throwing fails. */
+/** Gives jobs to a handler function, whose success acknowledges, and whose error fails the attempt. */
 export function callHandler(handler: Handler<DomainEvent>, observers: Observers): Deliver {
   return (job, onEnd) => {
     const { attempt } = job;
@@ -44,7 +44,7 @@ export function callHandler(handler: Handler<DomainEvent>, observers: Observers)
       const delivery = new JobDelivery(job);
       job.observe(observers.active ? observers.handling(delivery, "handler") : undefined);
       const call = () => handling(event, job, handler, event, delivery);
-      // A handler that returns no promise costs none.
+      // No promise is made for a handler that returns none.
       promise = thenable(job.observed === undefined ? call() : job.observed.run(call));
       promise?.then(() => onEnd(job, attempt, ACK), (error) => onEnd(job, attempt, { kind: "fail", error }));
     } catch (error) {
@@ -54,7 +54,7 @@ export function callHandler(handler: Handler<DomainEvent>, observers: Observers)
   };
 }
 
-/** Runs the jobs of one subscription: schedules them, gives them to the handler, and turns each end into an outcome. */
+/** Runs the jobs of one subscription: schedules them, gives them to the handler, and settles each by how it ended. */
 export class JobRunner {
   #settings: Settings;
   #owner: JobRunnerOwner;
@@ -89,7 +89,7 @@ export class JobRunner {
         const { outcome, error } = usedUp(job);
         this.#settle(job, outcome, error);
       } else if (this.#closing) this.#release(job);
-      // A failure of the schema or the keys, not of the entry: the next attempt may succeed.
+      // The schema or the decryption failed, not the entry: the next attempt may succeed.
       else if (job.content instanceof Error) this.#fail(job, job.content);
       else if (this.#setKey(job)) this.#scheduler.admit(job);
     }

@@ -7,11 +7,11 @@ import { NewerVersionError, PermanentError } from "../errors.ts";
 import type { RetryOptions } from "../options.ts";
 import type { Job } from "./_job.ts";
 
-// A long array may be invalid in every element: the first issues say as much as all.
+// A long array may be invalid in every element: the first issues are enough.
 const MAX_ISSUES = 100;
 const MAX_MESSAGE = 1_000;
 
-/** The job, as the store knows it. */
+/** The reference by which the store knows the job. */
 export function refOf({ position, fence }: Job): DeliveryRef {
   return { position, fence };
 }
@@ -20,14 +20,14 @@ function dead(job: Job, reason: DeadReason, attempts: number, error: unknown): E
   return { kind: "dead", reason, attempts, error: errorRecord(error), ...refOf(job) };
 }
 
-/** An entry that cannot be decoded is dead; one of a newer version is deferred, until `deferTimeout` is over. */
+/** The outcome for an undecodable entry: a dead letter, or for a newer version a deferral until `deferTimeout` is over. */
 export function undecodable(job: Job, error: unknown): Outcome {
   if (!(error instanceof NewerVersionError)) return dead(job, "undecodable", 0, error);
   if (job.expired) return dead(job, "version", job.attempt - 1, error);
   return { kind: "defer", version: error.version, ...refOf(job) };
 }
 
-/** Dead without another attempt: deaths used its attempts up, or a consumer with a higher `maxAttempts` did. */
+/** The outcome for a job without attempts left: its consumers died, or another consumer has a higher `maxAttempts`. */
 export function usedUp(job: Job): { readonly outcome: Outcome; readonly error: Error } {
   const attempts = job.attempt - 1;
   const [reason, message] = job.recovered > 0

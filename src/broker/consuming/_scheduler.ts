@@ -1,7 +1,7 @@
 import { Fifo } from "../../store/_fifo.ts";
 import type { Job } from "./_job.ts";
 
-/** Tasks that the scheduler gives to its owner. */
+/** What a scheduler asks its owner to do. */
 export interface SchedulerTasks {
   /** Runs the job's handler; {@linkcode Scheduler.handlerEnded} is called at its end. */
   run(job: Job): void;
@@ -19,8 +19,8 @@ interface KeyQueue {
 }
 
 /**
- * Decides which job starts when: at most `concurrency` handlers at once, one at a time of each key, and a suspect (see
- * {@linkcode Job.suspect}) exclusively.
+ * Decides when jobs start: at most `concurrency` handlers run at once, at most one of each key, and a suspect job (see
+ * {@linkcode Job.suspect}) runs exclusively.
  */
 export class Scheduler {
   #concurrency: number;
@@ -114,7 +114,7 @@ export class Scheduler {
     this.pump();
   }
 
-  /** The exclusive job is settled, lost or holding: others may start. */
+  /** If this job ran exclusively, other jobs may start now: it is settled, lost or holding. */
   endExclusive(job: Job): void {
     if (this.#exclusive !== job) return;
     this.#exclusive = undefined;

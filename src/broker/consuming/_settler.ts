@@ -3,18 +3,18 @@ import { backoff, isTransient, RECONNECT, sleep } from "../_store_retry.ts";
 import type { SettlingObservation } from "../observer.ts";
 import type { Job } from "./_job.ts";
 
-// A second batch may be in flight once this many outcomes wait: one round trip at a time would hold up claiming.
+// A second batch may be in flight while this many outcomes wait: otherwise claims would wait for round trips.
 const DEEP = 250;
 const MAX_BATCH = 500;
 
-/** Is told how a round trip of outcomes ended. */
+/** Called when a round trip of outcomes has ended. */
 export type SettlingEnd = SettlingObservation["ended"];
 
 /** Callbacks of a settler. */
 export interface SettlerEvents {
-  /** The store has replied: it has the outcome, or refused it because this consumer no longer has the delivery. */
+  /** The store has replied: it has the outcome, or has refused it because this consumer no longer has the delivery. */
   settled(job: Job, outcome: Outcome, refused: boolean): void;
-  /** The delivery is over: the store has its outcome, refused it, or will not be asked any more. */
+  /** The delivery has ended: the store has its outcome, has refused it, or will not be asked any more. */
   concluded(job: Job, outcome: Outcome, refused: boolean): void;
   /** These outcomes are about to be sent; the result is called with the store's reply or error. */
   sending(outcomes: readonly Outcome[], jobs: readonly Job[]): SettlingEnd | undefined;
@@ -26,14 +26,14 @@ export interface SettlerEvents {
   failed(error: unknown): void;
 }
 
-/** Sends outcomes to the store in few round trips: while one batch is in flight, the next one gathers. */
+/** Sends outcomes to the store in few round trips: while one batch is in flight, outcomes gather for the next one. */
 export class Settler {
   #member: GroupMember;
   #events: SettlerEvents;
   /** Outcomes to be sent, and their jobs. */
   #outcomes: Outcome[] = [];
   #jobs: Job[] = [];
-  /** Callbacks of outcomes after which the delivery goes on; they are rare. */
+  /** Callbacks of outcomes after which the delivery goes on. Such outcomes are rare. */
   #onReply = new Map<Outcome, (refused: boolean) => void>();
   #inFlight = 0;
   #scheduled = false;
@@ -45,7 +45,7 @@ export class Settler {
     this.#events = events;
   }
 
-  /** How many outcomes have no reply yet; batches in flight count as full. */
+  /** How many outcomes have no reply yet. Batches in flight are counted as full. */
   get backlog(): number {
     return this.#outcomes.length + this.#inFlight * MAX_BATCH;
   }
@@ -63,7 +63,7 @@ export class Settler {
     });
   }
 
-  /** Resolves when the store has all outcomes; rejects if `signal` aborts before. */
+  /** Resolves when the store has replied to all outcomes; rejects if `signal` aborts first. */
   async drain(signal: AbortSignal): Promise<void> {
     const giveUp = () => this.#stopped.abort(signal.reason);
     signal.addEventListener("abort", giveUp);
@@ -100,7 +100,7 @@ export class Settler {
         const lost = refused.length === 0 ? undefined : new Set(refused);
         for (let nth = 0; nth < outcomes.length; nth++) {
           const outcome = outcomes[nth]!;
-          // A batch that may have arrived before is refused where it was settled the first time.
+          // If the batch was sent twice, the store may refuse an outcome because it accepted it the first time.
           const wasRefused = !inDoubt && lost !== undefined && lost.has(outcome.position);
           this.#events.settled(jobs[nth]!, outcome, wasRefused);
           this.#tell(jobs[nth]!, outcome, wasRefused);
@@ -133,7 +133,7 @@ export class Settler {
     onReply(refused);
   }
 
-  /** Ends the wait for outcomes that will not be sent any more. */
+  /** Concludes jobs whose outcomes will not be sent any more. */
   #abandon(jobs: readonly Job[], outcomes: readonly Outcome[]): void {
     for (const [nth, outcome] of outcomes.entries()) this.#tell(jobs[nth]!, outcome, true);
   }

@@ -21,17 +21,17 @@ import { Lease } from "./_lease.ts";
 import { PrefetchWindow } from "./_prefetch_window.ts";
 import { Settler, type SettlingEnd } from "./_settler.ts";
 
-// After this many redeliveries, new entries are claimed first: a large backlog does not keep them waiting, and the
-// deliveries of one dead consumer still come in one piece.
+// After this many redeliveries in a row, new entries are claimed first: they need not wait for a large backlog, and the
+// deliveries of one dead consumer still come together.
 const REDELIVERIES_IN_A_ROW = 1_000;
-// From this many deliveries on, their handlers start after the next claim was sent, so that the store works meanwhile.
+// Handlers of this many deliveries or more start after the next claim is sent, so that the store works meanwhile.
 const LARGE_BATCH = 64;
 
 const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown };
 /** Calls back in the next turn of the event loop. */
 const nextTurn = setImmediate ?? ((callback: () => void) => setTimeout(callback, 0));
 
-/** Decodes an entry to an event, or to the reason why it is none. */
+/** Decodes an entry to an event, or to the error for an entry that is no event. */
 export type Decode = (record: ClaimedRecord) => Decoded<DomainEvent> | Promise<Decoded<DomainEvent>>;
 
 /** Takes the jobs of a stream consumer. */
@@ -52,11 +52,11 @@ export interface StreamConsumerOwner {
   settling(source: JobSource, outcomes: readonly Outcome[], jobs: readonly Job[]): SettlingEnd | undefined;
   /** The store has replied to `count` outcomes of this type. */
   wrote(eventType: string, count: number): void;
-  /** A job came back from a dead consumer. */
+  /** A job was taken over from a dead consumer. */
   recovered(job: Job): void;
   /** Entries were removed from the stream before this group had settled them. */
   missing(eventType: string, removed: RemovedRange, positions?: readonly Position[]): void;
-  /** The group had been lost and was made again. */
+  /** The group had been deleted, and was made again. */
   healed(eventType: string, healed: Healed): void;
   /** The store could not be reached; the next try comes after `delay` milliseconds. */
   retrying(error: unknown, delay: number): void;
@@ -64,7 +64,7 @@ export interface StreamConsumerOwner {
   failed(error: unknown): void;
 }
 
-/** A subscription's consumer of one stream: claims entries, keeps the lease, and settles. */
+/** The consumer of one stream for a subscription: claims entries, keeps the lease, and settles. */
 export class StreamConsumer implements JobSource {
   readonly eventType: string;
   readonly group: string;
@@ -79,7 +79,7 @@ export class StreamConsumer implements JobSource {
   #claimed = 0;
   /** How many handlers run. */
   #running = 0;
-  /** How many jobs fill the window: claimed, and neither ended nor released. */
+  /** How many jobs take a place in the prefetch window. */
   #open = 0;
   /** Rings when there may be room for more entries. */
   #room = new Bell();
@@ -153,7 +153,7 @@ export class StreamConsumer implements JobSource {
 
   async #read(): Promise<void> {
     const { signal } = this.#stopReading;
-    // With keys, redeliveries always come first: they are earlier than new entries, and may have the same key.
+    // With keys, redeliveries are always claimed first: they are older than new entries, and may have the same keys.
     const takesTurns = this.#owner.settings.key === undefined;
     let [failures, sinceNew] = [0, 0];
     while (!signal.aborted) {
@@ -182,14 +182,14 @@ export class StreamConsumer implements JobSource {
     if (missing.length > 0) this.#owner.missing(this.eventType, rangeOf(missing), missing);
     if (removed !== undefined) this.#owner.missing(this.eventType, removed);
     if (healed !== undefined) this.#owner.healed(this.eventType, healed);
-    // Not awaited: the claimed records are ours anyway.
+    // Not awaited: this consumer has the claimed records in any case.
     if (disturbed) this.#lease.renewNow();
     if (records.length === 0) return;
     if (this.#open === 0) this.#progressAt = Date.now();
     this.#open += records.length;
     this.#window.claimed();
     this.#sinceTurn += records.length;
-    // Records that wait for the next turn must not be overtaken.
+    // These records must not overtake records that wait for a later turn.
     if (this.#sinceTurn < LARGE_BATCH && this.#handing === 0) return this.#toJobs(records);
     this.#sinceTurn = 0;
     this.#handing++;
@@ -201,7 +201,7 @@ export class StreamConsumer implements JobSource {
       // Some clients write their commands in the next turn of the event loop. This is the turn after it.
       nextTurn(() => nextTurn(hand));
     });
-    // With room for more entries the next claim is sent meanwhile.
+    // If there is room for more entries, the next claim is sent before the handlers start.
     if (this.#window.room(this.#open, this.#running) === 0) await this.#handed;
   }
 
@@ -238,12 +238,12 @@ export class StreamConsumer implements JobSource {
     this.updateRoom();
   }
 
-  // Only when there is room: waking the reader for each handler would cost more than a handler does.
+  // Wakes the reader only if there is room: to wake it for each handler would cost more than a handler.
   updateRoom(): void {
     if (this.#window.room(this.#open, this.#running) > 0 || this.#isStalled(true) !== this.#stalled) this.#room.ring();
   }
 
-  /** Its state, as `subscription.info()` shows it. */
+  /** The state of this consumer, as `subscription.info()` shows it. */
   info(): SubscriptionTypeInfo {
     const jobs = this.#held.all();
     const { length: waiting } = jobs.filter(({ unsettled, state }) => unsettled && state !== "running");
@@ -259,7 +259,7 @@ export class StreamConsumer implements JobSource {
     };
   }
 
-  /** The jobs that the store knows as ours, in any state. */
+  /** The jobs of the deliveries that the store has given to this consumer. */
   jobs(): Job[] {
     return this.#held.all();
   }
@@ -283,7 +283,7 @@ export class StreamConsumer implements JobSource {
     return this.#lease.renewUntilDone();
   }
 
-  // Stalled: handlers are idle while the window is full of jobs that wait behind busy keys.
+  // Stalled means that handlers are idle while the window is full of jobs that wait behind busy keys.
   #checkStalled(full: boolean): void {
     const stalled = this.#isStalled(full);
     if (stalled === this.#stalled) return;
@@ -296,20 +296,20 @@ export class StreamConsumer implements JobSource {
     return full && key !== undefined && this.#running < concurrency;
   }
 
-  /** Stops claiming; records of the last claim still become jobs. */
+  /** Stops claiming. The records of the last claim still become jobs. */
   async stopReading(): Promise<void> {
     this.#stopReading.abort();
     await this.#reading;
     await this.#handed;
   }
 
-  /** Waits until the store has all outcomes, then leaves the group, which releases the rest. */
+  /** Waits until the store has all outcomes, and leaves the group, which releases all other deliveries. */
   async leave(deadline: AbortSignal): Promise<void> {
     this.#decoding.close();
     try {
       await this.#settler.drain(deadline);
     } finally {
-      // Also when the store does not reply: a renewed lease would keep our deliveries from other consumers.
+      // Also if the store does not reply: a renewed lease would keep the deliveries from other consumers.
       await this.#lease.stop();
     }
     await this.#leaveGroup(deadline);
@@ -317,7 +317,7 @@ export class StreamConsumer implements JobSource {
     this.#held.clear();
   }
 
-  /** Leaving twice is safe, so it is tried again while the store cannot be reached, until the deadline. */
+  /** Leaves the group, and tries again until the deadline while the store cannot be reached: leaving twice is safe. */
   async #leaveGroup(deadline: AbortSignal): Promise<void> {
     for (let attempt = 1;; attempt++) {
       try {

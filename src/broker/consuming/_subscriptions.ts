@@ -16,7 +16,7 @@ const JOIN_TIMEOUT = 5_000;
 // How often a taken name is tried again, in milliseconds: a tenth of the lease that is left, within these bounds.
 const MIN_INTERVAL = 50;
 const MAX_INTERVAL = 1_000;
-// Stores round the end of a lease to whole milliseconds.
+// Stores round the end of a lease to whole milliseconds, so it may seem to end this much later.
 const ROUNDING = 5;
 
 /** The part of a broker that its subscriptions use. */
@@ -39,13 +39,13 @@ export interface SubscriptionsOwner {
   idle(eventTypes: readonly string[], options: IdleOptions): Promise<void>;
 }
 
-/** The subscriptions of one broker: at most one to each group of each stream. */
+/** The subscriptions of one broker: at most one for each group of each stream. */
 export class Subscriptions {
   #owner: SubscriptionsOwner;
   #all = new Set<GroupSubscription>();
   /** Subscriptions that are about to join their group. */
   #opening = new Set<Promise<GroupSubscription>>();
-  /** Subscriptions that an error has ended, by what they had reserved, until it is reserved again. */
+  /** Subscriptions that an error has ended, by their names in `#taken`, until such a name is taken again. */
   #failed = new Map<string, GroupSubscription>();
   /** Generated consumer names, by group. */
   #consumerNames = new Map<string, string>();
@@ -115,8 +115,8 @@ export class Subscriptions {
     return subscription;
   }
 
-  // Subscriptions of one group share a name, so that a store can read for all of them at once. After the last of them
-  // has closed the next one gets a new name: a consumer that could not leave would hold the old one.
+  // Subscriptions of one group share a consumer name, so that a store can read for all of them at once. After the last of
+  // them has closed, the next one gets a new name: the old name may belong to a consumer that could not leave.
   #consumerName(group: string): string {
     const name = this.#consumerNames.get(group) ?? `consumer-${crypto.randomUUID().slice(0, 8)}`;
     this.#consumerNames.set(group, name);
@@ -140,17 +140,17 @@ export class Subscriptions {
     return { names, release };
   }
 
-  /** Makes the subscriptions of a group learn at once which deliveries of a type they lost. */
+  /** Renews the leases of a group's consumers now, so that they learn which deliveries of a type they lost. */
   renew(group: string, eventType: string): void {
     for (const subscription of this.#all) if (subscription.group === group) subscription.renew(eventType);
   }
 
-  /** Those that are open, and those that an error has ended and that were not opened again. */
+  /** The open subscriptions, and those that an error has ended and that were not opened again. */
   watched(): GroupSubscription[] {
     return [...new Set([...this.#all, ...this.#failed.values()])];
   }
 
-  /** The delivery of one of them whose handler contains the caller. */
+  /** The delivery whose handler contains the caller, if it is a delivery of one of the subscriptions. */
   enclosing(): HandledDelivery | undefined {
     for (const subscription of this.#all) {
       const delivery = subscription.enclosing();
@@ -159,9 +159,9 @@ export class Subscriptions {
     return undefined;
   }
 
-  /** Closes all of them; resolves with the errors of those that could not be closed cleanly. */
+  /** Closes all subscriptions; resolves with the errors of those that could not be closed cleanly. */
   async close(): Promise<unknown[]> {
-    // A consumer that is about to join must leave before the store is disposed, or it would look alive for a lease.
+    // A consumer that is about to join must leave before the store is disposed. Otherwise it would look alive for a lease.
     const joined = settledWithin(Promise.allSettled([...this.#opening]), JOIN_TIMEOUT);
     const closed = await Promise.allSettled([...this.#all].map((subscription) => subscription.end()));
     await joined;

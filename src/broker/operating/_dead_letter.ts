@@ -4,7 +4,7 @@ import type { EventCodec } from "../codec/_event_codec.ts";
 import { rawFields } from "../codec/_entry.ts";
 import type { DeadLetter as Shape } from "../stream_info.ts";
 
-/** The event of a letter, or why there is none; also what may be otherwise another time, which is no reason to end a list. */
+/** The event of a letter, or the error of decoding it. It never rejects: one letter must not end the list. */
 export async function contentOf<E extends DomainEvent>(record: LetterRecord, codec: EventCodec<E>): Promise<E | Error> {
   try {
     return await codec.decode(record);
@@ -13,7 +13,7 @@ export async function contentOf<E extends DomainEvent>(record: LetterRecord, cod
   }
 }
 
-/** A letter as a class, so that what it holds in the clear is not what a log shows. */
+/** A dead letter. It is a class, so that logs do not show the sensitive fields that it holds. */
 export class DeadLetter<E extends DomainEvent> implements Shape<E> {
   readonly id: string;
   readonly position: Position;
@@ -41,7 +41,7 @@ export class DeadLetter<E extends DomainEvent> implements Shape<E> {
     this.#fields = record.fields;
   }
 
-  // Accessors of the class: neither JSON nor an inspector shows them, and what the entry holds with them.
+  // Getters of the class, not properties of the object: JSON and inspectors show neither them nor their values.
   get undecodable(): Error | undefined {
     return this.#undecodable;
   }

@@ -93,7 +93,7 @@ export class IdleWaits {
   }
 }
 
-// A deferred delivery waits for a consumer of a newer release: no consumer that runs now has work with it.
+// A deferred delivery waits for a consumer of a newer release: no consumer that runs now can handle it.
 function isIdle({ lag, pending, deferred }: GroupState): boolean {
   return lag === 0 && pending === deferred.reduce((sum, { pending }) => sum + pending, 0);
 }

@@ -102,6 +102,7 @@ export class Operator {
   async #lettersOf(stream: string, group: string, signal: AbortSignal | undefined): Promise<DeadLetterBox> {
     signal?.throwIfAborted();
     await assertGroup(this.#store, stream, group);
+    signal?.throwIfAborted();
     return this.#store.admin(stream).deadLetters(group);
   }
 }
@@ -120,6 +121,7 @@ function groupInfo({ floor, oldestDeadLetter, ...group }: GroupState): GroupInfo
   };
 }
 
+/** The slowest group, if there are events beyond the retention. */
 function pinnedBy(
   { length, first, groups }: StreamState,
   { maxAge = Infinity, maxLength = Infinity }: RetentionOptions = {},
@@ -157,7 +159,7 @@ async function* deadLetters<E extends DomainEvent>(
   }
 }
 
-/** When the letters last failed, all or those with these ids, oldest letter first. */
+/** The times when letters last failed: all letters, or those with these ids, the oldest letter first. */
 async function failureTimes(
   box: DeadLetterBox,
   ids: readonly string[] | undefined,
@@ -177,7 +179,7 @@ async function discardFrom(box: DeadLetterBox, options: DiscardDeadLettersOption
     ...(maxAge !== Infinity && { maxAge }),
     ...(maxLength !== Infinity && { maxLength }),
   };
-  // A bound of Infinity keeps everything; the store would take no bounds for all letters.
+  // With a bound of Infinity nothing is discarded, but without any bound the store discards all letters.
   if (options.maxAge !== undefined || options.maxLength !== undefined) {
     if (maxAge === Infinity && maxLength === Infinity) return 0;
   }

@@ -2,19 +2,23 @@ import type { RetentionOptions } from "../../events/mod.ts";
 import type { EventStore } from "../../store/mod.ts";
 import type { Observers } from "../_observers.ts";
 
+// A stream is trimmed after this many events, or a tenth of `maxLength` if that is more.
 const MIN_EVENTS = 100;
+// It is trimmed no later than this after the last time, in milliseconds, if an event was published or settled since.
 const MAX_INTERVAL = 60_000;
 
 interface Plan {
   readonly eventType: string;
   readonly stream: string;
   readonly retention: RetentionOptions;
+  /** How many events were published or settled since the last trim. */
   events: number;
+  /** When the stream was last trimmed, in milliseconds since the epoch. */
   lastTrim: number;
   trimming: Promise<void> | undefined;
 }
 
-/** Trims the streams that a broker publishes to and consumes from, now and then. */
+/** Trims the streams that a broker publishes to and consumes from, from time to time. */
 export class Retention {
   #store: EventStore;
   #plans = new Map<string, Plan>();
@@ -27,23 +31,23 @@ export class Retention {
     this.#failed = failed;
   }
 
-  /** Keeps this much of the stream from now on. */
+  /** Trims this stream from now on. */
   keep(eventType: string, stream: string, retention: RetentionOptions): void {
     this.#plans.set(stream, { eventType, stream, retention, events: 0, lastTrim: Date.now(), trimming: undefined });
   }
 
-  /** What is kept of a stream; undefined when everything is. */
+  /** The retention of a stream; undefined when the stream keeps everything. */
   of(stream: string): RetentionOptions | undefined {
     return this.#plans.get(stream)?.retention;
   }
 
-  /** So many events were published to the stream, or settled: the occasion to trim. */
+  /** `count` events of the stream were published or settled: trims the stream if it is time. */
   noted(stream: string, count: number): void {
     const plan = this.#plans.get(stream);
     if (plan === undefined || plan.trimming !== undefined) return;
     plan.events += count;
     const { maxLength = Infinity, maxAge = Infinity } = plan.retention;
-    // Bounds are exceeded by a tenth at most, so that trimming is rare and each time takes a good piece.
+    // A stream may exceed its bounds by a tenth, so that it is trimmed rarely, and many entries at once.
     const enough = plan.events >= Math.max(MIN_EVENTS, maxLength / 10);
     if (!enough && Date.now() - plan.lastTrim < Math.min(maxAge / 10, MAX_INTERVAL)) return;
     plan.trimming = this.#trim(plan);
@@ -62,7 +66,7 @@ export class Retention {
     plan.trimming = undefined;
   }
 
-  /** Waits for trimming that is under way. */
+  /** Waits for trims that have begun. */
   async close(): Promise<void> {
     await Promise.all([...this.#plans.values()].map(({ trimming }) => trimming));
   }

@@ -2,7 +2,7 @@ import type { DomainEvent } from "../../events/mod.ts";
 import type { Fields } from "../../store/mod.ts";
 import { MAX_BATCH, MAX_BATCH_BYTES } from "./_stream_publisher.ts";
 
-// A larger event would hold up all events behind it: store it elsewhere, and publish where it is.
+// A larger event would delay all events behind it.
 const MAX_EVENT_BYTES = 16 * 2 ** 20;
 
 /** Events of one stream, encoded and measured. */
@@ -10,9 +10,9 @@ export interface Encoded {
   readonly stream: string;
   readonly events: readonly DomainEvent[];
   readonly records: readonly Fields[];
-  /** Their size, where a character counts as one byte. */
+  /** The size of the records, in bytes; a character counts as one byte. */
   readonly bytes: number;
-  /** When their publish times out, by `performance.now()`. */
+  /** When the publish times out, by `performance.now()`. */
   readonly deadline: number;
 }
 
@@ -42,14 +42,15 @@ function sizeOf(records: readonly Fields[]): number {
 function checkSize(stream: string, count: number, bytes: number): void {
   if (count > MAX_BATCH) {
     throw new RangeError(
-      `Cannot publish ${count} events to ${stream} at once: at most ${MAX_BATCH} go together; publish smaller arrays`,
+      `Cannot publish ${count} events to ${stream} at once: at most ${MAX_BATCH} fit a batch; publish smaller arrays`,
     );
   }
   const most = count === 1 ? MAX_EVENT_BYTES : MAX_BATCH_BYTES;
   if (bytes <= most) return;
   throw new RangeError(
     count === 1
-      ? `Cannot publish an event of ${bytes} bytes to ${stream}: at most ${most}; store it elsewhere and publish where`
-      : `Cannot publish ${bytes} bytes to ${stream} at once: at most ${most} go together; publish smaller arrays`,
+      ? `Cannot publish an event of ${bytes} bytes to ${stream}: at most ${most} are allowed; store the data elsewhere, ` +
+        `and publish where it is`
+      : `Cannot publish ${bytes} bytes to ${stream} at once: at most ${most} fit a batch; publish smaller arrays`,
   );
 }

@@ -9,7 +9,7 @@ export interface Call {
   readonly signal: AbortSignal | undefined;
 }
 
-/** A waiting call: its events are not prepared, or an earlier call to one of its streams waits. */
+/** A call that waits: its events are not prepared yet, or an earlier call to one of its streams waits. */
 class Turn {
   readonly streams: readonly string[];
   readonly deadline: number;
@@ -28,8 +28,9 @@ class Turn {
 }
 
 /**
- * Calls with events that must be prepared before they are queued: validated by an asynchronous schema, or encrypted. All
- * are prepared at once, and are queued in the order of the calls in each stream; other calls wait for their turn, too.
+ * Calls whose events must be prepared before they are queued: validated by an asynchronous schema, or encrypted. All calls
+ * prepare at the same time, and are queued in their order in each stream. Calls without preparation wait for their turn,
+ * too.
  */
 export class Preparations {
   #turns = new Set<Turn>();
@@ -41,14 +42,14 @@ export class Preparations {
     return this.#turns.size > 0;
   }
 
-  /** Whether a call waits for its turn into this stream. */
+  /** Whether a call to this stream waits for its turn. */
   holds(stream: string): boolean {
     return this.#queues.has(stream);
   }
 
   /**
-   * Calls `go` with the prepared payloads when it is the call's turn; no later call overtakes it. Rejects with the error
-   * of the preparation, the signal's reason, or a `PublishTimeoutError`.
+   * Calls `go` with the prepared payloads when it is the call's turn. No later call to the same stream overtakes it. Rejects
+   * with the error of the preparation, the signal's reason, or a `PublishTimeoutError`.
    */
   async inTurn<P, R>(call: Call, prepared: Promise<P>, go: (prepared: P) => Promise<R>): Promise<R> {
     const turn = this.#enter(call);

@@ -5,18 +5,18 @@ import type { UncertainPublishError } from "../errors.ts";
 import type { Encoded } from "./_encoded.ts";
 import type { QueuedPublish } from "./_stream_publisher.ts";
 
-/** The publisher that a publication was given to. */
+/** The publisher of a publication. */
 export interface PublicationOwner {
-  /** The outcome of the publication is known, or will never be. */
+  /** The outcome of the publication is known, or will never be known. */
   known(publication: Publication): void;
   /** The store does not have its events. */
   refused(publication: Publication): void;
 }
 
-/** The final outcome: the positions, that nothing was stored, or the error of a store that cannot tell any more. */
+/** The final outcome: the positions; or that nothing was stored; or the error, if the store can no longer tell. */
 export type PublishOutcome = readonly Position[] | "refused" | { readonly error: unknown };
 
-/** Events of one publish call into one stream, and their outcome. */
+/** The events of one call of `publish` that belong to one stream, and their outcome. */
 export class Publication implements QueuedPublish, Noted {
   readonly by: PublicationOwner;
   readonly events: readonly DomainEvent[];
@@ -24,7 +24,7 @@ export class Publication implements QueuedPublish, Noted {
   readonly bytes: number;
   readonly deadline: number;
   withdrawn = false;
-  /** The final outcome; undefined before. */
+  /** The final outcome; undefined before it is known. */
   outcome: PublishOutcome | undefined;
   #promise: Promise<unknown>;
   #resolve!: (answer: unknown) => void;
@@ -32,7 +32,7 @@ export class Publication implements QueuedPublish, Noted {
   #single: boolean;
   #onKnown: (() => void)[] | undefined;
 
-  /** @param single Whether the caller awaits one position instead of several. */
+  /** @param single Whether the caller awaits one position, and not an array. */
   constructor(by: PublicationOwner, { events, records, bytes, deadline }: Encoded, single: boolean) {
     this.by = by;
     this.events = events;
@@ -50,12 +50,12 @@ export class Publication implements QueuedPublish, Noted {
     return this.events.map(({ id }) => id);
   }
 
-  /** The promise for the caller that gave one event. */
+  /** The promise of a call with one event. */
   get position(): Promise<Position> {
     return this.#promise as Promise<Position>;
   }
 
-  /** The promise for the caller that gave several events. */
+  /** The promise of a call with an array. */
   get positions(): Promise<readonly Position[]> {
     return this.#promise as Promise<readonly Position[]>;
   }
@@ -86,23 +86,23 @@ export class Publication implements QueuedPublish, Noted {
     for (const callback of this.#onKnown.splice(0)) callback();
   }
 
-  /** The caller stops waiting. */
+  /** The caller no longer waits: its promise rejects with the reason. */
   withdraw(reason: unknown): void {
     this.withdrawn = true;
     this.#reject(reason);
   }
 
-  /** Calls back once the outcome is known. */
+  /** Calls back once the outcome is known: now, if it is known already. */
   whenKnown(callback: () => void): void {
     if (this.outcome === undefined) (this.#onKnown ??= []).push(callback);
     else callback();
   }
 }
 
-/** Publications of one publisher by event: of events that are stored, or may be. */
+/** The publications of one publisher, by event: of events that are stored, or may be stored. */
 export class Publications {
   #by: PublicationOwner;
-  /** For events that another publisher was given first, which is rare. */
+  /** For events that were given to another publisher first, which is rare. */
   #others: WeakMap<DomainEvent, Publication> | undefined;
 
   constructor(by: PublicationOwner) {

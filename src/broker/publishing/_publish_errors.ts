@@ -1,22 +1,22 @@
 import { reasonOf } from "../../events/_check.ts";
 import { BrokerClosedError, PublishTimeoutError, UncertainPublishError } from "../errors.ts";
 
-// What a caller can do who can no longer ask the store about the events.
+// The way out when the store can no longer be asked for the outcome.
 const LOOK_UP = "look for the ids in the history before you publish the events again";
 
-/** The error for events that may or may not be stored: the caller can ask for the outcome by publishing them again. */
+/** The error for events that may or may not be stored, where publishing them again tells the outcome. */
 export function uncertain(stream: string, ids: readonly string[], cause: unknown): UncertainPublishError {
   const wayOut = "publish the same object again to find out; after a restart of the process, look for the ids in the " +
     "history, or publish events with the same ids if all handlers are idempotent by id";
   return uncertainError(stream, ids, cause, "no reply came in time", wayOut);
 }
 
-/** The same where the store has forgotten the producer, so that it cannot tell the outcome any more. */
+/** The error for events that may or may not be stored, where the store has forgotten the producer and cannot tell. */
 export function forgotten(stream: string, ids: readonly string[], cause: unknown): UncertainPublishError {
   return uncertainError(stream, ids, cause, "no reply came in time", LOOK_UP);
 }
 
-/** The same where the broker closes before the outcome is known. */
+/** The error for events that may or may not be stored when the broker closes. */
 export function uncertainAtClose(stream: string, ids: readonly string[], cause: unknown): UncertainPublishError {
   return uncertainError(stream, ids, cause, "the broker closed before the reply came", LOOK_UP);
 }
@@ -33,7 +33,7 @@ function uncertainError(
   return new UncertainPublishError(`Cannot tell whether ${stream} has ${events}: ${why}; ${wayOut}`, ids, { cause });
 }
 
-/** The error for events that are certainly not stored when `publishTimeout` is over. */
+/** The error for events that certainly are not stored when `publishTimeout` is over. */
 export function timedOut(stream: string, cause: unknown): PublishTimeoutError {
   const why = cause === undefined ? "the store could not be reached" : reasonOf(cause);
   return new PublishTimeoutError(
@@ -42,10 +42,11 @@ export function timedOut(stream: string, cause: unknown): PublishTimeoutError {
   );
 }
 
-/** The error for events that are certainly not stored when the broker closes. */
+/** The error for events that certainly are not stored when the broker closes. */
 export function closedBefore(stream: string, cause?: unknown): BrokerClosedError {
   return new BrokerClosedError(
-    `Cannot publish to ${stream}: the broker closed before the store had the event; nothing was stored`,
+    `Cannot publish to ${stream}: the broker closed before the event was sent; nothing was stored, publish it on ` +
+      `another broker`,
     cause === undefined ? undefined : { cause },
   );
 }

@@ -1,6 +1,6 @@
 import { PublishQueueFullError } from "../errors.ts";
 
-/** Counts the events of a broker that wait for a reply of the store, over all streams, against its bounds. */
+/** Counts the events of a broker that wait for a reply of the store, over all streams, and keeps them within limits. */
 export class PublishQueue {
   #maxEvents: number;
   #maxBytes: number;
@@ -12,7 +12,7 @@ export class PublishQueue {
     this.#maxBytes = maxBytes;
   }
 
-  /** Throws a `PublishQueueFullError` unless there is room. A single call always fits when nothing else waits. */
+  /** Throws a `PublishQueueFullError` unless there is room. A call of any size fits when no event waits. */
   assertRoom(where: string, events: number, bytes: number): void {
     if (this.#events === 0) return;
     const tooMany = this.#events + events > this.#maxEvents;

@@ -24,9 +24,10 @@ export interface PublisherOptions {
   appended(stream: string, count: number): void;
 }
 
-/** Payloads that were prepared before the turn of their call, and when the call times out. */
+/** The prepared payloads of a call. */
 interface Prepared {
   readonly payloads: ReadonlyMap<DomainEvent, string>;
+  /** When the call times out, by `performance.now()`. */
   readonly deadline: number;
 }
 
@@ -36,11 +37,11 @@ interface Part {
   /** Their indexes in the array. */
   readonly indexes: readonly number[];
   readonly events: readonly DomainEvent[];
-  /** Those that this publisher was not given before. */
+  /** The events that are published for the first time, encoded. */
   readonly fresh: Encoded;
 }
 
-/** Publishes events: prepares and encodes them, finds what was published before, and queues the rest by stream. */
+/** Publishes events: prepares and encodes them, looks up those that were published before, and queues the rest by stream. */
 export class Publisher {
   #options: PublisherOptions;
   #codecs: EventCodecs;
@@ -55,7 +56,7 @@ export class Publisher {
       for (const event of publication.events) if (this.#sent.get(event) === publication) this.#sent.delete(event);
     },
   };
-  /** Publications of events that are stored, or may be. */
+  /** Publications of events that are stored, or may be stored. */
   #sent = new Publications(this.#owner);
   #watch: ReturnType<typeof setTimeout> | undefined;
   #time: number | undefined;
@@ -71,7 +72,7 @@ export class Publisher {
     return this.#codecs.ofEvent(event).stream;
   }
 
-  /** Publishes one event. One that was published before is only looked up, unless the store refused it. */
+  /** Publishes one event. If it was published before, its outcome is looked up; it is sent again only if it was refused. */
   publish(event: DomainEvent, signal: AbortSignal | undefined): Promise<Position> {
     if (this.#sent.get(event) !== undefined) return this.#findOrPublish(event, signal);
     signal?.throwIfAborted();
@@ -87,7 +88,7 @@ export class Publisher {
 
   async #findOrPublish(event: DomainEvent, signal: AbortSignal | undefined): Promise<Position> {
     signal?.throwIfAborted();
-    // A refused event is published again, unless a concurrent call has done so meanwhile.
+    // A refused event has no publication any more, unless a concurrent call has published it again.
     for (let earlier = this.#sent.get(event); earlier !== undefined; earlier = this.#sent.get(event)) {
       const positions = await this.#find(earlier, signal);
       if (positions !== undefined) return positions[earlier.events.indexOf(event)]!;
@@ -110,7 +111,7 @@ export class Publisher {
     return await this.#publishParts(events, signal);
   }
 
-  /** Publishes when the events are prepared and earlier calls are queued; undefined when nothing has to wait. */
+  /** Publishes once the events are prepared and earlier calls are queued; undefined if the call need not wait for either. */
   #inTurn(
     events: readonly DomainEvent[],
     streams: readonly string[],
@@ -123,7 +124,7 @@ export class Publisher {
     const prepared = Promise.all(
       events.map(async (event, nth) => await (payloads[nth] ?? this.#codecs.ofEvent(event).payload(event))),
     );
-    // Its rejection is handled, also when the queue is full and nothing awaits it.
+    // Nothing awaits it if the queue is full: its rejection must not be unhandled.
     prepared.catch(() => {});
     return this.#publishPrepared(events, prepared, { streams, signal, deadline: this.#deadline() });
   }
@@ -134,7 +135,7 @@ export class Publisher {
     call: Call,
   ): Promise<Position[]> {
     const { queue } = this.#options;
-    // The size is not known yet; it is checked when the turn comes.
+    // The size in bytes is not known yet, and is checked at the call's turn.
     queue.assertRoom(call.streams.join(", "), events.length, 0);
     queue.enter(events.length, 0);
     let left = false;
@@ -159,7 +160,7 @@ export class Publisher {
     signal: AbortSignal | undefined,
     prepared?: Prepared,
   ): Promise<Position[]> {
-    // All events that are sent for the first time are encoded and measured before any of them is sent.
+    // All new events are encoded and measured before any of them is sent.
     const parts = this.#partsOf(events, prepared);
     let [count, bytes] = [0, 0];
     for (const { fresh } of parts) [count, bytes] = [count + fresh.events.length, bytes + fresh.bytes];
@@ -176,8 +177,8 @@ export class Publisher {
     if (parts.length === 1) throw errors[0];
     throw new PublishError(
       errors,
-      `Cannot publish to ${errors.length} of ${parts.length} streams: see errors for the reasons, and positions for ` +
-        `the stored events`,
+      `Cannot publish to ${errors.length} of ${parts.length} streams: errors has the reasons; positions tells which ` +
+        `events were stored`,
       positions,
     );
   }
@@ -197,7 +198,7 @@ export class Publisher {
     prepared: Prepared | undefined,
   ): Promise<readonly Position[]> {
     if (fresh.events.length === events.length) return await this.#sendAll(fresh, signal);
-    // Some events were published before: each is looked up, and only those that are not stored are sent again.
+    // Some events were published before. They are looked up, and only the events that are not stored are sent.
     for (const event of events) {
       const earlier = this.#sent.get(event);
       if (earlier !== undefined) await this.#find(earlier, signal);
@@ -211,7 +212,7 @@ export class Publisher {
     return await Promise.all(events.map((event) => this.publish(event, signal)));
   }
 
-  /** Positions of events that were published before; undefined if the store refused them. */
+  /** The positions of events that were published before; undefined if the store refused the events. */
   async #find(publication: Publication, signal: AbortSignal | undefined): Promise<readonly Position[] | undefined> {
     if (publication.outcome === undefined) {
       const found = new AbortController();
@@ -252,7 +253,7 @@ export class Publisher {
     return publication;
   }
 
-  // Read once for all events published in one turn: reading the clock costs more than the rest of the bookkeeping.
+  // The clock is read once for all events that are published in one turn, since reading it is slow.
   #deadline(): number {
     if (this.#time === undefined) {
       this.#time = performance.now();
@@ -280,7 +281,7 @@ export class Publisher {
     return publisher;
   }
 
-  // One timer while a publish waits: a timer for each event would cost more than publishing it.
+  // One timer for all publishes that wait: a timer for each event would cost more than to publish it.
   #keepWatch(): void {
     if (this.#watch !== undefined || this.#closed.signal.aborted) return;
     const period = Math.max(10, Math.min(1_000, this.#options.publishTimeout / 10));
@@ -293,7 +294,7 @@ export class Publisher {
     }, period);
   }
 
-  /** Waits for unanswered publishes, at most `timeout` milliseconds; those that are left then reject. */
+  /** Waits for replies to all publishes, at most `timeout` milliseconds. Publishes without a reply then reject. */
   async close(timeout: number): Promise<void> {
     const drained = this.#preparations.drained()
       .then(() => Promise.all([...this.#streams.values()].map((stream) => stream.drained())));

@@ -6,15 +6,16 @@ import { backoff, RECONNECT } from "../_store_retry.ts";
 import type { UncertainPublishError } from "../errors.ts";
 import { closedBefore, forgotten, timedOut, uncertain, uncertainAtClose } from "./_publish_errors.ts";
 
-/** The most events in one batch, and about the most bytes: a larger batch would block the store for too long. */
+/** How many events a batch may have: a larger batch would block the store for too long. */
 export const MAX_BATCH = 500;
+/** How many bytes several events in a batch may have, approximately. */
 export const MAX_BATCH_BYTES: number = 2 ** 20;
 
-// Batches of this size, with so many in flight, measured best: client and store work at the same time.
+// Batches of this size, with this many in flight, were the fastest in measurements: client and store work in parallel.
 const USUAL_BATCH = 125;
 const MAX_IN_FLIGHT = 8;
 
-/** Records of one publish call, which are appended together or not at all. */
+/** The records of one call of `publish`, which are appended together or not at all. */
 export interface QueuedPublish {
   readonly records: readonly Fields[];
   readonly bytes: number;
@@ -22,24 +23,25 @@ export interface QueuedPublish {
   readonly ids: readonly string[];
   /** When the wait for a reply is over, by `performance.now()`. */
   readonly deadline: number;
-  /** The store has the batch at these positions; those of this publish begin at index `from`. */
+  /** The store has the batch at these positions. The positions of this publish begin at index `from`. */
   stored(positions: readonly Position[], from: number): void;
-  /** The store certainly does not have it. */
+  /** The store certainly does not have the records. */
   refused(error: unknown): void;
-  /** The outcome is unknown: for good when `forgotten`, else `stored` or `refused` may follow. */
+  /** The outcome is unknown. With `forgotten` it stays unknown; otherwise `stored` or `refused` may follow. */
   uncertain(error: UncertainPublishError, forgotten: boolean): void;
-  /** True when its caller has stopped waiting: it is left out unless it is in flight. */
+  /** True when the caller has stopped waiting: the records are not sent, unless they are in flight already. */
   withdrawn: boolean;
 }
 
-/** Publishes that are sent as one append, with the batch's number. */
+/** Publishes that are sent together in one append. */
 interface Batch {
+  /** The number of the batch. */
   readonly sequence: number;
   readonly publishes: readonly QueuedPublish[];
   readonly deadline: number;
-  /** In flight; or to be sent again; or given up: then the store is only asked for its outcome. */
+  /** In flight; to be sent again; or given up, when the store is only asked for the outcome. */
   state: "in-flight" | "unanswered" | "given-up";
-  /** True once a failure left open whether the store has it. */
+  /** True once a failure has left open whether the store has the batch. */
   inDoubt: boolean;
   lastError: unknown;
 }
@@ -59,8 +61,8 @@ export interface StreamPublisherOptions {
 /**
  * Sends the events of one stream in order, in numbered batches, with several in flight at once.
  *
- * After a failure all unanswered batches are sent again before any other, in order and with their old numbers: a store
- * does not append a batch that it already has.
+ * After a failure, all unanswered batches are sent again before any new batch, in order and with their old numbers. The
+ * store does not append a batch that it already has.
  */
 export class StreamPublisher {
   /** The last error of the store; undefined after a successful append. */
@@ -69,18 +71,20 @@ export class StreamPublisher {
   #queue = new Fifo<QueuedPublish>();
   /** How many events are queued. */
   #queued = 0;
-  /** Unanswered batches by rising number. No Map: its outgrown tables would keep old batches from the garbage collector. */
+  /** Unanswered batches by rising number. Not a Map, whose old tables would keep answered batches in memory. */
   #unanswered: Batch[] = [];
   #inFlight = 0;
   #sequence = 0;
-  /** True once the store has replied: from then on it must know this producer. */
+  /** True once the store has replied, so that it must know this producer. */
   #known = false;
+  /** How many promises {@linkcode holdUntil} waits for. */
   #blockers = 0;
   #scheduled = false;
+  /** True from a failure until all unanswered batches were sent again: meanwhile no new batch is sent. */
   #recovering = false;
   #closed = false;
   #failures = 0;
-  /** True when the last append succeeded: then unanswered batches are sent again at once. */
+  /** True if the last append succeeded: then unanswered batches are sent again without a delay. */
   #reachable = true;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #onDrained: (() => void)[] = [];
@@ -109,7 +113,7 @@ export class StreamPublisher {
     this.#schedule();
   }
 
-  // In a microtask: events published together are sent together, and a single event does not wait.
+  // In a microtask, so that events which are published together are sent together, and a single event hardly waits.
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -133,7 +137,7 @@ export class StreamPublisher {
   }
 
   #nextBatch(free: number): QueuedPublish[] {
-    // Batches grow when more events wait than usual batches could carry.
+    // Batches are larger when more events wait than batches of the usual size could take.
     const most = this.#queued > free * USUAL_BATCH ? MAX_BATCH : USUAL_BATCH;
     const publishes: QueuedPublish[] = [];
     let count = 0;
@@ -208,7 +212,7 @@ export class StreamPublisher {
     const { stream } = this.#options;
     const kind = kindOf(error);
     batch.lastError = error;
-    // Out of sequence although all batches before it are decided: the store has given this number up.
+    // Out of sequence although all batches before it are decided: the store has given up this number.
     const refusedForGood = kind === "out-of-sequence" && decided === batch.sequence - 1;
     const passing = kind === "transient" || kind === "uncertain" || kind === "out-of-sequence";
     if (kind === "forgotten" || refusedForGood || asked && !passing) {
@@ -219,7 +223,7 @@ export class StreamPublisher {
       if (batch.state === "in-flight") batch.state = "unanswered";
       this.#recovering = true;
     } else if (batch.inDoubt) {
-      // Refused now, but an earlier attempt may have arrived: the store is asked for its outcome.
+      // The store refuses now, but may have the batch from an earlier attempt: it is asked for the outcome.
       batch.state = "given-up";
       this.#recovering = true;
       for (const publish of batch.publishes) publish.uncertain(uncertain(stream, publish.ids, error), false);
@@ -229,7 +233,7 @@ export class StreamPublisher {
     }
   }
 
-  // No batch is in flight any more: after a pause, all unanswered batches are sent again, in order.
+  // Called when no batch is in flight any more: after a delay, all unanswered batches are sent again, in order.
   #recover(): void {
     if (this.#retryTimer !== undefined || this.#closed) return;
     const first = this.#unanswered[0];
@@ -242,7 +246,7 @@ export class StreamPublisher {
       this.expire();
       this.#recovering = false;
       const unanswered = [...this.#unanswered];
-      // A batch that was given up is asked about first: the numbers after it depend on the reply.
+      // The store is asked about a batch that was given up before later batches are sent: their numbers depend on the reply.
       const upTo = unanswered.findIndex(({ state }) => state === "given-up");
       if (upTo === 0) this.#recovering = true;
       for (const batch of upTo === 0 ? unanswered.slice(0, 1) : unanswered) void this.#send(batch);
@@ -255,7 +259,7 @@ export class StreamPublisher {
     this.#schedule();
   }
 
-  /** Rejects the publishes that have timed out. */
+  /** Rejects publishes that have timed out. */
   expire(): void {
     this.#giveUp(performance.now(), timedOut, uncertain);
   }
@@ -281,7 +285,7 @@ export class StreamPublisher {
       this.#queued -= next.records.length;
       next.refused(unsent(stream, this.failure));
     }
-    // No publish waits for the next try any more, so the next publish need not wait for it either.
+    // No batch waits for the next try any more, so new publishes need not wait for it either.
     if (this.#unanswered.length === 0 && this.#retryTimer !== undefined) {
       clearTimeout(this.#retryTimer);
       this.#retryTimer = undefined;
@@ -289,12 +293,12 @@ export class StreamPublisher {
     }
   }
 
-  /** Resolves when no batch is unanswered and no event is queued. */
+  /** Resolves when all batches are answered and no event is queued. */
   drained(): Promise<void> {
     return this.busy ? new Promise((resolve) => this.#onDrained.push(resolve)) : Promise.resolve();
   }
 
-  /** Rejects all publishes and takes no more. */
+  /** Rejects all publishes, and accepts no more. */
   close(): void {
     this.#closed = true;
     this.#giveUp(Infinity, closedBefore, uncertainAtClose);

@@ -27,7 +27,9 @@ export function readRange(what: string, options: ReadOptions, closed: AbortSigna
   checkSignal(signal);
   if (limit !== undefined) checkNumber("limit", limit, { min: 0, integer: true });
   if (follow && reverse) {
-    throw new TypeError(`Cannot ${what} with both follow and reverse: there is no end to begin at`);
+    throw new TypeError(
+      `Cannot ${what} with both follow and reverse: there is no end to begin at; leave one of them out`,
+    );
   }
   return {
     ...(from === undefined ? {} : { from: positionOf(from, "from", "low") }),
@@ -50,7 +52,7 @@ async function readLast(store: EventStore, stream: string, signal: AbortSignal):
   return undefined;
 }
 
-/** Events of one or more streams as they were when this was called, merged by position; with `follow` as they come. */
+/** Events of streams up to the time of this call, merged by position; with `follow` also new events, as they come. */
 export function readEvents<E extends DomainEvent>(
   store: EventStore,
   codecs: readonly EventCodec<E>[],
@@ -122,7 +124,7 @@ async function* merge<E extends DomainEvent>(
   }
 }
 
-// What is still to come cannot be sorted: events of several streams are given as they come.
+// Future events cannot be merged by position, so events of several streams are given in the order of their arrival.
 async function* interleave<E extends DomainEvent>(
   streams: readonly AsyncGenerator<E, void, void>[],
   { limit = Infinity }: ReadRange,
@@ -147,7 +149,7 @@ async function* interleave<E extends DomainEvent>(
   }
 }
 
-/** Gives each event to the handler, one after the other; resolves with how many. */
+/** Calls the handler with each event, one at a time; resolves with the number of events. */
 export async function replayEvents<E extends DomainEvent>(
   events: AsyncIterable<E>,
   handler: (event: E) => unknown,

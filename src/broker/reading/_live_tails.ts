@@ -5,27 +5,27 @@ import type { Decoded, EventCodec } from "../codec/_event_codec.ts";
 import { lastPosition } from "./_history.ts";
 import { UndecodableError } from "../errors.ts";
 
-// About twenty seconds: longer than a database takes to come back after a failover.
+// How often an entry is decoded: for about twenty seconds, which is longer than a failover of a database takes.
 const MAX_ATTEMPTS = 10;
 
-/** What a tail tells. */
+/** Callbacks of a tail. */
 export interface TailEvents {
   arrived(event: DomainEvent): void;
   undecodable(error: UndecodableError): void;
-  /** An entry could not be decoded for now, and is passed over. */
+  /** Decoding an entry has failed too often, through no fault of the entry: it is skipped. */
   failed(error: unknown): void;
   retrying(error: unknown, delay: number): void;
 }
 
-/** Follows one stream for live listeners: each entry once, from the moment it was attached, over reconnects. */
+/** Follows one stream for live listeners: from the end that it finds at first, each entry once, also after reconnects. */
 class Tail {
-  /** Resolves when what is published from now on will be heard. */
+  /** Resolves when listeners will receive every event that is published from then on. */
   readonly attached: Promise<void>;
   #store: EventStore;
   #codec: EventCodec<DomainEvent>;
   #events: TailEvents;
   #last: Position | undefined;
-  /** How often it failed since something last came. */
+  /** How many tries of the store failed since the last entry. */
   #failures = 0;
   #ended = new AbortController();
   #following: Promise<void>;
@@ -57,7 +57,7 @@ class Tail {
     }
   }
 
-  /** What the entry is, as soon as that can be found out; undefined when it could not be, which is told. */
+  /** The decoded event, after as many tries as needed; undefined when the tail has ended or given up the entry. */
   async #decodedLater(
     decoding: Promise<Decoded<DomainEvent>>,
     record: StoredRecord,
@@ -68,7 +68,7 @@ class Tail {
         return await unlessAborted(attempt === 1 ? decoding : Promise.resolve(this.#codec.decode(record)), signal);
       } catch (error) {
         if (signal.aborted) return undefined;
-        // What follows must not wait for ever for one entry: nobody else will ever give it up.
+        // The entries behind it must not wait for ever.
         if (attempt === MAX_ATTEMPTS) return void this.#events.failed(error);
         const delay = backoff(RECONNECT, attempt);
         this.#events.retrying(error, delay);
@@ -77,7 +77,7 @@ class Tail {
     }
   }
 
-  /** Does it until it succeeds: a live listener outlasts whatever ails the store. */
+  /** Tries again until the work succeeds or the tail ends: live listeners survive every failure of the store. */
   async #untilEnded(work: () => Promise<void>): Promise<void> {
     while (!this.#ended.signal.aborted) {
       try {
@@ -97,7 +97,7 @@ class Tail {
   }
 }
 
-/** The streams that a broker follows for its live listeners: those with a listener now, and no others. */
+/** Follows the streams that have live listeners. */
 export class LiveTails {
   #store: EventStore;
   #events: TailEvents;
@@ -110,9 +110,9 @@ export class LiveTails {
   }
 
   /**
-   * Begins to follow the stream when its first listener came, ends when the last one left.
+   * Begins to follow the stream when it has got its first listener, and ends when it has lost the last one.
    *
-   * @returns When a new tail knows where it begins; undefined when no tail began.
+   * @returns A promise that resolves when a new tail knows where it begins; undefined when no tail was added.
    */
   follow(codec: EventCodec<DomainEvent>, listened: boolean): Promise<void> | undefined {
     if (this.#ended) return undefined;

@@ -7,8 +7,8 @@ import type { GroupSubscription } from "../_group_subscription.ts";
 import type { Deliver } from "../_job_runner.ts";
 import { Pulled } from "./_pulled_delivery.ts";
 
-// Closing that waits longer than this for pulled deliveries is reported, in milliseconds: the code that holds them may be
-// the code that waits for closing, which nothing else can tell.
+// A warning is dispatched when closing has waited this long for pulled deliveries, in milliseconds. The code that holds a
+// delivery may be the code that awaits the closing, which cannot be detected.
 const PATIENCE = 1_000;
 
 /** Yields the deliveries of a subscription; its caller settles each. */
@@ -32,7 +32,7 @@ export async function* pull<E extends DomainEvent>(
     else arrived.push(pulled);
     arrival.ring();
   });
-  // Deliveries that were not pulled yet are released at once; pulled ones have `drainTimeout` to be settled.
+  // Deliveries that were not pulled yet are released at once. Pulled deliveries can be settled until `drainTimeout` is over.
   const end = () => {
     closed = true;
     for (const pulled of arrived.drain()) pulled.giveBack();
