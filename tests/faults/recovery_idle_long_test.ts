@@ -18,8 +18,8 @@ Deno.test("subscribe() costs its process and the server little when it is idle",
     await using client = new Process(server.url.href, permissions, role, module);
     await client.wait("ready");
     // The start-up of the subscriptions is not measured.
-    const reads = `blocked_clients:${Math.ceil(count / STREAMS_PER_READ)}`;
-    await until(async () => (await server.cli("INFO", "clients")).includes(reads), "all subscriptions wait");
+    const reads = Math.ceil(count / STREAMS_PER_READ);
+    await until(async () => await server.blockedClients() === reads, "all subscriptions wait");
     const [before, busyBefore] = [await commands(server), await cpuSeconds(server)];
     const open = await connections(server);
     await client.tell();

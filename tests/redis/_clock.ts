@@ -2,15 +2,15 @@ import type { TimedConnection } from "../../src/redis/connection/_connection.ts"
 import type { Reply } from "../../src/redis/connection/client.ts";
 import { ReplyError } from "../../src/redis/connection/_reply_error.ts";
 
-// As the server would: it never goes back behind the last entry.
+// Like the server: never before the last entry.
 const LAST_TIME = `local function lastTime()
   if redis.call('EXISTS', stream) == 0 then return 0 end
   return tonumber(string.match(redis.call('XINFO', 'STREAM', stream)[8], '^%d+'))
 end`;
 
 /**
- * A connection to a server whose clock is the test's: what asks for the time, or has the server give a position, is
- * rewritten on its way. Members plan their looks by a clock of their own, so that moving this one rings all bells.
+ * A connection to a server with the clock of a test: commands and scripts that use the time are rewritten. Members plan
+ * their claim scripts by their own clock, so that each change of this clock changes the wake-up counter of all groups.
  */
 export function withClock(connection: TimedConnection, now: () => number): TimedConnection {
   const time = () => [String(Math.floor(now() / 1_000)), String(now() % 1_000 * 1_000)];
@@ -29,8 +29,8 @@ export function withClock(connection: TimedConnection, now: () => number): Timed
         const [bell, ...others] = await connection.send(command, timeout) as readonly Reply[];
         return [`${bell ?? ""}@${now()}`, ...others];
       }
-      // The digest is of the script as it is written: nobody knows it, so that the source comes next.
-      if (name!.startsWith("EVALSHA")) throw new ReplyError("NOSCRIPT its clock is the test's");
+      // The server does not have the rewritten script, so that the caller sends its source next.
+      if (name!.startsWith("EVALSHA")) throw new ReplyError("NOSCRIPT the script is rewritten");
       if (name!.startsWith("EVAL")) return await connection.send([name!, rewrite(first!), ...rest], timeout);
       return await connection.send(command, timeout);
     },

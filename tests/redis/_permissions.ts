@@ -16,10 +16,10 @@ import { SETTLE } from "../../src/redis/scripts/settle.ts";
 import { TRIM } from "../../src/redis/scripts/trim.ts";
 import { readPage, words } from "../docs/_markdown.ts";
 
-/** What somebody does with the store. */
+/** A role of a user. */
 interface Role {
   readonly scripts: readonly Script[];
-  /** What is sent beside the scripts, as in `xinfo|stream`. */
+  /** Commands besides the scripts, such as `xinfo|stream`. */
   readonly commands: readonly string[];
 }
 
@@ -41,15 +41,15 @@ export const ROLES = {
   },
 } as const satisfies Readonly<Record<string, Role>>;
 
-/** What publishers and consumers do besides where there is a retention. */
+/** Commands of publishers and consumers with a retention, besides those of their role. */
 export const TRIMMING: Role = { scripts: [TRIM], commands: ["time"] };
 
-/** The commands that somebody with this role sends, by himself or by a script. */
+/** The commands that a role needs, including those of its scripts. */
 export function neededBy({ scripts, commands }: Role): Set<string> {
   return new Set([...commands, ...scripts.flatMap(({ source }) => [...commandsIn(source)])]);
 }
 
-/** The commands in a script: those of a function only if it is called. */
+/** The commands in a script. Those of a function count only if it is called. */
 function commandsIn(source: string): Set<string> {
   const functions = new Map<string, string>();
   const body = source.replaceAll(/^local function (\w+)(\(.* end$|\([\s\S]*?^end$)/gm, (_, name, text) => {
@@ -72,14 +72,14 @@ function commandsIn(source: string): Set<string> {
   return commands;
 }
 
-/** The arguments of ACL that the page tells for a user, behind SETUSER and the name. */
+/** The rules of a user in docs/README_REDIS.md: the arguments of ACL SETUSER after the name. */
 export function rulesOf(user: string): string[] {
   const line = readPage("docs/README_REDIS.md").split("\n").find((line) => line.includes(` ACL SETUSER ${user} `));
   if (line === undefined) throw new Error(`docs/README_REDIS.md has no rules for ${user}`);
   return words(line).slice(4);
 }
 
-/** The commands that rules allow, those of selectors included. */
+/** The commands that rules allow, including those of selectors. */
 export function allowedBy(rules: readonly string[]): Set<string> {
   return new Set(rules.join(" ").match(/(?<=[ (]\+|^\+)[^ )]+/g));
 }

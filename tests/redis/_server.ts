@@ -130,6 +130,11 @@ export class RedisServer implements AsyncDisposable {
     return text;
   }
 
+  /** How many clients wait in a blocking command. */
+  async blockedClients(): Promise<number> {
+    return Number(/blocked_clients:(\d+)/.exec(await this.cli("INFO", "clients"))![1]);
+  }
+
   /** Kills the server by SIGKILL; {@linkcode restart} starts it again. */
   async kill(): Promise<void> {
     const process = this.#process;

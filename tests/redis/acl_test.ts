@@ -1,4 +1,4 @@
-// Each role can do its work with the rules that docs/README_REDIS.md tells, and nothing else.
+// The rules in docs/README_REDIS.md allow each role its work, and nothing else.
 
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { connect, defineEvent, type EventBroker, PermanentError } from "@tidings/broker";
@@ -16,7 +16,7 @@ const events = [Sold];
 const group = "shop";
 const REFUSED = /its user lacks a permission; grant it with ACL SETUSER/;
 
-// Where there is more than a script looks at, and where a blocked read has to be ended.
+// Commands for long lists and for ending a blocked read, which not every run needs.
 const RARE = ["zcount", "client|unblock"];
 
 type RoleName = keyof typeof ROLES;
@@ -37,7 +37,7 @@ function urlOf({ port }: RedisServer, role: RoleName): URL {
 const as = (server: RedisServer, role: RoleName, options: { retention?: { maxLength: number } } = {}) =>
   connect(urlOf(server, role), { events, publishTimeout: 5_000, ...options });
 
-/** That these are refused at once, and leave no trace. */
+/** Asserts that all attempts are refused at once, and change nothing. */
 async function assertRefused(server: RedisServer, attempts: Readonly<Record<string, () => Promise<unknown>>>) {
   const before = await contents(server);
   for (const [name, attempt] of Object.entries(attempts)) {
@@ -47,7 +47,7 @@ async function assertRefused(server: RedisServer, attempts: Readonly<Record<stri
   assertEquals(await contents(server), before);
 }
 
-/** That the server refuses these commands to a role. */
+/** Asserts that the server refuses these commands to a role. */
 async function assertForbidden(server: RedisServer, role: RoleName, commands: readonly string[]): Promise<void> {
   const connection = await openConnection(urlOf(server, role));
   for (const command of commands) {
@@ -57,7 +57,7 @@ async function assertForbidden(server: RedisServer, role: RoleName, commands: re
   connection.close();
 }
 
-/** All keys of the server, each with a digest of what it holds. */
+/** All keys of the server, each with a digest of its value. */
 async function contents(server: RedisServer): Promise<string> {
   const script = `local all = redis.call('KEYS', '*')
     table.sort(all)
@@ -66,13 +66,13 @@ async function contents(server: RedisServer): Promise<string> {
   return await server.cli("EVAL", script, "0");
 }
 
-/** Has the server know no scripts, and count commands anew. */
+/** Removes all scripts from the server, and resets its statistics. */
 async function forget(server: RedisServer): Promise<void> {
   await server.cli("SCRIPT", "FLUSH");
   await server.cli("CONFIG", "RESETSTAT");
 }
 
-/** Which commands the server has run since it was told to forget. */
+/** The commands that the server has run since then. */
 async function commandsRun(server: RedisServer): Promise<Set<string>> {
   const stats = await server.cli("INFO", "commandstats");
   const names = [...stats.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm)].filter(([, , calls]) => calls !== "0");
@@ -82,37 +82,37 @@ async function commandsRun(server: RedisServer): Promise<Set<string>> {
 const sold = (count: number) => Array.from({ length: count }, (_, n) => new Sold({ n }));
 const numbers = (list: readonly Sold[]) => list.map(({ detail }) => detail.n);
 
-/** Events of which the group has handled one, given up another, and parked a third. */
+/** Publishes three events: the group handles one, one becomes a dead letter, and one waits for its retry. */
 async function someHistory(server: RedisServer): Promise<void> {
   await using broker: EventBroker<typeof Sold> = await connect(server.url, { events });
   await broker.publish(sold(3));
   const letters: Event[] = [];
   const subscription = await broker.subscribe(Sold, ({ detail }) => {
-    if (detail.n === 1) throw new PermanentError("nobody wants it");
+    if (detail.n === 1) throw new PermanentError("not wanted");
     if (detail.n === 2) throw new Error("not now");
   }, { group, retry: { minTimeout: 60_000, jitter: 0 } });
   subscription.addEventListener("deadletter", (event) => letters.push(event));
   await until(async () => {
     const { lag, retrying } = (await broker.info(Sold)).groups[0]!;
     return lag === 0 && retrying > 0 && letters.length > 0;
-  }, "it is so");
+  }, "the group has done so");
 }
 
 for (const [name, role] of Object.entries(ROLES)) {
-  Deno.test(`docs/README_REDIS.md: the rules of a ${name} allow what it sends, and no more`, () => {
+  Deno.test(`docs/README_REDIS.md allows a ${name} the commands that it sends, and no others`, () => {
     assertEquals([...allowedBy(rulesOf(name))].sort(), [...neededBy(role)].sort());
   });
 }
 
-Deno.test("docs/README_REDIS.md: who trims is allowed that besides, and who does everything all of it", () => {
+Deno.test("docs/README_REDIS.md allows trimming to a trimmer, and all commands to a user for everything", () => {
   const all = new Set([...Object.values(ROLES), TRIMMING].flatMap((role) => [...neededBy(role)]));
   assertEquals([...allowedBy(rulesOf("tidings"))].sort(), [...all, "select"].sort());
   assertEquals([...allowedBy(rulesOf("trimmer"))].sort(), [...neededBy(TRIMMING)].sort());
 });
 
-Deno.test("docs/README_REDIS.md: every command that the store sends belongs to a role, or a note", async () => {
+Deno.test("docs/README_REDIS.md has a role or a note for each command that the store sends", async () => {
   const all = new Set([...Object.values(ROLES), TRIMMING].flatMap((role) => [...neededBy(role)]));
-  // Everyone may log in; the others are only for a database, a durability, a cluster and Sentinels, and named there.
+  // All users may log in. The page names the others: for a database, durability, a cluster and Sentinels.
   const noted = [
     "auth",
     "select",
@@ -135,7 +135,7 @@ Deno.test("docs/README_REDIS.md: every command that the store sends belongs to a
 });
 
 for (const kind of KINDS) {
-  Deno.test(`a publisher can publish and nothing else: ${LABELS[kind]}`, async () => {
+  Deno.test(`ACL rules of a publisher by ${LABELS[kind]} allow publishing, and nothing else`, async () => {
     await using server = await guarded();
     await someHistory(server);
     await forget(server);
@@ -145,7 +145,7 @@ for (const kind of KINDS) {
     assertEquals(await server.cli("XLEN", "events:Sold"), "6");
     const run = await commandsRun(server);
     for (const command of allowedBy(rulesOf("publisher"))) {
-      // Asked by `connect` alone.
+      // Only `connect` sends it.
       if (command !== "info") assert(run.has(command), `${command} was not needed`);
     }
     await assertRefused(server, {
@@ -168,7 +168,7 @@ for (const kind of KINDS) {
   });
 }
 
-Deno.test("a consumer can consume, retry, give up, recover, heal and leave, and nothing else", async () => {
+Deno.test("ACL rules of a consumer allow consuming, retries, dead letters, recovery and healing, and nothing else", async () => {
   await using server = await guarded();
   await using publisher = await as(server, "publisher");
   await forget(server);
@@ -178,7 +178,7 @@ Deno.test("a consumer can consume, retry, give up, recover, heal and leave, and 
   const failed = new Set<number>();
   const options = { group, lease: 400, retry: { minTimeout: 5, maxAttempts: 2 }, drainTimeout: 50 };
   const handler = ({ detail: { n } }: Sold) => {
-    if (n === 1) throw new PermanentError("nobody wants it");
+    if (n === 1) throw new PermanentError("not wanted");
     if (n === 2 && !failed.has(n)) {
       failed.add(n);
       throw new Error("not now");
@@ -189,10 +189,10 @@ Deno.test("a consumer can consume, retry, give up, recover, heal and leave, and 
   const letters = told(subscription, "deadletter");
   const lost = told(subscription, "grouplost");
   await publisher.publish(sold(4));
-  await until(() => handled.length === 3 && letters.length === 1, "all are settled");
+  await until(() => handled.length === 3 && letters.length === 1, "all events are settled");
   assertEquals(handled.toSorted(), [0, 2, 3]);
 
-  // One that dies with what it holds: its store is cut off.
+  // A consumer dies with a delivery: its store is closed without leaving the group.
   const store = await openRedisStore(urlOf(server, "consumer"));
   await subscription.close();
   const dying = await store.member("events:Sold", group, { consumer: "dying", lease: 200, startFrom: "beginning" });
@@ -202,13 +202,13 @@ Deno.test("a consumer can consume, retry, give up, recover, heal and leave, and 
   const again = await second.subscribe(Sold, handler, options);
   const recovered = told(again, "recovered");
   const lostAgain = told(again, "grouplost");
-  await until(() => handled.includes(4), "what the dead one held is handled");
+  await until(() => handled.includes(4), "the delivery of the dead consumer is handled");
   assertEquals(recovered.length, 1);
 
   await server.cli("XGROUP", "DESTROY", "events:Sold", group);
-  await until(() => lost.length + lostAgain.length === 1, "the group is made again");
+  await until(() => lost.length + lostAgain.length === 1, "the group is created again");
   await publisher.publish(new Sold({ n: 5 }));
-  await until(() => handled.includes(5), "it goes on");
+  await until(() => handled.includes(5), "consuming goes on");
   await again.close();
   assertEquals(await server.cli("XINFO", "CONSUMERS", "events:Sold", group), "");
 
@@ -234,7 +234,7 @@ Deno.test("a consumer can consume, retry, give up, recover, heal and leave, and 
   ]);
 });
 
-Deno.test("an observer can read events, groups and dead letters, and write nothing", async () => {
+Deno.test("ACL rules of an observer allow reading events, groups and dead letters, and writing nothing", async () => {
   await using server = await guarded();
   await someHistory(server);
   await using publisher = await as(server, "publisher");
@@ -258,12 +258,12 @@ Deno.test("an observer can read events, groups and dead letters, and write nothi
   const next = following.next();
   await until(
     async () => (await server.cli("CLIENT", "LIST")).match(/cmd=xread .*user=observer/g)?.length === 1,
-    "it waits",
+    "a read blocks",
   );
   await publisher.publish(new Sold({ n: 3 }));
-  assertEquals((await within(next, "the next one")).value?.detail.n, 3);
-  await until(() => heard.length === 1, "it is heard");
-  // Ends its blocked read, which others wait by.
+  assertEquals((await within(next, "the next event")).value?.detail.n, 3);
+  await until(() => heard.length === 1, "the event is heard");
+  // This ends a blocked read that is shared with the listener.
   await following.return();
 
   const run = await commandsRun(server);
@@ -287,7 +287,7 @@ Deno.test("an observer can read events, groups and dead letters, and write nothi
   ]);
 });
 
-Deno.test("an operator can redrive, rewind, trim and remove groups, and neither publish nor consume", async () => {
+Deno.test("ACL rules of an operator allow redriving, rewinding, trimming and deleting groups, and neither publishing nor consuming", async () => {
   await using server = await guarded();
   await someHistory(server);
   await forget(server);
@@ -296,11 +296,11 @@ Deno.test("an operator can redrive, rewind, trim and remove groups, and neither 
   const admin = store.admin("events:Sold");
   assertEquals((await Array.fromAsync(broker.deadLetters(Sold, { group }))).length, 1);
   assertEquals(await broker.redrive(Sold, { group }), 1);
-  // It waits for a consumer now, beside the retry.
+  // The redriven delivery now waits for a consumer, like the retry.
   assertEquals((await broker.info(Sold)).groups[0]!.pending, 2);
   assertEquals((await admin.trim({ maxAge: 3_600_000, maxLength: 1 })).removed, 1);
   assertEquals((await broker.rewind(Sold, { group, to: "beginning" })).dropped, 2);
-  // What is redriven and was trimmed comes from a copy.
+  // A letter whose entry was trimmed is redriven from a copy.
   await someHistory(server);
   await admin.trim({ maxLength: 0, force: true });
   const [letter] = await Array.fromAsync(broker.deadLetters(Sold, { group }));
@@ -327,12 +327,12 @@ Deno.test("an operator can redrive, rewind, trim and remove groups, and neither 
   ]);
 });
 
-Deno.test("a publisher that is to trim needs that besides, and says so where it may not", async () => {
+Deno.test("ACL rules of a publisher with a retention need trimming, and an error says so", async () => {
   await using server = await guarded();
   await using broker = await as(server, "publisher", { retention: { maxLength: 10 } });
   const errors = told<Event & { error: Error }>(broker, "error");
   await broker.publish(sold(200));
-  await until(() => errors.length > 0, "it is told");
+  await until(() => errors.length > 0, "the error is reported");
   assertMatch(errors[0]!.error.message, REFUSED);
   assertEquals(await server.cli("XLEN", "events:Sold"), "200");
 
@@ -340,10 +340,10 @@ Deno.test("a publisher that is to trim needs that besides, and says so where it 
   await using allowed = await as(server, "publisher", { retention: { maxLength: 10 } });
   allowed.addEventListener("error", ({ error }) => errors.push(error as never));
   await allowed.publish(sold(200));
-  await until(async () => await server.cli("XLEN", "events:Sold") === "10", "it is trimmed");
+  await until(async () => await server.cli("XLEN", "events:Sold") === "10", "the stream is trimmed");
 });
 
-Deno.test("in a cluster each role needs that besides which docs/README_REDIS.md notes", async () => {
+Deno.test("ACL rules in a cluster need the commands that docs/README_REDIS.md notes", async () => {
   await using cluster = await RedisCluster.start({ masters: 2 });
   const allow = async (role: RoleName, ...rules: readonly string[]) => {
     for (const node of cluster.masters) assertEquals(await node.cli("ACL", "SETUSER", role, ...rules), "OK");
@@ -351,7 +351,7 @@ Deno.test("in a cluster each role needs that besides which docs/README_REDIS.md 
   const open = (role: RoleName) =>
     connect(cluster.url.replace("//", `//${role}:secret@`), { events, publishTimeout: 5_000 });
   for (const role of ["publisher", "consumer"] as const) await allow(role, ...rulesOf(role));
-  const error = await within(assertRejects(() => open("publisher"), Error), "it is refused", 2_000);
+  const error = await within(assertRejects(() => open("publisher"), Error), "the refusal", 2_000);
   assertStringIncludes(error.message, "its user lacks a permission");
   assertStringIncludes(error.message, "cluster|slots");
 
@@ -361,6 +361,6 @@ Deno.test("in a cluster each role needs that besides which docs/README_REDIS.md 
   const handled: number[] = [];
   await consumer.subscribe(Sold, ({ detail }) => void handled.push(detail.n), { group });
   await publisher.publish(sold(3));
-  await until(() => handled.length === 3, "all are handled");
+  await until(() => handled.length === 3, "all events are handled");
   assertEquals(handled, [0, 1, 2]);
 });

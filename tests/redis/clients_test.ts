@@ -13,7 +13,7 @@ import { RedisServer } from "./_server.ts";
 
 /** Whether a client of the server is blocked. */
 async function blocks(server: RedisServer): Promise<boolean> {
-  return (await server.cli("INFO", "clients")).includes("blocked_clients:1");
+  return await server.blockedClients() === 1;
 }
 
 testClients("a connection", {

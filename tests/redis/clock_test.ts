@@ -17,7 +17,7 @@ const server = new SharedServer();
 const open = async (url: URL, now: () => number) =>
   new RedisStore(new SingleServer(withClock(await openConnection(url), now), url.host));
 
-Deno.test("withClock() finds in the scripts all that asks for the time", () => {
+Deno.test("withClock() finds each use of the time in the scripts", () => {
   assertEquals(PRELUDE.split("redis.call('TIME')").length, 2);
   assertEquals(APPEND.source.split("local id = '*'").length, 2);
 });
@@ -29,7 +29,7 @@ testEventStore("RedisStore by the test's clock", async () => {
   return { ...under, clock: { now, advance: (ms) => time += ms } };
 });
 
-// All others run by the server's clock.
+// The other contracts run with the server's clock, in node_redis_test.ts.
 const needClock: TestFunction = (name, run) => {
   const contract = brokerContracts.find(({ title }) => name.endsWith(`: ${title}`));
   if (contract!.needs.includes("clock")) Deno.test(name, run);
@@ -40,7 +40,7 @@ testBroker("RedisStore by the test's clock", () => {
   return Promise.resolve({ ...under, clock: { advance: (ms) => void (ahead += ms) } });
 }, { test: needClock });
 
-/** Has a claim that was ended resolve only when the server knows of it: until then it may be given what comes. */
+/** Has an aborted claim resolve only once its read has ended: until then the server may still give it entries. */
 function settleReads(store: EventStore, check: TimedConnection): void {
   const member = store.member.bind(store);
   store.member = async (...args) => {
@@ -55,7 +55,7 @@ function settleReads(store: EventStore, check: TimedConnection): void {
   };
 }
 
-Deno.test("RedisStore: does what the model does, whatever the order of commands", async () => {
+Deno.test("RedisStore does the same as the model when commands come in random order", async () => {
   let check: TimedConnection | undefined;
   const property = fc.asyncProperty(commands, async (commands) => {
     await using keys = server.keys();
@@ -72,7 +72,7 @@ Deno.test("RedisStore: does what the model does, whatever the order of commands"
     }
   });
   try {
-    // The same cases each time, so that a change is judged by what it changes; FAULTS_SEED takes others.
+    // The same seed in each run, so that a failure shows a change of the code; FAULTS_SEED sets another one.
     await fc.assert(property, { numRuns: 30, seed: Number(Deno.env.get("FAULTS_SEED") ?? 7) });
   } finally {
     check?.close();

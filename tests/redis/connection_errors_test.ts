@@ -64,7 +64,7 @@ testClients("errors of connections", {
     await using server = await RedisServer.start();
     const connection = await open(kind, server.url);
     const blocked = failure(connection.send(["BLPOP", "nothing", "0"], 60_000));
-    await until(async () => (await server.cli("INFO", "clients")).includes("blocked_clients:1"), "it blocks");
+    await until(async () => await server.blockedClients() === 1, "it blocks");
     await server.kill();
     const { error } = await blocked;
     const messages = messagesOf(classify(error));

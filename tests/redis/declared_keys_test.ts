@@ -8,7 +8,7 @@ import { testEventStore } from "../../src/testing/mod.ts";
 import { openConnection, storeUnderTest, TestKeys } from "./_bench.ts";
 import { RedisServer } from "./_server.ts";
 
-// A node of a cluster that has all slots: it refuses scripts that go beyond one.
+// A node of a cluster with all slots refuses scripts with keys in several slots.
 const SLOTS = ["--cluster-enabled", "yes", "--cluster-require-full-coverage", "no"];
 let server: RedisServer;
 
@@ -21,7 +21,7 @@ Deno.test.beforeAll(async () => {
 });
 Deno.test.afterAll(() => server[Symbol.asyncDispose]());
 
-// Put before a script: it stops at the first command whose key it was not given.
+// A prefix for scripts, which fails at the first command with an undeclared key.
 const GUARD = `local redis = (function(real)
   local declared = {}
   for _, key in ipairs(KEYS) do declared[key] = true end
@@ -40,13 +40,13 @@ const GUARD = `local redis = (function(real)
 end)(redis)
 `;
 
-/** A connection whose scripts may touch nothing but the keys that they are given. */
+/** A connection whose scripts fail if they touch undeclared keys. */
 function confined(connection: TimedConnection): TimedConnection {
   return {
     send: async (command: readonly string[], timeout?: number): Promise<Reply> => {
       const [name, source, ...rest] = command;
-      // The digest is of the script without the guard: nobody knows it, so that the source comes next.
-      if (name!.startsWith("EVALSHA")) throw new ReplyError("NOSCRIPT it has a guard");
+      // The server does not have the guarded script, so that the caller sends its source next.
+      if (name!.startsWith("EVALSHA")) throw new ReplyError("NOSCRIPT the script has a guard");
       if (name!.startsWith("EVAL")) return await connection.send([name!, GUARD + source, ...rest], timeout);
       return await connection.send(command, timeout);
     },
@@ -63,9 +63,9 @@ testEventStore("RedisStore confined to declared keys in one slot", () => {
     { url: keys.url, over: (store) => keys.over(store), [Symbol.asyncDispose]: async () => {} },
     open,
   );
-}, { skip: { clock: "the server goes by its own; see clock_test.ts" } });
+}, { skip: { clock: "the server has its own clock; see clock_test.ts" } });
 
-Deno.test("what confines scripts refuses another key, and the server another slot", async () => {
+Deno.test("the guard refuses an undeclared key, and the server a key in another slot", async () => {
   const connection = confined(await openConnection(server.url));
   const run = (...keys: string[]) =>
     connection.send(["EVAL", "return redis.call('GET', 'b{x}')", `${keys.length}`, ...keys]);

@@ -18,7 +18,7 @@ Deno.test("subscribe() sends hardly any commands when it is idle", async () => {
     const classes = Array.from({ length: count }, (_, n) => class extends defineEvent(`Idle${n}`)<{ n: number }> {});
     await using broker = await openBroker(server.url, { events: classes });
     for (const event of classes) await broker.subscribe(event, () => {}, { group: "group" });
-    await until(async () => (await server.cli("INFO", "clients")).includes("blocked_clients:1"), "the group waits");
+    await until(async () => await server.blockedClients() === 1, "the group waits");
     const before = await commands(server);
     await sleep(SECONDS * 1_000);
     const after = await commands(server);

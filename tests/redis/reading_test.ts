@@ -56,7 +56,7 @@ for (const kind of KINDS) {
     broker.addEventListener("First", () => {});
     for (const group of ["one", "two"]) await broker.subscribe(First, () => {}, { group });
     await broker.publish(new First({ n: 1 }));
-    await until(async () => (await server.cli("INFO", "clients")).includes("blocked_clients:3"), "three reads block");
+    await until(async () => await server.blockedClients() === 3, "three reads block");
     const began = performance.now();
     await broker.close();
     assertLess(performance.now() - began, AT_ONCE);
@@ -82,7 +82,7 @@ Deno.test("subscribe() shares five blocked reads among 200 subscriptions when th
     // Each blocked read has 48 streams at most; one more connection is for all other commands.
     const reads = Math.ceil(200 / 48);
     await until(
-      async () => (await server.cli("INFO", "clients")).includes(`blocked_clients:${reads}`),
+      async () => await server.blockedClients() === reads,
       "the reads block",
     );
     assertEquals(await connections(server), 1 + reads);
@@ -101,7 +101,7 @@ Deno.test("close() of a subscription ends its blocked read at once, and no other
       subscriptions.push(await broker.subscribe(event as typeof First, handler, { group }));
     }
   }
-  await until(async () => (await server.cli("INFO", "clients")).includes("blocked_clients:2"), "both reads block");
+  await until(async () => await server.blockedClients() === 2, "both reads block");
   const began = performance.now();
   await subscriptions[0]!.close();
   assertLess(performance.now() - began, AT_ONCE);

@@ -1,4 +1,4 @@
-// Guarantee 27: unread entries that another program removes are reported.
+// Guarantee 27: unread entries that another program removed are reported.
 
 import fc from "fast-check";
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
@@ -44,14 +44,14 @@ class Bench {
     this.#last = 0;
   }
 
-  /** Appends so many; the numbers of the new entries. */
+  /** Appends `count` entries; returns their numbers. */
   async append(count: number): Promise<number[]> {
     const added = Array.from({ length: count }, () => ++this.#last);
     for (const n of added) await this.send("XADD", STREAM, `${n}-0`, "n", `${n}`);
     return added;
   }
 
-  /** The group reads so many; their numbers. */
+  /** Has the group read up to `count` entries; returns their numbers. */
   async read(count: number): Promise<number[]> {
     const reply = await this.send("XREADGROUP", "GROUP", "group", "me.1", "COUNT", `${count}`, "STREAMS", STREAM, ">");
     const entries = reply === null ? [] : (reply as [[string, [string][]]])[0][1];
@@ -62,7 +62,7 @@ class Bench {
     return this.run(JOIN, "me.1", LEASE, start, "life");
   }
 
-  /** The next gap that CLAIM would report, looked for now: without the pause that CLAIM makes between comparisons. */
+  /** The next gap that CLAIM reports, compared now: joining again skips the pause between comparisons. */
   async gap(): Promise<string> {
     await this.join();
     return String((await this.run(CLAIM, "me.1", LEASE, "10", "30000") as Reply[])[7]);
@@ -86,7 +86,7 @@ function test(name: string, run: (bench: Bench) => Promise<void>): void {
   });
 }
 
-test("a gap before the next unread entry is reported once, with its exact bounds and count", async (bench) => {
+test("CLAIM reports a gap before the next unread entry once, with its exact bounds and count", async (bench) => {
   await bench.append(100);
   await bench.join();
   await bench.read(10);
@@ -99,7 +99,7 @@ test("a gap before the next unread entry is reported once, with its exact bounds
   assertEquals(await bench.gap(), "");
 });
 
-test("a gap is reported when all entries are gone, and when an entry comes and goes between two looks", async (bench) => {
+test("CLAIM reports a gap when all entries are gone, and when an entry came and went between two comparisons", async (bench) => {
   await bench.append(5);
   await bench.join();
   await bench.send("XTRIM", STREAM, "MAXLEN", "0");
@@ -109,7 +109,7 @@ test("a gap is reported when all entries are gone, and when an entry comes and g
   assertEquals(await bench.gap(), "6-0 6-0 1");
 });
 
-test("a gap is reported after the consumer left, and after one died without leaving", async (bench) => {
+test("CLAIM reports a gap when the consumer left before, and when it died", async (bench) => {
   for (const leaves of [true, false]) {
     await bench.empty();
     await bench.append(50);
@@ -117,9 +117,9 @@ test("a gap is reported after the consumer left, and after one died without leav
     await bench.read(10);
     if (leaves) await bench.run(LEAVE, "me.1", "1000");
     await bench.send("XTRIM", STREAM, "MAXLEN", "20");
-    // Without the last look of the consumer that left, nobody knows when it began to read.
+    // A dead consumer made no last comparison, so that the start of its reading is unknown.
     assertEquals(await bench.gap(), `${leaves ? "10-1" : "1-0"} 30-18446744073709551615 20`);
-    // Servers differ in whether they count that gap as read once the group goes on behind it.
+    // Servers differ in whether they count the gap as read once the group reads past it.
     await bench.read(5);
     await bench.send("XTRIM", STREAM, "MAXLEN", "10");
     assertEquals(await bench.gap(), "31-0 40-18446744073709551615 5");
@@ -127,7 +127,7 @@ test("a gap is reported after the consumer left, and after one died without leav
   }
 });
 
-test("a deleted entry that is unread is reported, one that was read is not", async (bench) => {
+test("CLAIM reports a deleted entry when it was unread, and only then", async (bench) => {
   await bench.append(200);
   await bench.join();
   await bench.read(20);
@@ -135,7 +135,7 @@ test("a deleted entry that is unread is reported, one that was read is not", asy
   assertEquals(await bench.gap(), "");
   await bench.send("XDEL", STREAM, "150-0");
   assertEquals(await bench.gap(), "150-0 150-0 1");
-  // Of several in the middle of a long backlog the server does not tell the number.
+  // The server does not know how many entries were deleted in the middle of a long backlog.
   await bench.send("XDEL", STREAM, "160-0", "161-0");
   const [from, to, count] = (await bench.gap()).split(" ");
   assertEquals([to, count], ["161-0", "-"]);
@@ -143,7 +143,7 @@ test("a deleted entry that is unread is reported, one that was read is not", asy
   assertEquals(await bench.gap(), "");
 });
 
-test("several gaps that were not reported yet are joined, also those of a forced trim", async (bench) => {
+test("CLAIM joins several gaps when they were not reported yet, also those of a forced trim", async (bench) => {
   await bench.append(20);
   await bench.join();
   await bench.send("XTRIM", STREAM, "MAXLEN", "15");
@@ -153,7 +153,7 @@ test("several gaps that were not reported yet are joined, also those of a forced
   assertEquals(await bench.gap(), "1-0 11-0 11");
 });
 
-test("nothing is reported after retention, a rewind, or for a group that begins later", async (bench) => {
+test("CLAIM reports nothing when retention trimmed, the group was rewound, or it begins later", async (bench) => {
   await bench.append(20);
   await bench.join();
   await bench.read(15);
@@ -170,7 +170,7 @@ test("nothing is reported after retention, a rewind, or for a group that begins 
   assertEquals(await bench.gap(), "");
 });
 
-test("a rewind loses no gap from before it, and finds one after it", async (bench) => {
+test("REWIND keeps an unreported gap, and CLAIM finds a later one", async (bench) => {
   await bench.append(300);
   await bench.join();
   await bench.read(100);
@@ -178,18 +178,18 @@ test("a rewind loses no gap from before it, and finds one after it", async (benc
   await bench.send("XTRIM", STREAM, "MAXLEN", "150");
   await bench.run(REWIND, "", "200-0", "200-1");
   assertEquals(await bench.gap(), "100-1 150-18446744073709551615 50");
-  // So far behind the server does not tell how many entries are unread.
+  // The server does not know how many entries are unread that far back.
   await bench.send("XTRIM", STREAM, "MAXLEN", "70");
   assertEquals(await bench.gap(), "201-0 230-18446744073709551615 -");
 });
 
-test("nothing is reported on a guess when another server has become the primary", async (bench) => {
+test("CLAIM reports no guess when another server has become the primary", async (bench) => {
   await bench.append(100);
   await bench.join();
   await bench.read(10);
   const mark = String(await bench.send("HGET", KEYS.meta, "mark")).split(" ");
   assertEquals(mark.length, 10);
-  // As after a failover: the new primary has counted other reads than the old one.
+  // As after a failover: the new primary has counted reads differently from the old one.
   mark[8] = "0".repeat(40);
   await bench.send("HSET", KEYS.meta, "mark", mark.join(" "));
   await bench.read(50);
@@ -202,7 +202,7 @@ test("nothing is reported on a guess when another server has become the primary"
   assertEquals(await bench.gap(), "101-0 106-18446744073709551615 6");
 });
 
-test("whatever happens, no more is reported than was removed unread", async (bench) => {
+test("CLAIM never reports more entries than were removed unread when commands come in random order", async (bench) => {
   const count = fc.integer({ min: 1, max: 60 });
   const command = fc.oneof(
     fc.record({ do: fc.constant("append" as const), count }),
@@ -221,7 +221,7 @@ test("whatever happens, no more is reported than was removed unread", async (ben
         if (unread.delete(n)) lost++;
       }
     };
-    // Whether the number must be exact: all was lost before the next unread entry, and the group has read nothing since.
+    // Whether the count must be exact: all losses are before the next unread entry, and the group has read nothing since.
     let exact = true;
     await bench.join();
     for (const { do: act, count } of [...commands, { do: "look" as const, count: 0 }]) {
@@ -248,13 +248,13 @@ test("whatever happens, no more is reported than was removed unread", async (ben
         await bench.run(REWIND, "", `${n - 1}-0`, `${n}-0`);
         unread = new Set(all.filter((other) => other >= n));
       } else if (act === "look") {
-        const [from, to, told] = (await bench.gap()).split(" ");
+        const [from, to, reported] = (await bench.gap()).split(" ");
         if (from === "") {
-          assert(!exact || lost === 0, `${lost} are lost, and nothing is reported`);
+          assert(!exact || lost === 0, `${lost} entries are lost, and nothing is reported`);
         } else {
           assert(lost > 0, `${from} to ${to} are reported, and nothing is lost`);
-          if (told !== "-") assertLessOrEqual(Number(told), lost);
-          if (exact) assertEquals(told, `${lost}`);
+          if (reported !== "-") assertLessOrEqual(Number(reported), lost);
+          if (exact) assertEquals(reported, `${lost}`);
         }
         lost = 0;
       }

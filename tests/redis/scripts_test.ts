@@ -25,14 +25,14 @@ import { RedisServer } from "./_server.ts";
 const STREAM = "events:Scripted";
 const KEYS = groupKeys(STREAM, "group");
 const LEASE = "60000";
-// A retry says of its letter only which attempt failed.
+// Of the arguments for a letter, a retry only uses the failed attempt.
 const FAILED = ["", "1", ""];
 
 let server: RedisServer;
 Deno.test.beforeAll(async () => void (server = await RedisServer.start(["--enable-debug-command", "yes"])));
 Deno.test.afterAll(() => server[Symbol.asyncDispose]());
 
-/** The server, empty, and shorthands for what these tests do with it. */
+/** An empty server, and shorthands for its commands and scripts. */
 class Bench {
   readonly connection: TimedConnection;
 
@@ -55,7 +55,7 @@ class Bench {
     return APPEND.run(this.connection, [STREAM, producerKey(STREAM, "producer")], [...args, ...records]);
   }
 
-  /** Three entries in a group that this consumer has joined and read; their positions. */
+  /** Appends three entries, and has a consumer join and read them; returns their positions. */
   async read(consumer = "me.1"): Promise<string[]> {
     await this.append(1, 0, 0, "a", "b", "c");
     await this.group(JOIN, consumer, "", LEASE, "0-0", "life");
@@ -63,7 +63,7 @@ class Bench {
     return (reply as [[string, [string, string[]][]]])[0][1].map(([position]) => position);
   }
 
-  /** An outcome as SETTLE takes it. */
+  /** The arguments of SETTLE for one outcome. */
   outcome(kind: string, position: string, { count = 1, delay = 0, letter = ["", "", ""] } = {}): string[] {
     return [kind, position, "0", String(count), String(delay), ...letter];
   }
@@ -86,7 +86,7 @@ function test(name: string, run: (bench: Bench) => Promise<void>): void {
   });
 }
 
-test("a script runs also when the server has forgotten it, once, and by its digest from then on", async (bench) => {
+test("a script is sent once as source when the server has forgotten it, and then by its digest", async (bench) => {
   assertMatch(String((await bench.append(1, 0, 0, "a") as Reply[])[0]), /^\d+-0$/);
   await bench.send("SCRIPT", "FLUSH");
   await bench.append(2, 1, 1, "b");
@@ -99,7 +99,7 @@ test("a script runs also when the server has forgotten it, once, and by its dige
   ]);
 });
 
-test("scripts compare positions, and step from one to the next, beyond the range of numbers", async (bench) => {
+test("less(), after() and before() in scripts are exact when positions exceed the range of numbers", async (bench) => {
   const evaluate = (body: string, ...args: string[]) => bench.send("EVAL", `${POSITIONS}return ${body}`, "0", ...args);
   const pairs = [
     ["0-0", "0-1"],
@@ -120,7 +120,7 @@ test("scripts compare positions, and step from one to the next, beyond the range
   assertEquals(await evaluate("before(ARGV[1])", "0-0"), "0-0");
 });
 
-test("APPEND answers with the first position and how many, and with the same when it comes again", async (bench) => {
+test("APPEND returns the first position and the count, and the same when a batch comes again", async (bench) => {
   const [first, count] = await bench.append(1, 0, 0, "a", "b") as [string, number];
   assertEquals(count, 2);
   assertEquals(await bench.append(1, 0, 1, "a", "b"), [first, 2]);
@@ -134,7 +134,7 @@ test("APPEND answers with the first position and how many, and with the same whe
   assert(left > 50_000 && left <= 60_000, `${left}`);
 });
 
-test("APPEND takes records of different fields, in their order", async (bench) => {
+test("APPEND keeps the order when records have different fields", async (bench) => {
   const runs = [
     "1",
     "2",
@@ -172,7 +172,7 @@ test("APPEND takes records of different fields, in their order", async (bench) =
   assertEquals(entries.map(([position]) => position), [0, 1, 2, 3].map((n) => `${ms}-${n}`));
 });
 
-test("APPEND refuses a gap, what was given up, and a producer that it has forgotten, and writes nothing", async (bench) => {
+test("APPEND writes nothing when a batch is missing, was given up, or its producer is forgotten", async (bench) => {
   await bench.append(1, 0, 0, "a");
   const before = await bench.digest();
   await assertRejects(() => bench.append(3, 1, 1, "c"), Error, "OUTOFSEQUENCE batch 3, the next one is 2");
@@ -188,19 +188,19 @@ test("APPEND refuses a gap, what was given up, and a producer that it has forgot
   assertEquals((await bench.append(4, 3, 0, "d") as Reply[])[1], 1);
 });
 
-test("APPEND remembers as many answers as it is told, and gives consecutive positions ahead of the clock", async (bench) => {
+test("APPEND remembers the given number of replies, and returns consecutive positions ahead of the clock", async (bench) => {
   const far = "9999999999999-9007199254740992";
   await bench.send("XADD", STREAM, far, "id", "0");
-  const answers: Reply[] = [];
-  for (let n = 1; n <= 6; n++) answers.push(await bench.append(n, n - 1, 0, "a", "b", "c"));
-  assertEquals(answers[0], ["9999999999999-9007199254740993", 3]);
-  assertEquals(answers[1], ["9999999999999-9007199254740996", 3]);
-  for (const n of [6, 5, 4, 3]) assertEquals(await bench.append(n, n - 1, 1, "a"), answers[n - 1]);
+  const replies: Reply[] = [];
+  for (let n = 1; n <= 6; n++) replies.push(await bench.append(n, n - 1, 0, "a", "b", "c"));
+  assertEquals(replies[0], ["9999999999999-9007199254740993", 3]);
+  assertEquals(replies[1], ["9999999999999-9007199254740996", 3]);
+  for (const n of [6, 5, 4, 3]) assertEquals(await bench.append(n, n - 1, 1, "a"), replies[n - 1]);
   await assertRejects(() => bench.append(2, 1, 1, "a"), Error, "OUTOFSEQUENCE");
   assertEquals(await bench.send("XLEN", STREAM), 19);
 });
 
-test("JOIN makes the group once, answers with takings, epoch and life, and refuses a live consumer's name", async (bench) => {
+test("JOIN creates the group once, returns its numbers, and refuses a name when a live consumer has it", async (bench) => {
   assertEquals(await bench.group(JOIN, "me.1", "", LEASE, "0-0", "life"), [1_000_000, 0, "life"]);
   assertEquals(await bench.group(JOIN, "you.1", "", LEASE, "$", "other"), [2_000_000, 0, "life"]);
   const before = await bench.digest();
@@ -210,13 +210,13 @@ test("JOIN makes the group once, answers with takings, epoch and life, and refus
   assertEquals(await bench.send("HGET", KEYS.meta, "lease:me.1"), LEASE);
 });
 
-test("CLAIM takes what came back, with how often it was delivered and failed", async (bench) => {
+test("CLAIM returns due retries and deliveries of dead consumers, with their counts", async (bench) => {
   const [a, b, c] = await bench.read("dead.1") as [string, string, string];
   await bench.group(SETTLE, "dead.1", "life", "1000000", "0", ...bench.outcome("retry", b, { letter: FAILED }));
   await bench.send("ZADD", KEYS.consumers, "1", "dead.1");
   await bench.group(JOIN, "me.1", "life", LEASE, "0-0", "life");
   const reply = await bench.group(CLAIM, "me.1", "life", LEASE, "2", "30000") as Reply[];
-  // What is due comes before what the dead one held; its retry rang, and so does what there is no room for.
+  // Due retries come before deliveries of dead consumers. The retry and the deliveries that are left each count as a wake-up.
   assertEquals(reply, [
     2_000_000,
     0,
@@ -236,7 +236,7 @@ test("CLAIM takes what came back, with how often it was delivered and failed", a
   assertEquals(await bench.send("ZSCORE", KEYS.consumers, "dead.1"), null);
 });
 
-test("CLAIM removes a consumer that a late read enrolled again, once it has been idle, and nobody else's", async (bench) => {
+test("CLAIM removes a consumer without a member once it is idle, and no consumer of another program", async (bench) => {
   await bench.group(JOIN, "me.0123456789", "", LEASE, "0-0", "life");
   for (const name of ["me.0123456789", "gone.abcdef012", "worker-1", "_retry"]) {
     await bench.send("XGROUP", "CREATECONSUMER", STREAM, "group", name);
@@ -249,7 +249,7 @@ test("CLAIM removes a consumer that a late read enrolled again, once it has been
   assertEquals(await names(), ["_retry", "me.0123456789", "worker-1"]);
 });
 
-test("ADOPT hands a consumer what it holds, with all that is known of it, and nothing that is another's", async (bench) => {
+test("ADOPT returns the deliveries of a consumer with their counts, and none of other consumers", async (bench) => {
   const [a, b, c] = await bench.read() as [string, string, string];
   await bench.group(SETTLE, "me.1", "life", "0", "0", ...bench.outcome("retry", a, { letter: FAILED }));
   const due = await bench.group(CLAIM, "me.1", "life", LEASE, "1", "30000") as Reply[];
@@ -263,19 +263,19 @@ test("ADOPT hands a consumer what it holds, with all that is known of it, and no
   ]);
 });
 
-test("whatever comes back for others rings the group's bell, and nothing else does", async (bench) => {
+test("the wake-up counter of a group changes when deliveries come back, and only then", async (bench) => {
   const [a, b, c] = await bench.read() as [string, string, string];
-  const bell = () => bench.send("HGET", KEYS.meta, "bell");
+  const wakeUps = () => bench.send("HGET", KEYS.meta, "bell");
   const settle = (...outcome: string[]) => bench.group(SETTLE, "me.1", "life", "0", "0", ...outcome);
   await bench.group(RENEW, "me.1", "life", LEASE, "", "1000000");
   await settle(...bench.outcome("hold", a, { delay: 1, letter: FAILED }));
   await settle(...bench.outcome("ack", a));
-  assertEquals(await bell(), null);
+  assertEquals(await wakeUps(), null);
   assertEquals((await settle(...bench.outcome("retry", b, { delay: 9_000, letter: FAILED })) as Reply[]).slice(3), [
     "",
     "1",
   ]);
-  // Nobody has to look earlier for what is due later.
+  // A retry that is due later than another one wakes no consumer.
   assertEquals((await settle(...bench.outcome("retry", c, { delay: 99_000, letter: FAILED })) as Reply[]).slice(3), [
     "1",
     "1",
@@ -283,15 +283,15 @@ test("whatever comes back for others rings the group's bell, and nothing else do
   await bench.append(2, 1, 1, "d", "e");
   await bench.send("XREADGROUP", "GROUP", "group", "me.1", "STREAMS", STREAM, ">");
   await bench.group(LEAVE, "me.1", "life", "1000");
-  assertEquals(await bell(), "2");
+  assertEquals(await wakeUps(), "2");
   await bench.group(REWIND, "", "", "0-0", a);
-  assertEquals(await bell(), "3");
+  assertEquals(await wakeUps(), "3");
   await bench.send("XADD", KEYS.dead, "1-1", "position", a);
   await bench.group(REDRIVE, "", "", "2", "1-1");
-  assertEquals(await bell(), "4");
+  assertEquals(await wakeUps(), "4");
 });
 
-test("CLAIM and RENEW tell NOGROUP apart, and touch nothing of a group that was deleted", async (bench) => {
+test("CLAIM and RENEW distinguish a missing group from a deleted one, and change nothing", async (bench) => {
   await bench.send("XADD", STREAM, "1-1", "id", "a");
   for (
     const run of [
@@ -319,7 +319,7 @@ test("CLAIM and RENEW tell NOGROUP apart, and touch nothing of a group that was 
   assertEquals(await bench.digest(), before);
 });
 
-test("SETTLE acknowledges plainly only what was claimed under the takings that there are", async (bench) => {
+test("SETTLE acknowledges without checks only when no delivery was taken from the consumer", async (bench) => {
   const [a, b, c] = await bench.read() as [string, string, string];
   const before = await bench.digest();
   assertEquals(await bench.group(SETTLE, "me.1", "life", "999", "2", a, b), [0]);
@@ -332,7 +332,7 @@ test("SETTLE acknowledges plainly only what was claimed under the takings that t
   assertEquals((await bench.send("XPENDING", STREAM, "group") as Reply[])[0], 0);
 });
 
-test("SETTLE gives what is deferred to the consumer reserved for its version, and CLAIM takes it from there", async (bench) => {
+test("SETTLE parks deferred deliveries by version, and CLAIM takes them when a consumer knows the version", async (bench) => {
   const [a, b, c] = await bench.read() as [string, string, string];
   const defer = (...positions: string[]) =>
     bench.group(
@@ -345,7 +345,7 @@ test("SETTLE gives what is deferred to the consumer reserved for its version, an
     );
   const consumers = async () =>
     (await bench.send("XINFO", "CONSUMERS", STREAM, "group") as string[][]).map(([, name]) => name).sort();
-  // Nobody who knows it is there: the bell stays as it was, and so nobody has to look.
+  // No consumer knows the version: the wake-up counter does not change, so no consumer looks.
   assertEquals(await defer(a, b), [1, [], [], "", ""]);
   const rows = await bench.send("XPENDING", STREAM, "group", "-", "+", "9") as [string, string, number, number][];
   assertEquals(rows.map(([position, owner, , count]) => [position, owner, count]), [
@@ -354,12 +354,12 @@ test("SETTLE gives what is deferred to the consumer reserved for its version, an
     [c, "me.1", 1],
   ]);
   assertEquals(await bench.send("EXISTS", KEYS.work, KEYS.due, KEYS.redrive), 0);
-  // However long it is idle, it is no dead consumer.
+  // It never counts as a dead consumer, however long it is idle.
   const nothing = await bench.group(CLAIM, "me.1", "life", LEASE, "9", "0", "1", "60000") as Reply[];
   assertEquals([nothing.slice(4), await consumers()], [[[], [], "", ""], ["_held:2", "me.1"]]);
   await bench.group(JOIN, "you.1", "", LEASE, "0-0", "life");
   const claim = () => bench.group(CLAIM, "you.1", "life", LEASE, "1", "30000", "3", "60000") as Promise<Reply[]>;
-  // There is more than it takes: others may come for it.
+  // More is left than this claim takes, so other consumers are woken.
   assertEquals((await claim()).slice(4), [[], [[a, 2, 0, 0, ["id", "a", "payload", "{}"], 0]], "1", ""]);
   assertEquals((await claim()).slice(4), [[], [[b, 2, 0, 0, ["id", "b", "payload", "{}"], 0]], "1", ""]);
   assertEquals([(await claim()).slice(4), await consumers()], [[[], [], "1", ""], ["me.1", "you.1"]]);
@@ -369,7 +369,7 @@ test("SETTLE gives what is deferred to the consumer reserved for its version, an
   ]);
 });
 
-test("SETTLE does nothing by half when a letter cannot be written", async (bench) => {
+test("SETTLE settles nothing when a dead letter cannot be written", async (bench) => {
   const [a, b] = await bench.read() as [string, string];
   await bench.send("SET", KEYS.dead, "text");
   const outcomes = bench.outcome("dead", a, { letter: ["permanent", "1", "{}"] });
@@ -390,7 +390,7 @@ test("SETTLE does nothing by half when a letter cannot be written", async (bench
   assertEquals(await bench.send("ZCARD", KEYS.due), 1);
 });
 
-test("SETTLE takes thousands of outcomes at once", async (bench) => {
+test("SETTLE takes thousands of outcomes in one call", async (bench) => {
   const count = 9_000;
   for (let n = 0; n < count; n += 1_000) {
     await bench.append(n / 1_000 + 1, n / 1_000, 0, ...Array.from({ length: 1_000 }, (_, i) => `${n + i}`));
@@ -402,7 +402,7 @@ test("SETTLE takes thousands of outcomes at once", async (bench) => {
   assertEquals((await bench.send("XPENDING", STREAM, "group") as Reply[])[0], 0);
 });
 
-test("RENEW tells what is lost once something was taken", async (bench) => {
+test("RENEW returns the lost deliveries when a delivery was taken from the consumer", async (bench) => {
   const [a, b] = await bench.read() as [string, string];
   const held = [a, "0", "1", b, "0", "2"];
   assertEquals(await bench.group(RENEW, "me.1", "life", LEASE, "1", "1000000", ...held), [1_000_000, 0, []]);
@@ -410,7 +410,7 @@ test("RENEW tells what is lost once something was taken", async (bench) => {
   assertEquals(await bench.group(RENEW, "me.1", "life", LEASE, "", "0", ...held), [1_000_000, 0, [b]]);
 });
 
-test("LEAVE hands back so many at a time, and goes when it holds nothing", async (bench) => {
+test("LEAVE releases a limited number at a time, and removes the consumer when it holds nothing", async (bench) => {
   await bench.read();
   await bench.group(JOIN, "you.1", "life", LEASE, "0-0", "life");
   assertEquals(await bench.group(ANNOUNCE, "you.1", "life", "77"), 1);
@@ -424,7 +424,7 @@ test("LEAVE hands back so many at a time, and goes when it holds nothing", async
   assertEquals(length, 3);
 });
 
-test("REWIND drops what is under way from there on, raises the epoch, and tells where it goes on", async (bench) => {
+test("REWIND drops deliveries from its position on, raises the epoch, and returns the next position", async (bench) => {
   const [a, b] = await bench.read() as [string, string, string];
   assertEquals(await bench.group(REWIND, "", "", a, b), [2, b, []]);
   assertEquals(await bench.send("HGET", KEYS.meta, "epoch"), "1");
@@ -433,7 +433,7 @@ test("REWIND drops what is under way from there on, raises the epoch, and tells 
   assertEquals(await bench.group(REWIND, "", "", "$", ""), [0, "", []]);
 });
 
-test("GROUP_INFO shows a group, and nothing of one that is not there", async (bench) => {
+test("GROUP_INFO returns the state of a group, and nothing when the group does not exist", async (bench) => {
   const [a, b] = await bench.read() as [string, string];
   await bench.group(
     SETTLE,
@@ -450,7 +450,7 @@ test("GROUP_INFO shows a group, and nothing of one that is not there", async (be
   assertEquals(await GROUP_INFO.run(bench.connection, keyList(other), ["other", "", "", "1000"]), []);
 });
 
-test("REDRIVE hands letters back, from a copy where the entry is gone", async (bench) => {
+test("REDRIVE delivers letters again, from a copy when the entry is gone", async (bench) => {
   const [a, b] = await bench.read() as [string, string];
   const letter = ["permanent", "1", "{}"];
   const dead = [...bench.outcome("dead", a, { letter }), ...bench.outcome("dead", b, { letter })];
@@ -461,7 +461,7 @@ test("REDRIVE hands letters back, from a copy where the entry is gone", async (b
   assertEquals(await bench.send("XLEN", KEYS.dead), 0);
   const [, , , , missing, taken] = await bench.group(CLAIM, "me.1", "life", LEASE, "9", "30000") as Reply[];
   assertEquals(missing, []);
-  // Deliveries go on being counted; a copy is never settled as a plain ack.
+  // The delivery count continues. A copy is never settled without checks.
   assertEquals((taken as Reply[][]).map(([id, count, failures, , fields]) => [id, count, failures, fields]), [
     [a, 2, 0, ["id", "a", "payload", "{}"]],
     [b, 2, 0, ["id", "b", "payload", "{}"]],
@@ -469,7 +469,7 @@ test("REDRIVE hands letters back, from a copy where the entry is gone", async (b
   assertEquals(await bench.send("HKEYS", KEYS.redrive), [a]);
 });
 
-test("REMOVE_GROUP leaves nothing but a mark that passes", async (bench) => {
+test("REMOVE_GROUP leaves only a mark, which expires", async (bench) => {
   await bench.read();
   assertEquals(await bench.group(REMOVE_GROUP, "", "", "60000"), [1, []]);
   assertEquals((await bench.send("KEYS", "*:group") as string[]).sort(), [KEYS.meta]);
@@ -477,7 +477,7 @@ test("REMOVE_GROUP leaves nothing but a mark that passes", async (bench) => {
   assertEquals(await bench.group(REMOVE_GROUP, "", "", "60000"), [0, []]);
 });
 
-test("HEAL makes a group again where it was, and only once", async (bench) => {
+test("HEAL creates a lost group again at its position, and only once", async (bench) => {
   const [a, b, c] = await bench.read() as [string, string, string];
   await bench.group(SETTLE, "me.1", "life", "1000000", "1", a);
   await bench.send("XGROUP", "DESTROY", STREAM, "group");
@@ -489,7 +489,7 @@ test("HEAL makes a group again where it was, and only once", async (bench) => {
   assertEquals(await bench.group(HEAL, "me.1", "life", c, "1"), ["", 0]);
 });
 
-test("TRIM removes up to a time or number, but for what a group has to do", async (bench) => {
+test("TRIM removes entries up to a time or number, except those that a group still needs", async (bench) => {
   const trim = (...args: string[]) => TRIM.run(bench.connection, [STREAM], args);
   const force = (...args: string[]) => FORCE_TRIM.run(bench.connection, [STREAM], args);
   assertEquals(await trim("", "1", "1000"), [0, "", 0]);
@@ -504,7 +504,7 @@ test("TRIM removes up to a time or number, but for what a group has to do", asyn
   assertEquals(await force("", "0", "1000"), [1, "", 0]);
 });
 
-test("every script that finds a stream of another type says so, and writes nothing", async (bench) => {
+test("scripts write nothing when the stream is a key of another type", async (bench) => {
   await bench.send("SET", STREAM, "text");
   const before = await bench.digest();
   await assertRejects(() => bench.append(1, 0, 0, "a", "b"), Error, "WRONGTYPE");
