@@ -176,7 +176,7 @@ export class RedisStore implements EventStore {
       this.#release(incarnation, stream);
       throw groupError(error, stream, group);
     }
-    const [takings, epoch, life] = reply as readonly [number, number, string];
+    const [generation, epoch, life] = reply as readonly [number, number, string];
     const reader = readers.take(stream, this.#topology.placeOf(stream));
     const member = new RedisMember(
       {
@@ -192,7 +192,7 @@ export class RedisStore implements EventStore {
           this.#release(incarnation, stream);
         },
       },
-      { takings, epoch, life },
+      { generation, epoch, life },
     );
     members.add(member);
     return member;

@@ -4,28 +4,31 @@ import { isUnblocked } from "../connection/_reply_error.ts";
 import { parseEntries } from "../connection/_replies.ts";
 import type { Route } from "../connection/_topology.ts";
 
-// How long one read blocks, in ms, and how long until a server that has not answered by then is taken for dead.
+// How long one read blocks, and how long its reply may take before the server counts as dead, in milliseconds.
 const BLOCK = 4_000;
 const BLOCK_TIMEOUT = 9_000;
-// How long an interrupted read may take to end, in ms, when somebody waits for that.
+// How long `ended` waits for an interrupted read, in milliseconds.
 const END_TIMEOUT = 1_000;
 
+/** One stream's wait for new entries. */
 interface Wait {
   readonly stream: string;
-  /** What the read asks for behind the stream's name: an id, or `>`. */
+  /** Where to read: after an id, or `>` for entries that the group has not read. */
   readonly after: string;
   readonly limit: number;
-  /** The read has been sent, for the first time with this stream: from now on somebody can end it. */
+  /** The first read with this stream has been sent: from now on other consumers can end it. */
   readonly blocked: () => void;
-  /** Somebody ended the read: something came back that it cannot tell of. */
+  /** Another consumer ended the read, because deliveries returned to the group. */
   readonly woken: () => void;
   readonly resolve: (records: readonly StoredRecord[]) => void;
   readonly reject: (error: unknown) => void;
+  /** Whether a read with this stream was sent. */
   sent: boolean;
+  /** Whether the wait has ended. */
   done: boolean;
 }
 
-/** A read that was sent. */
+/** A read in flight. */
 interface Read {
   readonly streams: readonly string[];
   /** Resolves when the read has ended. */
@@ -48,10 +51,11 @@ export class BlockingReader {
   #closed = false;
 
   /**
-   * @param command What stands before COUNT: `XREAD`, or `XREADGROUP GROUP group consumer`.
-   * @param unblock Ends a blocked read of this connection id, from another connection, as if its time were up; anybody
-   * else ends it by an error.
-   * @param spill Takes what was read for a wait that had ended meanwhile.
+   * @param link The connection of the reads; closed with the reader.
+   * @param command The beginning of the command, up to COUNT: `XREAD`, or `XREADGROUP GROUP group consumer`.
+   * @param unblock Ends the blocked read of a connection, given its id, as if the time were up. Resolves with 0 if it was
+   * not blocked.
+   * @param spill Takes records that were read for a wait that has ended meanwhile.
    */
   constructor(
     link: Route,
@@ -65,7 +69,7 @@ export class BlockingReader {
     this.#spill = spill;
   }
 
-  /** Resolves with new entries of the stream, at most `limit`, or with none once `signal` aborts. */
+  /** Resolves with at most `limit` new entries of the stream, or with none when `signal` aborts or the wait is woken. */
   wait(
     { stream, after, limit, blocked, woken }: Pick<Wait, "stream" | "after" | "limit" | "blocked" | "woken">,
     signal: AbortSignal,
@@ -80,7 +84,7 @@ export class BlockingReader {
       const abort = () => {
         end();
         resolve([]);
-        // Nothing may be taken for it any more: the read begins again without it.
+        // The read begins again without this stream, so that it takes no more entries of it.
         this.#interrupt();
       };
       const wait: Wait = {
@@ -96,7 +100,7 @@ export class BlockingReader {
       };
       signal.addEventListener("abort", abort);
       this.#waits.add(wait);
-      // A read that blocks without this stream must begin again with it.
+      // A read that is blocked without this stream begins again with it.
       this.#interrupt();
       void this.#read();
     });
@@ -111,7 +115,7 @@ export class BlockingReader {
   async #endRead(connection: string): Promise<void> {
     const read = this.#reads;
     try {
-      // On a connection of its own it may overtake the very read that it is to end.
+      // UNBLOCK uses another connection, so it may reach the server before the read does.
       while (this.#blocked && this.#reads === read && await this.#unblock(connection) === 0) {
         await new Promise((resolve) => setTimeout(resolve, 1));
       }
@@ -125,7 +129,7 @@ export class BlockingReader {
     this.#reading = true;
     try {
       while (this.#waits.size > 0 && !this.#closed) {
-        // A few microtasks on, whoever was just woken is waiting again: one read serves all.
+        // A few microtasks later, the waits that just ended have begun again: one read serves all of them.
         for (let turn = 0; turn < 8; turn++) await undefined;
         await this.#readOnce([...this.#waits]);
       }
@@ -172,7 +176,7 @@ export class BlockingReader {
         wait.sent = true;
       }
       const reply = await reading;
-      if (reply !== null) this.#hand(reply, waits);
+      if (reply !== null) this.#deliver(reply, waits);
     } catch (error) {
       if (isUnblocked(error)) return this.#wake(waits);
       this.#connection = undefined;
@@ -185,7 +189,7 @@ export class BlockingReader {
     }
   }
 
-  // Whoever is woken looks elsewhere first: nothing new is taken for it meanwhile.
+  // Ends all waits, so that nothing new is read before the consumers have looked for returned deliveries.
   #wake(waits: readonly Wait[]): void {
     for (const wait of waits) {
       if (wait.done) continue;
@@ -194,7 +198,7 @@ export class BlockingReader {
     }
   }
 
-  #hand(reply: Reply, waits: readonly Wait[]): void {
+  #deliver(reply: Reply, waits: readonly Wait[]): void {
     if (!Array.isArray(reply)) return;
     for (const [stream, entries] of reply as readonly (readonly [string, Reply])[]) {
       const records = parseEntries(entries);
@@ -204,7 +208,7 @@ export class BlockingReader {
     }
   }
 
-  /** Ends it at once. */
+  /** Ends all waits at once, and closes the connection. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const wait of this.#waits) wait.resolve([]);

@@ -1,32 +1,34 @@
 import type { Outcome } from "../../store/mod.ts";
 
-/**
- * Which delivery this is: how much had been taken from its consumer when it was claimed, the group's epoch then, the
- * server's delivery count, and whether an ack is all that it takes to settle it, since the group keeps no line on it.
- */
+/** The parts of a fence: they identify one delivery by the state in which its consumer claimed it. */
 export interface Fence {
-  readonly takings: string;
+  /** The consumer's generation, which rises whenever deliveries are taken from the consumer. */
+  readonly generation: string;
+  /** The group's epoch, which rises with each rewind. */
   readonly epoch: string;
+  /** The server's delivery count of the entry. */
   readonly count: string;
+  /** Whether XACK alone settles the delivery, because the group keeps no further state of it. */
   readonly plain: boolean;
 }
 
-/** A fence as the engine carries it. */
-export function fenceText(takings: number, epoch: number, count: number, plain: boolean): string {
-  return `${takings}:${epoch}:${count}:${plain ? 0 : 1}`;
+/** Writes a fence as the text that the engine carries. */
+export function fenceText(generation: number, epoch: number, count: number, plain: boolean): string {
+  return `${generation}:${epoch}:${count}:${plain ? 0 : 1}`;
 }
 
+/** Reads a fence that `fenceText` wrote. */
 export function parseFence(fence: string): Fence {
-  const [takings, epoch, count, kept] = fence.split(":") as [string, string, string, string];
-  return { takings, epoch, count, plain: kept === "0" };
+  const [generation, epoch, count, kept] = fence.split(":") as [string, string, string, string];
+  return { generation, epoch, count, plain: kept === "0" };
 }
 
-/** Whether the delivery is held all the same once this outcome is known. */
+/** Whether the consumer still holds the delivery after this outcome. */
 export function staysHeld(outcome: Outcome): boolean {
   return outcome.kind === "isolate" || outcome.kind === "retry" && outcome.hold === true;
 }
 
-/** An outcome, as the script takes it. */
+/** The eight arguments of an outcome for the script SETTLE. */
 export function outcomeArgs(outcome: Outcome): string[] {
   const { epoch, count } = parseFence(outcome.fence);
   const { kind, position } = outcome;

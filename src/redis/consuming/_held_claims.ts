@@ -2,34 +2,36 @@ import type { ClaimedRecord, Outcome, Position } from "../../store/mod.ts";
 import { TurnoverMap } from "../../store/_turnover_map.ts";
 import { parseFence, staysHeld } from "./_fence.ts";
 
-/** Outcomes as they are settled. */
+/** Outcomes, sorted by how the script SETTLE takes them. */
 export interface Settlement {
-  /** What had been taken from the consumer when the plain acks were claimed. */
-  readonly takings: string;
-  /** Positions for which an ack is all that it takes. */
+  /** The consumer's generation when the deliveries of `plain` were claimed. */
+  readonly generation: string;
+  /** Positions of deliveries that XACK alone settles. */
   readonly plain: readonly Position[];
-  /** All others, each of which shows its fence. */
+  /** All other outcomes, which are sent with their fences. */
   readonly others: readonly Outcome[];
 }
 
-/** Every delivery that whoever claims knows of, by its position: its fence. */
-export class Possessions {
+/** Fences of the deliveries held by this consumer, by position. */
+export class HeldClaims {
   #fences = new TurnoverMap<Position, string>();
-  /** Those of which the group keeps a line since they were claimed, so that an ack alone does not settle them. */
-  #noted = new Set<Position>();
+  /** Deliveries of which the group keeps state since they were claimed, so that XACK alone no longer settles them. */
+  #withState = new Set<Position>();
 
-  note(records: readonly ClaimedRecord[]): void {
+  /** Adds claimed deliveries. */
+  add(records: readonly ClaimedRecord[]): void {
     for (const { position, fence } of records) {
       this.#fences.set(position, fence);
-      if (this.#noted.size > 0) this.#noted.delete(position);
+      if (this.#withState.size > 0) this.#withState.delete(position);
     }
   }
 
+  /** Whether a delivery of this entry is held. */
   has(position: Position): boolean {
     return this.#fences.has(position);
   }
 
-  /** Whether this very delivery is held, and not another one of the same entry. */
+  /** Whether exactly this delivery is held, and not another one of the same entry. */
   holds(position: Position, fence: string): boolean {
     return this.#fences.get(position) === fence;
   }
@@ -40,37 +42,37 @@ export class Possessions {
 
   delete(position: Position): void {
     this.#fences.delete(position);
-    if (this.#noted.size > 0) this.#noted.delete(position);
+    if (this.#withState.size > 0) this.#withState.delete(position);
   }
 
-  /** Sorts outcomes by what it takes to settle them. */
+  /** Separates deliveries that XACK alone settles from the other outcomes. */
   sort(outcomes: readonly Outcome[]): Settlement {
     const plain: Position[] = [];
     const others: Outcome[] = [];
-    let takings: string | undefined;
+    let generation: string | undefined;
     for (const outcome of outcomes) {
       const { position, fence } = outcome;
-      if (outcome.kind === "ack" && this.holds(position, fence) && !this.#noted.has(position)) {
-        const seen = parseFence(fence);
-        if (seen.plain && (takings ??= seen.takings) === seen.takings) {
+      if (outcome.kind === "ack" && this.holds(position, fence) && !this.#withState.has(position)) {
+        const claimed = parseFence(fence);
+        if (claimed.plain && (generation ??= claimed.generation) === claimed.generation) {
           plain.push(position);
           continue;
         }
       } else if (staysHeld(outcome) && this.holds(position, fence)) {
-        // From now on the group keeps a line on it, also while nobody knows yet that it does.
-        this.#noted.add(position);
+        // Noted before the reply: if the reply is lost, the group may have state of the delivery.
+        this.#withState.add(position);
       }
       others.push(outcome);
     }
-    return { takings: takings ?? "0", plain, others };
+    return { generation: generation ?? "0", plain, others };
   }
 
-  /** Takes note of what the store has settled, or refused. */
+  /** Removes deliveries that the store has settled or refused. */
   settled({ plain, others }: Settlement, refused: readonly Position[]): void {
     for (const position of plain) this.delete(position);
     const unexplained = [...refused];
     for (const { position, fence } of others) {
-      // A late outcome says nothing of the delivery that came after its own, and it is the one that was refused.
+      // A refused outcome of an older delivery says nothing about the delivery that is held now.
       const at = this.holds(position, fence) ? -1 : unexplained.indexOf(position);
       if (at !== -1) unexplained.splice(at, 1);
     }

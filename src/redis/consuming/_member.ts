@@ -18,9 +18,9 @@ import type { Reply } from "../connection/client.ts";
 import { isNoGroup } from "../connection/_reply_error.ts";
 import { outcomeArgs, parseFence } from "./_fence.ts";
 import { groupError } from "../_group_error.ts";
-import { type Batch, Intake } from "./_receive_buffer.ts";
+import { type Batch, ReceiveBuffer } from "./_receive_buffer.ts";
 import { type GroupKeys, keyList } from "../_keys.ts";
-import { Possessions, type Settlement } from "./_held_claims.ts";
+import { HeldClaims, type Settlement } from "./_held_claims.ts";
 import { type Joined, Recovery } from "./_recovery.ts";
 import { after } from "../connection/_replies.ts";
 import type { Script } from "../scripts/_script.ts";
@@ -34,7 +34,7 @@ import type { Waker } from "./_waker.ts";
 
 const LEAVE_AT_ONCE = 1_000;
 
-/** What a member needs of its store. */
+/** The surroundings of a member. */
 export interface MemberContext {
   readonly link: Route;
   readonly keys: GroupKeys;
@@ -43,17 +43,19 @@ export interface MemberContext {
   readonly options: MemberOptions;
   readonly reader: BlockingReader;
   readonly waker: Waker;
+  /** The member has left, or could not: it needs its reader no more. */
   left(): void;
 }
 
-/** One consumer in a group of a Redis stream: new entries are read, and a script looks for what came back to the group. */
+/** One consumer in a group of a Redis stream. It reads new entries, and a script looks for returned deliveries. */
 export class RedisMember implements GroupMember {
   readonly consumer: string;
   #context: MemberContext;
-  #intake: Intake;
+  #buffer: ReceiveBuffer;
   #recovery: Recovery;
-  #held = new Possessions();
+  #held = new HeldClaims();
   #life: string;
+  /** Set once the group was made again, until `claim` reports that. */
   #healing: Healed | undefined;
   #leaving = false;
 
@@ -72,25 +74,25 @@ export class RedisMember implements GroupMember {
       reach: reachOf(context.options),
       run,
       known: () => {
-        const kept = new Set(this.#intake.kept);
+        const kept = new Set(this.#buffer.kept);
         return (position) => this.#held.has(position) || kept.has(position);
       },
-      // A consumer that was given up, and is alive all the same, has to say anew by which connection it waits.
-      robbed: () => this.#intake.announceAgain(),
+      // If the consumer was given up for dead, the group has forgotten its connection.
+      generationChanged: () => this.#buffer.announceAgain(),
     }, joined);
-    this.#intake = new Intake({
+    this.#buffer = new ReceiveBuffer({
       link,
       stream: keys.stream,
       group,
       consumer,
       reader,
-      takings: () => recovery.takings,
+      generation: () => recovery.generation,
       announce: (connection) => run(ANNOUNCE, [connection]),
-      // What came back until now could not end the read, and what comes back from now on does.
-      blocked: () => void recovery.ask(),
-      woken: () => recovery.disturb(),
-      arrived: () => recovery.ring(),
-      failed: () => recovery.doubt(),
+      // Deliveries that returned before this moment did not end the read. Later ones do.
+      blocked: () => void recovery.check(),
+      woken: () => recovery.lookNow(),
+      arrived: () => recovery.wake(),
+      failed: () => recovery.expectOrphans(),
     });
   }
 
@@ -118,87 +120,92 @@ export class RedisMember implements GroupMember {
           return { ...found([]), disturbed: true, healed };
         }
         if (claim !== undefined) {
-          this.#held.note(claim.records);
+          this.#held.add(claim.records);
           return claim;
         }
         if (!first) await this.#recovery.wait(signal);
       }
       return found([]);
     } finally {
-      this.#intake.pause();
+      this.#buffer.pause();
     }
   }
 
-  /** What the group has not read; undefined when it has read everything. */
+  /** Claims entries that the group has not read; undefined if there are none. */
   async #readNew(limit: number): Promise<Claim | undefined> {
-    const kept = await this.#give(this.#intake.take(limit));
+    const kept = await this.#claimRead(this.#buffer.take(limit));
     if (kept !== undefined) return kept;
-    const [batch, same] = await Promise.all([this.#intake.readAtOnce(limit), this.#recovery.ask()]);
-    if (same) return await this.#give(batch);
-    // A look has to tell first of which epoch it is.
-    this.#intake.keep(batch);
+    const [batch, same] = await Promise.all([this.#buffer.readAtOnce(limit), this.#recovery.check()]);
+    if (same) return await this.#claimRead(batch);
+    // First a look has to learn the new epoch.
+    this.#buffer.keep(batch);
     return undefined;
   }
 
-  /** Hands out what was read, as far as it is still this consumer's; undefined when there is nothing. */
-  async #give(batch: Batch | undefined): Promise<Claim | undefined> {
+  /** Claims the records of a read that still belong to this consumer; undefined if there are none. */
+  async #claimRead(batch: Batch | undefined): Promise<Claim | undefined> {
     if (batch === undefined || batch.records.length === 0) return undefined;
-    if (batch.takings === this.#recovery.takings) return found(this.#recovery.fresh(batch.records));
-    // Something was taken since, perhaps this: it may be another's by now, or dropped by a rewind and read again.
+    if (batch.generation === this.#recovery.generation) return found(this.#recovery.claimedNew(batch.records));
+    // Deliveries were taken from this consumer since the read, perhaps these, by another consumer or by a rewind.
     return await this.#recovery.adopt(batch.records.map(({ position }) => position));
   }
 
-  /** One look at each source in turn; undefined when there is nothing, and a read under way that will ring. */
+  /** Tries each source in turn; undefined if all are empty. Then a wait is under way that ends the recovery's wait. */
   async #look(limit: number): Promise<Claim | undefined> {
-    // After it has left, a script would enrol this consumer again.
+    // Once the consumer has left, the script would enrol it again.
     while (!this.#leaving) {
-      const due = this.#recovery.due || this.#intake.mayHaveMore && this.#recovery.stale;
-      const came = due ? await this.#cameBack(limit) : undefined;
-      if (came !== undefined) return came;
-      if (this.#intake.unconfirmed) {
-        // A rewind serves whoever waits before it can be told: what was read then is no longer of the epoch before.
-        this.#intake.confirm();
-        await this.#recovery.ask();
+      const due = this.#recovery.due || this.#buffer.mayHaveMore && this.#recovery.stale;
+      const returned = due ? await this.#claimReturned(limit) : undefined;
+      if (returned !== undefined) return returned;
+      if (this.#buffer.unconfirmed) {
+        // A rewind may have come before the read of these records, which then belong to its epoch.
+        this.#buffer.confirm();
+        await this.#recovery.check();
         if (this.#recovery.due) continue;
       }
-      const kept = await this.#give(this.#intake.take(limit));
+      const kept = await this.#claimRead(this.#buffer.take(limit));
       if (kept !== undefined) return kept;
-      if (this.#intake.mayHaveMore) {
-        // In the flow of a backlog one round trip is enough: what comes back meanwhile waits for one batch.
-        if (!this.#intake.flowing) await this.#recovery.ask();
+      if (this.#buffer.mayHaveMore) {
+        // In a backlog one round trip has to do: returned deliveries wait for one more batch.
+        if (!this.#buffer.flowing) await this.#recovery.check();
         const claim = this.#recovery.due ? undefined : await this.#readNew(limit);
         if (claim !== undefined) return claim;
       }
-      if (this.#intake.waiting) return undefined;
-      await this.#recovery.ask();
-      if (this.#recovery.due || this.#intake.unconfirmed) continue;
-      this.#intake.wait(limit);
+      if (this.#buffer.waiting) return undefined;
+      await this.#recovery.check();
+      if (this.#recovery.due || this.#buffer.unconfirmed) continue;
+      this.#buffer.wait(limit);
       return undefined;
     }
     return undefined;
   }
 
-  async #cameBack(limit: number): Promise<Claim | undefined> {
+  /** Claims returned deliveries; undefined if there are none. A claim that only reports something also gets new entries. */
+  async #claimReturned(limit: number): Promise<Claim | undefined> {
     const claim = await this.#recovery.look(limit);
-    // Of deliveries that came back there may be more than this look took. New entries come after all of them.
+    // Missing deliveries count towards the limit, so more may have returned. New entries come after all of them.
     if (claim === undefined || claim.records.length > 0 || claim.missing.length > 0) return claim;
     const reading = async () =>
-      await this.#give(this.#intake.take(limit)) ?? await this.#give(await this.#intake.readAtOnce(limit));
+      await this.#claimRead(this.#buffer.take(limit)) ?? await this.#claimRead(await this.#buffer.readAtOnce(limit));
     // A failure must not hide the rewind or the gap from the caller. The next look meets the failure again.
-    const given = await reading().catch(() => undefined);
-    return { ...claim, records: given?.records ?? [], missing: given?.missing ?? [] };
+    const read = await reading().catch(() => undefined);
+    return { ...claim, records: read?.records ?? [], missing: read?.missing ?? [] };
   }
 
-  /** Keeps what a read brought that had ended. */
+  /** Keeps records that came after their wait had ended. */
   spill(records: readonly StoredRecord[]): void {
-    this.#intake.spill(records);
+    this.#buffer.spill(records);
   }
 
-  /** Makes the group again if that is what an error means; any other error is thrown on. */
+  /**
+   * Makes the group again if the error says that there is none.
+   *
+   * @throws The error, if it says anything else.
+   */
   async #healed(error: unknown): Promise<undefined> {
     if (!isNoGroup(error)) throw error;
-    const held = [...this.#held.positions(), ...this.#intake.kept].sort(comparePositions);
-    const reply = await this.#run(HEAL, [held[0] ?? this.#intake.last ?? "", held.length > 0 ? "1" : "0"]);
+    const held = [...this.#held.positions(), ...this.#buffer.kept].sort(comparePositions);
+    const reply = await this.#run(HEAL, [held[0] ?? this.#buffer.last ?? "", held.length > 0 ? "1" : "0"]);
     const [behind, mayRepeat] = reply as readonly [Position | "" | undefined, number?];
     if (behind !== undefined) {
       this.#healing = {
@@ -206,9 +213,9 @@ export class RedisMember implements GroupMember {
         mayRepeat: mayRepeat === 1 || held.length > 0,
       };
     }
-    // What was read of the group that is gone will be read again.
-    this.#intake.forget();
-    this.#recovery.disturb();
+    // The new group will read the buffered records again.
+    this.#buffer.clear();
+    this.#recovery.lookNow();
   }
 
   async renew(
@@ -217,16 +224,16 @@ export class RedisMember implements GroupMember {
   ): Promise<readonly Position[]> {
     const flag = stalled === undefined ? "" : stalled ? "1" : "0";
     const current = held.filter(({ position, fence }) => this.#held.holds(position, fence));
-    // Only what was claimed before something was taken needs a look, and mostly nothing ever was.
+    // The script looks at the deliveries only if the consumer's generation has risen since the oldest of them was claimed.
     const oldest = current.reduce(
-      (least, { fence }) => Math.min(least, Number(parseFence(fence).takings)),
-      this.#recovery.takings,
+      (least, { fence }) => Math.min(least, Number(parseFence(fence).generation)),
+      this.#recovery.generation,
     );
     const args = current.flatMap(({ position, fence }) => [position, parseFence(fence).epoch, parseFence(fence).count]);
     try {
       const reply = await this.#run(RENEW, [`${this.#context.options.lease}`, flag, `${oldest}`, ...args]);
-      const [takings, , lost] = reply as [number, number, readonly Position[]];
-      this.#recovery.noteTakings(takings);
+      const [generation, , lost] = reply as [number, number, readonly Position[]];
+      this.#recovery.noteGeneration(generation);
       for (const position of lost) this.#held.delete(position);
       return held.filter(({ position, fence }) => !this.#held.holds(position, fence)).map(({ position }) => position);
     } catch (error) {
@@ -239,18 +246,19 @@ export class RedisMember implements GroupMember {
     try {
       const refused = await this.#settle(this.#held.sort(outcomes));
       if (refused !== undefined) return refused;
-      // Something was taken from this consumer since: each one has to show its fence.
-      return await this.#settle({ takings: "0", plain: [], others: outcomes }) ?? [];
+      // Deliveries were taken from this consumer, so the script has to compare all fences.
+      return await this.#settle({ generation: "0", plain: [], others: outcomes }) ?? [];
     } catch (error) {
-      // Of a group that is gone nothing is this member's any more.
+      // A group that is gone refuses all outcomes.
       if (!isDeleted(error)) await this.#healed(error);
       return outcomes.map(({ position }) => position);
     }
   }
 
+  /** Runs SETTLE; undefined if the consumer's generation has risen since the plain deliveries were claimed. */
   async #settle(settlement: Settlement): Promise<readonly Position[] | undefined> {
-    const { takings, plain, others } = settlement;
-    const args = [takings, `${plain.length}`, ...plain, ...others.flatMap(outcomeArgs)];
+    const { generation, plain, others } = settlement;
+    const args = [generation, `${plain.length}`, ...plain, ...others.flatMap(outcomeArgs)];
     const reply = await this.#run(SETTLE, args);
     const [done, refused, sleepers, before, bell] = reply as readonly [
       number,
@@ -268,20 +276,20 @@ export class RedisMember implements GroupMember {
 
   async leave(): Promise<boolean> {
     this.#leaving = true;
-    this.#recovery.ring();
+    this.#recovery.wake();
     const { waker, left } = this.#context;
     // A read that ends later would make the server enrol the consumer again, and give it entries.
-    await this.#intake.close();
+    await this.#buffer.close();
     try {
       for (let gone = 0; gone === 0;) {
         const reply = await this.#run(LEAVE, [`${LEAVE_AT_ONCE}`]) as readonly [number, Reply];
         gone = reply[0];
         waker.wake(reply[1]);
       }
-      // The connection may be closed right after this, and nobody else knows what was handed back.
-      await waker.told();
+      // The connection may be closed right after this, and no other consumer knows of the returned deliveries yet.
+      await waker.sent();
     } catch (error) {
-      // With the group went all that it held.
+      // The group is gone, and all deliveries with it.
       if (!isDeleted(error)) throw error;
     } finally {
       left();

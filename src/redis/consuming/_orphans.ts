@@ -2,11 +2,11 @@ import type { Position } from "../../store/mod.ts";
 import type { GroupKeys } from "../_keys.ts";
 import type { Route } from "../connection/_topology.ts";
 
-// What was read more recently than this, in ms, may be known in a moment: its answer is under way.
-export const UNDER_WAY = 1_000;
+/** The reply of a read or claim may still be on its way for this long, in milliseconds. */
+export const REPLY_TIME = 1_000;
 const PAGE = 1_000;
 
-/** What an orphan belongs to. */
+/** The consumer whose orphans are looked for. */
 export interface OrphanContext {
   readonly link: Route;
   readonly keys: GroupKeys;
@@ -15,8 +15,9 @@ export interface OrphanContext {
 }
 
 /**
- * Where entries stand that belong to a consumer without its knowing: what was taken by a read or a claim whose answer
- * was lost, or that a rewind overtook.
+ * Finds deliveries that the server has given to this consumer without the consumer knowing: the reply of a read or claim
+ * was lost, or a rewind came between the read and its reply. Some of the positions may belong to other consumers; the
+ * script ADOPT sorts these out.
  */
 export async function findOrphans(
   { link, keys: { stream, redrive }, group, consumer }: OrphanContext,
@@ -24,12 +25,12 @@ export async function findOrphans(
   isKnown: (position: Position) => boolean,
 ): Promise<Position[]> {
   const found: Position[] = [];
-  // Copies are few, and whose they are is looked at when they are adopted.
+  // Copies of removed entries are few. Only their values tell the owner, which ADOPT reads.
   const copies = await link.send(["HKEYS", redrive]) as readonly Position[];
   for (const position of copies) if (found.length < limit && !isKnown(position)) found.push(position);
   for (let from = "-"; found.length < limit;) {
     const rows = await link.send(
-      ["XPENDING", stream, group, "IDLE", String(UNDER_WAY), from, "+", String(PAGE), consumer],
+      ["XPENDING", stream, group, "IDLE", String(REPLY_TIME), from, "+", String(PAGE), consumer],
     );
     const page = rows as readonly (readonly [Position, string, number, number])[];
     for (const [position] of page) if (found.length < limit && !isKnown(position)) found.push(position);

@@ -1,37 +1,41 @@
 import type { BlockingReader } from "./_blocking_reader.ts";
 
-// Redis registers every stream of a read again each time it wakes: many streams are read by several connections.
+// Redis registers all streams of a blocking read again each time the read wakes, so many streams share several reads.
 const STREAMS_PER_READER = 48;
 
-/** The blocking readers of those who share what they read by: each reads some tens of streams. */
+/** The blocking readers of one consumer, or of all readers without a group. Each reader serves up to 48 streams. */
 export class Readers {
-  #make: (stream: string) => BlockingReader;
-  /** How many streams each is for, whether or not it waits for them right now, and where they are. */
+  #open: (stream: string) => BlockingReader;
+  /** The server of each reader, and how many streams use the reader, whether or not they wait at the moment. */
   #readers = new Map<BlockingReader, { readonly place: string; streams: number }>();
 
-  /** @param make Makes a reader of this stream, and of others in the same place. */
-  constructor(make: (stream: string) => BlockingReader) {
-    this.#make = make;
+  /** @param open Opens a reader for a stream and others on the same server. */
+  constructor(open: (stream: string) => BlockingReader) {
+    this.#open = open;
   }
 
-  /** A reader that has room for one more stream in this place, until that is given back. */
+  /**
+   * A reader for one more stream, until `giveBack`.
+   *
+   * @param place The server of the stream, as the topology names it.
+   */
   take(stream: string, place: string): BlockingReader {
     for (const [reader, state] of this.#readers) {
       if (state.place !== place || state.streams === STREAMS_PER_READER) continue;
       state.streams++;
       return reader;
     }
-    const reader = this.#make(stream);
+    const reader = this.#open(stream);
     this.#readers.set(reader, { place, streams: 1 });
     return reader;
   }
 
-  /** Gives back the room of one stream. */
+  /** Makes room for another stream in this reader. */
   giveBack(reader: BlockingReader): void {
     this.#readers.get(reader)!.streams--;
   }
 
-  /** Ends all of them at once. */
+  /** Closes all readers at once. */
   async close(): Promise<void> {
     await Promise.all([...this.#readers.keys()].map((reader) => reader.close()));
   }

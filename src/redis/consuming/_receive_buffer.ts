@@ -6,92 +6,94 @@ import type { Route } from "../connection/_topology.ts";
 
 const LARGE_BATCH = 64;
 
-// What came for a read that nobody waits for any more: when it was sent is not known, and so this was never its count.
-const UNKNOWN_TAKINGS = -1;
+// Generation of batches from cancelled reads. Nobody knows when they were sent, so it differs from all real generations.
+const UNKNOWN_GENERATION = -1;
 
-/** What one read brought. */
+/** The records of one read. */
 export interface Batch {
   readonly records: readonly StoredRecord[];
   /**
-   * How much had been taken from the consumer when the read was sent. A read that waits gets entries also after the
-   * consumer was given up, and others may take those before it learns of them.
+   * The consumer's generation when the read was sent. A blocked read also gets entries after the consumer was given up
+   * for dead, and other consumers may take these before it learns of that.
    */
-  readonly takings: number;
+  readonly generation: number;
 }
 
-/** What an intake needs of its member. */
-export interface IntakeContext {
+/** The surroundings of a receive buffer. */
+export interface BufferContext {
   readonly link: Route;
   readonly stream: string;
   readonly group: string;
   readonly consumer: string;
   readonly reader: BlockingReader;
-  /** How much has been taken from the consumer, as far as it knows. */
-  takings(): number;
-  /** Has the store know by which connection the consumer waits. */
+  /** The consumer's generation, as far as it knows. */
+  generation(): number;
+  /** Tells the group on which connection the consumer waits. Resolves with 1 if the group has noted it. */
   announce(connection: string): Promise<unknown>;
-  /** A read waits: from now on somebody can end it. */
+  /** A read is blocked: from now on other consumers can end it. */
   blocked(): void;
-  /** Somebody ended the wait: something came back. */
+  /** Another consumer ended the read, because deliveries returned to the group. */
   woken(): void;
-  /** There is something to look at: what was read, or why nothing could be. */
+  /** The wait has ended: there are records to take, or an error. */
   arrived(): void;
-  /** A read failed, and may have taken what nobody knows of. */
+  /** A read failed. It may have taken entries. */
   failed(): void;
 }
 
-/** A consumer's new entries: read at once or waited for, and kept until somebody asks for them. */
-export class Intake {
-  #context: IntakeContext;
+/** Reads a consumer's new entries, at once or by waiting, and keeps them until `take`. */
+export class ReceiveBuffer {
+  #context: BufferContext;
   #kept: Batch[] = [];
   #unconfirmed = false;
-  /** The wait under way. */
+  /** Aborts the wait that is under way. */
   #waiting: AbortController | undefined;
+  /** The error of the last wait, until `take` throws it. */
   #error: unknown;
-  /** The last position that was read: where the group goes on, should the store lose both it and its checkpoint. */
   #last: Position | undefined;
-  /** Whether there may be more, so that a read need not wait; to begin with there may. */
   #mayHaveMore = true;
   #flowing = false;
+  /** The connection that the group has noted for this consumer. */
   #announced: string | undefined;
   #closed = false;
 
-  constructor(context: IntakeContext) {
+  constructor(context: BufferContext) {
     this.#context = context;
   }
 
-  /** Where stands what was read and nobody has asked for yet. */
+  /** Positions of the records that are kept. */
   get kept(): Position[] {
     return this.#kept.flatMap(({ records }) => records.map(({ position }) => position));
   }
 
-  /** Whether something was kept since the bell was asked for: it may be what a rewind brought. */
+  /** Whether records were kept since the last check of the group's state: a rewind may have come before their read. */
   get unconfirmed(): boolean {
     return this.#unconfirmed;
   }
 
-  /** The bell was asked for after what is kept was read. */
+  /** The group's state is about to be checked, after the read of all records that are kept. */
   confirm(): void {
     this.#unconfirmed = false;
   }
 
+  /** The last position taken. The group goes on after it if the store loses both the group and its checkpoint. */
   get last(): Position | undefined {
     return this.#last;
   }
 
+  /** Whether a wait is under way. */
   get waiting(): boolean {
     return this.#waiting !== undefined;
   }
 
-  /** Whether a read would bring something at once, as far as anybody can tell. */
+  /** Whether reading at once may find entries. */
   get mayHaveMore(): boolean {
     return this.#mayHaveMore && !this.waiting;
   }
 
   /**
-   * Some of what is kept; undefined if that is nothing.
+   * Takes at most `limit` of the records that are kept; undefined if there are none.
    *
-   * @throws What waiting failed with, once.
+   * @throws The error of the last wait, once.
    */
   take(limit: number): Batch | undefined {
     const batch = this.#kept.shift();
@@ -101,12 +103,12 @@ export class Intake {
       if (error !== undefined) throw error;
       return undefined;
     }
-    const { records, takings } = batch;
-    if (records.length > limit) this.#kept.unshift({ records: records.slice(limit), takings });
-    return this.#took({ records: records.slice(0, limit), takings });
+    const { records, generation } = batch;
+    if (records.length > limit) this.#kept.unshift({ records: records.slice(limit), generation });
+    return this.#took({ records: records.slice(0, limit), generation });
   }
 
-  /** Keeps what a read brought. */
+  /** Keeps the records of a read. */
   keep(batch: Batch): void {
     if (batch.records.length > 0) {
       this.#kept.push(batch);
@@ -115,34 +117,34 @@ export class Intake {
     this.#context.arrived();
   }
 
-  /** Keeps what came for a wait that had ended. */
+  /** Keeps records that came after their wait had ended. */
   spill(records: readonly StoredRecord[]): void {
-    this.keep({ records, takings: UNKNOWN_TAKINGS });
+    this.keep({ records, generation: UNKNOWN_GENERATION });
   }
 
-  /** What was kept is nobody's any more. */
-  forget(): void {
+  /** Drops all records: the group that they were read from is gone. */
+  clear(): void {
     this.#kept = [];
     this.#error = undefined;
   }
 
-  /** Whether the last read brought a large batch, so that there is a backlog. */
+  /** Whether the last read at once brought a large batch, so that there is a backlog. */
   get flowing(): boolean {
     return this.#flowing;
   }
 
-  /** Reads what is there. */
+  /** Reads entries that are there now. After `close` it reads nothing. */
   async readAtOnce(limit: number): Promise<Batch> {
     const { link, stream, group, consumer } = this.#context;
-    const takings = this.#context.takings();
-    if (this.#closed) return { records: [], takings };
+    const generation = this.#context.generation();
+    if (this.#closed) return { records: [], generation };
     const command = ["XREADGROUP", "GROUP", group, consumer, "COUNT", String(limit), "STREAMS", stream, ">"];
     try {
       const reply = await link.send(command);
       const records = Array.isArray(reply) ? parseEntries((reply[0] as readonly Reply[])[1]!) : [];
       this.#mayHaveMore = records.length === limit;
       this.#flowing = records.length >= LARGE_BATCH;
-      return this.#took({ records, takings });
+      return this.#took({ records, generation });
     } catch (error) {
       this.#context.failed();
       throw error;
@@ -154,12 +156,12 @@ export class Intake {
     return batch;
   }
 
-  /** Nobody may know any more by which connection the consumer waits: it says so with its next wait. */
+  /** The group may have forgotten the connection: the next wait announces it again. */
   announceAgain(): void {
     this.#announced = undefined;
   }
 
-  /** Waits for new entries, unless it does already; what comes is kept. */
+  /** Waits for new entries and keeps them, unless a wait is under way. After `close` it does nothing. */
   wait(limit: number): void {
     if (this.#waiting === undefined && !this.#closed) void this.#wait(limit);
   }
@@ -173,10 +175,10 @@ export class Intake {
         const noted = await announce(connection);
         this.#announced = noted === 1 ? connection : undefined;
       }
-      const takings = this.#context.takings();
+      const generation = this.#context.generation();
       const records = await reader.wait({ stream, after: ">", limit, blocked, woken }, mine.signal);
       if (!mine.signal.aborted) this.#mayHaveMore = records.length === limit;
-      this.keep({ records, takings });
+      this.keep({ records, generation });
     } catch (error) {
       this.#error = error;
       failed();
@@ -186,16 +188,16 @@ export class Intake {
     }
   }
 
+  /** Ends the wait, so that nothing is read that nobody asked for. Records that arrive just now are kept. */
+  pause(): void {
+    this.#waiting?.abort();
+    this.#waiting = undefined;
+  }
+
   /** Ends the wait for good, and resolves once no read is in flight that could take entries. */
   async close(): Promise<void> {
     this.#closed = true;
     this.pause();
     await this.#context.reader.ended(this.#context.stream);
-  }
-
-  /** Ends the wait: nothing is taken that nobody asked for; what comes in this moment is kept. */
-  pause(): void {
-    this.#waiting?.abort();
-    this.#waiting = undefined;
   }
 }

@@ -12,35 +12,38 @@ import type { Reach } from "../../store/_reach.ts";
 import type { Reply } from "../connection/client.ts";
 import { fenceText, staysHeld } from "./_fence.ts";
 import type { GroupKeys } from "../_keys.ts";
-import { findOrphans, UNDER_WAY } from "./_orphans.ts";
+import { findOrphans, REPLY_TIME } from "./_orphans.ts";
 import type { Script } from "../scripts/_script.ts";
 import type { Route } from "../connection/_topology.ts";
 import { ADOPT } from "../scripts/adopt.ts";
 import { CLAIM } from "../scripts/claim.ts";
 
-// A consumer that is not ours has no lease: it counts as dead after so long without a sign of life.
+// A consumer of another program has no lease. It counts as dead after so much idle time, in milliseconds.
 const FOREIGN_IDLE = 30_000;
-// A read without an answer may still be carried out for as long as it would have blocked, once the server answers again.
-const DOUBT = 10_000;
-// A look finds removed entries only before the group has read on behind them: at least so often, in ms, a backlog is read
-// only after one.
+// After a lost reply, and once the server replies again, a read may still take entries for as long as it would have
+// blocked, in milliseconds.
+const ORPHAN_TIME = 10_000;
+// Some servers hide removed entries once the group has read on behind them. So a backlog is read only if the last look is
+// not older than this, in milliseconds.
 const STALE = 250;
 
 /**
- * A delivery as the scripts hand it: id, delivery count, failures, recoveries, fields, 1 if no plain ack settles it, then 1
- * if it was deferred and nobody came who knows it.
+ * A delivery in the reply of CLAIM or ADOPT: position, delivery count, failures, recoveries, fields, 1 if XACK alone does
+ * not settle it, and 1 if it is expired.
  */
-type Taken = readonly [Position, number, number, number, readonly string[], number, number?];
+type Delivered = readonly [Position, number, number, number, readonly string[], number, number?];
 
-/** What a group told of itself when it was joined. */
+/** The reply of JOIN. */
 export interface Joined {
-  readonly takings: number;
+  /** The consumer's generation. */
+  readonly generation: number;
+  /** The group's epoch. */
   readonly epoch: number;
-  /** Which group of this name it is: one that is deleted and made anew is another. */
+  /** Identifies the group among all that ever had its name. */
   readonly life: string;
 }
 
-/** What a recovery needs of its member. */
+/** The surroundings of a recovery. */
 export interface RecoveryContext {
   readonly link: Route;
   readonly keys: GroupKeys;
@@ -49,22 +52,22 @@ export interface RecoveryContext {
   readonly lease: number;
   readonly reach: Reach;
   run(script: Script, args: readonly string[]): Promise<Reply>;
-  /** Tells by its position what this consumer knows to be its own. */
+  /** A predicate for the positions that this consumer knows to be its own. */
   known(): (position: Position) => boolean;
-  /** Something was taken from this consumer, which may not be known any more by how it waits. */
-  robbed(): void;
+  /** Deliveries were taken from this consumer. The group may also have forgotten its connection. */
+  generationChanged(): void;
 }
 
 /**
- * Finds for a consumer what came back to its group, and what is its own without its knowing.
+ * Looks for deliveries that returned to the group, and for orphans: deliveries that this consumer has without knowing.
  *
- * It need not look before each read: whatever comes back is told by the group's bell, a number that is asked for along
- * with each read, or is known to be due at some time.
+ * A look is a script. It is not needed before each read: the group has a number, its bell, which rises when deliveries
+ * return, and a cheap command checks it. The reply of each look tells when the next delivery falls due.
  */
 export class Recovery {
   #context: RecoveryContext;
   #life: string;
-  #takings: number;
+  #generation: number;
   #epoch: number;
   /** The group's bell at the last look. */
   #lastBell: string | undefined;
@@ -72,25 +75,25 @@ export class Recovery {
   #next = 0;
   /** When the last look began, by `performance.now()`. */
   #lookedAt = -Infinity;
-  /** Until when, by `performance.now()`, a read that got no answer may have brought what nobody knows of. */
-  #doubtUntil = 0;
+  /** Until when there may be orphans, by `performance.now()`. */
+  #orphansUntil = 0;
   #bell = new Bell();
 
-  constructor(context: RecoveryContext, { takings, epoch, life }: Joined) {
+  constructor(context: RecoveryContext, { generation, epoch, life }: Joined) {
     this.#context = context;
     this.#life = life;
-    this.#takings = takings;
+    this.#generation = generation;
     this.#epoch = epoch;
   }
 
-  /** How much has been taken from the consumer, as far as it knows. */
-  get takings(): number {
-    return this.#takings;
+  /** The consumer's generation, as far as it knows. */
+  get generation(): number {
+    return this.#generation;
   }
 
-  /** Takes note of how much has been taken. */
-  noteTakings(takings: number): void {
-    this.#takings = takings;
+  /** Notes the generation that another script has replied. */
+  noteGeneration(generation: number): void {
+    this.#generation = generation;
   }
 
   /** Whether it is time to look. */
@@ -98,123 +101,124 @@ export class Recovery {
     return performance.now() >= this.#next;
   }
 
-  /** Whether it is so long since the last look that a backlog should not be read on without one. */
+  /** Whether the last look is too old to read a backlog without another one. */
   get stale(): boolean {
     return performance.now() - this.#lookedAt >= STALE;
   }
 
-  /** Has whoever waits look again now. */
-  disturb(): void {
+  /** Makes a look due now, and ends the wait. */
+  lookNow(): void {
     this.#next = 0;
     this.#bell.ring();
   }
 
-  /** There is something else to see for whoever waits. */
-  ring(): void {
+  /** Ends the wait. */
+  wake(): void {
     this.#bell.ring();
   }
 
-  /** Something may have been taken for this consumer without its knowing. */
-  doubt(): void {
-    this.#doubtUntil = Infinity;
+  /** A reply was lost, so there may be orphans: the next looks search for them. */
+  expectOrphans(): void {
+    this.#orphansUntil = Infinity;
     this.#next = 0;
   }
 
-  /** Resolves when there is something to look at, or it is time to look. */
+  /** Resolves when it is woken, when a look is due, or when `signal` aborts. */
   async wait(signal: AbortSignal): Promise<void> {
     await this.#bell.wait(signal, this.#next - performance.now());
   }
 
   /**
-   * Looks again at once if something came back since the last look.
+   * Checks the group's state. Makes a look due if deliveries have returned since the last look.
    *
-   * @returns Whether it is the same group and epoch, so that what was read before is what it seems.
+   * @returns Whether the group and its epoch are the same as at the last look. Only then new entries of a read that was
+   * sent before may be claimed.
    */
-  async ask(): Promise<boolean> {
+  async check(): Promise<boolean> {
     const { link, keys: { meta } } = this.#context;
     try {
       const reply = await link.send(["HMGET", meta, "bell", "life", "epoch"]) as readonly (string | null)[];
       const same = reply[1] === this.#life && Number(reply[2]) === this.#epoch;
-      if (!same || (reply[0] ?? "") !== this.#lastBell) this.disturb();
+      if (!same || (reply[0] ?? "") !== this.#lastBell) this.lookNow();
       return same;
     } catch {
-      // Looking meets with the same, and says so.
-      this.disturb();
+      // The look that is due now meets the same failure and reports it.
+      this.lookNow();
       return false;
     }
   }
 
-  /** Looks; undefined when there is nothing, and next time is then. */
+  /** Looks for orphans and returned deliveries; undefined if there are none. Plans the next look. */
   async look(limit: number): Promise<Claim | undefined> {
     return await this.#orphans(limit) ?? await this.#sweep(limit);
   }
 
-  /** What belongs to this consumer without its knowing; looked for as long as there is doubt. */
+  /** Claims orphans, as long as there may be some. */
   async #orphans(limit: number): Promise<Claim | undefined> {
-    if (performance.now() > this.#doubtUntil) return undefined;
-    const orphans = await this.#orDoubt(findOrphans(this.#context, limit, this.#context.known()));
-    this.#doubtUntil = Math.min(this.#doubtUntil, performance.now() + DOUBT);
+    if (performance.now() > this.#orphansUntil) return undefined;
+    const orphans = await this.#orExpectOrphans(findOrphans(this.#context, limit, this.#context.known()));
+    this.#orphansUntil = Math.min(this.#orphansUntil, performance.now() + ORPHAN_TIME);
     return orphans.length === 0 ? undefined : await this.adopt(orphans);
   }
 
-  /** Those of these that are this consumer's; undefined when none is. */
+  /** Claims those of these deliveries that belong to this consumer; undefined if none does. */
   async adopt(positions: readonly Position[]): Promise<Claim | undefined> {
-    // As before the script looks: what is taken after that is to be seen.
-    const takings = this.#takings;
-    const reply = await this.#orDoubt(this.#context.run(ADOPT, positions));
-    const [taken, missing] = reply as readonly [readonly Taken[], readonly Position[]];
+    // The generation before the script runs: if deliveries are taken later, the fences must show that.
+    const generation = this.#generation;
+    const reply = await this.#orExpectOrphans(this.#context.run(ADOPT, positions));
+    const [taken, missing] = reply as readonly [readonly Delivered[], readonly Position[]];
     if (taken.length === 0 && missing.length === 0) return undefined;
-    return { records: this.#claimed(taken, takings), missing, disturbed: false };
+    return { records: this.#claimed(taken, generation), missing, disturbed: false };
   }
 
-  /** What came back to the group; undefined when nothing did. */
+  /** Claims deliveries that returned to the group; undefined if there are none, and nothing else to report. */
   async #sweep(limit: number): Promise<Claim | undefined> {
-    const { lease, reach: { version, deferTimeout }, robbed, run } = this.#context;
+    const { lease, reach: { version, deferTimeout }, generationChanged, run } = this.#context;
     this.#lookedAt = performance.now();
     const patience = deferTimeout === Infinity ? "" : `${Math.round(deferTimeout)}`;
     const args = [`${lease}`, `${limit}`, `${FOREIGN_IDLE}`, `${version}`, patience];
-    const reply = await this.#orDoubt(run(CLAIM, args));
-    const [takings, epoch, nextDue, nextEnd, missing, taken, bell, gap] = reply as readonly [
+    const reply = await this.#orExpectOrphans(run(CLAIM, args));
+    const [generation, epoch, nextDue, nextEnd, missing, taken, bell, gap] = reply as readonly [
       number,
       number,
       number,
       number,
       readonly Position[],
-      readonly Taken[],
+      readonly Delivered[],
       string,
       string,
     ];
     const removed = parseGap(gap);
     const disturbed = epoch !== this.#epoch;
-    if (takings !== this.#takings) robbed();
-    this.#takings = takings;
+    if (generation !== this.#generation) generationChanged();
+    this.#generation = generation;
     this.#epoch = epoch;
     this.#lastBell = bell;
-    // What was read since the rewind, by the epoch before it, will be refused, and has to come again.
-    if (disturbed) this.doubt();
+    // Entries that were read since the rewind, with the epoch before it, are orphans now.
+    if (disturbed) this.expectOrphans();
     const nothing = taken.length === 0 && missing.length === 0 && !disturbed && removed === undefined;
     const next = Math.min(
       lease / 4,
       nextDue < 0 ? Infinity : nextDue,
       nextEnd < 0 ? Infinity : nextEnd + 1,
-      performance.now() < this.#doubtUntil ? UNDER_WAY : Infinity,
+      performance.now() < this.#orphansUntil ? REPLY_TIME : Infinity,
     );
     this.#next = nothing ? performance.now() + Math.max(1, next) : 0;
     if (nothing) return undefined;
-    return { records: this.#claimed(taken, takings), missing, disturbed, ...(removed && { removed }) };
+    return { records: this.#claimed(taken, generation), missing, disturbed, ...(removed && { removed }) };
   }
 
-  /** If this is lost, so may be what was taken by it: whether or not it was done, nobody knows of what it was about. */
-  async #orDoubt<T>(looking: Promise<T>): Promise<T> {
+  /** If the reply of a script is lost, entries may have been claimed without us knowing which. */
+  async #orExpectOrphans<T>(running: Promise<T>): Promise<T> {
     try {
-      return await looking;
+      return await running;
     } catch (error) {
-      this.doubt();
+      this.expectOrphans();
       throw error;
     }
   }
 
-  #claimed(taken: readonly Taken[], takings: number): ClaimedRecord[] {
+  #claimed(taken: readonly Delivered[], generation: number): ClaimedRecord[] {
     return taken
       .toSorted(([a], [b]) => comparePositions(a, b))
       .map(([position, count, failures, recovered, fields, kept, expired]) => ({
@@ -223,21 +227,21 @@ export class Recovery {
         attempt: failures + 1,
         recovered,
         ...(expired === 1 ? { expired: true } : {}),
-        fence: fenceText(takings, this.#epoch, count, kept === 0),
+        fence: fenceText(generation, this.#epoch, count, kept === 0),
       }));
   }
 
-  /** New entries, as claimed by this consumer. */
-  fresh(records: readonly StoredRecord[]): ClaimedRecord[] {
-    const fence = fenceText(this.#takings, this.#epoch, 1, true);
+  /** New entries as claimed records. */
+  claimedNew(records: readonly StoredRecord[]): ClaimedRecord[] {
+    const fence = fenceText(this.#generation, this.#epoch, 1, true);
     return records.map(({ position, fields }) => ({ position, fields, attempt: 1, recovered: 0, fence }));
   }
 
   /**
-   * Takes note of what this consumer settled: what it parked itself it knows to look for in time.
+   * Plans a look for the deliveries that this consumer has returned to the group itself.
    *
-   * @param before The bell before that.
-   * @param bell The bell after it.
+   * @param before The group's bell before SETTLE.
+   * @param bell The group's bell after SETTLE.
    */
   settled(outcomes: readonly Outcome[], before: string, bell: string): void {
     if (before === this.#lastBell) this.#lastBell = bell;

@@ -2,11 +2,11 @@ import { Bell } from "../../store/_bell.ts";
 import type { Reply } from "../connection/client.ts";
 import type { Route } from "../connection/_topology.ts";
 
-// Whoever is not waiting yet, although it is about to, is told again after so long, in ms. It asks by itself once it
-// waits, so that this covers only the moment in which its question and its read may overtake each other.
+// Delays before another attempt to end a read that is not blocked yet, in ms. The consumer checks for returned
+// deliveries once its read has been sent, so these attempts only cover the time in which the two may cross.
 const AGAIN = [5, 50];
 
-/** Ends blocked reads of others, because something came back that no read tells of. */
+/** Ends blocked reads of other consumers when deliveries return to the group, because no read reports that. */
 export class Waker {
   #link: Route;
   #underWay = new Set<Promise<void>>();
@@ -16,7 +16,7 @@ export class Waker {
     this.#link = link;
   }
 
-  /** Wakes those that wait by these connections. Best effort: all others look by themselves now and then. */
+  /** Ends the blocked reads of these connections. Failures are ignored: consumers also look without being woken. */
   wake(connections: Reply): void {
     for (const connection of connections as readonly string[]) {
       const waking = this.#wake(connection).catch(() => {}).finally(() => this.#underWay.delete(waking));
@@ -32,21 +32,22 @@ export class Waker {
   }
 
   /**
-   * Ends a connection's blocked read. With `"ERROR"` the read says that it was ended, which others do, and not that its
-   * time was up; with `"TIMEOUT"` it does not, which is how its owner ends it.
+   * Ends the blocked read of a connection.
    *
-   * @returns 0 if it was not blocked.
+   * @param by `"ERROR"` if another consumer ends the read: its owner then looks for returned deliveries. `"TIMEOUT"` if
+   * its owner does.
+   * @returns 0 if the connection was not blocked.
    */
   unblock(connection: string, by: "ERROR" | "TIMEOUT"): Promise<Reply> {
     return this.#link.send(["CLIENT", "UNBLOCK", connection, by]);
   }
 
-  /** Resolves once all have been told: whoever leaves may be the only one who knows. */
-  async told(): Promise<void> {
+  /** Resolves once all wake-ups have been sent: after a consumer has left, no other may know of the returned deliveries. */
+  async sent(): Promise<void> {
     await Promise.all(this.#underWay);
   }
 
-  /** Tells nobody again. */
+  /** Makes no further attempts. */
   close(): void {
     this.#closed.abort();
   }
