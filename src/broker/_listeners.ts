@@ -1,4 +1,4 @@
-import { checkSignal } from "../events/_check.ts";
+import { checkSignal, show } from "../events/_check.ts";
 import { reportable, thenable, unreadable } from "../events/_foreign.ts";
 import { BrokerErrorEvent } from "./lifecycle_events.ts";
 
@@ -31,7 +31,11 @@ export class Listeners {
   }
 
   add(type: string, listener: AnyListener | null, options: boolean | AddEventListenerOptions = {}): void {
-    if (listener === null) return;
+    // As in a browser, a missing listener is ignored.
+    if (listener === null || listener === undefined) return;
+    if (typeof listener !== "function" && typeof listener !== "object") {
+      throw new TypeError(`Cannot listen with ${show(listener)}: give a function, or an object with handleEvent`);
+    }
     const given = typeof options === "boolean" ? { capture: options } : options;
     const { capture = false, once = false, signal, passive } = given;
     checkSignal(signal);

@@ -287,14 +287,15 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * Calls a handler with stored events, in order, one at a time. It changes no group and counts no attempts. Resolves with
    * the number of events. Rejects with the error that the handler throws, and as `history` does.
    */
-  replay<K extends C>(
+  async replay<K extends C>(
     events: OneOrMore<K>,
     handler: (event: EventOf<K>) => unknown,
     options: ReadOptions = {},
   ): Promise<number> {
     const codecs = this.#codecs.ofClasses(events);
     assertHandler("replay to", handler, "(event) => …");
-    return replayEvents(readEvents(this.#store, codecs, readRange("replay", options, this.#closing.drained)), handler);
+    const past = readEvents(this.#store, codecs, readRange("replay", options, this.#closing.drained));
+    return await replayEvents(past, handler);
   }
 
   /**

@@ -1,5 +1,6 @@
 import { show } from "../../events/_check.ts";
-import { findDefinition } from "../../events/_definition.ts";
+import { ANOTHER_COPY, findDefinition, isFromAnotherCopy } from "../../events/_definition.ts";
+import { readProperty } from "../../events/_foreign.ts";
 import type { DomainEvent, EventClass } from "../../events/mod.ts";
 import type { DetailCipher } from "../detail_cipher.ts";
 import { EventCodec } from "./_event_codec.ts";
@@ -55,6 +56,7 @@ export class EventCodecs implements Iterable<EventCodec> {
           explainTwoClasses(type),
       );
     }
+    if (isFromAnotherCopy(eventClass)) throw new TypeError(`Cannot use ${show(eventClass)}: ${ANOTHER_COPY}`);
     throw new TypeError(`Cannot use ${show(eventClass)}: it is not in the broker's events, there are ${this.#types()}`);
   }
 
@@ -75,6 +77,9 @@ export class EventCodecs implements Iterable<EventCodec> {
         `Cannot publish "${type}": the event is of another class of that type than the one in the broker's events; ` +
           explainTwoClasses(type!),
       );
+    }
+    if (isFromAnotherCopy(readProperty(event, "constructor"))) {
+      throw new TypeError(`Cannot publish ${show(type)}: ${ANOTHER_COPY}`);
     }
     throw new TypeError(
       `Cannot publish ${type === undefined ? show(event) : show(type)}: it is no instance of a class in events, ` +

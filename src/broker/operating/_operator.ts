@@ -1,4 +1,4 @@
-import { checkKeys, checkNumber, checkSignal } from "../../events/_check.ts";
+import { checkKeys, checkNumber, checkSignal, show } from "../../events/_check.ts";
 import { assertName } from "../../events/_names.ts";
 import type { DomainEvent, RetentionOptions } from "../../events/mod.ts";
 import type { DeadLetterBox, DiscardOptions, EventStore, GroupState, Position, StreamState } from "../../store/mod.ts";
@@ -44,8 +44,10 @@ export class Operator {
   /** Makes a group read again from `to`. Resolves with the number of dropped deliveries and the first position to read. */
   async rewind(
     { stream, definition }: EventCodec,
-    { group, to }: { readonly group: string; readonly to: StartFrom },
+    options: { readonly group: string; readonly to: StartFrom },
   ): Promise<{ dropped: number; first: Position | undefined }> {
+    checkKeys("rewind a group", options, ["group", "to"]);
+    const { group, to } = options;
     assertName("group", group);
     const start = startPoint(to, "to");
     this.#options.assertUsable("rewind a group");
@@ -56,8 +58,10 @@ export class Operator {
 
   async deleteGroup(
     { stream, definition }: EventCodec,
-    { group, force = false }: { readonly group: string; readonly force?: boolean },
+    options: { readonly group: string; readonly force?: boolean },
   ): Promise<void> {
+    checkKeys("delete a group", options, ["group", "force"]);
+    const { group, force = false } = options;
     assertName("group", group);
     this.#options.assertUsable("delete a group");
     const operation = { name: "delete_group", eventType: definition.type, group } as const;
@@ -67,8 +71,10 @@ export class Operator {
   /** The dead letters of a group, oldest first. */
   deadLetters<E extends DomainEvent>(
     codec: EventCodec<E>,
-    { group, signal }: { readonly group: string; readonly signal?: AbortSignal },
+    options: { readonly group: string; readonly signal?: AbortSignal },
   ): AsyncGenerator<DeadLetter<E>, void, void> {
+    checkKeys("list dead letters", options, ["group", "signal"]);
+    const { group, signal } = options;
     assertName("group", group);
     checkSignal(signal);
     return deadLetters(this.#store, codec, group, eitherSignal(signal, this.#options.drained));
@@ -76,9 +82,10 @@ export class Operator {
 
   /** Redrives dead letters of a group, or counts those that would be redriven; resolves with their number. */
   async redrive({ stream, definition }: EventCodec, options: RedriveOptions): Promise<number> {
-    checkKeys("redrive", options, ["group", "ids", "dryRun", "signal"]);
+    checkKeys("redrive dead letters", options, ["group", "ids", "dryRun", "signal"]);
     const { group, ids, dryRun = false, signal } = options;
     assertName("group", group);
+    checkIds(ids);
     checkSignal(signal);
     this.#options.assertUsable("redrive dead letters");
     const redrive = async () => {
@@ -194,10 +201,19 @@ function checkDiscard(options: DiscardDeadLettersOptions): void {
   checkKeys("discard dead letters", options, ["group", "ids", "maxAge", "maxLength", "dryRun", "signal"]);
   const { group, ids, maxAge, maxLength, signal } = options;
   assertName("group", group);
+  checkIds(ids);
   checkSignal(signal);
   if (maxAge !== undefined) checkNumber("maxAge (ms)", maxAge, { min: 0 });
   if (maxLength !== undefined) checkNumber("maxLength", maxLength, { min: 0, integer: true });
   if (ids !== undefined && (maxAge !== undefined || maxLength !== undefined)) {
     throw new TypeError("Cannot discard dead letters by both ids and bounds: give ids alone, or maxAge and maxLength");
+  }
+}
+
+function checkIds(ids: unknown): void {
+  if (ids === undefined) return;
+  if (!Array.isArray(ids)) throw new TypeError(`Cannot use ${show(ids)} as ids: give an array of ids of dead letters`);
+  for (const id of ids) {
+    if (typeof id !== "string") throw new TypeError(`Cannot use ${show(id)} as the id of a dead letter: give a string`);
   }
 }

@@ -5,7 +5,9 @@ import { type BrokerContract, contract, Counted, counted, Other } from "../_brok
 
 type Loose =
   & {
-    readonly [method in "subscribe" | "replay" | "rewind" | "redrive" | "deleteGroup"]: (
+    readonly [
+      method in "publish" | "subscribe" | "replay" | "rewind" | "redrive" | "discardDeadLetters" | "deleteGroup"
+    ]: (
       ...args: unknown[]
     ) => Promise<unknown>;
   }
@@ -146,6 +148,15 @@ export const refusing: readonly BrokerContract[] = [
     await refuses(() => broker.redrive(Counted, { group: "" }), TypeError, "group");
     await refuses(() => broker.deleteGroup(Counted, { group: "a b" }), TypeError, "group");
     await refuses(async () => await broker.deadLetters(Counted, { group: 5 }).next(), TypeError, "group");
+    await refuses(() => broker.rewind(Counted), TypeError, "options");
+    await refuses(() => broker.rewind(Counted, { group: "group", form: "now" }), TypeError, '"form"');
+    await refuses(() => broker.deleteGroup(Counted), TypeError, "options");
+    await refuses(() => broker.deleteGroup(Counted, { group: "group", forced: true }), TypeError, '"forced"');
+    await refuses(async () => await broker.deadLetters(Counted).next(), TypeError, "options");
+    for (const ids of ["1", 1, null, [1], [undefined]]) {
+      await refuses(() => broker.redrive(Counted, { group: "group", ids }), TypeError, "dead letter");
+      await refuses(() => broker.discardDeadLetters(Counted, { group: "group", ids }), TypeError, "dead letter");
+    }
   }),
 
   contract("", "a broker refuses invalid events and options", async (bench) => {
@@ -248,6 +259,34 @@ export const refusing: readonly BrokerContract[] = [
         assertStringIncludes(error.message, "loaded twice");
         assertStringIncludes(error.message, "import it from one place");
       }
+    },
+  ),
+
+  contract("", "a class that another copy of the package made is refused with that reason", async (bench) => {
+    // The class as it looks here: its definition has a key that this copy does not know.
+    class Foreign extends CustomEvent<{ n: number }> {
+      static readonly type = "Counted";
+      constructor() {
+        super("Counted", { detail: { n: 1 } });
+      }
+    }
+    const connect = bench.under.connect.bind(bench.under) as (...args: unknown[]) => Promise<unknown>;
+    const broker = loose(await bench.broker());
+    await refuses(() => broker.publish(new Foreign()), TypeError, "another copy of @tidings/broker");
+    await refuses(() => broker.subscribe(Foreign, () => {}, { group: "group" }), TypeError, "another copy of");
+    await refuses(() => connect([Foreign]), TypeError, "another copy of");
+  }),
+
+  contract(
+    "",
+    "addEventListener() refuses a listener that cannot be called, and ignores a missing one",
+    async (bench) => {
+      const broker = await bench.broker();
+      for (const listener of [5, "text", true] as unknown as (() => void)[]) {
+        assertThrows(() => broker.addEventListener("Counted", listener), TypeError, "Cannot listen with");
+      }
+      broker.addEventListener("Counted", undefined as unknown as () => void);
+      await broker.publish(new Counted({ n: 1 }));
     },
   ),
 ];
