@@ -1,6 +1,6 @@
 import { StoreError } from "../store/mod.ts";
 
-/** What the scripts of a group mean by NAMETAKEN and GROUPDELETED; any other error as it is. */
+/** The store error for NAMETAKEN or GROUPDELETED of a script; any other error unchanged. */
 export function groupError(error: unknown, stream: string, group: string): unknown {
   const message = error instanceof Error ? error.message : "";
   if (message.includes("GROUPDELETED")) {

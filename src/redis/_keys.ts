@@ -1,26 +1,29 @@
-/** The helper keys of one group. All share the stream's slot by its hash tag, and none begins with the prefix. */
+/** The stream and the helper keys of one group. A hash tag puts all of them in one slot. Helper keys begin with a brace. */
 export interface GroupKeys {
   /** The stream itself. */
   readonly stream: string;
-  /** Hash: `life`, `bell`, `epoch`, `rewind:<epoch>`, `checkpoint`, `deleted`, `mark`, `removed`, and by consumer `gen:`, `lease:`, `stalled:`, `version:`, `conn:`. */
+  /**
+   * Hash: the state of the group. Fields: `life`, `bell`, `epoch`, `rewind:<epoch>`, `checkpoint`, `including`, `lives`,
+   * `mark`, `removed` and `deleted`; for each consumer `gen:`, `lease:`, `stalled:`, `version:` and `conn:`.
+   */
   readonly meta: string;
-  /** Sorted set: consumers by when their lease ends, in milliseconds. */
+  /** Sorted set: consumers by the end of their lease, in milliseconds. */
   readonly consumers: string;
-  /** Sorted set: parked deliveries by when they are due, in milliseconds. */
+  /** Sorted set: positions of parked deliveries by the time when they are due, in milliseconds. */
   readonly due: string;
-  /** Hash: what is known of deliveries that failed or were recovered, by position. */
+  /** Hash: by position, the history of each unsettled delivery that failed or was recovered. */
   readonly work: string;
-  /** Hash: redriven deliveries whose entry is gone from the stream, by position. */
+  /** Hash: by position, copies of deliveries that were redriven or parked after their entry was removed. */
   readonly redrive: string;
   /** Stream: the dead letters. */
   readonly dead: string;
-  /** Stream that exists only during a script, which finds out by it how the server counts reads. */
+  /** Stream that exists during a script only, which finds out by it how the server counts reads. */
   readonly counting: string;
 }
 
 /** The keys of a group. */
 export function groupKeys(stream: string, group: string): GroupKeys {
-  const key = (what: string) => `{${stream}}:${what}:${group}`;
+  const key = (kind: string) => `{${stream}}:${kind}:${group}`;
   return {
     stream,
     meta: key("group"),
@@ -33,12 +36,12 @@ export function groupKeys(stream: string, group: string): GroupKeys {
   };
 }
 
-/** In the order in which every script takes them. */
+/** The keys in the order in which the scripts of a group take them. */
 export function keyList({ stream, meta, consumers, due, work, redrive, dead, counting }: GroupKeys): string[] {
   return [stream, meta, consumers, due, work, redrive, dead, counting];
 }
 
-/** What the server remembers of a producer's batches on one stream. */
+/** Hash: numbers and positions of the last batches of a producer on one stream. */
 export function producerKey(stream: string, producer: string): string {
   return `{${stream}}:producer:${producer}`;
 }

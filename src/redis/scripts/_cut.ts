@@ -1,11 +1,11 @@
 import { POSITIONS } from "./_positions.ts";
 
 /**
- * The beginning of a script that trims.
+ * The beginning of scripts that trim.
  *
- * KEYS: stream first. ARGV: the oldest time to keep in ms (or empty), how many entries to keep (or empty), how many to
- * remove by number at most. Sets the locals `stream`, `oldest` (the first entry), `cut` (the first position to keep) and
- * `more` (1 if the number asks for more removals). Without anything to remove the script ends, with the reply 0, empty, 0.
+ * KEYS: the stream first. ARGV: the oldest time to keep in ms (or empty), how many entries to keep (or empty), and how many
+ * entries that bound may remove at most. It sets the locals `stream`, `oldest` (the first entry), `cut` (the first position
+ * to keep) and `more` (1 if that bound would remove more entries). If there is nothing to remove, the script ends here.
  */
 export const CUT: string = `${POSITIONS}
 local stream = KEYS[1]

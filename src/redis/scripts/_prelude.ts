@@ -1,12 +1,20 @@
 import { POSITIONS } from "./_positions.ts";
 
 /**
- * What the scripts of a group share. KEYS: stream, meta, consumers, due, work, redrive, dead, counting. ARGV[1] is the group,
- * ARGV[2] the consumer (or empty), ARGV[3] the life of the group that it joined (or empty): a group that was deleted
- * and made anew is another one, and refuses former members with GROUPDELETED.
+ * The beginning of all scripts of a group.
  *
- * What is known of a delivery beside its place in the pending list stands in `work` by its id: failures, recoveries,
- * first and last failure, whether it runs alone, and when it is to be tried again. Most deliveries have no such line.
+ * KEYS: as `keyList` gives them: stream, meta, consumers, due, work, redrive, dead, counting. ARGV: the group, the consumer
+ * (or empty), and the life of the group that the consumer joined (or empty), then the arguments of the script.
+ *
+ * Terms:
+ * - The *pending list* is Redis' own list of deliveries, XPENDING. *Parked* deliveries stand there under the reserved
+ *   consumers `_retry` and `_released`, and in the sorted set `due`.
+ * - The hash `work` has a line for each delivery that failed or was recovered: failures, recoveries, time of the first and
+ *   of the last failure, whether it runs exclusively, and when it is due. Most deliveries have none.
+ * - The hash `redrive` has a *copy* of each delivery that was redriven or parked after its entry was removed from the stream.
+ *   Such a delivery cannot be in the pending list, so its copy has the owner and the delivery count.
+ * - A consumer's *generation*, field `gen:` of the meta hash, rises whenever deliveries are taken from the consumer.
+ * - The group's *bell*, field `bell`, rises when deliveries return to the group: consumers compare it before they wait.
  */
 export const READ_PRELUDE: string = `${POSITIONS}
 local stream, meta, consumers, due, workKey, copies, dead, counting = unpack(KEYS)
@@ -18,6 +26,7 @@ local function text(number) return string.format('%.0f', number) end
 
 local function baseOf(consumer) return string.match(consumer, '^(.*)%.[^.]*$') or consumer end
 
+-- The line of a delivery in the hash "work".
 local function work(id)
   local line = redis.call('HGET', workKey, id)
   if not line then return {failures = 0, recovered = 0, first = 0, last = 0, isolated = 0, retryAt = 0} end
@@ -47,7 +56,7 @@ local function copy(id)
   return packed and cmsgpack.unpack(packed)
 end
 
--- Fields without what is too large to be read: their size stands in its place.
+-- The fields of an entry; of a larger one only its small fields, and its size as the field "toolarge".
 local function bounded(fields, most)
   local size = 0
   for at = 1, #fields do size = size + #fields[at] end
@@ -66,22 +75,23 @@ end
 
 local function keepCopy(id, c) redis.call('HSET', copies, id, cmsgpack.pack(c)) end
 
--- Parked deliveries belong to reserved consumers, so that trimming spares them and nobody takes them early.
+-- Returns a delivery to the group, to be taken when it is due. A reserved consumer owns it until then, so that trimming
+-- keeps its entry and no consumer takes it early.
 local function park(id, at, reason, c)
   redis.call('ZADD', due, string.format('%.3f', at), id)
   if c then
     c.owner = ''
     keepCopy(id, c)
   elseif #redis.call('XCLAIM', stream, group, reason, 0, id, 'JUSTID') == 0 then
-    -- Somebody removed the entry, and Redis has just forgotten it: whoever takes it next is to tell.
+    -- The entry was removed, and XCLAIM has dropped the delivery. CLAIM reports it as missing by this copy without fields.
     keepCopy(id, {owner = '', count = 0})
   end
 end
 
--- The version that a reserved consumer keeps what was deferred for.
+-- The version of the deferred deliveries that a reserved consumer owns; nil for other consumers.
 local function heldVersion(consumer) return tonumber(string.match(consumer, '^_held:(%d+)$')) end
 
--- How long it has been there is how long it is idle, for a copy since when its owner is.
+-- Defers a delivery until a consumer knows its version. Its idle time is the waiting time; a copy has the field "since".
 local function defer(id, version, c)
   local keeper = '_held:' .. version
   if c then
@@ -89,12 +99,12 @@ local function defer(id, version, c)
     c.since = now
     keepCopy(id, c)
   elseif #redis.call('XCLAIM', stream, group, keeper, 0, id, 'JUSTID') == 0 then
-    -- The entry is gone: whoever comes next is to tell.
+    -- The entry is gone: the next look reports it.
     park(id, now, '_released')
   end
 end
 
--- The consumer is alive for another lease; somebody else's name when it was given up and its name taken meanwhile.
+-- Renews the consumer's lease. Returns an error if the consumer was given up and another one has its name now.
 local function touch(lease)
   local expires = redis.call('ZSCORE', consumers, me)
   if not expires or tonumber(expires) <= now then
@@ -103,7 +113,7 @@ local function touch(lease)
         return redis.error_reply('NAMETAKEN ' .. other .. ' ' .. text(tonumber(redis.call('ZSCORE', consumers, other)) - now))
       end
     end
-    -- Takings begin anew at a number that no claim of an earlier life can have seen.
+    -- A consumer that joins again begins with a generation that none of its earlier fences has.
     if redis.call('HEXISTS', meta, 'gen:' .. me) == 0 then
       redis.call('HSET', meta, 'gen:' .. me, redis.call('HINCRBY', meta, 'lives', 1) * 1000000)
     end
@@ -113,7 +123,7 @@ end
 
 local function epoch() return tonumber(redis.call('HGET', meta, 'epoch') or 0) end
 
--- Whether a rewind since that epoch dropped what stood at this position.
+-- Whether a rewind since that epoch has dropped the deliveries at this position.
 local function rewound(since, id)
   for n = since + 1, epoch() do
     local to = redis.call('HGET', meta, 'rewind:' .. n)
@@ -122,7 +132,7 @@ local function rewound(since, id)
   return false
 end
 
--- Whether this very delivery is still this consumer's; the copy, if its entry is gone from the stream.
+-- Whether the consumer still holds the delivery with this fence. Also returns the copy of an entry that is gone.
 local function mine(id, since, count)
   local row = redis.call('XPENDING', stream, group, id, id, 1, me)[1]
   if row then return row[4] == count and not rewound(since, id) end
@@ -131,12 +141,11 @@ local function mine(id, since, count)
   return false
 end
 
--- How often something came back that no read tells of. Whoever is about to wait asks for it once more: since its last
--- look nobody can have told it.
+-- The group's bell. Consumers read it once more before they wait, because no other consumer can wake them until then.
 local function bell() return redis.call('HGET', meta, 'bell') or '' end
 local function ring() redis.call('HINCRBY', meta, 'bell', 1) end
 
--- Those whose blocked read should end, because something came back that no read will tell them of.
+-- Connections of consumers whose blocked reads are to be ended, because deliveries returned to the group.
 local function sleepers(most)
   local ids = {}
   if most == 0 then return ids end
@@ -148,7 +157,7 @@ local function sleepers(most)
   return ids
 end
 
--- The same of those who know a version. What they know is theirs to say with each look at what came back.
+-- The same for consumers that know a version, and whether there are any. CLAIM stores the version of its consumer.
 local function knowers(version)
   local ids, any = {}, false
   for _, c in ipairs(redis.call('ZRANGEBYSCORE', consumers, '(' .. text(now), '+inf')) do
@@ -161,19 +170,20 @@ local function knowers(version)
   return ids, any
 end
 
--- When the first parked delivery is due.
+-- The time when the first parked delivery is due.
 local function firstDue()
   local score = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]
   return score and tonumber(score)
 end
 
+-- Removes everything about a consumer.
 local function forget(consumer)
   redis.call('ZREM', consumers, consumer)
   redis.call('HDEL', meta, 'gen:' .. consumer, 'lease:' .. consumer, 'stalled:' .. consumer, 'conn:' .. consumer,
     'version:' .. consumer)
 end
 
--- Where a group that is lost should go on: its first unsettled entry, or after the last one it read.
+-- Stores where the group goes on if it is lost: at its first unsettled entry, or after the last one that it has read.
 local function checkpoint()
   local first = redis.call('XPENDING', stream, group, '-', '+', 1)[1]
   if first then
@@ -186,10 +196,10 @@ local function checkpoint()
 end
 `;
 
-/** What begins every script of a group that writes. */
+/** The beginning of all scripts of a group that write. They refuse members of a group that was deleted. */
 export const PRELUDE: string = `${READ_PRELUDE}
--- Out of memory, a script may add nothing unless it has written before: this removes nothing, and lets consumers go on
--- handling and settling what is there, which takes little and frees the rest. Appending is a script apart.
+-- Out of memory, a script may add data only after another write. This one removes nothing, and lets consumers go on and
+-- settle their deliveries, which needs little memory and frees more. APPEND does not do this.
 redis.call('ZREM', consumers, '')
 
 local life = redis.call('HGET', meta, 'life')

@@ -1,19 +1,19 @@
 import type { RedisConnection, Reply } from "../connection/client.ts";
 import { isNoScript } from "../connection/_reply_error.ts";
 
-/** A Lua script that runs on the server, by its digest where the server knows it. */
+/** A Lua script for the server. It is sent by its digest, and in full if the server does not have it. */
 export class Script {
   readonly source: string;
   #suffix: "" | "_RO";
   #digest: string | undefined;
 
-  /** @param options.readOnly It writes nothing, so that those may run it who may only read. @default {false} */
+  /** @param options.readOnly The script writes nothing, so users who may only read can run it. @default {false} */
   constructor(source: string, { readOnly = false }: { readonly readOnly?: boolean } = {}) {
     this.source = source;
     this.#suffix = readOnly ? "_RO" : "";
   }
 
-  /** Runs it: every key that it touches is among `keys`, so that a cluster can find the node. */
+  /** Runs the script. Each key that it uses is among `keys`: a cluster finds the node by them. */
   async run(
     connection: Pick<RedisConnection, "send">,
     keys: readonly string[],
@@ -23,7 +23,7 @@ export class Script {
     try {
       return await connection.send([`EVALSHA${this.#suffix}`, this.#digest ??= await sha1(this.source), ...rest]);
     } catch (error) {
-      // Nothing ran then, so that running it is safe; the server keeps it from now on.
+      // The server ran nothing, so this runs the script once. The server keeps the script from now on.
       if (!isNoScript(error)) throw error;
       return await connection.send([`EVAL${this.#suffix}`, this.source, ...rest]);
     }

@@ -1,14 +1,14 @@
 import { Script } from "./_script.ts";
-import { HAND } from "./_hand.ts";
+import { DELIVER } from "./_deliver.ts";
 import { PRELUDE } from "./_prelude.ts";
 
 /**
- * Hands to a consumer what it holds without knowing: what a read or a claim took whose answer was lost.
+ * Gives a consumer its orphans: deliveries of a read or claim whose reply was lost.
  *
- * KEYS: as the prelude says. ARGV: group, consumer, life, then the ids. Reply: for each delivery that is still the
- * consumer's what CLAIM says of it, then the ids of those whose entries are gone.
+ * KEYS and ARGV: see the prelude, then the positions. Reply: the deliveries that still belong to the consumer, as in the
+ * reply of CLAIM, and the positions of those whose entries are gone.
  */
-export const ADOPT: Script = new Script(`${PRELUDE}${HAND}
+export const ADOPT: Script = new Script(`${PRELUDE}${DELIVER}
 local taken = {}
 for at = 4, #ARGV do
   local id = ARGV[at]
@@ -20,6 +20,6 @@ for at = 4, #ARGV do
     taken[#taken + 1] = {id = id, count = c.count, copy = c}
   end
 end
-local reply, missing = hand(taken)
+local reply, missing = deliver(taken)
 return {reply, missing}
 `);

@@ -2,13 +2,13 @@ import { Script } from "./_script.ts";
 import { PRELUDE } from "./_prelude.ts";
 
 /**
- * Says by which connection a consumer waits, for whoever wants to end its blocked read.
+ * Stores the connection on which a consumer waits, so that other consumers can end its blocked read.
  *
- * KEYS: as the prelude says. ARGV: group, consumer, life, id of the connection. Reply: 1; 0 when the consumer has left, or
- * was given up, and nothing was noted.
+ * KEYS and ARGV: see the prelude, then the id of the connection. Reply: 1, or 0 if the consumer has left or was given up
+ * for dead. Then nothing is stored.
  */
 export const ANNOUNCE: Script = new Script(`${PRELUDE}
--- What comes late, after the consumer has left, would stay for ever.
+-- Nothing would ever remove the field of a consumer that has left.
 if not redis.call('ZSCORE', consumers, me) then return 0 end
 redis.call('HSET', meta, 'conn:' .. me, ARGV[4])
 return 1

@@ -3,12 +3,14 @@ import { Script } from "./_script.ts";
 /**
  * Appends a producer's batch once, however often it is sent.
  *
- * KEYS: stream, producer memory. ARGV: sequence, decided, known (0 or 1), memory in ms, ring size, then runs of records
- * that have fields of the same names: how many records, how many fields, the names, then the values record by record.
- * Without records the batch is given up.
+ * KEYS: stream, the producer's hash. ARGV: number of the batch, number up to which all batches are decided, 1 if the
+ * producer has appended before (else 0), how long the hash lasts in ms, how many batches it remembers, then runs of records
+ * with the same field names. A run is: number of records, number of fields, the names, and the values record by record.
+ * A batch without records is given up.
  *
- * Reply: the first position and how many follow each other from it; an empty list for a batch that was given up.
- * Errors: `FORGOTTEN`, `OUTOFSEQUENCE`, and what XADD says of the stream before anything was written.
+ * Reply: the first position and the number of records, whose positions are consecutive; an empty list for a batch that was
+ * given up. Errors: `FORGOTTEN` if the hash is gone, `OUTOFSEQUENCE` if another batch is next, and errors of XADD, before
+ * anything is written.
  */
 export const APPEND: Script = new Script(`
 local stream, memory = KEYS[1], KEYS[2]
@@ -21,21 +23,21 @@ end
 if kept then
   local number, first, count = string.match(kept, '^(%d+) (%S+) (%d+)$')
   if tonumber(number) == sequence then
-    -- Written anew, so that whoever waits for replicas on this connection waits for all that came before, too.
+    -- A write, so that a WAIT on this connection also covers the entries that an earlier connection has written.
     redis.call('PEXPIRE', memory, ARGV[4])
     return {first, tonumber(count)}
   end
 end
 last = tonumber(last or 0)
 
--- Looking costs less than writing, which goes to replicas and into the append-only file: what lasts half as long is enough.
-local function lasts()
+-- Extends the expiry only after half of it has passed: a write goes to replicas and the append-only file, a check does not.
+local function extend()
   if redis.call('PTTL', memory) * 2 < tonumber(ARGV[4]) then redis.call('PEXPIRE', memory, ARGV[4]) end
 end
 
 if #ARGV == 5 then
   redis.call('HSET', memory, 'last', math.max(last, sequence))
-  lasts()
+  extend()
   return {}
 end
 if sequence ~= math.max(last, decided) + 1 then
@@ -45,7 +47,7 @@ local at, count, first = 6, 0, nil
 local id = '*'
 while at <= #ARGV do
   local records, size = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
-  -- One call for all of the run: only its values change.
+  -- One command for the whole run: only its values change.
   local call = {'XADD', stream, id}
   for nth = 1, size do call[2 + 2 * nth] = ARGV[at + 1 + nth] end
   at = at + 1 + size
@@ -55,7 +57,7 @@ while at <= #ARGV do
     local given = redis.call(unpack(call))
     if not first then
       first = given
-      -- In one millisecond the positions of a batch follow each other, so that one of them is the whole answer.
+      -- All entries get the millisecond of the first, so their positions are consecutive and the first one tells them all.
       id = string.match(given, '^%d+') .. '-*'
       call[3] = id
     end
@@ -64,6 +66,6 @@ while at <= #ARGV do
   at = at + 1
 end
 redis.call('HSET', memory, 'last', sequence, slot, sequence .. ' ' .. first .. ' ' .. count)
-lasts()
+extend()
 return {first, count}
 `);

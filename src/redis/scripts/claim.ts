@@ -1,20 +1,33 @@
 import { Script } from "./_script.ts";
-import { HAND } from "./_hand.ts";
+import { DELIVER } from "./_deliver.ts";
 import { PRELUDE } from "./_prelude.ts";
 import { REMOVED } from "./_removed.ts";
 
 /**
- * Takes what came back to the group: retries that are due, what was handed back, what dead consumers held, and what was
- * deferred and is known here, or was waiting for too long.
+ * Takes deliveries that returned to the group: due retries, released deliveries, deliveries of dead consumers, and deferred
+ * deliveries that the consumer knows or that are expired for it.
  *
- * KEYS: as the prelude says. ARGV: group, consumer, life, lease in ms, limit, how long in ms a consumer without a lease may
- * be idle, the version that this one knows, how long in ms what it does not know waits for another (or empty: for ever). Reply: takings of the consumer, epoch, ms until something falls due or -1, ms until another's lease ends or -1,
- * positions whose entries are gone; for each delivery taken: id, delivery count, failures, recoveries, fields, 1
- * unless it may be settled as a plain ack, then 1 if it is unknown here and has waited for too long; then the bell, and the unread
- * entries that were removed, as "from to count" (a dash if unknown) or empty.
+ * KEYS and ARGV: see the prelude, then
+ *
+ * - the lease in ms,
+ * - how many deliveries to take at most,
+ * - for how long in ms a consumer without a lease may be idle before it counts as dead,
+ * - the highest version that the consumer knows,
+ * - after how many ms a deferred delivery is expired (or empty for never).
+ *
+ * Reply:
+ *
+ * - the consumer's generation and the group's epoch,
+ * - in how many ms the next parked delivery is due, or -1 if there is none,
+ * - in how many ms the next lease of another consumer ends, or -1 if there is none,
+ * - positions of deliveries whose entries are gone,
+ * - the deliveries, as `deliver` gives them,
+ * - the group's bell,
+ * - unread entries that were removed, as "from to count" with a dash for an unknown count, or empty.
+ *
  * Errors: `NAMETAKEN`, NOGROUP.
  */
-export const CLAIM: Script = new Script(`${PRELUDE}${REMOVED}${HAND}
+export const CLAIM: Script = new Script(`${PRELUDE}${REMOVED}${DELIVER}
 local limit = tonumber(ARGV[5])
 local refused = touch(tonumber(ARGV[4]))
 if refused then return refused end
@@ -26,8 +39,8 @@ local version, deferTimeout = tonumber(ARGV[7]) or 1, tonumber(ARGV[8])
 if version > 1 then redis.call('HSET', meta, 'version:' .. me, version) end
 
 local parkedCount, foreign, deferred, waiting = 0, {}, {}, 0
--- A page of what was deferred for one version, if it is this consumer's to take.
-local function offer(keeper, pending)
+-- Adds a page of the deliveries that were deferred for one version, as far as this consumer may take them.
+local function addDeferred(keeper, pending)
   local args = {}
   if heldVersion(keeper) <= version then
     waiting = waiting + pending
@@ -47,18 +60,18 @@ for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
   if name == '_retry' or name == '_released' then
     parkedCount = parkedCount + pending
   elseif heldVersion(name) then
-    if pending > 0 then offer(name, pending) else redis.call('XGROUP', 'DELCONSUMER', stream, group, name) end
+    if pending > 0 then addDeferred(name, pending) else redis.call('XGROUP', 'DELCONSUMER', stream, group, name) end
   elseif name ~= me and not redis.call('ZSCORE', consumers, name) then
     if pending > 0 then
       foreign[#foreign + 1] = name
     elseif idle >= tonumber(ARGV[6]) and string.match(name, '%.%x%x%x%x%x%x%x%x%w+$') then
-      -- A read that came late makes a consumer of ours anew, and nobody else would ever remove it.
+      -- A consumer of this store that left or died. A late read has created it again, and nothing else would remove it.
       redis.call('XGROUP', 'DELCONSUMER', stream, group, name)
       forget(name)
     end
   end
 end
--- The sorted set was lost: what is parked and stands in it no more is due at once.
+-- The sorted set has lost parked deliveries: they are due at once.
 if parkedCount > redis.call('ZCARD', due) then
   for _, name in ipairs({'_retry', '_released'}) do
     for _, row in ipairs(redis.call('XPENDING', stream, group, '-', '+', 1000, name)) do
@@ -67,7 +80,7 @@ if parkedCount > redis.call('ZCARD', due) then
   end
 end
 
--- Before what the dead hold: what there was no room for of an earlier one's stands here, in its order.
+-- Parked deliveries come before those of dead consumers: among them may be the rest of an earlier dead consumer's.
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', text(now), 'LIMIT', 0, room)) do
   redis.call('ZREM', due, id)
   local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
@@ -80,7 +93,8 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', text(now), 'LIMIT',
   end
 end
 
--- One more death; what ran alone was its cause, and that counts as an attempt.
+-- Takes a delivery of a dead consumer, or parks it if there is no room. If it ran exclusively, it has caused the death, which
+-- counts as a failed attempt.
 local function recover(id, count, c)
   local w = work(id)
   w.recovered = w.recovered + 1
@@ -97,10 +111,10 @@ local function recover(id, count, c)
   end
 end
 
--- What the dead held is anybody's from now on, also should they come back. Little more of it than there is room for is
--- looked at in one call: none holds the server for long.
+-- Takes the deliveries of a dead consumer. Its generation rises, so that it learns of that if it comes back. One call handles
+-- only a hundred deliveries more than there is room for, so that the server is not blocked for long.
 local looked, most = 0, room + 100
-local function bury(consumer, ...)
+local function takeFrom(consumer, ...)
   local from = '-'
   while looked < most do
     local args = {...}
@@ -118,7 +132,7 @@ local function bury(consumer, ...)
 end
 
 local deadOnes = redis.call('ZRANGEBYSCORE', consumers, '-inf', text(now))
-for _, consumer in ipairs(deadOnes) do bury(consumer) end
+for _, consumer in ipairs(deadOnes) do takeFrom(consumer) end
 if redis.call('HLEN', copies) > 0 then
   for _, id in ipairs(redis.call('HKEYS', copies)) do
     local c = copy(id)
@@ -131,9 +145,9 @@ if redis.call('HLEN', copies) > 0 then
     if not held and c.owner ~= '' and (not expires or tonumber(expires) <= now) then recover(id, c.count, c) end
   end
 end
-for _, consumer in ipairs(foreign) do bury(consumer, 'IDLE', ARGV[6]) end
+for _, consumer in ipairs(foreign) do takeFrom(consumer, 'IDLE', ARGV[6]) end
 
--- Of several versions what stands first comes first.
+-- Deferred deliveries come in order of position, whatever their versions.
 table.sort(deferred, function(a, b) return less(a.id, b.id) end)
 for _, d in ipairs(deferred) do
   if room > 0 then
@@ -143,12 +157,12 @@ for _, d in ipairs(deferred) do
   end
 end
 
-local reply, missing = hand(taken)
+local reply, missing = deliver(taken)
 noteRemoved(group, meta, 100)
 local removed = redis.call('HGET', meta, 'removed') or ''
 if removed ~= '' then redis.call('HDEL', meta, 'removed') end
 
--- Only now, since what was taken stood under the dead one's name until it was claimed.
+-- Only now, because a dead consumer owns its deliveries until they are claimed.
 for _, consumer in ipairs(deadOnes) do
   if #redis.call('XPENDING', stream, group, '-', '+', 1, consumer) == 0 then
     redis.call('XGROUP', 'DELCONSUMER', stream, group, consumer)
@@ -156,7 +170,7 @@ for _, consumer in ipairs(deadOnes) do
   end
 end
 
--- There is more of it than this consumer takes now: the others need not wait until they look by themselves.
+-- There is more than this consumer takes now, for other consumers.
 if left > 0 or waiting > 0 then ring() end
 
 local nextDue = firstDue()

@@ -5,8 +5,8 @@ import { Script } from "./_script.ts";
 /**
  * Removes old entries, read or not, and notes for each group which unread ones were removed.
  *
- * KEYS: stream, then the meta hash of each group. ARGV: as for `TRIM`, then the names of the groups, in the order of their
- * keys. Reply: as for `TRIM`; the group is always empty.
+ * KEYS and ARGV: see `CUT`; then the meta hashes of the groups, and their names in the same order. Reply: how many entries
+ * were removed, an empty text, and 1 if there is more to remove.
  */
 export const FORCE_TRIM: Script = new Script(`${CUT}
 -- Out of memory, a script may add to a key only after another write. This one removes nothing.

@@ -2,12 +2,11 @@ import { Script } from "./_script.ts";
 import { PRELUDE } from "./_prelude.ts";
 
 /**
- * Makes a group again that was lost: over a living stream at its checkpoint, at the beginning of a new one.
+ * Creates a lost group again: at its checkpoint if the stream is still there, else at the beginning of a new stream.
  *
- * KEYS: as the prelude says. ARGV: group, consumer, life, then the checkpoint as far as the consumer itself knows it,
- * for when the store has lost it too: a position (or empty), and 1 if that one is not settled. Reply: empty when
- * somebody else was faster; else the position behind which it reads on (or empty for a new stream), and 1 if what is
- * settled may come again.
+ * KEYS and ARGV: see the prelude, then the consumer's own checkpoint, in case that the group's is lost too: a position (or
+ * empty), and 1 if the entry there is not settled. Reply: empty if another consumer was faster; else the position after
+ * which the group goes on (or empty for a new stream), and 1 if settled entries may be delivered again.
  */
 export const HEAL: Script = new Script(`${PRELUDE}
 if not life then redis.call('HSET', meta, 'life', ARGV[3]) end
@@ -33,7 +32,7 @@ if made.err then
   if string.find(made.err, 'BUSYGROUP', 1, true) then return {} end
   return made
 end
--- Nothing that was under way is anybody's any more: it went with the group.
+-- All deliveries are gone with the group.
 redis.call('DEL', due, workKey, copies)
 redis.call('HDEL', meta, 'mark')
 redis.call('HSET', meta, 'rewind:' .. redis.call('HINCRBY', meta, 'epoch', 1), '0-0')

@@ -2,12 +2,18 @@ import { Script } from "./_script.ts";
 import { READ_PRELUDE } from "./_prelude.ts";
 
 /**
- * One group at one moment.
+ * The state of one group at one moment.
  *
- * KEYS: as the prelude says. ARGV: group, empty, empty, how far to count what is unread where the server cannot tell. Reply:
- * pending, of them waiting for their next attempt, dead letters, lag, 1 if that is exact, the first position not read
- * or not settled or empty, then for each consumer: name, pending, alive, stalled, then for each version that was
- * deferred: version, pending, then when the oldest dead letter last failed or empty.
+ * KEYS and ARGV: see the prelude (without consumer and life), then how many unread entries to count at most if the server
+ * does not know the lag. Reply, empty if there is no such group:
+ *
+ * - pending deliveries, and how many of them wait for their next attempt,
+ * - dead letters,
+ * - the lag, and 1 if it is exact,
+ * - the first position that is not read or not settled (or empty),
+ * - for each consumer: name, pending deliveries, 1 if alive, 1 if stalled,
+ * - for each version with deferred deliveries: version, pending deliveries,
+ * - when the event of the oldest dead letter last failed, in ms (or empty).
  */
 export const GROUP_INFO: Script = new Script(
   `${READ_PRELUDE}
@@ -43,7 +49,7 @@ for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
   if string.sub(consumer[2], 1, 1) ~= '_' then names[consumer[2]] = true end
 end
 for _, consumer in ipairs(redis.call('ZRANGE', consumers, 0, -1)) do names[consumer] = true end
--- Whose they are, and the first of them, is looked at where that does not hold the server up.
+-- Owners and positions of copies are read only if that does not block the server for long.
 local copyCount = redis.call('HLEN', copies)
 if copyCount <= 10000 then
   for _, id in ipairs(redis.call('HKEYS', copies)) do
@@ -52,7 +58,7 @@ if copyCount <= 10000 then
     if floor == '' or less(id, floor) then floor = id end
   end
 end
--- What is held for its next attempt stands in no sorted set: it is counted where that does not hold the server up.
+-- Retries that their consumer holds are not in the sorted set. They are counted if that does not block the server for long.
 if redis.call('HLEN', workKey) <= 10000 then
   for _, id in ipairs(redis.call('HKEYS', workKey)) do
     if work(id).retryAt > now then retrying = retrying + 1 end

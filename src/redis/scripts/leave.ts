@@ -3,10 +3,10 @@ import { PRELUDE } from "./_prelude.ts";
 import { REMOVED } from "./_removed.ts";
 
 /**
- * Hands back what a consumer holds, up to a number, and removes the consumer once it holds nothing.
+ * Releases deliveries of a consumer, and removes the consumer once it holds none.
  *
- * KEYS: as the prelude says. ARGV: group, consumer, life, how many at once. Reply: 1 when the consumer is gone, 0 when it
- * holds more; connections whose blocked reads should end.
+ * KEYS and ARGV: see the prelude, then how many deliveries to release at most. Reply: 1 if the consumer is removed, 0 if it
+ * holds more deliveries; and connections whose blocked reads are to be ended.
  */
 export const LEAVE: Script = new Script(`${PRELUDE}${REMOVED}
 local most = tonumber(ARGV[4])
@@ -15,24 +15,24 @@ if rows.err then
   forget(me)
   return {1, {}}
 end
-local cameBack = false
-local function handBack(id, c)
+local released = false
+local function release(id, c)
   local w = work(id)
   w.isolated = 0
   keep(id, w)
   park(id, math.max(now, w.retryAt), w.retryAt > now and '_retry' or '_released', c)
-  cameBack = true
+  released = true
 end
-for _, row in ipairs(rows) do handBack(row[1]) end
+for _, row in ipairs(rows) do release(row[1]) end
 for _, id in ipairs(redis.call('HKEYS', copies)) do
   local c = copy(id)
-  if c.owner == me then handBack(id, c) end
+  if c.owner == me then release(id, c) end
 end
-if cameBack then ring() end
+if released then ring() end
 if #rows == most then return {0, {}} end
 redis.call('XGROUP', 'DELCONSUMER', stream, group, me)
 forget(me)
--- The group may have no other consumer, and read nothing until one joins.
+-- There may be no other consumer to look for removed entries until one joins.
 noteRemoved(group, meta, 0)
-return {1, cameBack and sleepers(64) or {}}
+return {1, released and sleepers(64) or {}}
 `);

@@ -2,10 +2,11 @@ import { Script } from "./_script.ts";
 import { PRELUDE } from "./_prelude.ts";
 
 /**
- * Hands dead letters back to their group.
+ * Returns dead letters to their group.
  *
- * KEYS: as the prelude says. ARGV: group, empty, empty, how many leading fields of a letter are about the letter, then ids of
- * letters. Reply: how many there were, connections whose blocked reads should end.
+ * KEYS and ARGV: see the prelude (without consumer and life), then the length of a letter's own fields, names and values,
+ * which stand before the fields of the event, then ids of letters. Reply: how many letters there were, and connections
+ * whose blocked reads are to be ended.
  */
 export const REDRIVE: Script = new Script(`${PRELUDE}
 local count, last = 0, '0-0'
@@ -18,15 +19,15 @@ for at = 5, #ARGV do
     count = count + 1
     redis.call('XDEL', dead, ARGV[at])
     local id = letter[2][2]
-    -- Deliveries go on being counted, so that no settle of an earlier one fits a later one.
+    -- The delivery count goes on, so that no fence of an earlier delivery fits a later one.
     local deliveries = 0
     for nth = 1, tonumber(ARGV[4]), 2 do
       if letter[2][nth] == 'deliveries' then deliveries = tonumber(letter[2][nth + 1]) end
     end
     local there = redis.call('XRANGE', stream, id, id)[1]
-    local underWay = redis.call('XPENDING', stream, group, id, id, 1)[1] or redis.call('HEXISTS', copies, id) == 1
-    -- What is under way, or will still be read, comes anyway.
-    if not underWay and not (there and less(last, id)) then
+    local pending = redis.call('XPENDING', stream, group, id, id, 1)[1] or redis.call('HEXISTS', copies, id) == 1
+    -- An entry that is pending, or that the group will read again, comes without this letter.
+    if not pending and not (there and less(last, id)) then
       redis.call('HDEL', workKey, id)
       if there then
         redis.call('XCLAIM', stream, group, '_released', 0, id, 'RETRYCOUNT', deliveries, 'FORCE', 'JUSTID')

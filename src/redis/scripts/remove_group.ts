@@ -2,10 +2,11 @@ import { Script } from "./_script.ts";
 import { PRELUDE } from "./_prelude.ts";
 
 /**
- * Ends a group for good; a mark tells its members for a while that it was meant.
+ * Deletes a group with all its helper keys. The field `deleted` stays for a while, so that members of the group end instead
+ * of creating it again.
  *
- * KEYS: as the prelude says. ARGV: group, empty, empty, how long the mark stays in ms. Reply: 1, or 0 if there was none, then
- * connections whose blocked reads should end.
+ * KEYS and ARGV: see the prelude (without consumer and life), then how long the field stays, in ms. Reply: 1, or 0 if there
+ * was no group, and connections whose blocked reads are to be ended.
  */
 export const REMOVE_GROUP: Script = new Script(`${PRELUDE}
 local wake = sleepers(64)

@@ -2,11 +2,12 @@ import { Script } from "./_script.ts";
 import { PRELUDE } from "./_prelude.ts";
 
 /**
- * Renews a consumer's lease, and says which of the deliveries named it no longer has.
+ * Renews a consumer's lease, and finds out which deliveries it has lost.
  *
- * KEYS: as the prelude says. ARGV: group, consumer, life, lease in ms, stalled (0, 1, or empty to leave it), the takings that
- * are known, then id, epoch and delivery count for each delivery to look at. They are looked at only if something was
- * taken since. Reply: takings, epoch, the ids that are lost. Errors: `NAMETAKEN`, NOGROUP.
+ * KEYS and ARGV: see the prelude, then the lease in ms, stalled (0, 1, or empty to keep the value), the generation in which
+ * the oldest delivery was claimed, then position, epoch and delivery count of each delivery. They are compared only if the
+ * consumer's generation is another one. Reply: the consumer's generation, the group's epoch, and the lost positions.
+ * Errors: `NAMETAKEN`, NOGROUP.
  */
 export const RENEW: Script = new Script(`${PRELUDE}
 local refused = touch(tonumber(ARGV[4]))

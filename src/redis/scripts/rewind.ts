@@ -3,11 +3,11 @@ import { PRELUDE } from "./_prelude.ts";
 import { REMOVED_UNTRIED } from "./_removed.ts";
 
 /**
- * Has a group read again, and drops what is under way from there on.
+ * Moves a group to a position, and drops its deliveries from there on.
  *
- * KEYS: as the prelude says. ARGV: group, empty, empty, the id before the first one it reads (or `$`), the first position
- * whose deliveries are dropped (or empty for none). Reply: how many were dropped, the first entry that it will read or
- * empty, connections whose blocked reads should end.
+ * KEYS and ARGV: see the prelude (without consumer and life), then the position after which the group reads (or `$`), and
+ * the first position whose deliveries are dropped (or empty for none). Reply: how many deliveries were dropped, the first
+ * entry that the group will read (or empty), and connections whose blocked reads are to be ended.
  */
 export const REWIND: Script = new Script(`${PRELUDE}${REMOVED_UNTRIED}
 local counters = countersOf(group)
@@ -15,7 +15,7 @@ redis.call('XGROUP', 'SETID', stream, group, ARGV[4])
 if counters then compare(meta, parseMark(redis.call('HGET', meta, 'mark')), counters) end
 local to, dropped = ARGV[5], 0
 
--- A thousand at once: one by one would hold the server several times as long.
+-- Drops a thousand deliveries at once. One by one takes the server several times as long.
 local function drop(ids, key)
   if #ids == 0 then return end
   if key == copies then redis.call('HDEL', copies, unpack(ids)) else redis.call('XACK', stream, group, unpack(ids)) end
@@ -49,7 +49,7 @@ for _, consumer in ipairs(redis.call('ZRANGE', consumers, 0, -1)) do
 end
 checkpoint()
 ring()
--- The next comparison begins at the new position.
+-- Entries that were removed are looked for from the new position on.
 compare(meta, nil, countersOf(group))
 local first = to ~= '' and redis.call('XRANGE', stream, to, '+', 'COUNT', 1)[1]
 return {dropped, first and first[1] or '', sleepers(64)}

@@ -4,14 +4,18 @@ import { PRELUDE } from "./_prelude.ts";
 /**
  * Settles deliveries.
  *
- * KEYS: as the prelude says. ARGV: group, consumer, life, takings that the plain acks' claims saw, how many plain acks, their
- * ids, then eight arguments for each other outcome: kind, id, epoch, delivery count, delay, reason, attempts, error as
- * JSON; empty where they do not apply; the attempts of `retry` and `hold` are those that failed by now, and of `defer` it is the version. Kinds: `ack`,
- * `retry`, `hold`, `release`, `defer`, `dead`, `isolate`.
+ * KEYS and ARGV: see the prelude, then
  *
- * Plain acks are acknowledged without a look if nothing was ever taken from this consumer since their claims. Reply:
- * 1 and the ids refused; or 0 when something was, so that each must be given as `ack` with its fence; then connections
- * whose blocked reads should end, and the bell before and after.
+ * - the generation in which the plain deliveries were claimed,
+ * - the number of plain deliveries, and their positions: XACK alone settles them,
+ * - eight arguments for each other outcome, empty where they do not apply: kind, position, epoch, delivery count, delay in
+ *   ms, reason of a dead letter, a number, error of a dead letter as JSON. The number is the attempts of `dead`, the failed
+ *   attempts of `retry` and `hold`, and the version of `defer`. The other kinds are `ack`, `release` and `isolate`.
+ *
+ * Plain deliveries are acknowledged only if the consumer's generation is the given one: then none of them was taken from
+ * it. Else nothing is settled, the reply is 0, and the consumer sends all outcomes with their fences.
+ *
+ * Reply: 1, the refused positions, connections whose blocked reads are to be ended, and the group's bell before and after.
  */
 export const SETTLE: Script = new Script(`${PRELUDE}
 local plain = tonumber(ARGV[5])
@@ -31,7 +35,7 @@ local function acknowledge(id, c)
   redis.call('HDEL', workKey, id)
 end
 
-local function bringLetter(id, c, deliveries, reason, attempts, err)
+local function addLetter(id, c, deliveries, reason, attempts, err)
   local w = work(id)
   local fields = c and c.fields
   if not fields then
@@ -52,7 +56,7 @@ for at = 6 + plain, #ARGV, 8 do
   elseif kind == 'ack' then
     acknowledge(id, c)
   elseif kind == 'dead' then
-    bringLetter(id, c, count, reason, attempts, err)
+    addLetter(id, c, count, reason, attempts, err)
     acknowledge(id, c)
   else
     local w = work(id)
@@ -83,11 +87,11 @@ for at = 6 + plain, #ARGV, 8 do
   end
 end
 checkpoint()
--- One other must know when to look, should this consumer not be there then: it sees to all that follows.
+-- Another consumer learns of an earlier due time, in case that this consumer is gone by then.
 local dueNow = firstDue()
 if dueNow and (not dueBefore or dueNow < dueBefore) then wake = math.max(wake, 1) end
 local awake = sleepers(wake)
--- Nobody is woken, and nobody has to look, for what nobody knows.
+-- Deferred deliveries wake only consumers that know their version.
 if deferred then
   local waiting, known = knowers(deferred)
   for _, id in ipairs(waiting) do awake[#awake + 1] = id end

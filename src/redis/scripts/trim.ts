@@ -4,8 +4,8 @@ import { Script } from "./_script.ts";
 /**
  * Removes old entries, but none that a group has not read or not settled.
  *
- * KEYS: stream. ARGV: the oldest time to keep in ms (or empty), how many entries to keep (or empty), how many to remove by
- * number at most. Reply: how many were removed, the group whose entries were kept (or empty), 1 if there is more to remove.
+ * KEYS and ARGV: see `CUT`. Reply: how many entries were removed, the group whose entries were kept (or empty), and 1 if
+ * there is more to remove.
  */
 export const TRIM: Script = new Script(`${CUT}
 local pinnedBy = ''

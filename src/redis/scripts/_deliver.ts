@@ -1,12 +1,13 @@
 /**
- * Hands deliveries to the consumer: what CLAIM and ADOPT share, behind the prelude. Each comes with how often it was
- * delivered so far and, if its entry is gone from the stream, its copy.
+ * Lua function that gives deliveries to the consumer, for CLAIM and ADOPT. It stands behind the prelude.
  *
- * For each that is handed: id, delivery count, failures, recoveries, fields, 1 unless it may be settled as a plain
- * ack, then 1 if it was deferred and nobody came who knows it. Then the ids of those whose entries are gone.
+ * It takes a list of tables: `id`, `count` (deliveries so far), `copy` (if its entry is gone) and `expired` (if no consumer
+ * that knows its version came in time). It returns a list of deliveries, and the positions whose entries are gone. Each
+ * delivery is a list: position, delivery count, failures, recoveries, fields, 1 unless XACK alone settles it, and 1 if it
+ * is expired.
  */
-export const HAND: string = `
-local function hand(taken)
+export const DELIVER: string = `
+local function deliver(taken)
   local reply, missing, claims, entries = {}, {}, {}, {}
   for _, t in ipairs(taken) do if not t.copy then claims[#claims + 1] = t.id end end
   -- Lua unpacks only some thousands at once.
@@ -33,9 +34,9 @@ local function hand(taken)
       fields = t.copy.fields
     end
     if fields then
-      -- Whatever the group keeps a line on, or a copy of, cannot be acknowledged without a look.
+      -- XACK alone does not remove a line of "work" or a copy.
       local plain = w.failures == 0 and w.recovered == 0 and not t.copy
-      -- Beyond this no payload can be decoded, and a reply with it may have been the end of whoever took it before.
+      -- No larger payload can be decoded, and a reply with it may have crashed the consumer that took it before.
       fields = bounded(fields, 192 * 1048576)
       reply[#reply + 1] = {t.id, t.count + 1, w.failures, w.recovered, fields, plain and 0 or 1, t.expired and 1 or nil}
     else
