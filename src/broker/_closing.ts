@@ -1,5 +1,9 @@
 import { reasonOf } from "../events/_check.ts";
+import { unlessAborted } from "./_store_retry.ts";
 import { BrokerClosedError } from "./errors.ts";
+
+// How long closing waits for one part of the broker, in milliseconds. The publisher takes less, whatever the store does.
+const STEP_TIMEOUT = 15_000;
 
 /** The parts of a broker that closing it needs. */
 export interface ClosingOptions {
@@ -85,7 +89,7 @@ export class Closing {
     this.#drained.abort(closedError("read"));
     for (const step of steps) {
       try {
-        await step();
+        await inTime(step);
       } catch (error) {
         failures.push(error);
       }
@@ -96,6 +100,18 @@ export class Closing {
       const reasons = failures.map(reasonOf).join("; ");
       throw new AggregateError(failures, `Cannot close the broker cleanly: ${reasons}`);
     }
+  }
+}
+
+/** Calls the step, and waits for its end as long as a store may take. */
+async function inTime(step: () => PromiseLike<void>): Promise<void> {
+  const timeout = new AbortController();
+  const error = new Error(`Cannot close the broker cleanly: the store did not reply within ${STEP_TIMEOUT} ms`);
+  const timer = setTimeout(() => timeout.abort(error), STEP_TIMEOUT);
+  try {
+    await unlessAborted(Promise.resolve(step()), timeout.signal);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -432,6 +432,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * Closes the broker: subscriptions drain, publishes get their replies, and the store is disposed. Calling it again gives
    * the same promise. Inside a handler of this broker it resolves at once, as `Subscription.close` does.
    *
+   * Closing ends even if the store does not reply: after `drainTimeout`, and up to 15 seconds for each part.
+   *
    * @throws {Error} If a part could not be closed cleanly, such as when the store does not reply. The broker is closed all
    * the same.
    */

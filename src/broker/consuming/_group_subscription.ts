@@ -265,7 +265,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     this.settings.signal?.removeEventListener("abort", this.#abort);
     const reading = this.#consumers.map((consumer) => consumer.stopReading());
     this.runner.releaseIdle(this.#jobs());
-    await Promise.all(reading);
+    await settledWithin(Promise.all(reading), SETTLE_TIMEOUT);
     await settledWithin(this.runner.idle(), this.settings.drainTimeout);
     this.runner.releaseAll(this.#jobs());
     const failure = await this.#leave();
@@ -288,7 +288,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   /** Settles and leaves the group on each stream; returns the error of closing, if there is one. */
   async #leave(): Promise<Error | undefined> {
     const deadline = new AbortController();
-    const timer = setTimeout(() => deadline.abort(), SETTLE_TIMEOUT);
+    const timer = setTimeout(() => deadline.abort(new Error("the store does not reply")), SETTLE_TIMEOUT);
     const left = await Promise.allSettled(this.#consumers.map((consumer) => consumer.leave(deadline.signal)));
     clearTimeout(timer);
     const failures: unknown[] = [];

@@ -10,7 +10,7 @@ import {
   type Position,
   type RemovedRange,
 } from "../../store/mod.ts";
-import { backoff, isTransient, RECONNECT, sleep } from "../_store_retry.ts";
+import { backoff, isTransient, RECONNECT, sleep, unlessAborted } from "../_store_retry.ts";
 import type { Decoded } from "../codec/_event_codec.ts";
 import type { SubscriptionTypeInfo } from "../subscription.ts";
 import { LeaseLostError } from "../errors.ts";
@@ -310,7 +310,7 @@ export class StreamConsumer implements JobSource {
       await this.#settler.drain(deadline);
     } finally {
       // Also if the store does not reply: a renewed lease would keep the deliveries from other consumers.
-      await this.#lease.stop();
+      await unlessAborted(this.#lease.stop(), deadline);
     }
     await this.#leaveGroup(deadline);
     for (const job of this.#held.all()) job.abort(new LeaseLostError("The subscription is closed"));
@@ -321,7 +321,7 @@ export class StreamConsumer implements JobSource {
   async #leaveGroup(deadline: AbortSignal): Promise<void> {
     for (let attempt = 1;; attempt++) {
       try {
-        await this.#member.leave();
+        await unlessAborted(this.#member.leave(), deadline);
         return;
       } catch (error) {
         if (!isTransient(error) || deadline.aborted) throw error;

@@ -2,7 +2,7 @@ import { Bell } from "../../store/_bell.ts";
 import { type EventStore, type GroupMember, StoreError } from "../../store/mod.ts";
 import type { HandledDelivery } from "../_causation.ts";
 import type { Observers } from "../_observers.ts";
-import { eitherSignal, settledWithin } from "../_store_retry.ts";
+import { eitherSignal, settledWithin, unlessAborted } from "../_store_retry.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import { ConsumerWaitingEvent, WarningEvent } from "../lifecycle_events.ts";
 import type { IdleOptions } from "../options.ts";
@@ -94,7 +94,7 @@ export class Subscriptions {
         let joinedAt = Date.now();
         const join = () => {
           joinedAt = Date.now();
-          return store.member(stream, settings.group, { ...settings, consumer, version });
+          return unlessEnded(store.member(stream, settings.group, { ...settings, consumer, version }), signal);
         };
         const told = (holder: string, expiresIn: number) =>
           dispatch(new ConsumerWaitingEvent(settings.group, consumer, type, holder, expiresIn));
@@ -103,7 +103,7 @@ export class Subscriptions {
       }
       assertWanted();
     } catch (error) {
-      await Promise.allSettled(sources.map((source) => source.leave(AbortSignal.abort())));
+      await Promise.allSettled(sources.map((source) => source.leave(AbortSignal.timeout(JOIN_TIMEOUT))));
       release();
       // While the broker closes, joining may fail for many reasons: the caller needs to know this one.
       assertOpen();
@@ -166,6 +166,16 @@ export class Subscriptions {
     const closed = await Promise.allSettled([...this.#all].map((subscription) => subscription.end()));
     await joined;
     return closed.filter((result) => result.status === "rejected").map(({ reason }) => reason);
+  }
+}
+
+/** The member that joins, unless the signal aborts first. Then the member leaves before the promise rejects. */
+async function unlessEnded(joining: Promise<GroupMember>, signal: AbortSignal): Promise<GroupMember> {
+  try {
+    return await unlessAborted(joining, signal);
+  } catch (error) {
+    if (signal.aborted) await settledWithin(joining.then((member) => member.leave()), JOIN_TIMEOUT);
+    throw error;
   }
 }
 

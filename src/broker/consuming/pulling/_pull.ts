@@ -42,11 +42,13 @@ export async function* pull<E extends DomainEvent>(
     end();
     const { group, drainTimeout } = subscription.settings;
     if (unsettled.size === 0 || drainTimeout <= PATIENCE) return;
-    impatience = setTimeout(() =>
+    impatience = setTimeout(() => {
+      const held = unsettled.size === 1 ? "a pulled delivery is" : `${unsettled.size} pulled deliveries are`;
       subscription.warn(
-        `Cannot close the consumer of group "${group}" yet: ${unsettled.size} of the pulled deliveries are not settled; ` +
-          `settle or release a delivery before you await close, or closing waits for drainTimeout (${drainTimeout} ms)`,
-      ), PATIENCE);
+        `Cannot close the consumer of group "${group}" yet: ${held} not settled; settle or release a delivery before you ` +
+          `await close, or closing waits for drainTimeout (${drainTimeout} ms)`,
+      );
+    }, PATIENCE);
   });
   if (subscription.closing.aborted) end();
   try {

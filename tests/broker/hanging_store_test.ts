@@ -1,0 +1,95 @@
+import { BrokerClosedError, defineEvent, EventBroker, UncertainPublishError } from "@tidings/broker";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { InMemoryStore } from "../../src/memory/mod.ts";
+import type { EventStore, GroupMember, StreamAdmin } from "../../src/store/mod.ts";
+
+class Counted extends defineEvent("Counted", { retention: { maxLength: 1 } })<{ n: number }> {}
+
+/** A store that stops replying: calls hang, whatever their signals say. */
+class HangingStore implements EventStore {
+  hangs = false;
+  #inner = new InMemoryStore();
+
+  append: EventStore["append"] = (...args) => this.#reply(() => this.#inner.append(...args));
+
+  async *read(...args: Parameters<EventStore["read"]>): ReturnType<EventStore["read"]> & AsyncGenerator {
+    for await (const page of this.#inner.read(...args)) yield await this.#reply(() => Promise.resolve(page));
+    await this.#reply(() => Promise.resolve());
+  }
+
+  async member(...args: Parameters<EventStore["member"]>): Promise<GroupMember> {
+    const member = await this.#reply(() => this.#inner.member(...args));
+    return {
+      consumer: member.consumer,
+      claim: (options) => this.#reply(() => member.claim(options)),
+      renew: (...args) => this.#reply(() => member.renew(...args)),
+      settle: (outcomes) => this.#reply(() => member.settle(outcomes)),
+      leave: () => this.#reply(() => member.leave()),
+    };
+  }
+
+  admin(stream: string): StreamAdmin {
+    const admin = this.#inner.admin(stream);
+    return new Proxy(admin, {
+      get: (target, name) => {
+        const method = Reflect.get(target, name) as (...args: unknown[]) => Promise<unknown>;
+        return (...args: unknown[]) => this.#reply(() => method.apply(target, args));
+      },
+    });
+  }
+
+  async #reply<T>(call: () => Promise<T>): Promise<T> {
+    const reply = await call();
+    return this.hangs ? await new Promise<never>(() => {}) : reply;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#inner[Symbol.asyncDispose]();
+    await this.#reply(() => Promise.resolve());
+  }
+}
+
+/** Makes all timers fire this many times sooner, until it is disposed. */
+function hurry(factor: number): Disposable {
+  const original = globalThis.setTimeout;
+  globalThis.setTimeout =
+    ((callback: () => void, ms = 0, ...args: unknown[]) =>
+      original(callback, ms / factor, ...args as [])) as typeof setTimeout;
+  return { [Symbol.dispose]: () => void (globalThis.setTimeout = original) };
+}
+
+Deno.test("EventBroker.close() ends although the store never replies, and says so", async () => {
+  using _time = hurry(100);
+  const store = new HangingStore();
+  const broker = new EventBroker(store, { events: [Counted] });
+  await broker.publish(Array.from({ length: 200 }, (_, n) => new Counted({ n })));
+  const running = Promise.withResolvers<void>();
+  const finish = Promise.withResolvers<void>();
+  const subscription = await broker.subscribe(Counted, async () => {
+    running.resolve();
+    await finish.promise;
+  }, { group: "group", drainTimeout: 60_000 });
+  const pulled = broker.consume(Counted, { group: "pulled", drainTimeout: 1_000 });
+  await pulled.next();
+  await running.promise;
+  broker.addEventListener("Counted", () => {});
+  const following = broker.history(Counted, { follow: true });
+  await following.next();
+  store.hangs = true;
+  const closed = [
+    broker.idle(),
+    broker.history(Counted).next(),
+    broker.subscribe(Counted, () => {}, { group: "late" }),
+  ].map((promise) => assertRejects(() => promise, BrokerClosedError));
+  const publishing = assertRejects(() => broker.publish(new Counted({ n: 200 })), UncertainPublishError);
+  finish.resolve();
+  const error = await assertRejects(() => broker.close(), AggregateError);
+  assertStringIncludes(error.message, "Cannot close the broker cleanly: ");
+  assertStringIncludes(error.message, `Cannot close the subscription of group "group" cleanly: `);
+  assertStringIncludes(error.message, `the store did not reply within 15000 ms`);
+  assertStringIncludes((await publishing).message, "the broker closed before the reply came");
+  await Promise.all(closed);
+  await assertRejects(() => subscription.closed, Error, "will be redelivered");
+  assertEquals(subscription.info().state, "closed");
+  assert((await broker.health()).problems.includes("The broker is closed"));
+});
