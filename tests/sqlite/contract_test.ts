@@ -24,8 +24,6 @@ testEventStore("SqliteStore by Date.now", async () => {
   return {
     store,
     reopen: () => SqliteStore.open(dir.file),
-    // Leases and delays run in real time here, and become longer with it: a busy machine must not outlast one.
-    moment: 50,
     [Symbol.asyncDispose]: async () => {
       await store[Symbol.asyncDispose]();
       dir[Symbol.dispose]();
