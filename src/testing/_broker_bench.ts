@@ -12,6 +12,7 @@ import {
 import { defineEvent, type DomainEvent, type EventClass } from "../events/mod.ts";
 import type { ClaimedRecord, EventStore, Outcome, Position } from "../store/mod.ts";
 import type { Contract } from "./_contract.ts";
+import { Renewals } from "./_renewals.ts";
 
 /** Features that a backend may lack. */
 export type BrokerFeature = "store" | "clock";
@@ -99,6 +100,11 @@ export class BrokerBench {
   /** A store over the same data, without a broker; closed after the test. */
   async store(): Promise<EventStore> {
     return this.#kept(await this.#openStore());
+  }
+
+  /** Watches how leases of this length, in milliseconds, are renewed until the test ends. */
+  watchRenewals(lease: number): Renewals {
+    return this.#kept(new Renewals(lease));
   }
 
   async #openStore(): Promise<EventStore> {

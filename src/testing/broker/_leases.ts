@@ -110,24 +110,34 @@ export const leasing: readonly BrokerContract[] = [
   }, "store"),
 
   contract("18", "subscribe() keeps a delivery whose handler takes longer than three leases", async (bench) => {
-    const [broker, rival] = [await bench.broker(), await bench.broker()];
+    const lease = 100;
+    const renewals = bench.watchRenewals(lease);
+    const open = () => bench.over((store) => renewals.over(store), { events: [Counted] });
+    const brokers = [await open(), await open()];
     const seen = new Seen<Counted>();
-    const handler = async (event: Counted, { signal, recovered }: { signal: AbortSignal; recovered: number }) => {
-      seen.handler(event);
-      assertEquals(recovered, 0);
-      await sleep(3.3 * LEASE);
-      assert(!signal.aborted);
-    };
+    const ends: [number, boolean][] = [];
+    const lost: Event[][] = [];
+    for (const broker of brokers) {
+      const subscription = await broker.subscribe(Counted, async (event, { signal, recovered }) => {
+        const isRepeated = seen.ids.includes(event.id);
+        seen.handler(event);
+        // On a busy machine, the delivery may have been lost.
+        if (isRepeated) return;
+        // Ten renewals of each consumer take longer than three leases.
+        const enough = renewals.count + 20;
+        await until(() => renewals.count >= enough, "more than three leases have passed");
+        ends.push([recovered, signal.aborted]);
+      }, { group: "group", lease, prefetch: 1 });
+      lost.push(told(subscription, "leaselost"));
+    }
     const events = counted(2);
-    await broker.publish(events);
-    const first = await broker.subscribe(Counted, handler, { group: "group", lease: LEASE, prefetch: 1 });
-    const lost = told(first, "leaselost");
-    const second = await rival.subscribe(Counted, handler, { group: "group", lease: LEASE, prefetch: 1 });
-    lost.push(...told(second, "leaselost"));
-    await settled(broker, Counted);
-    assertSame(seen.ids, events);
-    assertEquals(lost, []);
-  }),
+    await brokers[0]!.publish(events);
+    await settled(brokers[0]!, Counted);
+    if (renewals.inTime()) {
+      assertSame(seen.ids, events);
+      assertEquals([ends, lost], [[[0, false], [0, false]], [[], []]]);
+    } else assertSame([...new Set(seen.ids)], events);
+  }, "store"),
 
   contract("20", "subscribe() takes nothing from a slow consumer with a longer lease", async (bench) => {
     const [slow, hasty] = [await bench.broker(), await bench.broker()];
