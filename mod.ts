@@ -101,8 +101,10 @@ export {
   type StandardSchemaIssue,
   type StandardSchemaResult,
   type StandardSchemaV1,
+  type TextPathOf,
   ValidationError,
   type ValidationIssue,
+  type WithSubject,
 } from "./src/events/mod.ts";
 export {
   type ConsumerState,

@@ -1,6 +1,7 @@
 import { show } from "./_check.ts";
 import { isInstance, readProperty } from "./_foreign.ts";
 import type { Mask } from "./_mask.ts";
+import type { SubjectPath } from "./_subject.ts";
 import type { RetentionOptions } from "./event_options.ts";
 import type { StandardSchemaV1 } from "./validation/standard_schema.ts";
 
@@ -11,6 +12,8 @@ export type Upcaster = (detail: any) => unknown;
 /** The options of `defineEvent`, checked and complete. */
 export interface EventDefinition {
   readonly type: string;
+  /** Where its events have their subject; undefined when the class takes it from nowhere. */
+  readonly subject: SubjectPath | undefined;
   readonly version: number;
   /** Each upcaster by the version that it converts, without a gap from the lowest version to `version`. */
   readonly upcast: Readonly<Record<number, Upcaster>>;

@@ -7,7 +7,8 @@ import { assertEventType } from "./_names.ts";
 import { storedIn } from "./_record.ts";
 import { checkRetention } from "./_retention.ts";
 import { checkSchema, isPromise } from "./validation/_schema_rules.ts";
-import { DomainEvent } from "./domain_event.ts";
+import { subjectIn, subjectOf, type SubjectPath, subjectPath } from "./_subject.ts";
+import { DomainEvent, recordIn } from "./domain_event.ts";
 import type { DomainEventInit } from "./domain_event_init.ts";
 import type { EventBase, SchemaEventBase } from "./event_class.ts";
 import type { EventOptions, SchemaEventOptions } from "./event_options.ts";
@@ -50,17 +51,27 @@ import type { StandardSchemaV1 } from "./validation/standard_schema.ts";
  * assertEquals(BidPlaced.version, 2);
  * ```
  *
+ * @example Events that have their subject in the detail
+ * ```ts
+ * import { defineEvent } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class BidPlaced extends defineEvent("BidPlaced", { subject: "auctionId" })<{ auctionId: string; amount: number }> {}
+ *
+ * assertEquals(new BidPlaced({ auctionId: "a-1", amount: 5 }).subject, "a-1");
+ * ```
+ *
  * @param type The type of the events.
- * @param options Version, retention, sensitive paths and whether these are encrypted.
+ * @param options Subject, version, retention, sensitive paths and whether these are encrypted.
  * @returns The class to extend.
  * @throws {TypeError} If the type is malformed or reserved, an option is unknown or of the wrong kind, or `upcast` leaves
  * out a version.
  * @throws {RangeError} If a number is out of range.
  */
-export function defineEvent<const Type extends string>(
+export function defineEvent<const Type extends string, const Subject extends string = string>(
   type: Type,
-  options?: EventOptions & { readonly schema?: never },
-): EventBase<Type>;
+  options?: EventOptions<Subject> & { readonly schema?: never },
+): EventBase<Type, Subject>;
 /**
  * Makes an event class to extend, with a schema that gives the type of the payload.
  *
@@ -96,7 +107,7 @@ export function defineEvent(
   options: EventOptions & { readonly schema?: StandardSchemaV1 } = {},
 ): EventBase<string> {
   const definition = define(type, options);
-  const { version, schema, mask, encrypt } = definition;
+  const { version, schema, mask, encrypt, subject: path } = definition;
   const admission = schema && new Admission(type, { schema, mask });
   const Base = class extends DomainEvent {
     static readonly type = type;
@@ -106,17 +117,28 @@ export function defineEvent(
     constructor(detail: unknown, init?: DomainEventInit) {
       // For a stored event the codec validates the detail, after upcasting it.
       const admitted = storedIn(init) === undefined ? admission : undefined;
-      if (encrypt && storedIn(init) === undefined) assertSubject(type, init);
+      if (encrypt && path === undefined && storedIn(init) === undefined) assertSubject(type, init);
       const made = admitted === undefined ? detail : admitted.admit(detail);
       const later = admitted !== undefined && isPromise(made);
       // Marked as handled: if the constructor throws below, nothing else handles a rejection of this promise.
       if (later) made.catch(() => {});
       super(type, later ? detail : made, init);
+      if (path !== undefined) takeSubject(this, path, init);
       if (later) noteCheck(this, made, () => admitted.admit(detail));
     }
   };
   Object.defineProperty(Base, "name", { value: type, configurable: true });
   return Base as EventBase<string>;
+}
+
+function takeSubject(event: DomainEvent, path: SubjectPath, init: DomainEventInit | undefined): void {
+  const record = recordIn(event);
+  if (storedIn(init) === undefined) record.subject = subjectOf(event.type, path, event.detail, record.subject);
+  else if (record.subject === undefined) {
+    // Stored before the class named a path: whatever its detail has there.
+    const found = subjectIn(path, event.detail);
+    if (typeof found === "string" && found !== "") record.subject = found;
+  }
 }
 
 function assertSubject(type: string, init: DomainEventInit | undefined): void {
@@ -126,18 +148,19 @@ function assertSubject(type: string, init: DomainEventInit | undefined): void {
   );
 }
 
-const KEYS = ["version", "upcast", "retention", "sensitive", "encrypt", "schema"];
+const KEYS = ["subject", "version", "upcast", "retention", "sensitive", "encrypt", "schema"];
 
 function define(type: string, options: EventOptions & { readonly schema?: StandardSchemaV1 }): EventDefinition {
   assertEventType(type);
   checkKeys(`define event ${show(type)}`, options, KEYS);
-  const { version = 1, upcast, retention, sensitive = [], encrypt = false, schema } = options;
+  const { subject, version = 1, upcast, retention, sensitive = [], encrypt = false, schema } = options;
   checkNumber(`the version of ${show(type)}`, version, { min: 1, max: Number.MAX_SAFE_INTEGER, integer: true });
   checkSensitive(type, sensitive);
   checkEncrypt(type, encrypt, sensitive);
   if (schema !== undefined) checkSchema(type, schema);
   return Object.freeze({
     type,
+    subject: subject === undefined ? undefined : subjectPath(type, subject),
     version,
     upcast: checkedUpcast(type, version, upcast),
     retention: retention === undefined ? undefined : checkRetention(retention),

@@ -1,10 +1,11 @@
 import type { DomainEvent } from "./domain_event.ts";
 import type { DomainEventInit } from "./domain_event_init.ts";
+import type { WithSubject } from "./event_options.ts";
 import type { SchemaInput, SchemaOutput, StandardSchemaV1 } from "./validation/standard_schema.ts";
 
 /** An event class for brokers: made by `defineEvent`, or a subclass of such a class. */
 export interface EventClass<E extends DomainEvent = DomainEvent> {
-  /** The type of its events, which names their stream. */
+  /** The type of its events. */
   readonly type: E["type"];
   /** The version of the detail's shape. */
   readonly version: number;
@@ -27,13 +28,13 @@ export interface EventClass<E extends DomainEvent = DomainEvent> {
  * assertEquals(new BidPlaced({ amount: 5 }).detail.amount, 5);
  * ```
  */
-export interface EventBase<Type extends string> {
+export interface EventBase<Type extends string, Subject extends string = string> {
   /** The type of its events. */
   readonly type: Type;
   /** The version of the detail's shape. */
   readonly version: number;
   /** Makes an event. */
-  new <Detail>(detail: Detail, init?: DomainEventInit): DomainEvent<Type, Detail>;
+  new <Detail extends WithSubject<Subject>>(detail: Detail, init?: DomainEventInit): DomainEvent<Type, Detail>;
 }
 
 /** A class to extend whose schema gives the payload type: `class X extends defineEvent("X", { schema }) {}`. */

@@ -17,7 +17,14 @@ export interface RetentionOptions {
 }
 
 /** Options for `defineEvent`. */
-export interface EventOptions {
+export interface EventOptions<Subject extends string = string> {
+  /**
+   * The dotted path within the detail, such as `"auctionId"`, where each event has its subject: the thing that it is about.
+   * An explicit `subject` must be the same.
+   *
+   * @default {the subject is given to the constructor, or there is none}
+   */
+  subject?: Subject;
   /**
    * The version of the detail's shape, an integer from 1. Raise it when the shape changes, and add a function to `upcast`
    * that converts stored events of the previous version.
@@ -54,7 +61,8 @@ export interface EventOptions {
 }
 
 /** Options for `defineEvent` with a schema, which gives the type of the detail. */
-export interface SchemaEventOptions<Schema extends StandardSchemaV1> extends Omit<EventOptions, "sensitive"> {
+export interface SchemaEventOptions<Schema extends StandardSchemaV1>
+  extends Omit<EventOptions, "sensitive" | "subject"> {
   /**
    * A Standard Schema (zod, valibot, arktype, …). `new` validates the detail and keeps the output of the schema,
    * which is stored. A stored detail is validated again when it is read, after `upcast`. The schema must therefore accept
@@ -65,6 +73,12 @@ export interface SchemaEventOptions<Schema extends StandardSchemaV1> extends Omi
    * too: publish the same object again. A delivery is retried then.
    */
   schema: Schema;
+  /**
+   * The dotted path within the schema's output where each event has its subject.
+   *
+   * @default {the subject is given to the constructor, or there is none}
+   */
+  subject?: TextPathOf<SchemaOutput<Schema>>;
   /**
    * Dotted paths within the schema's output that are masked wherever an event is shown.
    *
@@ -95,3 +109,41 @@ export type PathOf<T, Depth extends readonly unknown[] = []> = unknown extends T
         | (PathOf<T[Key], [...Depth, unknown]> extends infer Path extends string ? `${Key}.${Path}` : never);
     }[keyof T & string]
   : never;
+
+/**
+ * The dotted paths of `T` that lead to a string, down to eight levels and into no array. Any string if `T` is unknown.
+ *
+ * @example Paths to a subject
+ * ```ts
+ * import type { TextPathOf } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const path: TextPathOf<{ auction: { id: string }; price: number }> = "auction.id";
+ * assertEquals(path.split("."), ["auction", "id"]);
+ * ```
+ */
+export type TextPathOf<T, Depth extends readonly unknown[] = []> = unknown extends T ? string
+  : Depth["length"] extends 8 ? never
+  : T extends readonly unknown[] ? never
+  : T extends object ? {
+      [Key in keyof T & string]: T[Key] extends string ? Key
+        : TextPathOf<T[Key], [...Depth, unknown]> extends infer Path extends string ? `${Key}.${Path}`
+        : never;
+    }[keyof T & string]
+  : never;
+
+/**
+ * What a detail must have so that its subject can be taken from the path: `{ auction: { id: string } }` for `"auction.id"`.
+ *
+ * @example The least detail for a path
+ * ```ts
+ * import type { WithSubject } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const detail: WithSubject<"auction.id"> = { auction: { id: "a-1" } };
+ * assertEquals(detail.auction.id, "a-1");
+ * ```
+ */
+export type WithSubject<Path extends string> = string extends Path ? unknown
+  : Path extends `${infer Key}.${infer Rest}` ? { readonly [K in Key]: WithSubject<Rest> }
+  : { readonly [K in Path]: string };

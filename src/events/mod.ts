@@ -15,7 +15,14 @@ export { defineEvent } from "./define_event.ts";
 export { type CloudEvent, DomainEvent } from "./domain_event.ts";
 export type { DomainEventInit } from "./domain_event_init.ts";
 export type { EventBase, EventClass, SchemaEventBase } from "./event_class.ts";
-export type { EventOptions, PathOf, RetentionOptions, SchemaEventOptions } from "./event_options.ts";
+export type {
+  EventOptions,
+  PathOf,
+  RetentionOptions,
+  SchemaEventOptions,
+  TextPathOf,
+  WithSubject,
+} from "./event_options.ts";
 export type {
   SchemaInput,
   SchemaOutput,

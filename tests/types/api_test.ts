@@ -32,6 +32,17 @@ export async function allowedAndRefused(): Promise<Position[]> {
   new AuctionEnded({ auctionId: 1, winningPrice: 2 });
   // @ts-expect-error a sensitive path that the schema does not have
   defineEvent("X", { schema: Bidder, sensitive: ["card.nope"] });
+  const auction = { subject: "auction.id" } as const;
+  class Begun extends defineEvent("Begun", auction)<{ auction: { id: string }; at: number }> {}
+  new Begun({ auction: { id: "a" }, at: 1 }).detail.at.toFixed();
+  // @ts-expect-error a subject that the detail does not have
+  class Without extends defineEvent("Without", auction)<{ at: number }> {}
+  // @ts-expect-error a subject that is no string
+  class Numbered extends defineEvent("Numbered", { subject: "id" })<{ id: number }> {}
+  defineEvent("X", { schema: Bidder, subject: "card.token" });
+  // @ts-expect-error a subject that the schema does not have as a string
+  defineEvent("X", { schema: Bidder, subject: "age" });
+  [Without, Numbered];
   // @ts-expect-error not in events
   await broker.publish(new Unlisted({ n: 1 }));
   // @ts-expect-error not in events
