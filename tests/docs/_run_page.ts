@@ -85,3 +85,35 @@ export async function runPage(
     await Deno.remove(directory, { recursive: true });
   }
 }
+
+/**
+ * Runs the programs of a page, in an empty directory, and compares their output with the blocks that follow. Leaves out
+ * commands.
+ */
+export async function runPrograms(test: Deno.TestContext, page: string): Promise<void> {
+  const directory = await Deno.makeTempDir({ prefix: "tidings-page-" });
+  try {
+    let printed: string | undefined;
+    for (const fence of fencesOf(readPage(page))) {
+      const place = `${page}:${fence.line}`;
+      if (fence.language === "ts") {
+        await writeFiles(directory, new Map([["snippet.ts", fence.text]]));
+        await test.step(place, async () => {
+          const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+            args: ["run", "-A", ...projectFlags(), "snippet.ts"],
+            cwd: directory,
+            env: { NO_COLOR: "1" },
+          }).output();
+          if (!success) throw new Error(`Cannot run ${place}: ${decode(stderr)}`);
+          printed = decode(stdout);
+        });
+      } else if (fence.language === "text" && printed !== undefined) {
+        const wrong = difference(fence, printed);
+        if (wrong !== undefined) throw new Error(`${place}: ${wrong}`);
+        printed = undefined;
+      }
+    }
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}

@@ -12,6 +12,7 @@ const DOCS = [
   "COMPARISON",
   "ARCHITECTURE_DIAGRAMS",
   "MIGRATION",
+  "MONITORING",
 ].map((
   name,
 ) => `docs/${name}.md`);

@@ -1,13 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { parse } from "npm:yaml@^2";
-import { defineEvent, InMemoryBroker, PermanentError } from "@tidings/broker";
 import { DASHBOARD_FILE, dashboardText } from "../../monitoring/dashboard.ts";
-import { until } from "../../src/testing/_broker_bench.ts";
 import { root } from "../structure/_imports.ts";
+import { everyMetric } from "./_every_metric.ts";
 import { panelQueries } from "./_panel_queries.ts";
 import { promtool, readRules, RULES } from "./_rules.ts";
-import { measure, type Scrape } from "./_scrape.ts";
 
 const path = (name: string) => fileURLToPath(new URL(name, root));
 
@@ -59,31 +57,8 @@ Deno.test("the queries of Grafana's dashboard are valid PromQL", async () => {
   }
 });
 
-class Paid extends defineEvent("Paid")<{ n: number }> {}
-
-/** A scrape in which every metric has a value. */
-async function scrapeOfAll(): Promise<Scrape> {
-  await using broker = new InMemoryBroker({ events: [Paid], retention: { maxLength: 1 } });
-  await using metrics = measure(broker);
-  await broker.subscribe(Paid, ({ detail: { n } }) => {
-    if (n < 2) throw new PermanentError("never");
-  }, { group: "mails" });
-  await broker.publish([0, 1, 2].map((n) => new Paid({ n })));
-  await broker.idle();
-  const [letter] = await Array.fromAsync(broker.deadLetters(Paid, { group: "mails" }));
-  await broker.redrive(Paid, { group: "mails", ids: [letter!.id] });
-  await broker.idle();
-  await broker.discardDeadLetters(Paid, { group: "mails" });
-  // Not every publish removes old events.
-  await until(async () => {
-    await broker.publish(new Paid({ n: 2 }));
-    return (await metrics.scrape()).value("tidings_events_trimmed_total") !== undefined;
-  }, "retention has removed events");
-  return await metrics.scrape();
-}
-
 Deno.test("every metric and label in a rule or on the dashboard is one that a broker serves", async () => {
-  const scrape = await scrapeOfAll();
+  const scrape = await everyMetric();
   const served = new Map<string, Set<string>>();
   for (const { name, labels } of scrape.samples) {
     served.set(name, new Set([...served.get(name) ?? [], ...Object.keys(labels)]));
