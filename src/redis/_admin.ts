@@ -158,11 +158,11 @@ export class RedisAdmin implements StreamAdmin {
     if (!names.includes(group)) return false;
     const state = force ? undefined : await this.#groupState(group);
     if (state !== undefined) assertIdle(state, this.#context.stream);
-    const [removed, sleepers] = await this.#run(REMOVE_GROUP, group, [String(DELETED_MARK)]) as readonly [
+    const [removed, connections] = await this.#run(REMOVE_GROUP, group, [String(DELETED_MARK)]) as readonly [
       number,
       Reply,
     ];
-    this.#context.waker.wake(sleepers);
+    this.#context.waker.wake(connections);
     return removed === 1;
   }
 

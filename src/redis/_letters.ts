@@ -64,8 +64,8 @@ export class RedisLetterBox implements DeadLetterBox {
       for (let at = 0; at < page.length; at += REDRIVE_AT_ONCE) {
         const part = page.slice(at, at + REDRIVE_AT_ONCE);
         const args = [this.#group, "", "", String(LETTER_FIELDS), ...part];
-        const [moved, sleepers] = await REDRIVE.run(link, keys, args) as readonly [number, Reply];
-        this.#context.waker.wake(sleepers);
+        const [moved, connections] = await REDRIVE.run(link, keys, args) as readonly [number, Reply];
+        this.#context.waker.wake(connections);
         count += moved;
       }
     }

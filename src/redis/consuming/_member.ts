@@ -32,6 +32,7 @@ import { RENEW } from "../scripts/renew.ts";
 import { SETTLE } from "../scripts/settle.ts";
 import type { Waker } from "./_waker.ts";
 
+// How many deliveries one LEAVE releases: more take several calls, so that none blocks the server for long.
 const LEAVE_AT_ONCE = 1_000;
 
 /** The surroundings of a member. */
@@ -117,7 +118,7 @@ export class RedisMember implements GroupMember {
         if (this.#healing !== undefined) {
           const healed = this.#healing;
           this.#healing = undefined;
-          return { ...found([]), disturbed: true, healed };
+          return { ...claimOf([]), disturbed: true, healed };
         }
         if (claim !== undefined) {
           this.#held.add(claim.records);
@@ -125,7 +126,7 @@ export class RedisMember implements GroupMember {
         }
         if (!first) await this.#recovery.wait(signal);
       }
-      return found([]);
+      return claimOf([]);
     } finally {
       this.#buffer.pause();
     }
@@ -145,7 +146,7 @@ export class RedisMember implements GroupMember {
   /** Claims the records of a read that still belong to this consumer; undefined if there are none. */
   async #claimRead(batch: Batch | undefined): Promise<Claim | undefined> {
     if (batch === undefined || batch.records.length === 0) return undefined;
-    if (batch.generation === this.#recovery.generation) return found(this.#recovery.claimedNew(batch.records));
+    if (batch.generation === this.#recovery.generation) return claimOf(this.#recovery.claimedNew(batch.records));
     // Deliveries were taken from this consumer since the read, perhaps these, by another consumer or by a rewind.
     return await this.#recovery.adopt(batch.records.map(({ position }) => position));
   }
@@ -206,10 +207,10 @@ export class RedisMember implements GroupMember {
     if (!isNoGroup(error)) throw error;
     const held = [...this.#held.positions(), ...this.#buffer.kept].sort(comparePositions);
     const reply = await this.#run(HEAL, [held[0] ?? this.#buffer.last ?? "", held.length > 0 ? "1" : "0"]);
-    const [behind, mayRepeat] = reply as readonly [Position | "" | undefined, number?];
-    if (behind !== undefined) {
+    const [last, mayRepeat] = reply as readonly [Position | "" | undefined, number?];
+    if (last !== undefined) {
       this.#healing = {
-        from: behind === "" ? undefined : after(behind),
+        from: last === "" ? undefined : after(last),
         mayRepeat: mayRepeat === 1 || held.length > 0,
       };
     }
@@ -260,7 +261,7 @@ export class RedisMember implements GroupMember {
     const { generation, plain, others } = settlement;
     const args = [generation, `${plain.length}`, ...plain, ...others.flatMap(outcomeArgs)];
     const reply = await this.#run(SETTLE, args);
-    const [done, refused, sleepers, before, bell] = reply as readonly [
+    const [done, refused, connections, before, bell] = reply as readonly [
       number,
       readonly Position[],
       Reply,
@@ -268,7 +269,7 @@ export class RedisMember implements GroupMember {
       string,
     ];
     if (done === 0) return undefined;
-    this.#context.waker.wake(sleepers);
+    this.#context.waker.wake(connections);
     this.#held.settled(settlement, refused);
     this.#recovery.settled(others, before, bell);
     return refused;
@@ -278,7 +279,7 @@ export class RedisMember implements GroupMember {
     this.#leaving = true;
     this.#recovery.wake();
     const { waker, left } = this.#context;
-    // A read that ends later would make the server enrol the consumer again, and give it entries.
+    // A read that runs after the consumer was removed would create the consumer again, and take entries.
     await this.#buffer.close();
     try {
       for (let gone = 0; gone === 0;) {
@@ -302,6 +303,6 @@ function isDeleted(error: unknown): boolean {
   return error instanceof StoreError && error.kind === "group-deleted";
 }
 
-function found(records: readonly ClaimedRecord[]): Claim {
+function claimOf(records: readonly ClaimedRecord[]): Claim {
   return { records, missing: [], disturbed: false };
 }

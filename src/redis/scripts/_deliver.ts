@@ -19,10 +19,10 @@ local function deliver(taken)
   end
   for _, t in ipairs(taken) do
     local fields = entries[t.id]
-    local w = work(t.id)
+    local w = workOf(t.id)
     if w.retryAt > 0 then
       w.retryAt = 0
-      keep(t.id, w)
+      saveWork(t.id, w)
     end
     if t.copy and not t.copy.fields then
       redis.call('HDEL', copies, t.id)
@@ -30,7 +30,7 @@ local function deliver(taken)
       t.copy.owner = me
       t.copy.since = nil
       t.copy.count = t.copy.count + 1
-      keepCopy(t.id, t.copy)
+      saveCopy(t.id, t.copy)
       fields = t.copy.fields
     end
     if fields then

@@ -22,12 +22,14 @@ local group, me = ARGV[1], ARGV[2]
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
+-- A number of milliseconds as text. Lua would write a large one with an exponent.
 local function text(number) return string.format('%.0f', number) end
 
+-- The name of a consumer without its incarnation.
 local function baseOf(consumer) return string.match(consumer, '^(.*)%.[^.]*$') or consumer end
 
 -- The line of a delivery in the hash "work".
-local function work(id)
+local function workOf(id)
   local line = redis.call('HGET', workKey, id)
   if not line then return {failures = 0, recovered = 0, first = 0, last = 0, isolated = 0, retryAt = 0} end
   local f, r, a, z, i, t = string.match(line, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
@@ -35,7 +37,8 @@ local function work(id)
     isolated = tonumber(i), retryAt = tonumber(t)}
 end
 
-local function keep(id, w)
+-- Stores the line of a delivery, or removes one that says nothing.
+local function saveWork(id, w)
   if w.failures == 0 and w.recovered == 0 and w.isolated == 0 and w.retryAt == 0 then
     redis.call('HDEL', workKey, id)
   else
@@ -51,7 +54,8 @@ local function countFailure(w)
   w.last = now
 end
 
-local function copy(id)
+-- The copy of a delivery in the hash "redrive": owner, count, fields, and since when it is deferred. False without one.
+local function copyOf(id)
   local packed = redis.call('HGET', copies, id)
   return packed and cmsgpack.unpack(packed)
 end
@@ -73,7 +77,7 @@ local function bounded(fields, most)
   return kept
 end
 
-local function keepCopy(id, c) redis.call('HSET', copies, id, cmsgpack.pack(c)) end
+local function saveCopy(id, c) redis.call('HSET', copies, id, cmsgpack.pack(c)) end
 
 -- Returns a delivery to the group, to be taken when it is due. A reserved consumer owns it until then, so that trimming
 -- keeps its entry and no consumer takes it early.
@@ -81,10 +85,10 @@ local function park(id, at, reason, c)
   redis.call('ZADD', due, string.format('%.3f', at), id)
   if c then
     c.owner = ''
-    keepCopy(id, c)
+    saveCopy(id, c)
   elseif #redis.call('XCLAIM', stream, group, reason, 0, id, 'JUSTID') == 0 then
     -- The entry was removed, and XCLAIM has dropped the delivery. CLAIM reports it as missing by this copy without fields.
-    keepCopy(id, {owner = '', count = 0})
+    saveCopy(id, {owner = '', count = 0})
   end
 end
 
@@ -97,7 +101,7 @@ local function defer(id, version, c)
   if c then
     c.owner = keeper
     c.since = now
-    keepCopy(id, c)
+    saveCopy(id, c)
   elseif #redis.call('XCLAIM', stream, group, keeper, 0, id, 'JUSTID') == 0 then
     -- The entry is gone: the next look reports it.
     park(id, now, '_released')
@@ -105,7 +109,7 @@ local function defer(id, version, c)
 end
 
 -- Renews the consumer's lease. Returns an error if the consumer was given up and another one has its name now.
-local function touch(lease)
+local function renewLease(lease)
   local expires = redis.call('ZSCORE', consumers, me)
   if not expires or tonumber(expires) <= now then
     for _, other in ipairs(redis.call('ZRANGEBYSCORE', consumers, '(' .. text(now), '+inf')) do
@@ -133,20 +137,20 @@ local function rewound(since, id)
 end
 
 -- Whether the consumer still holds the delivery with this fence. Also returns the copy of an entry that is gone.
-local function mine(id, since, count)
+local function holds(id, since, count)
   local row = redis.call('XPENDING', stream, group, id, id, 1, me)[1]
   if row then return row[4] == count and not rewound(since, id) end
-  local c = copy(id)
+  local c = copyOf(id)
   if c and c.owner == me and c.count == count and not rewound(since, id) then return true, c end
   return false
 end
 
 -- The group's bell. Consumers read it once more before they wait, because no other consumer can wake them until then.
 local function bell() return redis.call('HGET', meta, 'bell') or '' end
-local function ring() redis.call('HINCRBY', meta, 'bell', 1) end
+local function ringBell() redis.call('HINCRBY', meta, 'bell', 1) end
 
 -- Connections of consumers whose blocked reads are to be ended, because deliveries returned to the group.
-local function sleepers(most)
+local function blockedConnections(most)
   local ids = {}
   if most == 0 then return ids end
   for _, c in ipairs(redis.call('ZRANGEBYSCORE', consumers, '(' .. text(now), '+inf')) do
@@ -158,7 +162,7 @@ local function sleepers(most)
 end
 
 -- The same for consumers that know a version, and whether there are any. CLAIM stores the version of its consumer.
-local function knowers(version)
+local function connectionsKnowing(version)
   local ids, any = {}, false
   for _, c in ipairs(redis.call('ZRANGEBYSCORE', consumers, '(' .. text(now), '+inf')) do
     local known = c ~= me and redis.call('HGET', meta, 'version:' .. c)
@@ -177,14 +181,14 @@ local function firstDue()
 end
 
 -- Removes everything about a consumer.
-local function forget(consumer)
+local function removeConsumer(consumer)
   redis.call('ZREM', consumers, consumer)
   redis.call('HDEL', meta, 'gen:' .. consumer, 'lease:' .. consumer, 'stalled:' .. consumer, 'conn:' .. consumer,
     'version:' .. consumer)
 end
 
 -- Stores where the group goes on if it is lost: at its first unsettled entry, or after the last one that it has read.
-local function checkpoint()
+local function saveCheckpoint()
   local first = redis.call('XPENDING', stream, group, '-', '+', 1)[1]
   if first then
     redis.call('HSET', meta, 'checkpoint', first[1], 'including', 1)

@@ -90,7 +90,7 @@ local function addRemoved(metaKey, from, to, count)
   redis.call('HSET', metaKey, 'removed', from .. ' ' .. to .. ' ' .. (count and text(count) or '-'))
 end
 
--- Where entries are missing that were unread at the mark or came later.
+-- Adds a gap somewhere between the mark and the present counters.
 local function addGap(metaKey, was, s, count)
   local from, to = was.first or after(was.read), nil
   if s.length == 0 then to = s.last elseif less(was.read, s.first) then to = before(s.first) end
@@ -99,24 +99,25 @@ local function addGap(metaKey, was, s, count)
   addRemoved(metaKey, from, to, count)
 end
 
--- Where no read entry is left, the next read shows how the server counts: whether it counts the gap before the first entry.
+-- Sets from where reads are counted if no entry is left that was read. There may be a gap before the first entry, which some
+-- servers count with the next read.
 local function countFromFirst(m)
   if m.counter == m.gone then return end
   m.counts = m.counts or trial and trial()
   if m.counts == 'ranks' then m.counter = m.gone elseif not m.counts then m.counter = nil end
 end
 
--- Compares the counters with the mark, and marks anew.
+-- Compares the counters s with the mark, adds a gap if entries are missing, and writes a new mark.
 local function compare(metaKey, was, s)
   local is = {
     read = s.read, counter = s.counter, added = s.added, gone = s.added - s.length, deleted = s.deleted,
     primary = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
   }
   if was and was.primary == is.primary then is.counts = was.counts end
-  -- Another stream, or somebody has moved the group back.
+  -- The stream is another one, or another program has moved the group back.
   if was and (is.added < was.added or less(is.read, was.read)) then was = nil end
 
-  -- How many unread entries there are if none was removed.
+  -- The number of unread entries if none was removed; nil if unknown.
   local expected = nil
   if was then
     local reads = nil
@@ -130,7 +131,7 @@ local function compare(metaKey, was, s)
   end
 
   if less(s.last, is.read) then
-    -- The group waits for a later position: entries before it are not unread.
+    -- The group begins at a later position. Entries before that are not unread.
     is.unread = nil
   elseif was and is.gone > was.gone then
     is.unread, is.first = unreadOf(s)
@@ -158,7 +159,7 @@ local function compare(metaKey, was, s)
   else
     is.unread, is.first = unreadOf(s)
   end
-  -- The server counts from the group's first read on, and begins with the rank of the entry in the stream.
+  -- Without a count so far, the server begins with the rank of the first entry that the group reads.
   if not is.counter and is.unread then is.counter = is.added - is.unread end
   if is ~= was and (s.length == 0 or less(is.read, s.first)) then countFromFirst(is) end
   writeMark(metaKey, is)

@@ -13,7 +13,7 @@ local taken = {}
 for at = 4, #ARGV do
   local id = ARGV[at]
   local row = redis.call('XPENDING', stream, group, id, id, 1, me)[1]
-  local c = not row and copy(id)
+  local c = not row and copyOf(id)
   if row then
     taken[#taken + 1] = {id = id, count = row[4]}
   elseif c and c.owner == me then

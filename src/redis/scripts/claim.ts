@@ -29,7 +29,7 @@ import { REMOVED } from "./_removed.ts";
  */
 export const CLAIM: Script = new Script(`${PRELUDE}${REMOVED}${DELIVER}
 local limit = tonumber(ARGV[5])
-local refused = touch(tonumber(ARGV[4]))
+local refused = renewLease(tonumber(ARGV[4]))
 if refused then return refused end
 
 local taken, room, left = {}, limit, 0
@@ -67,7 +67,7 @@ for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
     elseif idle >= tonumber(ARGV[6]) and string.match(name, '%.%x%x%x%x%x%x%x%x%w+$') then
       -- A consumer of this store that left or died. A late read has created it again, and nothing else would remove it.
       redis.call('XGROUP', 'DELCONSUMER', stream, group, name)
-      forget(name)
+      removeConsumer(name)
     end
   end
 end
@@ -84,7 +84,7 @@ end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', text(now), 'LIMIT', 0, room)) do
   redis.call('ZREM', due, id)
   local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
-  local c = not row and copy(id)
+  local c = not row and copyOf(id)
   if row or c then
     take(id, row and row[4] or c.count, c)
     room = room - 1
@@ -96,10 +96,10 @@ end
 -- Takes a delivery of a dead consumer, or parks it if there is no room. If it ran exclusively, it has caused the death, which
 -- counts as a failed attempt.
 local function recover(id, count, c)
-  local w = work(id)
+  local w = workOf(id)
   w.recovered = w.recovered + 1
   if w.isolated == 1 then countFailure(w) end
-  keep(id, w)
+  saveWork(id, w)
   if w.retryAt > now then
     park(id, w.retryAt, '_retry', c)
   elseif room > 0 then
@@ -135,7 +135,7 @@ local deadOnes = redis.call('ZRANGEBYSCORE', consumers, '-inf', text(now))
 for _, consumer in ipairs(deadOnes) do takeFrom(consumer) end
 if redis.call('HLEN', copies) > 0 then
   for _, id in ipairs(redis.call('HKEYS', copies)) do
-    local c = copy(id)
+    local c = copyOf(id)
     local held = heldVersion(c.owner)
     if held and held <= version then waiting = waiting + 1 end
     if held and (held <= version or deferTimeout and now - c.since >= deferTimeout) then
@@ -166,12 +166,12 @@ if removed ~= '' then redis.call('HDEL', meta, 'removed') end
 for _, consumer in ipairs(deadOnes) do
   if #redis.call('XPENDING', stream, group, '-', '+', 1, consumer) == 0 then
     redis.call('XGROUP', 'DELCONSUMER', stream, group, consumer)
-    forget(consumer)
+    removeConsumer(consumer)
   end
 end
 
 -- There is more than this consumer takes now, for other consumers.
-if left > 0 or waiting > 0 then ring() end
+if left > 0 or waiting > 0 then ringBell() end
 
 local nextDue = firstDue()
 local nextEnd = -1

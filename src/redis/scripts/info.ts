@@ -53,7 +53,7 @@ for _, consumer in ipairs(redis.call('ZRANGE', consumers, 0, -1)) do names[consu
 local copyCount = redis.call('HLEN', copies)
 if copyCount <= 10000 then
   for _, id in ipairs(redis.call('HKEYS', copies)) do
-    local c = copy(id)
+    local c = copyOf(id)
     if names[c.owner] or heldVersion(c.owner) then held[c.owner] = (held[c.owner] or 0) + 1 end
     if floor == '' or less(id, floor) then floor = id end
   end
@@ -61,7 +61,7 @@ end
 -- Retries that their consumer holds are not in the sorted set. They are counted if that does not block the server for long.
 if redis.call('HLEN', workKey) <= 10000 then
   for _, id in ipairs(redis.call('HKEYS', workKey)) do
-    if work(id).retryAt > now then retrying = retrying + 1 end
+    if workOf(id).retryAt > now then retrying = retrying + 1 end
   end
 else
   retrying = redis.call('ZCOUNT', due, '(' .. text(now), '+inf')

@@ -12,7 +12,7 @@ import { REMOVED } from "./_removed.ts";
 export const JOIN: Script = new Script(`${PRELUDE}${REMOVED}
 local made = redis.pcall('XGROUP', 'CREATE', stream, group, ARGV[5], 'MKSTREAM')
 if made.err and not string.find(made.err, 'BUSYGROUP', 1, true) then return made end
-local refused = touch(tonumber(ARGV[4]))
+local refused = renewLease(tonumber(ARGV[4]))
 if refused then return refused end
 redis.call('HDEL', meta, 'deleted')
 redis.call('PERSIST', meta)

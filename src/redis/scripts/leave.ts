@@ -12,27 +12,27 @@ export const LEAVE: Script = new Script(`${PRELUDE}${REMOVED}
 local most = tonumber(ARGV[4])
 local rows = redis.pcall('XPENDING', stream, group, '-', '+', most, me)
 if rows.err then
-  forget(me)
+  removeConsumer(me)
   return {1, {}}
 end
 local released = false
 local function release(id, c)
-  local w = work(id)
+  local w = workOf(id)
   w.isolated = 0
-  keep(id, w)
+  saveWork(id, w)
   park(id, math.max(now, w.retryAt), w.retryAt > now and '_retry' or '_released', c)
   released = true
 end
 for _, row in ipairs(rows) do release(row[1]) end
 for _, id in ipairs(redis.call('HKEYS', copies)) do
-  local c = copy(id)
+  local c = copyOf(id)
   if c.owner == me then release(id, c) end
 end
-if released then ring() end
+if released then ringBell() end
 if #rows == most then return {0, {}} end
 redis.call('XGROUP', 'DELCONSUMER', stream, group, me)
-forget(me)
+removeConsumer(me)
 -- There may be no other consumer to look for removed entries until one joins.
 noteRemoved(group, meta, 0)
-return {1, released and sleepers(64) or {}}
+return {1, released and blockedConnections(64) or {}}
 `);

@@ -39,6 +39,6 @@ for at = 5, #ARGV do
     end
   end
 end
-ring()
-return {count, sleepers(64)}
+ringBell()
+return {count, blockedConnections(64)}
 `);

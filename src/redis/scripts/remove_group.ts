@@ -9,7 +9,7 @@ import { PRELUDE } from "./_prelude.ts";
  * was no group, and connections whose blocked reads are to be ended.
  */
 export const REMOVE_GROUP: Script = new Script(`${PRELUDE}
-local wake = sleepers(64)
+local wake = blockedConnections(64)
 local removed = redis.call('EXISTS', stream) == 1 and redis.call('XGROUP', 'DESTROY', stream, group) or 0
 redis.call('DEL', meta, consumers, due, workKey, copies, dead)
 if removed == 1 then

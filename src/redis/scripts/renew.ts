@@ -10,16 +10,16 @@ import { PRELUDE } from "./_prelude.ts";
  * Errors: `NAMETAKEN`, NOGROUP.
  */
 export const RENEW: Script = new Script(`${PRELUDE}
-local refused = touch(tonumber(ARGV[4]))
+local refused = renewLease(tonumber(ARGV[4]))
 if refused then return refused end
 if ARGV[5] ~= '' then redis.call('HSET', meta, 'stalled:' .. me, ARGV[5]) end
 redis.call('HSET', meta, 'lease:' .. me, ARGV[4])
 local lost, gen = {}, redis.call('HGET', meta, 'gen:' .. me)
 if gen ~= ARGV[6] then
   for at = 7, #ARGV, 3 do
-    if not mine(ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])) then lost[#lost + 1] = ARGV[at] end
+    if not holds(ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])) then lost[#lost + 1] = ARGV[at] end
   end
 end
-checkpoint()
+saveCheckpoint()
 return {tonumber(gen or -1), epoch(), lost}
 `);

@@ -47,10 +47,10 @@ end
 for _, consumer in ipairs(redis.call('ZRANGE', consumers, 0, -1)) do
   redis.call('HINCRBY', meta, 'gen:' .. consumer, 1)
 end
-checkpoint()
-ring()
+saveCheckpoint()
+ringBell()
 -- Entries that were removed are looked for from the new position on.
 compare(meta, nil, countersOf(group))
 local first = to ~= '' and redis.call('XRANGE', stream, to, '+', 'COUNT', 1)[1]
-return {dropped, first and first[1] or '', sleepers(64)}
+return {dropped, first and first[1] or '', blockedConnections(64)}
 `);

@@ -36,7 +36,7 @@ local function acknowledge(id, c)
 end
 
 local function addLetter(id, c, deliveries, reason, attempts, err)
-  local w = work(id)
+  local w = workOf(id)
   local fields = c and c.fields
   if not fields then
     local entry = redis.call('XRANGE', stream, id, id)[1]
@@ -50,7 +50,7 @@ end
 
 for at = 6 + plain, #ARGV, 8 do
   local kind, id, since, count, delay, reason, attempts, err = unpack(ARGV, at, at + 7)
-  local ours, c = mine(id, tonumber(since), tonumber(count))
+  local ours, c = holds(id, tonumber(since), tonumber(count))
   if not ours then
     refused[#refused + 1] = id
   elseif kind == 'ack' then
@@ -59,7 +59,7 @@ for at = 6 + plain, #ARGV, 8 do
     addLetter(id, c, count, reason, attempts, err)
     acknowledge(id, c)
   else
-    local w = work(id)
+    local w = workOf(id)
     local wait = tonumber(delay)
     if kind == 'isolate' then
       w.isolated = 1
@@ -77,7 +77,7 @@ for at = 6 + plain, #ARGV, 8 do
       w.recovered = 0
       w.retryAt = now + wait
     end
-    keep(id, w)
+    saveWork(id, w)
     if kind == 'defer' then defer(id, attempts, c) end
     if kind == 'retry' then park(id, w.retryAt, '_retry', c) end
     if kind == 'release' then
@@ -86,17 +86,17 @@ for at = 6 + plain, #ARGV, 8 do
     end
   end
 end
-checkpoint()
+saveCheckpoint()
 -- Another consumer learns of an earlier due time, in case that this consumer is gone by then.
 local dueNow = firstDue()
 if dueNow and (not dueBefore or dueNow < dueBefore) then wake = math.max(wake, 1) end
-local awake = sleepers(wake)
+local awake = blockedConnections(wake)
 -- Deferred deliveries wake only consumers that know their version.
 if deferred then
-  local waiting, known = knowers(deferred)
+  local waiting, known = connectionsKnowing(deferred)
   for _, id in ipairs(waiting) do awake[#awake + 1] = id end
   if known then wake = math.max(wake, 1) end
 end
-if wake > 0 then ring() end
+if wake > 0 then ringBell() end
 return {1, refused, awake, bellBefore, bell()}
 `);
