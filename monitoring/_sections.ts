@@ -12,7 +12,7 @@ const TYPE = "{{messaging_destination_name}}";
 const ofType = `messaging_destination_name=~"$type"`;
 const ofGroup = `${ofType}, messaging_consumer_group_name=~"$group"`;
 
-/** What the store says about groups, which each process repeats. */
+/** A gauge of groups. Each process reports the same, so the maximum is the value. */
 const groupMax = (metric: string) => `max by (${GROUP_LABELS}) (${metric}{${ofGroup}})`;
 /** How often something happened to events of a group, in all processes together. */
 const groupRate = (total: string) => `sum by (${GROUP_LABELS}) (rate(${total}{${ofGroup}}[$__rate_interval]))`;
@@ -81,14 +81,14 @@ export const SECTIONS: readonly Section[] = [
       }),
       chart({
         title: "Handled",
-        description: "Events per second that groups have acknowledged. Zero while events wait means trouble.",
+        description: "Events per second that groups have acknowledged. It must not be zero while events wait.",
         queries: [[groupRate("tidings_events_handled_total"), GROUP]],
         unit: "ops",
       }),
     ],
   },
   {
-    title: "Who is behind",
+    title: "Groups that are behind",
     panels: [
       chart({
         title: "Lag",
@@ -119,7 +119,7 @@ export const SECTIONS: readonly Section[] = [
     ],
   },
   {
-    title: "What is slow",
+    title: "Times",
     panels: [
       chart({
         title: "Handlers",
@@ -171,7 +171,7 @@ export const SECTIONS: readonly Section[] = [
     ],
   },
   {
-    title: "What fails",
+    title: "Failures",
     panels: [
       chart({
         title: "Failed attempts by error",
@@ -198,7 +198,7 @@ export const SECTIONS: readonly Section[] = [
       }),
       chart({
         title: "Age of the oldest dead letter",
-        description: "How long the oldest letter has waited for somebody to redrive or discard it.",
+        description: "How long the oldest letter has waited to be redriven or discarded.",
         queries: [[groupMax("tidings_dead_letters_oldest_age_seconds"), GROUP]],
         unit: "s",
       }),
@@ -223,7 +223,7 @@ export const SECTIONS: readonly Section[] = [
     ],
   },
   {
-    title: "What was lost or recovered",
+    title: "Losses and recoveries",
     panels: [
       chart({
         title: "Leases lost, deliveries recovered",
@@ -238,7 +238,7 @@ export const SECTIONS: readonly Section[] = [
       }),
       chart({
         title: "Groups and events lost",
-        description: "Each of them needs a person: see TidingsGroupLost and TidingsEventsLost.",
+        description: "Each of them needs a person. See the alerts TidingsGroupLost and TidingsEventsLost.",
         queries: [
           [`sum by (${GROUP_LABELS}) (increase(tidings_groups_lost_total{${ofGroup}}[5m]))`, `groups: ${GROUP}`],
           [`sum by (${GROUP_LABELS}) (increase(tidings_events_lost_total{${ofGroup}}[5m]))`, `events: ${GROUP}`],
