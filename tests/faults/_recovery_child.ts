@@ -11,18 +11,18 @@ import { SqliteStore } from "../../src/sqlite/sqlite_store.ts";
 import { Counted } from "../processes/_counted.ts";
 
 /** The role of a measuring process. */
-export type RecoveryRole = HoardRole | HeirRole | IdleRole;
+export type RecoveryRole = ClaimRole | SuccessorRole | IdleRole;
 
 /** Claims `count` deliveries from the store, and does nothing with them. */
-export interface HoardRole {
-  readonly name: "hoard";
+export interface ClaimRole {
+  readonly name: "claim";
   readonly count: number;
   readonly lease: number;
 }
 
 /** Handles events with an empty handler. Events numbered below `from` are old: abandoned by another consumer. */
-export interface HeirRole {
-  readonly name: "heir";
+export interface SuccessorRole {
+  readonly name: "successor";
   readonly from: number;
   readonly concurrency: number;
 }
@@ -34,8 +34,8 @@ export interface IdleRole {
   readonly seconds: number;
 }
 
-/** The measurements of an heir. */
-export interface Inheritance {
+/** The measurements of a successor. */
+export interface TakeoverMeasurement {
   /** From publishing to handling of each new event, in ms, in the order of handling. */
   readonly latencies: readonly number[];
   /** How many different old events were handled. */
@@ -50,9 +50,9 @@ export interface Inheritance {
 const say = (kind: string, message = "") => console.log(JSON.stringify({ kind, message }));
 const told = () => Deno.stdin.read(new Uint8Array(16));
 
-async function hoard({ count, lease }: HoardRole): Promise<void> {
+async function claimAll({ count, lease }: ClaimRole): Promise<void> {
   const store = url.startsWith("sqlite:") ? await SqliteStore.open(url.slice(7)) : await openRedisStore(url);
-  const member = await store.member("events:Counted", "group", { consumer: "hoarder", lease, startFrom: "beginning" });
+  const member = await store.member("events:Counted", "group", { consumer: "claimer", lease, startFrom: "beginning" });
   const signal = AbortSignal.timeout(60_000);
   for (let taken = 0; taken < count;) taken += (await member.claim({ limit: 1_000, signal })).records.length;
   // Renews its lease until it is killed.
@@ -61,7 +61,7 @@ async function hoard({ count, lease }: HoardRole): Promise<void> {
   await told();
 }
 
-async function inherit({ from, concurrency }: HeirRole): Promise<void> {
+async function takeOver({ from, concurrency }: SuccessorRole): Promise<void> {
   await using broker = await connect(url, { events: [Counted] });
   const latencies: number[] = [];
   const old = new Set<number>();
@@ -72,11 +72,11 @@ async function inherit({ from, concurrency }: HeirRole): Promise<void> {
     deliveries++;
     last = Date.now();
     if (deliveries === 1) [first] = [last, say("started")];
-    if (old.size === from) say("inherited");
+    if (old.size === from) say("taken over");
   }, { group: "group", concurrency });
   say("ready");
   await told();
-  say("measured", JSON.stringify({ latencies, old: old.size, deliveries, first, last } satisfies Inheritance));
+  say("measured", JSON.stringify({ latencies, old: old.size, deliveries, first, last } satisfies TakeoverMeasurement));
 }
 
 async function idle({ count, seconds }: IdleRole): Promise<void> {
@@ -95,6 +95,6 @@ const [url, json, parent] = Deno.args as [string, string, string];
 const role: RecoveryRole = JSON.parse(json);
 // A killed parent cannot end its children. The timer itself does not keep the process alive.
 Deno.unrefTimer(setInterval(() => Deno.ppid === Number(parent) || Deno.exit(3), 500));
-if (role.name === "hoard") await hoard(role);
-else if (role.name === "heir") await inherit(role);
+if (role.name === "claim") await claimAll(role);
+else if (role.name === "successor") await takeOver(role);
 else await idle(role);

@@ -55,7 +55,7 @@ async function outlast({ begin, end }: Silence, kind: ClientKind, times: number)
     handled.push(id);
     attempts.push(attempt);
   }, { group: "group" });
-  const mishaps = ["error", "leaselost", "recovered", "close"].map((type) => told(subscription, type));
+  const unwanted = ["error", "leaselost", "recovered", "close"].map((type) => told(subscription, type));
   const reconnects = told(subscription, "reconnect");
   const events = Array.from({ length: 6 }, (_, n) => new Noted({ n }));
   await patient.publish(events[0]!);
@@ -84,7 +84,7 @@ async function outlast({ begin, end }: Silence, kind: ClientKind, times: number)
   assertSame((await Array.fromAsync(patient.history(Noted))).map(({ id }) => id), events);
   assertSame(handled, events);
   assertEquals(attempts, [1, 1, 1, 1, 1, 1]);
-  assertEquals(mishaps.map(({ length }) => length), [0, 0, 0, 0]);
+  assertEquals(unwanted.map(({ length }) => length), [0, 0, 0, 0]);
   assertLess(reconnects.length, 10);
 }
 

@@ -15,7 +15,7 @@ type Broker = EventBroker<typeof Noted>;
 
 const IMPATIENT = 400;
 /** Lifecycle events of a subscription that a temporary refusal must not cause. */
-export const MISHAPS = [
+export const UNWANTED = [
   "error",
   "retry",
   "deadletter",
@@ -37,7 +37,7 @@ export class Witness implements AsyncDisposable {
   #attempts: number[] = [];
   #gate = new Gate();
   #waits: (Event & { error: Error; delay: number })[] = [];
-  #mishaps: Event[][] = [];
+  #unwanted: Event[][] = [];
   #publishing: Promise<unknown> = Promise.resolve();
   #refusal: Error | undefined;
 
@@ -61,7 +61,7 @@ export class Witness implements AsyncDisposable {
     };
     this.#subscription = await this.#broker.subscribe(Noted, handler, { group: "group", concurrency: 4 });
     this.#waits = told(this.#subscription, "reconnect");
-    this.#mishaps = MISHAPS.map((type) => told(this.#subscription, type));
+    this.#unwanted = UNWANTED.map((type) => told(this.#subscription, type));
     const [first, second, held] = this.#events;
     await this.#broker.publish(first!);
     await this.#impatient.publish(second!);
@@ -110,7 +110,7 @@ export class Witness implements AsyncDisposable {
     // A handled event is not handled again, however late it was acknowledged.
     assertSame(this.#handled, this.#events);
     assertEquals(this.#attempts, [1, 1, 1, 1, 1, 1]);
-    assertEquals(this.#mishaps.map((events) => events.length), MISHAPS.map(() => 0));
+    assertEquals(this.#unwanted.map((events) => events.length), UNWANTED.map(() => 0));
     assertLess(this.#waits.length, 40, `reconnecting does not back off: ${this.#waits.map(({ delay }) => delay)}`);
   }
 

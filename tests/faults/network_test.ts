@@ -9,7 +9,7 @@ import { RedisServer } from "../redis/_server.ts";
 import { byAllClients } from "./_concurrently.ts";
 import { RandomNetwork } from "./_random_network.ts";
 import { Chance, testFault } from "./_seed.ts";
-import { MISHAPS } from "./_witness.ts";
+import { UNWANTED } from "./_witness.ts";
 
 class Counted extends defineEvent("Counted")<{ n: number }> {}
 
@@ -44,7 +44,7 @@ testFault(
         await one.subscribe(Counted, handler, options),
         await other.subscribe(Counted, handler, options),
       ];
-      const mishaps = subscriptions.map((subscription) => MISHAPS.map((type) => told(subscription, type)));
+      const unwanted = subscriptions.map((subscription) => UNWANTED.map((type) => told(subscription, type)));
 
       const events = Array.from({ length: COUNT }, (_, n) => new Counted({ n }));
       let published = 0;
@@ -68,7 +68,7 @@ testFault(
         // No lease expired: nothing may be redelivered, whichever requests and replies were lost.
         assertSame(handled, events);
         assertEquals([...attempts], [1]);
-        for (const its of mishaps) assertEquals(its.map(({ length }) => length), MISHAPS.map(() => 0));
+        for (const some of unwanted) assertEquals(some.map(({ length }) => length), UNWANTED.map(() => 0));
         assert(network.log.length > STRIKES);
       } catch (cause) {
         const message = cause instanceof Error ? cause.message : String(cause);

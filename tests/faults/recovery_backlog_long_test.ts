@@ -7,7 +7,7 @@ import { Counted } from "../processes/_counted.ts";
 import { Process } from "../processes/_processes.ts";
 import { openConnection } from "../redis/_bench.ts";
 import { RedisServer } from "../redis/_server.ts";
-import type { Inheritance, RecoveryRole } from "./_recovery_child.ts";
+import type { RecoveryRole, TakeoverMeasurement } from "./_recovery_child.ts";
 
 const BACKLOG = 100_000;
 const LEASE = 1_000;
@@ -27,8 +27,8 @@ const start = (place: Place, role: RecoveryRole) =>
 
 /** Has a consumer claim the backlog, and kills it. */
 async function abandon(place: Place): Promise<void> {
-  await using hoarder = start(place, { name: "hoard", count: BACKLOG, lease: LEASE });
-  await until(() => hoarder.said("ready").length > 0, "the backlog is claimed", 60_000);
+  await using claimer = start(place, { name: "claim", count: BACKLOG, lease: LEASE });
+  await until(() => claimer.said("ready").length > 0, "the backlog is claimed", 60_000);
 }
 
 /** Has a consumer of another program, which keeps no lease, read the backlog. */
@@ -69,11 +69,11 @@ async function measure(name: string, place: Place, leave: (place: Place) => Prom
   await server?.cli("SLOWLOG", "RESET");
   const worstPing = server && pinging(server.url);
 
-  await using heir = start(place, { name: "heir", from: BACKLOG, concurrency: 100 });
-  await heir.wait("ready");
+  await using successor = start(place, { name: "successor", from: BACKLOG, concurrency: 100 });
+  await successor.wait("ready");
   // New events are published from before the takeover until after it.
   let published = 0;
-  const ended = () => heir.said("inherited").length > 0;
+  const ended = () => successor.said("taken over").length > 0;
   const deadline = performance.now() + 120_000;
   while (!ended() || published < 50) {
     assert(performance.now() < deadline, "The takeover takes too long");
@@ -88,9 +88,9 @@ async function measure(name: string, place: Place, leave: (place: Place) => Prom
     "all events are settled",
     20_000,
   );
-  await heir.tell();
-  const [measured] = await heir.wait("measured");
-  const { latencies, old, deliveries, first, last }: Inheritance = JSON.parse(measured!.message!);
+  await successor.tell();
+  const [measured] = await successor.wait("measured");
+  const { latencies, old, deliveries, first, last }: TakeoverMeasurement = JSON.parse(measured!.message!);
   const sorted = latencies.toSorted((a, b) => a - b);
   const p99 = sorted[Math.floor(sorted.length * 0.99)]!;
   const slow = server === undefined ? [] : await slowest(server);

@@ -61,11 +61,11 @@ async function takeover(place: Place, lease: number, takeAway: (holder: Process)
   await holder.wait("ready");
   await broker.publish(Array.from({ length: 10 }, (_, n) => new Counted({ n })));
   await holder.wait("started");
-  await using heir = new Process(place.url, place.permissions, role);
-  await heir.wait("ready");
+  await using successor = new Process(place.url, place.permissions, role);
+  await successor.wait("ready");
   takeAway(holder);
   const at = performance.now();
-  await until(() => has(heir, 0), "another consumer handles them", 2 * BARS.get(lease)!);
+  await until(() => has(successor, 0), "another consumer handles them", 2 * BARS.get(lease)!);
   return performance.now() - at;
 }
 

@@ -21,20 +21,20 @@ export const takeover: readonly ProcessContract[] = [
       const holder = bench.start({ ...role, gated: true });
       await holder.wait("started", 3);
       assertEquals(await bench.heldBy(holder), 10);
-      const heir = bench.start(role);
-      await heir.wait("ready");
+      const successor = bench.start(role);
+      await successor.wait("ready");
       const killedAt = performance.now();
       await holder.kill();
-      await heir.wait("started", 10);
+      await successor.wait("started", 10);
       const took = performance.now() - killedAt;
       // The lease expires within 600 ms; the rest is for a busy machine.
       assert(took < 4_000, `Taken over after ${took} ms`);
       await bench.settled();
       assertEquals((await bench.group()).consumers.length, 1);
-      await heir.end();
-      assertSame(heir.ids("started"), idsOf(events));
-      for (const { attempt, recovered } of heir.said("started")) assertEquals([attempt, recovered], [1, 1]);
-      assertEquals(positionsOf(heir.said("recovered")), positionsOf(events));
+      await successor.end();
+      assertSame(successor.ids("started"), idsOf(events));
+      for (const { attempt, recovered } of successor.said("started")) assertEquals([attempt, recovered], [1, 1]);
+      assertEquals(positionsOf(successor.said("recovered")), positionsOf(events));
       assertSame(holder.ids("started"), idsOf(events.slice(0, 3)));
     },
   },

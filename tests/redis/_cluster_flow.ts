@@ -27,7 +27,7 @@ export interface FlowResult {
   /** By a live listener. */
   readonly heard: readonly number[];
   /** Types of the subscription's lifecycle events, except "reconnect". */
-  readonly mishaps: readonly string[];
+  readonly unwanted: readonly string[];
 }
 
 /** Publishes, handles and hears events until it is finished, while a test changes the cluster. */
@@ -39,7 +39,7 @@ export class Flow implements AsyncDisposable {
   #brokers: readonly [publisher: Broker, consumer: Broker];
   #handled: number[];
   #heard: number[] = [];
-  #mishaps: readonly Event[][];
+  #unwanted: readonly Event[][];
   #published = 0;
   #answered = 0;
   #stopped = false;
@@ -55,7 +55,7 @@ export class Flow implements AsyncDisposable {
     this.#brokers = brokers;
     this.#handled = handled;
     this.tries = { publisher: told(brokers[0], "reconnect"), consumer: told(subscription, "reconnect") };
-    this.#mishaps = ["error", "retry", "deadletter", "recovered", "leaselost", "entrieslost", "grouplost"]
+    this.#unwanted = ["error", "retry", "deadletter", "recovered", "leaselost", "entrieslost", "grouplost"]
       .map((type) => told(subscription, type));
     // On the publishing broker, so that it hears the first event too.
     brokers[0].addEventListener("Counted", (event) => void this.#heard.push(event.detail.n));
@@ -130,7 +130,7 @@ export class Flow implements AsyncDisposable {
       stored,
       handled: this.#handled,
       heard: this.#heard,
-      mishaps: this.#mishaps.flat().map(({ type }) => type),
+      unwanted: this.#unwanted.flat().map(({ type }) => type),
     };
   }
 

@@ -40,7 +40,7 @@ for (const kind of KINDS) {
     assertFlow(result, { lost: false });
     assertEquals(result.handled, upTo(result.published), "handled once, in order");
     assertEquals(result.heard, upTo(result.published), "heard once, in order");
-    assertEquals(result.mishaps, []);
+    assertEquals(result.unwanted, []);
   });
 }
 

@@ -55,11 +55,11 @@ for (const kind of KINDS) {
       await flow.continues();
       assertEquals(await from.cli("CLUSTER", "COUNTKEYSINSLOT", slot), "0");
     }
-    const { published, stored, handled, heard, mishaps } = await flow.finish();
+    const { published, stored, handled, heard, unwanted } = await flow.finish();
     assertEquals(stored, upTo(published));
     assertEquals(handled, upTo(published), "handled once, in order");
     assertEquals(heard, upTo(published), "heard once, in order");
-    assertEquals(mishaps, []);
+    assertEquals(unwanted, []);
   });
 }
 
@@ -68,9 +68,9 @@ Deno.test("publish() and subscribe() follow a slot when it moves in one step", a
   const slot = String(slotOf(flow.stream));
   await move(slot, cluster.masters[1]!, cluster.masters[2]!);
   await flow.continues();
-  const { published, stored, handled, heard, mishaps } = await flow.finish();
+  const { published, stored, handled, heard, unwanted } = await flow.finish();
   assertEquals([stored, handled, heard], [upTo(published), upTo(published), upTo(published)]);
-  assertEquals(mishaps, []);
+  assertEquals(unwanted, []);
 });
 
 Deno.test("publish() and subscribe() load the scripts again when a node of the cluster forgets them", async () => {
@@ -79,8 +79,8 @@ Deno.test("publish() and subscribe() load the scripts again when a node of the c
     await cluster.masters[2]!.cli("SCRIPT", "FLUSH");
     await flow.continues();
   }
-  const { published, stored, handled, heard, mishaps } = await flow.finish();
+  const { published, stored, handled, heard, unwanted } = await flow.finish();
   assertEquals([stored, handled, heard], [upTo(published), upTo(published), upTo(published)]);
-  assertEquals(mishaps, []);
+  assertEquals(unwanted, []);
   assertEquals(flow.tries.publisher.length, 0);
 });
