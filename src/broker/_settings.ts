@@ -55,6 +55,8 @@ export function positionOf(value: Position | Date, option: string, end: "low" | 
   if (!Number.isNaN(time)) return end === "low" ? firstPositionAt(time) : lastPositionAt(time);
   if (isPosition(value)) return value;
   throw new TypeError(
-    `Cannot use ${show(value)} as ${option}: give ${alternatives}a position such as "1767225600000-0", or a valid Date`,
+    `Cannot use ${
+      value instanceof Date ? "an invalid Date" : show(value)
+    } as ${option}: give ${alternatives}a position such as "1767225600000-0", or a valid Date`,
   );
 }

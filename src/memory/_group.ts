@@ -69,7 +69,8 @@ export class MemoryGroup {
   /** Renews the lease of a consumer. Throws `"group-deleted"` or `"name-taken"`. */
   touch(storeName: string, lease: number): Consumer {
     if (this.deleted) {
-      throw new StoreError("group-deleted", `Cannot use group "${this.name}" of ${this.#stream.name}: it was deleted`);
+      const why = "it was deleted; subscribe again to make it anew";
+      throw new StoreError("group-deleted", `Cannot use group "${this.name}" of ${this.#stream.name}: ${why}`);
     }
     return this.#consumers.touch(storeName, lease);
   }

@@ -4,9 +4,13 @@ import { StoreError } from "../store/mod.ts";
 export function groupError(error: unknown, stream: string, group: string): unknown {
   const message = error instanceof Error ? error.message : "";
   if (message.includes("GROUPDELETED")) {
-    return new StoreError("group-deleted", `Cannot use group "${group}" of ${stream}: it was deleted`, {
-      cause: error,
-    });
+    return new StoreError(
+      "group-deleted",
+      `Cannot use group "${group}" of ${stream}: it was deleted; subscribe again to make it anew`,
+      {
+        cause: error,
+      },
+    );
   }
   const taken = /NAMETAKEN (\S+)\.(\S+) (\d+)/.exec(message);
   if (taken === null) return error;

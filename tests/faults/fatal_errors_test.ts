@@ -34,7 +34,7 @@ const DISASTERS: readonly Disaster[] = [
       await server.cli("CLIENT", "KILL", "USER", "alice");
     },
     mend: (server) => server.cli("ACL", "SETUSER", "alice", "resetpass", ">sesame"),
-    says: /^Cannot connect to redis:\/\/127\.0\.0\.1:\d+: wrong user or password$/,
+    says: /^Cannot connect to redis:\/\/127\.0\.0\.1:\d+: wrong user or password; correct them/,
     left: 2,
   },
   {

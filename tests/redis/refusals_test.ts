@@ -34,7 +34,7 @@ Deno.test("connect() rejects at once, and says how to start a server, when nothi
 
 Deno.test("connect() rejects at once when the user or password is wrong", async () => {
   await using server = await RedisServer.start(["--requirepass", "right"]);
-  assertMatch((await refusal(server.url)).message, /: wrong user or password$/);
+  assertMatch((await refusal(server.url)).message, /: wrong user or password; correct them/);
 });
 
 Deno.test("connect() rejects at once when the server is not a Redis", async () => {

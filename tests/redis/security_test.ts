@@ -208,11 +208,11 @@ for (const kind of KINDS) {
     const { port } = server;
     const plain = `redis://127.0.0.1:${port}`;
     const wrong: readonly [string, RedisOptions, RegExp][] = [
-      [byUrl(port, USER, `${PASSWORD}!`), {}, /: wrong user or password$/],
-      [byUrl(port, `${USER}!`), {}, /: wrong user or password$/],
-      [plain, { username: USER, password: `${PASSWORD}!` }, /: wrong user or password$/],
-      [plain, { username: USER }, /: wrong user or password$/],
-      [plain, { password: PASSWORD }, /: wrong user or password$/],
+      [byUrl(port, USER, `${PASSWORD}!`), {}, /: wrong user or password; correct them/],
+      [byUrl(port, `${USER}!`), {}, /: wrong user or password; correct them/],
+      [plain, { username: USER, password: `${PASSWORD}!` }, /: wrong user or password; correct them/],
+      [plain, { username: USER }, /: wrong user or password; correct them/],
+      [plain, { password: PASSWORD }, /: wrong user or password; correct them/],
       [plain, {}, /: it wants a password; give redis\.password, or a URL such as redis:\/\/:password@host/],
       // The URL is malformed.
       [`redis://${USER}:${PASSWORD}@127.0.0.1:${port}`, {}, /write "@" as "%40".* or give redis\.username/],

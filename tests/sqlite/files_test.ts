@@ -99,7 +99,7 @@ Deno.test("open() upgrades a file with an earlier schema, and keeps its entries"
 
 Deno.test("open() refuses a directory, and a directory that cannot be created", async () => {
   using dir = scratch();
-  await assertRefused(dir.path, "check the path");
+  await assertRefused(dir.path, "is no directory");
   Deno.writeTextFileSync(`${dir.path}/file`, "");
   const error = await assertRejects(() => SqliteStore.open(`${dir.path}/file/in/x.db`), Error, "choose another path");
   assert(error.message.includes(`${dir.path}/file/in`));

@@ -57,7 +57,9 @@ export class EventCodecs implements Iterable<EventCodec> {
       );
     }
     if (isFromAnotherCopy(eventClass)) throw new TypeError(`Cannot use ${show(eventClass)}: ${ANOTHER_COPY}`);
-    throw new TypeError(`Cannot use ${show(eventClass)}: it is not in the broker's events, there are ${this.#types()}`);
+    throw new TypeError(
+      `Cannot use ${show(eventClass)}: it is not in the broker's events ${this.#types()}; add it there`,
+    );
   }
 
   /** The codecs of one class or of a list of classes. Throws a TypeError for an empty list. */
@@ -82,13 +84,13 @@ export class EventCodecs implements Iterable<EventCodec> {
       throw new TypeError(`Cannot publish ${show(type)}: ${ANOTHER_COPY}`);
     }
     throw new TypeError(
-      `Cannot publish ${type === undefined ? show(event) : show(type)}: it is no instance of a class in events, ` +
-        `there are ${this.#types()}`,
+      `Cannot publish ${type === undefined ? show(event) : show(type)}: it is no instance of a class in the broker's ` +
+        `events ${this.#types()}; add its class there`,
     );
   }
 
   #types(): string {
-    return [...this.#byType.keys()].join(", ");
+    return `(${[...this.#byType.keys()].join(", ")})`;
   }
 }
 

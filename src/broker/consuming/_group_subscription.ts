@@ -299,9 +299,10 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
       else failures.push(reason);
     }
     if (failures.length === 0) return undefined;
-    const cause = failures.length === 1 ? failures[0] : new AggregateError(failures);
+    const reasons = [...new Set(failures.map(reasonOf))].join("; ");
+    const cause = failures.length === 1 ? failures[0] : new AggregateError(failures, reasons);
     return new Error(
-      `Cannot close the subscription of group "${this.group}" cleanly: ${reasonOf(failures[0])}; deliveries that are ` +
+      `Cannot close the subscription of group "${this.group}" cleanly: ${reasons}; deliveries that are ` +
         `not settled will be redelivered when the lease has expired (${this.settings.lease} ms)`,
       { cause },
     );

@@ -1,3 +1,4 @@
+import { reasonOf } from "../../events/_check.ts";
 import type { GroupMember, Outcome } from "../../store/mod.ts";
 import { backoff, isTransient, RECONNECT, sleep } from "../_store_retry.ts";
 import type { SettlingObservation } from "../observer.ts";
@@ -36,6 +37,8 @@ export class Settler {
   /** Callbacks of outcomes after which the delivery goes on. Such outcomes are rare. */
   #onReply = new Map<Outcome, (refused: boolean) => void>();
   #inFlight = 0;
+  /** The last error of the store; undefined after a reply. */
+  #lastError: unknown;
   #scheduled = false;
   #stopped = new AbortController();
   #onIdle: (() => void)[] = [];
@@ -79,7 +82,8 @@ export class Settler {
     const left = this.backlog;
     this.#abandon(this.#jobs.splice(0), this.#outcomes.splice(0));
     if (left > 0) {
-      throw new Error("Cannot settle recently handled events: the store is not responding; they will be redelivered");
+      const why = this.#lastError === undefined ? "the store does not reply" : reasonOf(this.#lastError);
+      throw new Error(`Cannot settle recently handled events: ${why}`, { cause: this.#lastError });
     }
   }
 
@@ -97,6 +101,7 @@ export class Settler {
     for (let attempt = 1;; attempt++) {
       try {
         const refused = await this.#member.settle(outcomes);
+        this.#lastError = undefined;
         const lost = refused.length === 0 ? undefined : new Set(refused);
         for (let nth = 0; nth < outcomes.length; nth++) {
           const outcome = outcomes[nth]!;
@@ -115,6 +120,7 @@ export class Settler {
           this.#abandon(jobs, outcomes);
           break;
         }
+        this.#lastError = error;
         inDoubt ||= error.kind === "uncertain";
         const delay = backoff(RECONNECT, attempt);
         this.#events.retrying(error, delay);

@@ -100,7 +100,7 @@ export class Publisher {
   async publishAll(events: readonly DomainEvent[], signal: AbortSignal | undefined): Promise<Position[]> {
     signal?.throwIfAborted();
     if (new Set(events).size !== events.length) {
-      throw new TypeError("Cannot publish the array: it holds the same event object twice");
+      throw new TypeError("Cannot publish the array: it holds the same event object twice; publish each object once");
     }
     noteCause(events);
     if (this.#prepares) {

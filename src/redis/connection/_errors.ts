@@ -18,7 +18,10 @@ const TRANSIENT: readonly (readonly [RegExp, string])[] = [
 
 // Replies that stay the same until somebody changes the server or the configuration, each with its advice.
 const FINAL: readonly (readonly [RegExp, string])[] = [
-  [/\bWRONGPASS\b|invalid password|AUTH <password> called without any password/, "wrong user or password"],
+  [
+    /\bWRONGPASS\b|invalid password|AUTH <password> called without any password/,
+    "wrong user or password; correct them in the URL, the options or the client",
+  ],
   [
     /\bNOAUTH\b/,
     "it wants a password; give redis.password, or a URL such as redis://:password@host or redis://user:password@host",

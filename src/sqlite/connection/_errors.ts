@@ -29,7 +29,8 @@ const ADVICE: Readonly<Record<number, string>> = {
   [READONLY]: "it is read-only; make the file and its directory writable, or choose another path",
   [IOERR]: "reading or writing the file failed; check the disk",
   [CORRUPT]: "it is damaged; restore it from a backup, or salvage it with sqlite3's .recover",
-  [CANTOPEN]: "the file cannot be opened; check the path and its permissions",
+  [CANTOPEN]:
+    "the file cannot be opened; check that the path is no directory, and the permissions of the file and its directory",
   [NOTADB]: "it is not an SQLite database; choose another path, or move the file away",
 };
 

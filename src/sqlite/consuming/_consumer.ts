@@ -96,7 +96,10 @@ function assertNameFree(db: Database, now: number, { stream, group, groupId, nam
 export function assertGroup(db: Database, { groupId, group, stream }: Seat): GroupRow {
   const row = groupById(db, groupId);
   if (row !== undefined) return row;
-  throw new StoreError("group-deleted", `Cannot use group "${group}" of ${stream}: it was deleted`);
+  throw new StoreError(
+    "group-deleted",
+    `Cannot use group "${group}" of ${stream}: it was deleted; subscribe again to make it anew`,
+  );
 }
 
 /**

@@ -56,7 +56,7 @@ export class Pulled<E extends DomainEvent> extends JobDelivery<E> implements Pul
 
   async #settle(end: HandlerEnd): Promise<void> {
     const action = `Cannot settle ${this.event.type} at ${this.position}`;
-    if (this.#ended) throw new TypeError(`${action}: it is already settled or released`);
+    if (this.#ended) throw new TypeError(`${action}: it is already settled or released; settle a delivery once`);
     this.#ended = true;
     const tooLate = this.signal.aborted;
     this.#end(end);
