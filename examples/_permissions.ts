@@ -9,8 +9,10 @@ import { dirname } from "node:path";
 
 /** Flags for a broker's URL: for the server's address, or for the directory of the file, which may not exist yet. */
 export function brokerPermissions(url: string): string[] {
-  const [, scheme, rest = ""] = /^(\w+):(.*)$/s.exec(url) ?? [];
+  const [, scheme, rest = ""] = /^([\w+-]+):(.*)$/s.exec(url) ?? [];
   if (scheme === "sqlite") return filePermissions(dirname(rest.replace(/[?#].*$/, "")));
+  // The other nodes of a cluster, and the master that Sentinels watch, have addresses that the URL does not name.
+  if (/^rediss?[+-](cluster|sentinel)$/.test(scheme ?? "")) return ["--allow-net"];
   if (scheme !== "redis" && scheme !== "rediss") return [];
   const { hostname, port } = URL.parse(url) ?? {};
   // A comma would allow two hosts. Without a valid host, connecting fails with a clear error and needs no permission.

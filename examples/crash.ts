@@ -34,7 +34,8 @@ await main("crash", "Kills a process, and another one finishes its work", async 
   const before = await payment();
   if (before.consumers.some(({ alive }) => alive)) {
     throw new Error(
-      `Cannot run crash.ts: a payment process of ${shown(url)} is running, or was killed less than 30 s ago`,
+      `Cannot run crash.ts: a payment process of ${shown(url)} is running, or was killed less than 30 s ago; ` +
+        `stop it, or wait until its lease has expired`,
     );
   }
 

@@ -90,11 +90,14 @@ Deno.test({
   },
 });
 
-Deno.test("an example gets permission for the address or file of its broker, and for nothing else", () => {
+Deno.test("an example gets permission for its broker: its address or file, or any address with a cluster or Sentinels", () => {
   const cases: [url: string, flags: string[]][] = [
     ["redis://127.0.0.1:7000", ["--allow-net=127.0.0.1:7000"]],
     ["rediss://user:secret@redis.example/1", ["--allow-net=redis.example:6379"]],
     ["redis://[::1]:7000", ["--allow-net=[::1]:7000"]],
+    ["redis+cluster://a:7000,b:7001", ["--allow-net"]],
+    ["rediss+sentinel://a/mymaster", ["--allow-net"]],
+    ["redis-cluster://a", ["--allow-net"]],
     ["redis://", []],
     ["redis://x,y:1", []],
     ["memory:", []],
