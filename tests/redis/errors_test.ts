@@ -35,6 +35,7 @@ const FINAL: Record<string, RegExp> = {
   "ERR ACL failure in script: No permissions to access a key script: 5b1ce6a5, on @user_script:1.": /ACL SETUSER/,
   "ERR The user executing the script can't access at least one of the keys mentioned in the command": /ACL SETUSER/,
   "WRONGTYPE Operation against a key holding the wrong kind of value": /another type/,
+  "ERR unknown command 'SENTINEL', with args beginning with: 'GET-MASTER-ADDR-BY-NAME'": /it is no Sentinel/,
   "ERR unknown command 'XADD', with args beginning with: ": /Redis 7.0 or Valkey 7.2/,
 };
 

@@ -35,6 +35,10 @@ const FINAL: readonly (readonly [RegExp, string])[] = [
     "a key has another type than expected, so another program wrote it; rename that key, or choose another prefix",
   ],
   [
+    /unknown command .?SENTINEL/i,
+    "it is no Sentinel; give the addresses of Sentinels, which listen on port 26379 by default",
+  ],
+  [
     /unknown command/i,
     "the server does not know a command; Redis 7.0 or Valkey 7.2 is needed, with no command renamed",
   ],
