@@ -13,7 +13,7 @@ import {
 } from "../store/mod.ts";
 import type { DurabilityOptions } from "../redis_options.ts";
 import { PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../store/_producer.ts";
-import { RedisAdmin } from "./_admin.ts";
+import { RedisAdmin } from "./operating/_admin.ts";
 import { BlockingReader } from "./consuming/_blocking_reader.ts";
 import type { Reply } from "./connection/client.ts";
 import { groupError } from "./_group_error.ts";

@@ -1,4 +1,4 @@
-import type { Script } from "../../src/redis/scripts/_script.ts";
+import type { Script } from "../../src/redis/connection/_script.ts";
 import { ADOPT } from "../../src/redis/scripts/adopt.ts";
 import { ANNOUNCE } from "../../src/redis/scripts/announce.ts";
 import { APPEND } from "../../src/redis/scripts/append.ts";

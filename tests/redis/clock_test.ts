@@ -7,7 +7,7 @@ import type { EventStore } from "../../src/store/mod.ts";
 import { SingleServer } from "../../src/redis/connection/_single_server.ts";
 import { RedisStore } from "../../src/redis/redis_store.ts";
 import { APPEND } from "../../src/redis/scripts/append.ts";
-import { PRELUDE } from "../../src/redis/scripts/_prelude.ts";
+import { PRELUDE } from "../../src/redis/scripts/parts/_prelude.ts";
 import { commands } from "../store/_commands.ts";
 import { Run } from "../store/_model_run.ts";
 import { brokerUnderTest, openConnection, SharedServer, storeUnderTest } from "./_bench.ts";

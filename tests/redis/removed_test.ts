@@ -5,7 +5,7 @@ import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { groupKeys, keyList } from "../../src/redis/_keys.ts";
 import type { TimedConnection } from "../../src/redis/connection/_connection.ts";
 import type { Reply } from "../../src/redis/connection/client.ts";
-import type { Script } from "../../src/redis/scripts/_script.ts";
+import type { Script } from "../../src/redis/connection/_script.ts";
 import { CLAIM } from "../../src/redis/scripts/claim.ts";
 import { FORCE_TRIM } from "../../src/redis/scripts/force_trim.ts";
 import { JOIN } from "../../src/redis/scripts/join.ts";

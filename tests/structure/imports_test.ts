@@ -137,6 +137,19 @@ const ROOMS: Record<string, Rooms> = {
     },
     users: ["mod.ts", "sqlite_store.ts"],
   },
+  redis: {
+    rooms: {
+      connection: [],
+      "connection/cluster": ["connection"],
+      "connection/sentinel": ["connection"],
+      clients: ["connection"],
+      "scripts/parts": [],
+      scripts: ["scripts/parts", "connection"],
+      consuming: ["scripts", "connection"],
+      operating: ["consuming", "scripts", "connection"],
+    },
+    users: ["mod.ts", "open.ts", "redis_store.ts"],
+  },
 };
 
 /** The room that a file is in: "" at the top of the layer, undefined outside the layer. */

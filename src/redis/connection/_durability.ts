@@ -3,7 +3,7 @@ import { StoreError } from "../../store/mod.ts";
 import { COMMAND_TIMEOUT } from "./_connection.ts";
 import { isReplicaReply, isUnknownCommand } from "./_reply_error.ts";
 import type { RedisConnection, Reply } from "./client.ts";
-import type { Script } from "../scripts/_script.ts";
+import type { Script } from "./_script.ts";
 import type { OwnRoute, Pinned } from "./_topology.ts";
 
 /**

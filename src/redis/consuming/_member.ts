@@ -23,7 +23,7 @@ import { type GroupKeys, keyList } from "../_keys.ts";
 import { HeldClaims, type Settlement } from "./_held_claims.ts";
 import { type Joined, Recovery } from "./_recovery.ts";
 import { after } from "../connection/_replies.ts";
-import type { Script } from "../scripts/_script.ts";
+import type { Script } from "../connection/_script.ts";
 import type { Route } from "../connection/_topology.ts";
 import { ANNOUNCE } from "../scripts/announce.ts";
 import { HEAL } from "../scripts/heal.ts";

@@ -13,7 +13,7 @@ import type { Reply } from "../connection/client.ts";
 import { fenceText, staysHeld } from "./_fence.ts";
 import type { GroupKeys } from "../_keys.ts";
 import { findOrphans, REPLY_TIME } from "./_orphans.ts";
-import type { Script } from "../scripts/_script.ts";
+import type { Script } from "../connection/_script.ts";
 import type { Route } from "../connection/_topology.ts";
 import { ADOPT } from "../scripts/adopt.ts";
 import { CLAIM } from "../scripts/claim.ts";

@@ -1,4 +1,4 @@
-import { Script } from "./_script.ts";
+import { Script } from "../connection/_script.ts";
 
 /**
  * Appends a producer's batch once, however often it is sent.

@@ -1,7 +1,7 @@
-import { Script } from "./_script.ts";
-import { DELIVER } from "./_deliver.ts";
-import { PRELUDE } from "./_prelude.ts";
-import { REMOVED } from "./_removed.ts";
+import { Script } from "../connection/_script.ts";
+import { DELIVER } from "./parts/_deliver.ts";
+import { PRELUDE } from "./parts/_prelude.ts";
+import { REMOVED } from "./parts/_removed.ts";
 
 /**
  * Takes deliveries that returned to the group: due retries, released deliveries, deliveries of dead consumers, and deferred

@@ -1,6 +1,6 @@
-import { CUT } from "./_cut.ts";
-import { REMOVED_UNTRIED } from "./_removed.ts";
-import { Script } from "./_script.ts";
+import { CUT } from "./parts/_cut.ts";
+import { REMOVED_UNTRIED } from "./parts/_removed.ts";
+import { Script } from "../connection/_script.ts";
 
 /**
  * Removes old entries, read or not, and notes for each group which unread ones were removed.

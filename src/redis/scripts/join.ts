@@ -1,6 +1,6 @@
-import { Script } from "./_script.ts";
-import { PRELUDE } from "./_prelude.ts";
-import { REMOVED } from "./_removed.ts";
+import { Script } from "../connection/_script.ts";
+import { PRELUDE } from "./parts/_prelude.ts";
+import { REMOVED } from "./parts/_removed.ts";
 
 /**
  * Creates the group if there is none, and enrols the consumer.

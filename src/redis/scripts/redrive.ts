@@ -1,5 +1,5 @@
-import { Script } from "./_script.ts";
-import { PRELUDE } from "./_prelude.ts";
+import { Script } from "../connection/_script.ts";
+import { PRELUDE } from "./parts/_prelude.ts";
 
 /**
  * Returns dead letters to their group.

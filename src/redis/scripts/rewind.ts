@@ -1,6 +1,6 @@
-import { Script } from "./_script.ts";
-import { PRELUDE } from "./_prelude.ts";
-import { REMOVED_UNTRIED } from "./_removed.ts";
+import { Script } from "../connection/_script.ts";
+import { PRELUDE } from "./parts/_prelude.ts";
+import { REMOVED_UNTRIED } from "./parts/_removed.ts";
 
 /**
  * Moves a group to a position, and drops its deliveries from there on.

@@ -1,5 +1,5 @@
-import { CUT } from "./_cut.ts";
-import { Script } from "./_script.ts";
+import { CUT } from "./parts/_cut.ts";
+import { Script } from "../connection/_script.ts";
 
 /**
  * Removes old entries, but none that a group has not read or not settled.

@@ -6,14 +6,14 @@ import type {
   Fields,
   LetterRecord,
   Position,
-} from "../store/mod.ts";
-import { isPosition } from "../store/mod.ts";
-import { groupKeys, keyList } from "./_keys.ts";
-import { parsePairs, serverTime } from "./connection/_replies.ts";
-import type { Route } from "./connection/_topology.ts";
-import type { Reply } from "./connection/client.ts";
-import type { Waker } from "./consuming/_waker.ts";
-import { REDRIVE } from "./scripts/redrive.ts";
+} from "../../store/mod.ts";
+import { isPosition } from "../../store/mod.ts";
+import { groupKeys, keyList } from "../_keys.ts";
+import { parsePairs, serverTime } from "../connection/_replies.ts";
+import type { Route } from "../connection/_topology.ts";
+import type { Reply } from "../connection/client.ts";
+import type { Waker } from "../consuming/_waker.ts";
+import { REDRIVE } from "../scripts/redrive.ts";
 
 const PAGE = 500;
 // Redriving a letter takes the server ten times as long as reading it.

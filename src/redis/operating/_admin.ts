@@ -7,19 +7,19 @@ import {
   type StreamState,
   type TrimOptions,
   type TrimResult,
-} from "../store/mod.ts";
-import { assertIdle, unknownGroup } from "../store/_groups.ts";
-import type { Reply } from "./connection/client.ts";
-import { isNoKey, replyOf } from "./connection/_reply_error.ts";
-import { groupKeys, keyList, producerKey } from "./_keys.ts";
+} from "../../store/mod.ts";
+import { assertIdle, unknownGroup } from "../../store/_groups.ts";
+import type { Reply } from "../connection/client.ts";
+import { isNoKey, replyOf } from "../connection/_reply_error.ts";
+import { groupKeys, keyList, producerKey } from "../_keys.ts";
 import { type LetterContext, RedisLetterBox } from "./_letters.ts";
-import { before, parsePairs, serverTime } from "./connection/_replies.ts";
-import type { Script } from "./scripts/_script.ts";
-import { FORCE_TRIM } from "./scripts/force_trim.ts";
-import { GROUP_INFO } from "./scripts/info.ts";
-import { REMOVE_GROUP } from "./scripts/remove_group.ts";
-import { REWIND } from "./scripts/rewind.ts";
-import { TRIM } from "./scripts/trim.ts";
+import { before, parsePairs, serverTime } from "../connection/_replies.ts";
+import type { Script } from "../connection/_script.ts";
+import { FORCE_TRIM } from "../scripts/force_trim.ts";
+import { GROUP_INFO } from "../scripts/info.ts";
+import { REMOVE_GROUP } from "../scripts/remove_group.ts";
+import { REWIND } from "../scripts/rewind.ts";
+import { TRIM } from "../scripts/trim.ts";
 
 // Where the server does not know a group's lag, unread entries are counted one by one, up to this many.
 const LAG_COUNT = 1_000;

@@ -1,5 +1,5 @@
-import type { RedisConnection, Reply } from "../connection/client.ts";
-import { isNoScript } from "../connection/_reply_error.ts";
+import type { RedisConnection, Reply } from "./client.ts";
+import { isNoScript } from "./_reply_error.ts";
 
 /** A Lua script for the server. It is sent by its digest, and in full if the server does not have it. */
 export class Script {
