@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { defineEvent, DomainEvent } from "../../events/mod.ts";
-import { positionTime } from "../../store/mod.ts";
+import { defineEvent, DomainEvent } from "../../../events/mod.ts";
+import { positionTime } from "../../../store/mod.ts";
 import {
   assertOrder,
   assertSame,
@@ -15,7 +15,7 @@ import {
   sleep,
   SOON,
   until,
-} from "../_broker_bench.ts";
+} from "../../_broker_bench.ts";
 
 export const delivering: readonly BrokerContract[] = [
   contract("1", "subscribe() receives events published before, unchanged", async (bench) => {

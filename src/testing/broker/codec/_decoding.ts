@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { BrokerClosedError } from "../../broker/mod.ts";
-import { defineEvent } from "../../events/mod.ts";
+import { BrokerClosedError } from "../../../broker/mod.ts";
+import { defineEvent } from "../../../events/mod.ts";
 import {
   assertOrder,
   assertSame,
@@ -15,8 +15,8 @@ import {
   told,
   until,
   within,
-} from "../_broker_bench.ts";
-import { PausableSchema, refused } from "../_schemas.ts";
+} from "../../_broker_bench.ts";
+import { PausableSchema, refused } from "../../_schemas.ts";
 
 /** The same event type in a process without the schema. */
 class Plain extends defineEvent("Asked")<{ n: number }> {}

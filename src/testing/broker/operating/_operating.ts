@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { type BrokerErrorEvent, LeaseLostError, PermanentError } from "../../broker/mod.ts";
-import { defineEvent } from "../../events/mod.ts";
-import { type Claim, comparePositions, type GroupMember, positionTime, StoreError } from "../../store/mod.ts";
+import { type BrokerErrorEvent, LeaseLostError, PermanentError } from "../../../broker/mod.ts";
+import { defineEvent } from "../../../events/mod.ts";
+import { type Claim, comparePositions, type GroupMember, positionTime, StoreError } from "../../../store/mod.ts";
 import {
   assertOrder,
   assertSame,
@@ -18,8 +18,8 @@ import {
   told,
   until,
   within,
-} from "../_broker_bench.ts";
-import { FaultyStore } from "../_faulty_store.ts";
+} from "../../_broker_bench.ts";
+import { FaultyStore } from "../../_faulty_store.ts";
 
 class Kept extends defineEvent("Kept", { retention: { maxLength: 50 } })<{ n: number }> {}
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { PublishQueueFullError } from "../../broker/mod.ts";
-import { defineEvent, type StandardSchemaV1, ValidationError } from "../../events/mod.ts";
+import { PublishQueueFullError } from "../../../broker/mod.ts";
+import { defineEvent, type StandardSchemaV1, ValidationError } from "../../../events/mod.ts";
 import {
   assertOrder,
   assertSame,
@@ -13,8 +13,8 @@ import {
   settled,
   sleep,
   within,
-} from "../_broker_bench.ts";
-import { PausableSchema, refused, schemaOf } from "../_schemas.ts";
+} from "../../_broker_bench.ts";
+import { PausableSchema, refused, schemaOf } from "../../_schemas.ts";
 
 const asked = ({ schema }: PausableSchema) => class Asked extends defineEvent("Asked", { schema }) {};
 

@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { defineEvent } from "../../events/mod.ts";
+import { defineEvent } from "../../../events/mod.ts";
 import {
   assertSame,
   type BrokerContract,
@@ -10,7 +10,7 @@ import {
   Seen,
   settled,
   STREAM,
-} from "../_broker_bench.ts";
+} from "../../_broker_bench.ts";
 
 /** Contracts of valid and invalid entries of other writers. */
 export const neighbours: readonly BrokerContract[] = [

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import type { Subscription, WarningEvent } from "../../broker/mod.ts";
+import type { Subscription, WarningEvent } from "../../../broker/mod.ts";
 import {
   type BrokerContract,
   contract,
@@ -11,7 +11,7 @@ import {
   told,
   until,
   within,
-} from "../_broker_bench.ts";
+} from "../../_broker_bench.ts";
 
 /** Contracts of handlers that wait for something that needs their own end first: no such wait is silent. */
 export const waiting: readonly BrokerContract[] = [

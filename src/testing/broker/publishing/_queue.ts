@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type BrokerOptions, PublishQueueFullError, UncertainPublishError } from "../../broker/mod.ts";
-import type { DomainEvent } from "../../events/mod.ts";
-import { StoreError } from "../../store/mod.ts";
+import { type BrokerOptions, PublishQueueFullError, UncertainPublishError } from "../../../broker/mod.ts";
+import type { DomainEvent } from "../../../events/mod.ts";
+import { StoreError } from "../../../store/mod.ts";
 import {
   assertOrder,
   assertSame,
@@ -13,8 +13,8 @@ import {
   Gate,
   insist,
   Other,
-} from "../_broker_bench.ts";
-import { FaultyStore } from "../_faulty_store.ts";
+} from "../../_broker_bench.ts";
+import { FaultyStore } from "../../_faulty_store.ts";
 
 /** A broker whose store does nothing until the gate opens. */
 async function stopped(bench: BrokerBench, options: Omit<BrokerOptions<typeof Counted>, "events">) {

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import type { BrokerErrorEvent, ReconnectEvent } from "../../broker/mod.ts";
-import { StoreError } from "../../store/mod.ts";
+import type { BrokerErrorEvent, ReconnectEvent } from "../../../broker/mod.ts";
+import { StoreError } from "../../../store/mod.ts";
 import {
   assertOrder,
   type BrokerContract,
@@ -12,8 +12,8 @@ import {
   STREAM,
   told,
   until,
-} from "../_broker_bench.ts";
-import { FaultyStore } from "../_faulty_store.ts";
+} from "../../_broker_bench.ts";
+import { FaultyStore } from "../../_faulty_store.ts";
 
 export const live: readonly BrokerContract[] = [
   contract("33", "addEventListener() receives later events of every broker once", async (bench) => {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import type { ConsumerWaitingEvent } from "../../broker/mod.ts";
-import { StoreError } from "../../store/mod.ts";
+import type { ConsumerWaitingEvent } from "../../../broker/mod.ts";
+import { StoreError } from "../../../store/mod.ts";
 import {
   type BrokerContract,
   contract,
@@ -12,7 +12,7 @@ import {
   STREAM,
   told,
   within,
-} from "../_broker_bench.ts";
+} from "../../_broker_bench.ts";
 
 /** Contracts of consumers that are given a name. */
 export const naming: readonly BrokerContract[] = [

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import type { EventBroker } from "../../broker/mod.ts";
-import { StoreError } from "../../store/mod.ts";
-import { type BrokerContract, contract, Counted, counted, Gate, settled, told, until } from "../_broker_bench.ts";
+import type { EventBroker } from "../../../broker/mod.ts";
+import { StoreError } from "../../../store/mod.ts";
+import { type BrokerContract, contract, Counted, counted, Gate, settled, told, until } from "../../_broker_bench.ts";
 
 /** The only problem of a broker. */
 async function problemOf(broker: EventBroker<typeof Counted>, stalledAfter?: number): Promise<string> {

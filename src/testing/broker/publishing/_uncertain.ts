@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type EventBroker, PublishTimeoutError, UncertainPublishError } from "../../broker/mod.ts";
-import { StoreError } from "../../store/mod.ts";
+import { type EventBroker, PublishTimeoutError, UncertainPublishError } from "../../../broker/mod.ts";
+import { StoreError } from "../../../store/mod.ts";
 import {
   assertOrder,
   assertSame,
@@ -13,8 +13,8 @@ import {
   insist,
   sleep,
   until,
-} from "../_broker_bench.ts";
-import { type AppendCall, FaultyStore } from "../_faulty_store.ts";
+} from "../../_broker_bench.ts";
+import { type AppendCall, FaultyStore } from "../../_faulty_store.ts";
 
 interface FaultyBroker {
   readonly broker: EventBroker<typeof Counted>;

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncludes } from "@std/assert";
-import { UndecodableError } from "../../broker/mod.ts";
-import { defineEvent, ValidationError } from "../../events/mod.ts";
+import { UndecodableError } from "../../../broker/mod.ts";
+import { defineEvent, ValidationError } from "../../../events/mod.ts";
 import {
   assertOrder,
   assertSame,
@@ -13,8 +13,8 @@ import {
   SOON,
   told,
   until,
-} from "../_broker_bench.ts";
-import { refused, schemaOf } from "../_schemas.ts";
+} from "../../_broker_bench.ts";
+import { refused, schemaOf } from "../../_schemas.ts";
 
 type Detail = { n: number; note?: string };
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { BrokerClosedError, LeaseLostError } from "../../broker/mod.ts";
+import { BrokerClosedError, LeaseLostError } from "../../../broker/mod.ts";
 import {
   assertSame,
   type BrokerContract,
@@ -15,7 +15,7 @@ import {
   told,
   until,
   within,
-} from "../_broker_bench.ts";
+} from "../../_broker_bench.ts";
 
 export const closing: readonly BrokerContract[] = [
   contract("10", "close() keeps accepted publishes and rejects the others", async (bench) => {

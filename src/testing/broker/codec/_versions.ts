@@ -4,8 +4,8 @@ import {
   type DeadLetterEvent,
   type DeferredEvent,
   NewerVersionError,
-} from "../../broker/mod.ts";
-import { defineEvent } from "../../events/mod.ts";
+} from "../../../broker/mod.ts";
+import { defineEvent } from "../../../events/mod.ts";
 import {
   assertOrder,
   assertSame,
@@ -23,7 +23,7 @@ import {
   told,
   until,
   within,
-} from "../_broker_bench.ts";
+} from "../../_broker_bench.ts";
 
 /** `Counted` as the next release of the program defines it. */
 class CountedNow extends defineEvent("Counted", {

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { LeaseLostError, PermanentError, type PulledDelivery } from "../../broker/mod.ts";
+import { LeaseLostError, PermanentError, type PulledDelivery } from "../../../broker/mod.ts";
 import {
   assertOrder,
   assertSame,
@@ -16,7 +16,7 @@ import {
   SOON,
   until,
   within,
-} from "../_broker_bench.ts";
+} from "../../_broker_bench.ts";
 
 export const pulling: readonly BrokerContract[] = [
   contract("1", "consume() yields deliveries to be acknowledged one by one", async (bench) => {

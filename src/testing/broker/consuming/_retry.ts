@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { type DeadLetterEvent, PermanentError, type RetryEvent } from "../../broker/mod.ts";
+import { type DeadLetterEvent, PermanentError, type RetryEvent } from "../../../broker/mod.ts";
 import {
   assertSame,
   type BrokerBench,
@@ -15,7 +15,7 @@ import {
   SOON,
   told,
   until,
-} from "../_broker_bench.ts";
+} from "../../_broker_bench.ts";
 
 export const retrying: readonly BrokerContract[] = [
   contract("4", "subscribe() tries a failed event again until it succeeds", async (bench) => {

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import type { EventBroker } from "../../broker/mod.ts";
-import { defineEvent } from "../../events/mod.ts";
-import { type BrokerContract, contract, Counted, counted, Other } from "../_broker_bench.ts";
+import type { EventBroker } from "../../../broker/mod.ts";
+import { defineEvent } from "../../../events/mod.ts";
+import { type BrokerContract, contract, Counted, counted, Other } from "../../_broker_bench.ts";
 
 type Loose =
   & {

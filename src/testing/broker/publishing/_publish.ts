@@ -1,9 +1,17 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { PublishError } from "../../broker/mod.ts";
-import { defineEvent, type DomainEvent, type EventClass } from "../../events/mod.ts";
-import { comparePositions, StoreError } from "../../store/mod.ts";
-import { assertOrder, assertSame, type BrokerContract, contract, Counted, counted, Other } from "../_broker_bench.ts";
-import { FaultyStore } from "../_faulty_store.ts";
+import { PublishError } from "../../../broker/mod.ts";
+import { defineEvent, type DomainEvent, type EventClass } from "../../../events/mod.ts";
+import { comparePositions, StoreError } from "../../../store/mod.ts";
+import {
+  assertOrder,
+  assertSame,
+  type BrokerContract,
+  contract,
+  Counted,
+  counted,
+  Other,
+} from "../../_broker_bench.ts";
+import { FaultyStore } from "../../_faulty_store.ts";
 
 export const publishing: readonly BrokerContract[] = [
   contract("30", "publish() keeps the order of 10,000 concurrent calls", async (bench) => {

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import type { EntriesLostEvent } from "../../broker/mod.ts";
-import { defineEvent } from "../../events/mod.ts";
-import { positionTime } from "../../store/mod.ts";
+import type { EntriesLostEvent } from "../../../broker/mod.ts";
+import { defineEvent } from "../../../events/mod.ts";
+import { positionTime } from "../../../store/mod.ts";
 import {
   assertOrder,
   assertSame,
@@ -16,7 +16,7 @@ import {
   STREAM,
   told,
   until,
-} from "../_broker_bench.ts";
+} from "../../_broker_bench.ts";
 
 /** Contracts of entries that this broker did not publish. */
 export const entries: readonly BrokerContract[] = [

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import type { Delivery } from "../../broker/mod.ts";
-import { StoreError } from "../../store/mod.ts";
+import type { Delivery } from "../../../broker/mod.ts";
+import { StoreError } from "../../../store/mod.ts";
 import {
   assertOrder,
   assertSame,
@@ -16,8 +16,8 @@ import {
   sleep,
   SOON,
   until,
-} from "../_broker_bench.ts";
-import { FaultyStore } from "../_faulty_store.ts";
+} from "../../_broker_bench.ts";
+import { FaultyStore } from "../../_faulty_store.ts";
 
 // Due long after the test.
 const LATER = { minTimeout: 3_600_000, maxTimeout: 3_600_000, jitter: 0 };

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { UndecodableError } from "../../broker/mod.ts";
-import { comparePositions, type Position, positionTime } from "../../store/mod.ts";
+import { UndecodableError } from "../../../broker/mod.ts";
+import { comparePositions, type Position, positionTime } from "../../../store/mod.ts";
 import {
   assertOrder,
   type BrokerContract,
@@ -13,7 +13,7 @@ import {
   STREAM,
   until,
   within,
-} from "../_broker_bench.ts";
+} from "../../_broker_bench.ts";
 
 export const reading: readonly BrokerContract[] = [
   contract("28", "history() reads between positions and dates, with limit and in reverse", async (bench) => {

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { BrokerClosedError, EventBroker, PermanentError } from "../../broker/mod.ts";
-import type { EventStore } from "../../store/mod.ts";
-import { FaultyStore } from "../_faulty_store.ts";
+import { BrokerClosedError, EventBroker, PermanentError } from "../../../broker/mod.ts";
+import type { EventStore } from "../../../store/mod.ts";
+import { FaultyStore } from "../../_faulty_store.ts";
 import {
   type BrokerContract,
   contract,
@@ -13,7 +13,7 @@ import {
   told,
   until,
   within,
-} from "../_broker_bench.ts";
+} from "../../_broker_bench.ts";
 
 /** Contracts of closing without the store, and of `subscription.info()`. */
 export const ending: readonly BrokerContract[] = [

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { PermanentError, type RetryEvent } from "../../broker/mod.ts";
+import { PermanentError, type RetryEvent } from "../../../broker/mod.ts";
 import {
   assertSame,
   type BrokerContract,
@@ -11,7 +11,7 @@ import {
   settled,
   SOON,
   told,
-} from "../_broker_bench.ts";
+} from "../../_broker_bench.ts";
 
 /** Contracts of dead letters and their redrive. */
 export const deadLetters: readonly BrokerContract[] = [

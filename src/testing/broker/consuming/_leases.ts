@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type DeadLetterEvent, type DeliveryEvent, LeaseLostError } from "../../broker/mod.ts";
-import type { ClaimedRecord, EventStore, GroupMember } from "../../store/mod.ts";
+import { type DeadLetterEvent, type DeliveryEvent, LeaseLostError } from "../../../broker/mod.ts";
+import type { ClaimedRecord, EventStore, GroupMember } from "../../../store/mod.ts";
 import {
   assertOrder,
   assertSame,
@@ -21,7 +21,7 @@ import {
   told,
   until,
   within,
-} from "../_broker_bench.ts";
+} from "../../_broker_bench.ts";
 
 /** Simulates a process frozen for longer than its lease: another consumer takes its deliveries. */
 async function takeOver(

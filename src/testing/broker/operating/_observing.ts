@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type AttemptEnd, type BrokerErrorEvent, type BrokerObserver, PermanentError } from "../../broker/mod.ts";
+import { type AttemptEnd, type BrokerErrorEvent, type BrokerObserver, PermanentError } from "../../../broker/mod.ts";
 import {
   type BrokerContract,
   contract,
@@ -10,7 +10,7 @@ import {
   SOON,
   told,
   until,
-} from "../_broker_bench.ts";
+} from "../../_broker_bench.ts";
 
 const TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
