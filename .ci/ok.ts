@@ -33,7 +33,7 @@ interface Result {
 /** Folders of tests that kill, freeze or time processes and servers. The files of each list run one after the other. */
 const TIMED = [["tests/faults", "tests/processes"], ["tests/redis"]];
 /** The contract suites, one for each client. They start a server, but neither kill nor time it. */
-const SUITES = ["node_redis", "ioredis", "db_redis"].map((client) => `tests/redis/${client}_test.ts`);
+const SUITES = ["node_redis", "ioredis", "db_redis"].map((client) => `tests/redis/clients/${client}_test.ts`);
 const LONG = "**/*_long_test.ts";
 const root = new URL("../", import.meta.url);
 const path = (name: string): string => fileURLToPath(new URL(name, root));

@@ -1,7 +1,7 @@
 /**
  * Runs the long tests, which the gate leaves out: all of them, or only the files that are named as arguments.
  *
- *     deno task test:long tests/redis/huge_long_test.ts --filter "/200 MB/"
+ *     deno task test:long tests/redis/consuming/huge_long_test.ts --filter "/200 MB/"
  *
  * @module
  */

@@ -1,4 +1,4 @@
-// Guarantees 1, 23: huge entries without a server; tests/redis/huge_long_test.ts shows the same with one.
+// Guarantees 1, 23: huge entries without a server; tests/redis/consuming/huge_long_test.ts shows the same with one.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { connect, defineEvent, EventBroker } from "@tidings/broker";

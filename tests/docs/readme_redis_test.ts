@@ -116,7 +116,7 @@ Deno.test("docs/README_REDIS.md: its programs run", async () => {
   const directory = await Deno.makeTempDir({ prefix: "tidings-redis-" });
   try {
     for (const { language, info, text, line } of fencesOf(page)) {
-      // tests/redis/security_test.ts runs the program that needs a server with TLS.
+      // tests/redis/connection/security_test.ts runs the program that needs a server with TLS.
       if (language !== "ts" || info === "tls") continue;
       const program = ports.reduce((text, [shown, port]) => text.replaceAll(shown, String(port)), text);
       await writeFiles(directory, new Map([["snippet.ts", program]]));

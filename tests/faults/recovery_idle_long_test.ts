@@ -1,7 +1,7 @@
 import { assertEquals, assertLess } from "@std/assert";
 import { until } from "../../src/testing/_broker_bench.ts";
 import { Process } from "../processes/_processes.ts";
-import { commands, connections, cpuSeconds } from "../redis/_cost.ts";
+import { commands, connections, cpuSeconds } from "../redis/consuming/_cost.ts";
 import { RedisServer } from "../redis/_server.ts";
 import type { IdleRole } from "./_recovery_child.ts";
 

@@ -2,7 +2,7 @@
  * Runs the tests that need a Redis on one server after the other:
  *
  *     deno task test:servers
- *     deno task test:servers ours=/opt/redis/bin/redis-server tests/redis/scripts_test.ts
+ *     deno task test:servers ours=/opt/redis/bin/redis-server tests/redis/scripts/scripts_test.ts
  *
  * Without servers, it uses those on the PATH and, on Debian, those of a later release, which it downloads once into the
  * user's cache: `--release=NAME` chooses another release, `--fresh` downloads them again. `--write` writes the result into

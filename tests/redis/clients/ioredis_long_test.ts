@@ -1,0 +1,3 @@
+import { testBrokerContract } from "../_contract.ts";
+
+testBrokerContract("ioredis");

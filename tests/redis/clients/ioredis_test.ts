@@ -1,0 +1,3 @@
+import { testStoreContract } from "../_contract.ts";
+
+testStoreContract("ioredis");

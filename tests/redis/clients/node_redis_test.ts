@@ -1,0 +1,3 @@
+import { testContract } from "../_contract.ts";
+
+testContract("node-redis");

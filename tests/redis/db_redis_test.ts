@@ -1,3 +1,0 @@
-import { testStoreContract } from "./_contract.ts";
-
-testStoreContract("@db/redis");

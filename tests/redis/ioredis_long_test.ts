@@ -1,3 +1,0 @@
-import { testBrokerContract } from "./_contract.ts";
-
-testBrokerContract("ioredis");

@@ -1,3 +1,0 @@
-import { testContract } from "./_contract.ts";
-
-testContract("node-redis");

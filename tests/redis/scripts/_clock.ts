@@ -1,0 +1,40 @@
+import type { TimedConnection } from "../../../src/redis/connection/_connection.ts";
+import type { Reply } from "../../../src/redis/connection/client.ts";
+import { ReplyError } from "../../../src/redis/connection/_reply_error.ts";
+
+// Like the server: never before the last entry.
+const LAST_TIME = `local function lastTime()
+  if redis.call('EXISTS', stream) == 0 then return 0 end
+  return tonumber(string.match(redis.call('XINFO', 'STREAM', stream)[8], '^%d+'))
+end`;
+
+/**
+ * A connection to a server with the clock of a test: commands and scripts that use the time are rewritten. Members plan
+ * their claim scripts by their own clock, so that each change of this clock changes the wake-up counter of all groups.
+ */
+export function withClock(connection: TimedConnection, now: () => number): TimedConnection {
+  const time = () => [String(Math.floor(now() / 1_000)), String(now() % 1_000 * 1_000)];
+  const rewrite = (source: string) => {
+    const [seconds, micros] = time();
+    return source
+      .replaceAll("redis.call('TIME')", `{'${seconds}', '${micros}'}`)
+      .replaceAll("redis.call('HGET', meta, 'bell') or ''", `(redis.call('HGET', meta, 'bell') or '') .. '@${now()}'`)
+      .replaceAll("local id = '*'", `${LAST_TIME} local id = string.format('%.0f-*', math.max(${now()}, lastTime()))`);
+  };
+  return {
+    async send(command: readonly string[], timeout?: number): Promise<Reply> {
+      const [name, first, ...rest] = command;
+      if (name === "TIME") return time();
+      if (name === "HMGET" && rest[0] === "bell") {
+        const [bell, ...others] = await connection.send(command, timeout) as readonly Reply[];
+        return [`${bell ?? ""}@${now()}`, ...others];
+      }
+      // The server does not have the rewritten script, so that the caller sends its source next.
+      if (name!.startsWith("EVALSHA")) throw new ReplyError("NOSCRIPT the script is rewritten");
+      if (name!.startsWith("EVAL")) return await connection.send([name!, rewrite(first!), ...rest], timeout);
+      return await connection.send(command, timeout);
+    },
+    open: async (options) => withClock(await connection.open(options), now),
+    close: () => connection.close(),
+  };
+}

@@ -1,0 +1,85 @@
+import type { Script } from "../../../src/redis/connection/_script.ts";
+import { ADOPT } from "../../../src/redis/scripts/adopt.ts";
+import { ANNOUNCE } from "../../../src/redis/scripts/announce.ts";
+import { APPEND } from "../../../src/redis/scripts/append.ts";
+import { CLAIM } from "../../../src/redis/scripts/claim.ts";
+import { HEAL } from "../../../src/redis/scripts/heal.ts";
+import { FORCE_TRIM } from "../../../src/redis/scripts/force_trim.ts";
+import { GROUP_INFO } from "../../../src/redis/scripts/info.ts";
+import { JOIN } from "../../../src/redis/scripts/join.ts";
+import { LEAVE } from "../../../src/redis/scripts/leave.ts";
+import { REDRIVE } from "../../../src/redis/scripts/redrive.ts";
+import { REMOVE_GROUP } from "../../../src/redis/scripts/remove_group.ts";
+import { RENEW } from "../../../src/redis/scripts/renew.ts";
+import { REWIND } from "../../../src/redis/scripts/rewind.ts";
+import { SETTLE } from "../../../src/redis/scripts/settle.ts";
+import { TRIM } from "../../../src/redis/scripts/trim.ts";
+import { readPage, words } from "../../docs/_markdown.ts";
+
+/** A role of a user. */
+interface Role {
+  readonly scripts: readonly Script[];
+  /** Commands besides the scripts, such as `xinfo|stream`. */
+  readonly commands: readonly string[];
+}
+
+const CONNECTING = ["ping", "info"];
+const WRITING = [...CONNECTING, "eval", "evalsha"];
+const READING = ["eval_ro", "evalsha_ro", "xinfo|groups", "xinfo|stream", "xrange", "xrevrange"];
+const WAITING = ["client|id", "client|unblock"];
+
+export const ROLES = {
+  publisher: { scripts: [APPEND], commands: WRITING },
+  consumer: {
+    scripts: [JOIN, ANNOUNCE, CLAIM, ADOPT, RENEW, SETTLE, LEAVE, HEAL],
+    commands: [...WRITING, ...WAITING, "xreadgroup", "hmget", "hkeys", "xpending"],
+  },
+  observer: { scripts: [GROUP_INFO], commands: [...CONNECTING, ...READING, ...WAITING, "xread"] },
+  operator: {
+    scripts: [GROUP_INFO, REDRIVE, REWIND, REMOVE_GROUP, TRIM, FORCE_TRIM],
+    commands: [...WRITING, ...READING, "client|unblock", "xdel", "time"],
+  },
+} as const satisfies Readonly<Record<string, Role>>;
+
+/** Commands of publishers and consumers with a retention, besides those of their role. */
+export const TRIMMING: Role = { scripts: [TRIM], commands: ["time"] };
+
+/** The commands that a role needs, including those of its scripts. */
+export function neededBy({ scripts, commands }: Role): Set<string> {
+  return new Set([...commands, ...scripts.flatMap(({ source }) => [...commandsIn(source)])]);
+}
+
+/** The commands in a script. Those of a function count only if it is called. */
+function commandsIn(source: string): Set<string> {
+  const functions = new Map<string, string>();
+  const body = source.replaceAll(/^local function (\w+)(\(.* end$|\([\s\S]*?^end$)/gm, (_, name, text) => {
+    functions.set(name, text);
+    return "";
+  });
+  const commands = new Set<string>();
+  const texts = [body];
+  for (let text; (text = texts.pop()) !== undefined;) {
+    for (const [, name, sub] of text.matchAll(/(?:redis\.p?call\(|= \{)'([A-Z]+)'(?:, '([A-Z]+)')?/g)) {
+      const hasSub = sub !== undefined && ["XGROUP", "XINFO"].includes(name!);
+      commands.add((hasSub ? `${name}|${sub}` : name!).toLowerCase());
+    }
+    for (const [name, called] of functions) {
+      if (!new RegExp(`\\b${name}\\(`).test(text)) continue;
+      functions.delete(name);
+      texts.push(called);
+    }
+  }
+  return commands;
+}
+
+/** The rules of a user in docs/README_REDIS.md: the arguments of ACL SETUSER after the name. */
+export function rulesOf(user: string): string[] {
+  const line = readPage("docs/README_REDIS.md").split("\n").find((line) => line.includes(` ACL SETUSER ${user} `));
+  if (line === undefined) throw new Error(`docs/README_REDIS.md has no rules for ${user}`);
+  return words(line).slice(4);
+}
+
+/** The commands that rules allow, including those of selectors. */
+export function allowedBy(rules: readonly string[]): Set<string> {
+  return new Set(rules.join(" ").match(/(?<=[ (]\+|^\+)[^ )]+/g));
+}
