@@ -265,6 +265,11 @@ Deno.test("ACL rules of an observer allow reading events, groups and dead letter
   await until(() => heard.length === 1, "the event is heard");
   // This ends a blocked read that is shared with the listener.
   await following.return();
+  // From then on only a refused attempt could change anything on the server.
+  await until(async () => {
+    const { lag, pending } = (await broker.info(Sold)).groups[0]!;
+    return lag === 0 && pending === 1;
+  }, "the consumer has settled the event");
 
   const run = await commandsRun(server);
   for (const command of allowedBy(rulesOf("observer"))) {
