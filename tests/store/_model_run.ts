@@ -36,15 +36,11 @@ export class Run {
   #turn = 0;
   #seats: Seat[] = [];
   #texts = 0;
-  #tellsRemoved: boolean;
 
-  private constructor(tellsRemoved: boolean) {
-    this.#tellsRemoved = tellsRemoved;
-  }
+  private constructor() {}
 
-  /** `tellsRemoved` is false for a store that may report removed unread entries later than with the next claim. */
-  static async open(open: Open, { tellsRemoved = true } = {}): Promise<Run> {
-    const run = new Run(tellsRemoved);
+  static async open(open: Open): Promise<Run> {
+    const run = new Run();
     run.#stores = await open(() => run.model.now);
     return run;
   }
@@ -137,12 +133,12 @@ export class Run {
     if (!group.touch(model)) return await assertNameTaken(real.claim({ limit, signal: AbortSignal.timeout(1_000) }));
     const disturbed = model.seenEpoch !== group.epoch;
     const { returned, gone, fresh } = group.available(model);
-    const removed = this.#tellsRemoved && group.removed.length > 0
+    const removed = group.removed.length > 0
       ? { removed: { from: group.removed[0]!, to: group.removed.at(-1)!, count: group.removed.length } }
       : {};
     const nothing = !disturbed && !("removed" in removed) && returned.length + gone.length + fresh.length === 0;
     const { removed: told, ...claim } = await claimFor(real, limit, nothing ? 1 : 2_000);
-    if (this.#tellsRemoved) assertEquals(told === undefined ? {} : { removed: told }, removed, "removed");
+    assertEquals(told === undefined ? {} : { removed: told }, removed, "removed");
     group.removed = [];
     if (nothing) return assertEquals(claim, { records: [], missing: [], disturbed: false });
     model.seenEpoch = group.epoch;
