@@ -54,7 +54,7 @@ export interface RetryOptions {
   maxAttempts?: number;
   /** The delay after the first failure, in milliseconds. @default {1_000} */
   minTimeout?: number;
-  /** The longest delay, in milliseconds. @default {60_000} */
+  /** The longest delay, in milliseconds. @default {60_000, or `minTimeout` if that is longer} */
   maxTimeout?: number;
   /** The factor by which the delay grows with every attempt. @default {2} */
   multiplier?: number;

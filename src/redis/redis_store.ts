@@ -18,7 +18,7 @@ import { BlockingReader } from "./consuming/_blocking_reader.ts";
 import type { Reply } from "./connection/client.ts";
 import { groupError } from "./_group_error.ts";
 import { groupKeys, keyList, producerKey } from "./_keys.ts";
-import { RedisMember } from "./consuming/_member.ts";
+import { healedOf, type HealReply, RedisMember } from "./consuming/_member.ts";
 import { Readers } from "./consuming/_readers.ts";
 import { DurableRoute } from "./connection/_durability.ts";
 import { before, parseEntries, positionsFrom } from "./connection/_replies.ts";
@@ -176,7 +176,7 @@ export class RedisStore implements EventStore {
       this.#release(incarnation, stream);
       throw groupError(error, stream, group);
     }
-    const [generation, epoch, life] = reply as readonly [number, number, string];
+    const [generation, epoch, life, healed] = reply as readonly [number, number, string, HealReply];
     const reader = readers.take(stream, this.#topology.placeOf(stream));
     const member = new RedisMember(
       {
@@ -192,7 +192,7 @@ export class RedisStore implements EventStore {
           this.#release(incarnation, stream);
         },
       },
-      { generation, epoch, life },
+      { generation, epoch, life, healed: healedOf(healed) },
     );
     members.add(member);
     return member;

@@ -54,6 +54,11 @@ Deno.test("backoff() grows up to its limit, and jitter only shortens it", () => 
   }
 });
 
+Deno.test("subscribeSettings() raises the default of retry.maxTimeout to a longer minTimeout", () => {
+  const settingsOf = (minTimeout: number) => subscribeSettings({ group: "group", retry: { minTimeout } }).retry;
+  assertEquals([settingsOf(50).maxTimeout, settingsOf(120_000).maxTimeout], [60_000, 120_000]);
+});
+
 Deno.test("Deadlines expire in order by one timer, and not before their time", async () => {
   const expired: [number, number][] = [];
   const start = performance.now();

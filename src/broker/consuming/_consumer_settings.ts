@@ -99,9 +99,10 @@ function commonSettings(
 
 function retrySettings(verb: string, retry: RetryOptions = {}): Required<RetryOptions> {
   checkKeys(`${verb} with retry options`, retry, RETRY_KEYS);
-  const { maxAttempts = 10, minTimeout = 1_000, maxTimeout = 60_000, multiplier = 2, jitter = 1 } = retry;
+  const { maxAttempts = 10, minTimeout = 1_000, multiplier = 2, jitter = 1 } = retry;
   checkNumber("retry.maxAttempts", maxAttempts, { min: 1, integer: true });
   checkNumber("retry.minTimeout (ms)", minTimeout, { min: 0, max: 2 ** 40 });
+  const { maxTimeout = Math.max(60_000, minTimeout) } = retry;
   checkNumber("retry.maxTimeout (ms)", maxTimeout, { min: minTimeout, max: 2 ** 40 });
   checkNumber("retry.multiplier", multiplier, { min: 1 });
   checkNumber("retry.jitter", jitter, { min: 0, max: 1 });

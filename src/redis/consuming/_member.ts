@@ -65,6 +65,7 @@ export class RedisMember implements GroupMember {
     this.#context = context;
     this.consumer = consumer;
     this.#life = joined.life;
+    this.#healing = joined.healed;
     const run = (script: Script, args: readonly string[]) => this.#run(script, args);
     const recovery = this.#recovery = new Recovery({
       link,
@@ -112,14 +113,11 @@ export class RedisMember implements GroupMember {
 
   async claim({ limit, signal, newFirst = false }: ClaimOptions): Promise<Claim> {
     try {
+      if (this.#healing !== undefined) return this.#reportHealing(this.#healing);
       for (let first = newFirst; !signal.aborted && !this.#leaving; first = false) {
         const looking = first ? this.#readNew(limit) : this.#look(limit);
         const claim = await looking.catch((error) => this.#healed(error));
-        if (this.#healing !== undefined) {
-          const healed = this.#healing;
-          this.#healing = undefined;
-          return { ...claimOf([]), disturbed: true, healed };
-        }
+        if (this.#healing !== undefined) return this.#reportHealing(this.#healing);
         if (claim !== undefined) {
           this.#held.add(claim.records);
           return claim;
@@ -130,6 +128,11 @@ export class RedisMember implements GroupMember {
     } finally {
       this.#buffer.pause();
     }
+  }
+
+  #reportHealing(healed: Healed): Claim {
+    this.#healing = undefined;
+    return { ...claimOf([]), disturbed: true, healed };
   }
 
   /** Claims entries that the group has not read; undefined if there are none. */
@@ -207,13 +210,8 @@ export class RedisMember implements GroupMember {
     if (!isNoGroup(error)) throw error;
     const held = [...this.#held.positions(), ...this.#buffer.kept].sort(comparePositions);
     const reply = await this.#run(HEAL, [held[0] ?? this.#buffer.last ?? "", held.length > 0 ? "1" : "0"]);
-    const [last, mayRepeat] = reply as readonly [Position | "" | undefined, number?];
-    if (last !== undefined) {
-      this.#healing = {
-        from: last === "" ? undefined : after(last),
-        mayRepeat: mayRepeat === 1 || held.length > 0,
-      };
-    }
+    const healed = healedOf(reply as HealReply);
+    if (healed !== undefined) this.#healing = { ...healed, mayRepeat: healed.mayRepeat || held.length > 0 };
     // The new group will read the buffered records again.
     this.#buffer.clear();
     this.#recovery.lookNow();
@@ -297,6 +295,15 @@ export class RedisMember implements GroupMember {
     }
     return true;
   }
+}
+
+/** Empty if the group was not lost; else the position after which it goes on, or empty, and 1 if events may repeat. */
+export type HealReply = readonly [last?: Position | "", mayRepeat?: number];
+
+/** Where a group goes on that was made again; undefined if it was not. */
+export function healedOf([last, mayRepeat]: HealReply): Healed | undefined {
+  if (last === undefined) return undefined;
+  return { from: last === "" ? undefined : after(last), mayRepeat: mayRepeat === 1 };
 }
 
 function isDeleted(error: unknown): boolean {

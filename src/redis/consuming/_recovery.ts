@@ -2,6 +2,7 @@ import {
   type Claim,
   type ClaimedRecord,
   comparePositions,
+  type Healed,
   type Outcome,
   type Position,
   type RemovedRange,
@@ -41,6 +42,8 @@ export interface Joined {
   readonly epoch: number;
   /** Identifies the group among all that ever had its name. */
   readonly life: string;
+  /** Set if the group was lost and this call has made it again. */
+  readonly healed: Healed | undefined;
 }
 
 /** The surroundings of a recovery. */

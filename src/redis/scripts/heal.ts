@@ -1,4 +1,5 @@
 import { Script } from "../connection/_script.ts";
+import { HEAL_GROUP } from "./parts/_heal.ts";
 import { PRELUDE } from "./parts/_prelude.ts";
 
 /**
@@ -8,36 +9,7 @@ import { PRELUDE } from "./parts/_prelude.ts";
  * empty), and 1 if the entry there is not settled. Reply: empty if another consumer was faster; else the position after
  * which the group goes on (or empty for a new stream), and 1 if settled entries may be delivered again.
  */
-export const HEAL: Script = new Script(`${PRELUDE}
+export const HEAL: Script = new Script(`${PRELUDE}${HEAL_GROUP}
 if not life then redis.call('HSET', meta, 'life', ARGV[3]) end
-local from, including, mayRepeat = '0-0', '0', 0
-local fresh = redis.call('EXISTS', stream) == 0
-if fresh then
-  redis.call('HDEL', meta, 'checkpoint', 'including')
-else
-  from = redis.call('HGET', meta, 'checkpoint')
-  including = redis.call('HGET', meta, 'including') or '0'
-  if not from then
-    from, including = ARGV[4], ARGV[5]
-  end
-  if from == '' then
-    from, mayRepeat = '0-0', 1
-  elseif including == '1' then
-    mayRepeat = 1
-    from = before(from)
-  end
-end
-local made = redis.pcall('XGROUP', 'CREATE', stream, group, from, 'MKSTREAM')
-if made.err then
-  if string.find(made.err, 'BUSYGROUP', 1, true) then return {} end
-  return made
-end
--- All deliveries are gone with the group.
-redis.call('DEL', due, workKey, copies)
-redis.call('HDEL', meta, 'mark')
-redis.call('HSET', meta, 'rewind:' .. redis.call('HINCRBY', meta, 'epoch', 1), '0-0')
-for _, consumer in ipairs(redis.call('ZRANGE', consumers, 0, -1)) do
-  redis.call('HINCRBY', meta, 'gen:' .. consumer, 1)
-end
-return {fresh and '' or from, mayRepeat}
+return healGroup(ARGV[4], ARGV[5])
 `);

@@ -1,15 +1,22 @@
 import { Script } from "../connection/_script.ts";
+import { HEAL_GROUP } from "./parts/_heal.ts";
 import { PRELUDE } from "./parts/_prelude.ts";
 import { REMOVED } from "./parts/_removed.ts";
 
 /**
- * Creates the group if there is none, and enrols the consumer.
+ * Creates the group if there is none, and enrols the consumer. A group with a checkpoint was lost: another program deleted
+ * it, or its stream, while no consumer ran. It goes on at the checkpoint.
  *
  * KEYS and ARGV: see the prelude (without a life), then the lease in ms, the position after which a new group begins, and a
- * life for a new group. Reply: the consumer's generation, the group's epoch and its life. Errors: WRONGTYPE, and
- * `NAMETAKEN <consumer> <ms left>` if another live consumer has the name.
+ * life for a new group. Reply: the consumer's generation, the group's epoch, its life, and what HEAL replies (empty if the
+ * group was not lost). Errors: WRONGTYPE, and `NAMETAKEN <consumer> <ms left>` if another live consumer has the name.
  */
-export const JOIN: Script = new Script(`${PRELUDE}${REMOVED}
+export const JOIN: Script = new Script(`${PRELUDE}${HEAL_GROUP}${REMOVED}
+local taken = nameTaken()
+if taken then return taken end
+local healed = {}
+if redis.call('HEXISTS', meta, 'checkpoint') == 1 then healed = healGroup('', '0') end
+if healed.err then return healed end
 local made = redis.pcall('XGROUP', 'CREATE', stream, group, ARGV[5], 'MKSTREAM')
 if made.err and not string.find(made.err, 'BUSYGROUP', 1, true) then return made end
 local refused = renewLease(tonumber(ARGV[4]))
@@ -21,5 +28,5 @@ redis.call('HSET', meta, 'lease:' .. me, ARGV[4])
 -- The mark of an earlier group of this name does not fit a new group.
 if not made.err then redis.call('HDEL', meta, 'mark', 'removed') end
 noteRemoved(group, meta, 0)
-return {tonumber(redis.call('HGET', meta, 'gen:' .. me)), epoch(), redis.call('HGET', meta, 'life')}
+return {tonumber(redis.call('HGET', meta, 'gen:' .. me)), epoch(), redis.call('HGET', meta, 'life'), healed}
 `);

@@ -189,6 +189,44 @@ Deno.test("subscribe() reports each lost group, and only once among several cons
   assertEquals([lost[0]!.length + lost[1]!.length, lost[2]!.length], [1, 1]);
 });
 
+for (
+  const [title, strike, afterwards, from] of [
+    ["its group was destroyed", ["XGROUP", "DESTROY", STREAM, "group"], numbers(20, 5), 5],
+    ["its stream was deleted", ["DEL", STREAM], numbers(10, 15), undefined],
+  ] as const
+) {
+  Deno.test(`subscribe() goes on at the checkpoint, and says so, when ${title} while no consumer ran`, async () => {
+    await using server = await RedisServer.start();
+    await using broker = await openBroker(server.url, { events: [Counted] });
+    const publish = (count: number, from: number) =>
+      broker.publish(numbers(count, from).map((n) => new Counted({ n })));
+    const first = await broker.subscribe(Counted, ({ detail: { n } }) => {
+      if (n === 5) throw new Error("not yet");
+    }, { group: "group", startFrom: "now", retry: { minTimeout: 3_600_000, jitter: 0 } });
+    const retried = told(first, "retry");
+    const positions = await publish(10, 0);
+    await until(() => retried.length > 0, "the sixth event waits for its retry");
+    await until(async () => (await broker.info(Counted)).groups[0]!.pending === 1, "the others are settled");
+    await first.close();
+    await publish(5, 10);
+    await server.cli(...strike);
+    await publish(10, 15);
+    const handled: number[] = [];
+    await using subscription = await broker.subscribe(Counted, ({ detail }) => void handled.push(detail.n), {
+      group: "group",
+      startFrom: "now",
+    });
+    const lost = told<GroupLostEvent>(subscription, "grouplost");
+    await until(() => handled.length >= afterwards.length, "the unsettled and the later events are handled");
+    await allSettled(broker);
+    assertEquals(handled, afterwards);
+    assertEquals(lost.length, 1);
+    if (from === undefined) return;
+    const [next] = await Array.fromAsync(broker.history(Counted, { from: lost[0]!.from!, limit: 1 }));
+    assertEquals([next!.position, lost[0]!.mayRepeat], [positions[from], true]);
+  });
+}
+
 /** The data of "entrieslost" events. */
 const losses = (lost: readonly EntriesLostEvent[]) =>
   lost.map(({ eventType, from, to, count, positions }) => ({ eventType, from, to, count, positions }));

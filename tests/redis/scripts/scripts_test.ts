@@ -201,8 +201,8 @@ test("APPEND remembers the given number of replies, and returns consecutive posi
 });
 
 test("JOIN creates the group once, returns its numbers, and refuses a name when a live consumer has it", async (bench) => {
-  assertEquals(await bench.group(JOIN, "me.1", "", LEASE, "0-0", "life"), [1_000_000, 0, "life"]);
-  assertEquals(await bench.group(JOIN, "you.1", "", LEASE, "$", "other"), [2_000_000, 0, "life"]);
+  assertEquals(await bench.group(JOIN, "me.1", "", LEASE, "0-0", "life"), [1_000_000, 0, "life", []]);
+  assertEquals(await bench.group(JOIN, "you.1", "", LEASE, "$", "other"), [2_000_000, 0, "life", []]);
   const before = await bench.digest();
   const error = await assertRejects(() => bench.group(JOIN, "me.2", "", LEASE, "0-0", "life"), Error);
   assertMatch(error.message, /NAMETAKEN me\.1 (59|60)\d{3}/);
@@ -487,6 +487,18 @@ test("HEAL creates a lost group again at its position, and only once", async (be
   assertEquals((reply as [[string, [string][]]])[0][1].map(([position]) => position), [b, c]);
   await bench.send("DEL", STREAM);
   assertEquals(await bench.group(HEAL, "me.1", "life", c, "1"), ["", 0]);
+});
+
+test("JOIN goes on at the checkpoint of a lost group, and says so once", async (bench) => {
+  const [a, b, c] = await bench.read() as [string, string, string];
+  await bench.group(SETTLE, "me.1", "life", "1000000", "1", a);
+  await bench.group(LEAVE, "me.1", "life", "1000");
+  await bench.send("XGROUP", "DESTROY", STREAM, "group");
+  const joined = await bench.group(JOIN, "you.1", "", LEASE, "$", "other") as Reply[];
+  assertEquals(joined.slice(2), ["life", [a, 1]]);
+  assertEquals((await bench.group(JOIN, "they.1", "", LEASE, "$", "other") as Reply[])[3], []);
+  const reply = await bench.send("XREADGROUP", "GROUP", "group", "you.1", "STREAMS", STREAM, ">");
+  assertEquals((reply as [[string, [string][]]])[0][1].map(([position]) => position), [b, c]);
 });
 
 test("TRIM removes entries up to a time or number, except those that a group still needs", async (bench) => {

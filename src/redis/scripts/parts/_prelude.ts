@@ -108,15 +108,26 @@ local function defer(id, version, c)
   end
 end
 
+local function leaseExpired()
+  local expires = redis.call('ZSCORE', consumers, me)
+  return not expires or tonumber(expires) <= now
+end
+
+-- An error if this consumer has no lease, and another consumer with its name has one.
+local function nameTaken()
+  if not leaseExpired() then return nil end
+  for _, other in ipairs(redis.call('ZRANGEBYSCORE', consumers, '(' .. text(now), '+inf')) do
+    if other ~= me and baseOf(other) == baseOf(me) then
+      return redis.error_reply('NAMETAKEN ' .. other .. ' ' .. text(tonumber(redis.call('ZSCORE', consumers, other)) - now))
+    end
+  end
+end
+
 -- Renews the consumer's lease. Returns an error if the consumer was given up and another one has its name now.
 local function renewLease(lease)
-  local expires = redis.call('ZSCORE', consumers, me)
-  if not expires or tonumber(expires) <= now then
-    for _, other in ipairs(redis.call('ZRANGEBYSCORE', consumers, '(' .. text(now), '+inf')) do
-      if other ~= me and baseOf(other) == baseOf(me) then
-        return redis.error_reply('NAMETAKEN ' .. other .. ' ' .. text(tonumber(redis.call('ZSCORE', consumers, other)) - now))
-      end
-    end
+  if leaseExpired() then
+    local taken = nameTaken()
+    if taken then return taken end
     -- A consumer that joins again begins with a generation that none of its earlier fences has.
     if redis.call('HEXISTS', meta, 'gen:' .. me) == 0 then
       redis.call('HSET', meta, 'gen:' .. me, redis.call('HINCRBY', meta, 'lives', 1) * 1000000)
