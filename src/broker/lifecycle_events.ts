@@ -222,3 +222,32 @@ export interface SubscriptionEventMap {
   /** The subscription has closed. */
   close: Event;
 }
+
+type Inspect = (value: unknown, options: object) => string;
+
+// Of an Event, Deno and Node print only the standard fields: `console.log` of an `error` event would not show the error.
+const INSPECTORS = {
+  [Symbol.for("Deno.customInspect")](this: Event, inspect: Inspect, options: object): string {
+    return inspected(this, inspect, options);
+  },
+  [Symbol.for("nodejs.util.inspect.custom")](this: Event, _depth: number, options: object, inspect: Inspect): string {
+    return inspected(this, inspect, options);
+  },
+};
+
+function inspected(event: Event, inspect: Inspect, options: object): string {
+  const fields = Object.entries(event).filter(([name]) => name !== "isTrusted");
+  return `${event.constructor.name} ${inspect({ type: event.type, ...Object.fromEntries(fields) }, options)}`;
+}
+
+for (
+  const EventClass of [
+    BrokerErrorEvent,
+    ReconnectEvent,
+    ConsumerWaitingEvent,
+    DeliveryEvent,
+    EntriesLostEvent,
+    GroupLostEvent,
+    WarningEvent,
+  ]
+) Object.assign(EventClass.prototype, INSPECTORS);

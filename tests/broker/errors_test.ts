@@ -1,5 +1,6 @@
-import { assert, assertEquals } from "@std/assert";
-import { type BrokerErrorEvent, defineEvent, EventBroker, InMemoryBroker, StoreError } from "@tidings/broker";
+import { inspect } from "node:util";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { BrokerErrorEvent, defineEvent, EventBroker, InMemoryBroker, RetryEvent, StoreError } from "@tidings/broker";
 import { InMemoryStore } from "../../src/memory/mod.ts";
 import type { EventStore, GroupMember, MemberOptions } from "../../src/store/mod.ts";
 import { until } from "../../src/testing/_broker_bench.ts";
@@ -37,6 +38,19 @@ Deno.test("EventBroker gives an error to its listeners, and to the platform only
     await broker.close();
   });
   assertEquals([unheard, heard], [[thrown, thrown], [thrown]]);
+});
+
+Deno.test("lifecycle events are inspected with their own fields", () => {
+  const events = [
+    [new BrokerErrorEvent(new Error("no disk")), /^BrokerErrorEvent \{\s+type: ["']error["'],\s+error: Error: no disk/],
+    [
+      new RetryEvent("Counted", "1-0", 2, 50, "why"),
+      /^RetryEvent \{[^]*attempt: 2,\s+delay: 50,\s+error: ["']why["']\s+\}$/,
+    ],
+  ] as const;
+  for (const [event, shown] of events) {
+    for (const text of [Deno.inspect(event), inspect(event)]) assertMatch(text, shown);
+  }
 });
 
 Deno.test("EventBroker reports an error of an error listener once", async () => {
