@@ -3,6 +3,7 @@ import { brokerSettings } from "./_settings.ts";
 import type { DomainEvent, EventClass } from "../events/mod.ts";
 import type { EventStore, Position } from "../store/mod.ts";
 import { EventCodecs } from "./codec/_event_codecs.ts";
+import { StreamCodec } from "./codec/_stream_codec.ts";
 import { handling } from "./_causation.ts";
 import { Closing } from "./_closing.ts";
 import { callHandler } from "./consuming/_job_runner.ts";
@@ -123,13 +124,13 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       closing,
       assertOpen: () => this.#closing.assertOpen("subscribe"),
       report: (error) => this.#listeners.report(error),
-      consumed: (type, count) => {
-        this.#retention.noted(this.#codecs.ofType(type)!.stream, count);
+      consumed: (stream, count) => {
+        this.#retention.noted(stream, count);
         this.#idleWaits.noted();
       },
       unreachable: (error) => this.#health.noted(error),
       dispatch: (event) => this.#tell(event),
-      idle: (types, options) => this.#idleWaits.wait(types.map((type) => this.#codecs.ofType(type)!), options),
+      idle: (streams, options) => this.#idleWaits.wait(streams, options),
     });
     this.#idleWaits = new IdleWaits({
       store,
@@ -146,11 +147,12 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     });
     this.#health = new HealthMonitor({
       store,
-      streams: new Map([...this.#codecs].map(({ definition, stream }) => [definition.type, stream])),
+      streams: new Map([...this.#codecs].map(({ definition, stream }) => [definition.stream, stream])),
       closed: () => this.#closing.hasBegun,
       subscriptions: () => this.#subscriptions.watched(),
     });
     this.#tails = new LiveTails(store, {
+      listens: (type) => this.#listeners.has(type),
       arrived: (event) => void handling(event, undefined, () => this.dispatchEvent(event)),
       failed: (error) => this.#listeners.report(error),
       undecodable: (error) => this.#tell(new BrokerErrorEvent(error, "undecodable")),
@@ -312,7 +314,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     const codec = this.#codecs.ofClass(event);
     const rewound = await this.#operator.rewind(codec, options);
     // This process learns at once which deliveries are lost, and others at their next claim or renewal.
-    this.#subscriptions.renew(options.group, codec.definition.type);
+    this.#subscriptions.renew(options.group, codec.stream);
     return rewound;
   }
 
@@ -374,7 +376,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * @throws {BrokerClosedError} If the broker begins to close.
    */
   async idle(options: IdleOptions = {}): Promise<void> {
-    await this.#idleWaits.wait([...this.#codecs], options);
+    await this.#idleWaits.wait(this.#codecs.streams, options);
   }
 
   /**
@@ -386,6 +388,19 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    */
   async deleteGroup<K extends C>(event: K, options: { group: string; force?: boolean }): Promise<void> {
     await this.#operator.deleteGroup(this.#codecs.ofClass(event), options);
+  }
+
+  /**
+   * Changes the event types that a group of a shared stream is for, in one step. Events that the group has settled stay
+   * settled; events of types that are no longer among them are settled unseen.
+   *
+   * @param events The classes of one stream that the group is for from now on.
+   * @throws {TypeError} If the classes are of several streams.
+   * @throws {RangeError} If there is no such group.
+   * @throws {StoreError} `"group-busy"` if the group has live consumers, which know the former types only.
+   */
+  async alterGroup<K extends C>(events: OneOrMore<K>, options: { group: string }): Promise<void> {
+    await this.#operator.alterGroup(this.#codecs.ofClasses(events), options);
   }
 
   /**
@@ -412,7 +427,9 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   #listenersChanged(type: string): void {
     const codec = this.#codecs.ofType(type);
     if (codec === undefined || this.#closing.hasBegun) return;
-    const attached = this.#tails.follow(codec, this.#listeners.has(type));
+    const sharing = [...this.#codecs].filter(({ stream }) => stream === codec.stream);
+    const listened = sharing.some(({ definition }) => this.#listeners.has(definition.type));
+    const attached = this.#tails.follow(new StreamCodec(sharing), listened);
     // Publishing waits until the tail knows where it begins, so that a listener receives every event that is published
     // after addEventListener.
     if (attached !== undefined) void this.#publisher.stream(codec.stream).holdUntil(attached);

@@ -105,7 +105,7 @@ export interface SettlingOutcome {
    * `ack`, `retry`, `dead` and `release` as in {@linkcode AttemptEnd}; `defer`: waits for a consumer that knows its
    * version; `isolate`: is about to be handled exclusively.
    */
-  readonly outcome: "ack" | "retry" | "dead" | "release" | "defer" | "isolate";
+  readonly outcome: "ack" | "skip" | "retry" | "dead" | "release" | "defer" | "isolate";
   /** The delivery that `handling` was called with; undefined if no handler was called. */
   readonly delivery: Delivery | undefined;
 }
@@ -119,7 +119,7 @@ export interface SettlingObservation {
 /** A change to a stream or a group, other than publishing and settling. */
 export interface Operation {
   /** The name of the operation. The broker itself trims, too, for retention. */
-  readonly name: "redrive" | "discard" | "rewind" | "delete_group" | "trim";
+  readonly name: "redrive" | "discard" | "rewind" | "alter_group" | "delete_group" | "trim";
   /** The type of the stream's events. */
   readonly eventType: string;
   /** The group that is changed; undefined when it is the stream. */

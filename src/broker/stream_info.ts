@@ -2,7 +2,9 @@ import type { DeadReason, ErrorRecord, GroupState, Position } from "../store/mod
 import type { DomainEvent } from "../events/mod.ts";
 
 /** A consumer group of one stream. */
-export interface GroupInfo extends Omit<GroupState, "floor" | "oldestDeadLetter"> {
+export interface GroupInfo extends Omit<GroupState, "floor" | "types" | "oldestDeadLetter"> {
+  /** The event types that it is for. Entries of other types are settled unseen, and counted as `skipped`. */
+  readonly types: readonly string[];
   /** Publication time of the oldest event that the group has not read or not settled; undefined when there is none. */
   readonly oldestUnsettled: Date | undefined;
   /** When the last attempt of the group's oldest dead letter failed; undefined when there is none. */
@@ -11,8 +13,10 @@ export interface GroupInfo extends Omit<GroupState, "floor" | "oldestDeadLetter"
 
 /** A stream and its groups at one moment. */
 export interface StreamInfo {
-  /** The type of its events. */
+  /** The event type that was asked for. */
   readonly type: string;
+  /** The name of the stream: the type, unless the class shares a stream with others. */
+  readonly stream: string;
   /** How many events the stream holds. */
   readonly length: number;
   /** The position of its oldest event; undefined when it is empty. */

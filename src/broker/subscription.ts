@@ -3,8 +3,10 @@ import type { EventListenerOf } from "./types.ts";
 
 /** The state of a subscription for one event type at one moment. */
 export interface SubscriptionTypeInfo {
-  /** The event type. */
+  /** The event type, or the name of the stream that several types share. */
   readonly eventType: string;
+  /** The event types that the subscription handles there. */
+  readonly eventTypes: readonly string[];
   /** The consumer's name in the store: `<name>.<incarnation>`. */
   readonly consumer: string;
   /** How many deliveries this consumer holds: `waiting` and `running` ones, and those whose outcome is being stored. */

@@ -12,6 +12,8 @@ export type Upcaster = (detail: any) => unknown;
 /** The options of `defineEvent`, checked and complete. */
 export interface EventDefinition {
   readonly type: string;
+  /** The stream that the class shares with others; by default its type. */
+  readonly stream: string;
   /** Where its events have their subject; undefined when the class takes it from nowhere. */
   readonly subject: SubjectPath | undefined;
   readonly version: number;

@@ -18,6 +18,11 @@ export function assertEventType(type: unknown): asserts type is string {
   }
 }
 
+/** Throws a TypeError unless `stream` can name a stream that several event types share. */
+export function assertStreamName(type: string, stream: unknown): asserts stream is string {
+  assertWellFormed(`the stream of ${show(type)}`, stream);
+}
+
 const NAMED = { group: "a group name", consumer: "a consumer name", prefix: "a prefix of stream names" };
 
 /** Throws a TypeError unless `name` can name a consumer group or a consumer in every store, or begin stream names. */

@@ -3,7 +3,7 @@ import { checkKeys, checkNumber, show } from "./_check.ts";
 import { noteCheck } from "./validation/_checks.ts";
 import { DEFINITION, type EventDefinition, type Upcaster } from "./_definition.ts";
 import { maskOf } from "./_mask.ts";
-import { assertEventType } from "./_names.ts";
+import { assertEventType, assertStreamName } from "./_names.ts";
 import { storedIn } from "./_record.ts";
 import { checkRetention } from "./_retention.ts";
 import { checkSchema, isPromise } from "./validation/_schema_rules.ts";
@@ -17,7 +17,7 @@ import type { StandardSchemaV1 } from "./validation/standard_schema.ts";
 /**
  * Makes an event class to extend: with the type of the payload, or with a schema, which gives the type.
  *
- * The type names the event's stream in every store. It has 1 to 200 characters, no white space, control characters,
+ * The type names the event's stream in every store, unless the option `stream` names a shared one. It has 1 to 200 characters, no white space, control characters,
  * `{`, `}` or `#`, and is not a single all-lowercase word: such words are reserved for events of the broker itself.
  *
  * A subclass may have fields, methods and a constructor. The constructor also runs when an event is read from a store:
@@ -61,8 +61,22 @@ import type { StandardSchemaV1 } from "./validation/standard_schema.ts";
  * assertEquals(new BidPlaced({ auctionId: "a-1", amount: 5 }).subject, "a-1");
  * ```
  *
+ * @example Two classes that share a stream
+ * ```ts
+ * import { defineEvent, InMemoryBroker } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class AuctionBegun extends defineEvent("AuctionBegun", { stream: "Auction" })<{ id: string }> {}
+ * class BidPlaced extends defineEvent("BidPlaced", { stream: "Auction" })<{ id: string; amount: number }> {}
+ *
+ * await using broker = new InMemoryBroker({ events: [AuctionBegun, BidPlaced] });
+ * await broker.publish([new AuctionBegun({ id: "a-1" }), new BidPlaced({ id: "a-1", amount: 5 })]);
+ * const types = await Array.fromAsync(broker.history([AuctionBegun, BidPlaced]), ({ type }) => type);
+ * assertEquals(types, ["AuctionBegun", "BidPlaced"]);
+ * ```
+ *
  * @param type The type of the events.
- * @param options Subject, version, retention, sensitive paths and whether these are encrypted.
+ * @param options Stream, subject, version, retention, sensitive paths and whether these are encrypted.
  * @returns The class to extend.
  * @throws {TypeError} If the type is malformed or reserved, an option is unknown or of the wrong kind, or `upcast` leaves
  * out a version.
@@ -148,18 +162,20 @@ function assertSubject(type: string, init: DomainEventInit | undefined): void {
   );
 }
 
-const KEYS = ["subject", "version", "upcast", "retention", "sensitive", "encrypt", "schema"];
+const KEYS = ["stream", "subject", "version", "upcast", "retention", "sensitive", "encrypt", "schema"];
 
 function define(type: string, options: EventOptions & { readonly schema?: StandardSchemaV1 }): EventDefinition {
   assertEventType(type);
   checkKeys(`define event ${show(type)}`, options, KEYS);
-  const { subject, version = 1, upcast, retention, sensitive = [], encrypt = false, schema } = options;
+  const { stream = type, subject, version = 1, upcast, retention, sensitive = [], encrypt = false, schema } = options;
   checkNumber(`the version of ${show(type)}`, version, { min: 1, max: Number.MAX_SAFE_INTEGER, integer: true });
+  assertStreamName(type, stream);
   checkSensitive(type, sensitive);
   checkEncrypt(type, encrypt, sensitive);
   if (schema !== undefined) checkSchema(type, schema);
   return Object.freeze({
     type,
+    stream,
     subject: subject === undefined ? undefined : subjectPath(type, subject),
     version,
     upcast: checkedUpcast(type, version, upcast),

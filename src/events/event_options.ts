@@ -19,6 +19,13 @@ export interface RetentionOptions {
 /** Options for `defineEvent`. */
 export interface EventOptions<Subject extends string = string> {
   /**
+   * The stream that stores these events. Classes that name the same stream share it: history, groups and listeners over
+   * several of them see their events in one order. It is named by the same rules as a type, and may be in lower case.
+   *
+   * @default {a stream of its own, named by the type}
+   */
+  stream?: string;
+  /**
    * The dotted path within the detail, such as `"auctionId"`, where each event has its subject: the thing that it is about.
    * An explicit `subject` must be the same.
    *

@@ -1,5 +1,6 @@
 import type { DeadLetterBox, Position, StreamAdmin, StreamState, TrimOptions, TrimResult } from "../store/mod.ts";
-import { assertIdle, unknownGroup } from "../store/_groups.ts";
+import { assertAlterable, assertIdle, unknownGroup } from "../store/_groups.ts";
+import type { MemoryGroup } from "./_group.ts";
 import { MemoryLetterBox } from "./_letters.ts";
 import type { MemoryStream } from "./_stream.ts";
 
@@ -34,9 +35,20 @@ export class MemoryAdmin implements StreamAdmin {
     name: string,
     to: "beginning" | "now" | Position,
   ): Promise<{ dropped: number; first: Position | undefined }> {
+    return this.#find(name).rewind(to);
+  }
+
+  #find(name: string): MemoryGroup {
     const group = this.#stream.groups.get(name);
     if (group === undefined) throw unknownGroup(name, this.#stream.name, [...this.#stream.groups.keys()]);
-    return group.rewind(to);
+    return group;
+  }
+
+  // deno-lint-ignore require-await -- async turns thrown errors into rejections
+  async alterGroup(name: string, { types }: { readonly types: readonly string[] | undefined }): Promise<void> {
+    const group = this.#find(name);
+    assertAlterable(group.state(), this.#stream.name);
+    group.types = types;
   }
 
   // deno-lint-ignore require-await -- async turns thrown errors into rejections

@@ -10,6 +10,7 @@ import type {
   StoredRecord,
 } from "../store/mod.ts";
 import { comparePositions, StoreError } from "../store/mod.ts";
+import { assertTypes } from "../store/_groups.ts";
 import { TurnoverMap } from "../store/_turnover_map.ts";
 import type { Reach } from "../store/_reach.ts";
 import { type Consumer, Consumers } from "./_consumers.ts";
@@ -27,6 +28,9 @@ export class MemoryGroup {
   /** Raised by each rewind. Members compare it to notice the rewind. */
   epoch = 0;
   deleted = false;
+  /** The event types that it is for; undefined for the stream's own type. */
+  types: readonly string[] | undefined;
+  #skipped = 0;
   #stream: MemoryStream;
   #cursor: Cursor;
   /** Unsettled deliveries by their number: looking up a number is faster than a position. */
@@ -37,8 +41,9 @@ export class MemoryGroup {
   #lettersEver = 0;
   #deliveriesEver = 0;
 
-  constructor(stream: MemoryStream, name: string, startFrom: MemberOptions["startFrom"]) {
+  constructor(stream: MemoryStream, name: string, { startFrom, types }: Pick<MemberOptions, "startFrom" | "types">) {
     this.#stream = stream;
+    this.types = types;
     this.name = name;
     this.#consumers = new Consumers(`group "${name}" of ${stream.name}`, stream.now);
     this.#cursor = new Cursor(stream, startFrom);
@@ -62,7 +67,8 @@ export class MemoryGroup {
     return copy === undefined && this.#stream.at(index) !== undefined;
   }
 
-  join({ consumer, lease }: MemberOptions): string {
+  join({ consumer, lease, types }: MemberOptions): string {
+    assertTypes(this.name, this.#stream.name, this.types, types);
     return this.#consumers.join(consumer, lease).storeName;
   }
 
@@ -234,6 +240,7 @@ export class MemoryGroup {
       const letter = letterOf(pending, outcome, now, `${++this.#lettersEver}`, this.#recordOf(pending)?.fields ?? []);
       this.letters.set(letter.id, letter);
     }
+    if (outcome.kind === "skip") this.#skipped++;
     this.#pending.delete(pending.delivery);
     return false;
   }
@@ -315,6 +322,8 @@ export class MemoryGroup {
       pending: all.length,
       retrying: all.filter(({ retryAt = 0 }) => retryAt > now).length,
       deferred: this.#deferred.state(),
+      types: this.types,
+      skipped: this.#skipped,
       deadLetters: this.letters.size,
       oldestDeadLetter: this.letters.values().next().value?.lastFailedAt,
       lag: this.#stream.end - next,

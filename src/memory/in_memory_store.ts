@@ -59,7 +59,7 @@ export class InMemoryStore implements EventStore {
     const stream = this.#stream(name);
     let group = stream.groups.get(groupName);
     if (group === undefined) {
-      stream.groups.set(groupName, group = new MemoryGroup(stream, groupName, options.startFrom));
+      stream.groups.set(groupName, group = new MemoryGroup(stream, groupName, options));
     }
     return new MemoryMember(stream, group, options);
   }

@@ -1,7 +1,8 @@
+import { typesDiffer } from "../store/_groups.ts";
 import { StoreError } from "../store/mod.ts";
 
-/** The store error for NAMETAKEN or GROUPDELETED of a script; any other error unchanged. */
-export function groupError(error: unknown, stream: string, group: string): unknown {
+/** The store error for NAMETAKEN, TYPESDIFFER or GROUPDELETED of a script; any other error unchanged. */
+export function groupError(error: unknown, stream: string, group: string, types?: readonly string[]): unknown {
   const message = error instanceof Error ? error.message : "";
   if (message.includes("GROUPDELETED")) {
     return new StoreError(
@@ -12,6 +13,8 @@ export function groupError(error: unknown, stream: string, group: string): unkno
       },
     );
   }
+  const differ = /TYPESDIFFER ?(.*)/.exec(message);
+  if (differ !== null) return typesDiffer(group, stream, differ[1] ? differ[1].split(" ") : undefined, types);
   const taken = /NAMETAKEN (\S+)\.(\S+) (\d+)/.exec(message);
   if (taken === null) return error;
   const [, name, incarnation, left] = taken;

@@ -171,10 +171,11 @@ export class RedisStore implements EventStore {
         String(options.lease),
         start,
         crypto.randomUUID(),
+        options.types?.join(" ") ?? "",
       ]);
     } catch (error) {
       this.#release(incarnation, stream);
-      throw groupError(error, stream, group);
+      throw groupError(error, stream, group, options.types);
     }
     const [generation, epoch, life, healed] = reply as readonly [number, number, string, HealReply];
     const reader = readers.take(stream, this.#topology.placeOf(stream));

@@ -7,6 +7,7 @@
  * - `"forgotten"`: a batch was sent again, but the store no longer knows its producer, so it cannot tell whether the
  *   batch was appended;
  * - `"name-taken"`: another live consumer has this name in this group;
+ * - `"types-differ"`: the group is for other event types than this consumer handles;
  * - `"group-busy"`: the group still has live consumers, unsettled deliveries or dead letters;
  * - `"group-deleted"`: the group was deleted while this member used it;
  * - `"storage-lost"`: the file that holds the data was deleted or replaced; the store must be opened again.
@@ -17,6 +18,7 @@ export type StoreErrorKind =
   | "out-of-sequence"
   | "forgotten"
   | "name-taken"
+  | "types-differ"
   | "group-busy"
   | "group-deleted"
   | "storage-lost";

@@ -9,6 +9,11 @@ export interface MemberOptions {
   readonly lease: number;
   /** Where a new group begins to read; a position is included. Ignored when the group exists. */
   readonly startFrom: "beginning" | "now" | Position;
+  /**
+   * The event types that this consumer handles, in ascending order; undefined for those entries only whose type is the
+   * name of the stream. The first member decides for the group, and the store keeps it.
+   */
+  readonly types?: readonly string[];
   /** Highest schema version this consumer understands; newer, deferred entries are not delivered to it. @default {1} */
   readonly version?: number;
   /**
@@ -109,6 +114,7 @@ export interface ErrorRecord {
  * What happens to a delivery:
  *
  * - `ack`: the delivery is done, and the group never gets its entry again;
+ * - `skip`: as `ack`, for an entry that is of none of the group's types; the store counts it;
  * - `retry`: its `attempt`, from 1, failed. The store counts at least that many failures from now on, so reporting an
  *   attempt twice counts once. Any consumer may take the delivery once `delay` milliseconds have passed. With `hold` the
  *   consumer keeps the delivery and tries again itself; the store records the due time for recovery;
@@ -123,7 +129,7 @@ export interface ErrorRecord {
 export type Outcome =
   & DeliveryRef
   & (
-    | { readonly kind: "ack" }
+    | { readonly kind: "ack" | "skip" }
     | { readonly kind: "retry"; readonly attempt: number; readonly delay: number; readonly hold?: boolean }
     | { readonly kind: "release"; readonly delay?: number }
     | { readonly kind: "defer"; readonly version: number }

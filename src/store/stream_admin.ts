@@ -32,6 +32,10 @@ export interface GroupState {
   readonly retrying: number;
   /** Deferred deliveries by version, the lowest version first. */
   readonly deferred: readonly DeferredState[];
+  /** The event types that it is for; undefined for the entries only whose type is the name of the stream. */
+  readonly types: readonly string[] | undefined;
+  /** How many entries of other types it has settled unseen. */
+  readonly skipped: number;
   /** How many dead letters it has. */
   readonly deadLetters: number;
   /**
@@ -156,6 +160,13 @@ export interface StreamAdmin {
    * RangeError that names the existing groups if there is no group of that name.
    */
   rewind(group: string, to: "beginning" | "now" | Position): Promise<{ dropped: number; first: Position | undefined }>;
+
+  /**
+   * Changes the event types that a group is for, in one step; as in {@linkcode MemberOptions.types}. Entries that it has
+   * settled stay settled. Rejects with `"group-busy"` while the group has live consumers, which would skip entries of the
+   * new types, and with a RangeError that names the existing groups if there is no group of that name.
+   */
+  alterGroup(group: string, options: { readonly types: readonly string[] | undefined }): Promise<void>;
 
   /**
    * Deletes a group and its dead letters. Resolves with false if there is no group of that name. Without `force`, rejects

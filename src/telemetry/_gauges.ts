@@ -108,10 +108,13 @@ export function observeState<C extends EventClass>(
     result.observe(up, health.store.state === "connected" ? 1 : 0, attributes);
     // While the store is away its state is unknown, which `tidings.store.up` tells.
     if (health.store.state === "unreachable") return;
+    const asked = new Set<string>();
     await inTime(broker.events.map(async (event) => {
       const info = await infoOf(event);
-      if (info === undefined) return;
-      const place = { ...attributes, [DESTINATION]: info.type };
+      // Classes that share a stream have one state.
+      if (info === undefined || asked.has(info.stream)) return;
+      asked.add(info.stream);
+      const place = { ...attributes, [DESTINATION]: info.stream };
       for (const [gauge, of] of streams) result.observe(gauge, of(info), place);
       for (const group of info.groups) {
         const groupPlace = { ...place, [GROUP]: group.name };

@@ -149,6 +149,8 @@ export class Counting implements BrokerObserver {
         if (error !== undefined) return;
         const handled = outcomes.filter(({ outcome }) => outcome === "ack").length;
         if (handled > refused) this.#events.handled.add(handled - refused, place.own);
+        const skipped = outcomes.filter(({ outcome }) => outcome === "skip").length;
+        if (skipped > 0) this.#events.skipped.add(skipped, place.own);
       },
     };
   }
@@ -241,6 +243,7 @@ const DEAD_REASONS: readonly DeadLetterEvent["reason"][] = ["attempts", "permane
 const EVENT_COUNTERS = {
   published: "Events that the store has taken from publishers.",
   handled: "Events that a group has acknowledged.",
+  skipped: "Events of other types of a shared stream, which a group has settled unseen.",
   failed: "Attempts to handle an event that failed.",
   retried: "Events that a group will get again after a failed attempt.",
   dead_lettered: "Events that became dead letters.",
@@ -254,7 +257,7 @@ const EVENT_COUNTERS = {
 type EventCounter = keyof typeof EVENT_COUNTERS;
 
 /** Those of a group, with no further attribute. */
-const GROUP_COUNTERS = ["handled", "retried", "recovered", "deferred", "lost"] as const;
+const GROUP_COUNTERS = ["handled", "skipped", "retried", "recovered", "deferred", "lost"] as const;
 
 const COUNTED_OPERATIONS: Partial<Record<Operation["name"], EventCounter>> = {
   redrive: "redriven",

@@ -25,6 +25,7 @@ import { schemas } from "./broker/codec/_schemas.ts";
 import { decoding } from "./broker/codec/_decoding.ts";
 import { preparing } from "./broker/publishing/_preparing.ts";
 import { neighbours } from "./broker/codec/_neighbours.ts";
+import { sharing } from "./broker/consuming/_shared_streams.ts";
 
 /** Contracts that a broker keeps over any store. */
 export const brokerContracts: readonly BrokerContract[] = [
@@ -46,6 +47,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...operating,
   ...observing,
   ...health,
+  ...sharing,
   ...refusing,
   ...entries,
   ...versions,

@@ -1,6 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
 import { backoff } from "../../src/broker/_store_retry.ts";
-import type { EventCodec } from "../../src/broker/codec/_event_codec.ts";
 import { Deadlines } from "../../src/broker/consuming/_deadlines.ts";
 import { errorRecord } from "../../src/broker/consuming/_outcomes.ts";
 import { Fifo } from "../../src/store/_fifo.ts";
@@ -142,7 +141,7 @@ Deno.test("idle() asks again soon when a delivery was settled while the store wa
     retrying: () => {},
   });
   using timers = recordedTimers();
-  await waits.wait([{ stream: "events:Tick" }] as unknown as EventCodec[], { group: "group" });
+  await waits.wait(["events:Tick"], { group: "group" });
   assertEquals([asked, timers.delays], [2, [20]]);
 });
 

@@ -2,7 +2,7 @@
  * Runs the fault bench again and again, each time with a seed of its own:
  *
  *     deno task test:faults --repeat 20
- *     deno task test:faults --seed 1234 tests/faults/servers/network_test.ts
+ *     deno task test:faults --seed 1234 tests/faults/network_test.ts
  *
  * Prints a line for each run, and the output of each failed run with the command that repeats it. Exits with 1 if one
  * failed.

@@ -18,12 +18,7 @@ import { countTests } from "../../offline/test_count.ts";
 import { type Row, tableOf, writeTable } from "./_table.ts";
 
 // Tests that depend on the server: its replies and errors, its states, and the tools that users see.
-const FILES = [
-  "tests/redis",
-  "tests/faults/servers/server_states_test.ts",
-  "tests/people",
-  "tests/docs/readme_redis_test.ts",
-];
+const FILES = ["tests/redis", "tests/faults/server_states_test.ts", "tests/people", "tests/docs/readme_redis_test.ts"];
 
 interface Server {
   readonly path: string;

@@ -74,6 +74,8 @@ Deno.test("open() upgrades a file with an earlier schema, and keeps its entries"
     `DROP INDEX delivery_version;
      DROP INDEX delivery_deferred;
      DROP TRIGGER entry_removed;
+     ALTER TABLE consumer_group DROP COLUMN types;
+     ALTER TABLE consumer_group DROP COLUMN skipped;
      ALTER TABLE consumer_group DROP COLUMN removed;
      ALTER TABLE consumer_group DROP COLUMN removed_from_ms;
      ALTER TABLE consumer_group DROP COLUMN removed_from_seq;

@@ -273,6 +273,8 @@ export class Run {
       groups: [...model.groups].map(([name, group]) => ({
         name,
         pending: group.pending.length,
+        types: undefined,
+        skipped: 0,
         retrying: group.pending.filter(({ retryAt }) => retryAt !== undefined && retryAt > model.now).length,
         deferred: group.deferred,
         deadLetters: group.letters.length,

@@ -37,6 +37,7 @@ export const GUARANTEES: readonly string[] = [
   "Every store behaves like one model",
   "Observers see every publish, attempt and settlement, and affect none",
   "`health()` reports at once whether a broker can work, and why not",
+  "Classes that share a stream are seen in one order; each group gets its own types only",
 ];
 
 /** A promise of README, with the numbers of its guarantees, its settings and its cost. */

@@ -1,4 +1,5 @@
 import { isExtension, NO_EXTENSIONS } from "../../events/_state.ts";
+import type { Fields } from "../../store/mod.ts";
 import type { Entry } from "./_entry_fields.ts";
 import { parseJson } from "./_json.ts";
 
@@ -28,6 +29,23 @@ export function unwrapped(entry: Entry, type: string): Entry {
     );
   }
   return entry;
+}
+
+/** The type inside a CloudEvent in the structured JSON format; undefined for any other entry. */
+export function cloudEventType(fields: Fields): string | undefined {
+  let payload: string | undefined;
+  for (let at = 0; at < fields.length; at += 2) {
+    if (fields[at] === "id") return undefined;
+    if (fields[at] === "payload") payload = fields[at + 1];
+  }
+  if (!payload?.includes('"specversion"')) return undefined;
+  try {
+    const envelope = parseJson("its payload", payload);
+    return isEnvelope(envelope) ? String(envelope.type) : undefined;
+  } catch {
+    // Decoding the entry tells what is wrong.
+    return undefined;
+  }
 }
 
 function isEnvelope(value: unknown): value is Envelope {

@@ -4,7 +4,7 @@ import { unwrapped } from "./_cloud_event.ts";
 import type { Entry } from "./_entry_fields.ts";
 
 const NAMES = new Set<string>(
-  "id payload version time source subject correlationid causationid traceparent ext".split(" "),
+  "id payload type version time source subject correlationid causationid traceparent ext".split(" "),
 );
 const TEXTS = ["source", "subject", "correlationid", "causationid", "traceparent"] as const;
 

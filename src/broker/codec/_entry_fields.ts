@@ -2,6 +2,7 @@
 export interface Entry {
   id?: string;
   payload?: string;
+  type?: string;
   version?: string;
   time?: string;
   source?: string;

@@ -30,7 +30,7 @@ class TooNew extends TypeError {
 /** Encodes events of one class as fields of entries, and decodes entries. The format is the same in every store. */
 export class EventCodec<E extends DomainEvent = DomainEvent> {
   readonly definition: EventDefinition;
-  /** The stream of these events: `<prefix>:<Type>`. */
+  /** The stream of these events: `<prefix>:<Type>`, or `<prefix>:<stream>` where classes share one. */
   readonly stream: string;
   #class: EventClass<E>;
   #contract: Contract;
@@ -38,7 +38,7 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
   constructor(eventClass: EventClass<E>, prefix: string, cipher?: DetailCipher) {
     this.#class = eventClass;
     this.definition = definitionOf(eventClass);
-    this.stream = `${prefix}:${this.definition.type}`;
+    this.stream = `${prefix}:${this.definition.stream}`;
     this.#contract = new Contract(this.definition, cipher);
   }
 
@@ -71,7 +71,8 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
   encode(event: E, payload: string = this.payload(event)): Fields {
     const record = recordIn(event);
     const fields = ["id", record.id, "payload", payload];
-    const { version } = this.definition;
+    const { type, stream, version } = this.definition;
+    if (type !== stream) fields.push("type", type);
     if (version !== 1) fields.push("version", String(version));
     if (record.ms !== undefined) fields.push("time", new Date(record.ms).toISOString());
     if (record.source !== undefined) fields.push("source", record.source);

@@ -29,10 +29,16 @@ export class EventCodecs implements Iterable<EventCodec> {
       }
       this.#byType.set(type, codec);
     }
+    for (const [stream, codecs] of Map.groupBy(this, ({ stream }) => stream)) assertOneRetention(stream, codecs);
   }
 
   [Symbol.iterator](): Iterator<EventCodec> {
     return this.#byType.values();
+  }
+
+  /** The streams of all classes, each once. */
+  get streams(): string[] {
+    return [...new Set([...this].map(({ stream }) => stream))];
   }
 
   /** The codec of a type; undefined when no class of the broker has that type. */
@@ -92,6 +98,20 @@ export class EventCodecs implements Iterable<EventCodec> {
   #types(): string {
     return `(${[...this.#byType.keys()].join(", ")})`;
   }
+}
+
+/** Classes that share a stream share its retention: at most one of them may state it, or all the same. */
+function assertOneRetention(stream: string, codecs: readonly EventCodec[]): void {
+  const stated = codecs.filter(({ definition }) => definition.retention !== undefined);
+  const key = ({ definition: { retention } }: EventCodec) => `${retention?.maxAge} ${retention?.maxLength}`;
+  const other = stated.find((codec) => key(codec) !== key(stated[0]!));
+  if (other === undefined) return;
+  throw new TypeError(
+    `Cannot make a broker: ${
+      stated[0]!.definition.type
+    } and ${other.definition.type} share ${stream} and have different ` +
+      `retentions; give both the same, or only one of them`,
+  );
 }
 
 function explainTwoClasses(type: string): string {

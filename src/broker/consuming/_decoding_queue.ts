@@ -43,7 +43,7 @@ export class DecodingQueue {
 
   #timedOut(job: Job): void {
     const cause = new DOMException(`Decoding took longer than ${this.#timeout} ms`, "TimeoutError");
-    const message = `Cannot decode ${job.source.eventType} at ${job.position}: ${cause.message}`;
+    const message = `Cannot decode ${job.eventType} at ${job.position}: ${cause.message}`;
     this.#decoded(job, new DecodingFailure(message, { cause }));
   }
 

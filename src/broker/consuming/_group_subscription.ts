@@ -31,7 +31,7 @@ export interface SubscriptionOwner {
   /** Takes an error that has no listener on the subscription. */
   report(error: unknown): void;
   /** `count` events of this type were settled. */
-  consumed(eventType: string, count: number): void;
+  consumed(stream: string, count: number): void;
   /** The store could not be reached. */
   unreachable(error: unknown): void;
   /** Closing takes long, for a reason that the caller of `close` may know. */
@@ -39,7 +39,7 @@ export interface SubscriptionOwner {
   /** The subscription has closed. */
   ended(subscription: GroupSubscription): void;
   /** Resolves when a group has caught up with these types. */
-  idle(eventTypes: readonly string[], options: IdleOptions): Promise<void>;
+  idle(streams: readonly string[], options: IdleOptions): Promise<void>;
 }
 
 /** A subscription of one group to one or more streams: its consumers, its lifecycle events, and its end. */
@@ -106,8 +106,8 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   }
 
   /** Renews the leases for this type now, to learn which deliveries were lost. */
-  renew(eventType: string): void {
-    for (const consumer of this.#consumers) if (consumer.eventType === eventType) consumer.renewNow();
+  renew(stream: string): void {
+    for (const consumer of this.#consumers) if (consumer.stream === stream) consumer.renewNow();
   }
 
   /** Dispatches a lifecycle event. */
@@ -133,12 +133,12 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     });
   }
 
-  wrote(eventType: string, count: number): void {
-    this.#owner.consumed(eventType, count);
+  wrote(stream: string, count: number): void {
+    this.#owner.consumed(stream, count);
   }
 
-  recovered({ source, position }: Job): void {
-    this.#tell(new DeliveryEvent("recovered", source.eventType, position));
+  recovered({ eventType, position }: Job): void {
+    this.#tell(new DeliveryEvent("recovered", eventType, position));
   }
 
   warn(message: string): void {
@@ -309,7 +309,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   }
 
   idle(options: { signal?: AbortSignal } = {}): Promise<void> {
-    return this.#owner.idle(this.#consumers.map(({ eventType }) => eventType), { ...options, group: this.group });
+    return this.#owner.idle(this.#consumers.map(({ stream }) => stream), { ...options, group: this.group });
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -2,6 +2,7 @@ import type { DomainEvent } from "../../events/mod.ts";
 import type { ClaimedRecord, Outcome, Position } from "../../store/mod.ts";
 import type { DecodingFailure } from "../codec/_detail_contract.ts";
 import type { Decoded } from "../codec/_event_codec.ts";
+import type { OTHER_TYPE } from "../codec/_stream_codec.ts";
 import type { ObservedAttempt } from "../_observers.ts";
 import type { Delivery } from "../delivery.ts";
 
@@ -12,16 +13,21 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 export type JobState = "decoding" | "waiting" | "starting" | "running" | "holding" | "settling" | "gone";
 
 /** The decoded event, or the error of decoding; undefined once a handler has succeeded. */
-export type Content = Decoded<DomainEvent> | DecodingFailure | undefined;
+export type Content = Decoded<DomainEvent> | DecodingFailure | typeof OTHER_TYPE | undefined;
 
 /** The consumer that claimed a job, as the job, the runner and the scheduler see it. */
 export interface JobSource {
+  /** The name of its stream: the event type, unless several types share the stream. */
   readonly eventType: string;
+  /** The stream in the store. */
+  readonly stream: string;
   readonly group: string;
   /** Its name in the store: `<name>.<incarnation>`. */
   readonly consumer: string;
   /** False when the lease may have expired: it must be renewed before another handler starts. */
   readonly fresh: boolean;
+  /** The number that the store compares for a version of this type; see `StreamCodec.version`. */
+  versionFor(eventType: string, version: number): number;
   /** Renews the lease, and tries again until the store replies. */
   renewUntilDone(): Promise<void>;
   /** Sends an outcome to the store. With `onReply` the job goes on, and the callback learns whether the store refused. */
@@ -57,6 +63,8 @@ export interface JobSource {
  */
 export class Job {
   readonly source: JobSource;
+  /** The type of its event, as its entry says. */
+  readonly eventType: string;
   readonly position: Position;
   readonly fence: string;
   /** How often it was taken over from a dead consumer. */
@@ -81,8 +89,9 @@ export class Job {
   #controller: AbortController | undefined;
   #abortReason: unknown;
 
-  constructor(source: JobSource, record: ClaimedRecord, sequence: number, content: Content) {
+  constructor(source: JobSource, record: ClaimedRecord, sequence: number, eventType: string, content: Content) {
     this.source = source;
+    this.eventType = eventType;
     this.position = record.position;
     this.fence = record.fence;
     this.recovered = record.recovered;

@@ -5,9 +5,10 @@ import type { Outcome } from "../../store/mod.ts";
 import { handling } from "../_causation.ts";
 import type { Observers } from "../_observers.ts";
 import type { Handler } from "../delivery.ts";
-import { LeaseLostError, UndecodableError } from "../errors.ts";
+import { LeaseLostError, type NewerVersionError, UndecodableError } from "../errors.ts";
 import { DeadLetterEvent, DeferredEvent, DeliveryEvent, RetryEvent } from "../lifecycle_events.ts";
 import type { Settings } from "./_consumer_settings.ts";
+import { OTHER_TYPE } from "../codec/_stream_codec.ts";
 import { Deadlines } from "./_deadlines.ts";
 import { type Job, JobDelivery } from "./_job.ts";
 import { failed, refOf, undecodable, usedUp } from "./_outcomes.ts";
@@ -84,7 +85,8 @@ export class JobRunner {
   /** Takes new jobs, in order. */
   admit(jobs: readonly Job[]): void {
     for (const job of jobs) {
-      if (job.content instanceof UndecodableError) this.#settle(job, undecodable(job, job.content), job.content);
+      if (job.content === OTHER_TYPE) this.#settle(job, { kind: "skip", ...refOf(job) });
+      else if (job.content instanceof UndecodableError) this.#settle(job, undecodable(job, job.content), job.content);
       else if (job.attempt > this.#settings.retry.maxAttempts) {
         const { outcome, error } = usedUp(job);
         this.#settle(job, outcome, error);
@@ -102,7 +104,7 @@ export class JobRunner {
     try {
       const key: unknown = keyOf(job.content as DomainEvent);
       if (typeof key !== "string") {
-        throw new TypeError(`Cannot order ${job.source.eventType} by the key ${show(key)}: it must be a string`);
+        throw new TypeError(`Cannot order ${job.eventType} by the key ${show(key)}: it must be a string`);
       }
       job.orderBy(key);
       return true;
@@ -169,7 +171,7 @@ export class JobRunner {
     job.source.settle(job, { kind: "retry", attempt, delay, hold: true, ...refOf(job) }, (refused) => {
       this.#scheduler.endExclusive(job);
       if (!refused) {
-        this.#owner.dispatch(new RetryEvent(job.source.eventType, job.position, attempt, delay, error));
+        this.#owner.dispatch(new RetryEvent(job.eventType, job.position, attempt, delay, error));
       }
     });
   }
@@ -192,11 +194,11 @@ export class JobRunner {
     job.notifySettled(refused);
   }
 
-  #report({ source: { eventType }, position, error }: Job, outcome: Outcome): void {
+  #report({ eventType, position, error }: Job, outcome: Outcome): void {
     if (outcome.kind === "retry") {
       this.#owner.dispatch(new RetryEvent(eventType, position, outcome.attempt, outcome.delay, error));
     } else if (outcome.kind === "defer") {
-      this.#owner.dispatch(new DeferredEvent(eventType, position, outcome.version));
+      this.#owner.dispatch(new DeferredEvent(eventType, position, (error as NewerVersionError).version));
     } else if (outcome.kind === "dead") {
       this.#owner.dispatch(new DeadLetterEvent(eventType, position, outcome.attempts, outcome.reason, error));
     }
@@ -210,13 +212,13 @@ export class JobRunner {
     }));
     // Mark every lost job first; otherwise freeing one could start another lost job with the same key.
     for (const { job } of lost) {
-      const { eventType, consumer } = job.source;
+      const { eventType, source: { consumer } } = job;
       job.lose(new LeaseLostError(`Delivery of ${eventType} at ${job.position} was lost by ${consumer}`));
     }
     for (const { job, settling } of lost) {
       this.#close(job);
       if (!settling) job.notifySettled(true);
-      this.#owner.dispatch(new DeliveryEvent("leaselost", job.source.eventType, job.position));
+      this.#owner.dispatch(new DeliveryEvent("leaselost", job.eventType, job.position));
     }
   }
 

@@ -24,7 +24,7 @@ function dead(job: Job, reason: DeadReason, attempts: number, error: unknown): E
 export function undecodable(job: Job, error: unknown): Outcome {
   if (!(error instanceof NewerVersionError)) return dead(job, "undecodable", 0, error);
   if (job.expired) return dead(job, "version", job.attempt - 1, error);
-  return { kind: "defer", version: error.version, ...refOf(job) };
+  return { kind: "defer", version: job.source.versionFor(job.eventType, error.version), ...refOf(job) };
 }
 
 /** The outcome for a job without attempts left: its consumers died, or another consumer has a higher `maxAttempts`. */

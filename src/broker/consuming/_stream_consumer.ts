@@ -1,4 +1,3 @@
-import type { DomainEvent } from "../../events/mod.ts";
 import { Bell } from "../../store/_bell.ts";
 import {
   type Claim,
@@ -11,7 +10,7 @@ import {
   type RemovedRange,
 } from "../../store/mod.ts";
 import { backoff, isTransient, RECONNECT, sleep, unlessAborted } from "../_store_retry.ts";
-import type { Decoded } from "../codec/_event_codec.ts";
+import type { StreamCodec } from "../codec/_stream_codec.ts";
 import type { SubscriptionTypeInfo } from "../subscription.ts";
 import { LeaseLostError } from "../errors.ts";
 import { MAX_CLAIM, type Settings } from "./_consumer_settings.ts";
@@ -31,9 +30,6 @@ const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) =
 /** Calls back in the next turn of the event loop. */
 const nextTurn = setImmediate ?? ((callback: () => void) => setTimeout(callback, 0));
 
-/** Decodes an entry to an event, or to the error for an entry that is no event. */
-export type Decode = (record: ClaimedRecord) => Decoded<DomainEvent> | Promise<Decoded<DomainEvent>>;
-
 /** Takes the jobs of a stream consumer. */
 export interface JobSink {
   /** New jobs, in order. */
@@ -50,8 +46,8 @@ export interface StreamConsumerOwner {
   readonly runner: JobSink;
   /** Outcomes are about to be sent; the result is called with the store's reply or error. */
   settling(source: JobSource, outcomes: readonly Outcome[], jobs: readonly Job[]): SettlingEnd | undefined;
-  /** The store has replied to `count` outcomes of this type. */
-  wrote(eventType: string, count: number): void;
+  /** The store has replied to `count` outcomes of this stream. */
+  wrote(stream: string, count: number): void;
   /** A job was taken over from a dead consumer. */
   recovered(job: Job): void;
   /** Entries were removed from the stream before this group had settled them. */
@@ -67,10 +63,11 @@ export interface StreamConsumerOwner {
 /** The consumer of one stream for a subscription: claims entries, keeps the lease, and settles. */
 export class StreamConsumer implements JobSource {
   readonly eventType: string;
+  readonly stream: string;
   readonly group: string;
   #member: GroupMember;
   #owner: StreamConsumerOwner;
-  #decode: Decode;
+  #codec: StreamCodec;
   #decoding: DecodingQueue;
   #settler: Settler;
   #window: PrefetchWindow;
@@ -98,16 +95,16 @@ export class StreamConsumer implements JobSource {
 
   constructor(
     owner: StreamConsumerOwner,
-    eventType: string,
+    codec: StreamCodec,
     member: GroupMember,
     joinedAt: number,
-    decode: Decode,
   ) {
     this.#owner = owner;
-    this.eventType = eventType;
+    this.eventType = codec.name;
+    this.stream = codec.stream;
     this.group = owner.settings.group;
     this.#member = member;
-    this.#decode = decode;
+    this.#codec = codec;
     this.#decoding = new DecodingQueue(owner.settings.handlerTimeout, (jobs) => owner.runner.admit(jobs));
     this.#progressAt = joinedAt;
     this.#window = new PrefetchWindow(owner.settings);
@@ -127,7 +124,7 @@ export class StreamConsumer implements JobSource {
       sending: (outcomes, jobs) => owner.settling(this, outcomes, jobs),
       wrote: (count) => {
         this.#progressAt = Date.now();
-        owner.wrote(eventType, count);
+        owner.wrote(codec.stream, count);
         this.#room.ring();
       },
       retrying: (error, delay) => owner.retrying(error, delay),
@@ -137,6 +134,10 @@ export class StreamConsumer implements JobSource {
 
   get consumer(): string {
     return this.#member.consumer;
+  }
+
+  versionFor(eventType: string, version: number): number {
+    return this.#codec.versionFor(eventType, version);
   }
 
   get fresh(): boolean {
@@ -209,8 +210,10 @@ export class StreamConsumer implements JobSource {
     const jobs: Job[] = [];
     let later = this.#decoding.busy;
     for (const record of records) {
-      const decoded = this.#decode(record);
-      const job = new Job(this, record, ++this.#claimed, decoded instanceof Promise ? undefined : decoded);
+      const decoded = this.#codec.decode(record);
+      const eventType = this.#codec.typeOf(record.fields);
+      const content = decoded instanceof Promise ? undefined : decoded;
+      const job = new Job(this, record, ++this.#claimed, eventType, content);
       if (decoded instanceof Promise) {
         later = true;
         this.#decoding.follow(job, decoded);
@@ -249,6 +252,7 @@ export class StreamConsumer implements JobSource {
     const { length: waiting } = jobs.filter(({ unsettled, state }) => unsettled && state !== "running");
     return {
       eventType: this.eventType,
+      eventTypes: this.#codec.types,
       consumer: this.consumer,
       held: jobs.length,
       waiting,

@@ -4,6 +4,7 @@ import type { HandledDelivery } from "../_causation.ts";
 import type { Observers } from "../_observers.ts";
 import { eitherSignal, settledWithin, unlessAborted } from "../_store_retry.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
+import { byStream, type StreamCodec } from "../codec/_stream_codec.ts";
 import { ConsumerWaitingEvent, WarningEvent } from "../lifecycle_events.ts";
 import type { IdleOptions } from "../options.ts";
 import type { Settings } from "./_consumer_settings.ts";
@@ -29,14 +30,14 @@ export interface SubscriptionsOwner {
   assertOpen(): void;
   /** Takes an error that has no listener on the subscription. */
   report(error: unknown): void;
-  /** `count` events of this type were settled. */
-  consumed(eventType: string, count: number): void;
+  /** `count` events of this stream were settled. */
+  consumed(stream: string, count: number): void;
   /** The store could not be reached. */
   unreachable(error: unknown): void;
   /** Dispatches an event on the broker. */
   dispatch(event: Event): void;
-  /** Resolves when a group has caught up with these types. */
-  idle(eventTypes: readonly string[], options: IdleOptions): Promise<void>;
+  /** Resolves when a group has caught up with these streams. */
+  idle(streams: readonly string[], options: IdleOptions): Promise<void>;
 }
 
 /** The subscriptions of one broker: at most one for each group of each stream. */
@@ -57,22 +58,23 @@ export class Subscriptions {
   }
 
   /** Joins the group on each stream, and begins to deliver. */
-  open(codecs: readonly EventCodec[], deliver: Deliver, settings: Settings): Promise<GroupSubscription> {
-    const opening = this.#open(codecs, deliver, settings);
+  open(classes: readonly EventCodec[], deliver: Deliver, settings: Settings): Promise<GroupSubscription> {
+    const opening = this.#open(classes, deliver, settings);
     const opened = () => void this.#opening.delete(opening);
     this.#opening.add(opening);
     opening.then(opened, opened);
     return opening;
   }
 
-  async #open(codecs: readonly EventCodec[], deliver: Deliver, settings: Settings): Promise<GroupSubscription> {
+  async #open(classes: readonly EventCodec[], deliver: Deliver, settings: Settings): Promise<GroupSubscription> {
     const { store, observers, closing, assertOpen, report, consumed, unreachable, dispatch, idle } = this.#owner;
     const assertWanted = () => {
       assertOpen();
       settings.signal?.throwIfAborted();
     };
     assertWanted();
-    const { names, release } = this.#reserve(codecs, settings.group);
+    const codecs = byStream(classes);
+    const { names, release } = this.#reserve(classes, codecs, settings.group);
     const ended = (subscription: GroupSubscription) => {
       this.#all.delete(subscription);
       if (subscription.endedByError) { for (const name of names) this.#failed.set(name, subscription); }
@@ -89,17 +91,20 @@ export class Subscriptions {
     const signal = eitherSignal(settings.signal, closing);
     try {
       for (const codec of codecs) {
-        const { stream, definition: { type, version } } = codec;
+        const { stream, name, version, groupTypes: types } = codec;
         assertWanted();
         let joinedAt = Date.now();
         const join = () => {
           joinedAt = Date.now();
-          return unlessEnded(store.member(stream, settings.group, { ...settings, consumer, version }), signal);
+          return unlessEnded(
+            store.member(stream, settings.group, { ...settings, consumer, version, ...(types && { types }) }),
+            signal,
+          );
         };
         const told = (holder: string, expiresIn: number) =>
-          dispatch(new ConsumerWaitingEvent(settings.group, consumer, type, holder, expiresIn));
+          dispatch(new ConsumerWaitingEvent(settings.group, consumer, name, holder, expiresIn));
         const member = await joinAfterPredecessor(join, told, signal);
-        sources.push(new StreamConsumer(subscription, type, member, joinedAt, (record) => codec.decode(record)));
+        sources.push(new StreamConsumer(subscription, codec, member, joinedAt));
       }
       assertWanted();
     } catch (error) {
@@ -123,12 +128,18 @@ export class Subscriptions {
     return name;
   }
 
-  #reserve(codecs: readonly EventCodec[], group: string): { names: readonly string[]; release: () => void } {
+  #reserve(
+    classes: readonly EventCodec[],
+    codecs: readonly StreamCodec[],
+    group: string,
+  ): { names: readonly string[]; release: () => void } {
+    const twice = classes.find((codec, nth) => classes.indexOf(codec) !== nth);
     const names = codecs.map(({ stream }) => `${stream} ${group}`);
-    for (const [index, name] of names.entries()) {
-      if (!this.#taken.has(name) && names.indexOf(name) === index) continue;
+    const taken = codecs.find((_, nth) => this.#taken.has(names[nth]!));
+    if (twice !== undefined || taken !== undefined) {
+      const what = twice?.definition.type ?? taken!.types.join(", ");
       throw new TypeError(
-        `Cannot subscribe group "${group}" to ${codecs[index]!.definition.type} a second time on one broker: ` +
+        `Cannot subscribe group "${group}" to ${what} a second time on one broker: ` +
           `raise concurrency on the first subscription instead`,
       );
     }
@@ -140,9 +151,9 @@ export class Subscriptions {
     return { names, release };
   }
 
-  /** Renews the leases of a group's consumers now, so that they learn which deliveries of a type they lost. */
-  renew(group: string, eventType: string): void {
-    for (const subscription of this.#all) if (subscription.group === group) subscription.renew(eventType);
+  /** Renews the leases of a group's consumers now, so that they learn which deliveries of a stream they lost. */
+  renew(group: string, stream: string): void {
+    for (const subscription of this.#all) if (subscription.group === group) subscription.renew(stream);
   }
 
   /** The open subscriptions, and those that an error has ended and that were not opened again. */

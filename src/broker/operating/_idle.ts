@@ -5,7 +5,6 @@ import { unknownGroup } from "../../store/_groups.ts";
 import type { EventStore, GroupState } from "../../store/mod.ts";
 import type { HandledDelivery } from "../_causation.ts";
 import { backoff, eitherSignal, isTransient, RECONNECT, sleep, unlessAborted } from "../_store_retry.ts";
-import type { EventCodec } from "../codec/_event_codec.ts";
 import type { IdleOptions } from "../options.ts";
 
 // Other processes do not tell this one that they have settled deliveries: the store is asked this often, in milliseconds.
@@ -42,15 +41,14 @@ export class IdleWaits {
   }
 
   /** Resolves when the group, or every group, has caught up with these streams. */
-  async wait(codecs: readonly EventCodec[], options: IdleOptions): Promise<void> {
+  async wait(streams: readonly string[], options: IdleOptions): Promise<void> {
     checkKeys("wait until groups are idle", options, ["group", "signal"]);
     const { group } = options;
     checkSignal(options.signal);
     if (group !== undefined) assertName("group", group);
-    this.#assertOutside(codecs, group);
+    this.#assertOutside(streams, group);
     const { closing, retrying } = this.#options;
     const signal = eitherSignal(options.signal, closing);
-    const streams = codecs.map(({ stream }) => stream);
     for (let failures = 0;;) {
       signal.throwIfAborted();
       const notes = this.#notes;
@@ -72,10 +70,10 @@ export class IdleWaits {
   }
 
   // The event of a handler is not settled before the handler ends: waiting inside would never end.
-  #assertOutside(codecs: readonly EventCodec[], group: string | undefined): void {
+  #assertOutside(streams: readonly string[], group: string | undefined): void {
     const own = this.#options.enclosing()?.source;
     if (own === undefined || group !== undefined && group !== own.group) return;
-    if (!codecs.some(({ definition }) => definition.type === own.eventType)) return;
+    if (!streams.includes(own.stream)) return;
     throw new TypeError(
       `Cannot wait in a handler of group "${own.group}" until that group is idle: the event of the handler is not ` +
         `settled before the handler has ended; return from the handler, and wait outside of it`,

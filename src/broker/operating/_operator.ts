@@ -1,13 +1,23 @@
 import { checkKeys, checkNumber, checkSignal, show } from "../../events/_check.ts";
 import { assertName } from "../../events/_names.ts";
+import type { EventDefinition } from "../../events/_definition.ts";
 import type { DomainEvent, RetentionOptions } from "../../events/mod.ts";
-import type { DeadLetterBox, DiscardOptions, EventStore, GroupState, Position, StreamState } from "../../store/mod.ts";
+import type {
+  DeadLetterBox,
+  DiscardOptions,
+  EventStore,
+  GroupState,
+  LetterRecord,
+  Position,
+  StreamState,
+} from "../../store/mod.ts";
 import { comparePositions, positionTime } from "../../store/mod.ts";
 import { unknownGroup } from "../../store/_groups.ts";
 import type { Observers } from "../_observers.ts";
 import { startPoint } from "../_settings.ts";
 import { eitherSignal, unlessAborted } from "../_store_retry.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
+import { byStream, StreamCodec } from "../codec/_stream_codec.ts";
 import type { DiscardDeadLettersOptions, RedriveOptions, StartFrom } from "../options.ts";
 import type { GroupInfo, StreamInfo } from "../stream_info.ts";
 import { contentOf, DeadLetter } from "./_dead_letter.ts";
@@ -38,7 +48,7 @@ export class Operator {
 
   async info({ stream, definition }: EventCodec): Promise<StreamInfo> {
     this.#options.assertUsable("inspect a stream");
-    return streamInfo(definition.type, await this.#store.admin(stream).info(), this.#options.retentionOf(stream));
+    return streamInfo(definition, await this.#store.admin(stream).info(), this.#options.retentionOf(stream));
   }
 
   /** Makes a group read again from `to`. Resolves with the number of dropped deliveries and the first position to read. */
@@ -54,6 +64,22 @@ export class Operator {
     const operation = { name: "rewind", eventType: definition.type, group } as const;
     const rewind = () => this.#store.admin(stream).rewind(group, start);
     return await this.#observers.operate(operation, rewind, ({ dropped }) => dropped);
+  }
+
+  async alterGroup(classes: readonly EventCodec[], options: { readonly group: string }): Promise<void> {
+    checkKeys("alter a group", options, ["group"]);
+    const { group } = options;
+    assertName("group", group);
+    const [codec, other] = byStream(classes);
+    if (other !== undefined) {
+      throw new TypeError(
+        `Cannot alter group "${group}" of ${codec!.name} and ${other.name} at once: give the classes of one stream`,
+      );
+    }
+    this.#options.assertUsable("alter a group");
+    const { stream, name: eventType, groupTypes: types } = codec!;
+    const alter = () => this.#store.admin(stream).alterGroup(group, { types });
+    await this.#observers.operate({ name: "alter_group", eventType, group }, alter);
   }
 
   async deleteGroup(
@@ -81,7 +107,7 @@ export class Operator {
   }
 
   /** Redrives dead letters of a group, or counts those that would be redriven; resolves with their number. */
-  async redrive({ stream, definition }: EventCodec, options: RedriveOptions): Promise<number> {
+  async redrive(codec: EventCodec, options: RedriveOptions): Promise<number> {
     checkKeys("redrive dead letters", options, ["group", "ids", "dryRun", "signal"]);
     const { group, ids, dryRun = false, signal } = options;
     assertName("group", group);
@@ -89,40 +115,76 @@ export class Operator {
     checkSignal(signal);
     this.#options.assertUsable("redrive dead letters");
     const redrive = async () => {
-      const box = await this.#lettersOf(stream, group, signal);
-      return dryRun ? (await failureTimes(box, ids, signal)).length : await box.redrive(ids);
+      const letters = await this.#lettersOf(codec, group, signal);
+      if (dryRun) return (await find(letters, ids, signal)).length;
+      if (letters.wanted === undefined) return await letters.box.redrive(ids);
+      const found = await find(letters, ids, signal);
+      return found.length === 0 ? 0 : await letters.box.redrive(found.map(({ id }) => id));
     };
     if (dryRun) return await redrive();
-    return await this.#observers.operate({ name: "redrive", eventType: definition.type, group }, redrive, Number);
+    return await this.#observers.operate({ name: "redrive", eventType: codec.definition.type, group }, redrive, Number);
   }
 
   /** Discards dead letters of a group, or counts those that would be discarded; resolves with their number. */
-  async discard({ stream, definition }: EventCodec, options: DiscardDeadLettersOptions): Promise<number> {
+  async discard(codec: EventCodec, options: DiscardDeadLettersOptions): Promise<number> {
     checkDiscard(options);
     const { group, dryRun = false, signal } = options;
     this.#options.assertUsable("discard dead letters");
-    const discard = async () => await discardFrom(await this.#lettersOf(stream, group, signal), options);
+    const discard = async () => await discardFrom(await this.#lettersOf(codec, group, signal), options);
     if (dryRun) return await discard();
-    return await this.#observers.operate({ name: "discard", eventType: definition.type, group }, discard, Number);
+    return await this.#observers.operate({ name: "discard", eventType: codec.definition.type, group }, discard, Number);
   }
 
-  async #lettersOf(stream: string, group: string, signal: AbortSignal | undefined): Promise<DeadLetterBox> {
+  async #lettersOf(codec: EventCodec, group: string, signal: AbortSignal | undefined): Promise<Letters> {
     signal?.throwIfAborted();
-    await assertGroup(this.#store, stream, group);
+    const letters = await lettersOf(this.#store, codec, group);
     signal?.throwIfAborted();
-    return this.#store.admin(stream).deadLetters(group);
+    return letters;
   }
+}
+
+/** The dead letters of a group. */
+interface Letters {
+  readonly box: DeadLetterBox;
+  /** Whether a letter is of the type that was asked for; undefined when all letters are. */
+  readonly wanted: ((record: LetterRecord) => boolean) | undefined;
+}
+
+/** The dead letters of a group of one type; throws a RangeError unless the stream has this group. */
+async function lettersOf<E extends DomainEvent>(
+  store: EventStore,
+  codec: EventCodec<E>,
+  group: string,
+): Promise<Letters> {
+  const { types } = await findGroup(store, codec.stream, group);
+  const { type } = codec.definition;
+  const own = new StreamCodec([codec]);
+  const wanted = types === undefined ? undefined : ({ fields }: LetterRecord) => own.typeOf(fields) === type;
+  return { box: store.admin(codec.stream).deadLetters(group), wanted };
 }
 
 /** The public form of a stream's state. */
-function streamInfo(type: string, state: StreamState, retention: RetentionOptions | undefined): StreamInfo {
+function streamInfo(
+  { type, stream: name }: EventDefinition,
+  state: StreamState,
+  retention: RetentionOptions | undefined,
+): StreamInfo {
   const { length, first, last, groups } = state;
-  return { type, length, first, last, pinnedBy: pinnedBy(state, retention), groups: groups.map(groupInfo) };
+  return {
+    type,
+    stream: name,
+    length,
+    first,
+    last,
+    pinnedBy: pinnedBy(state, retention),
+    groups: groups.map((group) => groupInfo(group, name)),
+  };
 }
 
-function groupInfo({ floor, oldestDeadLetter, ...group }: GroupState): GroupInfo {
+function groupInfo({ floor, oldestDeadLetter, types, ...group }: GroupState, name: string): GroupInfo {
   return {
     ...group,
+    types: types ?? [name],
     oldestUnsettled: floor === undefined ? undefined : new Date(positionTime(floor)),
     oldestDeadLetter: oldestDeadLetter === undefined ? undefined : new Date(oldestDeadLetter),
   };
@@ -143,11 +205,11 @@ function pinnedBy(
   return slowest?.name;
 }
 
-/** Throws a RangeError unless the stream has this group. */
-async function assertGroup(store: EventStore, stream: string, group: string): Promise<void> {
+async function findGroup(store: EventStore, stream: string, group: string): Promise<GroupState> {
   const { groups } = await store.admin(stream).info();
-  const names = groups.map(({ name }) => name);
-  if (!names.includes(group)) throw unknownGroup(group, stream, names);
+  const found = groups.find(({ name }) => name === group);
+  if (found === undefined) throw unknownGroup(group, stream, groups.map(({ name }) => name));
+  return found;
 }
 
 async function* deadLetters<E extends DomainEvent>(
@@ -157,30 +219,33 @@ async function* deadLetters<E extends DomainEvent>(
   signal: AbortSignal,
 ): AsyncGenerator<DeadLetter<E>, void, void> {
   signal.throwIfAborted();
-  await assertGroup(store, codec.stream, group);
-  for await (const page of store.admin(codec.stream).deadLetters(group).list({ signal })) {
+  const { box, wanted } = await lettersOf(store, codec, group);
+  for await (const page of box.list({ signal })) {
     for (const record of page) {
       signal.throwIfAborted();
+      if (wanted?.(record) === false) continue;
       yield new DeadLetter(record, await unlessAborted(contentOf(record, codec), signal));
     }
   }
 }
 
-/** The times when letters last failed: all letters, or those with these ids, the oldest letter first. */
-async function failureTimes(
-  box: DeadLetterBox,
+/** The wanted letters, or those of them with these ids, the oldest first. */
+async function find(
+  { box, wanted }: Letters,
   ids: readonly string[] | undefined,
   signal: AbortSignal | undefined,
-): Promise<number[]> {
-  const wanted = ids === undefined ? undefined : new Set(ids);
-  const times: number[] = [];
+): Promise<LetterRecord[]> {
+  const named = ids === undefined ? undefined : new Set(ids);
+  const found: LetterRecord[] = [];
   for await (const page of box.list(signal ? { signal } : {})) {
-    for (const { id, lastFailedAt } of page) if (wanted === undefined || wanted.has(id)) times.push(lastFailedAt);
+    for (const record of page) {
+      if ((named === undefined || named.has(record.id)) && wanted?.(record) !== false) found.push(record);
+    }
   }
-  return times;
+  return found;
 }
 
-async function discardFrom(box: DeadLetterBox, options: DiscardDeadLettersOptions): Promise<number> {
+async function discardFrom(letters: Letters, options: DiscardDeadLettersOptions): Promise<number> {
   const { ids, maxAge = Infinity, maxLength = Infinity, dryRun = false, signal } = options;
   const bounds: DiscardOptions = {
     ...(maxAge !== Infinity && { maxAge }),
@@ -190,11 +255,15 @@ async function discardFrom(box: DeadLetterBox, options: DiscardDeadLettersOption
   if (options.maxAge !== undefined || options.maxLength !== undefined) {
     if (maxAge === Infinity && maxLength === Infinity) return 0;
   }
-  if (!dryRun) return await box.discard(ids === undefined ? bounds : { ids });
-  const failedAt = await failureTimes(box, ids, signal);
-  if (maxAge === Infinity && maxLength === Infinity) return failedAt.length;
+  const { box, wanted } = letters;
+  if (!dryRun && wanted === undefined) return await box.discard(ids === undefined ? bounds : { ids });
+  const found = await find(letters, ids, signal);
   const oldest = Date.now() - maxAge;
-  return failedAt.filter((at, index) => index < failedAt.length - maxLength || at < oldest).length;
+  const bounded = maxAge === Infinity && maxLength === Infinity
+    ? found
+    : found.filter(({ lastFailedAt }, index) => index < found.length - maxLength || lastFailedAt < oldest);
+  if (dryRun || bounded.length === 0) return bounded.length;
+  return await box.discard({ ids: bounded.map(({ id }) => id) });
 }
 
 function checkDiscard(options: DiscardDeadLettersOptions): void {

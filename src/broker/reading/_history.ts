@@ -3,6 +3,7 @@ import type { EventStore, Position, ReadRange } from "../../store/mod.ts";
 import { comparePositions } from "../../store/mod.ts";
 import { checkKeys, checkNumber, checkSignal } from "../../events/_check.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
+import { byStream, OTHER_TYPE, type StreamCodec } from "../codec/_stream_codec.ts";
 import { replaying } from "../_causation.ts";
 import { positionOf } from "../_settings.ts";
 import { eitherSignal, unlessAborted } from "../_store_retry.ts";
@@ -55,9 +56,10 @@ async function readLast(store: EventStore, stream: string, signal: AbortSignal):
 /** Events of streams up to the time of this call, merged by position; with `follow` also new events, as they come. */
 export function readEvents<E extends DomainEvent>(
   store: EventStore,
-  codecs: readonly EventCodec<E>[],
+  classes: readonly EventCodec<E>[],
   range: EndedRange,
 ): AsyncGenerator<E, void, void> {
+  const codecs = byStream(classes);
   const ends = range.follow ? undefined : codecs.map(({ stream }) => lastPosition(store, stream, range.signal));
   // The caller may never pull an event; if it does, the pull reports that the end could not be looked up.
   for (const end of ends ?? []) end.catch(() => {});
@@ -71,25 +73,31 @@ export function readEvents<E extends DomainEvent>(
 
 async function* readStream<E extends DomainEvent>(
   store: EventStore,
-  codec: EventCodec<E>,
-  range: EndedRange,
+  codec: StreamCodec<E>,
+  { limit = Infinity, ...range }: EndedRange,
   end: Promise<Position | undefined> | undefined,
 ): AsyncGenerator<E, void, void> {
   const { signal } = range;
   signal.throwIfAborted();
+  if (limit === 0) return;
+  let given = 0;
   if (end !== undefined) {
     const last = await end;
     if (last === undefined) return;
     range = { ...range, to: range.to !== undefined && comparePositions(range.to, last) < 0 ? range.to : last };
   }
   try {
-    for await (const page of store.read(codec.stream, range)) {
+    // Entries of other types do not count: only where there are none, the store need not read more than the limit.
+    const most = codec.groupTypes === undefined && limit !== Infinity ? { ...range, limit } : range;
+    for await (const page of store.read(codec.stream, most)) {
       for (const record of page) {
         const decoded = codec.decode(record);
+        if (decoded === OTHER_TYPE) continue;
         const event = decoded instanceof Promise ? await unlessAborted(decoded, signal) : decoded;
         if (event instanceof UndecodableError) throw event;
         yield event;
         signal.throwIfAborted();
+        if (++given === limit) return;
       }
     }
   } catch (error) {

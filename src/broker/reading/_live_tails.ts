@@ -1,7 +1,8 @@
 import type { DomainEvent } from "../../events/mod.ts";
 import type { EventStore, Position, StoredRecord } from "../../store/mod.ts";
 import { backoff, RECONNECT, sleep, unlessAborted } from "../_store_retry.ts";
-import type { Decoded, EventCodec } from "../codec/_event_codec.ts";
+import type { Decoded } from "../codec/_event_codec.ts";
+import { OTHER_TYPE, type StreamCodec } from "../codec/_stream_codec.ts";
 import { lastPosition } from "./_history.ts";
 import { UndecodableError } from "../errors.ts";
 
@@ -10,6 +11,8 @@ const MAX_ATTEMPTS = 10;
 
 /** Callbacks of a tail. */
 export interface TailEvents {
+  /** Whether somebody listens to events of this type. */
+  listens(eventType: string): boolean;
   arrived(event: DomainEvent): void;
   undecodable(error: UndecodableError): void;
   /** Decoding an entry has failed too often, through no fault of the entry: it is skipped. */
@@ -22,7 +25,7 @@ class Tail {
   /** Resolves when listeners will receive every event that is published from then on. */
   readonly attached: Promise<void>;
   #store: EventStore;
-  #codec: EventCodec<DomainEvent>;
+  #codec: StreamCodec;
   #events: TailEvents;
   #last: Position | undefined;
   /** How many tries of the store failed since the last entry. */
@@ -30,7 +33,7 @@ class Tail {
   #ended = new AbortController();
   #following: Promise<void>;
 
-  constructor(store: EventStore, codec: EventCodec<DomainEvent>, events: TailEvents) {
+  constructor(store: EventStore, codec: StreamCodec, events: TailEvents) {
     this.#store = store;
     this.#codec = codec;
     this.#events = events;
@@ -47,14 +50,23 @@ class Tail {
       this.#failures = 0;
       for (const record of page) {
         if (this.#ended.signal.aborted) return;
-        const decoded = this.#codec.decode(record);
+        const decoded = this.#listened(record) ? this.#codec.decode(record) : OTHER_TYPE;
         const event = decoded instanceof Promise ? await this.#decodedLater(decoded, record) : decoded;
         if (this.#ended.signal.aborted) return;
         this.#last = record.position;
+        if (event === OTHER_TYPE) continue;
         if (event instanceof UndecodableError) this.#events.undecodable(event);
         else if (event !== undefined) this.#events.arrived(event);
       }
     }
+  }
+
+  async #decodeAgain(record: StoredRecord): Promise<Decoded<DomainEvent>> {
+    return await this.#codec.decode(record) as Decoded<DomainEvent>;
+  }
+
+  #listened({ fields }: StoredRecord): boolean {
+    return this.#events.listens(this.#codec.typeOf(fields));
   }
 
   /** The decoded event, after as many tries as needed; undefined when the tail has ended or given up the entry. */
@@ -65,7 +77,7 @@ class Tail {
     const { signal } = this.#ended;
     for (let attempt = 1; !signal.aborted; attempt++) {
       try {
-        return await unlessAborted(attempt === 1 ? decoding : Promise.resolve(this.#codec.decode(record)), signal);
+        return await unlessAborted(attempt === 1 ? decoding : this.#decodeAgain(record), signal);
       } catch (error) {
         if (signal.aborted) return undefined;
         // The entries behind it must not wait for ever.
@@ -114,7 +126,7 @@ export class LiveTails {
    *
    * @returns A promise that resolves when a new tail knows where it begins; undefined when no tail was added.
    */
-  follow(codec: EventCodec<DomainEvent>, listened: boolean): Promise<void> | undefined {
+  follow(codec: StreamCodec, listened: boolean): Promise<void> | undefined {
     if (this.#ended) return undefined;
     const tail = this.#byStream.get(codec.stream);
     if (!listened) {

@@ -8,6 +8,8 @@ export interface Settlement {
   readonly generation: string;
   /** Positions of deliveries that XACK alone settles. */
   readonly plain: readonly Position[];
+  /** How many of these are of none of the group's types. */
+  readonly skipped: number;
   /** All other outcomes, which are sent with their fences. */
   readonly others: readonly Outcome[];
 }
@@ -49,13 +51,18 @@ export class HeldClaims {
   sort(outcomes: readonly Outcome[]): Settlement {
     const plain: Position[] = [];
     const others: Outcome[] = [];
+    let skipped = 0;
     let generation: string | undefined;
     for (const outcome of outcomes) {
       const { position, fence } = outcome;
-      if (outcome.kind === "ack" && this.holds(position, fence) && !this.#withState.has(position)) {
+      if (
+        (outcome.kind === "ack" || outcome.kind === "skip") && this.holds(position, fence) &&
+        !this.#withState.has(position)
+      ) {
         const claimed = parseFence(fence);
         if (claimed.plain && (generation ??= claimed.generation) === claimed.generation) {
           plain.push(position);
+          if (outcome.kind === "skip") skipped++;
           continue;
         }
       } else if (staysHeld(outcome) && this.holds(position, fence)) {
@@ -64,7 +71,7 @@ export class HeldClaims {
       }
       others.push(outcome);
     }
-    return { generation: generation ?? "0", plain, others };
+    return { generation: generation ?? "0", plain, skipped, others };
   }
 
   /** Removes deliveries that the store has settled or refused. */

@@ -246,7 +246,7 @@ export class RedisMember implements GroupMember {
       const refused = await this.#settle(this.#held.sort(outcomes));
       if (refused !== undefined) return refused;
       // Deliveries were taken from this consumer, so the script has to compare all fences.
-      return await this.#settle({ generation: "0", plain: [], others: outcomes }) ?? [];
+      return await this.#settle({ generation: "0", plain: [], skipped: 0, others: outcomes }) ?? [];
     } catch (error) {
       // A group that is gone refuses all outcomes.
       if (!isDeleted(error)) await this.#healed(error);
@@ -256,8 +256,8 @@ export class RedisMember implements GroupMember {
 
   /** Runs SETTLE; undefined if the consumer's generation has risen since the plain deliveries were claimed. */
   async #settle(settlement: Settlement): Promise<readonly Position[] | undefined> {
-    const { generation, plain, others } = settlement;
-    const args = [generation, `${plain.length}`, ...plain, ...others.flatMap(outcomeArgs)];
+    const { generation, plain, skipped, others } = settlement;
+    const args = [generation, `${plain.length}`, `${skipped}`, ...plain, ...others.flatMap(outcomeArgs)];
     const reply = await this.#run(SETTLE, args);
     const [done, refused, connections, before, bell] = reply as readonly [
       number,

@@ -8,13 +8,14 @@ import {
   type TrimOptions,
   type TrimResult,
 } from "../../store/mod.ts";
-import { assertIdle, unknownGroup } from "../../store/_groups.ts";
+import { assertAlterable, assertIdle, unknownGroup } from "../../store/_groups.ts";
 import type { Reply } from "../connection/client.ts";
 import { isNoKey, replyOf } from "../connection/_reply_error.ts";
 import { groupKeys, keyList, producerKey } from "../_keys.ts";
 import { type LetterContext, RedisLetterBox } from "./_letters.ts";
 import { before, parsePairs, serverTime } from "../connection/_replies.ts";
 import type { Script } from "../connection/_script.ts";
+import { ALTER_GROUP } from "../scripts/alter_group.ts";
 import { FORCE_TRIM } from "../scripts/force_trim.ts";
 import { GROUP_INFO } from "../scripts/info.ts";
 import { REMOVE_GROUP } from "../scripts/remove_group.ts";
@@ -91,17 +92,20 @@ export class RedisAdmin implements StreamAdmin {
   async #groupState(name: string): Promise<GroupState | undefined> {
     const reply = await this.#run(GROUP_INFO, name, [String(LAG_COUNT)]) as readonly Reply[];
     if (reply.length === 0) return undefined;
-    const [pending, retrying, deadLetters, lag, exact, floor, consumers, deferred, failedAt] = reply as [
-      number,
-      number,
-      number,
-      number,
-      number,
-      Position | "",
-      readonly (readonly [string, number, number, number])[],
-      readonly (readonly [string, number])[],
-      string,
-    ];
+    const [pending, retrying, deadLetters, lag, exact, floor, consumers, deferred, failedAt, types, skipped] =
+      reply as [
+        number,
+        number,
+        number,
+        number,
+        number,
+        Position | "",
+        readonly (readonly [string, number, number, number])[],
+        readonly (readonly [string, number])[],
+        string,
+        string,
+        number,
+      ];
     return {
       name,
       pending,
@@ -109,6 +113,8 @@ export class RedisAdmin implements StreamAdmin {
       deferred: deferred.map(([version, pending]) => ({ version: Number(version), pending })).sort((a, b) =>
         a.version - b.version
       ),
+      types: types === "" ? undefined : types.split(" "),
+      skipped,
       deadLetters,
       oldestDeadLetter: failedAt === "" ? undefined : Number(failedAt),
       lag,
@@ -151,6 +157,14 @@ export class RedisAdmin implements StreamAdmin {
     const reply = await this.#run(REWIND, group, args) as readonly [number, Position | "", Reply];
     this.#context.waker.wake(reply[2]);
     return { dropped: reply[0], first: reply[1] === "" ? undefined : reply[1] };
+  }
+
+  async alterGroup(group: string, { types }: { readonly types: readonly string[] | undefined }): Promise<void> {
+    const { stream } = this.#context;
+    const names = await this.#groups();
+    if (!names.includes(group)) throw unknownGroup(group, stream, names);
+    const alive = await this.#run(ALTER_GROUP, group, [types?.join(" ") ?? ""]) as readonly string[];
+    assertAlterable({ name: group, consumers: alive.map((name) => ({ name, alive: true })) }, stream);
   }
 
   async removeGroup(group: string, { force = false }: { readonly force?: boolean } = {}): Promise<boolean> {

@@ -13,7 +13,8 @@ import { READ_PRELUDE } from "./parts/_prelude.ts";
  * - the first position that is not read or not settled (or empty),
  * - for each consumer: name, pending deliveries, 1 if alive, 1 if stalled,
  * - for each version with deferred deliveries: version, pending deliveries,
- * - when the event of the oldest dead letter last failed, in ms (or empty).
+ * - when the event of the oldest dead letter last failed, in ms (or empty),
+ * - the event types of the group with spaces between (or empty), and how many entries of other types it has skipped.
  */
 export const GROUP_INFO: Script = new Script(
   `${READ_PRELUDE}
@@ -88,7 +89,8 @@ for at = 1, letter and #letter[2] or 0, 2 do
   end
 end
 return {
-  info[6] + copyCount, retrying, redis.call('XLEN', dead), lag, exact, floor, list, deferred, failedAt
+  info[6] + copyCount, retrying, redis.call('XLEN', dead), lag, exact, floor, list, deferred, failedAt,
+  redis.call('HGET', meta, 'types') or '', tonumber(redis.call('HGET', meta, 'skipped') or 0)
 }
 `,
   { readOnly: true },

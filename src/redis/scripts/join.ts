@@ -7,9 +7,11 @@ import { REMOVED } from "./parts/_removed.ts";
  * Creates the group if there is none, and enrols the consumer. A group with a checkpoint was lost: another program deleted
  * it, or its stream, while no consumer ran. It goes on at the checkpoint.
  *
- * KEYS and ARGV: see the prelude (without a life), then the lease in ms, the position after which a new group begins, and a
- * life for a new group. Reply: the consumer's generation, the group's epoch, its life, and what HEAL replies (empty if the
- * group was not lost). Errors: WRONGTYPE, and `NAMETAKEN <consumer> <ms left>` if another live consumer has the name.
+ * KEYS and ARGV: see the prelude (without a life), then the lease in ms, the position after which a new group begins, a life
+ * for a new group, and the event types of the consumer in ascending order with spaces between, or empty for the stream's own
+ * type. Reply: the consumer's generation, the group's epoch, its life, and what HEAL replies (empty if the group was not
+ * lost). Errors: WRONGTYPE, `NAMETAKEN <consumer> <ms left>` if another live consumer has the name, and
+ * `TYPESDIFFER <types>` if the group is for other types.
  */
 export const JOIN: Script = new Script(`${PRELUDE}${HEAL_GROUP}${REMOVED}
 local taken = nameTaken()
@@ -19,6 +21,10 @@ if redis.call('HEXISTS', meta, 'checkpoint') == 1 then healed = healGroup('', '0
 if healed.err then return healed end
 local made = redis.pcall('XGROUP', 'CREATE', stream, group, ARGV[5], 'MKSTREAM')
 if made.err and not string.find(made.err, 'BUSYGROUP', 1, true) then return made end
+if made.err then
+  local types = redis.call('HGET', meta, 'types') or ''
+  if types ~= ARGV[7] then return redis.error_reply('TYPESDIFFER ' .. types) end
+end
 local refused = renewLease(tonumber(ARGV[4]))
 if refused then return refused end
 redis.call('HDEL', meta, 'deleted')
@@ -26,7 +32,10 @@ redis.call('PERSIST', meta)
 redis.call('HSETNX', meta, 'life', ARGV[6])
 redis.call('HSET', meta, 'lease:' .. me, ARGV[4])
 -- The mark of an earlier group of this name does not fit a new group.
-if not made.err then redis.call('HDEL', meta, 'mark', 'removed') end
+if not made.err then
+  redis.call('HDEL', meta, 'mark', 'removed', 'types', 'skipped')
+  if ARGV[7] ~= '' then redis.call('HSET', meta, 'types', ARGV[7]) end
+end
 noteRemoved(group, meta, 0)
 return {tonumber(redis.call('HGET', meta, 'gen:' .. me)), epoch(), redis.call('HGET', meta, 'life'), healed}
 `);

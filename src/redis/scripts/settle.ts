@@ -7,10 +7,12 @@ import { PRELUDE } from "./parts/_prelude.ts";
  * KEYS and ARGV: see the prelude, then
  *
  * - the generation in which the plain deliveries were claimed,
- * - the number of plain deliveries, and their positions: XACK alone settles them,
+ * - the number of plain deliveries, how many of them are of none of the group's types, and their positions: XACK alone
+ *   settles them,
  * - eight arguments for each other outcome, empty where they do not apply: kind, position, epoch, delivery count, delay in
  *   ms, reason of a dead letter, a number, error of a dead letter as JSON. The number is the attempts of `dead`, the failed
- *   attempts of `retry` and `hold`, and the version of `defer`. The other kinds are `ack`, `release` and `isolate`.
+ *   attempts of `retry` and `hold`, and the version of `defer`. The other kinds are `ack`, `skip`,
+ *   `release` and `isolate`.
  *
  * Plain deliveries are acknowledged only if the consumer's generation is the given one: then none of them was taken from
  * it. Else nothing is settled, the reply is 0, and the consumer sends all outcomes with their fences.
@@ -18,12 +20,12 @@ import { PRELUDE } from "./parts/_prelude.ts";
  * Reply: 1, the refused positions, connections whose blocked reads are to be ended, and the group's bell before and after.
  */
 export const SETTLE: Script = new Script(`${PRELUDE}
-local plain = tonumber(ARGV[5])
+local plain, skipped = tonumber(ARGV[5]), tonumber(ARGV[6])
 if plain > 0 then
   if redis.call('HGET', meta, 'gen:' .. me) ~= ARGV[4] then return {0} end
   -- Lua unpacks only some thousands at once.
-  for at = 6, 5 + plain, 1000 do
-    redis.call('XACK', stream, group, unpack(ARGV, at, math.min(at + 999, 5 + plain)))
+  for at = 7, 6 + plain, 1000 do
+    redis.call('XACK', stream, group, unpack(ARGV, at, math.min(at + 999, 6 + plain)))
   end
 end
 
@@ -48,13 +50,14 @@ local function addLetter(id, c, deliveries, reason, attempts, err)
     unpack(bounded(fields, 64 * 1048576)))
 end
 
-for at = 6 + plain, #ARGV, 8 do
+for at = 7 + plain, #ARGV, 8 do
   local kind, id, since, count, delay, reason, attempts, err = unpack(ARGV, at, at + 7)
   local ours, c = holds(id, tonumber(since), tonumber(count))
   if not ours then
     refused[#refused + 1] = id
-  elseif kind == 'ack' then
+  elseif kind == 'ack' or kind == 'skip' then
     acknowledge(id, c)
+    if kind == 'skip' then skipped = skipped + 1 end
   elseif kind == 'dead' then
     addLetter(id, c, count, reason, attempts, err)
     acknowledge(id, c)
@@ -86,6 +89,7 @@ for at = 6 + plain, #ARGV, 8 do
     end
   end
 end
+if skipped > 0 then redis.call('HINCRBY', meta, 'skipped', skipped) end
 saveCheckpoint()
 -- Another consumer learns of an earlier due time, in case that this consumer is gone by then.
 local dueNow = firstDue()

@@ -12,7 +12,7 @@ interface Connection {
 export const APPLICATION_ID = 0x54494445;
 
 /** The version of the tables below. */
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 4;
 
 const DEFERRED = `
   CREATE INDEX delivery_version ON delivery (grp, version, ms, seq) WHERE version IS NOT NULL;
@@ -48,6 +48,8 @@ const REMOVED = `
  * The entries of a stream are numbered without gaps by `n`. The row of the stream keeps the numbers of the first and of
  * the next entry, so that lengths and lags need no counting. A group keeps the number of the entry that it reads next;
  * `from_ms` and `from_seq` are set only while it waits for a position that is still to come.
+ *
+ * `types` holds the event types that a group is for as a JSON array; NULL for the stream's own type.
  *
  * A delivery is held (`owner` is set), parked (`due` is set) or deferred (`version` and `deferred_at` are set). Each of
  * the three has its own partial index, so that the cost of a claim does not depend on how many deliveries wait.
@@ -114,6 +116,8 @@ const TABLES = `
     removed_from_seq INTEGER,
     removed_to_ms INTEGER,
     removed_to_seq INTEGER,
+    types TEXT,
+    skipped INTEGER NOT NULL DEFAULT 0,
     UNIQUE (stream, name)
   ) STRICT;
 
@@ -183,6 +187,10 @@ const UPGRADES: Readonly<Record<number, string>> = {
     ALTER TABLE consumer_group ADD COLUMN removed_to_ms INTEGER;
     ALTER TABLE consumer_group ADD COLUMN removed_to_seq INTEGER;
     ${REMOVED}
+  `,
+  3: `
+    ALTER TABLE consumer_group ADD COLUMN types TEXT;
+    ALTER TABLE consumer_group ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0;
   `,
 };
 

@@ -24,9 +24,14 @@ export interface GroupRow extends Cursor {
   readonly deliveries: number;
   /** How many unread entries were deleted since the last claim that reported it. */
   readonly removed: number;
+  /** The event types that it is for, as a JSON array; null for the stream's own type. */
+  readonly types: string | null;
+  /** How many entries of other types it has settled unseen. */
+  readonly skipped: number;
 }
 
-const GROUP = "SELECT id, name, epoch, deliveries, removed, next_n, from_ms, from_seq FROM consumer_group";
+const GROUP =
+  "SELECT id, name, epoch, deliveries, removed, types, skipped, next_n, from_ms, from_seq FROM consumer_group";
 
 /** Returns all groups of a stream, oldest first. */
 export function allGroups(db: Database, stream: StreamRow): GroupRow[] {
@@ -48,15 +53,16 @@ export function makeGroup(
   db: Database,
   stream: StreamRow,
   name: string,
-  startFrom: MemberOptions["startFrom"],
+  { startFrom, types }: Pick<MemberOptions, "startFrom" | "types">,
 ): GroupRow {
   const group = findGroup(db, stream, name);
   if (group !== undefined) return group;
   const { next_n, from_ms, from_seq } = seek(db, stream, startFrom);
   db.run(
-    "INSERT INTO consumer_group (stream, name, next_n, from_ms, from_seq) VALUES (?, ?, ?, ?, ?)",
+    "INSERT INTO consumer_group (stream, name, types, next_n, from_ms, from_seq) VALUES (?, ?, ?, ?, ?, ?)",
     stream.id,
     name,
+    types === undefined ? null : JSON.stringify(types),
     next_n,
     from_ms,
     from_seq,
@@ -93,6 +99,16 @@ export function takeRemoved(db: Database, { id, removed: count }: GroupRow): Rem
     to: positionOf({ ms: range.to_ms, seq: range.to_seq }),
     count,
   };
+}
+
+/** Returns the event types that a group is for; undefined for the stream's own type. */
+export function typesOf({ types }: GroupRow): readonly string[] | undefined {
+  return types === null ? undefined : JSON.parse(types);
+}
+
+/** Changes the event types that a group is for. To be called in a write transaction. */
+export function setTypes(db: Database, { id }: GroupRow, types: readonly string[] | undefined): void {
+  db.run("UPDATE consumer_group SET types = ? WHERE id = ?", types === undefined ? null : JSON.stringify(types), id);
 }
 
 /** Returns the number of the first entry that the group has not read or not settled: trimming must keep it. */
@@ -155,6 +171,8 @@ export function groupState(db: Database, now: number, stream: StreamRow, group: 
     name: group.name,
     ...counts,
     deferred: deferredState(db, group.id),
+    types: typesOf(group),
+    skipped: group.skipped,
     deadLetters: letters,
     oldestDeadLetter: oldest?.last_failed_at,
     lag: stream.next_n - next,

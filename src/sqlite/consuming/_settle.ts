@@ -17,11 +17,16 @@ const COME_BACK: ReadonlySet<Outcome["kind"]> = new Set(["retry", "release", "de
 export function settle(db: Database, now: number, seat: Seat, outcomes: readonly Outcome[]): Settled {
   const refused: Position[] = [];
   let parked = false;
+  let skipped = 0;
   const owner = consumerId(db, seat);
   for (const outcome of outcomes) {
     if (!apply(db, now, seat, owner, outcome)) refused.push(outcome.position);
-    else parked ||= COME_BACK.has(outcome.kind);
+    else {
+      parked ||= COME_BACK.has(outcome.kind);
+      if (outcome.kind === "skip") skipped++;
+    }
   }
+  if (skipped > 0) db.run("UPDATE consumer_group SET skipped = skipped + ? WHERE id = ?", skipped, seat.groupId);
   return { refused, parked };
 }
 
@@ -30,6 +35,7 @@ function apply(db: Database, now: number, seat: Seat, owner: number, outcome: Ou
   const which = thisDelivery(seat, owner, outcome);
   switch (outcome.kind) {
     case "ack":
+    case "skip":
       return db.run(`DELETE FROM delivery WHERE ${THIS_DELIVERY}`, ...which) === 1;
     case "isolate":
       return db.run(`UPDATE delivery SET isolated = 1 WHERE ${THIS_DELIVERY}`, ...which) === 1;

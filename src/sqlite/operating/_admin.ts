@@ -7,12 +7,12 @@ import type {
   TrimOptions,
   TrimResult,
 } from "../../store/mod.ts";
-import { assertIdle, unknownGroup } from "../../store/_groups.ts";
+import { assertAlterable, assertIdle, unknownGroup } from "../../store/_groups.ts";
 import type { Changes } from "../connection/_changes.ts";
 import type { Database } from "../connection/_database.ts";
-import { allGroups, findGroup, groupState, removeGroup, rewind } from "../consuming/_group.ts";
+import { allGroups, findGroup, type GroupRow, groupState, removeGroup, rewind, setTypes } from "../consuming/_group.ts";
 import { positionOf } from "../entries/_records.ts";
-import { entryFrom, findStream } from "../entries/_stream.ts";
+import { entryFrom, findStream, type StreamRow } from "../entries/_stream.ts";
 import { SqliteLetterBox } from "./_letters.ts";
 import { trim } from "./_trim.ts";
 
@@ -64,13 +64,29 @@ export class SqliteAdmin implements StreamAdmin {
   ): Promise<{ dropped: number; first: Position | undefined }> {
     const db = this.#db;
     const result = await db.write(() => {
-      const stream = findStream(db, this.#name);
-      const group = stream && findGroup(db, stream, name);
-      if (group !== undefined) return rewind(db, stream!, group, to);
-      throw unknownGroup(name, this.#name, stream === undefined ? [] : allGroups(db, stream).map(({ name }) => name));
+      const { stream, group } = this.#find(name);
+      return rewind(db, stream, group, to);
     });
     this.#changes.ring(this.#name);
     return result;
+  }
+
+  async alterGroup(name: string, { types }: { readonly types: readonly string[] | undefined }): Promise<void> {
+    const db = this.#db;
+    await db.write(() => {
+      const { stream, group } = this.#find(name);
+      assertAlterable(groupState(db, this.#now(), stream, group), this.#name);
+      setTypes(db, group, types);
+    });
+  }
+
+  /** The group with its stream; a RangeError if there is none. To be called in a transaction. */
+  #find(name: string): { stream: StreamRow; group: GroupRow } {
+    const stream = findStream(this.#db, this.#name);
+    const group = stream && findGroup(this.#db, stream, name);
+    if (group !== undefined) return { stream: stream!, group };
+    const existing = stream === undefined ? [] : allGroups(this.#db, stream).map(({ name }) => name);
+    throw unknownGroup(name, this.#name, existing);
   }
 
   async removeGroup(name: string, { force = false }: { readonly force?: boolean } = {}): Promise<boolean> {

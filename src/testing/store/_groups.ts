@@ -9,6 +9,47 @@ async function assertFails(kind: StoreErrorKind, act: () => Promise<unknown>): P
 }
 
 export const grouping: readonly StoreContract[] = [
+  contract("38", "member() refuses a consumer of other types than the group is for, naming both", async (bench) => {
+    const types = ["Ended", "Placed"];
+    await bench.join("a", { group: "typed", types });
+    await bench.join("b", { group: "typed", types });
+    for (const other of [{}, { types: ["Ended"] }, { types: ["Ended", "Other"] }]) {
+      const { message } = await assertFails("types-differ", () => bench.join("c", { group: "typed", ...other }));
+      assertStringIncludes(message, "the group is for Ended, Placed");
+      assertStringIncludes(message, other.types?.join(", ") ?? "the stream's own type");
+    }
+    await bench.join("a", { group: "own" });
+    const { message } = await assertFails("types-differ", () => bench.join("b", { group: "own", types }));
+    assertStringIncludes(message, "the group is for the stream's own type");
+    assertEquals([(await bench.group("typed")).types, (await bench.group("own")).types], [types, undefined]);
+  }),
+
+  contract("38", "alterGroup() changes the types once no consumer is alive", async (bench) => {
+    const types = ["Ended", "Placed"];
+    const member = await bench.join("a");
+    const { message } = await assertFails("group-busy", () => bench.admin.alterGroup("group", { types }));
+    assertStringIncludes(message, member.consumer);
+    await member.leave();
+    await bench.admin.alterGroup("group", { types });
+    assertEquals((await bench.group()).types, types);
+    await (await bench.join("b", { types })).leave();
+    await bench.admin.alterGroup("group", { types: undefined });
+    assertEquals((await bench.group()).types, undefined);
+    await assertRejects(() => bench.admin.alterGroup("unknown", { types }), RangeError, '"group"');
+  }),
+
+  contract("38", "settle() with skip settles a delivery and counts it once", async (bench) => {
+    await bench.append(4);
+    const member = await bench.join("a");
+    const records = await bench.take(member, 4);
+    const skips = records.slice(0, 3).map(({ position, fence }) => ({ kind: "skip", position, fence } as const));
+    assertEquals(await member.settle(skips), []);
+    assertEquals(await member.settle(skips), positionsOf(records.slice(0, 3)));
+    assertEquals(await member.settle(ack(records.slice(3))), []);
+    const { pending, skipped, lag } = await bench.group();
+    assertEquals([pending, skipped, lag], [0, 3, 0]);
+  }),
+
   contract("31", "writeRefusal() gives no reason while the store takes appends, and changes nothing", async (bench) => {
     assertEquals(await bench.admin.writeRefusal(), undefined);
     assertEquals(await bench.admin.info(), { length: 0, first: undefined, last: undefined, groups: [] });
@@ -92,6 +133,8 @@ export const grouping: readonly StoreContract[] = [
       pending: 2,
       retrying: 2,
       deferred: [],
+      types: undefined,
+      skipped: 0,
       deadLetters: 1,
       lag: 2,
       lagIsExact: true,

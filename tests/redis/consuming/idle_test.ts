@@ -9,7 +9,7 @@ import { RedisServer } from "../_server.ts";
 
 class First extends defineEvent("First")<{ n: number }> {}
 
-// tests/faults/recovery/idle_long_test.ts measures for longer.
+// tests/faults/recovery_idle_long_test.ts measures for longer.
 const SECONDS = 3;
 
 Deno.test("subscribe() sends hardly any commands when it is idle", async () => {

@@ -59,7 +59,7 @@ class Bench {
   }
 
   join(start = "0-0"): Promise<Reply> {
-    return this.run(JOIN, "me.1", LEASE, start, "life");
+    return this.run(JOIN, "me.1", LEASE, start, "life", "");
   }
 
   /** The next gap that CLAIM reports, compared now: joining again skips the pause between comparisons. */

@@ -1,5 +1,6 @@
 import type { Script } from "../../../src/redis/connection/_script.ts";
 import { ADOPT } from "../../../src/redis/scripts/adopt.ts";
+import { ALTER_GROUP } from "../../../src/redis/scripts/alter_group.ts";
 import { ANNOUNCE } from "../../../src/redis/scripts/announce.ts";
 import { APPEND } from "../../../src/redis/scripts/append.ts";
 import { CLAIM } from "../../../src/redis/scripts/claim.ts";
@@ -36,7 +37,7 @@ export const ROLES = {
   },
   observer: { scripts: [GROUP_INFO], commands: [...CONNECTING, ...READING, ...WAITING, "xread"] },
   operator: {
-    scripts: [GROUP_INFO, REDRIVE, REWIND, REMOVE_GROUP, TRIM, FORCE_TRIM],
+    scripts: [GROUP_INFO, REDRIVE, REWIND, ALTER_GROUP, REMOVE_GROUP, TRIM, FORCE_TRIM],
     commands: [...WRITING, ...READING, "client|unblock", "xdel", "time"],
   },
 } as const satisfies Readonly<Record<string, Role>>;

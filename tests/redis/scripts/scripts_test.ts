@@ -5,6 +5,7 @@ import { groupKeys, keyList, producerKey } from "../../../src/redis/_keys.ts";
 import { POSITIONS } from "../../../src/redis/scripts/parts/_positions.ts";
 import type { Script } from "../../../src/redis/connection/_script.ts";
 import { ADOPT } from "../../../src/redis/scripts/adopt.ts";
+import { ALTER_GROUP } from "../../../src/redis/scripts/alter_group.ts";
 import { ANNOUNCE } from "../../../src/redis/scripts/announce.ts";
 import { APPEND } from "../../../src/redis/scripts/append.ts";
 import { CLAIM } from "../../../src/redis/scripts/claim.ts";
@@ -58,7 +59,7 @@ class Bench {
   /** Appends three entries, and has a consumer join and read them; returns their positions. */
   async read(consumer = "me.1"): Promise<string[]> {
     await this.append(1, 0, 0, "a", "b", "c");
-    await this.group(JOIN, consumer, "", LEASE, "0-0", "life");
+    await this.group(JOIN, consumer, "", LEASE, "0-0", "life", "");
     const reply = await this.send("XREADGROUP", "GROUP", "group", consumer, "STREAMS", STREAM, ">");
     return (reply as [[string, [string, string[]][]]])[0][1].map(([position]) => position);
   }
@@ -201,10 +202,10 @@ test("APPEND remembers the given number of replies, and returns consecutive posi
 });
 
 test("JOIN creates the group once, returns its numbers, and refuses a name when a live consumer has it", async (bench) => {
-  assertEquals(await bench.group(JOIN, "me.1", "", LEASE, "0-0", "life"), [1_000_000, 0, "life", []]);
-  assertEquals(await bench.group(JOIN, "you.1", "", LEASE, "$", "other"), [2_000_000, 0, "life", []]);
+  assertEquals(await bench.group(JOIN, "me.1", "", LEASE, "0-0", "life", ""), [1_000_000, 0, "life", []]);
+  assertEquals(await bench.group(JOIN, "you.1", "", LEASE, "$", "other", ""), [2_000_000, 0, "life", []]);
   const before = await bench.digest();
-  const error = await assertRejects(() => bench.group(JOIN, "me.2", "", LEASE, "0-0", "life"), Error);
+  const error = await assertRejects(() => bench.group(JOIN, "me.2", "", LEASE, "0-0", "life", ""), Error);
   assertMatch(error.message, /NAMETAKEN me\.1 (59|60)\d{3}/);
   assertEquals(await bench.digest(), before);
   assertEquals(await bench.send("HGET", KEYS.meta, "lease:me.1"), LEASE);
@@ -212,9 +213,9 @@ test("JOIN creates the group once, returns its numbers, and refuses a name when 
 
 test("CLAIM returns due retries and deliveries of dead consumers, with their counts", async (bench) => {
   const [a, b, c] = await bench.read("dead.1") as [string, string, string];
-  await bench.group(SETTLE, "dead.1", "life", "1000000", "0", ...bench.outcome("retry", b, { letter: FAILED }));
+  await bench.group(SETTLE, "dead.1", "life", "1000000", "0", "0", ...bench.outcome("retry", b, { letter: FAILED }));
   await bench.send("ZADD", KEYS.consumers, "1", "dead.1");
-  await bench.group(JOIN, "me.1", "life", LEASE, "0-0", "life");
+  await bench.group(JOIN, "me.1", "life", LEASE, "0-0", "life", "");
   const reply = await bench.group(CLAIM, "me.1", "life", LEASE, "2", "30000") as Reply[];
   // Due retries come before deliveries of dead consumers. The retry and the deliveries that are left each count as a wake-up.
   assertEquals(reply, [
@@ -237,7 +238,7 @@ test("CLAIM returns due retries and deliveries of dead consumers, with their cou
 });
 
 test("CLAIM removes a consumer without a member once it is idle, and no consumer of another program", async (bench) => {
-  await bench.group(JOIN, "me.0123456789", "", LEASE, "0-0", "life");
+  await bench.group(JOIN, "me.0123456789", "", LEASE, "0-0", "life", "");
   for (const name of ["me.0123456789", "gone.abcdef012", "worker-1", "_retry"]) {
     await bench.send("XGROUP", "CREATECONSUMER", STREAM, "group", name);
   }
@@ -251,10 +252,10 @@ test("CLAIM removes a consumer without a member once it is idle, and no consumer
 
 test("ADOPT returns the deliveries of a consumer with their counts, and none of other consumers", async (bench) => {
   const [a, b, c] = await bench.read() as [string, string, string];
-  await bench.group(SETTLE, "me.1", "life", "0", "0", ...bench.outcome("retry", a, { letter: FAILED }));
+  await bench.group(SETTLE, "me.1", "life", "0", "0", "0", ...bench.outcome("retry", a, { letter: FAILED }));
   const due = await bench.group(CLAIM, "me.1", "life", LEASE, "1", "30000") as Reply[];
   assertEquals((due[5] as Reply[]).length, 1);
-  await bench.group(JOIN, "you.1", "", LEASE, "0-0", "life");
+  await bench.group(JOIN, "you.1", "", LEASE, "0-0", "life", "");
   await bench.send("XCLAIM", STREAM, "group", "you.1", "0", c);
   await bench.send("XDEL", STREAM, b);
   assertEquals(await bench.group(ADOPT, "me.1", "life", a, b, c, "1-1"), [
@@ -266,7 +267,7 @@ test("ADOPT returns the deliveries of a consumer with their counts, and none of 
 test("the wake-up counter of a group changes when deliveries come back, and only then", async (bench) => {
   const [a, b, c] = await bench.read() as [string, string, string];
   const wakeUps = () => bench.send("HGET", KEYS.meta, "bell");
-  const settle = (...outcome: string[]) => bench.group(SETTLE, "me.1", "life", "0", "0", ...outcome);
+  const settle = (...outcome: string[]) => bench.group(SETTLE, "me.1", "life", "0", "0", "0", ...outcome);
   await bench.group(RENEW, "me.1", "life", LEASE, "", "1000000");
   await settle(...bench.outcome("hold", a, { delay: 1, letter: FAILED }));
   await settle(...bench.outcome("ack", a));
@@ -301,11 +302,11 @@ test("CLAIM and RENEW distinguish a missing group from a deleted one, and change
   ) {
     await assertRejects(run, Error, "NOGROUP");
   }
-  await bench.group(JOIN, "me.1", "", LEASE, "0-0", "life");
+  await bench.group(JOIN, "me.1", "", LEASE, "0-0", "life", "");
   assertEquals(await bench.group(REMOVE_GROUP, "", "", "60000"), [1, []]);
   const before = await bench.digest();
   for (
-    const [script, ...args] of [[CLAIM, LEASE, "1", "30000"], [RENEW, LEASE, "", "0"], [SETTLE, "0", "0"], [
+    const [script, ...args] of [[CLAIM, LEASE, "1", "30000"], [RENEW, LEASE, "", "0"], [SETTLE, "0", "0", "0"], [
       LEAVE,
       "10",
     ]]
@@ -322,13 +323,25 @@ test("CLAIM and RENEW distinguish a missing group from a deleted one, and change
 test("SETTLE acknowledges without checks only when no delivery was taken from the consumer", async (bench) => {
   const [a, b, c] = await bench.read() as [string, string, string];
   const before = await bench.digest();
-  assertEquals(await bench.group(SETTLE, "me.1", "life", "999", "2", a, b), [0]);
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "999", "2", "0", a, b), [0]);
   assertEquals(await bench.digest(), before);
-  assertEquals(await bench.group(SETTLE, "me.1", "life", "1000000", "2", a, b), [1, [], [], "", ""]);
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "1000000", "2", "1", a, b), [1, [], [], "", ""]);
   const late = [...bench.outcome("ack", a), ...bench.outcome("ack", c, { count: 2 }), ...bench.outcome("ack", "1-1")];
-  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", ...late), [1, [a, c, "1-1"], [], "", ""]);
-  assertEquals(await bench.group(SETTLE, "you.1", "life", "0", "0", ...bench.outcome("ack", c)), [1, [c], [], "", ""]);
-  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", ...bench.outcome("ack", c)), [1, [], [], "", ""]);
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", "0", ...late), [1, [a, c, "1-1"], [], "", ""]);
+  assertEquals(await bench.group(SETTLE, "you.1", "life", "0", "0", "0", ...bench.outcome("ack", c)), [
+    1,
+    [c],
+    [],
+    "",
+    "",
+  ]);
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", "0", ...bench.outcome("ack", c)), [
+    1,
+    [],
+    [],
+    "",
+    "",
+  ]);
   assertEquals((await bench.send("XPENDING", STREAM, "group") as Reply[])[0], 0);
 });
 
@@ -339,6 +352,7 @@ test("SETTLE parks deferred deliveries by version, and CLAIM takes them when a c
       SETTLE,
       "me.1",
       "life",
+      "0",
       "0",
       "0",
       ...positions.flatMap((position) => bench.outcome("defer", position, { letter: ["", "2", ""] })),
@@ -357,7 +371,7 @@ test("SETTLE parks deferred deliveries by version, and CLAIM takes them when a c
   // It never counts as a dead consumer, however long it is idle.
   const nothing = await bench.group(CLAIM, "me.1", "life", LEASE, "9", "0", "1", "60000") as Reply[];
   assertEquals([nothing.slice(4), await consumers()], [[[], [], "", ""], ["_held:2", "me.1"]]);
-  await bench.group(JOIN, "you.1", "", LEASE, "0-0", "life");
+  await bench.group(JOIN, "you.1", "", LEASE, "0-0", "life", "");
   const claim = () => bench.group(CLAIM, "you.1", "life", LEASE, "1", "30000", "3", "60000") as Promise<Reply[]>;
   // More is left than this claim takes, so other consumers are woken.
   assertEquals((await claim()).slice(4), [[], [[a, 2, 0, 0, ["id", "a", "payload", "{}"], 0]], "1", ""]);
@@ -373,10 +387,10 @@ test("SETTLE settles nothing when a dead letter cannot be written", async (bench
   const [a, b] = await bench.read() as [string, string];
   await bench.send("SET", KEYS.dead, "text");
   const outcomes = bench.outcome("dead", a, { letter: ["permanent", "1", "{}"] });
-  await assertRejects(() => bench.group(SETTLE, "me.1", "life", "0", "0", ...outcomes), Error, "WRONGTYPE");
+  await assertRejects(() => bench.group(SETTLE, "me.1", "life", "0", "0", "0", ...outcomes), Error, "WRONGTYPE");
   assertEquals((await bench.send("XPENDING", STREAM, "group") as Reply[])[0], 3);
   await bench.send("DEL", KEYS.dead);
-  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", ...outcomes), [1, [], [], "", ""]);
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", "0", ...outcomes), [1, [], [], "", ""]);
   const [[, letter]] = await bench.send("XRANGE", KEYS.dead, "-", "+") as [[string, string[]]];
   assertEquals(letter.slice(0, 8), ["position", a, "reason", "permanent", "attempts", "1", "consumer", "me.1"]);
   assertEquals(letter.slice(12), ["deliveries", "1", "error", "{}", "id", "a", "payload", "{}"]);
@@ -385,7 +399,15 @@ test("SETTLE settles nothing when a dead letter cannot be written", async (bench
     2,
   );
   assertEquals(await bench.send("EXISTS", KEYS.work), 0);
-  await bench.group(SETTLE, "me.1", "life", "0", "0", ...bench.outcome("retry", b, { delay: 5_000, letter: FAILED }));
+  await bench.group(
+    SETTLE,
+    "me.1",
+    "life",
+    "0",
+    "0",
+    "0",
+    ...bench.outcome("retry", b, { delay: 5_000, letter: FAILED }),
+  );
   assertEquals(await bench.send("HKEYS", KEYS.work), [b]);
   assertEquals(await bench.send("ZCARD", KEYS.due), 1);
 });
@@ -395,11 +417,29 @@ test("SETTLE takes thousands of outcomes in one call", async (bench) => {
   for (let n = 0; n < count; n += 1_000) {
     await bench.append(n / 1_000 + 1, n / 1_000, 0, ...Array.from({ length: 1_000 }, (_, i) => `${n + i}`));
   }
-  await bench.group(JOIN, "me.1", "", LEASE, "0-0", "life");
+  await bench.group(JOIN, "me.1", "", LEASE, "0-0", "life", "");
   const read = await bench.send("XREADGROUP", "GROUP", "group", "me.1", "COUNT", "9000", "STREAMS", STREAM, ">");
   const positions = (read as [[string, [string, string[]][]]])[0][1].map(([position]) => position);
-  assertEquals(await bench.group(SETTLE, "me.1", "life", "1000000", `${count}`, ...positions), [1, [], [], "", ""]);
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "1000000", `${count}`, "0", ...positions), [
+    1,
+    [],
+    [],
+    "",
+    "",
+  ]);
   assertEquals((await bench.send("XPENDING", STREAM, "group") as Reply[])[0], 0);
+});
+
+test("ALTER_GROUP changes the types of a group, but not while a consumer is alive", async (bench) => {
+  await bench.group(JOIN, "me.1", "", LEASE, "0-0", "life", "A B");
+  await assertRejects(() => bench.group(JOIN, "you.1", "", LEASE, "0-0", "life", "A"), Error, "TYPESDIFFER A B");
+  assertEquals(await bench.group(ALTER_GROUP, "", "", "A"), ["me.1"]);
+  await bench.group(LEAVE, "me.1", "life", "10");
+  assertEquals(await bench.group(ALTER_GROUP, "", "", "A"), []);
+  await bench.group(JOIN, "you.1", "", LEASE, "0-0", "life", "A");
+  await bench.group(LEAVE, "you.1", "life", "10");
+  assertEquals(await bench.group(ALTER_GROUP, "", "", ""), []);
+  assertEquals(await bench.send("HEXISTS", KEYS.meta, "types"), 0);
 });
 
 test("RENEW returns the lost deliveries when a delivery was taken from the consumer", async (bench) => {
@@ -412,7 +452,7 @@ test("RENEW returns the lost deliveries when a delivery was taken from the consu
 
 test("LEAVE releases a limited number at a time, and removes the consumer when it holds nothing", async (bench) => {
   await bench.read();
-  await bench.group(JOIN, "you.1", "life", LEASE, "0-0", "life");
+  await bench.group(JOIN, "you.1", "life", LEASE, "0-0", "life", "");
   assertEquals(await bench.group(ANNOUNCE, "you.1", "life", "77"), 1);
   assertEquals(await bench.group(ANNOUNCE, "gone.1", "life", "78"), 0);
   assertEquals(await bench.send("HEXISTS", KEYS.meta, "conn:gone.1"), 0);
@@ -428,8 +468,20 @@ test("REWIND drops deliveries from its position on, raises the epoch, and return
   const [a, b] = await bench.read() as [string, string, string];
   assertEquals(await bench.group(REWIND, "", "", a, b), [2, b, []]);
   assertEquals(await bench.send("HGET", KEYS.meta, "epoch"), "1");
-  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", ...bench.outcome("ack", b)), [1, [b], [], "1", "1"]);
-  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", ...bench.outcome("ack", a)), [1, [], [], "1", "1"]);
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", "0", ...bench.outcome("ack", b)), [
+    1,
+    [b],
+    [],
+    "1",
+    "1",
+  ]);
+  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", "0", ...bench.outcome("ack", a)), [
+    1,
+    [],
+    [],
+    "1",
+    "1",
+  ]);
   assertEquals(await bench.group(REWIND, "", "", "$", ""), [0, "", []]);
 });
 
@@ -441,11 +493,24 @@ test("GROUP_INFO returns the state of a group, and nothing when the group does n
     "life",
     "1000000",
     "1",
+    "1",
     a,
     ...bench.outcome("retry", b, { delay: 60_000, letter: FAILED }),
   );
   await bench.append(2, 1, 1, "d");
-  assertEquals(await bench.group(GROUP_INFO, "", "", "1000"), [2, 1, 0, 1, 1, b, [["me.1", 1, 1, 0]], [], ""]);
+  assertEquals(await bench.group(GROUP_INFO, "", "", "1000"), [
+    2,
+    1,
+    0,
+    1,
+    1,
+    b,
+    [["me.1", 1, 1, 0]],
+    [],
+    "",
+    "",
+    1,
+  ]);
   const other = groupKeys(STREAM, "other");
   assertEquals(await GROUP_INFO.run(bench.connection, keyList(other), ["other", "", "", "1000"]), []);
 });
@@ -454,7 +519,7 @@ test("REDRIVE delivers letters again, from a copy when the entry is gone", async
   const [a, b] = await bench.read() as [string, string];
   const letter = ["permanent", "1", "{}"];
   const dead = [...bench.outcome("dead", a, { letter }), ...bench.outcome("dead", b, { letter })];
-  await bench.group(SETTLE, "me.1", "life", "0", "0", ...dead);
+  await bench.group(SETTLE, "me.1", "life", "0", "0", "0", ...dead);
   await bench.send("XDEL", STREAM, a);
   const ids = (await bench.send("XRANGE", KEYS.dead, "-", "+") as [string][]).map(([id]) => id);
   assertEquals(await bench.group(REDRIVE, "", "", "16", ...ids, "1-1"), [2, []]);
@@ -479,7 +544,7 @@ test("REMOVE_GROUP leaves only a mark, which expires", async (bench) => {
 
 test("HEAL creates a lost group again at its position, and only once", async (bench) => {
   const [a, b, c] = await bench.read() as [string, string, string];
-  await bench.group(SETTLE, "me.1", "life", "1000000", "1", a);
+  await bench.group(SETTLE, "me.1", "life", "1000000", "1", "0", a);
   await bench.send("XGROUP", "DESTROY", STREAM, "group");
   assertEquals(await bench.group(HEAL, "me.1", "life", c, "1"), [a, 1]);
   assertEquals(await bench.group(HEAL, "you.1", "life", c, "1"), []);
@@ -491,12 +556,12 @@ test("HEAL creates a lost group again at its position, and only once", async (be
 
 test("JOIN goes on at the checkpoint of a lost group, and says so once", async (bench) => {
   const [a, b, c] = await bench.read() as [string, string, string];
-  await bench.group(SETTLE, "me.1", "life", "1000000", "1", a);
+  await bench.group(SETTLE, "me.1", "life", "1000000", "1", "0", a);
   await bench.group(LEAVE, "me.1", "life", "1000");
   await bench.send("XGROUP", "DESTROY", STREAM, "group");
-  const joined = await bench.group(JOIN, "you.1", "", LEASE, "$", "other") as Reply[];
+  const joined = await bench.group(JOIN, "you.1", "", LEASE, "$", "other", "") as Reply[];
   assertEquals(joined.slice(2), ["life", [a, 1]]);
-  assertEquals((await bench.group(JOIN, "they.1", "", LEASE, "$", "other") as Reply[])[3], []);
+  assertEquals((await bench.group(JOIN, "they.1", "", LEASE, "$", "other", "") as Reply[])[3], []);
   const reply = await bench.send("XREADGROUP", "GROUP", "group", "you.1", "STREAMS", STREAM, ">");
   assertEquals((reply as [[string, [string][]]])[0][1].map(([position]) => position), [b, c]);
 });
@@ -507,7 +572,7 @@ test("TRIM removes entries up to a time or number, except those that a group sti
   assertEquals(await trim("", "1", "1000"), [0, "", 0]);
   const [a] = await bench.read() as [string];
   assertEquals(await trim("", "1", "1000"), [0, "group", 0]);
-  await bench.group(SETTLE, "me.1", "life", "1000000", "1", a);
+  await bench.group(SETTLE, "me.1", "life", "1000000", "1", "0", a);
   assertEquals(await trim("9999999999999", "", "1000"), [1, "group", 0]);
   assertEquals(await force("", "0", "1"), [1, "", 1]);
   assertEquals(await force("", "0", "1"), [1, "", 0]);

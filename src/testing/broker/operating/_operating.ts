@@ -28,6 +28,7 @@ export const operating: readonly BrokerContract[] = [
     const broker = await bench.broker();
     assertEquals(await broker.info(Counted), {
       type: "Counted",
+      stream: "Counted",
       length: 0,
       first: undefined,
       last: undefined,
@@ -47,6 +48,8 @@ export const operating: readonly BrokerContract[] = [
     const { consumers: [consumer], ...rest } = group!;
     assertEquals(rest, {
       name: "group",
+      types: ["Counted"],
+      skipped: 0,
       pending: 3,
       retrying: 1,
       deferred: [],

@@ -1,6 +1,6 @@
-import { until } from "../../../src/testing/_broker_bench.ts";
-import { openConnection } from "../../redis/_bench.ts";
-import type { RedisServer } from "../../redis/_server.ts";
+import { until } from "../../src/testing/_broker_bench.ts";
+import { openConnection } from "../redis/_bench.ts";
+import type { RedisServer } from "../redis/_server.ts";
 import { CAN_MAKE_DISKS, SmallDisk } from "./_small_disk.ts";
 
 /** A temporary state of a server in which it refuses commands. */

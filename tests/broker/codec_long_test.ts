@@ -3,12 +3,12 @@
 import { assertEquals } from "@std/assert";
 import { EventBroker } from "@tidings/broker";
 import fc from "fast-check";
-import { InMemoryStore } from "../../../src/memory/mod.ts";
-import { SqliteStore } from "../../../src/sqlite/mod.ts";
-import type { EventStore } from "../../../src/store/mod.ts";
-import { until } from "../../../src/testing/_broker_bench.ts";
-import { openStore } from "../../redis/_bench.ts";
-import { RedisServer } from "../../redis/_server.ts";
+import { InMemoryStore } from "../../src/memory/mod.ts";
+import { SqliteStore } from "../../src/sqlite/mod.ts";
+import type { EventStore } from "../../src/store/mod.ts";
+import { until } from "../../src/testing/_broker_bench.ts";
+import { openStore } from "../redis/_bench.ts";
+import { RedisServer } from "../redis/_server.ts";
 import { Any, anyFields, assertPrototypes, PROPERTIES } from "./_any_entry.ts";
 
 const MINUTE = 60_000;

@@ -1,10 +1,10 @@
 import type { EventBroker } from "@tidings/broker";
-import type { EventStore, Position } from "../../../src/store/mod.ts";
-import type { Fault, Proxy } from "../../redis/_proxy.ts";
-import type { RedisServer } from "../../redis/_server.ts";
-import { Chaos, GROUPS } from "./_event.ts";
-import type { Fleet } from "./_fleet.ts";
-import type { Chance } from "../_seed.ts";
+import type { EventStore, Position } from "../../src/store/mod.ts";
+import type { Fault, Proxy } from "../redis/_proxy.ts";
+import type { RedisServer } from "../redis/_server.ts";
+import { Chaos, GROUPS } from "./_chaos_event.ts";
+import type { Fleet } from "./_chaos_fleet.ts";
+import type { Chance } from "./_seed.ts";
 
 /** The targets of the faults. */
 export interface Scene {

@@ -1,13 +1,13 @@
 // Guarantees 2, 17, 22: entries of a claim whose reply was lost come again, with their attempts.
 
 import { assertEquals, assertRejects } from "@std/assert";
-import { groupKeys } from "../../../src/redis/_keys.ts";
-import { CLAIM } from "../../../src/redis/scripts/claim.ts";
-import type { ClaimedRecord, GroupMember } from "../../../src/store/mod.ts";
-import { until } from "../../../src/testing/_broker_bench.ts";
-import { openStore } from "../../redis/_bench.ts";
-import { Proxy } from "../../redis/_proxy.ts";
-import { RedisServer } from "../../redis/_server.ts";
+import { groupKeys } from "../../src/redis/_keys.ts";
+import { CLAIM } from "../../src/redis/scripts/claim.ts";
+import type { ClaimedRecord, GroupMember } from "../../src/store/mod.ts";
+import { until } from "../../src/testing/_broker_bench.ts";
+import { openStore } from "../redis/_bench.ts";
+import { Proxy } from "../redis/_proxy.ts";
+import { RedisServer } from "../redis/_server.ts";
 
 const STREAM = "events:Counted";
 const GROUP = "group";

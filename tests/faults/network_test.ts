@@ -2,13 +2,13 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { defineEvent } from "@tidings/broker";
-import { assertOrder, assertSame, settled, told, until } from "../../../src/testing/_broker_bench.ts";
-import { openBroker } from "../../redis/_bench.ts";
-import { openHurriedBroker } from "../../redis/_hurried.ts";
-import { RedisServer } from "../../redis/_server.ts";
-import { byAllClients } from "../_concurrently.ts";
+import { assertOrder, assertSame, settled, told, until } from "../../src/testing/_broker_bench.ts";
+import { openBroker } from "../redis/_bench.ts";
+import { openHurriedBroker } from "../redis/_hurried.ts";
+import { RedisServer } from "../redis/_server.ts";
+import { byAllClients } from "./_concurrently.ts";
 import { RandomNetwork } from "./_random_network.ts";
-import { Chance, testFault } from "../_seed.ts";
+import { Chance, testFault } from "./_seed.ts";
 import { UNWANTED } from "./_witness.ts";
 
 class Counted extends defineEvent("Counted")<{ n: number }> {}

@@ -2,12 +2,12 @@
 
 import { assert } from "@std/assert";
 import { connect } from "@tidings/broker";
-import { until } from "../../../src/testing/_broker_bench.ts";
-import type { ConsumeRole } from "../../processes/_child.ts";
-import { Counted } from "../../processes/_counted.ts";
-import { Process } from "../../processes/_processes.ts";
-import { Proxy } from "../../redis/_proxy.ts";
-import { RedisServer } from "../../redis/_server.ts";
+import { until } from "../../src/testing/_broker_bench.ts";
+import type { ConsumeRole } from "../processes/_child.ts";
+import { Counted } from "../processes/_counted.ts";
+import { Process } from "../processes/_processes.ts";
+import { Proxy } from "../redis/_proxy.ts";
+import { RedisServer } from "../redis/_server.ts";
 
 const DEFAULT_LEASE = 30_000;
 // The promised time after a lost consumer, by its lease, in ms; other faults do not wait for a lease.

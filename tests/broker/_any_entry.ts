@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { defineEvent } from "@tidings/broker";
 import fc from "fast-check";
-import { EventCodec } from "../../../src/broker/codec/_event_codec.ts";
-import { UndecodableError } from "../../../src/broker/errors.ts";
+import { EventCodec } from "../../src/broker/codec/_event_codec.ts";
+import { UndecodableError } from "../../src/broker/errors.ts";
 
 /** A class with upcasters that masks keys with a meaning in JavaScript. */
 export class Any extends defineEvent("Any", {

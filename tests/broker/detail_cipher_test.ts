@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { defineEvent, type DetailCipher, InMemoryBroker, PermanentError, UndecodableError } from "@tidings/broker";
 import { z } from "zod";
-import { EventCodec } from "../../../src/broker/codec/_event_codec.ts";
+import { EventCodec } from "../../src/broker/codec/_event_codec.ts";
 
 const schema = z.object({ name: z.string(), secret: z.string() });
 class Told extends defineEvent("Told", {

@@ -1,6 +1,6 @@
-import { type Fault, Proxy } from "../../redis/_proxy.ts";
-import { sleep } from "../../../src/testing/_broker_bench.ts";
-import type { Chance } from "../_seed.ts";
+import { type Fault, Proxy } from "../redis/_proxy.ts";
+import { sleep } from "../../src/testing/_broker_bench.ts";
+import type { Chance } from "./_seed.ts";
 
 const FAULTS: readonly Fault[] = ["reply", "half", "half-close"];
 const REQUESTS = [/EVALSHA/, /XREADGROUP/, /XREADGROUP[^]*BLOCK/, /CLIENT/];

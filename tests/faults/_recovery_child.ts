@@ -1,14 +1,14 @@
 /**
- * A process that measures itself: `_child.ts <url> <role> <parent>`, the role as JSON. It prints `ready`, and after
+ * A process that measures itself: `_recovery_child.ts <url> <role> <parent>`, the role as JSON. It prints `ready`, and after
  * a line on standard input `measured`, with its measurements as JSON.
  *
  * @module
  */
 import { connect, defineEvent } from "@tidings/broker";
 import { cpuUsage } from "node:process";
-import { openRedisStore } from "../../../src/redis/open.ts";
-import { SqliteStore } from "../../../src/sqlite/sqlite_store.ts";
-import { Counted } from "../../processes/_counted.ts";
+import { openRedisStore } from "../../src/redis/open.ts";
+import { SqliteStore } from "../../src/sqlite/sqlite_store.ts";
+import { Counted } from "../processes/_counted.ts";
 
 /** The role of a measuring process. */
 export type RecoveryRole = ClaimRole | SuccessorRole | IdleRole;

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { defineEvent } from "@tidings/broker";
-import { EventCodec } from "../../../src/broker/codec/_event_codec.ts";
-import { UndecodableError } from "../../../src/broker/errors.ts";
+import { EventCodec } from "../../src/broker/codec/_event_codec.ts";
+import { UndecodableError } from "../../src/broker/errors.ts";
 
 class Bid extends defineEvent("Bid", {
   version: 2,

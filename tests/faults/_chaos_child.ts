@@ -1,5 +1,5 @@
 /**
- * A process of the chaos test: `_child.ts <url> <role> <parent>`, the role as JSON. On SIGTERM it closes and ends;
+ * A process of the chaos test: `_chaos_child.ts <url> <role> <parent>`, the role as JSON. On SIGTERM it closes and ends;
  * after SIGUSR2 its handlers no longer fail at random.
  *
  * @module
@@ -12,9 +12,9 @@ import {
   type Subscription,
   UncertainPublishError,
 } from "@tidings/broker";
-import { RedisBroker } from "../../../src/redis_broker.ts";
-import { Chaos, type ChaosRole, CONSUMING, DEADLY, GROUPS, type Manner } from "./_event.ts";
-import { Chance } from "../_seed.ts";
+import { RedisBroker } from "../../src/redis_broker.ts";
+import { Chaos, type ChaosRole, CONSUMING, DEADLY, GROUPS, type Manner } from "./_chaos_event.ts";
+import { Chance } from "./_seed.ts";
 
 const MOST_IN_FLIGHT = 200;
 

@@ -1,4 +1,4 @@
-import { until } from "../../../src/testing/_broker_bench.ts";
+import { until } from "../../src/testing/_broker_bench.ts";
 
 /** Whether the tests may mount a disk: only root on Linux may. Elsewhere tests of full disks are ignored. */
 export const CAN_MAKE_DISKS: boolean = Deno.build.os === "linux" && Deno.uid() === 0;

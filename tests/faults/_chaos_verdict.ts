@@ -1,6 +1,6 @@
-import { comparePositions, type Position } from "../../../src/store/mod.ts";
-import { CONSUMING, GROUPS } from "./_event.ts";
-import type { Faults } from "./_faults.ts";
+import { comparePositions, type Position } from "../../src/store/mod.ts";
+import { CONSUMING, GROUPS } from "./_chaos_event.ts";
+import type { Faults } from "./_chaos_faults.ts";
 
 /** What the logs say about one event. */
 interface Story {

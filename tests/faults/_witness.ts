@@ -6,8 +6,8 @@ import {
   type Subscription,
   UncertainPublishError,
 } from "@tidings/broker";
-import { assertSame, Gate, groupOf, settled, told, until, within } from "../../../src/testing/_broker_bench.ts";
-import { insist, isTooLate } from "../_insist.ts";
+import { assertSame, Gate, groupOf, settled, told, until, within } from "../../src/testing/_broker_bench.ts";
+import { insist, isTooLate } from "./_insist.ts";
 import type { State } from "./_states.ts";
 
 class Noted extends defineEvent("Noted")<{ n: number }> {}

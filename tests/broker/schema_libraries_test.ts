@@ -3,8 +3,8 @@ import { defineEvent, InMemoryBroker, type StandardSchemaV1, ValidationError } f
 import { type } from "npm:arktype@^2.2";
 import * as v from "npm:valibot@^1";
 import { z } from "zod";
-import { EventCodec } from "../../../src/broker/codec/_event_codec.ts";
-import { encodeDetail } from "../../../src/events/_lossless.ts";
+import { EventCodec } from "../../src/broker/codec/_event_codec.ts";
+import { encodeDetail } from "../../src/events/_lossless.ts";
 
 /** The same schema in three libraries: a name, an age as a number or text, and optional tags. */
 const libraries = {

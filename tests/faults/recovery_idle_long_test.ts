@@ -1,9 +1,9 @@
 import { assertEquals, assertLess } from "@std/assert";
-import { until } from "../../../src/testing/_broker_bench.ts";
-import { Process } from "../../processes/_processes.ts";
-import { commands, connections, cpuSeconds } from "../../redis/consuming/_cost.ts";
-import { RedisServer } from "../../redis/_server.ts";
-import type { IdleRole } from "./_child.ts";
+import { until } from "../../src/testing/_broker_bench.ts";
+import { Process } from "../processes/_processes.ts";
+import { commands, connections, cpuSeconds } from "../redis/consuming/_cost.ts";
+import { RedisServer } from "../redis/_server.ts";
+import type { IdleRole } from "./_recovery_child.ts";
 
 const SECONDS = 15;
 const STREAMS_PER_READ = 48;
@@ -14,7 +14,7 @@ Deno.test("subscribe() costs its process and the server little when it is idle",
   for (const count of [1, 20, 200]) {
     await using server = await RedisServer.start();
     const role: IdleRole = { name: "idle", count, seconds: SECONDS };
-    const module = new URL("./_child.ts", import.meta.url);
+    const module = new URL("./_recovery_child.ts", import.meta.url);
     await using client = new Process(server.url.href, permissions, role, module);
     await client.wait("ready");
     // The start-up of the subscriptions is not measured.

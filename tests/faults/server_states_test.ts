@@ -1,9 +1,9 @@
 // Guarantees 15, 30: commands that a server refuses for a while are done once afterwards, and cost no attempt.
 
-import { openBroker } from "../../redis/_bench.ts";
-import { RedisServer } from "../../redis/_server.ts";
-import { byAllClients, concurrently } from "../_concurrently.ts";
-import { testFault } from "../_seed.ts";
+import { openBroker } from "../redis/_bench.ts";
+import { RedisServer } from "../redis/_server.ts";
+import { byAllClients, concurrently } from "./_concurrently.ts";
+import { testFault } from "./_seed.ts";
 import { type State, STATES } from "./_states.ts";
 import { Witness } from "./_witness.ts";
 

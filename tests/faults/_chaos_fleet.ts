@@ -1,6 +1,6 @@
-import { Process } from "../../processes/_processes.ts";
-import { type ChaosRole, DEADLY } from "./_event.ts";
-import type { Chance } from "../_seed.ts";
+import { Process } from "../processes/_processes.ts";
+import { type ChaosRole, DEADLY } from "./_chaos_event.ts";
+import type { Chance } from "./_seed.ts";
 
 /** A slot for one process. A process that ended is replaced by a new one. */
 export interface Slot {
@@ -61,7 +61,7 @@ export class Fleet implements AsyncDisposable {
       slot.url,
       slot.permissions,
       role,
-      new URL("./_child.ts", import.meta.url),
+      new URL("./_chaos_child.ts", import.meta.url),
     );
   }
 

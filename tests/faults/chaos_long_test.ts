@@ -2,17 +2,17 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { EventBroker } from "@tidings/broker";
-import { SqliteStore } from "../../../src/sqlite/sqlite_store.ts";
-import { type EventStore, StoreError } from "../../../src/store/mod.ts";
-import { sleep, until } from "../../../src/testing/_broker_bench.ts";
-import { openStore } from "../../redis/_bench.ts";
-import { Proxy } from "../../redis/_proxy.ts";
-import { RedisServer } from "../../redis/_server.ts";
-import { Chaos, type ChaosRole, GROUPS } from "./_event.ts";
-import { Faults } from "./_faults.ts";
-import { Fleet, type Slot } from "./_fleet.ts";
-import { IN_FLIGHT, Verdict } from "./_verdict.ts";
-import { Chance, SEED } from "../_seed.ts";
+import { SqliteStore } from "../../src/sqlite/sqlite_store.ts";
+import { type EventStore, StoreError } from "../../src/store/mod.ts";
+import { sleep, until } from "../../src/testing/_broker_bench.ts";
+import { openStore } from "../redis/_bench.ts";
+import { Proxy } from "../redis/_proxy.ts";
+import { RedisServer } from "../redis/_server.ts";
+import { Chaos, type ChaosRole, GROUPS } from "./_chaos_event.ts";
+import { Faults } from "./_chaos_faults.ts";
+import { Fleet, type Slot } from "./_chaos_fleet.ts";
+import { IN_FLIGHT, Verdict } from "./_chaos_verdict.ts";
+import { Chance, SEED } from "./_seed.ts";
 
 const SECONDS = Number(Deno.env.get("CHAOS_SECONDS") ?? 600);
 // After the faults: a lease, then a few retries, then the deaths of deadly events.

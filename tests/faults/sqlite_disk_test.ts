@@ -1,7 +1,7 @@
 // Guarantee 30: a full disk, under an SQLite file.
 
 import { connect } from "@tidings/broker";
-import { testFault } from "../_seed.ts";
+import { testFault } from "./_seed.ts";
 import { CAN_MAKE_DISKS, SmallDisk } from "./_small_disk.ts";
 import { Witness } from "./_witness.ts";
 

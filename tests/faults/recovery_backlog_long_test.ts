@@ -2,12 +2,12 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { connect } from "@tidings/broker";
-import { until } from "../../../src/testing/_broker_bench.ts";
-import { Counted } from "../../processes/_counted.ts";
-import { Process } from "../../processes/_processes.ts";
-import { openConnection } from "../../redis/_bench.ts";
-import { RedisServer } from "../../redis/_server.ts";
-import type { RecoveryRole, TakeoverMeasurement } from "./_child.ts";
+import { until } from "../../src/testing/_broker_bench.ts";
+import { Counted } from "../processes/_counted.ts";
+import { Process } from "../processes/_processes.ts";
+import { openConnection } from "../redis/_bench.ts";
+import { RedisServer } from "../redis/_server.ts";
+import type { RecoveryRole, TakeoverMeasurement } from "./_recovery_child.ts";
 
 const BACKLOG = 100_000;
 const LEASE = 1_000;
@@ -23,7 +23,7 @@ interface Place {
 }
 
 const start = (place: Place, role: RecoveryRole) =>
-  new Process(place.url, place.permissions, role, new URL("./_child.ts", import.meta.url));
+  new Process(place.url, place.permissions, role, new URL("./_recovery_child.ts", import.meta.url));
 
 /** Has a consumer claim the backlog, and kills it. */
 async function abandon(place: Place): Promise<void> {
