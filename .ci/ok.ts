@@ -30,10 +30,27 @@ interface Result {
   details?: readonly string[];
 }
 
-/** Folders of tests that kill, freeze or time processes and servers. The files of each list run one after the other. */
-const TIMED = [["tests/faults", "tests/processes"], ["tests/redis"]];
-/** The contract suites, one for each client. They start a server, but neither kill nor time it. */
-const SUITES = ["node_redis", "ioredis", "db_redis"].map((client) => `tests/redis/clients/${client}_test.ts`);
+/**
+ * Tests that kill, freeze or time processes and servers. Those of one name run one file after the other, beside those of
+ * the other names: most of their time they wait. A name leaves out what another name has by a longer path.
+ */
+const TIMED = {
+  processes: ["tests/faults", "tests/processes"],
+  connections: ["tests/redis/connection", "tests/redis/cluster", "tests/redis/sentinel"],
+  redis: ["tests/redis"],
+};
+/** Tests that start a server, but neither kill nor time it. */
+const UNTIMED = [
+  "clients/node_redis_test.ts",
+  "clients/ioredis_test.ts",
+  "clients/db_redis_test.ts",
+  "connection/errors_test.ts",
+  "consuming/lag_test.ts",
+  "consuming/removed_test.ts",
+  "publishing/fsync_test.ts",
+  "scripts",
+  "free_port_test.ts",
+].map((file) => `tests/redis/${file}`);
 const LONG = "**/*_long_test.ts";
 const root = new URL("../", import.meta.url);
 const path = (name: string): string => fileURLToPath(new URL(name, root));
@@ -89,14 +106,18 @@ const checks: readonly Step[] = [
     ],
   },
 ];
-const parallel = server === undefined
-  ? []
-  : [testStep("tests", server, ["--parallel", `--ignore=${[LONG, ...TIMED.flat()].join(",")}`, "tests", ...SUITES])];
-const timed = server === undefined
-  ? []
-  : TIMED.map((folders) =>
-    testStep(folders.at(-1)!.replace("tests/", ""), server, [`--ignore=${[LONG, ...SUITES].join(",")}`, ...folders])
-  );
+const parallel = server === undefined ? [] : [
+  testStep("tests", server, [
+    "--parallel",
+    `--ignore=${[LONG, ...TIMED.processes, "tests/redis"].join(",")}`,
+    "tests",
+    ...UNTIMED,
+  ]),
+];
+const timed = server === undefined ? [] : Object.entries(TIMED).map(([name, paths]) => {
+  const others = Object.values(TIMED).flat().filter((other) => paths.some((path) => other.startsWith(`${path}/`)));
+  return testStep(name, server, [`--ignore=${[LONG, ...UNTIMED, ...others].join(",")}`, ...paths]);
+});
 
 /** A step of tests, with the permissions of deno.json, except that only this run's temporary folder may be written. */
 function testStep(name: string, server: string, args: readonly string[]): Step {
