@@ -10,7 +10,7 @@ import { importFlags, importSource } from "../offline/imports.ts";
 import { childEnv } from "../offline/launch.ts";
 import { findOrInstallPrometheus } from "../offline/prometheus.ts";
 import { findOrInstallRedisServer, serverPermissions } from "../offline/redis_server.ts";
-import { countTests, slowestFiles } from "../offline/test_count.ts";
+import { countTests, slowestFiles, testedFiles } from "../offline/test_count.ts";
 
 interface Step {
   name: string;
@@ -72,6 +72,8 @@ const paint = (code: number, text: string): string => coloured ? `\x1b[${code}m$
 
 write(`imports from ${source === "jsr" ? "JSR" : "npm stand-ins for JSR"}\n`);
 let [passed, failed] = [0, 0];
+/** Files of which a test was run. */
+const tested = new Set<string>();
 const { note: server } = await measure("servers", async () => {
   try {
     const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(600_000)]);
@@ -106,14 +108,14 @@ const checks: readonly Step[] = [
     ],
   },
 ];
-const parallel = server === undefined ? [] : [
-  testStep("tests", server, [
-    "--parallel",
-    `--ignore=${[LONG, ...TIMED.processes, "tests/redis"].join(",")}`,
-    "tests",
-    ...UNTIMED,
-  ]),
-];
+// Deno leaves out files of an ignored folder even where they are named: so folders are named, and none is ignored.
+const untimedFolders = [...Deno.readDirSync(path("tests"))]
+  .filter(({ isDirectory }) => isDirectory)
+  .map(({ name }) => `tests/${name}`)
+  .filter((folder) => !Object.values(TIMED).flat().includes(folder));
+const parallel = server === undefined
+  ? []
+  : [testStep("tests", server, ["--parallel", `--ignore=${LONG}`, ...untimedFolders, ...UNTIMED])];
 const timed = server === undefined ? [] : Object.entries(TIMED).map(([name, paths]) => {
   const others = Object.values(TIMED).flat().filter((other) => paths.some((path) => other.startsWith(`${path}/`)));
   return testStep(name, server, [`--ignore=${[LONG, ...UNTIMED, ...others].join(",")}`, ...paths]);
@@ -142,8 +144,18 @@ async function run({ args, cwd, tests = false }: Step): Promise<Result> {
   const output = [stderr, stdout].map((bytes) => new TextDecoder().decode(bytes)).join("\n");
   if (!tests) return { passed: 0, failed: code === 0 ? 0 : 1, output };
   const counted = countTests(code, output);
+  for (const file of testedFiles(output)) tested.add(file);
   const details = slowestFiles(output, 3).map(({ file, seconds }) => `${seconds.toFixed(1).padStart(6)} s  ${file}`);
   return { ...counted, output, note: `${counted.passed} passed, ${counted.failed} failed`, details };
+}
+
+/** All files of short tests in a folder, as in `tests/events/names_test.ts`. */
+function testFiles(folder: string): string[] {
+  return [...Deno.readDirSync(path(folder))].flatMap(({ name, isDirectory }) => {
+    const file = `${folder}/${name}`;
+    if (isDirectory) return testFiles(file);
+    return file.endsWith("_test.ts") && !file.endsWith("_long_test.ts") ? [file] : [];
+  });
 }
 
 /** The part of a test output after the list of all tests: the failures. */
@@ -182,6 +194,11 @@ try {
   await Deno.remove(scratch, { recursive: true });
 }
 if (stop.signal.aborted) Deno.exit(130);
+if (server !== undefined) {
+  const forgotten = testFiles("tests").filter((file) => !tested.has(file));
+  if (forgotten.length > 0) write(`no step ran these tests: ${forgotten.join(", ")}\n`);
+  failed += forgotten.length;
+}
 if (server === undefined) write("tests were not run: a server that they start was not found\n");
 write(`${passed} passed, ${failed} failed\n`);
 Deno.exit(failed === 0 ? 0 : 1);

@@ -11,6 +11,13 @@ export function countTests(code: number, output: string): { passed: number; fail
   return { passed, failed: passedAll ? failed : Math.max(failed, 1), ignored };
 }
 
+/** The files of which the output of a `deno test` names a test, as in `tests/events/names_test.ts`. */
+export function testedFiles(output: string): Set<string> {
+  return new Set(
+    [...output.matchAll(/^(?:running \d+ tests? from )?\.\/(\S+_test\.ts)(?: => |$)/gm)].map(([, file]) => file!),
+  );
+}
+
 /** The slowest files of a `deno test` that ran without `--parallel`, the slowest first. */
 export function slowestFiles(output: string, count: number): { file: string; seconds: number }[] {
   const files = new Map<string, number>();
