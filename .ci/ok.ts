@@ -177,9 +177,9 @@ async function measure(name: string, act: () => Promise<Result>): Promise<Result
   const seconds = ((performance.now() - start) / 1_000).toFixed(1);
   const verdict = result.failed === 0 ? paint(32, "ok    ") : paint(31, "FAILED");
   write(
-    `${name.padEnd(10)}${verdict} ${seconds.padStart(6)} s${result.note === undefined ? "" : `, ${result.note}`}\n`,
+    `${name.padEnd(12)}${verdict} ${seconds.padStart(6)} s${result.note === undefined ? "" : `, ${result.note}`}\n`,
   );
-  for (const line of result.details ?? []) write(`          ${line}\n`);
+  for (const line of result.details ?? []) write(`            ${line}\n`);
   if (result.failed > 0) write(`\n${errorsIn(result.output).trim()}\n\n`);
   passed += result.passed;
   failed += result.failed;
