@@ -1,4 +1,5 @@
 import { show } from "../events/_check.ts";
+import { thenable } from "../events/_foreign.ts";
 import { recordIn } from "../events/_state.ts";
 import type { DomainEvent } from "../events/mod.ts";
 import { noteCause } from "./_causation.ts";
@@ -52,15 +53,15 @@ export class Observers {
   async publish<T>(events: readonly DomainEvent[], publish: () => Promise<T>): Promise<T> {
     // Observers see the cause of an event, which the publisher would note later.
     noteCause(events);
-    const observations = this.#begin((observer) => observer.publishing?.(events));
-    for (const { traceparents } of observations) {
-      if (traceparents !== undefined) this.#guard(() => giveTraceparents(events, traceparents));
+    const observations = this.#begin("publishing", (observer) => observer.publishing?.(events));
+    for (const observation of observations) {
+      this.#guard(() => giveTraceparents(events, observation.traceparents ?? []));
     }
     return await this.#until(observations, publish, () => ({}));
   }
 
   handling(delivery: Delivery, kind: "handler" | "pulled"): ObservedAttempt {
-    const observations = this.#begin((observer) => observer.handling?.(delivery, kind));
+    const observations = this.#begin("handling", (observer) => observer.handling?.(delivery, kind));
     return {
       delivery,
       run: (handler) => observations.reduceRight((inner, observation) => this.#inside(observation, inner), handler)(),
@@ -69,13 +70,13 @@ export class Observers {
   }
 
   settling(batch: SettlingBatch): (end: End<SettlingObservation>) => void {
-    const observations = this.#begin((observer) => observer.settling?.(batch));
+    const observations = this.#begin("settling", (observer) => observer.settling?.(batch));
     return (end) => this.#end(observations, end);
   }
 
   /** @param countOf How many events or dead letters the operation concerned, by its result. */
   async operate<T>(operation: Operation, act: () => Promise<T>, countOf?: (result: T) => number): Promise<T> {
-    const observations = this.#begin((observer) => observer.operating?.(operation));
+    const observations = this.#begin("operating", (observer) => observer.operating?.(operation));
     return await this.#until(observations, act, (result) => ({ count: countOf?.(result) }));
   }
 
@@ -98,14 +99,25 @@ export class Observers {
   lifecycle(event: Event, source: LifecycleSource): void {
     // An observer that throws on `error` events would receive its own errors without end.
     if (this.#reporting) return;
-    this.#begin((observer) => void observer.lifecycle?.(event, source));
+    for (const observer of this.#all) this.#guard(() => observer.lifecycle?.(event, source));
   }
 
-  #begin<O>(begin: (observer: BrokerObserver) => O | undefined): O[] {
+  #begin<O extends { ended(end: never): void }>(
+    method: typeof METHODS[number],
+    begin: (observer: BrokerObserver) => O | undefined,
+  ): O[] {
     const observations: O[] = [];
     for (const observer of this.#all) {
       const observation = this.#guard(() => begin(observer));
-      if (observation !== undefined && observation !== null) observations.push(observation);
+      if (observation === undefined || observation === null) continue;
+      this.#guard(() => {
+        if (typeof observation.ended === "function") observations.push(observation);
+        else {
+          throw new TypeError(
+            `Cannot observe ${method} with ${show(observation)}: return an object with ended(), or undefined`,
+          );
+        }
+      });
     }
     return observations;
   }
@@ -116,36 +128,85 @@ export class Observers {
 
   /** The handler, called by `observation.run`: exactly once, with its own result or error, whatever `run` does. */
   #inside<R>(observation: HandlerObservation, handler: () => R): () => R {
-    if (observation.run === undefined) return handler;
+    const run = this.#guard(() => observation.run);
+    if (run === undefined) return handler;
     return () => {
-      let end: { value: R } | { error: unknown } | undefined;
-      const once = (): R => {
-        if (end === undefined) {
-          try {
-            end = { value: handler() };
-          } catch (error) {
-            end = { error };
-          }
-        }
-        if ("error" in end) throw end.error;
-        return end.value;
-      };
+      const call = new HandlerCall(handler);
       try {
-        observation.run!(once);
+        const result: unknown = run.call(observation, call.run);
+        if (result !== call.value) thenable(result)?.then(undefined, (error) => this.#reportForeign(error, call));
       } catch (error) {
-        if (end === undefined || !("error" in end) || end.error !== error) this.#report(error);
+        if (!call.failedWith(error)) this.#report(error);
       }
-      return once();
+      return call.result();
     };
   }
 
+  /** Reports an error of a promise that `run` made, unless it is that of the handler. */
+  async #reportForeign(error: unknown, call: HandlerCall<unknown>): Promise<void> {
+    try {
+      await call.result();
+    } catch (own) {
+      if (own === error) return;
+    }
+    this.#report(error);
+  }
+
+  /** Reports an error that `call` throws, or that its promise rejects with, as when a method of an observer is async. */
   #guard<T>(call: () => T): T | undefined {
     try {
-      return call();
+      const result = call();
+      thenable(result)?.then(undefined, this.#report);
+      return result;
     } catch (error) {
       this.#report(error);
       return undefined;
     }
+  }
+}
+
+/** One call of a handler by an observer, which may call it never, again, or later. */
+class HandlerCall<R> {
+  #handler: () => R;
+  #end: { readonly value: R } | { readonly error: unknown } | undefined;
+  #over = false;
+
+  constructor(handler: () => R) {
+    this.#handler = handler;
+  }
+
+  /** What the handler returned; undefined if it has not. */
+  get value(): R | undefined {
+    return this.#end !== undefined && "value" in this.#end ? this.#end.value : undefined;
+  }
+
+  /** Whether the handler threw this error. */
+  failedWith(error: unknown): boolean {
+    return this.#end !== undefined && "error" in this.#end && this.#end.error === error;
+  }
+
+  /** For the observer. */
+  readonly run = (): R => {
+    // In a timer of the observer, for example, the handler's error would be uncaught.
+    return this.#over && this.#end !== undefined && "error" in this.#end ? undefined as R : this.#call();
+  };
+
+  /** For the caller: what the handler returns or throws. */
+  result(): R {
+    this.#over = true;
+    return this.#call();
+  }
+
+  #call(): R {
+    if (this.#end === undefined) {
+      try {
+        this.#end = { value: this.#handler() };
+      } catch (error) {
+        this.#end = { error };
+      }
+    }
+    if ("error" in this.#end) throw this.#end.error;
+    return this.#end.value;
   }
 }
 

@@ -4,8 +4,8 @@ import type { Delivery } from "./delivery.ts";
 
 /**
  * Follows what a broker does: tracing, metrics and diagnostics are built on it. Every method is optional. A method is
- * called synchronously, so it should be fast. An error that it throws becomes an `error` event of the broker, and changes
- * nothing about the observed work.
+ * called synchronously, so it should be fast. An error that it throws, or that its promise rejects with, becomes an `error`
+ * event of the broker, and changes nothing about the observed work.
  *
  * A method that observes work with a duration returns an observation, whose `ended` is called once when the work ends, or
  * undefined to ignore that work.

@@ -159,6 +159,44 @@ export const observing: readonly BrokerContract[] = [
     assertEquals(errors.slice(1).map(({ error }) => (error as Error).message), Array(4).fill("the observer fails"));
   }),
 
+  contract("36", "an observer that is async, or returns no observation, changes nothing", async (bench) => {
+    const broker = await bench.broker();
+    const errors = told<BrokerErrorEvent>(broker, "error");
+    const fault = (): never => {
+      throw new Error("the observer fails");
+    };
+    const rejects = () => Promise.reject(new Error("the observer fails"));
+    const observe = (observer: unknown) => broker.observe(observer as BrokerObserver);
+    observe({ publishing: rejects, handling: rejects, settling: rejects, operating: rejects, lifecycle: rejects });
+    for (const result of ["text", { ended: 5 }, Object.defineProperty({}, "ended", { get: fault })]) {
+      observe({ publishing: () => result, handling: () => result, settling: () => result });
+    }
+    observe({
+      publishing: () => Object.defineProperty({ ended: rejects }, "traceparents", { get: fault }),
+      handling: () => Object.defineProperty({ ended: rejects }, "run", { get: fault }),
+    });
+    // These call the handler in a promise, later, and never.
+    const runs = [async (handler: () => unknown) => await handler(), rejects, (handler: () => void) => {
+      setTimeout(handler, 0);
+    }];
+    for (const run of runs) observe({ handling: () => ({ run, ended: rejects }) });
+    const handled: number[] = [];
+    await broker.subscribe(Counted, ({ detail: { n } }, { attempt }) => {
+      if (attempt === 1) throw new Error("the handler fails");
+      handled.push(n);
+      return Promise.resolve();
+    }, { group: "group", retry: SOON });
+    await broker.publish(counted(1));
+    await settled(broker, Counted);
+    assertEquals(handled, [0]);
+    const expected = ["publishing", "handling", "settling"].map((method) => `Cannot observe ${method} with `);
+    const messages = () => errors.map(({ error }) => (error as Error).message);
+    for (const text of [...expected, "the observer fails"]) {
+      await until(() => messages().some((message) => message.startsWith(text)), `"${text}" is reported`);
+    }
+    assert(!messages().includes("the handler fails"));
+  }),
+
   contract("36", "an observer is told nothing after its disposal", async (bench) => {
     const broker = await bench.broker();
     const [first, second] = [new Log(), new Log()];
