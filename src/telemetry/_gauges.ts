@@ -6,6 +6,7 @@ import {
   type ObservableGauge,
 } from "@opentelemetry/api";
 import type { EventBroker, GroupInfo, StreamInfo } from "../broker/mod.ts";
+import { definitionOf } from "../events/_definition.ts";
 import type { EventClass } from "../events/mod.ts";
 import { DESTINATION, GROUP } from "./_attributes.ts";
 
@@ -76,17 +77,25 @@ function sumOfPending(parts: readonly { readonly pending: number }[]): number {
   return parts.reduce((sum, { pending }) => sum + pending, 0);
 }
 
+/** How to observe the state of a broker. */
+export interface StateOptions {
+  /** Attributes of every measurement. */
+  readonly attributes: Attributes;
+  /** When a subscription that settles nothing makes the broker not ready, in milliseconds. */
+  readonly stalledAfter: number;
+  /** Is called with each type and group that the broker is subscribed to. */
+  readonly consumes: (eventType: string, group: string) => void;
+}
+
 /**
  * Observes the state of the broker's streams and groups whenever metrics are collected.
  *
- * @param consumes Is called with each type and group that the broker is subscribed to.
  * @returns Ends the observing.
  */
 export function observeState<C extends EventClass>(
   meter: Meter,
   broker: EventBroker<C>,
-  attributes: Attributes,
-  consumes: (eventType: string, group: string) => void,
+  { attributes, stalledAfter, consumes }: StateOptions,
 ): () => void {
   const gauges: ObservableGauge[] = [];
   const gauge = (name: string, unit: string, description: string) => {
@@ -98,9 +107,11 @@ export function observeState<C extends EventClass>(
   const groups = GROUP_GAUGES.map(([name, unit, description, of]) => [gauge(name, unit, description), of] as const);
   const [ready, up] = [gauge(...READY), gauge(...UP)];
   const infoOf = questions(broker);
+  // Classes that share a stream have one state.
+  const classes = [...new Map(broker.events.map((event) => [definitionOf(event).stream, event])).values()];
 
   const observe = async (result: BatchObservableResult) => {
-    const health = await broker.health();
+    const health = await broker.health({ stalledAfter });
     for (const { group, types } of health.subscriptions) {
       for (const { eventType } of types) consumes(eventType, group);
     }
@@ -108,12 +119,9 @@ export function observeState<C extends EventClass>(
     result.observe(up, health.store.state === "connected" ? 1 : 0, attributes);
     // While the store is away its state is unknown, which `tidings.store.up` tells.
     if (health.store.state === "unreachable") return;
-    const asked = new Set<string>();
-    await inTime(broker.events.map(async (event) => {
+    await inTime(classes.map(async (event) => {
       const info = await infoOf(event);
-      // Classes that share a stream have one state.
-      if (info === undefined || asked.has(info.stream)) return;
-      asked.add(info.stream);
+      if (info === undefined) return;
       const place = { ...attributes, [DESTINATION]: info.stream };
       for (const [gauge, of] of streams) result.observe(gauge, of(info), place);
       for (const group of info.groups) {
@@ -126,7 +134,7 @@ export function observeState<C extends EventClass>(
   return () => meter.removeBatchObservableCallback(observe, gauges);
 }
 
-/** Asks a broker about its streams; about each only once at a time, lest questions to a slow store pile up. */
+/** Asks a broker about its streams; about each only once at a time, so that questions to a slow store do not pile up. */
 function questions<C extends EventClass>(broker: EventBroker<C>): (event: C) => Promise<StreamInfo | undefined> {
   const asked = new Map<C, Promise<StreamInfo | undefined>>();
   const ask = async (event: C) => {
@@ -147,7 +155,7 @@ function questions<C extends EventClass>(broker: EventBroker<C>): (event: C) => 
   };
 }
 
-/** Waits until all is observed, but not for long: what comes later counts for nothing. */
+/** Waits until all streams are observed, but not for long: the collection does not take later values. */
 async function inTime(observed: readonly Promise<void>[]): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<void>((resolve) => timer = setTimeout(resolve, INFO_TIMEOUT));

@@ -1,5 +1,6 @@
 import type { AttemptEnd, BrokerObserver, Delivery, EventBroker, Operation, SettlingBatch } from "../broker/mod.ts";
 import type { DomainEvent, EventClass } from "../events/mod.ts";
+import { checkBroker } from "./_options.ts";
 
 /** The parts of `node:diagnostics_channel` that are used here. */
 interface Channel {
@@ -74,9 +75,11 @@ export interface LifecycleMessage {
  * costs a check. Where the runtime has no such module, nothing is published.
  *
  * Messages carry events with their details, sensitive fields included: a subscriber must take care what it writes down.
+ * As on every channel, an error that a subscriber throws is an uncaught exception, and does not disturb the broker.
  *
  * @see {@link https://nodejs.org/api/diagnostics_channel.html}
  * @returns Dispose it to end the publishing.
+ * @throws {TypeError} If `broker` is no broker.
  *
  * @example Log failed attempts
  * ```ts
@@ -106,6 +109,7 @@ export interface LifecycleMessage {
  * ```
  */
 export function publishDiagnostics<C extends EventClass>(broker: EventBroker<C>): Disposable {
+  checkBroker("publish the diagnostics of", broker);
   return diagnostics === undefined ? { [Symbol.dispose]() {} } : broker.observe(observerOf(diagnostics));
 }
 

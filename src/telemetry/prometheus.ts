@@ -37,6 +37,8 @@ export interface PrometheusMetrics extends AsyncDisposable {
 
 // How long a callback of an observable instrument may take, in milliseconds: Prometheus waits 10 s for the whole answer.
 const CALLBACK_TIMEOUT = 5_000;
+// Series that each metric may have. The SDK's own limit of 2,000 is too low for many types and groups.
+const MAX_SERIES = 50_000;
 // The format that every Prometheus reads. A newer one refuses text without its version.
 const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -45,7 +47,8 @@ const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
  * Prometheus: `_` instead of dots, units in words, `_total` after counters. `messaging.process.duration` becomes the
  * histogram `messaging_process_duration_seconds`, `tidings.events.published` becomes `tidings_events_published_total`.
  *
- * It reads no environment variable, needs no permission and starts no server.
+ * It reads no environment variable, needs no permission and starts no server. A metric has at most 50,000 series: those
+ * that come later are added up in one with the label `otel_metric_overflow`.
  *
  * @returns Dispose it when the server no longer answers. Disposing neither ends `instrument()` nor closes a broker.
  *
@@ -113,6 +116,7 @@ class ScrapeReader extends MetricReader {
       // The SDK repeats the last value of a cumulative gauge for ever, also that of a group that was deleted.
       aggregationTemporalitySelector: (type) =>
         type === InstrumentType.OBSERVABLE_GAUGE ? AggregationTemporality.DELTA : AggregationTemporality.CUMULATIVE,
+      cardinalitySelector: () => MAX_SERIES,
     });
   }
 

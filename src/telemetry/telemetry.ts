@@ -1,10 +1,10 @@
 import { createNoopMeter, type Meter, metrics, ProxyTracerProvider, trace, type Tracer } from "@opentelemetry/api";
-import type { EventBroker } from "../broker/mod.ts";
+import type { BrokerObserver, EventBroker } from "../broker/mod.ts";
 import type { EventClass } from "../events/mod.ts";
-import { checkKeys } from "../events/_check.ts";
 import { ErrorTypes, SCHEMA_URL, SCOPE } from "./_attributes.ts";
 import { observeState } from "./_gauges.ts";
 import { Counting } from "./_metrics.ts";
+import { checkBroker, checkOptions, claim, MEASURED, TRACED } from "./_options.ts";
 import { Tracing } from "./_traces.ts";
 
 // Of our own, since the types of two versions of `@opentelemetry/api` need not fit each other, though their objects do.
@@ -33,9 +33,12 @@ export interface TelemetryOptions {
   createSpans?: boolean;
   /** Attributes that every span and measurement carries, for example to tell two brokers of one process apart. */
   attributes?: Readonly<Record<string, string | number | boolean>>;
+  /**
+   * For the metric `tidings.broker.ready`: a subscription that holds deliveries has to settle one within this time, in
+   * milliseconds, as in {@linkcode HealthOptions}. Give more than the slowest handler takes. @default {60_000}
+   */
+  stalledAfter?: number;
 }
-
-const OPTIONS = ["tracerProvider", "meterProvider", "createSpans", "attributes"];
 
 /**
  * Makes traces and metrics of all that a broker does, by OpenTelemetry's semantic conventions for messaging. Register the
@@ -45,7 +48,9 @@ const OPTIONS = ["tracerProvider", "meterProvider", "createSpans", "attributes"]
  * names of error classes only. A failed span has the error's message and stack: do not put secrets into error messages.
  *
  * @returns Dispose it to end the observing; closing the broker does not.
- * @throws {TypeError} If an option is unknown.
+ * @throws {TypeError} If an option is unknown or malformed, or if the broker is instrumented with the same provider
+ * already: its signals would be doubled.
+ * @throws {RangeError} If `stalledAfter` is no number of at least 0.
  *
  * @example Trace and measure a broker
  * ```ts
@@ -60,34 +65,42 @@ const OPTIONS = ["tracerProvider", "meterProvider", "createSpans", "attributes"]
  * ```
  */
 export function instrument<C extends EventClass>(broker: EventBroker<C>, options: TelemetryOptions = {}): Disposable {
-  checkKeys("instrument a broker", options, OPTIONS);
-  const { tracerProvider = trace.getTracerProvider(), meterProvider = metrics, createSpans = true, attributes = {} } =
-    options;
+  checkBroker("instrument", broker);
+  checkOptions(options);
+  const { tracerProvider = trace.getTracerProvider(), meterProvider = metrics, createSpans = true } = options;
+  const { attributes = {}, stalledAfter = 60_000 } = options;
   const errorTypes = new ErrorTypes();
   const ends: (() => void)[] = [];
-  const observe = (observer: Parameters<typeof broker.observe>[0]) => {
+  const observe = (observer: BrokerObserver) => {
     const observing = broker.observe(observer);
     ends.push(() => observing[Symbol.dispose]());
   };
-  if (tracerProvider !== false) {
-    const tracer = tracerProvider.getTracer(SCOPE, undefined, { schemaUrl: SCHEMA_URL }) as Tracer;
-    observe(new Tracing(tracer, errorTypes, { createSpans, attributes, silent: () => isSilent(tracerProvider) }));
-  }
-  const meter = meterProvider === false
-    ? createNoopMeter()
-    : meterProvider.getMeter(SCOPE, undefined, { schemaUrl: SCHEMA_URL }) as Meter;
-  // Without an SDK there is nothing to measure for, and a meter never gets one later.
-  if (meter !== createNoopMeter()) {
-    const counting = new Counting(meter, errorTypes, attributes);
-    observe(counting);
-    counting.begins(broker.events.map(({ type }) => type));
-    ends.push(observeState(meter, broker, attributes, (type, group) => counting.consumes(type, group)));
-  }
-  return {
-    [Symbol.dispose]() {
-      for (const end of ends.splice(0)) end();
-    },
+  const end = () => {
+    for (const end of ends.splice(0)) end();
   };
+  try {
+    if (tracerProvider !== false) {
+      ends.push(claim(broker, tracerProvider, TRACED));
+      const tracer = tracerProvider.getTracer(SCOPE, undefined, { schemaUrl: SCHEMA_URL }) as Tracer;
+      observe(new Tracing(tracer, errorTypes, { createSpans, attributes, silent: () => isSilent(tracerProvider) }));
+    }
+    if (meterProvider !== false) {
+      ends.push(claim(broker, meterProvider, MEASURED));
+      const meter = meterProvider.getMeter(SCOPE, undefined, { schemaUrl: SCHEMA_URL }) as Meter;
+      // Without an SDK there is nothing to measure for, and a meter never gets one later.
+      if (meter !== createNoopMeter()) {
+        const counting = new Counting(meter, errorTypes, attributes);
+        observe(counting);
+        counting.begins(broker.events.map(({ type }) => type));
+        const consumes = (type: string, group: string) => counting.consumes(type, group);
+        ends.push(observeState(meter, broker, { attributes, stalledAfter, consumes }));
+      }
+    }
+  } catch (error) {
+    end();
+    throw error;
+  }
+  return { [Symbol.dispose]: end };
 }
 
 const NO_SDK = new ProxyTracerProvider().getDelegate();

@@ -1,10 +1,11 @@
-import { assert, assertEquals, assertGreater, assertGreaterOrEqual, assertLess } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertGreaterOrEqual, assertLess, assertThrows } from "@std/assert";
 import { connect, defineEvent, EventBroker, InMemoryBroker, PermanentError } from "@tidings/broker";
 import { instrument } from "@tidings/broker/telemetry";
 import { prometheusMetrics } from "@tidings/broker/telemetry/prometheus";
 import { InMemoryStore } from "../../src/memory/mod.ts";
 import type { StreamAdmin } from "../../src/store/mod.ts";
 import { Gate, groupOf, until } from "../../src/testing/_broker_bench.ts";
+import { Spans } from "./_otel.ts";
 import { checkWithPromtool, measure, scrapeOf } from "./_scrape.ts";
 
 class Ended extends defineEvent("Ended")<{ price: number }> {}
@@ -229,6 +230,71 @@ Deno.test("instrument() tells two brokers of one registry apart by their attribu
     assertEquals(scrape.value("tidings_broker_ready", { shop }), 1);
   }
   await checkWithPromtool(scrape);
+});
+
+Deno.test("instrument() shows every group of many types", async () => {
+  // More than 2,000 pairs of a type and a group.
+  const many = Array.from({ length: 201 }, (_, nth) => defineEvent(`Type${nth}`));
+  const groups = Array.from({ length: 10 }, (_, nth) => `group${nth}`);
+  await using broker = new InMemoryBroker({ events: many });
+  await using metrics = measure(broker);
+  for (const group of groups) await broker.subscribe(many, () => {}, { group });
+  const { text } = await metrics.scrape();
+  for (const name of ["tidings_group_lag", "tidings_events_handled_total"]) {
+    assertEquals(text.split(`\n${name}{`).length - 1, 2_010, name);
+  }
+  assert(!text.includes("overflow"));
+});
+
+Deno.test("instrument() refuses malformed options, and a second use of the same provider", async () => {
+  await using broker = new InMemoryBroker({ events });
+  await using metrics = prometheusMetrics();
+  using spans = new Spans();
+  const { meterProvider } = metrics;
+  const tracerProvider = spans.provider;
+  const wrong: [options: Record<string, unknown>, message: string][] = [
+    [{ tracers: false }, 'Cannot instrument a broker: unknown option "tracers"'],
+    [{ tracerProvider: null }, "with the tracerProvider null: it needs getTracer(), or be false"],
+    [{ meterProvider: {} }, "with the meterProvider a plain object: it needs getMeter(), or be false"],
+    [{ createSpans: 1 }, "with createSpans 1: give true or false"],
+    [{ attributes: "shop" }, 'with the attributes "shop": give an object'],
+    [{ attributes: { shop: {} } }, 'with a plain object as attribute "shop": give a string, a number or a boolean'],
+    [{ stalledAfter: -1 }, "Cannot use -1 as stalledAfter (ms)"],
+    [{ tracerProvider, meterProvider: { getMeter: () => ({}) } }, "is not a function"],
+  ];
+  for (const [options, message] of wrong) assertThrows(() => instrument(broker, options), Error, message);
+  assertThrows(() => instrument(undefined as unknown as typeof broker), TypeError, "Cannot instrument undefined");
+  {
+    // The refused calls have left nothing behind.
+    using _telemetry = instrument(broker, { meterProvider, tracerProvider });
+    for (const [options, message] of [[{ meterProvider }, "meterProvider"], [{ tracerProvider }, "tracerProvider"]]) {
+      const text = `Cannot instrument a broker twice with the same ${message}`;
+      assertThrows(() => instrument(broker, options as object), TypeError, text);
+    }
+    await broker.publish(paid(1));
+    assertEquals(spans.all.map(({ name }) => name), ["send Paid"]);
+  }
+  using _again = instrument(broker, { meterProvider, tracerProvider });
+  await broker.publish(paid(1));
+  assertEquals((await scrapeOf(metrics)).value("tidings_events_published_total", { type: "Paid" }), 2);
+});
+
+Deno.test("instrument() judges readiness by its stalledAfter", async () => {
+  await using broker = new InMemoryBroker({ events });
+  await using strict = prometheusMetrics();
+  await using lenient = measure(broker);
+  using _strict = instrument(broker, {
+    meterProvider: strict.meterProvider,
+    tracerProvider: false,
+    stalledAfter: 20,
+  });
+  const gate = new Gate();
+  await broker.subscribe(Paid, () => gate.opened, { group: "mails" });
+  await broker.publish(paid(1));
+  await until(async () => (await scrapeOf(strict)).value("tidings_broker_ready") === 0, "the handler takes too long");
+  assertEquals((await lenient.scrape()).value("tidings_broker_ready"), 1);
+  gate.open();
+  await until(async () => (await scrapeOf(strict)).value("tidings_broker_ready") === 1, "the handler has ended");
 });
 
 Deno.test("instrument() counts the same for each registry of a broker", async () => {

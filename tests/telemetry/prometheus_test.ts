@@ -79,8 +79,9 @@ Deno.test("prometheusMetrics() answers 503 once it is disposed, while the broker
   const refused = await metrics.handler(new Request(URL));
   assertEquals(await refused.text(), "Cannot collect metrics: they are disposed\n");
   // Instruments that are made afterwards measure nothing.
-  using _late = instrument(broker, { meterProvider: metrics.meterProvider, tracerProvider: false });
-  await broker.publish(new Paid({ n: 2 }));
+  await using other = new InMemoryBroker({ events: [Paid] });
+  using _late = instrument(other, { meterProvider: metrics.meterProvider, tracerProvider: false });
+  for (const each of [broker, other]) await each.publish(new Paid({ n: 2 }));
 });
 
 Deno.test("prometheusMetrics() has an empty text before there are metrics", async () => {
