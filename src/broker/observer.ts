@@ -108,6 +108,8 @@ export interface SettlingOutcome {
   readonly outcome: "ack" | "skip" | "retry" | "dead" | "release" | "defer" | "isolate";
   /** The delivery that `handling` was called with; undefined if no handler was called. */
   readonly delivery: Delivery | undefined;
+  /** The W3C `traceparent` of the event, also if no handler was called; undefined if the event has none. */
+  readonly traceparent: string | undefined;
 }
 
 /** Observes one round trip of outcomes. */

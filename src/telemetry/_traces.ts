@@ -112,20 +112,22 @@ export class Tracing implements BrokerObserver {
 
   settling({ eventType, group, consumer, outcomes }: SettlingBatch): SettlingObservation | undefined {
     if (this.#options.silent()) return undefined;
-    const attempts = outcomes.flatMap(({ delivery }) => {
-      const attempt = delivery && this.#attempts.get(delivery);
-      return attempt === undefined ? [] : [attempt];
-    });
+    // A delivery that no handler was called with, such as a dead letter that cannot be decoded, belongs to its event.
+    const attempts = outcomes.flatMap(({ delivery, traceparent }) =>
+      (delivery && this.#attempts.get(delivery)) ?? contextOf({ traceparent }) ?? []
+    );
     const [only] = attempts;
     const parent = only !== undefined && outcomes.length === 1
       ? trace.setSpanContext(ROOT_CONTEXT, only)
       : ROOT_CONTEXT;
+    const kinds = new Set(outcomes.map(({ outcome }) => outcome));
     const span = this.#start(`settle ${eventType}`, {
       kind: SpanKind.CLIENT,
       attributes: {
         ...this.#of("settle", eventType, group),
         "messaging.client.id": consumer,
         ...(outcomes.length > 1 && { "messaging.batch.message_count": outcomes.length }),
+        ...(kinds.size === 1 && { [OUTCOME]: [...kinds][0]! }),
       },
       links: attempts.flatMap(linksTo),
     }, parent);
@@ -209,8 +211,10 @@ function messageOf({ id, correlationId }: DomainEvent): Attributes {
   };
 }
 
+const OUTCOME = "tidings.delivery.outcome";
+
 function outcomeOf(outcome: AttemptEnd["outcome"], delay: number | undefined): Attributes {
-  return { "tidings.delivery.outcome": outcome, ...(delay !== undefined && { "tidings.retry.delay_ms": delay }) };
+  return { [OUTCOME]: outcome, ...(delay !== undefined && { "tidings.retry.delay_ms": delay }) };
 }
 
 const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
@@ -221,7 +225,7 @@ function isReal({ traceId, spanId }: SpanContext): boolean {
 }
 
 /** The span context in an event's `traceparent`; undefined when there is none, or it is invalid. */
-function contextOf({ traceparent }: DomainEvent): SpanContext | undefined {
+function contextOf({ traceparent }: Pick<DomainEvent, "traceparent">): SpanContext | undefined {
   const [, traceId, spanId, flags] = TRACEPARENT.exec(traceparent ?? "") ?? [];
   if (traceId === undefined) return undefined;
   const found: SpanContext = { traceId, spanId: spanId!, traceFlags: Number.parseInt(flags!, 16) & 1, isRemote: true };

@@ -125,11 +125,10 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
       eventType,
       group,
       consumer,
-      outcomes: outcomes.map(({ kind, position }, nth) => ({
-        position,
-        outcome: kind,
-        delivery: jobs[nth]!.observed?.delivery,
-      })),
+      outcomes: outcomes.map(({ kind, position }, nth) => {
+        const { traceparent, observed } = jobs[nth]!;
+        return { position, outcome: kind, delivery: observed?.delivery, traceparent };
+      }),
     });
   }
 

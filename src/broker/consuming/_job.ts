@@ -5,6 +5,7 @@ import type { Decoded } from "../codec/_event_codec.ts";
 import type { OTHER_TYPE } from "../codec/_stream_codec.ts";
 import type { ObservedAttempt } from "../_observers.ts";
 import type { Delivery } from "../delivery.ts";
+import { UndecodableError } from "../errors.ts";
 
 // The longest delay of setTimeout, in milliseconds.
 const LONGEST_TIMER = 2 ** 31 - 1;
@@ -261,6 +262,13 @@ export class Job {
   /** The attempt as observers follow it, also after it has ended. */
   get observed(): ObservedAttempt | undefined {
     return this.#observed;
+  }
+
+  /** The W3C traceparent of the event, also if it could not be decoded. */
+  get traceparent(): string | undefined {
+    const event = this.#observed?.delivery.event ?? this.#content;
+    if (event instanceof UndecodableError) return event.raw["traceparent"];
+    return typeof event !== "object" || event instanceof Error ? undefined : event.traceparent;
   }
 
   /** Calls back once the delivery has ended: with true if it was lost or refused. */
