@@ -37,6 +37,15 @@ async function observe(kind: ClientKind): Promise<void> {
   assertStringIncludes(await becomes("refusing"), "READONLY");
   await server.cli("REPLICAOF", "NO", "ONE");
   await becomes("connected");
+
+  // A directory with the name of the snapshot makes saving it fail.
+  await server.cli("CONFIG", "SET", "save", "3600 1000000");
+  await Deno.mkdir(`${server.folder}/dump.rdb`);
+  await server.cli("BGSAVE");
+  assertStringIncludes(await becomes("refusing"), "MISCONF");
+  await Deno.remove(`${server.folder}/dump.rdb`);
+  await server.cli("BGSAVE");
+  await becomes("connected");
   assertEquals(await server.cli("EXISTS", "{events:Counted}:producer:none"), "0");
 
   server.pause();

@@ -69,6 +69,71 @@ export const health: readonly BrokerContract[] = [
     await assertRejects(() => broker.health({ stalled: 1 } as object), TypeError, "stalled");
   }),
 
+  contract(
+    "37",
+    "health() names a subscription whose keys fill its prefetch, so that it reads nothing",
+    async (bench) => {
+      const broker = await bench.broker();
+      const gate = new Gate();
+      const options = { group: "group", concurrency: 4, prefetch: 10, key: ({ detail }: Counted) => detail.key! };
+      await broker.subscribe(Counted, () => gate.opened, options);
+      await broker.publish(counted(30, 0, () => "stuck"));
+      await until(async () => !(await broker.health()).ready, "health() reports it");
+      assertStringIncludes(await problemOf(broker), "reads no Counted: deliveries that wait for their keys");
+      gate.open();
+      await settled(broker, Counted);
+      await until(async () => (await broker.health()).ready, "it reads again");
+    },
+  ),
+
+  contract("37", "health() names a subscription that has not renewed its lease", async (bench) => {
+    let renewing = Promise.resolve();
+    const broker = await bench.over((store) => {
+      const join = store.member.bind(store);
+      store.member = async (...args) => {
+        const member = await join(...args);
+        const renew = member.renew.bind(member);
+        member.renew = async (...held) => {
+          await renewing;
+          return await renew(...held);
+        };
+        return member;
+      };
+      return store;
+    }, { events: [Counted] });
+    const frozen = Promise.withResolvers<void>();
+    renewing = frozen.promise;
+    await broker.subscribe(Counted, () => {}, { group: "group", lease: 200 });
+    await until(async () => !(await broker.health()).ready, "health() reports it");
+    assertStringIncludes(
+      await problemOf(broker),
+      'The subscription of group "group" has not renewed its lease for Counted',
+    );
+    frozen.resolve();
+    await until(async () => (await broker.health()).ready, "the lease is renewed");
+  }, "store"),
+
+  contract("37", "health() names a group that the store no longer has", async (bench) => {
+    let lost = false;
+    const broker = await bench.over((store) => {
+      const admin = store.admin.bind(store);
+      store.admin = (stream) => {
+        const asked = admin(stream);
+        const info = asked.info.bind(asked);
+        return Object.assign(asked, { info: async () => ({ ...await info(), ...(lost && { groups: [] }) }) });
+      };
+      return store;
+    }, { events: [Counted] });
+    await broker.subscribe(Counted, () => {}, { group: "group" });
+    assert((await broker.health()).ready);
+    lost = true;
+    await until(async () => !(await broker.health()).ready, "health() reports it");
+    assertEquals(await problemOf(broker), 'The store has no group "group" for Counted');
+    assertEquals((await broker.health()).subscriptions[0]!.types[0]!.group, "missing");
+    lost = false;
+    await until(async () => (await broker.health()).ready, "the group is there again");
+  }, "store"),
+
   contract("37", "health() resolves at once when the store does not respond, and reports that later", async (bench) => {
     const hanging = Promise.withResolvers<undefined>();
     const broker = await bench.over((store) => {
