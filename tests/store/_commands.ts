@@ -42,7 +42,7 @@ const place: fc.Arbitrary<Place> = fc.record({
   index,
 });
 const ending: fc.Arbitrary<Ending> = fc.record({
-  kind: fc.constantFrom("ack", "ack", "retry", "hold", "release", "dead", "isolate", "defer"),
+  kind: fc.constantFrom("ack", "ack", "skip", "retry", "hold", "release", "dead", "isolate", "defer"),
   delay: fc.constantFrom(0, 10, 60, 500),
   again: fc.constantFrom(false, false, true),
   version: fc.constantFrom(2, 3, 10),

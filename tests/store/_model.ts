@@ -85,6 +85,7 @@ export class ModelGroup {
   removed: Position[] = [];
   members: Member[] = [];
   epoch = 0;
+  skipped = 0;
   #from: Position;
   #model: Model;
 
@@ -207,6 +208,11 @@ export class ModelGroup {
     delivery.owner = member;
     delivery.due = delivery.retryAt = delivery.deferred = undefined;
     return { delivery, serial: ++delivery.serial, fence, attempt: delivery.failures + 1 };
+  }
+
+  skip(delivery: Delivery): void {
+    this.skipped++;
+    this.drop(delivery);
   }
 
   drop(delivery: Delivery): void {

@@ -194,6 +194,7 @@ export class Run {
   #end(group: ModelGroup, hand: Hand, kind: Exclude<Ending["kind"], "defer">, attempt: number, delay: number): void {
     const { delivery } = hand;
     // The letter of a removed entry has no fields. The model leaves it out.
+    if (kind === "skip") return group.skip(delivery);
     if (kind === "ack" || (kind === "dead" && group.isGone(delivery))) return group.drop(delivery);
     if (kind === "dead") return group.bury(delivery);
     if (kind === "isolate") delivery.isolated = true;
@@ -274,7 +275,7 @@ export class Run {
         name,
         pending: group.pending.length,
         types: undefined,
-        skipped: 0,
+        skipped: group.skipped,
         retrying: group.pending.filter(({ retryAt }) => retryAt !== undefined && retryAt > model.now).length,
         deferred: group.deferred,
         deadLetters: group.letters.length,
