@@ -114,8 +114,11 @@ export interface SettlingOutcome {
 
 /** Observes one round trip of outcomes. */
 export interface SettlingObservation {
-  /** The store has replied, or the broker has given up (`error`). The store refused `refused` outcomes of lost deliveries. */
-  ended(end: { readonly error?: unknown; readonly refused: number }): void;
+  /**
+   * The store has replied, or the broker has given up (`error`). `refused`: the positions of deliveries that were lost
+   * before, so that the store refused their outcomes.
+   */
+  ended(end: { readonly error?: unknown; readonly refused: readonly Position[] }): void;
 }
 
 /** A change to a stream or a group, other than publishing and settling. */

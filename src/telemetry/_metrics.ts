@@ -147,10 +147,11 @@ export class Counting implements BrokerObserver {
         const place = this.#of(eventType, group);
         this.#operationDuration.record(seconds(start), { ...place.settle, ...this.#failure(error) });
         if (error !== undefined) return;
-        const handled = outcomes.filter(({ outcome }) => outcome === "ack").length;
-        if (handled > refused) this.#events.handled.add(handled - refused, place.own);
-        const skipped = outcomes.filter(({ outcome }) => outcome === "skip").length;
-        if (skipped > 0) this.#events.skipped.add(skipped, place.own);
+        const lost = new Set(refused);
+        for (const [name, kind] of [["handled", "ack"], ["skipped", "skip"]] as const) {
+          const count = outcomes.filter(({ outcome, position }) => outcome === kind && !lost.has(position)).length;
+          if (count > 0) this.#events[name].add(count, place.own);
+        }
       },
     };
   }

@@ -133,7 +133,7 @@ export class Tracing implements BrokerObserver {
     }, parent);
     return {
       ended: ({ error, refused }) => {
-        if (refused > 0) span.setAttribute("tidings.settle.refused", refused);
+        if (refused.length > 0) span.setAttribute("tidings.settle.refused", refused.length);
         this.#end(span, error);
       },
     };

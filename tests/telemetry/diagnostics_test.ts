@@ -28,7 +28,7 @@ function describe(message: unknown): string {
   const told = message as Partial<PublishMessage & HandleMessage & SettleMessage & OperateMessage & LifecycleMessage>;
   if (told.events) return `${told.events.length} ${told.error ?? "ok"}`;
   if (told.delivery) return `${told.delivery.attempt} ${told.outcome ?? "starts"} ${told.error ?? "ok"}`;
-  if (told.outcomes) return `${told.outcomes.map(({ outcome }) => outcome)} ${told.refused ?? "starts"}`;
+  if (told.outcomes) return `${told.outcomes.map(({ outcome }) => outcome)} ${told.refused?.length ?? "starts"}`;
   if (told.event) return `${told.event.type} ${told.group} ${told.event instanceof RetryEvent}`;
   return `${told.name} ${told.count ?? "starts"}`;
 }

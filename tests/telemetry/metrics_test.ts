@@ -161,6 +161,33 @@ Deno.test("instrument() counts events that were removed before a group had read 
   await until(async () => (await metrics.scrape()).value("tidings_events_lost_total", mails) === 2, "losses are told");
 });
 
+Deno.test("instrument() counts as handled what the store has settled, whatever else it refused", async () => {
+  const store = new InMemoryStore();
+  const join = store.member.bind(store);
+  // As if the delivery of the failed attempt had been lost.
+  store.member = async (...args) => {
+    const member = await join(...args);
+    const settle = member.settle.bind(member);
+    member.settle = async (outcomes) => {
+      const refused = outcomes.filter(({ kind }) => kind === "retry").map(({ position }) => position);
+      return [...await settle(outcomes.filter(({ position }) => !refused.includes(position))), ...refused];
+    };
+    return member;
+  };
+  await using broker = new EventBroker(store, { events: [Paid] });
+  await using metrics = measure(broker);
+  const batches: number[] = [];
+  broker.observe({
+    settling: ({ outcomes }) => ({ ended: ({ refused }) => void batches.push(outcomes.length - refused.length) }),
+  });
+  await broker.publish(paid(4));
+  await broker.subscribe(Paid, ({ detail: { n } }) => {
+    if (n === 0) throw new Error("lost");
+  }, { group: "mails", startFrom: "beginning", concurrency: 4, retry: SOON });
+  await until(() => batches.reduce((sum, count) => sum + count, 0) === 3, "all but the lost one are settled");
+  assertEquals((await metrics.scrape()).value("tidings_events_handled_total", mails), 3);
+});
+
 Deno.test("instrument() measures pulled deliveries", async () => {
   await using broker = new InMemoryBroker({ events });
   await using metrics = measure(broker);

@@ -110,12 +110,12 @@ export class Settler {
           this.#events.settled(jobs[nth]!, outcome, wasRefused);
           this.#tell(jobs[nth]!, outcome, wasRefused);
         }
-        ended?.({ refused: inDoubt ? 0 : refused.length });
+        ended?.({ refused: inDoubt ? [] : refused });
         this.#events.wrote(outcomes.length);
         break;
       } catch (error) {
         if (this.#stopped.signal.aborted || !isTransient(error)) {
-          ended?.({ error, refused: 0 });
+          ended?.({ error, refused: [] });
           if (!this.#stopped.signal.aborted) this.#events.failed(error);
           this.#abandon(jobs, outcomes);
           break;

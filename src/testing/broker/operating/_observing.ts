@@ -33,7 +33,7 @@ class Log implements BrokerObserver {
 
   settling: Required<BrokerObserver>["settling"] = ({ eventType, group, outcomes }) => ({
     ended: ({ error, refused }) => {
-      assertEquals([error, refused], [undefined, 0]);
+      assertEquals([error, refused], [undefined, []]);
       for (const { outcome, delivery } of outcomes) {
         this.outcomes.push(`${eventType} ${group} ${(delivery?.event as Counted | undefined)?.detail.n} ${outcome}`);
       }
