@@ -44,7 +44,7 @@ await main("observed", "The auction house under a steady load", async ({ url, fl
   using traces = PrintedTraces.begin();
   // With a prefix of its own: the other examples read all their events, and here there are many.
   await using broker = await connect(url, { events, prefix: "observed", retention: { maxLength: 5_000 } });
-  using _telemetry = instrument(broker, { meterProvider: metrics.meterProvider });
+  using _telemetry = instrument(broker, { meterProvider: metrics.meterProvider, stalledAfter: STALLED_AFTER });
   // Metrics of our own go the same way.
   const bids = (metrics.meterProvider as MeterProvider).getMeter("auction").createCounter("auction.bids", {
     description: "Bids that were made.",

@@ -45,6 +45,12 @@ export const ROLES = {
 /** Commands of publishers and consumers with a retention, besides those of their role. */
 export const TRIMMING: Role = { scripts: [TRIM], commands: ["time"] };
 
+/** Commands of processes with metrics, besides those of their role. */
+export const MEASURING: Role = {
+  scripts: [GROUP_INFO],
+  commands: ["eval_ro", "evalsha_ro", "xinfo|groups", "xinfo|stream"],
+};
+
 /** The commands that a role needs, including those of its scripts. */
 export function neededBy({ scripts, commands }: Role): Set<string> {
   return new Set([...commands, ...scripts.flatMap(({ source }) => [...commandsIn(source)])]);

@@ -7,9 +7,10 @@ import { told, until, within } from "../../../src/testing/_broker_bench.ts";
 import { KINDS, LABELS, openBroker, openConnection } from "../_bench.ts";
 import { readPage } from "../../docs/_markdown.ts";
 import { modulesIn } from "../../structure/_imports.ts";
-import { allowedBy, neededBy, ROLES, rulesOf, TRIMMING } from "./_permissions.ts";
+import { allowedBy, MEASURING, neededBy, ROLES, rulesOf, TRIMMING } from "./_permissions.ts";
 import { RedisCluster } from "../_cluster.ts";
 import { RedisServer } from "../_server.ts";
+import { measure } from "../../telemetry/_scrape.ts";
 
 class Sold extends defineEvent("Sold")<{ n: number }> {}
 const events = [Sold];
@@ -104,10 +105,11 @@ for (const [name, role] of Object.entries(ROLES)) {
   });
 }
 
-Deno.test("docs/README_REDIS.md allows trimming to a trimmer, and all commands to a user for everything", () => {
+Deno.test("docs/README_REDIS.md allows trimming, measuring, and all commands to a user for everything", () => {
   const all = new Set([...Object.values(ROLES), TRIMMING].flatMap((role) => [...neededBy(role)]));
   assertEquals([...allowedBy(rulesOf("tidings"))].sort(), [...all, "select"].sort());
   assertEquals([...allowedBy(rulesOf("trimmer"))].sort(), [...neededBy(TRIMMING)].sort());
+  assertEquals([...allowedBy(rulesOf("measured"))].sort(), [...neededBy(MEASURING)].sort());
 });
 
 Deno.test("docs/README_REDIS.md has a role or a note for each command that the store sends", async () => {
@@ -346,6 +348,26 @@ Deno.test("ACL rules of a publisher with a retention need trimming, and an error
   allowed.addEventListener("error", ({ error }) => errors.push(error as never));
   await allowed.publish(sold(200));
   await until(async () => await server.cli("XLEN", "events:Sold") === "10", "the stream is trimmed");
+});
+
+Deno.test("ACL rules of a publisher and a consumer need more to measure streams and groups", async () => {
+  await using server = await guarded();
+  await someHistory(server);
+  await using publisher = await as(server, "publisher");
+  await using consumer = await as(server, "consumer");
+  await consumer.subscribe(Sold, () => {}, { group });
+  for (const [role, broker] of [["publisher", publisher], ["consumer", consumer]] as const) {
+    await using metrics = measure(broker);
+    const before = await metrics.scrape();
+    assertEquals([before.value("tidings_store_up"), before.value("tidings_broker_ready")], [1, 1]);
+    assertEquals(before.value("tidings_group_lag", { group }), undefined);
+    assertEquals(await server.cli("ACL", "SETUSER", role, ...rulesOf("measured")), "OK");
+    const scrape = await metrics.scrape();
+    assertEquals([scrape.value("tidings_stream_length"), scrape.value("tidings_group_lag", { group })], [3, 0]);
+  }
+  const progress = async () => (await consumer.health()).subscriptions[0]!.types[0]!.group;
+  await until(async () => typeof await progress() === "object", "health() shows the progress of the group");
+  await assertForbidden(server, "publisher", ["XREADGROUP GROUP shop me STREAMS events:Sold >", "DEL events:Sold"]);
 });
 
 Deno.test("ACL rules in a cluster need the commands that docs/README_REDIS.md notes", async () => {
