@@ -1,6 +1,5 @@
 import type { AttemptEnd, BrokerObserver, Delivery, EventBroker, Operation, SettlingBatch } from "../broker/mod.ts";
 import type { DomainEvent, EventClass } from "../events/mod.ts";
-import type { Position } from "../store/mod.ts";
 import { checkBroker } from "./_options.ts";
 
 /** The parts of `node:diagnostics_channel` that are used here. */
@@ -47,7 +46,7 @@ export interface HandleMessage {
 /** What the channels of `tidings.settle` carry. */
 export interface SettleMessage extends SettlingBatch {
   /** The positions of deliveries that had been lost before; set at the end. */
-  refused?: readonly Position[];
+  refused?: readonly Delivery["position"][];
   /** Why the round trip failed; set at the end. */
   error?: unknown;
 }
