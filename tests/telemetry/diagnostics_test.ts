@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { channel, subscribe, unsubscribe } from "node:diagnostics_channel";
-import { defineEvent, InMemoryBroker, RetryEvent } from "@tidings/broker";
+import process from "node:process";
+import { type BrokerObserver, defineEvent, type Delivery, InMemoryBroker, RetryEvent } from "@tidings/broker";
 import { type HandleMessage, type LifecycleMessage, publishDiagnostics } from "@tidings/broker/telemetry";
 import type { OperateMessage, PublishMessage, SettleMessage } from "@tidings/broker/telemetry";
 import { until } from "../../src/testing/_broker_bench.ts";
@@ -90,6 +91,42 @@ Deno.test("publishDiagnostics() runs handlers with the stores that are bound to 
     assertEquals(found, ["attempt 1"]);
   } finally {
     start.unbindStore(store);
+  }
+});
+
+Deno.test("publishDiagnostics() observes nothing while no channel has a subscriber", async () => {
+  await using broker = new InMemoryBroker({ events: [Paid] });
+  let observer: BrokerObserver = {};
+  broker.observe = (given) => {
+    observer = given;
+    return { [Symbol.dispose]() {} };
+  };
+  publishDiagnostics(broker);
+  const batch = { eventType: "Paid", group: "mails", consumer: "me", outcomes: [] };
+  const observe = () => [
+    observer.publishing!([new Paid({ amount: 1 })]),
+    observer.handling!({} as Delivery, "handler"),
+    observer.settling!(batch),
+    observer.operating!({ name: "trim", eventType: "Paid", group: undefined }),
+  ];
+  assertEquals(observe(), [undefined, undefined, undefined, undefined]);
+  using _channels = listen("tracing:tidings.settle:error");
+  assertEquals(observe().map((observation) => observation === undefined), [true, true, false, true]);
+});
+
+Deno.test("publishDiagnostics() publishes nothing where there is no node:diagnostics_channel", async () => {
+  const { getBuiltinModule } = process;
+  process.getBuiltinModule = () => undefined as never;
+  try {
+    const url = new URL("../../src/telemetry/diagnostics.ts?without", import.meta.url).href;
+    const without: typeof import("@tidings/broker/telemetry") = await import(url);
+    await using broker = new InMemoryBroker({ events: [Paid] });
+    using channels = listen("tracing:tidings.publish:start");
+    using _diagnostics = without.publishDiagnostics(broker);
+    await broker.publish(new Paid({ amount: 1 }));
+    assertEquals(channels.heard, []);
+  } finally {
+    process.getBuiltinModule = getBuiltinModule;
   }
 });
 
