@@ -65,7 +65,8 @@ export class Observers {
     return {
       delivery,
       run: (handler) => observations.reduceRight((inner, observation) => this.#inside(observation, inner), handler)(),
-      ended: (end) => this.#end(observations, end),
+      // Only the first end counts: a handler may still run when its delivery is released.
+      ended: (end) => this.#end(observations.splice(0), end),
     };
   }
 

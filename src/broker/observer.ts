@@ -76,7 +76,8 @@ export interface HandlerObservation {
 export interface AttemptEnd {
   /**
    * `ack`: handled. `retry`: failed, and will be retried. `dead`: failed, and becomes a dead letter. `release`: given back,
-   * uncounted. `lost`: when the handler ended, this consumer no longer had the delivery.
+   * uncounted, also when closing does not wait for the handler any longer. `lost`: when the handler ended, this consumer no
+   * longer had the delivery.
    */
   readonly outcome: "ack" | "retry" | "dead" | "release" | "lost";
   /** The error of a failed attempt; it may be any value. */

@@ -240,7 +240,11 @@ export class JobRunner {
     this.#deadlines.clear();
     for (const job of jobs) {
       if (!job.unsettled) continue;
-      if (job.busy) job.abort(new DOMException("The subscription is closed", "AbortError"));
+      if (job.busy) {
+        job.abort(new DOMException("The subscription is closed", "AbortError"));
+        // The handler may never end.
+        job.observed?.ended({ outcome: "release" });
+      }
       this.#release(job, job.retryDelay);
     }
   }

@@ -5,6 +5,7 @@ import {
   contract,
   Counted,
   counted,
+  Gate,
   lettersOf,
   settled,
   SOON,
@@ -99,6 +100,29 @@ export const observing: readonly BrokerContract[] = [
     assertEquals(ends.slice(0, 2), [[0, "pulled", "ack"], [1, "pulled", "retry"]]);
     assertEquals(ends[2]!.slice(1), ["pulled", "release"]);
   }),
+
+  contract(
+    "36",
+    "an observer is told once that closing has released a delivery whose handler runs on",
+    async (bench) => {
+      const broker = await bench.broker();
+      const log = new Log();
+      broker.observe(log);
+      const gate = new Gate();
+      const ended = Promise.withResolvers<void>();
+      const subscription = await broker.subscribe(Counted, async () => {
+        await gate.opened;
+        ended.resolve();
+      }, { group: "group", drainTimeout: 10 });
+      await broker.publish(counted(1));
+      await until(() => subscription.info().running === 1, "the handler runs");
+      await subscription.close();
+      gate.open();
+      await ended.promise;
+      await broker.close();
+      assertEquals(log.attempts.map(({ n, end }) => [n, end.outcome]), [[0, "release"]]);
+    },
+  ),
 
   contract("36", "an observer is told of operations", async (bench) => {
     const broker = await bench.broker();
