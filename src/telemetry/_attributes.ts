@@ -30,7 +30,7 @@ export function operation(name: string, type?: OperationType): Attributes {
   return { "messaging.operation.name": name, ...(type !== undefined && { "messaging.operation.type": type }) };
 }
 
-// Anything may be thrown, with any name: an attribute has few different values.
+// A handler may throw errors of any name, but an attribute must have few different values.
 const MAX_TYPES = 100;
 const CLASS_NAME = /^[A-Za-z_$][\w$]{0,63}$/;
 const OTHER = "_OTHER";

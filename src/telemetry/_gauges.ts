@@ -10,12 +10,12 @@ import { definitionOf } from "../events/_definition.ts";
 import type { EventClass } from "../events/mod.ts";
 import { DESTINATION, GROUP } from "./_attributes.ts";
 
-// A store that gives no answer must not hold up the collection of metrics, in milliseconds.
+// How long the collection of metrics waits for the store, in milliseconds.
 const INFO_TIMEOUT = 2_000;
 
 type Gauge<Info> = readonly [name: string, unit: string, description: string, valueOf: (info: Info) => number];
 
-// A flag has no unit: of "1" Prometheus makes a name that ends with `_ratio`.
+// A flag has no unit: with the unit "1", its name in Prometheus would end with `_ratio`.
 const FLAG = "";
 
 const STREAM_GAUGES: readonly Gauge<StreamInfo>[] = [

@@ -87,7 +87,7 @@ export class Counting implements BrokerObserver {
     for (const type of eventTypes) this.#events.published.add(0, this.#of(type).own);
   }
 
-  /** The same for a group. */
+  /** Starts the totals of a group at zero. */
   consumes(eventType: string, group: string): void {
     const place = this.#of(eventType, group);
     if (place.consumed) return;
@@ -222,14 +222,14 @@ export class Counting implements BrokerObserver {
 
 /** The attributes of a type, or of a type and a group. */
 interface Place {
-  /** Those of metrics whose names begin with `tidings`. */
+  /** For metrics whose names begin with `tidings`. */
   readonly own: Attributes;
-  /** Those of sent messages. */
+  /** For the number of sent messages. */
   readonly sent: Attributes;
-  /** Those of the durations of operations. */
+  /** For the durations of operations. */
   readonly send: Attributes;
   readonly settle: Attributes;
-  /** Those of attempts, when they begin, and when they end well. */
+  /** For attempts: when they begin, and when they are acknowledged. */
   readonly handler: { readonly begun: Attributes; readonly acknowledged: Attributes };
   readonly pulled: { readonly begun: Attributes; readonly acknowledged: Attributes };
   /** Whether the totals of the group have begun. */
@@ -257,7 +257,7 @@ const EVENT_COUNTERS = {
 } as const;
 type EventCounter = keyof typeof EVENT_COUNTERS;
 
-/** Those of a group, with no further attribute. */
+/** Totals of a group that have no further attribute. */
 const GROUP_COUNTERS = ["handled", "skipped", "retried", "recovered", "deferred", "lost"] as const;
 
 const COUNTED_OPERATIONS: Partial<Record<Operation["name"], EventCounter>> = {

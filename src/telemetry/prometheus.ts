@@ -39,7 +39,7 @@ export interface PrometheusMetrics extends AsyncDisposable {
 const CALLBACK_TIMEOUT = 5_000;
 // Series that each metric may have. The SDK's own limit of 2,000 is too low for many types and groups.
 const MAX_SERIES = 50_000;
-// The format that every Prometheus reads. A newer one refuses text without its version.
+// The format that every version of Prometheus reads. Prometheus 3 refuses a content type without a version.
 const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
 /**
@@ -107,7 +107,7 @@ function answer(status: number, reason: string, headers: Record<string, string> 
   return new Response(`${reason}\n`, { status, headers: { "content-type": "text/plain; charset=utf-8", ...headers } });
 }
 
-/** Collects metrics when it is asked to. The exporter of OpenTelemetry would read environment variables and make a server. */
+/** Collects metrics for a scrape. The exporter of OpenTelemetry would read environment variables and start a server. */
 class ScrapeReader extends MetricReader {
   #serializer = new PrometheusSerializer(undefined, false, undefined, true, true);
 
@@ -125,7 +125,7 @@ class ScrapeReader extends MetricReader {
       timeoutMillis: CALLBACK_TIMEOUT,
     });
     for (const error of errors) diag.error("Cannot observe a metric", error);
-    // Prometheus knows no scopes: a name may occur once.
+    // A name may occur only once, because Prometheus has no scopes.
     const metrics = new Map<string, MetricData>();
     for (const metric of scopeMetrics.flatMap(({ metrics }) => metrics)) {
       if (metric.dataPoints.length === 0) continue;
@@ -148,7 +148,7 @@ class ScrapeReader extends MetricReader {
   protected override async onShutdown(): Promise<void> {}
 }
 
-/** Words for units. Units in braces, such as `{event}`, are none to Prometheus. */
+/** Words for units. Names in Prometheus leave out units in braces, such as `{event}`. */
 const UNITS: Readonly<Record<string, string>> = {
   d: "days",
   h: "hours",

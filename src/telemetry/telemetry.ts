@@ -7,7 +7,7 @@ import { Counting } from "./_metrics.ts";
 import { checkBroker, checkOptions, claim, MEASURED, TRACED } from "./_options.ts";
 import { Tracing } from "./_traces.ts";
 
-// Of our own, since the types of two versions of `@opentelemetry/api` need not fit each other, though their objects do.
+// Not the interface of `@opentelemetry/api`: the types of two versions may not fit each other, although their objects do.
 /** A `TracerProvider` of `@opentelemetry/api`, of any version 1. */
 export interface TracerSource {
   /** Returns a tracer. */

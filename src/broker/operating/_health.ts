@@ -94,7 +94,8 @@ export class HealthMonitor {
     const patience = new AbortController();
     await Promise.race([answered, sleep(PATIENCE, patience.signal)]);
     patience.abort();
-    if (this.#asking !== undefined && performance.now() - since >= UNANSWERED) this.#see("unreachable", undefined);
+    // The answer may have come, and another caller may have asked again.
+    if (this.#asking?.since === since && performance.now() - since >= UNANSWERED) this.#see("unreachable", undefined);
   }
 
   /** Never rejects: what it learns is in `#store` and `#groups`. */
