@@ -35,7 +35,8 @@ class Log implements BrokerObserver {
   settling: Required<BrokerObserver>["settling"] = ({ eventType, group, outcomes }) => ({
     ended: ({ error, refused }) => {
       assertEquals([error, refused], [undefined, []]);
-      for (const { outcome, delivery } of outcomes) {
+      for (const { outcome, delivery, traceparent } of outcomes) {
+        assertEquals(traceparent, TRACEPARENT);
         this.outcomes.push(`${eventType} ${group} ${(delivery?.event as Counted | undefined)?.detail.n} ${outcome}`);
       }
     },
