@@ -12,11 +12,15 @@ export interface HandledDelivery {
 }
 
 /** A call of a handler, of live listeners, or of a function that was given to `replay`. */
-interface Call {
+export interface Call {
   readonly event: DomainEvent;
-  /** The delivery whose handler the call is, or contains the call; undefined outside of groups. */
-  readonly delivery: HandledDelivery | undefined;
-  readonly attempt: number | undefined;
+  /**
+   * The delivery whose handler is called; undefined outside of groups, and once the handler has ended. It is removed then,
+   * because Deno keeps a call until garbage is collected, and collecting costs time for all that the call leads to.
+   */
+  delivery: HandledDelivery | undefined;
+  /** The call that contains this one; undefined unless it is of a function that was given to `replay`. */
+  readonly outer: Call | undefined;
 }
 
 interface AsyncContext {
@@ -42,22 +46,14 @@ export function noteCause(events: readonly DomainEvent[]): void {
   }
 }
 
-/** Calls `fn` to handle `event`, for a group's delivery or none: events that `fn` publishes are caused by this one. */
-export function handling<Args extends unknown[], R>(
-  event: DomainEvent,
-  delivery: HandledDelivery | undefined,
-  fn: (...args: Args) => R,
-  ...args: Args
-): R {
-  if (context === undefined) return fn(...args);
-  return context.run({ event, delivery, attempt: delivery?.attempt }, fn, ...args);
+/** Calls `fn` to handle the event of `call`: events that `fn` publishes are caused by this one. */
+export function handling<Args extends unknown[], R>(call: Call, fn: (...args: Args) => R, ...args: Args): R {
+  return context === undefined ? fn(...args) : context.run(call, fn, ...args);
 }
 
 /** The same for a replayed event: a handler that replays events waits for `fn`, so `fn` counts as inside the handler. */
 export function replaying<R>(event: DomainEvent, fn: (event: DomainEvent) => R): R {
-  if (context === undefined) return fn(event);
-  const { delivery, attempt } = context.getStore() ?? {};
-  return context.run({ event, delivery, attempt }, fn, event);
+  return handling({ event, delivery: undefined, outer: context?.getStore() }, fn, event);
 }
 
 /**
@@ -65,6 +61,7 @@ export function replaying<R>(event: DomainEvent, fn: (event: DomainEvent) => R):
  * and where there is no AsyncLocalStorage.
  */
 export function enclosingDelivery(): HandledDelivery | undefined {
-  const { delivery, attempt } = context?.getStore() ?? {};
-  return delivery?.busy && delivery.attempt === attempt ? delivery : undefined;
+  let call = context?.getStore();
+  while (call?.outer !== undefined) call = call.outer;
+  return call?.delivery;
 }

@@ -153,7 +153,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     });
     this.#tails = new LiveTails(store, {
       listens: (type) => this.#listeners.has(type),
-      arrived: (event) => void handling(event, undefined, () => this.dispatchEvent(event)),
+      arrived: (event) =>
+        void handling({ event, delivery: undefined, outer: undefined }, () => this.dispatchEvent(event)),
       failed: (error) => this.#listeners.report(error),
       undecodable: (error) => this.#tell(new BrokerErrorEvent(error, "undecodable")),
       retrying: (error, delay) => this.#retrying(error, delay),
@@ -200,17 +201,30 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       const { signal } = options;
       checkSignal(signal);
       this.#closing.assertUsable("publish");
-      if (Array.isArray(events)) {
-        for (const event of events) this.#codecs.assertPublishable(event);
-        return this.#observers.publish(events, () => this.#publisher.publishAll(events, signal));
-      }
-      this.#codecs.assertPublishable(events);
-      const event = events as DomainEvent;
-      if (!this.#observers.active) return this.#publisher.publish(event, signal);
-      return this.#observers.publish([event], () => this.#publisher.publish(event, signal));
+      if (Array.isArray(events)) { for (const event of events) this.#codecs.assertPublishable(event); }
+      else this.#codecs.assertPublishable(events);
+      const checked = events as DomainEvent | readonly DomainEvent[];
+      return this.#observers.active ? this.#publishObserved(checked, signal) : this.#publish(checked, signal);
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  #publish(
+    events: DomainEvent | readonly DomainEvent[],
+    signal: AbortSignal | undefined,
+  ): Promise<Position | Position[]> {
+    if (Array.isArray(events)) return this.#publisher.publishAll(events, signal);
+    return this.#publisher.publish(events as DomainEvent, signal);
+  }
+
+  // Apart, so that an event that nobody observes needs no closure.
+  #publishObserved(
+    events: DomainEvent | readonly DomainEvent[],
+    signal: AbortSignal | undefined,
+  ): Promise<Position | Position[]> {
+    const all = Array.isArray(events) ? events : [events];
+    return this.#observers.publish(all, () => this.#publish(events, signal));
   }
 
   /**

@@ -3,6 +3,7 @@ import type { ClaimedRecord, Outcome, Position } from "../../store/mod.ts";
 import type { DecodingFailure } from "../codec/_detail_contract.ts";
 import type { Decoded } from "../codec/_event_codec.ts";
 import type { OTHER_TYPE } from "../codec/_stream_codec.ts";
+import type { Call } from "../_causation.ts";
 import type { ObservedAttempt } from "../_observers.ts";
 import type { Delivery } from "../delivery.ts";
 import { UndecodableError } from "../errors.ts";
@@ -87,6 +88,7 @@ export class Job {
   #slot = -1;
   #onSettled: ((refused: boolean) => void) | undefined;
   #observed: ObservedAttempt | undefined;
+  #call: Call | undefined;
   #controller: AbortController | undefined;
   #abortReason: unknown;
 
@@ -188,6 +190,7 @@ export class Job {
   start(): void {
     this.#state = "running";
     this.#busy = true;
+    this.#observed = undefined;
     this.source.handlerStarted();
   }
 
@@ -195,6 +198,7 @@ export class Job {
   handlerEnded(attempt: number): boolean {
     if (!this.#busy || this.#attempt !== attempt) return false;
     this.#busy = false;
+    if (this.#call !== undefined) this.#call.delivery = undefined;
     this.source.handlerEnded();
     return true;
   }
@@ -254,8 +258,13 @@ export class Job {
     return true;
   }
 
-  /** Has observers follow this attempt; undefined when there are none. */
-  observe(attempt: ObservedAttempt | undefined): void {
+  /** The call of the handler in this attempt. Code that it started is inside of it until the handler has ended. */
+  call(event: DomainEvent): Call {
+    return this.#call = { event, delivery: this, outer: undefined };
+  }
+
+  /** Has observers follow this attempt. */
+  observe(attempt: ObservedAttempt): void {
     this.#observed = attempt;
   }
 

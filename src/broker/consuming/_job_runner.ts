@@ -37,16 +37,22 @@ const ACK: HandlerEnd = { kind: "ack" };
 
 /** Gives jobs to a handler function, whose success acknowledges, and whose error fails the attempt. */
 export function callHandler(handler: Handler<DomainEvent>, observers: Observers): Deliver {
+  // Apart, so that an event that nobody observes needs no closure.
+  const observed = (job: Job, event: DomainEvent, delivery: JobDelivery<DomainEvent>): unknown => {
+    const attempt = observers.handling(delivery, "handler");
+    job.observe(attempt);
+    return attempt.run(() => handling(job.call(event), handler, event, delivery));
+  };
   return (job, onEnd) => {
     const { attempt } = job;
     const event = job.content as DomainEvent;
     let promise: PromiseLike<unknown> | undefined;
     try {
-      const delivery = new JobDelivery(job);
-      job.observe(observers.active ? observers.handling(delivery, "handler") : undefined);
-      const call = () => handling(event, job, handler, event, delivery);
+      const delivery = new JobDelivery<DomainEvent>(job);
       // No promise is made for a handler that returns none.
-      promise = thenable(job.observed === undefined ? call() : job.observed.run(call));
+      promise = thenable(
+        observers.active ? observed(job, event, delivery) : handling(job.call(event), handler, event, delivery),
+      );
       promise?.then(() => onEnd(job, attempt, ACK), (error) => onEnd(job, attempt, { kind: "fail", error }));
     } catch (error) {
       return onEnd(job, attempt, { kind: "fail", error });

@@ -233,4 +233,20 @@ export const observing: readonly BrokerContract[] = [
     await broker.publish(counted(1, 1));
     assertEquals([first.published.length, second.published.length], [1, 2]);
   }),
+
+  contract("36", "an observer is told nothing of a retry that begins after its disposal", async (bench) => {
+    const broker = await bench.broker();
+    const log = new Log();
+    const observing = broker.observe(log);
+    // With a key, the same delivery is tried again.
+    await broker.subscribe(Counted, (_event, { attempt }) => {
+      if (attempt === 1) throw new Error("the first time fails");
+      observing[Symbol.dispose]();
+      if (attempt === 2) throw new Error("the second time fails");
+    }, { group: "group", retry: SOON, key: () => "key" });
+    await broker.publish(counted(1));
+    await settled(broker, Counted);
+    const ends = log.attempts.map(({ attempt, end }) => [attempt, end.outcome]);
+    assertEquals(ends, [[1, "retry"], [2, "retry"]]);
+  }),
 ];
