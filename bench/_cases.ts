@@ -14,6 +14,7 @@ import { emitterSystems } from "./systems/emitters.ts";
 import { insertSystem } from "./systems/insert.ts";
 import { NODE_REDIS, PAIRS, PEERS } from "./systems/mod.ts";
 import { rawSystem } from "./systems/raw.ts";
+import { telemetrySystems } from "./systems/telemetry.ts";
 import { checkedSystems, memorySystem, sqliteSystem } from "./systems/tidings.ts";
 
 // Other sizes in bytes, each with the number of events that a run of about a second takes.
@@ -87,6 +88,16 @@ function* checkedCases(): Generator<Case> {
   }
 }
 
+/** The cost of telemetry, for publishing and for consuming. */
+function* telemetryCases(): Generator<Case> {
+  for (const { plain, instrumented } of telemetrySystems) {
+    for (const system of instrumented) {
+      yield publishCase(system, ROLLING_500, 190, { against: [plain] });
+      yield consumeCase(system, SYNC_1, 190, { against: [plain] });
+    }
+  }
+}
+
 function* otherCases(): Generator<Case> {
   for (const { raw, tidings } of PAIRS) {
     yield twoProcessesCase(raw);
@@ -122,9 +133,9 @@ function* otherCases(): Generator<Case> {
 
 /** The cases that match `only`, and the cases that these are compared with. */
 export function chooseCases(only: RegExp, quick: boolean): Case[] {
-  const all = [...publishCases(), ...consumeCases(), ...checkedCases(), ...otherCases()].filter(({ slow }) =>
-    !(slow && quick)
-  );
+  const all = [...publishCases(), ...consumeCases(), ...checkedCases(), ...telemetryCases(), ...otherCases()].filter((
+    { slow },
+  ) => !(slow && quick));
   const chosen = new Set(all.filter((each) => only.test(idOf(each))).map(idOf));
   for (const each of all) {
     if (!only.test(idOf(each))) continue;

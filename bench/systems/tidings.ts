@@ -7,8 +7,8 @@ import { Checked, CheckedLater, type Detail, Measured, Sealed } from "../_detail
 import { fill } from "./raw.ts";
 import type { System } from "./_system.ts";
 
-type Class = typeof Measured | typeof Checked | typeof CheckedLater | typeof Sealed;
-type Open = (place: Place, events: readonly Class[]) => Promise<EventBroker<Class>>;
+export type Class = typeof Measured | typeof Checked | typeof CheckedLater | typeof Sealed;
+export type Open = (place: Place, events: readonly Class[]) => Promise<EventBroker<Class>>;
 
 /** The broker over Redis, with one of the clients. */
 export function redisSystem(kind: ClientKind): System {
@@ -25,11 +25,11 @@ const keys = {
 };
 const encryption = new FieldEncryption({ keys });
 
-function openRedis(kind: ClientKind): Open {
+export function openRedis(kind: ClientKind): Open {
   return ({ redis }, events) => RedisBroker.connect(redis, { client: kind, events, encryption });
 }
 
-const openMemory: Open = ({ run }, events) => connect(`memory:${run}`, { events, encryption });
+export const openMemory: Open = ({ run }, events) => connect(`memory:${run}`, { events, encryption });
 
 /** The broker over an SQLite file. */
 export const sqliteSystem = brokerSystem("SQLite", ({ folder, run }, events) => {
@@ -52,7 +52,8 @@ export const checkedSystems: readonly { readonly plain: string; readonly checked
   ],
 }));
 
-function brokerSystem(label: string, open: Open, Event: Class = Measured): System {
+/** The broker that `open` opens. It publishes and handles events of one class. */
+export function brokerSystem(label: string, open: Open, Event: Class = Measured): System {
   return {
     name: `tidings, ${label}`,
     publisher: async (place) => {
