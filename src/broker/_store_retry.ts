@@ -4,7 +4,7 @@
  * @module
  */
 import { isInstance } from "../events/_foreign.ts";
-import { Bell } from "../store/_bell.ts";
+import { WakeUp } from "../store/_wake_up.ts";
 import { StoreError } from "../store/mod.ts";
 import type { RetryOptions } from "./options.ts";
 
@@ -27,7 +27,7 @@ export function isTransient(error: unknown): error is StoreError {
 
 /** Waits `ms` milliseconds, at most until the signal aborts; never rejects. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Bell().wait(signal, ms);
+  return new WakeUp().wait(signal, ms);
 }
 
 /** Waits until the promise has settled, at most `ms` milliseconds; never rejects. */

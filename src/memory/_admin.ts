@@ -58,7 +58,7 @@ export class MemoryAdmin implements StreamAdmin {
     if (!force) assertIdle(group.state(), this.#stream.name);
     group.delete();
     this.#stream.groups.delete(name);
-    this.#stream.bell.ring();
+    this.#stream.wakeUp.wake();
     return true;
   }
 

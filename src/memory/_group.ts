@@ -209,7 +209,7 @@ export class MemoryGroup {
       if (pending === undefined) refused.push(outcome.position);
       else parked = this.#apply(outcome, pending, now) || parked;
     }
-    if (parked) this.#stream.bell.ring();
+    if (parked) this.#stream.wakeUp.wake();
     return refused;
   }
 
@@ -251,7 +251,7 @@ export class MemoryGroup {
     const now = this.#stream.now();
     for (const pending of this.#heldBy(consumer)) this.#park(pending, Math.max(now, pending.retryAt ?? now));
     this.#consumers.remove(storeName);
-    this.#stream.bell.ring();
+    this.#stream.wakeUp.wake();
     return true;
   }
 
@@ -289,7 +289,7 @@ export class MemoryGroup {
       pending.due = undefined;
       dropped++;
     }
-    this.#stream.bell.ring();
+    this.#stream.wakeUp.wake();
     return { dropped, first: this.#stream.at(this.#cursor.next())?.position };
   }
 
@@ -304,7 +304,7 @@ export class MemoryGroup {
       const copy = stillThere ? undefined : { position, fields };
       this.#park(this.#newPending(position, index, copy), this.#stream.now());
     }
-    if (letters.length > 0) this.#stream.bell.ring();
+    if (letters.length > 0) this.#stream.wakeUp.wake();
   }
 
   state(): GroupState {

@@ -33,7 +33,7 @@ export class MemoryMember implements GroupMember {
         return { ...found, disturbed };
       }
       const next = this.#group.nextChange(consumer, this.#reach);
-      await this.#stream.bell.wait(ended, next - this.#stream.now());
+      await this.#stream.wakeUp.wait(ended, next - this.#stream.now());
     }
     return { records: [], missing: [], disturbed: false };
   }

@@ -1,4 +1,4 @@
-import { Bell } from "../store/_bell.ts";
+import { WakeUp } from "../store/_wake_up.ts";
 import { judge, PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../store/_producer.ts";
 import type { Fields, Position, Producer, ReadRange, StoredRecord, TrimOptions, TrimResult } from "../store/mod.ts";
 import { comparePositions, firstPositionAt } from "../store/mod.ts";
@@ -15,8 +15,8 @@ interface Remembered {
 export class MemoryStream {
   readonly name: string;
   readonly groups: Map<string, MemoryGroup> = new Map();
-  /** Rung when waiting readers and members have to look again. */
-  readonly bell: Bell = new Bell();
+  /** Wakes waiting readers and members, which then look again. */
+  readonly wakeUp: WakeUp = new WakeUp();
   readonly now: () => number;
   #records: StoredRecord[] = [];
   #trimmed = 0;
@@ -89,7 +89,7 @@ export class MemoryStream {
       this.#records.push({ position, fields });
       positions.push(position);
     }
-    if (records.length > 0) this.bell.ring();
+    if (records.length > 0) this.wakeUp.wake();
     return positions;
   }
 
@@ -129,7 +129,7 @@ export class MemoryStream {
         else next = low + size;
         yield reverse ? page.reverse() : page;
       } else if (follow) {
-        await this.bell.wait(signal);
+        await this.wakeUp.wait(signal);
       } else return;
     }
   }
@@ -151,7 +151,7 @@ export class MemoryStream {
     const removed = Math.max(0, allowed - this.#trimmed);
     if (force && removed > 0) {
       for (const group of this.groups.values()) group.noteRemoved(allowed);
-      this.bell.ring();
+      this.wakeUp.wake();
     }
     this.#records.splice(0, removed);
     this.#trimmed += removed;

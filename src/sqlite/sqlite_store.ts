@@ -149,7 +149,7 @@ export class SqliteStore implements EventStore {
   ): Promise<readonly Position[]> {
     const db = this.#db;
     const positions = await db.write(() => append(db, this.#now(), stream, records, producer), signal);
-    if (records.length > 0) this.#changes.ring(stream);
+    if (records.length > 0) this.#changes.wake(stream);
     return positions;
   }
 
@@ -178,7 +178,7 @@ export class SqliteStore implements EventStore {
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = this.#db.close();
     // Readers and members that still wait wake up, and reject because the store is closed.
-    this.#changes.ringAll();
+    this.#changes.wakeAll();
     await closed;
   }
 }

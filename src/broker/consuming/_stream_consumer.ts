@@ -1,4 +1,4 @@
-import { Bell } from "../../store/_bell.ts";
+import { WakeUp } from "../../store/_wake_up.ts";
 import {
   type Claim,
   type ClaimedRecord,
@@ -78,8 +78,8 @@ export class StreamConsumer implements JobSource {
   #running = 0;
   /** How many jobs take a place in the prefetch window. */
   #open = 0;
-  /** Rings when there may be room for more entries. */
-  #room = new Bell();
+  /** Wakes the reader when there may be room for more entries. */
+  #room = new WakeUp();
   #stopReading = new AbortController();
   #lease: Lease;
   #stalled = false;
@@ -125,7 +125,7 @@ export class StreamConsumer implements JobSource {
       wrote: (count) => {
         this.#progressAt = Date.now();
         owner.wrote(codec.stream, count);
-        this.#room.ring();
+        this.#room.wake();
       },
       retrying: (error, delay) => owner.retrying(error, delay),
       failed: (error) => owner.failed(error),
@@ -243,7 +243,7 @@ export class StreamConsumer implements JobSource {
 
   // Wakes the reader only if there is room: to wake it for each handler would cost more than a handler.
   updateRoom(): void {
-    if (this.#window.room(this.#open, this.#running) > 0 || this.#isStalled(true) !== this.#stalled) this.#room.ring();
+    if (this.#window.room(this.#open, this.#running) > 0 || this.#isStalled(true) !== this.#stalled) this.#room.wake();
   }
 
   /** The state of this consumer, as `subscription.info()` shows it. */

@@ -1,4 +1,4 @@
-import { Bell } from "../../store/_bell.ts";
+import { WakeUp } from "../../store/_wake_up.ts";
 import { type EventStore, type GroupMember, StoreError } from "../../store/mod.ts";
 import type { HandledDelivery } from "../_causation.ts";
 import type { Observers } from "../_observers.ts";
@@ -220,7 +220,7 @@ async function joinAfterPredecessor(
       } else if (holder !== first.holder || asked + expiresIn > first.latestEnd) throw error;
     }
     const interval = Math.min(Math.max(expiresIn / 10, MIN_INTERVAL), MAX_INTERVAL);
-    await new Bell().wait(signal, Math.min(interval, expiresIn + 1));
+    await new WakeUp().wait(signal, Math.min(interval, expiresIn + 1));
     signal.throwIfAborted();
   }
 }

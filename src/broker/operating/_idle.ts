@@ -1,6 +1,6 @@
 import { checkKeys, checkSignal } from "../../events/_check.ts";
 import { assertName } from "../../events/_names.ts";
-import { Bell } from "../../store/_bell.ts";
+import { WakeUp } from "../../store/_wake_up.ts";
 import { unknownGroup } from "../../store/_groups.ts";
 import type { EventStore, GroupState } from "../../store/mod.ts";
 import type { HandledDelivery } from "../_causation.ts";
@@ -26,7 +26,7 @@ export interface IdleWaitsOptions {
 /** Waits until groups have caught up. */
 export class IdleWaits {
   #options: IdleWaitsOptions;
-  #settled = new Bell();
+  #settled = new WakeUp();
   /** How often {@linkcode noted} was called. */
   #notes = 0;
 
@@ -37,7 +37,7 @@ export class IdleWaits {
   /** Deliveries were settled by this process. */
   noted(): void {
     this.#notes++;
-    this.#settled.ring();
+    this.#settled.wake();
   }
 
   /** Resolves when the group, or every group, has caught up with these streams. */

@@ -8,7 +8,7 @@ import {
   type RemovedRange,
   type StoredRecord,
 } from "../../store/mod.ts";
-import { Bell } from "../../store/_bell.ts";
+import { WakeUp } from "../../store/_wake_up.ts";
 import type { Reach } from "../../store/_reach.ts";
 import type { Reply } from "../connection/client.ts";
 import { fenceText, staysHeld } from "./_fence.ts";
@@ -80,7 +80,7 @@ export class Recovery {
   #lookedAt = -Infinity;
   /** Until when there may be orphans, by `performance.now()`. */
   #orphansUntil = 0;
-  #bell = new Bell();
+  #wakeUp = new WakeUp();
 
   constructor(context: RecoveryContext, { generation, epoch, life }: Joined) {
     this.#context = context;
@@ -112,12 +112,12 @@ export class Recovery {
   /** Makes a look due now, and ends the wait. */
   lookNow(): void {
     this.#next = 0;
-    this.#bell.ring();
+    this.#wakeUp.wake();
   }
 
   /** Ends the wait. */
   wake(): void {
-    this.#bell.ring();
+    this.#wakeUp.wake();
   }
 
   /** A reply was lost, so there may be orphans: the next looks search for them. */
@@ -128,7 +128,7 @@ export class Recovery {
 
   /** Resolves when it is woken, when a look is due, or when `signal` aborts. */
   async wait(signal: AbortSignal): Promise<void> {
-    await this.#bell.wait(signal, this.#next - performance.now());
+    await this.#wakeUp.wait(signal, this.#next - performance.now());
   }
 
   /**
@@ -255,7 +255,7 @@ export class Recovery {
     }
     if (next >= this.#next) return;
     this.#next = next;
-    this.#bell.ring();
+    this.#wakeUp.wake();
   }
 
   /** In how many milliseconds a settled delivery may come back to this consumer. */

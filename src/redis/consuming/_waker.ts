@@ -1,4 +1,4 @@
-import { Bell } from "../../store/_bell.ts";
+import { WakeUp } from "../../store/_wake_up.ts";
 import type { Reply } from "../connection/client.ts";
 import type { Route } from "../connection/_topology.ts";
 
@@ -26,7 +26,7 @@ export class Waker {
 
   async #wake(connection: string): Promise<void> {
     for (let again = 0; await this.unblock(connection, "ERROR") === 0 && again < AGAIN.length; again++) {
-      await new Bell().wait(this.#closed.signal, AGAIN[again]);
+      await new WakeUp().wait(this.#closed.signal, AGAIN[again]);
       if (this.#closed.signal.aborted) return;
     }
   }

@@ -1,11 +1,11 @@
-import { Bell } from "../../store/_bell.ts";
+import { WakeUp } from "../../store/_wake_up.ts";
 
 /**
  * Wakes readers and members that wait for a stream to change: at once after commits of this store, by polling after
  * commits of other connections.
  */
 export class Changes {
-  #topics = new Map<string, { readonly bell: Bell; changes: number }>();
+  #topics = new Map<string, { readonly wakeUp: WakeUp; changes: number }>();
   #foreignChanges = 0;
   #waiting = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -22,9 +22,9 @@ export class Changes {
     this.#interval = interval;
   }
 
-  #topic(stream: string): { readonly bell: Bell; changes: number } {
+  #topic(stream: string): { readonly wakeUp: WakeUp; changes: number } {
     let topic = this.#topics.get(stream);
-    if (topic === undefined) this.#topics.set(stream, topic = { bell: new Bell(), changes: 0 });
+    if (topic === undefined) this.#topics.set(stream, topic = { wakeUp: new WakeUp(), changes: 0 });
     return topic;
   }
 
@@ -34,16 +34,16 @@ export class Changes {
   }
 
   /** Wakes everything that waits for this stream. To be called after a commit of this store. */
-  ring(stream: string): void {
+  wake(stream: string): void {
     const topic = this.#topic(stream);
     topic.changes++;
-    topic.bell.ring();
+    topic.wakeUp.wake();
   }
 
   /** Wakes everything that waits, for any stream. */
-  ringAll(): void {
+  wakeAll(): void {
     this.#foreignChanges++;
-    for (const { bell } of this.#topics.values()) bell.ring();
+    for (const { wakeUp } of this.#topics.values()) wakeUp.wake();
   }
 
   /**
@@ -56,7 +56,7 @@ export class Changes {
       this.#poll();
     }
     try {
-      if (this.count(stream) === seen) await this.#topic(stream).bell.wait(signal, timeout);
+      if (this.count(stream) === seen) await this.#topic(stream).wakeUp.wait(signal, timeout);
     } finally {
       if (--this.#waiting === 0) clearInterval(this.#timer);
     }
@@ -70,6 +70,6 @@ export class Changes {
     } catch {
       // The readers and members that wake up meet the same failure, and reject with it.
     }
-    this.ringAll();
+    this.wakeAll();
   }
 }

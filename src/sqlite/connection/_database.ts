@@ -1,7 +1,7 @@
 import { mkdirSync, type Stats, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
-import { Bell } from "../../store/_bell.ts";
+import { WakeUp } from "../../store/_wake_up.ts";
 import { cannotOpen, explain, fileLost, isBusy, stillBusy } from "./_errors.ts";
 import { checkSchema, makeSchema } from "./_schema.ts";
 
@@ -31,7 +31,7 @@ export class Database {
   #busyTimeout: number;
   #lastWrite: Promise<unknown> = Promise.resolve();
   #underWay = new Set<Promise<unknown>>();
-  #pauses = new Bell();
+  #pauses = new WakeUp();
   #closed = false;
 
   /** Opens the file. Creates the file, its directory and its tables if they are missing. */
@@ -198,7 +198,7 @@ export class Database {
   async close(): Promise<void> {
     const first = !this.#closed;
     this.#closed = true;
-    this.#pauses.ring();
+    this.#pauses.wake();
     await Promise.allSettled(this.#underWay);
     if (!first) return;
     this.#statements.clear();

@@ -67,14 +67,14 @@ export class SqliteMember implements GroupMember {
 
   async settle(outcomes: readonly Outcome[]): Promise<readonly Position[]> {
     const { refused, parked } = await this.#db.write(() => settle(this.#db, this.#now(), this.#seat, outcomes));
-    if (parked) this.#changes.ring(this.#seat.stream);
+    if (parked) this.#changes.wake(this.#seat.stream);
     return refused;
   }
 
   async leave(): Promise<boolean> {
     this.#left.abort();
     await this.#db.write(() => leave(this.#db, this.#now(), this.#seat));
-    this.#changes.ring(this.#seat.stream);
+    this.#changes.wake(this.#seat.stream);
     return true;
   }
 }

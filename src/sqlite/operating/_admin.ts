@@ -54,7 +54,7 @@ export class SqliteAdmin implements StreamAdmin {
 
   async trim(options: TrimOptions): Promise<TrimResult> {
     const result = await trim(this.#db, this.#now(), this.#name, options);
-    if (result.removed > 0) this.#changes.ring(this.#name);
+    if (result.removed > 0) this.#changes.wake(this.#name);
     return result;
   }
 
@@ -67,7 +67,7 @@ export class SqliteAdmin implements StreamAdmin {
       const { stream, group } = this.#find(name);
       return rewind(db, stream, group, to);
     });
-    this.#changes.ring(this.#name);
+    this.#changes.wake(this.#name);
     return result;
   }
 
@@ -99,7 +99,7 @@ export class SqliteAdmin implements StreamAdmin {
       removeGroup(db, group);
       return true;
     });
-    if (removed) this.#changes.ring(this.#name);
+    if (removed) this.#changes.wake(this.#name);
     return removed;
   }
 

@@ -81,7 +81,7 @@ export class SqliteLetterBox implements DeadLetterBox {
 
   async redrive(ids?: readonly string[]): Promise<number> {
     const redriven = ids === undefined ? await this.#redriveAll() : await this.#redriveNamed(numbersOf(ids));
-    if (redriven > 0) this.#changes.ring(this.#stream);
+    if (redriven > 0) this.#changes.wake(this.#stream);
     return redriven;
   }
 

@@ -1,5 +1,5 @@
 import type { DomainEvent } from "../../../events/mod.ts";
-import { Bell } from "../../../store/_bell.ts";
+import { WakeUp } from "../../../store/_wake_up.ts";
 import { Fifo } from "../../../store/_fifo.ts";
 import type { PulledDelivery } from "../../delivery.ts";
 import type { Observers } from "../../_observers.ts";
@@ -18,7 +18,7 @@ export async function* pull<E extends DomainEvent>(
 ): AsyncGenerator<PulledDelivery<E>, void, void> {
   const arrived = new Fifo<Pulled<E>>();
   const unsettled = new Set<Pulled<E>>();
-  const arrival = new Bell();
+  const arrival = new WakeUp();
   let closed = false;
   let impatience: ReturnType<typeof setTimeout> | undefined;
   const subscription = await subscribe((job, onEnd) => {
@@ -30,13 +30,13 @@ export async function* pull<E extends DomainEvent>(
     unsettled.add(pulled);
     if (closed) pulled.giveBack();
     else arrived.push(pulled);
-    arrival.ring();
+    arrival.wake();
   });
   // Deliveries that were not pulled yet are released at once. Pulled deliveries can be settled until `drainTimeout` is over.
   const end = () => {
     closed = true;
     for (const pulled of arrived.drain()) pulled.giveBack();
-    arrival.ring();
+    arrival.wake();
   };
   subscription.closing.addEventListener("abort", () => {
     end();

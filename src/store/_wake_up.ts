@@ -1,18 +1,19 @@
 // Timers take a signed 32-bit number of milliseconds: a longer one would fire at once.
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
-/** Wakes waiting calls: all of them when it is rung, and each one when its timeout has passed or its signal aborts. */
-export class Bell {
+/** Wakes waiting calls: all of them by {@linkcode wake}, and each one when its timeout has passed or its signal aborts. */
+export class WakeUp {
   #waiting = new Set<() => void>();
 
   /** Wakes all calls that wait now. */
-  ring(): void {
+  wake(): void {
     for (const wake of this.#waiting) wake();
   }
 
   /**
-   * Resolves when the bell is rung, after `timeout` milliseconds, or when `signal` aborts. Without a timeout it waits for
-   * ever. Never rejects.
+   * Resolves when {@linkcode wake} is called, after `timeout` milliseconds, or when `signal` aborts. Never rejects.
+   *
+   * @param timeout In milliseconds. By default there is none.
    */
   wait(signal: AbortSignal | undefined, timeout = Infinity): Promise<void> {
     if (signal?.aborted || timeout <= 0) return Promise.resolve();
