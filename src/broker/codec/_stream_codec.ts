@@ -14,6 +14,13 @@ export class StreamCodec<E extends DomainEvent = DomainEvent> {
   readonly name: string;
   /** The wanted types, in ascending order. */
   readonly types: readonly string[];
+  /** The types as the store keeps them with a group: undefined for the stream's own type alone. */
+  readonly groupTypes: readonly string[] | undefined;
+  /**
+   * The version of the class, or the sum of the versions of several classes. A consumer takes deferred entries up to this
+   * number. New releases only raise versions, so a release with a higher sum knows all that one with a lower sum knows.
+   */
+  readonly version: number;
   #codecs: ReadonlyMap<string, EventCodec<E>>;
 
   constructor(codecs: readonly EventCodec<E>[]) {
@@ -22,44 +29,38 @@ export class StreamCodec<E extends DomainEvent = DomainEvent> {
     this.name = definition.stream;
     this.#codecs = new Map(codecs.map((codec) => [codec.definition.type, codec]));
     this.types = [...this.#codecs.keys()].sort();
+    this.groupTypes = this.types.length === 1 && this.types[0] === this.name ? undefined : this.types;
+    this.version = codecs.reduce((sum, { definition }) => sum + definition.version, 0);
   }
 
-  /** The types as the store keeps them with a group: undefined for the stream's own type alone. */
-  get groupTypes(): readonly string[] | undefined {
-    return this.types.length === 1 && this.types[0] === this.name ? undefined : this.types;
-  }
-
-  /**
-   * A number that grows with the version of each class: a group defers an entry until a consumer with a high enough number
-   * joins. It is the version of the class where there is one class, and the sum of the versions where there are several:
-   * while new releases only raise versions, a consumer with a higher number knows everything that a lower one knows.
-   */
-  get version(): number {
-    let sum = 0;
-    for (const { definition } of this.#codecs.values()) sum += definition.version;
-    return sum;
-  }
-
-  /** The number of the first release that knows this version of a type, as far as this release can tell. */
+  /** The number under which to defer an entry of this version: that of a release that knows it and changes no other type. */
   versionFor(type: string, version: number): number {
     const known = this.#codecs.get(type)?.definition.version ?? version;
     return this.version - known + version;
   }
 
-  /** The type that an entry says it has; that of the stream's name when it says nothing. */
+  /** The type of an entry, as {@linkcode typeOf} finds it. */
   typeOf(fields: Fields): string {
-    // The fast path: nearly every entry of an unshared stream has exactly these two fields.
-    if (fields.length === 4 && fields[0] === "id" && fields[2] === "payload") return this.name;
-    for (let at = 0; at < fields.length; at += 2) if (fields[at] === "type") return fields[at + 1] ?? this.name;
-    // In a stream of one type a CloudEvent of another one is a mistake, which decoding tells.
-    return this.groupTypes === undefined ? this.name : cloudEventType(fields) ?? this.name;
+    return typeOf(fields, this.name, this.groupTypes !== undefined);
   }
 
-  /** Decodes an entry, unless it is of another type; as {@linkcode EventCodec.decode}. */
-  decode(record: StoredRecord): Decoded<E> | Promise<Decoded<E>> | typeof OTHER_TYPE {
-    const codec = this.#codecs.get(this.typeOf(record.fields));
-    return codec === undefined ? OTHER_TYPE : codec.decode(record);
+  /** Decodes an entry of this type, unless the type is not wanted; as {@linkcode EventCodec.decode}. */
+  decode(type: string, record: StoredRecord): Decoded<E> | Promise<Decoded<E>> | typeof OTHER_TYPE {
+    return this.#codecs.get(type)?.decode(record) ?? OTHER_TYPE;
   }
+}
+
+/**
+ * The type that an entry says it has; that of the stream's name when the entry does not say.
+ *
+ * @param shared Whether several types share the stream. In a stream of one type, a CloudEvent of another type is a mistake
+ * of its writer, which decoding reports.
+ */
+export function typeOf(fields: Fields, name: string, shared: boolean): string {
+  // Fast path: nearly every entry of a stream of one type has exactly these two fields.
+  if (fields.length === 4 && fields[0] === "id" && fields[2] === "payload") return name;
+  for (let at = 0; at < fields.length; at += 2) if (fields[at] === "type") return fields[at + 1] ?? name;
+  return shared ? cloudEventType(fields) ?? name : name;
 }
 
 /** The codecs by stream, in the order of the first class of each stream. */

@@ -210,8 +210,8 @@ export class StreamConsumer implements JobSource {
     const jobs: Job[] = [];
     let later = this.#decoding.busy;
     for (const record of records) {
-      const decoded = this.#codec.decode(record);
       const eventType = this.#codec.typeOf(record.fields);
+      const decoded = this.#codec.decode(eventType, record);
       const content = decoded instanceof Promise ? undefined : decoded;
       const job = new Job(this, record, ++this.#claimed, eventType, content);
       if (decoded instanceof Promise) {

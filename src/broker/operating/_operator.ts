@@ -17,7 +17,7 @@ import type { Observers } from "../_observers.ts";
 import { startPoint } from "../_settings.ts";
 import { eitherSignal, unlessAborted } from "../_store_retry.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
-import { byStream, StreamCodec } from "../codec/_stream_codec.ts";
+import { byStream, typeOf } from "../codec/_stream_codec.ts";
 import type { DiscardDeadLettersOptions, RedriveOptions, StartFrom } from "../options.ts";
 import type { GroupInfo, StreamInfo } from "../stream_info.ts";
 import { contentOf, DeadLetter } from "./_dead_letter.ts";
@@ -157,9 +157,8 @@ async function lettersOf<E extends DomainEvent>(
   group: string,
 ): Promise<Letters> {
   const { types } = await findGroup(store, codec.stream, group);
-  const { type } = codec.definition;
-  const own = new StreamCodec([codec]);
-  const wanted = types === undefined ? undefined : ({ fields }: LetterRecord) => own.typeOf(fields) === type;
+  const { type, stream: name } = codec.definition;
+  const wanted = types === undefined ? undefined : ({ fields }: LetterRecord) => typeOf(fields, name, true) === type;
   return { box: store.admin(codec.stream).deadLetters(group), wanted };
 }
 

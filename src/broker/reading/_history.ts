@@ -91,7 +91,7 @@ async function* readStream<E extends DomainEvent>(
     const most = codec.groupTypes === undefined && limit !== Infinity ? { ...range, limit } : range;
     for await (const page of store.read(codec.stream, most)) {
       for (const record of page) {
-        const decoded = codec.decode(record);
+        const decoded = codec.decode(codec.typeOf(record.fields), record);
         if (decoded === OTHER_TYPE) continue;
         const event = decoded instanceof Promise ? await unlessAborted(decoded, signal) : decoded;
         if (event instanceof UndecodableError) throw event;

@@ -50,8 +50,9 @@ class Tail {
       this.#failures = 0;
       for (const record of page) {
         if (this.#ended.signal.aborted) return;
-        const decoded = this.#listened(record) ? this.#codec.decode(record) : OTHER_TYPE;
-        const event = decoded instanceof Promise ? await this.#decodedLater(decoded, record) : decoded;
+        const type = this.#codec.typeOf(record.fields);
+        const decoded = this.#events.listens(type) ? this.#codec.decode(type, record) : OTHER_TYPE;
+        const event = decoded instanceof Promise ? await this.#decodedLater(decoded, record, type) : decoded;
         if (this.#ended.signal.aborted) return;
         this.#last = record.position;
         if (event === OTHER_TYPE) continue;
@@ -61,23 +62,17 @@ class Tail {
     }
   }
 
-  async #decodeAgain(record: StoredRecord): Promise<Decoded<DomainEvent>> {
-    return await this.#codec.decode(record) as Decoded<DomainEvent>;
-  }
-
-  #listened({ fields }: StoredRecord): boolean {
-    return this.#events.listens(this.#codec.typeOf(fields));
-  }
-
   /** The decoded event, after as many tries as needed; undefined when the tail has ended or given up the entry. */
   async #decodedLater(
     decoding: Promise<Decoded<DomainEvent>>,
     record: StoredRecord,
+    type: string,
   ): Promise<Decoded<DomainEvent> | undefined> {
     const { signal } = this.#ended;
+    const decodeAgain = async () => await this.#codec.decode(type, record) as Decoded<DomainEvent>;
     for (let attempt = 1; !signal.aborted; attempt++) {
       try {
-        return await unlessAborted(attempt === 1 ? decoding : this.#decodeAgain(record), signal);
+        return await unlessAborted(attempt === 1 ? decoding : decodeAgain(), signal);
       } catch (error) {
         if (signal.aborted) return undefined;
         // The entries behind it must not wait for ever.

@@ -146,6 +146,26 @@ export const sharing: readonly BrokerContract[] = [
     },
   ),
 
+  contract(
+    "24, 38",
+    "a CloudEvent in a shared stream is of the type that it names, as a dead letter too",
+    async (bench) => {
+      const [broker, store] = [await connect(bench), await bench.store()];
+      const handled: string[] = [];
+      await broker.subscribe(ALL, (event) => {
+        handled.push(textOf(event));
+        throw new PermanentError("never");
+      }, { group: "group" });
+      const envelope = { specversion: "1.0", id: "1", source: "/python", type: "AuctionEnded", data: { n: 7 } };
+      await store.append("events:Auction", [["payload", JSON.stringify(envelope)]]);
+      await settled(broker, Auction);
+      assertEquals(handled, ["AuctionEnded 7"]);
+      const lettersOf = (event: (typeof ALL)[number]) => Array.fromAsync(broker.deadLetters(event, { group: "group" }));
+      assertEquals([(await lettersOf(Auction)).length, (await lettersOf(AuctionEnded)).length], [0, 1]);
+    },
+    "store",
+  ),
+
   contract("33, 38", "live listeners hear the types they listen to, in the order of the stream", async (bench) => {
     const broker = await connect(bench);
     const heard: string[] = [];
