@@ -50,14 +50,15 @@ export class Observers {
   }
 
   /** Publishes with the traceparents that observers give to these events. */
-  async publish<T>(events: readonly DomainEvent[], publish: () => Promise<T>): Promise<T> {
+  publish<T>(events: readonly DomainEvent[], publish: () => Promise<T>): Promise<T> {
     // Observers see the cause of an event, which the publisher would note later.
     noteCause(events);
     const observations = this.#begin("publishing", (observer) => observer.publishing?.(events));
+    if (observations.length === 0) return publish();
     for (const observation of observations) {
       this.#guard(() => giveTraceparents(events, observation.traceparents ?? []));
     }
-    return await this.#until(observations, publish, () => ({}));
+    return this.#until(observations, publish, () => ({}));
   }
 
   handling(delivery: Delivery, kind: "handler" | "pulled"): ObservedAttempt {

@@ -112,7 +112,7 @@ function checkedTime(time: unknown): number {
 }
 
 function checkedText(name: string, text: unknown): string | undefined {
-  if (text === undefined || typeof text === "string" && text !== "" && !UNPRINTABLE.test(text)) return text;
+  if (text === undefined || isText(text)) return text;
   throw new TypeError(
     `Cannot use ${show(text)} as the ${name} of an event: give a non-empty string without control characters or lone ` +
       `surrogates, or leave it out`,
@@ -136,6 +136,11 @@ export function checkExtensions(extensions: unknown): Readonly<Record<string, st
 /** Whether extension attributes may have this name. */
 export function isExtension(name: string): boolean {
   return EXTENSION_NAME.test(name) && !RESERVED_EXTENSIONS.has(name);
+}
+
+/** Whether the value is a non-empty string that CloudEvents allows. */
+export function isText(value: unknown): value is string {
+  return typeof value === "string" && value !== "" && isPrintable(value);
 }
 
 /** Whether CloudEvents allows this text. */

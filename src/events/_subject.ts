@@ -1,5 +1,5 @@
 import { show } from "./_check.ts";
-import { isPrintable } from "./_record.ts";
+import { isText } from "./_record.ts";
 
 /** Where a class finds the subject of its events: the keys of a path in the detail. */
 export type SubjectPath = readonly string[];
@@ -24,7 +24,7 @@ export function subjectPath(type: string, path: unknown): SubjectPath {
 export function subjectOf(type: string, path: SubjectPath, detail: unknown, given: string | undefined): string {
   const found = subjectIn(path, detail);
   const where = `detail.${path.join(".")}`;
-  if (typeof found !== "string" || found === "" || !isPrintable(found)) {
+  if (!isText(found)) {
     throw new TypeError(
       `Cannot construct ${show(type)}: its subject, ${where}, is ${show(found)}; give a non-empty string without ` +
         `control characters or lone surrogates`,

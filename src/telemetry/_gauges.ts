@@ -5,7 +5,7 @@ import {
   type Meter,
   type ObservableGauge,
 } from "@opentelemetry/api";
-import type { EventBroker, GroupInfo, StreamInfo } from "../broker/mod.ts";
+import type { EventBroker, GroupInfo, HealthOptions, StreamInfo } from "../broker/mod.ts";
 import { definitionOf } from "../events/_definition.ts";
 import type { EventClass } from "../events/mod.ts";
 import { DESTINATION, GROUP } from "./_attributes.ts";
@@ -81,8 +81,8 @@ function sumOfPending(parts: readonly { readonly pending: number }[]): number {
 export interface StateOptions {
   /** Attributes of every measurement. */
   readonly attributes: Attributes;
-  /** When a subscription that settles nothing makes the broker not ready, in milliseconds. */
-  readonly stalledAfter: number;
+  /** How to judge whether the broker is ready. */
+  readonly health: HealthOptions;
   /** Is called with each type and group that the broker is subscribed to. */
   readonly consumes: (eventType: string, group: string) => void;
 }
@@ -95,7 +95,7 @@ export interface StateOptions {
 export function observeState<C extends EventClass>(
   meter: Meter,
   broker: EventBroker<C>,
-  { attributes, stalledAfter, consumes }: StateOptions,
+  { attributes, health: judging, consumes }: StateOptions,
 ): () => void {
   const gauges: ObservableGauge[] = [];
   const gauge = (name: string, unit: string, description: string) => {
@@ -111,7 +111,7 @@ export function observeState<C extends EventClass>(
   const classes = [...new Map(broker.events.map((event) => [definitionOf(event).stream, event])).values()];
 
   const observe = async (result: BatchObservableResult) => {
-    const health = await broker.health({ stalledAfter });
+    const health = await broker.health(judging);
     for (const { group, types } of health.subscriptions) {
       for (const { eventType } of types) consumes(eventType, group);
     }

@@ -68,7 +68,7 @@ export function instrument<C extends EventClass>(broker: EventBroker<C>, options
   checkBroker("instrument", broker);
   checkOptions(options);
   const { tracerProvider = trace.getTracerProvider(), meterProvider = metrics, createSpans = true } = options;
-  const { attributes = {}, stalledAfter = 60_000 } = options;
+  const { attributes = {}, stalledAfter } = options;
   const errorTypes = new ErrorTypes();
   const ends: (() => void)[] = [];
   const observe = (observer: BrokerObserver) => {
@@ -92,8 +92,9 @@ export function instrument<C extends EventClass>(broker: EventBroker<C>, options
         const counting = new Counting(meter, errorTypes, attributes);
         observe(counting);
         counting.begins(broker.events.map(({ type }) => type));
+        const health = stalledAfter === undefined ? {} : { stalledAfter };
         const consumes = (type: string, group: string) => counting.consumes(type, group);
-        ends.push(observeState(meter, broker, { attributes, stalledAfter, consumes }));
+        ends.push(observeState(meter, broker, { attributes, health, consumes }));
       }
     }
   } catch (error) {

@@ -10,7 +10,7 @@ import type {
   SubscriptionTypeHealth,
 } from "../health.ts";
 import type { SubscriptionInfo } from "../subscription.ts";
-import { sleep } from "../_store_retry.ts";
+import { settledWithin } from "../_store_retry.ts";
 
 // A caller of health() waits this long for the store's answer, in milliseconds, and then gets the last known state.
 const PATIENCE = 20;
@@ -32,7 +32,7 @@ export interface WatchedSubscription {
 /** The part of a broker whose health is watched. */
 export interface HealthSubject {
   readonly store: EventStore;
-  /** All streams of the broker, by event type. */
+  /** All streams of the broker as the store names them, by their names. */
   readonly streams: ReadonlyMap<string, string>;
   /** Whether the broker has begun to close. */
   closed(): boolean;
@@ -48,7 +48,7 @@ const UNKNOWN: KnownGroup = { group: undefined, groupError: undefined };
 export class HealthMonitor {
   #subject: HealthSubject;
   #store: StoreHealth = { state: "connected", since: new Date(), error: undefined };
-  /** By `<type> <group>`. */
+  /** By the name of the stream and the group: `<stream> <group>`. */
   #groups = new Map<string, KnownGroup>();
   /** The question to the store that is under way. */
   #asking: { readonly since: number; readonly answered: Promise<void> } | undefined;
@@ -91,9 +91,7 @@ export class HealthMonitor {
     }
     if (this.#asking === undefined) return;
     const { since, answered } = this.#asking;
-    const patience = new AbortController();
-    await Promise.race([answered, sleep(PATIENCE, patience.signal)]);
-    patience.abort();
+    await settledWithin(answered, PATIENCE);
     // The answer may have come, and another caller may have asked again.
     if (this.#asking?.since === since && performance.now() - since >= UNANSWERED) this.#see("unreachable", undefined);
   }
