@@ -64,6 +64,11 @@ class Bench {
     return (reply as [[string, [string, string[]][]]])[0][1].map(([position]) => position);
   }
 
+  /** Settles outcomes with their fences. */
+  settle(consumer: string, ...outcomes: string[]): Promise<Reply> {
+    return this.group(SETTLE, consumer, "life", "0", "0", "0", ...outcomes);
+  }
+
   /** The arguments of SETTLE for one outcome. */
   outcome(kind: string, position: string, { count = 1, delay = 0, letter = ["", "", ""] } = {}): string[] {
     return [kind, position, "0", String(count), String(delay), ...letter];
@@ -252,7 +257,7 @@ test("CLAIM removes a consumer without a member once it is idle, and no consumer
 
 test("ADOPT returns the deliveries of a consumer with their counts, and none of other consumers", async (bench) => {
   const [a, b, c] = await bench.read() as [string, string, string];
-  await bench.group(SETTLE, "me.1", "life", "0", "0", "0", ...bench.outcome("retry", a, { letter: FAILED }));
+  await bench.settle("me.1", ...bench.outcome("retry", a, { letter: FAILED }));
   const due = await bench.group(CLAIM, "me.1", "life", LEASE, "1", "30000") as Reply[];
   assertEquals((due[5] as Reply[]).length, 1);
   await bench.group(JOIN, "you.1", "", LEASE, "0-0", "life", "");
@@ -267,7 +272,7 @@ test("ADOPT returns the deliveries of a consumer with their counts, and none of 
 test("the wake-up counter of a group changes when deliveries come back, and only then", async (bench) => {
   const [a, b, c] = await bench.read() as [string, string, string];
   const wakeUps = () => bench.send("HGET", KEYS.meta, "bell");
-  const settle = (...outcome: string[]) => bench.group(SETTLE, "me.1", "life", "0", "0", "0", ...outcome);
+  const settle = (...outcome: string[]) => bench.settle("me.1", ...outcome);
   await bench.group(RENEW, "me.1", "life", LEASE, "", "1000000");
   await settle(...bench.outcome("hold", a, { delay: 1, letter: FAILED }));
   await settle(...bench.outcome("ack", a));
@@ -327,15 +332,15 @@ test("SETTLE acknowledges without checks only when no delivery was taken from th
   assertEquals(await bench.digest(), before);
   assertEquals(await bench.group(SETTLE, "me.1", "life", "1000000", "2", "1", a, b), [1, [], [], "", ""]);
   const late = [...bench.outcome("ack", a), ...bench.outcome("ack", c, { count: 2 }), ...bench.outcome("ack", "1-1")];
-  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", "0", ...late), [1, [a, c, "1-1"], [], "", ""]);
-  assertEquals(await bench.group(SETTLE, "you.1", "life", "0", "0", "0", ...bench.outcome("ack", c)), [
+  assertEquals(await bench.settle("me.1", ...late), [1, [a, c, "1-1"], [], "", ""]);
+  assertEquals(await bench.settle("you.1", ...bench.outcome("ack", c)), [
     1,
     [c],
     [],
     "",
     "",
   ]);
-  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", "0", ...bench.outcome("ack", c)), [
+  assertEquals(await bench.settle("me.1", ...bench.outcome("ack", c)), [
     1,
     [],
     [],
@@ -348,13 +353,8 @@ test("SETTLE acknowledges without checks only when no delivery was taken from th
 test("SETTLE parks deferred deliveries by version, and CLAIM takes them when a consumer knows the version", async (bench) => {
   const [a, b, c] = await bench.read() as [string, string, string];
   const defer = (...positions: string[]) =>
-    bench.group(
-      SETTLE,
+    bench.settle(
       "me.1",
-      "life",
-      "0",
-      "0",
-      "0",
       ...positions.flatMap((position) => bench.outcome("defer", position, { letter: ["", "2", ""] })),
     );
   const consumers = async () =>
@@ -387,10 +387,10 @@ test("SETTLE settles nothing when a dead letter cannot be written", async (bench
   const [a, b] = await bench.read() as [string, string];
   await bench.send("SET", KEYS.dead, "text");
   const outcomes = bench.outcome("dead", a, { letter: ["permanent", "1", "{}"] });
-  await assertRejects(() => bench.group(SETTLE, "me.1", "life", "0", "0", "0", ...outcomes), Error, "WRONGTYPE");
+  await assertRejects(() => bench.settle("me.1", ...outcomes), Error, "WRONGTYPE");
   assertEquals((await bench.send("XPENDING", STREAM, "group") as Reply[])[0], 3);
   await bench.send("DEL", KEYS.dead);
-  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", "0", ...outcomes), [1, [], [], "", ""]);
+  assertEquals(await bench.settle("me.1", ...outcomes), [1, [], [], "", ""]);
   const [[, letter]] = await bench.send("XRANGE", KEYS.dead, "-", "+") as [[string, string[]]];
   assertEquals(letter.slice(0, 8), ["position", a, "reason", "permanent", "attempts", "1", "consumer", "me.1"]);
   assertEquals(letter.slice(12), ["deliveries", "1", "error", "{}", "id", "a", "payload", "{}"]);
@@ -399,15 +399,7 @@ test("SETTLE settles nothing when a dead letter cannot be written", async (bench
     2,
   );
   assertEquals(await bench.send("EXISTS", KEYS.work), 0);
-  await bench.group(
-    SETTLE,
-    "me.1",
-    "life",
-    "0",
-    "0",
-    "0",
-    ...bench.outcome("retry", b, { delay: 5_000, letter: FAILED }),
-  );
+  await bench.settle("me.1", ...bench.outcome("retry", b, { delay: 5_000, letter: FAILED }));
   assertEquals(await bench.send("HKEYS", KEYS.work), [b]);
   assertEquals(await bench.send("ZCARD", KEYS.due), 1);
 });
@@ -468,14 +460,14 @@ test("REWIND drops deliveries from its position on, raises the epoch, and return
   const [a, b] = await bench.read() as [string, string, string];
   assertEquals(await bench.group(REWIND, "", "", a, b), [2, b, []]);
   assertEquals(await bench.send("HGET", KEYS.meta, "epoch"), "1");
-  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", "0", ...bench.outcome("ack", b)), [
+  assertEquals(await bench.settle("me.1", ...bench.outcome("ack", b)), [
     1,
     [b],
     [],
     "1",
     "1",
   ]);
-  assertEquals(await bench.group(SETTLE, "me.1", "life", "0", "0", "0", ...bench.outcome("ack", a)), [
+  assertEquals(await bench.settle("me.1", ...bench.outcome("ack", a)), [
     1,
     [],
     [],
@@ -519,7 +511,7 @@ test("REDRIVE delivers letters again, from a copy when the entry is gone", async
   const [a, b] = await bench.read() as [string, string];
   const letter = ["permanent", "1", "{}"];
   const dead = [...bench.outcome("dead", a, { letter }), ...bench.outcome("dead", b, { letter })];
-  await bench.group(SETTLE, "me.1", "life", "0", "0", "0", ...dead);
+  await bench.settle("me.1", ...dead);
   await bench.send("XDEL", STREAM, a);
   const ids = (await bench.send("XRANGE", KEYS.dead, "-", "+") as [string][]).map(([id]) => id);
   assertEquals(await bench.group(REDRIVE, "", "", "16", ...ids, "1-1"), [2, []]);
