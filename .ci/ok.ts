@@ -32,7 +32,7 @@ interface Result {
 
 /**
  * Tests that kill, freeze or time processes and servers. Those of one name run one file after the other, beside those of
- * the other names: most of their time they wait. A name leaves out what another name has by a longer path.
+ * the other names: most of their time they wait. A folder that another name lists is left out of the folder above it.
  */
 const TIMED = {
   processes: ["tests/faults", "tests/processes"],
@@ -198,7 +198,6 @@ if (server !== undefined) {
   const forgotten = testFiles("tests").filter((file) => !tested.has(file));
   if (forgotten.length > 0) write(`no step ran these tests: ${forgotten.join(", ")}\n`);
   failed += forgotten.length;
-}
-if (server === undefined) write("tests were not run: a server that they start was not found\n");
+} else write("tests were not run: a server that they start was not found\n");
 write(`${passed} passed, ${failed} failed\n`);
 Deno.exit(failed === 0 ? 0 : 1);

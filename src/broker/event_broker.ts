@@ -170,7 +170,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
 
   /**
    * Publishes one event, and resolves with its position once the store has it. Concurrent calls share round trips. Events
-   * of one type are stored in the order of the calls.
+   * of one stream are stored in the order of the calls.
    *
    * @param options.signal Ends the wait: the promise rejects with the signal's reason. An event that was already sent may
    * still be stored.
@@ -184,12 +184,12 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    */
   publish(event: EventOf<C>, options?: { signal?: AbortSignal }): Promise<Position>;
   /**
-   * Publishes events. Those of one type are stored together or not at all: at most 500 events and about 1 MiB. Types
-   * are independent of each other.
+   * Publishes events. Those of one stream are stored together or not at all: at most 500 events and about 1 MiB. Each type
+   * has a stream of its own, unless classes share one. Streams are independent of each other.
    *
-   * @throws {RangeError} If there are too many events of one type for one batch. Nothing was stored.
-   * @throws {PublishError} If some types failed: its `positions` say which events were stored. With one type, the error is
-   * that of a single publish.
+   * @throws {RangeError} If there are too many events of one stream for one batch. Nothing was stored.
+   * @throws {PublishError} If some streams failed: its `positions` say which events were stored. With one stream, the error
+   * is that of a single publish.
    */
   publish(events: readonly EventOf<C>[], options?: { signal?: AbortSignal }): Promise<Position[]>;
   // There is no await before the events are queued, so that events keep the order of the calls.

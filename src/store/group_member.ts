@@ -10,8 +10,8 @@ export interface MemberOptions {
   /** Where a new group begins to read; a position is included. Ignored when the group exists. */
   readonly startFrom: "beginning" | "now" | Position;
   /**
-   * The event types that this consumer handles, in ascending order; undefined for those entries only whose type is the
-   * name of the stream. The first member decides for the group, and the store keeps it.
+   * The event types that this consumer handles, in ascending order; undefined for the one type that has the name of the
+   * stream. The first member decides for the group, and the store keeps it.
    */
   readonly types?: readonly string[];
   /** Highest schema version this consumer understands; newer, deferred entries are not delivered to it. @default {1} */

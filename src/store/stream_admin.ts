@@ -32,7 +32,7 @@ export interface GroupState {
   readonly retrying: number;
   /** Deferred deliveries by version, the lowest version first. */
   readonly deferred: readonly DeferredState[];
-  /** The event types that it is for; undefined for the entries only whose type is the name of the stream. */
+  /** The event types that it is for; undefined for the one type that has the name of the stream. */
   readonly types: readonly string[] | undefined;
   /** How many entries of other types it has settled unseen. */
   readonly skipped: number;
