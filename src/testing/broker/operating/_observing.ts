@@ -201,8 +201,13 @@ export const observing: readonly BrokerContract[] = [
       handling: () => Object.defineProperty({ ended: rejects }, "run", { get: fault }),
     });
     // These call the handler in a promise, later, and never.
+    const late = { begun: 0, ended: 0 };
     const runs = [async (handler: () => unknown) => await handler(), rejects, (handler: () => void) => {
-      setTimeout(handler, 0);
+      late.begun++;
+      setTimeout(() => {
+        late.ended++;
+        handler();
+      }, 0);
     }];
     for (const run of runs) observe({ handling: () => ({ run, ended: rejects }) });
     const handled: number[] = [];
@@ -220,6 +225,8 @@ export const observing: readonly BrokerContract[] = [
       await until(() => messages().some((message) => message.startsWith(text)), `"${text}" is reported`);
     }
     assert(!messages().includes("the handler fails"));
+    await until(() => late.ended === late.begun, "no late call is left");
+    assertEquals(late.begun, 2);
   }),
 
   contract("36", "an observer is told nothing after its disposal", async (bench) => {
