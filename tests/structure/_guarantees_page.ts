@@ -37,8 +37,10 @@ export function guaranteesPage(): string {
     }` +
     ` (${numbers.length === 1 ? "Guarantee" : "Guarantees"} ${numbers.join(", ")})`
   );
-  const guarantees = GUARANTEES.map((title, index) =>
-    `${index + 1}. **${title}.** ${(files.get(index + 1) ?? []).map((file) => `[\`${file}\`](../${file})`).join(", ")}`
+  const guarantees = Object.entries(GUARANTEES).map(([number, title]) =>
+    `${number}. **${title}.** ${
+      (files.get(Number(number)) ?? []).map((file) => `[\`${file}\`](../${file})`).join(", ")
+    }`
   );
   return `# Guarantees
 
