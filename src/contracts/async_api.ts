@@ -1,5 +1,5 @@
 import { isObject, pointerPart, withReferences } from "./_schema.ts";
-import type { Catalogue, Contract } from "./catalogue.ts";
+import { type Catalogue, type Contract, streamOf } from "./catalogue.ts";
 
 /** Options of {@linkcode asyncApi}. */
 export interface AsyncApiOptions {
@@ -18,8 +18,8 @@ export interface AsyncApiOptions {
 }
 
 /**
- * Makes an AsyncAPI 3.0 document of a catalogue. It has a channel for each stream; the fields of an entry are the headers of
- * its message.
+ * Makes an AsyncAPI 3.0 document of a catalogue. It has a channel for each stream, with the messages of all types that
+ * share it; the fields of an entry are the headers of its message.
  *
  * @example A document for other teams
  * ```ts
@@ -38,20 +38,24 @@ export interface AsyncApiOptions {
 export function asyncApi(catalogue: Catalogue, options: AsyncApiOptions = {}): { readonly [key: string]: unknown } {
   const { version = "1.0.0", prefix = "events" } = options;
   const names = namesOf(Object.keys(catalogue.$defs));
-  const types = new Map<string, string[]>();
+  const streams = new Map<string, string[]>();
   for (const [key, contract] of Object.entries(catalogue.$defs)) {
-    types.set(contract["x-type"], [...types.get(contract["x-type"]) ?? [], names.get(key)!]);
+    streams.set(streamOf(contract), [...streams.get(streamOf(contract)) ?? [], names.get(key)!]);
   }
-  const channels = namesOf([...types.keys()]);
-  const each = <T>(make: (type: string, name: string, messages: string[]) => [string, T][]): Record<string, T> =>
-    Object.fromEntries([...types].flatMap(([type, messages]) => make(type, channels.get(type)!, messages)));
+  const channels = namesOf([...streams.keys()]);
+  const each = <T>(make: (stream: string, name: string, messages: string[]) => [string, T][]): Record<string, T> =>
+    Object.fromEntries([...streams].flatMap(([stream, messages]) => make(stream, channels.get(stream)!, messages)));
   const contracts = Object.entries(catalogue.$defs).map(([key, contract]) => [names.get(key)!, contract] as const);
   return {
     asyncapi: "3.0.0",
-    info: { title: catalogue.title, version, description: "Events in Redis Streams: one stream for each type." },
+    info: {
+      title: catalogue.title,
+      version,
+      description: "Events in Redis Streams: one stream for each type, or for several types that share it.",
+    },
     defaultContentType: "application/json",
-    channels: each((type, name, messages) => [[name, channel(`${prefix}:${type}`, type, messages)]]),
-    operations: each((_type, name, messages) =>
+    channels: each((stream, name, messages) => [[name, channel(`${prefix}:${stream}`, stream, messages)]]),
+    operations: each((_stream, name, messages) =>
       (["send", "receive"] as const).map((action) => [`${action}.${name}`, operation(action, name, messages)])
     ),
     components: {
@@ -78,10 +82,10 @@ function namesOf(keys: readonly string[]): Map<string, string> {
   return names;
 }
 
-function channel(address: string, type: string, messages: readonly string[]): object {
+function channel(address: string, title: string, messages: readonly string[]): object {
   return {
     address,
-    title: type,
+    title,
     description:
       "A Redis stream: an entry has the message's headers as fields, and its payload as the field `payload`.",
     messages: Object.fromEntries(messages.map((name) => [name, { $ref: `#/components/messages/${name}` }])),
@@ -102,10 +106,22 @@ function message(name: string, contract: Contract): object {
     name: contract["x-type"],
     title: `${contract["x-type"]}, version ${contract["x-version"]}`,
     contentType: "application/json",
-    headers: { $ref: "#/components/schemas/EntryFields" },
+    headers: headers(contract),
     payload: { $ref: `#/components/schemas/${name}` },
     correlationId: { location: "$message.header#/correlationid" },
   };
+}
+
+/** The fields of an entry. One of a shared stream names its type, and one of a class with a subject path its subject. */
+function headers(contract: Contract): object {
+  const { "x-type": type, "x-subject": path } = contract;
+  const fields = { $ref: "#/components/schemas/EntryFields" };
+  const always = {
+    ...(streamOf(contract) !== type && { type: { const: type } }),
+    ...(path !== undefined && { subject: text(`The same as \`${path}\` in the payload.`) }),
+  };
+  const required = Object.keys(always);
+  return required.length === 0 ? fields : { allOf: [fields, { type: "object", properties: always, required }] };
 }
 
 /** AsyncAPI reads JSON Schema draft 7, which has other keywords for `prefixItems` and `$defs`. */
@@ -140,6 +156,7 @@ const ENTRY_FIELDS = {
   type: "object",
   properties: {
     id: text("Unique among the events of the type: usually a UUIDv7, which contains the event's time."),
+    type: text("The type of the event; the name of the stream if absent."),
     version: { type: "string", pattern: "^[0-9]{1,9}$", description: "The version of the payload; 1 if absent." },
     time: {
       type: "string",

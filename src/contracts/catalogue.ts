@@ -10,6 +10,10 @@ export interface Contract {
   readonly "x-type": string;
   /** The version of the detail's shape. */
   readonly "x-version": number;
+  /** The stream, if the class names one that classes share. Otherwise the stream has the name of the type. */
+  readonly "x-stream"?: string;
+  /** The path within the detail where each event has its subject, if the class names one. */
+  readonly "x-subject"?: string;
   /** The versions from which the class has upcasters. */
   readonly "x-upcasts": readonly number[];
   /** The sensitive paths. */
@@ -77,10 +81,12 @@ export async function catalogue(name: string, classes: Iterable<EventClass>): Pr
 }
 
 async function contractOf(definition: EventDefinition & { readonly encrypt?: unknown }): Promise<Contract> {
-  const { type, version, upcast, sensitive, encrypt } = definition;
+  const { type, stream, subject, version, upcast, sensitive, encrypt } = definition;
   const known = {
     "x-type": type,
     "x-version": version,
+    ...(stream !== type && { "x-stream": stream }),
+    ...(subject !== undefined && { "x-subject": subject.join(".") }),
     "x-upcasts": Object.keys(upcast).map(Number),
     "x-sensitive": sensitive,
     ...(encrypt === true && { "x-encrypted": true as const }),
@@ -99,4 +105,9 @@ async function schemaOf({ schema }: EventDefinition, at: string): Promise<{ read
     // Record the reason instead of failing, so that the other types can still be compared.
     return { "x-open": reasonOf(error) };
   }
+}
+
+/** The name of the stream that holds the events of a contract. */
+export function streamOf(contract: Contract): string {
+  return contract["x-stream"] ?? contract["x-type"];
 }

@@ -1,5 +1,6 @@
 import { Coverage } from "./_covers.ts";
 import type { Gap } from "./_gap.ts";
+import { type Change, joined, moved } from "./_placement.ts";
 import type { Catalogue, Contract } from "./catalogue.ts";
 
 /** How a change of one type affects old readers or old entries. */
@@ -20,7 +21,8 @@ export interface Finding {
 }
 
 /**
- * Compares two catalogues: do old readers accept new events, and do new readers accept old entries? The verdict `safe` covers
+ * Compares two catalogues: do old readers accept new events, and do new readers accept old entries? A class that moved to
+ * another stream, or takes its subject from another path, breaks both. The verdict `safe` covers
  * only rules that JSON Schema expresses. Refinements and upcasters that are written in code are not compared.
  *
  * @example A field that became required
@@ -53,16 +55,31 @@ export function compare(before: Catalogue, after: Catalogue): Finding[] {
     const [was, is] = [old.get(type), next.get(type)];
     const readers = finder(type, "old readers");
     const entries = finder(type, "old entries");
-    if (was === undefined) return [readers("safe", "the type is new"), entries("safe", "the type is new")];
+    if (was === undefined) {
+      const joins = joined(is!, old.values());
+      return [
+        ...decided(readers, told(readers, joins.readers), "the type is new"),
+        ...decided(entries, told(entries, joins.entries), "the type is new"),
+      ];
+    }
     if (is === undefined) {
       return [
         readers("note", "the type was removed: old readers receive no new events of it"),
         entries("breaks", "the type was removed: no class reads its stored entries"),
       ];
     }
+    const moves = moved(was, is);
     return [
-      ...decided(readers, [...readerFindings(before, was, after, is, readers), ...encrypted(was, is, readers)]),
-      ...decided(entries, [...entryFindings(before, was, after, is, entries), ...encrypted(is, was, entries)]),
+      ...decided(readers, [
+        ...told(readers, moves.readers),
+        ...readerFindings(before, was, after, is, readers),
+        ...encrypted(was, is, readers),
+      ]),
+      ...decided(entries, [
+        ...told(entries, moves.entries),
+        ...entryFindings(before, was, after, is, entries),
+        ...encrypted(is, was, entries),
+      ]),
     ];
   });
 }
@@ -82,8 +99,11 @@ function byType({ $defs }: Catalogue): Map<string, Contract> {
   return newest;
 }
 
-const decided = (find: Finder, found: Finding[]): Finding[] =>
-  found.length > 0 ? found : [find("safe", "every written value is accepted")];
+const decided = (find: Finder, found: Finding[], otherwise = "every written value is accepted"): Finding[] =>
+  found.length > 0 ? found : [find("safe", otherwise)];
+
+const told = (find: Finder, changes: readonly Change[]): Finding[] =>
+  changes.map(({ verdict, message }) => find(verdict, message));
 
 function readerFindings(before: Catalogue, was: Contract, after: Catalogue, is: Contract, find: Finder): Finding[] {
   const [from, to] = [was["x-version"], is["x-version"]];

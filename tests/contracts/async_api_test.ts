@@ -51,3 +51,29 @@ Deno.test("the official parser reads tuples, unions and schemas that refer to th
   assertEquals(faults.filter(({ severity }) => severity === 0), []);
   assertEquals(addresses[0], "events:Tree/Grown");
 });
+
+Deno.test("the official parser reads one channel for the types that share a stream", async () => {
+  const shared = { stream: "Auction", subject: "auctionId" } as const;
+  const classes = [defineEvent("BidPlaced", shared), defineEvent("AuctionEnded", shared), defineEvent("Auction")];
+  const document = asyncApi(await catalogue("shared", classes));
+  const { faults, addresses } = await parsed(document);
+  assertEquals(faults.filter(({ severity }) => severity === 0), []);
+  assertEquals(addresses, ["events:Auction"]);
+  const { channels, components } = document as {
+    channels: Record<string, { messages: object }>;
+    components: { messages: Record<string, { headers: unknown }> };
+  };
+  assertEquals(Object.keys(channels["Auction"]!.messages), ["Auction.1", "AuctionEnded.1", "BidPlaced.1"]);
+  const fields = { $ref: "#/components/schemas/EntryFields" };
+  assertEquals(components.messages["Auction.1"]!.headers, fields);
+  assertEquals(components.messages["BidPlaced.1"]!.headers, {
+    allOf: [fields, {
+      type: "object",
+      properties: {
+        type: { const: "BidPlaced" },
+        subject: { type: "string", description: "The same as `auctionId` in the payload." },
+      },
+      required: ["type", "subject"],
+    }],
+  });
+});
