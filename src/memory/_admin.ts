@@ -62,6 +62,10 @@ export class MemoryAdmin implements StreamAdmin {
     return true;
   }
 
+  fence(layout: number): Promise<Position | undefined> {
+    return Promise.resolve(this.#stream.fence(layout));
+  }
+
   deadLetters(name: string): DeadLetterBox {
     return new MemoryLetterBox(this.#stream, name);
   }

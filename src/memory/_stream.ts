@@ -1,12 +1,22 @@
 import { WakeUp } from "../store/_wake_up.ts";
-import { judge, PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../store/_producer.ts";
-import type { Fields, Position, Producer, ReadRange, StoredRecord, TrimOptions, TrimResult } from "../store/mod.ts";
+import { judge, layoutChanged, PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../store/_producer.ts";
+import type {
+  AppendOptions,
+  Fields,
+  Position,
+  ReadRange,
+  SharedState,
+  StoredRecord,
+  TrimOptions,
+  TrimResult,
+} from "../store/mod.ts";
 import { comparePositions, firstPositionAt } from "../store/mod.ts";
 import type { MemoryGroup } from "./_group.ts";
+import { MemoryState } from "./_state.ts";
 
 interface Remembered {
   last: number;
-  /** Positions of the last batches, by the number of the batch. */
+  /** Positions of the last batches, by the number of the batch; none for one that was refused for its layout. */
   answers: Map<number, readonly Position[]>;
   expires: number;
 }
@@ -22,6 +32,9 @@ export class MemoryStream {
   #trimmed = 0;
   #last: { ms: number; seq: number } | undefined;
   #producers = new Map<string, Remembered>();
+  /** Appends of lower layouts are refused. */
+  #layout = 0;
+  #states = new Map<string, SharedState>();
 
   constructor(name: string, now: () => number) {
     this.name = name;
@@ -60,22 +73,41 @@ export class MemoryStream {
     return this.#trimmed + low;
   }
 
-  append(records: readonly Fields[], producer: Producer | undefined): readonly Position[] {
-    if (producer === undefined) return this.#push(records);
+  append(records: readonly Fields[], { producer, layout }: AppendOptions): readonly Position[] {
+    const fenced = layout !== undefined && layout < this.#layout;
+    if (producer === undefined) {
+      if (fenced && records.length > 0) throw layoutChanged(this.name, layout);
+      return this.#push(records);
+    }
     const state = this.#remember(producer.id);
     const verdict = judge(
-      state && { last: state.last, answered: (sequence) => state.answers.has(sequence) },
+      state && { last: state.last, answered: (sequence) => state.answers.get(sequence)?.length },
       producer,
       records.length === 0,
     );
     if (verdict === "answer") return state!.answers.get(producer.sequence)!;
-    const positions = verdict === "append" ? this.#push(records) : [];
+    if (verdict === "refuse") throw layoutChanged(this.name, layout);
+    const positions = verdict === "append" && !fenced ? this.#push(records) : [];
     const answers = state?.answers ?? new Map<number, readonly Position[]>();
     if (verdict === "append") answers.set(producer.sequence, positions);
     answers.delete(producer.sequence - REMEMBERED_BATCHES);
     const last = Math.max(state?.last ?? 0, producer.sequence);
     this.#producers.set(producer.id, { last, answers, expires: this.now() + PRODUCER_MEMORY });
+    if (verdict === "append" && fenced) throw layoutChanged(this.name, layout);
     return positions;
+  }
+
+  /** Refuses appends of lower layouts from now on. */
+  fence(layout: number): Position | undefined {
+    this.#layout = Math.max(this.#layout, layout);
+    return this.last;
+  }
+
+  /** A text that is shared by this name. */
+  state(name: string): SharedState {
+    let state = this.#states.get(name);
+    if (state === undefined) this.#states.set(name, state = new MemoryState(this.name, name, this.now));
+    return state;
   }
 
   // Positions must rise even if the clock stands still or goes back.

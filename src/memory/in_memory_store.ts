@@ -6,6 +6,7 @@ import type {
   MemberOptions,
   Position,
   ReadRange,
+  SharedState,
   StoredRecord,
   StreamAdmin,
 } from "../store/mod.ts";
@@ -47,7 +48,7 @@ export class InMemoryStore implements EventStore {
   // deno-lint-ignore require-await -- async turns thrown errors into rejections
   async append(stream: string, records: readonly Fields[], options: AppendOptions = {}): Promise<readonly Position[]> {
     options.signal?.throwIfAborted();
-    return this.#stream(stream).append(records, options.producer);
+    return this.#stream(stream).append(records, options);
   }
 
   read(stream: string, range: ReadRange = {}): AsyncIterable<readonly StoredRecord[]> {
@@ -66,6 +67,10 @@ export class InMemoryStore implements EventStore {
 
   admin(stream: string): StreamAdmin {
     return new MemoryAdmin(this.#stream(stream));
+  }
+
+  state(stream: string, name: string): SharedState {
+    return this.#stream(stream).state(name);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -41,6 +41,16 @@ export function keyList({ stream, meta, consumers, due, work, redrive, dead, cou
   return [stream, meta, consumers, due, work, redrive, dead, counting];
 }
 
+/** Hash: `text` that processes share by a name, and its `version`. */
+export function stateKey(stream: string, name: string): string {
+  return `{${stream}}:state:${name}`;
+}
+
+/** String: appends of a lower layout than this are refused. */
+export function layoutKey(stream: string): string {
+  return `{${stream}}:layout`;
+}
+
 /** Hash: numbers and positions of the last batches of a producer on one stream. */
 export function producerKey(stream: string, producer: string): string {
   return `{${stream}}:producer:${producer}`;

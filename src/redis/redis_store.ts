@@ -7,20 +7,22 @@ import {
   type MemberOptions,
   type Position,
   type ReadRange,
+  type SharedState,
   type StoredRecord,
   StoreError,
   type StreamAdmin,
 } from "../store/mod.ts";
 import type { DurabilityOptions } from "../redis_options.ts";
-import { PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../store/_producer.ts";
+import { layoutChanged, PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../store/_producer.ts";
 import { RedisAdmin } from "./operating/_admin.ts";
 import { BlockingReader } from "./consuming/_blocking_reader.ts";
 import type { Reply } from "./connection/client.ts";
 import { groupError } from "./_group_error.ts";
-import { groupKeys, keyList, producerKey } from "./_keys.ts";
+import { groupKeys, keyList, layoutKey, producerKey } from "./_keys.ts";
+import { RedisState } from "./operating/_state.ts";
 import { healedOf, type HealReply, RedisMember } from "./consuming/_member.ts";
 import { Readers } from "./consuming/_readers.ts";
-import { DurableRoute } from "./connection/_durability.ts";
+import { DurableRoute, type Write } from "./connection/_durability.ts";
 import { before, parseEntries, positionsFrom } from "./connection/_replies.ts";
 import type { Route, Topology } from "./connection/_topology.ts";
 import { APPEND } from "./scripts/append.ts";
@@ -102,23 +104,32 @@ export class RedisStore implements EventStore {
     return shared;
   }
 
+  /** Runs scripts whose changes must be as durable as configured. */
+  #write(stream: string): Write {
+    const durability = this.#durability;
+    return durability === undefined
+      ? (script, keys, args) => script.run(this.#shared(stream).link, keys, args)
+      : (script, keys, args) => this.#durableRoute(stream, durability).run(script, keys, args);
+  }
+
   async append(stream: string, records: readonly Fields[], options: AppendOptions = {}): Promise<readonly Position[]> {
     options.signal?.throwIfAborted();
     const { id, sequence, decided, known } = options.producer ??
       { id: crypto.randomUUID(), sequence: 1, decided: 0, known: false };
     if (records.length === 0 && options.producer === undefined) return [];
     const args = [sequence, decided, known ? 1 : 0, PRODUCER_EXPIRY, REMEMBERED_BATCHES].map(String);
-    pushRuns(args, records);
     const keys = [stream, producerKey(stream, id)];
-    const durability = this.#durability;
+    if (options.layout !== undefined) {
+      keys.push(layoutKey(stream));
+      args.push(String(options.layout));
+    }
+    pushRuns(args, records);
     try {
-      const reply = durability === undefined
-        ? await APPEND.run(this.#shared(stream).link, keys, args)
-        : await this.#durableRoute(stream, durability).run(APPEND, keys, args);
+      const reply = await this.#write(stream)(APPEND, keys, args);
       const [first, count] = reply as readonly [string?, number?];
       return first === undefined ? [] : positionsFrom(first, count!);
     } catch (error) {
-      throw sequenceError(error);
+      throw appendError(error, stream, options.layout);
     }
   }
 
@@ -236,7 +247,11 @@ export class RedisStore implements EventStore {
   }
 
   admin(stream: string): StreamAdmin {
-    return new RedisAdmin({ ...this.#shared(stream), stream });
+    return new RedisAdmin({ ...this.#shared(stream), stream }, this.#write(stream));
+  }
+
+  state(stream: string, name: string): SharedState {
+    return new RedisState(this.#shared(stream).link, this.#write(stream), stream, name);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -273,9 +288,10 @@ function sameNames(a: Fields, b: Fields): boolean {
   return true;
 }
 
-function sequenceError(error: unknown): unknown {
+function appendError(error: unknown, stream: string, layout: number | undefined): unknown {
   const message = error instanceof Error ? error.message : "";
   if (message.includes("OUTOFSEQUENCE")) return new StoreError("out-of-sequence", message, { cause: error });
+  if (message.includes("LAYOUTCHANGED")) return layoutChanged(stream, layout, error);
   if (message.includes("FORGOTTEN")) return new StoreError("forgotten", message, { cause: error });
   return error;
 }

@@ -6,9 +6,11 @@ import type {
   MemberOptions,
   Position,
   ReadRange,
+  SharedState,
   StoredRecord,
   StreamAdmin,
 } from "../store/mod.ts";
+import { layoutChanged } from "../store/_producer.ts";
 import { reachOf } from "../store/_reach.ts";
 import { Changes } from "./connection/_changes.ts";
 import { Database } from "./connection/_database.ts";
@@ -18,6 +20,7 @@ import { assertTypes } from "../store/_groups.ts";
 import { SqliteMember } from "./consuming/_member.ts";
 import { append } from "./entries/_append.ts";
 import { makeStream, readStream } from "./entries/_stream.ts";
+import { SqliteState } from "./entries/_state.ts";
 import { SqliteAdmin } from "./operating/_admin.ts";
 
 // The longest delay of a timer, in milliseconds: a longer one would fire at once.
@@ -145,10 +148,11 @@ export class SqliteStore implements EventStore {
   async append(
     stream: string,
     records: readonly Fields[],
-    { producer, signal }: AppendOptions = {},
+    options: AppendOptions = {},
   ): Promise<readonly Position[]> {
     const db = this.#db;
-    const positions = await db.write(() => append(db, this.#now(), stream, records, producer), signal);
+    const positions = await db.write(() => append(db, this.#now(), stream, records, options), options.signal);
+    if (positions === undefined) throw layoutChanged(stream, options.layout);
     if (records.length > 0) this.#changes.wake(stream);
     return positions;
   }
@@ -173,6 +177,10 @@ export class SqliteStore implements EventStore {
 
   admin(stream: string): StreamAdmin {
     return new SqliteAdmin(this.#db, this.#changes, this.#now, stream);
+  }
+
+  state(stream: string, name: string): SharedState {
+    return new SqliteState(this.#db, this.#now, stream, name);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -11,27 +11,28 @@ export const PRODUCER_MEMORY: number = 10 * 60_000;
 export interface ProducerState {
   /** The number of the last batch that was appended or given up. */
   readonly last: number;
-  /** Whether the store remembers the positions of this batch. */
-  answered(sequence: number): boolean;
+  /** How many entries this batch has: 0 if it was refused for its layout; undefined if the store does not remember it. */
+  answered(sequence: number): number | undefined;
 }
 
 /**
- * Decides what to do with a batch: `"append"` it, or `"answer"` with the remembered positions. For a call without records
- * whose batch is not stored: `"give-up"`. Throws `"out-of-sequence"` for a gap or a batch that was given up, and
+ * Decides what to do with a batch: `"append"` it, `"answer"` with the remembered positions, or `"refuse"` it again for its
+ * layout. For a call without records whose batch is not stored: `"give-up"`. Throws `"out-of-sequence"` for a gap or a batch that was given up, and
  * `"forgotten"` if the store can no longer tell whether it has the batch.
  */
 export function judge(
   state: ProducerState | undefined,
   { id, sequence, decided, known }: Producer,
   empty: boolean,
-): "append" | "answer" | "give-up" {
+): "append" | "answer" | "refuse" | "give-up" {
   if (state === undefined && known) {
     throw new StoreError(
       "forgotten",
       `Cannot tell whether batch ${sequence} was appended: the store has forgotten producer ${id}; read the stream to see`,
     );
   }
-  if (state?.answered(sequence)) return "answer";
+  const length = state?.answered(sequence);
+  if (length !== undefined && (length > 0 || !empty)) return length > 0 ? "answer" : "refuse";
   if (empty) return "give-up";
   const last = Math.max(state?.last ?? 0, decided);
   if (sequence !== last + 1) {
@@ -41,4 +42,14 @@ export function judge(
     );
   }
   return "append";
+}
+
+/** The error for a batch whose stream was chosen by a layout that is no longer in force. */
+export function layoutChanged(stream: string, layout: number | undefined, cause?: unknown): StoreError {
+  return new StoreError(
+    "layout-changed",
+    `Cannot append to ${stream}: the stream was chosen by layout ${layout}, and a later layout is in force; read the ` +
+      "layout again, and append to the stream that it names",
+    cause === undefined ? undefined : { cause },
+  );
 }

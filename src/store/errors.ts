@@ -6,6 +6,8 @@
  * - `"out-of-sequence"`: the number of the batch was refused: it leaves a gap, or the batch was given up before;
  * - `"forgotten"`: a batch was sent again, but the store no longer knows its producer, so it cannot tell whether the
  *   batch was appended;
+ * - `"layout-changed"`: the stream was chosen by a layout that is no longer in force; the batch is decided, and nothing
+ *   was stored;
  * - `"name-taken"`: another live consumer has this name in this group;
  * - `"types-differ"`: the group is for other event types than this consumer handles;
  * - `"group-busy"`: the group still has live consumers, unsettled deliveries or dead letters;
@@ -17,6 +19,7 @@ export type StoreErrorKind =
   | "uncertain"
   | "out-of-sequence"
   | "forgotten"
+  | "layout-changed"
   | "name-taken"
   | "types-differ"
   | "group-busy"

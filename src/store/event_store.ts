@@ -1,5 +1,6 @@
 import type { Position } from "./position.ts";
 import type { GroupMember, MemberOptions } from "./group_member.ts";
+import type { SharedState } from "./shared_state.ts";
 import type { StreamAdmin } from "./stream_admin.ts";
 
 /**
@@ -43,6 +44,13 @@ export interface Producer {
 export interface AppendOptions {
   /** Identifies the batch, so that sending it twice appends it once. */
   readonly producer?: Producer;
+  /**
+   * The layout by which the caller chose this stream, from 0. After {@linkcode StreamAdmin.fence} with a higher one, the
+   * append is refused with `StoreError` `"layout-changed"`: nothing is stored, and the batch counts as decided, so the
+   * producer's next number follows it. The same batch sent again is refused again, unless it was stored before the fence.
+   * An append without `layout` is never refused for it.
+   */
+  readonly layout?: number;
   /** Ends the wait for the answer; the append itself may still happen. */
   readonly signal?: AbortSignal;
 }
@@ -105,6 +113,12 @@ export interface EventStore extends AsyncDisposable {
 
   /** Operations on a stream: information, trimming, groups and dead letters. The call itself creates nothing. */
   admin(stream: string): StreamAdmin;
+
+  /**
+   * A small text beside a stream that processes share. The call itself creates nothing. Names are independent of each
+   * other, and so are streams; the stream need not exist.
+   */
+  state(stream: string, name: string): SharedState;
 
   /**
    * Closes everything that the store opened, but no client or connection that was passed to it. May be called twice. The

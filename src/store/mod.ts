@@ -1,9 +1,9 @@
 /**
  * The port between the broker and its stores, for authors of stores.
  *
- * A store implements three interfaces. {@linkcode EventStore} appends and reads entries, {@linkcode GroupMember} delivers
- * them to one consumer of a group, and {@linkcode StreamAdmin} is for operating a stream. Their comments say what a caller
- * may rely on. The suite in `@tidings/broker/testing` checks these promises: `testEventStore("MyStore", open)`.
+ * A store implements four interfaces. {@linkcode EventStore} appends and reads entries, {@linkcode GroupMember} delivers
+ * them to one consumer of a group, {@linkcode StreamAdmin} is for operating a stream, and {@linkcode SharedState} is a
+ * small text that processes share. Their comments say what a caller may rely on. The suite in `@tidings/broker/testing` checks these promises: `testEventStore("MyStore", open)`.
  *
  * @example Wrap a store, to make it read-only
  * ```ts
@@ -20,6 +20,7 @@
  *   read: (...args) => inner.read(...args),
  *   member: (...args) => inner.member(...args),
  *   admin: (...args) => inner.admin(...args),
+ *   state: (...args) => inner.state(...args),
  *   [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
  * };
  *
@@ -48,6 +49,7 @@ export type {
   Outcome,
   RemovedRange,
 } from "./group_member.ts";
+export type { SharedState, SharedText } from "./shared_state.ts";
 export type {
   ConsumerState,
   DeadLetterBox,

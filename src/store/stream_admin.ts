@@ -1,4 +1,5 @@
-import type { StoredRecord } from "./event_store.ts";
+// deno-lint-ignore no-unused-vars -- the comment of `fence` links to AppendOptions
+import type { AppendOptions, StoredRecord } from "./event_store.ts";
 import type { DeadReason, ErrorRecord } from "./group_member.ts";
 import type { Position } from "./position.ts";
 
@@ -173,6 +174,13 @@ export interface StreamAdmin {
    * with `"group-busy"` while the group has live consumers, unsettled deliveries or dead letters; the message says which.
    */
   removeGroup(group: string, options?: { readonly force?: boolean }): Promise<boolean>;
+
+  /**
+   * Closes the stream to appends whose {@linkcode AppendOptions.layout} is lower than `layout`, from 1. Resolves with the
+   * highest position that the stream ever gave, undefined if it is empty: no refused layout adds an entry behind it. Never
+   * lowers an earlier fence, and may be called again. Appends without a layout, reading and consuming go on.
+   */
+  fence(layout: number): Promise<Position | undefined>;
 
   /** The dead letters of a group. */
   deadLetters(group: string): DeadLetterBox;

@@ -6,6 +6,7 @@ import {
   type MemberOptions,
   type Position,
   type ReadRange,
+  type SharedState,
   type StoredRecord,
   StoreError,
   type StreamAdmin,
@@ -86,6 +87,10 @@ export class FaultyStore implements EventStore {
 
   admin(stream: string): StreamAdmin {
     return this.#store.admin(stream);
+  }
+
+  state(stream: string, name: string): SharedState {
+    return this.#store.state(stream, name);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

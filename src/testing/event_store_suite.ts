@@ -2,6 +2,7 @@ import { register, type SuiteOptions } from "./_contract.ts";
 import { appending } from "./store/_append.ts";
 import { claiming } from "./store/_claims.ts";
 import { deferring } from "./store/_deferring.ts";
+import { fencing } from "./store/_layouts.ts";
 import { grouping } from "./store/_groups.ts";
 import { leasing } from "./store/_leases.ts";
 import { letters } from "./store/_letters.ts";
@@ -9,6 +10,7 @@ import { producing } from "./store/_producers.ts";
 import { reading } from "./store/_read.ts";
 import { rewinding } from "./store/_rewind.ts";
 import { settling } from "./store/_settling.ts";
+import { sharing } from "./store/_states.ts";
 import { Bench, type StoreContract, type StoreFeature, type StoreUnderTest } from "./_store_bench.ts";
 import { trimming } from "./store/_trim.ts";
 
@@ -25,6 +27,8 @@ export const storeContracts: readonly StoreContract[] = [
   ...rewinding,
   ...trimming,
   ...grouping,
+  ...sharing,
+  ...fencing,
 ];
 
 /**

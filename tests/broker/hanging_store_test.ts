@@ -1,7 +1,7 @@
 import { BrokerClosedError, defineEvent, EventBroker, UncertainPublishError } from "@tidings/broker";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { InMemoryStore } from "../../src/memory/mod.ts";
-import type { EventStore, GroupMember, StreamAdmin } from "../../src/store/mod.ts";
+import type { EventStore, GroupMember, SharedState, StreamAdmin } from "../../src/store/mod.ts";
 
 class Counted extends defineEvent("Counted", { retention: { maxLength: 1 } })<{ n: number }> {}
 
@@ -29,8 +29,15 @@ class HangingStore implements EventStore {
   }
 
   admin(stream: string): StreamAdmin {
-    const admin = this.#inner.admin(stream);
-    return new Proxy(admin, {
+    return this.#hanging(this.#inner.admin(stream));
+  }
+
+  state(stream: string, name: string): SharedState {
+    return this.#hanging(this.#inner.state(stream, name));
+  }
+
+  #hanging<T extends object>(inner: T): T {
+    return new Proxy(inner, {
       get: (target, name) => {
         const method = Reflect.get(target, name) as (...args: unknown[]) => Promise<unknown>;
         return (...args: unknown[]) => this.#reply(() => method.apply(target, args));

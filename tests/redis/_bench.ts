@@ -86,6 +86,10 @@ class PrefixedStore implements EventStore {
     return this.#store.admin(this.#prefix + stream);
   }
 
+  state(stream: string, name: string) {
+    return this.#store.state(this.#prefix + stream, name);
+  }
+
   [Symbol.asyncDispose]() {
     return this.#store[Symbol.asyncDispose]();
   }

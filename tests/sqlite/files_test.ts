@@ -74,6 +74,8 @@ Deno.test("open() upgrades a file with an earlier schema, and keeps its entries"
     `DROP INDEX delivery_version;
      DROP INDEX delivery_deferred;
      DROP TRIGGER entry_removed;
+     DROP TABLE state;
+     ALTER TABLE stream DROP COLUMN layout;
      ALTER TABLE consumer_group DROP COLUMN types;
      ALTER TABLE consumer_group DROP COLUMN skipped;
      ALTER TABLE consumer_group DROP COLUMN removed;
@@ -96,6 +98,8 @@ Deno.test("open() upgrades a file with an earlier schema, and keeps its entries"
   const [unread] = await stores[0]!.append("Stream", entries(1));
   await stores[0]!.admin("Stream").trim({ maxLength: 0, force: true });
   assertEquals((await c!.claim({ limit: 2, signal: never })).removed, { from: unread!, to: unread!, count: 1 });
+  assertEquals(await stores[0]!.state("Stream", "layout").write("text", 0), true);
+  assertEquals(await stores[1]!.admin("Stream").fence(1), unread);
   for (const store of stores) await store[Symbol.asyncDispose]();
 });
 

@@ -38,7 +38,7 @@ export function guaranteesPage(): string {
     ` (${numbers.length === 1 ? "Guarantee" : "Guarantees"} ${numbers.join(", ")})`
   );
   const guarantees = Object.entries(GUARANTEES).map(([number, title]) =>
-    `${number}. **${title}.** ${
+    `- **${number}. ${title}.** ${
       (files.get(Number(number)) ?? []).map((file) => `[\`${file}\`](../${file})`).join(", ")
     }`
   );

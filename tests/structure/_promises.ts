@@ -38,6 +38,7 @@ export const GUARANTEES: Readonly<Record<number, string>> = {
   36: "Observers see every publish, attempt and settlement, and affect none",
   37: "`health()` reports at once whether a broker can work, and why not",
   38: "Classes that share a stream are seen in one order; each group gets its own types only",
+  40: "Processes share small texts by compare-and-set, and a fenced stream refuses appends of an older layout",
 };
 
 /** A promise of README, with the numbers of its guarantees, its settings and its cost. */

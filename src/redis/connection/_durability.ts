@@ -6,6 +6,9 @@ import type { RedisConnection, Reply } from "./client.ts";
 import type { Script } from "./_script.ts";
 import type { OwnRoute, Pinned } from "./_topology.ts";
 
+/** Runs a script, and waits until its changes are as durable as configured. */
+export type Write = (script: Script, keys: readonly string[], args: readonly string[]) => Promise<Reply>;
+
 /**
  * Checks that a server supports the durability options.
  *
@@ -38,7 +41,7 @@ function unlessReplica(error: unknown): void {
   if (!isReplicaReply(error)) throw error;
 }
 
-/** Runs scripts that write, and waits until the entries are durable. WAIT blocks, so it has a connection of its own. */
+/** Runs scripts that write, and waits until their changes are durable. WAIT blocks, so it has a connection of its own. */
 export class DurableRoute {
   #route: OwnRoute;
   #options: DurabilityOptions;
@@ -50,7 +53,7 @@ export class DurableRoute {
   }
 
   /**
-   * Runs a script and waits until its entries are durable. An empty reply means that the script wrote no entry.
+   * Runs a script and waits until its changes are durable. An empty list as reply means that it changed nothing.
    *
    * @throws {StoreError} `"uncertain"` if they are not durable in time: they are stored, but a failover or crash may lose
    * them.

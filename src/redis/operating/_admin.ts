@@ -11,11 +11,13 @@ import {
 import { assertAlterable, assertIdle, unknownGroup } from "../../store/_groups.ts";
 import type { Reply } from "../connection/client.ts";
 import { isNoKey, replyOf } from "../connection/_reply_error.ts";
-import { groupKeys, keyList, producerKey } from "../_keys.ts";
+import { groupKeys, keyList, layoutKey, producerKey } from "../_keys.ts";
 import { type LetterContext, RedisLetterBox } from "./_letters.ts";
 import { before, parsePairs, serverTime } from "../connection/_replies.ts";
+import type { Write } from "../connection/_durability.ts";
 import type { Script } from "../connection/_script.ts";
 import { ALTER_GROUP } from "../scripts/alter_group.ts";
+import { FENCE } from "../scripts/fence.ts";
 import { FORCE_TRIM } from "../scripts/force_trim.ts";
 import { GROUP_INFO } from "../scripts/info.ts";
 import { REMOVE_GROUP } from "../scripts/remove_group.ts";
@@ -32,9 +34,12 @@ const DELETED_MARK = 24 * 3_600_000;
 /** Operates a stream in Redis. */
 export class RedisAdmin implements StreamAdmin {
   #context: LetterContext;
+  #write: Write;
 
-  constructor(context: LetterContext) {
+  /** @param write Runs a script, and waits until its changes are as durable as configured. */
+  constructor(context: LetterContext, write: Write) {
     this.#context = context;
+    this.#write = write;
   }
 
   async #run(script: Script, group: string, args: readonly string[]): Promise<Reply> {
@@ -178,6 +183,12 @@ export class RedisAdmin implements StreamAdmin {
     ];
     this.#context.waker.wake(connections);
     return removed === 1;
+  }
+
+  async fence(layout: number): Promise<Position | undefined> {
+    const { stream } = this.#context;
+    const last = await this.#write(FENCE, [stream, layoutKey(stream)], [String(layout)]) as Position | "";
+    return last === "" ? undefined : last;
   }
 
   deadLetters(group: string): DeadLetterBox {

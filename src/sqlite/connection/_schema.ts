@@ -12,11 +12,21 @@ interface Connection {
 export const APPLICATION_ID = 0x54494445;
 
 /** The version of the tables below. */
-export const SCHEMA_VERSION = 4;
+export const SCHEMA_VERSION = 5;
 
 const DEFERRED = `
   CREATE INDEX delivery_version ON delivery (grp, version, ms, seq) WHERE version IS NOT NULL;
   CREATE INDEX delivery_deferred ON delivery (grp, deferred_at) WHERE version IS NOT NULL;
+`;
+
+const STATE = `
+  CREATE TABLE state (
+    stream TEXT NOT NULL,
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    text TEXT,
+    PRIMARY KEY (stream, name)
+  ) STRICT, WITHOUT ROWID;
 `;
 
 /*
@@ -45,7 +55,8 @@ const REMOVED = `
 `;
 
 /*
- * The entries of a stream are numbered without gaps by `n`. The row of the stream keeps the numbers of the first and of
+ * The entries of a stream are numbered without gaps by `n`. Appends of a lower layout than `layout` are refused; a batch
+ * that was refused so has the length 0 in `batch`. The row of the stream keeps the numbers of the first and of
  * the next entry, so that lengths and lags need no counting. A group keeps the number of the entry that it reads next;
  * `from_ms` and `from_seq` are set only while it waits for a position that is still to come.
  *
@@ -63,7 +74,8 @@ const TABLES = `
     first_n INTEGER NOT NULL DEFAULT 0,
     next_n INTEGER NOT NULL DEFAULT 0,
     last_ms INTEGER,
-    last_seq INTEGER
+    last_seq INTEGER,
+    layout INTEGER NOT NULL DEFAULT 0
   ) STRICT;
 
   CREATE TABLE entry (
@@ -168,6 +180,7 @@ const TABLES = `
     PRIMARY KEY (grp, id)
   ) STRICT;
 
+  ${STATE}
   ${REMOVED}
   PRAGMA application_id = ${APPLICATION_ID};
   PRAGMA user_version = ${SCHEMA_VERSION};
@@ -191,6 +204,10 @@ const UPGRADES: Readonly<Record<number, string>> = {
   3: `
     ALTER TABLE consumer_group ADD COLUMN types TEXT;
     ALTER TABLE consumer_group ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0;
+  `,
+  4: `
+    ALTER TABLE stream ADD COLUMN layout INTEGER NOT NULL DEFAULT 0;
+    ${STATE}
   `,
 };
 

@@ -1,4 +1,4 @@
-import type { Fields, Position, Producer } from "../../store/mod.ts";
+import type { AppendOptions, Fields, Position, Producer } from "../../store/mod.ts";
 import { judge, PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../../store/_producer.ts";
 import type { Database } from "../connection/_database.ts";
 import { encodeFields, type Place, positionOf } from "./_records.ts";
@@ -13,24 +13,33 @@ interface BatchRow extends Place {
   readonly length: number;
 }
 
-/** Implements `append` of the port. To be called in a write transaction. */
+/**
+ * Implements `append` of the port. To be called in a write transaction, which also keeps that a batch was refused: so a
+ * batch that is refused for its layout throws nothing, and returns undefined.
+ */
 export function append(
   db: Database,
   now: number,
   name: string,
   records: readonly Fields[],
-  producer: Producer | undefined,
-): Position[] {
+  { producer, layout }: Pick<AppendOptions, "producer" | "layout">,
+): Position[] | undefined {
   const stream = makeStream(db, name);
-  if (producer === undefined) return positionsOf(insert(db, now, stream, records));
+  const fenced = layout !== undefined && layout < stream.layout && records.length > 0;
+  if (producer === undefined) return fenced ? undefined : positionsOf(insert(db, now, stream, records));
   const known = findProducer(db, now, stream, producer.id);
   const remembered = known && findBatch(db, known, producer.sequence);
   const verdict = judge(
-    known && { last: known.last, answered: () => remembered !== undefined },
+    known && { last: known.last, answered: () => remembered?.length },
     producer,
     records.length === 0,
   );
   if (verdict === "answer") return positionsOf(remembered!);
+  if (verdict === "refuse") return undefined;
+  if (verdict === "append" && fenced) {
+    remember(db, now, stream, producer, { ms: 0, seq: 0, length: 0 });
+    return undefined;
+  }
   const batch = insert(db, now, stream, records);
   remember(db, now, stream, producer, verdict === "append" ? batch : undefined);
   return positionsOf(batch);

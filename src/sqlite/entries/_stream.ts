@@ -15,11 +15,13 @@ export interface StreamRow {
   /** The highest position ever given; null before the first append. */
   readonly last_ms: number | null;
   readonly last_seq: number | null;
+  /** Appends of lower layouts are refused. */
+  readonly layout: number;
 }
 
 /** Returns the row of a stream; undefined if no append or join has created it yet. */
 export function findStream(db: Database, name: string): StreamRow | undefined {
-  return db.get<StreamRow>("SELECT id, first_n, next_n, last_ms, last_seq FROM stream WHERE name = ?", name);
+  return db.get<StreamRow>("SELECT id, first_n, next_n, last_ms, last_seq, layout FROM stream WHERE name = ?", name);
 }
 
 /** Returns the row of a stream. Creates it if it is missing. */

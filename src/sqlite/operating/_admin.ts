@@ -12,7 +12,7 @@ import type { Changes } from "../connection/_changes.ts";
 import type { Database } from "../connection/_database.ts";
 import { allGroups, findGroup, type GroupRow, groupState, removeGroup, rewind, setTypes } from "../consuming/_group.ts";
 import { positionOf } from "../entries/_records.ts";
-import { entryFrom, findStream, type StreamRow } from "../entries/_stream.ts";
+import { entryFrom, findStream, makeStream, type StreamRow } from "../entries/_stream.ts";
 import { SqliteLetterBox } from "./_letters.ts";
 import { trim } from "./_trim.ts";
 
@@ -101,6 +101,15 @@ export class SqliteAdmin implements StreamAdmin {
     });
     if (removed) this.#changes.wake(this.#name);
     return removed;
+  }
+
+  fence(layout: number): Promise<Position | undefined> {
+    const db = this.#db;
+    return db.write(() => {
+      const { id, last_ms: ms, last_seq: seq } = makeStream(db, this.#name);
+      db.run("UPDATE stream SET layout = max(layout, ?) WHERE id = ?", layout, id);
+      return ms === null || seq === null ? undefined : positionOf({ ms, seq });
+    });
   }
 
   deadLetters(group: string): DeadLetterBox {

@@ -5,16 +5,19 @@ import { ANNOUNCE } from "../../../src/redis/scripts/announce.ts";
 import { APPEND } from "../../../src/redis/scripts/append.ts";
 import { CLAIM } from "../../../src/redis/scripts/claim.ts";
 import { HEAL } from "../../../src/redis/scripts/heal.ts";
+import { FENCE } from "../../../src/redis/scripts/fence.ts";
 import { FORCE_TRIM } from "../../../src/redis/scripts/force_trim.ts";
 import { GROUP_INFO } from "../../../src/redis/scripts/info.ts";
 import { JOIN } from "../../../src/redis/scripts/join.ts";
 import { LEAVE } from "../../../src/redis/scripts/leave.ts";
+import { READ_STATE } from "../../../src/redis/scripts/read_state.ts";
 import { REDRIVE } from "../../../src/redis/scripts/redrive.ts";
 import { REMOVE_GROUP } from "../../../src/redis/scripts/remove_group.ts";
 import { RENEW } from "../../../src/redis/scripts/renew.ts";
 import { REWIND } from "../../../src/redis/scripts/rewind.ts";
 import { SETTLE } from "../../../src/redis/scripts/settle.ts";
 import { TRIM } from "../../../src/redis/scripts/trim.ts";
+import { WRITE_STATE } from "../../../src/redis/scripts/write_state.ts";
 import { readPage, words } from "../../docs/_markdown.ts";
 
 /** A role of a user. */
@@ -27,17 +30,18 @@ interface Role {
 const CONNECTING = ["ping", "info"];
 const WRITING = [...CONNECTING, "eval", "evalsha"];
 const READING = ["eval_ro", "evalsha_ro", "xinfo|groups", "xinfo|stream", "xrange", "xrevrange"];
+const READING_STATE = ["eval_ro", "evalsha_ro"];
 const WAITING = ["client|id", "client|unblock"];
 
 export const ROLES = {
-  publisher: { scripts: [APPEND], commands: WRITING },
+  publisher: { scripts: [APPEND, READ_STATE, WRITE_STATE], commands: [...WRITING, ...READING_STATE] },
   consumer: {
-    scripts: [JOIN, ANNOUNCE, CLAIM, ADOPT, RENEW, SETTLE, LEAVE, HEAL],
-    commands: [...WRITING, ...WAITING, "xreadgroup", "hmget", "hkeys", "xpending"],
+    scripts: [JOIN, ANNOUNCE, CLAIM, ADOPT, RENEW, SETTLE, LEAVE, HEAL, READ_STATE, WRITE_STATE],
+    commands: [...WRITING, ...READING_STATE, ...WAITING, "xreadgroup", "hmget", "hkeys", "xpending"],
   },
-  observer: { scripts: [GROUP_INFO], commands: [...CONNECTING, ...READING, ...WAITING, "xread"] },
+  observer: { scripts: [GROUP_INFO, READ_STATE], commands: [...CONNECTING, ...READING, ...WAITING, "xread"] },
   operator: {
-    scripts: [GROUP_INFO, REDRIVE, REWIND, ALTER_GROUP, REMOVE_GROUP, TRIM, FORCE_TRIM],
+    scripts: [GROUP_INFO, REDRIVE, REWIND, ALTER_GROUP, REMOVE_GROUP, TRIM, FORCE_TRIM, READ_STATE, WRITE_STATE, FENCE],
     commands: [...WRITING, ...READING, "client|unblock", "xdel", "time"],
   },
 } as const satisfies Readonly<Record<string, Role>>;
@@ -47,7 +51,7 @@ export const TRIMMING: Role = { scripts: [TRIM], commands: ["time"] };
 
 /** Commands of processes with metrics, besides those of their role. */
 export const MEASURING: Role = {
-  scripts: [GROUP_INFO],
+  scripts: [GROUP_INFO, READ_STATE],
   commands: ["eval_ro", "evalsha_ro", "xinfo|groups", "xinfo|stream"],
 };
 

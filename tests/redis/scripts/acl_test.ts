@@ -4,8 +4,9 @@ import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes 
 import { connect, defineEvent, type EventBroker, PermanentError } from "@tidings/broker";
 import { openRedisStore } from "../../../src/redis/mod.ts";
 import { told, until, within } from "../../../src/testing/_broker_bench.ts";
-import { KINDS, LABELS, openBroker, openConnection } from "../_bench.ts";
+import { KINDS, LABELS, openBroker, openConnection, openStore } from "../_bench.ts";
 import { readPage } from "../../docs/_markdown.ts";
+import type { EventStore } from "../../../src/store/mod.ts";
 import { modulesIn } from "../../structure/_imports.ts";
 import { allowedBy, MEASURING, neededBy, ROLES, rulesOf, TRIMMING } from "./_permissions.ts";
 import { RedisCluster } from "../_cluster.ts";
@@ -99,6 +100,13 @@ async function someHistory(server: RedisServer): Promise<void> {
   }, "the group has done so");
 }
 
+/** Writes a shared text, and removes it. */
+async function useState(store: EventStore): Promise<void> {
+  const state = store.state("events:Other", "layout");
+  assert(await state.write("text", 0));
+  assert(await state.write(undefined, (await state.read()).version));
+}
+
 for (const [name, role] of Object.entries(ROLES)) {
   Deno.test(`docs/README_REDIS.md allows a ${name} the commands that it sends, and no others`, () => {
     assertEquals([...allowedBy(rulesOf(name))].sort(), [...neededBy(role)].sort());
@@ -145,6 +153,10 @@ for (const kind of KINDS) {
     await broker.publish(new Sold({ n: 3 }));
     await broker.publish(sold(2));
     assertEquals(await server.cli("XLEN", "events:Sold"), "6");
+    const store = await openStore(urlOf(server, "publisher"), kind);
+    await store.append("events:Other#0", [["id", "1"]], { layout: 1 });
+    await useState(store);
+    await store[Symbol.asyncDispose]();
     const run = await commandsRun(server);
     for (const command of allowedBy(rulesOf("publisher"))) {
       // Only `connect` sends it.
@@ -162,6 +174,7 @@ for (const kind of KINDS) {
     await assertForbidden(server, "publisher", [
       "EVAL return(redis.call('xadd','other:Sold','*','a','1')) 1 other:Sold",
       "EVAL return(1) 1 {events:Sold}:dead:shop",
+      "SET {events:Sold}:layout 9",
       "XTRIM events:Sold MAXLEN 0",
       "DEL events:Sold",
       "KEYS *",
@@ -200,6 +213,7 @@ Deno.test("ACL rules of a consumer allow consuming, retries, dead letters, recov
   const dying = await store.member("events:Sold", group, { consumer: "dying", lease: 200, startFrom: "beginning" });
   await publisher.publish(new Sold({ n: 4 }));
   assertEquals((await dying.claim({ limit: 1, signal: AbortSignal.timeout(5_000) })).records.length, 1);
+  await useState(store);
   await store[Symbol.asyncDispose]();
   const again = await second.subscribe(Sold, handler, options);
   const recovered = told(again, "recovered");
@@ -226,6 +240,7 @@ Deno.test("ACL rules of a consumer allow consuming, retries, dead letters, recov
   });
   await assertForbidden(server, "consumer", [
     "XREADGROUP GROUP shop me STREAMS other:Sold >",
+    "EVAL return(1) 1 {events:Sold}:layout",
     "HMGET {events:Sold}:producer:1 last",
     "XADD events:Sold * payload {}",
     "EVAL return(redis.call('xtrim',KEYS[1],'MAXLEN','0')) 1 events:Sold",
@@ -252,6 +267,9 @@ Deno.test("ACL rules of an observer allow reading events, groups and dead letter
   const letters = await Array.fromAsync(broker.deadLetters(Sold, { group }));
   assertEquals(letters.map(({ event }) => event?.detail.n), [1]);
   assertEquals(await broker.redrive(Sold, { group, dryRun: true }), 1);
+  const store = await openRedisStore(urlOf(server, "observer"));
+  assertEquals((await store.state("events:Sold", "layout").read()).version, 0);
+  await store[Symbol.asyncDispose]();
 
   const heard: number[] = [];
   broker.addEventListener("Sold", ({ detail }) => void heard.push(detail.n));
@@ -319,6 +337,8 @@ Deno.test("ACL rules of an operator allow redriving, rewinding, trimming and del
   });
   await broker.deleteGroup(Sold, { group, force: true });
   assertEquals(await server.cli("XINFO", "GROUPS", "events:Sold"), "");
+  await useState(store);
+  await store.admin("events:Other#0").fence(2);
   await store[Symbol.asyncDispose]();
   const run = await commandsRun(server);
   for (const command of allowedBy(rulesOf("operator"))) {

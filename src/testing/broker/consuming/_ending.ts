@@ -102,6 +102,7 @@ export const ending: readonly BrokerContract[] = [
         read: (...args) => faulty.read(...args),
         member: (...args) => broken.member(...args),
         admin: (...args) => broken.admin(...args),
+        state: (...args) => broken.state(...args),
         [Symbol.asyncDispose]: () => {
           disposals++;
           // Thrown and not rejected: a store of a user may do either.
