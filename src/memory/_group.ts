@@ -72,12 +72,13 @@ export class MemoryGroup {
     return this.#consumers.join(consumer, lease).storeName;
   }
 
-  /** Renews the lease of a consumer. Throws `"group-deleted"` or `"name-taken"`. */
-  touch(storeName: string, lease: number): Consumer {
+  /** Renews the lease of a consumer. Throws `"group-deleted"`, `"types-differ"` or `"name-taken"`. */
+  touch(storeName: string, { lease, types }: Pick<MemberOptions, "lease" | "types">): Consumer {
     if (this.deleted) {
       const why = "it was deleted; subscribe again to make it anew";
       throw new StoreError("group-deleted", `Cannot use group "${this.name}" of ${this.#stream.name}: ${why}`);
     }
+    assertTypes(this.name, this.#stream.name, this.types, types);
     return this.#consumers.touch(storeName, lease);
   }
 

@@ -1,4 +1,5 @@
 import type { Claim, ClaimOptions, DeliveryRef, GroupMember, MemberOptions, Outcome, Position } from "../store/mod.ts";
+import { haveSameTypes } from "../store/_groups.ts";
 import { type Reach, reachOf } from "../store/_reach.ts";
 import type { MemoryGroup } from "./_group.ts";
 import type { MemoryStream } from "./_stream.ts";
@@ -8,7 +9,7 @@ export class MemoryMember implements GroupMember {
   readonly consumer: string;
   #stream: MemoryStream;
   #group: MemoryGroup;
-  #lease: number;
+  #options: MemberOptions;
   #reach: Reach;
   #epoch: number;
   #left = new AbortController();
@@ -17,7 +18,7 @@ export class MemoryMember implements GroupMember {
     this.consumer = group.join(options);
     this.#stream = stream;
     this.#group = group;
-    this.#lease = options.lease;
+    this.#options = options;
     this.#reach = reachOf(options);
     this.#epoch = group.epoch;
   }
@@ -25,7 +26,7 @@ export class MemoryMember implements GroupMember {
   async claim({ limit, signal, newFirst = false }: ClaimOptions): Promise<Claim> {
     const ended = AbortSignal.any([signal, this.#left.signal]);
     while (!ended.aborted) {
-      const consumer = this.#group.touch(this.consumer, this.#lease);
+      const consumer = this.#group.touch(this.consumer, this.#options);
       const found = this.#group.claim(consumer, this.#reach, limit, newFirst);
       const disturbed = this.#group.epoch !== this.#epoch;
       this.#epoch = this.#group.epoch;
@@ -43,19 +44,25 @@ export class MemoryMember implements GroupMember {
     held: readonly DeliveryRef[],
     { stalled }: { readonly stalled?: boolean } = {},
   ): Promise<readonly Position[]> {
-    this.#group.touch(this.consumer, this.#lease);
+    this.#group.touch(this.consumer, this.#options);
     if (stalled !== undefined) this.#group.setStalled(this.consumer, stalled);
     return this.#group.lost(this.consumer, held);
   }
 
   // deno-lint-ignore require-await -- async turns thrown errors into rejections
   async settle(outcomes: readonly Outcome[]): Promise<readonly Position[]> {
+    if (!this.#hasTypes) return outcomes.map(({ position }) => position);
     return this.#group.settle(this.consumer, outcomes);
   }
 
   // deno-lint-ignore require-await -- async turns thrown errors into rejections
   async leave(): Promise<boolean> {
     this.#left.abort();
-    return this.#group.leave(this.consumer);
+    return !this.#hasTypes || this.#group.leave(this.consumer);
+  }
+
+  /** Whether the group is still for the types of this consumer. */
+  get #hasTypes(): boolean {
+    return haveSameTypes(this.#group.types, this.#options.types);
   }
 }

@@ -163,12 +163,12 @@ export class SqliteStore implements EventStore {
 
   async member(streamName: string, groupName: string, options: MemberOptions): Promise<GroupMember> {
     const db = this.#db;
-    const { consumer: name, lease } = options;
+    const { consumer: name, lease, types } = options;
     const { seat, epoch } = await db.write(() => {
       const group = makeGroup(db, makeStream(db, streamName), groupName, options);
-      assertTypes(groupName, streamName, typesOf(group), options.types);
+      assertTypes(groupName, streamName, typesOf(group), types);
       return {
-        seat: join(db, this.#now(), streamName, group, { name, lease, reach: reachOf(options) }),
+        seat: join(db, this.#now(), streamName, group, { name, lease, types, reach: reachOf(options) }),
         epoch: group.epoch,
       };
     });

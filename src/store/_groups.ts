@@ -22,6 +22,11 @@ export function assertAlterable(
   );
 }
 
+/** Whether a group is for exactly the types that a consumer handles. */
+export function haveSameTypes(kept: readonly string[] | undefined, own: readonly string[] | undefined): boolean {
+  return kept?.join(" ") === own?.join(" ");
+}
+
 /** Throws `"types-differ"` unless a consumer handles exactly the types that its group is for. */
 export function assertTypes(
   group: string,
@@ -29,7 +34,7 @@ export function assertTypes(
   kept: readonly string[] | undefined,
   own: readonly string[] | undefined,
 ): void {
-  if (kept?.join(" ") !== own?.join(" ")) throw typesDiffer(group, stream, kept, own);
+  if (!haveSameTypes(kept, own)) throw typesDiffer(group, stream, kept, own);
 }
 
 /** The error for a consumer that handles other types than its group is for; it names both. */

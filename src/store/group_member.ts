@@ -165,7 +165,8 @@ export interface GroupMember {
    * does not reject. When a call rejects, a later call returns whatever it had taken. The engine makes one call at a time.
    *
    * Rejects with `"group-deleted"` when the group was deleted, also when a group of the same name was made since. Rejects
-   * with `"name-taken"` when this consumer was given up for dead and another one has joined under its name.
+   * with `"name-taken"` when this consumer was given up for dead and another one has joined under its name, and with
+   * `"types-differ"` while the group is for other types than this consumer handles, because `alterGroup` has changed them.
    */
   claim(options: ClaimOptions): Promise<Claim>;
 
@@ -178,7 +179,8 @@ export interface GroupMember {
 
   /**
    * Applies the outcomes, each one atomically, and resolves with the positions of the refused ones. An outcome is refused
-   * when this member no longer has exactly that delivery; it then changes nothing.
+   * when this member no longer has exactly that delivery, or while the group is for other types than this consumer
+   * handles; it then changes nothing.
    *
    * Calling again with the same outcomes after a failure is safe. Deliveries that the first call settled are refused the
    * second time. A held `retry` does not end its delivery, so it says which attempt it counts. The dead letter of an entry
@@ -189,7 +191,8 @@ export interface GroupMember {
   /**
    * Ends this member in one step: releases the deliveries that it still holds, without counting an attempt and keeping
    * their due times, and removes the consumer if it then holds nothing. Resolves with false if the consumer could not be
-   * removed. Also ends a claim that waits.
+   * removed. Also ends a claim that waits. While the group is for other types, it releases nothing: the group recovers the
+   * deliveries as those of a dead consumer.
    */
   leave(): Promise<boolean>;
 }

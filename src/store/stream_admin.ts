@@ -164,7 +164,8 @@ export interface StreamAdmin {
 
   /**
    * Changes the event types that a group is for, in one step; as in {@linkcode MemberOptions.types}. Entries that it has
-   * settled stay settled. Rejects with `"group-busy"` while the group has live consumers, which would skip entries of the
+   * settled stay settled. A consumer of other types, which was given up for dead before, can neither claim nor settle from
+   * then on. Rejects with `"group-busy"` while the group has live consumers, which would skip entries of the
    * new types, and with a RangeError that names the existing groups if there is no group of that name.
    */
   alterGroup(group: string, options: { readonly types: readonly string[] | undefined }): Promise<void>;

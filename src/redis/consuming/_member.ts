@@ -99,11 +99,11 @@ export class RedisMember implements GroupMember {
   }
 
   async #run(script: Script, args: readonly string[]): Promise<Reply> {
-    const { link, keys, group } = this.#context;
+    const { link, keys, group, options } = this.#context;
     try {
       return await script.run(link, keyList(keys), [group, this.consumer, this.#life, ...args]);
     } catch (error) {
-      throw groupError(error, keys.stream, group);
+      throw groupError(error, keys.stream, group, options.types);
     }
   }
 
@@ -209,7 +209,8 @@ export class RedisMember implements GroupMember {
   async #healed(error: unknown): Promise<undefined> {
     if (!isNoGroup(error)) throw error;
     const held = [...this.#held.positions(), ...this.#buffer.kept].sort(comparePositions);
-    const reply = await this.#run(HEAL, [held[0] ?? this.#buffer.last ?? "", held.length > 0 ? "1" : "0"]);
+    const types = this.#context.options.types?.join(" ") ?? "";
+    const reply = await this.#run(HEAL, [held[0] ?? this.#buffer.last ?? "", held.length > 0 ? "1" : "0", types]);
     const healed = healedOf(reply as HealReply);
     if (healed !== undefined) this.#healing = { ...healed, mayRepeat: healed.mayRepeat || held.length > 0 };
     // The new group will read the buffered records again.
@@ -248,8 +249,8 @@ export class RedisMember implements GroupMember {
       // Deliveries were taken from this consumer, so the script has to compare all fences.
       return await this.#settle({ generation: "0", plain: [], skipped: 0, others: outcomes }) ?? [];
     } catch (error) {
-      // A group that is gone refuses all outcomes.
-      if (!isDeleted(error)) await this.#healed(error);
+      // A group that is gone, or is for other types, refuses all outcomes.
+      if (!isRefusal(error)) await this.#healed(error);
       return outcomes.map(({ position }) => position);
     }
   }
@@ -288,8 +289,8 @@ export class RedisMember implements GroupMember {
       // The connection may be closed right after this, and no other consumer knows of the returned deliveries yet.
       await waker.sent();
     } catch (error) {
-      // The group is gone, and all deliveries with it.
-      if (!isDeleted(error)) throw error;
+      // The group is gone, and all deliveries with it; or it is for other types, and recovers them.
+      if (!isRefusal(error)) throw error;
     } finally {
       left();
     }
@@ -306,8 +307,9 @@ export function healedOf([last, mayRepeat]: HealReply): Healed | undefined {
   return { from: last === "" ? undefined : after(last), mayRepeat: mayRepeat === 1 };
 }
 
-function isDeleted(error: unknown): boolean {
-  return error instanceof StoreError && error.kind === "group-deleted";
+/** Whether the group refuses this consumer for good. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof StoreError && (error.kind === "group-deleted" || error.kind === "types-differ");
 }
 
 function claimOf(records: readonly ClaimedRecord[]): Claim {

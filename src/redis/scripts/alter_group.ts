@@ -2,7 +2,8 @@ import { Script } from "../connection/_script.ts";
 import { PRELUDE } from "./parts/_prelude.ts";
 
 /**
- * Changes the event types of a group, unless it has live consumers.
+ * Changes the event types of a group, unless it has live consumers. Scripts of consumers with other types are refused from
+ * then on.
  *
  * KEYS and ARGV: see the prelude (without consumer and life), then the types in ascending order with spaces between, or
  * empty for the stream's own type. Reply: the live consumers; if there are none, the types were changed.
@@ -15,5 +16,6 @@ if ARGV[4] == '' then
 else
   redis.call('HSET', meta, 'types', ARGV[4])
 end
+if life then redis.call('HSET', meta, 'life', lifeWith(life, ARGV[4])) end
 return {}
 `);

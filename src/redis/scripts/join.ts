@@ -14,23 +14,21 @@ import { REMOVED } from "./parts/_removed.ts";
  * `TYPESDIFFER <types>` if the group is for other types.
  */
 export const JOIN: Script = new Script(`${PRELUDE}${HEAL_GROUP}${REMOVED}
-local taken = nameTaken()
-if taken then return taken end
+local taken, types = nameTaken(), redis.call('HGET', meta, 'types') or ''
+local differ = redis.error_reply('TYPESDIFFER ' .. types)
+if taken then return types ~= ARGV[7] and differ or taken end
 local healed = {}
 if redis.call('HEXISTS', meta, 'checkpoint') == 1 then healed = healGroup('', '0') end
 if healed.err then return healed end
 local made = redis.pcall('XGROUP', 'CREATE', stream, group, ARGV[5], 'MKSTREAM')
 if made.err and not string.find(made.err, 'BUSYGROUP', 1, true) then return made end
-if made.err then
-  local types = redis.call('HGET', meta, 'types') or ''
-  if types ~= ARGV[7] then return redis.error_reply('TYPESDIFFER ' .. types) end
-end
+if made.err and types ~= ARGV[7] then return differ end
 local refused = renewLease(tonumber(ARGV[4]))
 if refused then return refused end
 redis.call('HDEL', meta, 'deleted')
 redis.call('PERSIST', meta)
-redis.call('HSETNX', meta, 'life', ARGV[6])
 redis.call('HSET', meta, 'lease:' .. me, ARGV[4])
+if not life or not made.err then redis.call('HSET', meta, 'life', lifeWith(life or ARGV[6], ARGV[7])) end
 -- The mark of an earlier group of this name does not fit a new group.
 if not made.err then
   redis.call('HDEL', meta, 'mark', 'removed', 'types', 'skipped')

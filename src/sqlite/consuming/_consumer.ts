@@ -1,9 +1,10 @@
 import type { DeliveryRef, Position } from "../../store/mod.ts";
 import { StoreError } from "../../store/mod.ts";
+import { assertTypes } from "../../store/_groups.ts";
 import type { Reach } from "../../store/_reach.ts";
 import type { Database } from "../connection/_database.ts";
 import { placeOf } from "../entries/_records.ts";
-import { groupById, type GroupRow } from "./_group.ts";
+import { groupById, type GroupRow, typesOf, typesText } from "./_group.ts";
 
 /** Identifies a member in the tables, with the options that it joined with. */
 export interface Seat {
@@ -16,6 +17,8 @@ export interface Seat {
   readonly consumer: string;
   /** In milliseconds. */
   readonly lease: number;
+  /** The event types that it handles; undefined for the stream's own type. */
+  readonly types: readonly string[] | undefined;
   /** Which deferred deliveries it may take. */
   readonly reach: Reach;
 }
@@ -38,9 +41,17 @@ export function thisDelivery(
   return [seat.groupId, ms, seq, owner, Number(fence)];
 }
 
-/** Returns the id of the consumer; if it was given up for dead, an id that no delivery has. */
-export function consumerId(db: Database, { groupId, consumer }: Seat): number {
-  const found = db.get<{ id: number }>("SELECT id FROM consumer WHERE grp = ? AND store_name = ?", groupId, consumer);
+/**
+ * Returns the id of the consumer; if it was given up for dead, or the group is for other types, an id that no delivery has.
+ */
+export function consumerId(db: Database, { groupId, consumer, types }: Seat): number {
+  const found = db.get<{ id: number }>(
+    `SELECT id FROM consumer
+      WHERE grp = ? AND store_name = ? AND (SELECT types FROM consumer_group WHERE id = grp) IS ?`,
+    groupId,
+    consumer,
+    typesText(types),
+  );
   return found?.id ?? -1;
 }
 
@@ -50,7 +61,7 @@ export function join(
   now: number,
   stream: string,
   group: GroupRow,
-  { name, lease, reach }: Pick<Seat, "name" | "lease" | "reach">,
+  { name, lease, types, reach }: Pick<Seat, "name" | "lease" | "types" | "reach">,
 ): Seat {
   const { incarnations } = db.get<{ incarnations: number }>(
     "UPDATE consumer_group SET incarnations = incarnations + 1 WHERE id = ? RETURNING incarnations",
@@ -58,7 +69,7 @@ export function join(
   )!;
   // A group that is deleted and created again counts from 1 again, so the random part keeps the names unique.
   const consumer = `${name}.${incarnations.toString(36)}${crypto.randomUUID().slice(0, 6)}`;
-  const seat: Seat = { stream, group: group.name, groupId: group.id, name, consumer, lease, reach };
+  const seat: Seat = { stream, group: group.name, groupId: group.id, name, consumer, lease, types, reach };
   assertNameFree(db, now, seat);
   enrol(db, now, seat);
   return seat;
@@ -92,14 +103,17 @@ function assertNameFree(db: Database, now: number, { stream, group, groupId, nam
   );
 }
 
-/** Returns the row of the group. Throws `"group-deleted"` if it was deleted. */
-export function assertGroup(db: Database, { groupId, group, stream }: Seat): GroupRow {
+/** Returns the row of the group. Throws `"group-deleted"` if it was deleted, `"types-differ"` if it is for other types. */
+export function assertGroup(db: Database, { groupId, group, stream, types }: Seat): GroupRow {
   const row = groupById(db, groupId);
-  if (row !== undefined) return row;
-  throw new StoreError(
-    "group-deleted",
-    `Cannot use group "${group}" of ${stream}: it was deleted; subscribe again to make it anew`,
-  );
+  if (row === undefined) {
+    throw new StoreError(
+      "group-deleted",
+      `Cannot use group "${group}" of ${stream}: it was deleted; subscribe again to make it anew`,
+    );
+  }
+  assertTypes(group, stream, typesOf(row), types);
+  return row;
 }
 
 /**
@@ -137,16 +151,12 @@ export function lost(db: Database, seat: Seat, held: readonly DeliveryRef[]): Po
 }
 
 /** Releases all deliveries that the consumer holds, and removes it. */
-export function leave(db: Database, now: number, { groupId, consumer }: Seat): void {
-  const found = db.get<{ id: number }>(
-    "DELETE FROM consumer WHERE grp = ? AND store_name = ? RETURNING id",
-    groupId,
-    consumer,
-  );
-  if (found === undefined) return;
+export function leave(db: Database, now: number, seat: Seat): void {
+  const id = consumerId(db, seat);
+  if (db.run("DELETE FROM consumer WHERE id = ?", id) === 0) return;
   db.run(
     `UPDATE delivery SET owner = NULL, isolated = 0, due = max(?, ifnull(retry_at, 0)) WHERE owner = ?`,
     now,
-    found.id,
+    id,
   );
 }

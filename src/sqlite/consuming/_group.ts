@@ -62,7 +62,7 @@ export function makeGroup(
     "INSERT INTO consumer_group (stream, name, types, next_n, from_ms, from_seq) VALUES (?, ?, ?, ?, ?, ?)",
     stream.id,
     name,
-    types === undefined ? null : JSON.stringify(types),
+    typesText(types),
     next_n,
     from_ms,
     from_seq,
@@ -106,9 +106,14 @@ export function typesOf({ types }: GroupRow): readonly string[] | undefined {
   return types === null ? undefined : JSON.parse(types);
 }
 
+/** The event types as the table keeps them. */
+export function typesText(types: readonly string[] | undefined): string | null {
+  return types === undefined ? null : JSON.stringify(types);
+}
+
 /** Changes the event types that a group is for. To be called in a write transaction. */
 export function setTypes(db: Database, { id }: GroupRow, types: readonly string[] | undefined): void {
-  db.run("UPDATE consumer_group SET types = ? WHERE id = ?", types === undefined ? null : JSON.stringify(types), id);
+  db.run("UPDATE consumer_group SET types = ? WHERE id = ?", typesText(types), id);
 }
 
 /** Returns the number of the first entry that the group has not read or not settled: trimming must keep it. */

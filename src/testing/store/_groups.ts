@@ -38,6 +38,47 @@ export const grouping: readonly StoreContract[] = [
     await assertRejects(() => bench.admin.alterGroup("unknown", { types }), RangeError, '"group"');
   }),
 
+  contract(
+    "11, 38",
+    "a consumer that missed alterGroup() gets nothing of the new types, and settles nothing",
+    async (bench) => {
+      const [types, other] = [["Placed"], ["Ended"]];
+      await bench.append(2);
+      const late = await bench.join("late", { types, lease: bench.short });
+      const [held] = await bench.take(late, 1);
+      bench.abandon(late);
+      await bench.pass(bench.short);
+      await bench.admin.alterGroup("group", { types: other });
+      const skip = { kind: "skip", position: held!.position, fence: held!.fence } as const;
+      for (const call of [() => bench.claim(late), () => late.renew([held!])]) {
+        const { message } = await assertFails("types-differ", call);
+        assertStringIncludes(message, "for Placed: the group is for Ended");
+      }
+      assertEquals(await late.settle([skip]), [held!.position]);
+      assertEquals(await late.leave(), true);
+      const { pending, lag, skipped } = await bench.group();
+      assertEquals([pending, lag, skipped], [1, 1, 0]);
+
+      const member = await bench.join("a", { types: other });
+      const records = await bench.take(member);
+      assertEquals(records.map(({ position, recovered }) => [position, recovered]), [[held!.position, 1]]);
+      assertEquals(await late.settle([skip]), [held!.position]);
+      assertEquals(await member.settle(ack(records)), []);
+      assertEquals((await bench.drain(member)).length, 1);
+    },
+  ),
+
+  contract("38", "a consumer that missed two alterGroup() calls goes on when its types are back", async (bench) => {
+    await bench.append(2);
+    const member = await bench.join("a", { types: ["Placed"], lease: bench.short });
+    const records = await bench.take(member, 1);
+    await bench.pass(bench.short);
+    await bench.admin.alterGroup("group", { types: undefined });
+    await bench.admin.alterGroup("group", { types: ["Placed"] });
+    assertEquals(await member.settle(ack(records)), []);
+    assertEquals((await bench.drain(member)).length, 1);
+  }),
+
   contract("38", "settle() with skip settles a delivery and counts it once", async (bench) => {
     await bench.append(4);
     const member = await bench.join("a");

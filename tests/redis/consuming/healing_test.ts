@@ -1,6 +1,6 @@
 // Guarantees 26, 27: groups, streams and entries that are lost.
 
-import { assert, assertEquals, assertLess } from "@std/assert";
+import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import {
   defineEvent,
   type EntriesLostEvent,
@@ -9,7 +9,7 @@ import {
   type Subscription,
 } from "@tidings/broker";
 import { groupKeys } from "../../../src/redis/_keys.ts";
-import { comparePositions } from "../../../src/store/mod.ts";
+import { comparePositions, StoreError } from "../../../src/store/mod.ts";
 import { sleep, told, until } from "../../../src/testing/_broker_bench.ts";
 import type { ClientKind } from "../../../src/redis/clients/detect.ts";
 import { KINDS, LABELS, openBroker } from "../_bench.ts";
@@ -282,4 +282,28 @@ Deno.test("subscribe() reports lost events when redis-cli trims or deletes them 
   assertEquals(handled, kept);
   assertEquals(losses(lost).map(({ count, positions }) => [count, positions]), [[49, []], [1, []]]);
   assertEquals([lost[1]!.from, lost[1]!.to], [positions[70], positions[70]]);
+});
+
+Deno.test("a group of a shared stream that is made again keeps its event types", async () => {
+  class BidPlaced extends defineEvent("BidPlaced", { stream: "Auction" })<{ n: number }> {}
+  class AuctionEnded extends defineEvent("AuctionEnded", { stream: "Auction" })<{ n: number }> {}
+  await using server = await RedisServer.start();
+  const open = () => openBroker(server.url, { events: [BidPlaced, AuctionEnded] });
+  await using broker = await open();
+  await using other = await open();
+  const handled: number[] = [];
+  const note = (event: BidPlaced | AuctionEnded) => void handled.push(event.detail.n);
+  const first = await broker.subscribe(BidPlaced, note, { group: "group" });
+  const lost = told<GroupLostEvent>(first, "grouplost");
+  await broker.publish(new BidPlaced({ n: 1 }));
+  await until(() => handled.length === 1, "the bid is handled");
+  await server.cli("FLUSHALL");
+  await until(() => lost.length === 1, "the group is made again");
+  assertEquals((await broker.info(BidPlaced)).groups[0]!.types, ["BidPlaced"]);
+
+  await assertRejects(() => other.subscribe(AuctionEnded, note, { group: "group" }), StoreError, "is for BidPlaced");
+  await other.subscribe(BidPlaced, note, { group: "group" });
+  await broker.publish([new AuctionEnded({ n: 2 }), new BidPlaced({ n: 3 })]);
+  await until(() => handled.includes(3), "the next bid is handled");
+  assertEquals(handled, [1, 3]);
 });

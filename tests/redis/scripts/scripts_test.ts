@@ -426,12 +426,20 @@ test("ALTER_GROUP changes the types of a group, but not while a consumer is aliv
   await bench.group(JOIN, "me.1", "", LEASE, "0-0", "life", "A B");
   await assertRejects(() => bench.group(JOIN, "you.1", "", LEASE, "0-0", "life", "A"), Error, "TYPESDIFFER A B");
   assertEquals(await bench.group(ALTER_GROUP, "", "", "A"), ["me.1"]);
-  await bench.group(LEAVE, "me.1", "life", "10");
+  const life = async () => await bench.send("HGET", KEYS.meta, "life") as string;
+  const first = await life();
+  await bench.group(LEAVE, "me.1", first, "10");
   assertEquals(await bench.group(ALTER_GROUP, "", "", "A"), []);
+  for (const script of [RENEW, LEAVE]) {
+    await assertRejects(() => bench.group(script, "me.1", first, LEASE, "", "0"), Error, "TYPESDIFFER A");
+  }
+  await assertRejects(() => bench.group(LEAVE, "me.1", "other", "10"), Error, "GROUPDELETED");
   await bench.group(JOIN, "you.1", "", LEASE, "0-0", "life", "A");
-  await bench.group(LEAVE, "you.1", "life", "10");
+  await bench.group(LEAVE, "you.1", await life(), "10");
   assertEquals(await bench.group(ALTER_GROUP, "", "", ""), []);
-  assertEquals(await bench.send("HEXISTS", KEYS.meta, "types"), 0);
+  assertEquals([await bench.send("HEXISTS", KEYS.meta, "types"), await life()], [0, "life"]);
+  assertEquals(await bench.group(ALTER_GROUP, "", "", "A B"), []);
+  assertEquals(await life(), first);
 });
 
 test("RENEW returns the lost deliveries when a delivery was taken from the consumer", async (bench) => {

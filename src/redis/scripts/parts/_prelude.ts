@@ -136,6 +136,13 @@ local function renewLease(lease)
   redis.call('ZADD', consumers, text(now + lease), me)
 end
 
+-- The life of a group ends with a hash of its event types, so that scripts refuse consumers of other types: all have to
+-- compare the life anyway.
+local function baseOfLife(life) return string.match(life, '^[^/]*') end
+local function lifeWith(life, types)
+  return types == '' and baseOfLife(life) or baseOfLife(life) .. '/' .. string.sub(redis.sha1hex(types), 1, 12)
+end
+
 local function epoch() return tonumber(redis.call('HGET', meta, 'epoch') or 0) end
 
 -- Whether a rewind since that epoch has dropped the deliveries at this position.
@@ -211,14 +218,20 @@ local function saveCheckpoint()
 end
 `;
 
-/** The beginning of all scripts of a group that write. They refuse members of a group that was deleted. */
+/** The beginning of all scripts of a group that write. They refuse members of a group that was deleted or is for other types. */
 export const PRELUDE: string = `${READ_PRELUDE}
 -- Out of memory, a script may add data only after another write. This one removes nothing, and lets consumers go on and
 -- settle their deliveries, which needs little memory and frees more. APPEND does not do this.
 redis.call('ZREM', consumers, '')
 
 local life = redis.call('HGET', meta, 'life')
-if ARGV[3] ~= '' and (life and life ~= ARGV[3] or redis.call('HEXISTS', meta, 'deleted') == 1) then
-  return redis.error_reply('GROUPDELETED ' .. group)
+if ARGV[3] ~= '' then
+  local deleted = redis.call('HEXISTS', meta, 'deleted') == 1
+  if deleted or life and baseOfLife(life) ~= baseOfLife(ARGV[3]) then
+    return redis.error_reply('GROUPDELETED ' .. group)
+  end
+  if life and life ~= ARGV[3] then
+    return redis.error_reply('TYPESDIFFER ' .. (redis.call('HGET', meta, 'types') or ''))
+  end
 end
 `;
