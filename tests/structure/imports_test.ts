@@ -121,7 +121,8 @@ const ROOMS: Record<string, Rooms> = {
     rooms: {
       codec: [],
       publishing: ["codec"],
-      consuming: ["codec"],
+      "consuming/assignment": [],
+      consuming: ["codec", "consuming/assignment"],
       "consuming/pulling": ["consuming"],
       reading: ["codec"],
       operating: ["codec"],
