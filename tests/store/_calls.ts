@@ -1,11 +1,11 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { type GroupMember, type Outcome, type Position, StoreError } from "../../src/store/mod.ts";
+import { type GroupMember, type Outcome, type Position, StoreError, type StoreErrorKind } from "../../src/store/mod.ts";
 import type { Ending } from "./_commands.ts";
 
 /** The outcome of the port for an ending. */
 export function outcomeOf(
   held: { position: Position; fence: string },
-  kind: Exclude<Ending["kind"], "defer">,
+  kind: Exclude<Ending["kind"], "defer"> | "skip",
   attempt: number,
   delay: number,
 ): Outcome {
@@ -25,8 +25,8 @@ export async function claimFor(member: GroupMember, limit: number, timeout: numb
   return claim;
 }
 
-/** Asserts that a call rejects because another live consumer has the name. */
-export async function assertNameTaken(doing: Promise<unknown>): Promise<void> {
+/** Asserts that a call rejects with a store error of this kind. */
+export async function assertRefused(doing: Promise<unknown>, kind: StoreErrorKind): Promise<void> {
   const error = await assertRejects(() => doing, StoreError);
-  assertEquals(error.kind, "name-taken");
+  assertEquals(error.kind, kind);
 }

@@ -6,7 +6,8 @@ export type Place = { readonly at: "beginning" | "now" | "entry" | "between" | "
 
 /** An outcome of a delivery. */
 export type Ending = {
-  readonly kind: Outcome["kind"] | "hold";
+  /** Of an entry of the group's types; others are skipped. */
+  readonly kind: Exclude<Outcome["kind"], "skip"> | "hold";
   readonly delay: number;
   /** Whether a retry reports the same attempt as the retry before it. */
   readonly again: boolean;
@@ -24,6 +25,10 @@ export type Command =
     readonly lease: number;
     readonly version: number;
     readonly deferTimeout: number;
+    /** Which types a new group is for, as an index. */
+    readonly types: number;
+    /** Whether it joins for these types also when the group is for others. */
+    readonly stranger: boolean;
     readonly from: Place;
   }
   | { readonly do: "claim"; readonly member: number; readonly limit: number }
@@ -32,17 +37,19 @@ export type Command =
   | { readonly do: "advance"; readonly ms: number }
   | { readonly do: "trim"; readonly maxLength: number; readonly maxAge: number; readonly force: boolean }
   | { readonly do: "rewind"; readonly group: number; readonly to: Place }
+  | { readonly do: "alter"; readonly group: number; readonly types: number }
   | { readonly do: "redrive" | "discard"; readonly group: number; readonly which: number };
 
 const index = fc.nat(11);
 const member = fc.nat(5);
 const group = fc.constantFrom(0, 0, 0, 1);
+const types = fc.nat(2);
 const place: fc.Arbitrary<Place> = fc.record({
   at: fc.constantFrom("beginning", "now", "entry", "entry", "between", "future"),
   index,
 });
 const ending: fc.Arbitrary<Ending> = fc.record({
-  kind: fc.constantFrom("ack", "ack", "skip", "retry", "hold", "release", "dead", "isolate", "defer"),
+  kind: fc.constantFrom("ack", "ack", "retry", "hold", "release", "dead", "isolate", "defer"),
   delay: fc.constantFrom(0, 10, 60, 500),
   again: fc.constantFrom(false, false, true),
   version: fc.constantFrom(2, 3, 10),
@@ -62,6 +69,8 @@ export const commands: fc.Arbitrary<Command[]> = fc.array(
         lease: fc.nat(2),
         version: fc.constantFrom(1, 1, 2, 3),
         deferTimeout: fc.constantFrom(0, 90, Infinity),
+        types,
+        stranger: fc.constantFrom(false, false, false, false, true),
         from: place,
       }),
     },
@@ -83,6 +92,7 @@ export const commands: fc.Arbitrary<Command[]> = fc.array(
       }),
     },
     { weight: 2, arbitrary: as("rewind", { group, to: place }) },
+    { weight: 3, arbitrary: as("alter", { group, types }) },
     { weight: 2, arbitrary: as("redrive", { group, which: fc.nat(4) }) },
     { weight: 1, arbitrary: as("discard", { group, which: fc.nat(4) }) },
   ) as fc.Arbitrary<Command>,

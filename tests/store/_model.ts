@@ -1,4 +1,4 @@
-import { comparePositions, firstPositionAt, type Position } from "../../src/store/mod.ts";
+import { comparePositions, firstPositionAt, type Position, type StoreErrorKind } from "../../src/store/mod.ts";
 
 /** An unsettled delivery, as the comments of the port describe it. */
 export interface Delivery {
@@ -20,17 +20,22 @@ export interface Delivery {
 /** A delivery that a consumer was handed. It may be settled or lost by now. */
 export interface Hand {
   readonly delivery: Delivery;
+  readonly text: string;
   readonly serial: number;
   readonly fence: string;
   /** The number of its current attempt: a held retry raises it. */
   attempt: number;
 }
 
+/** The event types that a group is for, or that a consumer handles; undefined for the stream's own type. */
+export type Types = readonly string[] | undefined;
+
 export interface Member {
   readonly name: string;
   readonly lease: number;
   readonly version: number;
   readonly deferTimeout: number;
+  readonly types: Types;
   expires: number;
   /** False after it left or was given up for dead. It joins again with its next call. */
   enrolled: boolean;
@@ -86,11 +91,13 @@ export class ModelGroup {
   members: Member[] = [];
   epoch = 0;
   skipped = 0;
+  types: Types;
   #from: Position;
   #model: Model;
 
-  constructor(model: Model, startFrom: "beginning" | "now" | Position) {
+  constructor(model: Model, startFrom: "beginning" | "now" | Position, types: Types) {
     this.#model = model;
+    this.types = types;
     this.#from = this.#place(startFrom);
   }
 
@@ -124,19 +131,30 @@ export class ModelGroup {
     return this.members.some((member) => member !== self && member.name === name && this.isAlive(member));
   }
 
-  join({ name, lease, version, deferTimeout }: Pick<Member, "name" | "lease" | "version" | "deferTimeout">): Member {
-    const expires = this.#model.now + lease;
-    const member: Member = { name, lease, version, deferTimeout, expires, enrolled: true, seenEpoch: this.epoch };
+  isFor(types: Types): boolean {
+    return this.types?.join() === types?.join();
+  }
+
+  /** Why a consumer may not join, if it may not. */
+  refusal(name: string, types: Types, self?: Member): StoreErrorKind | undefined {
+    if (!this.isFor(types)) return "types-differ";
+    return this.nameIsTaken(name, self) ? "name-taken" : undefined;
+  }
+
+  join(options: Pick<Member, "name" | "lease" | "version" | "deferTimeout" | "types">): Member {
+    const expires = this.#model.now + options.lease;
+    const member: Member = { ...options, expires, enrolled: true, seenEpoch: this.epoch };
     this.members.push(member);
     return member;
   }
 
-  /** Renews the lease of a member. Returns false if it cannot, because another live member has its name. */
-  touch(member: Member): boolean {
-    if (!this.isAlive(member) && this.nameIsTaken(member.name, member)) return false;
+  /** Renews the lease of a member. Returns why it cannot: another live member has its name, or the types were altered. */
+  touch(member: Member): StoreErrorKind | undefined {
+    const refusal = this.refusal(member.name, member.types, member);
+    if (refusal !== undefined && !this.isAlive(member)) return refusal;
     member.enrolled = true;
     member.expires = this.#model.now + member.lease;
-    return true;
+    return undefined;
   }
 
   heldBy(member: Member): Delivery[] {
@@ -144,7 +162,8 @@ export class ModelGroup {
   }
 
   holds(member: Member, { delivery, serial }: Hand): boolean {
-    return this.pending.includes(delivery) && delivery.owner === member && delivery.serial === serial;
+    return this.isFor(member.types) && this.pending.includes(delivery) && delivery.owner === member &&
+      delivery.serial === serial;
   }
 
   /**
@@ -204,10 +223,10 @@ export class ModelGroup {
     return delivery;
   }
 
-  hand(delivery: Delivery, member: Member, fence: string): Hand {
+  hand(delivery: Delivery, member: Member, fence: string, text: string): Hand {
     delivery.owner = member;
     delivery.due = delivery.retryAt = delivery.deferred = undefined;
-    return { delivery, serial: ++delivery.serial, fence, attempt: delivery.failures + 1 };
+    return { delivery, text, serial: ++delivery.serial, fence, attempt: delivery.failures + 1 };
   }
 
   skip(delivery: Delivery): void {
@@ -254,6 +273,8 @@ export class ModelGroup {
   }
 
   leave(member: Member): void {
+    // Its deliveries are recovered as those of a dead consumer.
+    if (!this.isFor(member.types)) return;
     for (const delivery of this.heldBy(member)) this.#park(delivery);
     member.enrolled = false;
   }

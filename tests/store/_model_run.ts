@@ -8,13 +8,24 @@ import {
   type Position,
   positionTime,
 } from "../../src/store/mod.ts";
-import { assertNameTaken, claimFor, outcomeOf } from "./_calls.ts";
+import { assertRefused, claimFor, outcomeOf } from "./_calls.ts";
 import type { Command, Ending, Place } from "./_commands.ts";
-import { type Hand, type Member, Model, ModelGroup } from "./_model.ts";
+import { type Hand, type Member, Model, ModelGroup, type Types } from "./_model.ts";
 
 const STREAM = "Stream";
 const GROUPS = ["one", "two"];
 const LEASES = [50, 100, 1_000];
+const TYPES: readonly Types[] = [undefined, ["Placed"], ["Ended", "Placed"]];
+/** The types of entries; the last one is the stream's own. */
+const ENTRY_TYPES = ["Placed", "Ended", STREAM];
+
+/** The type of the entry with this text. */
+const typeOf = (text: string) => ENTRY_TYPES[Number(text) % ENTRY_TYPES.length]!;
+
+/** The fields of the entry with this text: it says its type, unless the stream has the same name. */
+function fieldsOf(text: string): string[] {
+  return typeOf(text) === STREAM ? ["id", text] : ["id", text, "type", typeOf(text)];
+}
 
 /** A member of the store, and the same member of the model. */
 interface Seat {
@@ -84,6 +95,8 @@ export class Run {
         return await this.#trim(command);
       case "rewind":
         return await this.#rewind(GROUPS[command.group]!, this.#place(command.to));
+      case "alter":
+        return await this.#alter(GROUPS[command.group]!, TYPES[command.types]);
       case "redrive":
       case "discard":
         return await this.#pick(command.do, GROUPS[command.group]!, command.which);
@@ -100,7 +113,7 @@ export class Run {
 
   async #append(count: number): Promise<void> {
     const texts = Array.from({ length: count }, () => `${++this.#texts}`);
-    const positions = await this.#store.append(STREAM, texts.map((text) => ["id", text]));
+    const positions = await this.#store.append(STREAM, texts.map(fieldsOf));
     for (const [index, position] of positions.entries()) {
       if (this.model.last !== undefined) assert(comparePositions(this.model.last, position) < 0);
       this.model.last = position;
@@ -114,15 +127,18 @@ export class Run {
     const startFrom = this.#place(command.from);
     const { version, deferTimeout } = command;
     const [consumer, lease] = [`c${command.name}`, LEASES[command.lease]!];
-    const joining = this.#store.member(STREAM, groupName, { consumer, lease, startFrom, version, deferTimeout });
     let group = this.model.groups.get(groupName);
-    if (group?.nameIsTaken(consumer)) return await assertNameTaken(joining);
-    if (group === undefined) this.model.groups.set(groupName, group = new ModelGroup(this.model, startFrom));
+    const types = group === undefined || command.stranger ? TYPES[command.types] : group.types;
+    const options = { consumer, lease, startFrom, version, deferTimeout, ...(types && { types }) };
+    const joining = this.#store.member(STREAM, groupName, options);
+    const refusal = group?.refusal(consumer, types);
+    if (refusal !== undefined) return await assertRefused(joining, refusal);
+    if (group === undefined) this.model.groups.set(groupName, group = new ModelGroup(this.model, startFrom, types));
     const real = await joining;
     this.#seats.push({
       group,
       groupName,
-      model: group.join({ name: consumer, lease, version, deferTimeout }),
+      model: group.join({ name: consumer, lease, version, deferTimeout, types }),
       real,
       hands: [],
     });
@@ -130,7 +146,10 @@ export class Run {
 
   async #claim(seat: Seat, limit: number): Promise<void> {
     const { group, model, real } = seat;
-    if (!group.touch(model)) return await assertNameTaken(real.claim({ limit, signal: AbortSignal.timeout(1_000) }));
+    const refusal = group.touch(model);
+    if (refusal !== undefined) {
+      return await assertRefused(real.claim({ limit, signal: AbortSignal.timeout(1_000) }), refusal);
+    }
     const disturbed = model.seenEpoch !== group.epoch;
     const { returned, gone, fresh } = group.available(model);
     const removed = group.removed.length > 0
@@ -163,13 +182,14 @@ export class Run {
         : returned.find((delivery) => delivery.position === position);
       assert(delivery, `${position} was not available, but was delivered`);
       const tooLate = delivery.deferred !== undefined && !group.isKnown(delivery, model);
+      const text = delivery.copy ?? this.model.textOf(position)!;
       assertEquals({ fields, attempt, recovered, expired: expired === true }, {
-        fields: ["id", delivery.copy ?? this.model.textOf(position)!],
+        fields: fieldsOf(text),
         attempt: delivery.failures + 1,
         recovered: delivery.recovered,
         expired: tooLate,
       });
-      seat.hands.push(group.hand(delivery, model, fence));
+      seat.hands.push(group.hand(delivery, model, fence, text));
     }
   }
 
@@ -179,8 +199,9 @@ export class Run {
     const chosen = hands.slice(-(endings.length + late)).slice(0, endings.length);
     const refused: Position[] = [];
     const outcomes = chosen.map((hand, index): Outcome => {
-      const { kind, delay, again, version } = endings[index]!;
+      const { delay, again, version } = endings[index]!;
       const { position } = hand.delivery;
+      const kind = (model.types ?? [STREAM]).includes(typeOf(hand.text)) ? endings[index]!.kind : "skip";
       const attempt = again ? Math.max(1, hand.attempt - 1) : hand.attempt;
       if (!group.holds(model, hand)) refused.push(position);
       else if (kind === "defer") group.defer(hand.delivery, version);
@@ -191,7 +212,13 @@ export class Run {
     assertEquals(await real.settle(outcomes), refused, "refused by settle");
   }
 
-  #end(group: ModelGroup, hand: Hand, kind: Exclude<Ending["kind"], "defer">, attempt: number, delay: number): void {
+  #end(
+    group: ModelGroup,
+    hand: Hand,
+    kind: Exclude<Ending["kind"], "defer"> | "skip",
+    attempt: number,
+    delay: number,
+  ): void {
     const { delivery } = hand;
     // The letter of a removed entry has no fields. The model leaves it out.
     if (kind === "skip") return group.skip(delivery);
@@ -205,7 +232,8 @@ export class Run {
 
   async #renew({ group, model, real, hands }: Seat): Promise<void> {
     const held = hands.map(({ delivery: { position }, fence }) => ({ position, fence }));
-    if (!group.touch(model)) return await assertNameTaken(real.renew(held));
+    const refusal = group.touch(model);
+    if (refusal !== undefined) return await assertRefused(real.renew(held), refusal);
     const lost = hands.filter((hand) => !group.holds(model, hand)).map(({ delivery }) => delivery.position);
     assertEquals(await real.renew(held), lost, "lost by renew");
   }
@@ -229,6 +257,15 @@ export class Run {
     const group = this.model.groups.get(groupName);
     if (group === undefined) await assertRejects(() => rewinding, RangeError);
     else assertEquals(await rewinding, group.rewind(to));
+  }
+
+  async #alter(groupName: string, types: Types): Promise<void> {
+    const altering = this.#store.admin(STREAM).alterGroup(groupName, { types });
+    const group = this.model.groups.get(groupName);
+    if (group === undefined) return void await assertRejects(() => altering, RangeError);
+    if (group.members.some((member) => group.isAlive(member))) return await assertRefused(altering, "group-busy");
+    await altering;
+    group.types = types;
   }
 
   async #pick(act: "redrive" | "discard", groupName: string, which: number): Promise<void> {
@@ -274,7 +311,7 @@ export class Run {
       groups: [...model.groups].map(([name, group]) => ({
         name,
         pending: group.pending.length,
-        types: undefined,
+        types: group.types,
         skipped: group.skipped,
         retrying: group.pending.filter(({ retryAt }) => retryAt !== undefined && retryAt > model.now).length,
         deferred: group.deferred,
@@ -304,6 +341,8 @@ export class Run {
         lease: 2,
         version: 10,
         deferTimeout: Infinity,
+        types: 0,
+        stranger: false,
         from: { at: "now", index: 0 },
       });
       const seat = this.#seats.at(-1)!;
