@@ -226,8 +226,11 @@ export class MemoryGroup {
       pending.retryAt = now + outcome.delay;
       if (outcome.hold) return false;
     }
-    if (outcome.kind === "retry" || outcome.kind === "release") {
+    // A removed entry waits for no version: the next claim reports it.
+    const released = outcome.kind === "defer" && this.#recordOf(pending) === undefined;
+    if (outcome.kind === "retry" || outcome.kind === "release" || released) {
       if (outcome.kind === "release") pending.retryAt = outcome.delay ? now + outcome.delay : undefined;
+      if (released) pending.retryAt = undefined;
       this.#park(pending, pending.retryAt ?? now);
       return true;
     }

@@ -121,7 +121,8 @@ export interface ErrorRecord {
  * - `release`: the delivery goes back to the group, and no attempt is counted. Any consumer may take it, at once or after
  *   `delay` milliseconds;
  * - `defer`: the entry has a `version` above this member's. No attempt is counted. The delivery waits for a member that
- *   understands the version, or until it is `expired` for another. It stays pending, so trimming keeps its entry;
+ *   understands the version, or until it is `expired` for another. It stays pending, so trimming keeps its entry. If the
+ *   entry was removed before, the delivery is released instead, and the next claim reports it as missing;
  * - `dead`: the delivery is acknowledged and its event becomes a dead letter of the group, in one step;
  * - `isolate`: the consumer keeps the delivery, starts its handler now, and runs nothing else. If the consumer dies before
  *   the delivery is settled, the store counts that as a failed attempt.
@@ -156,7 +157,8 @@ export interface GroupMember {
    * deliveries, deferred ones that this member understands or that are expired for it, and deliveries of dead consumers.
    * Only when there are none, the call takes entries that the group has not read. `newFirst` swaps the two; a caller that
    * alternates keeps neither source waiting for long. Records are in order of position. When more returned deliveries
-   * are due than `limit`, the store chooses which come first.
+   * are due than `limit`, the store chooses which come first. A store may find out up to a quarter of this member's lease
+   * late that a deferred delivery is expired.
    *
    * **Recovery.** A delivery of a dead consumer comes back with `recovered` raised by one. A retry is never taken before
    * it is due, also when its consumer has died.

@@ -168,9 +168,12 @@ export class ModelGroup {
 
   /**
    * What a member may claim now: returned deliveries, or new entries if there are none. `gone` holds the returned
-   * deliveries whose entries were removed.
+   * deliveries whose entries were removed. With `expired: false`, without the deferred ones that are expired for it.
    */
-  available(taker: Member): { returned: Delivery[]; gone: Delivery[]; fresh: Position[] } {
+  available(
+    taker: Member,
+    { expired = true }: { expired?: boolean } = {},
+  ): { returned: Delivery[]; gone: Delivery[]; fresh: Position[] } {
     for (const member of this.members) {
       if (member === taker || !member.enrolled || this.isAlive(member)) continue;
       member.enrolled = false;
@@ -184,7 +187,7 @@ export class ModelGroup {
     const due = this.pending.filter((delivery) => {
       const { due = Infinity, deferred } = delivery;
       return due <= now || this.isKnown(delivery, taker) ||
-        deferred !== undefined && now - deferred.since >= taker.deferTimeout;
+        expired && deferred !== undefined && now - deferred.since >= taker.deferTimeout;
     });
     const returned = due.filter((delivery) => !this.isGone(delivery));
     const gone = due.filter((delivery) => this.isGone(delivery));
@@ -252,6 +255,7 @@ export class ModelGroup {
   }
 
   defer(delivery: Delivery, version: number): void {
+    if (this.isGone(delivery)) return this.release(delivery, 0);
     delivery.owner = delivery.retryAt = undefined;
     delivery.isolated = false;
     delivery.deferred = { version, since: this.#model.now };

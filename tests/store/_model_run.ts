@@ -40,6 +40,12 @@ interface Seat {
 /** Opens stores over the same data, with the same clock. */
 export type Open = (now: () => number) => Promise<readonly EventStore[]>;
 
+/** What the port leaves to a store. */
+export interface Leeway {
+  /** Whether a claim may overlook deferred deliveries that are expired: the port allows a quarter of the lease. */
+  readonly expiresLate?: boolean;
+}
+
 /** Runs commands on a model and on a store, and asserts after each command that they agree. */
 export class Run {
   readonly model = new Model();
@@ -47,11 +53,14 @@ export class Run {
   #turn = 0;
   #seats: Seat[] = [];
   #texts = 0;
+  #leeway: Leeway;
 
-  private constructor() {}
+  private constructor(leeway: Leeway) {
+    this.#leeway = leeway;
+  }
 
-  static async open(open: Open): Promise<Run> {
-    const run = new Run();
+  static async open(open: Open, leeway: Leeway = {}): Promise<Run> {
+    const run = new Run(leeway);
     run.#stores = await open(() => run.model.now);
     return run;
   }
@@ -151,7 +160,7 @@ export class Run {
       return await assertRefused(real.claim({ limit, signal: AbortSignal.timeout(1_000) }), refusal);
     }
     const disturbed = model.seenEpoch !== group.epoch;
-    const { returned, gone, fresh } = group.available(model);
+    let { returned, gone, fresh } = group.available(model);
     const removed = group.removed.length > 0
       ? { removed: { from: group.removed[0]!, to: group.removed.at(-1)!, count: group.removed.length } }
       : {};
@@ -162,6 +171,13 @@ export class Run {
     if (nothing) return assertEquals(claim, { records: [], missing: [], disturbed: false });
     model.seenEpoch = group.epoch;
     assertEquals(claim.disturbed, disturbed, "disturbed");
+    if (this.#leeway.expiresLate) {
+      const sure = group.available(model, { expired: false });
+      const sureOnes = new Set([...sure.returned, ...sure.gone].map(({ position }) => position));
+      const expired = [...returned, ...gone].map(({ position }) => position).filter((each) => !sureOnes.has(each));
+      const taken = [...claim.missing, ...claim.records.map(({ position }) => position)];
+      if (!taken.some((position) => expired.includes(position))) ({ returned, gone, fresh } = sure);
+    }
     for (const position of claim.missing) {
       const delivery = gone.find((delivery) => delivery.position === position);
       assert(delivery, `${position} was reported missing, but its entry is there`);
@@ -199,7 +215,9 @@ export class Run {
     const chosen = hands.slice(-(endings.length + late)).slice(0, endings.length);
     const refused: Position[] = [];
     const outcomes = chosen.map((hand, index): Outcome => {
-      const { delay, again, version } = endings[index]!;
+      const { delay, again } = endings[index]!;
+      // Only entries above the version of the consumer are deferred.
+      const version = Math.max(endings[index]!.version, model.version + 1);
       const { position } = hand.delivery;
       const kind = (model.types ?? [STREAM]).includes(typeOf(hand.text)) ? endings[index]!.kind : "skip";
       const attempt = again ? Math.max(1, hand.attempt - 1) : hand.attempt;

@@ -247,7 +247,9 @@ export class Recovery {
    * @param bell The group's bell after SETTLE.
    */
   settled(outcomes: readonly Outcome[], before: string, bell: string): void {
-    if (before === this.#lastBell) this.#lastBell = bell;
+    // A defer of a removed entry has returned the delivery to the group, which only the bell tells.
+    const deferred = outcomes.some(({ kind }) => kind === "defer");
+    if (before === this.#lastBell && !deferred) this.#lastBell = bell;
     let next = this.#next;
     for (const outcome of outcomes) {
       const delay = this.#returnsAfter(outcome);

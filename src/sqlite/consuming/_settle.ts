@@ -13,6 +13,11 @@ export interface Settled {
 
 const COME_BACK: ReadonlySet<Outcome["kind"]> = new Set(["retry", "release", "defer"]);
 
+/** SQL condition: the delivery has a copy, or its entry is still in the stream. */
+const HAS_ENTRY = `(copy IS NOT NULL OR EXISTS (
+  SELECT 1 FROM entry WHERE n = delivery.n AND stream = (SELECT stream FROM consumer_group WHERE id = delivery.grp)
+))`;
+
 /** Implements `settle` of the port. To be called in a write transaction. */
 export function settle(db: Database, now: number, seat: Seat, outcomes: readonly Outcome[]): Settled {
   const refused: Position[] = [];
@@ -64,10 +69,13 @@ function apply(db: Database, now: number, seat: Seat, owner: number, outcome: Ou
       ) === 1;
     }
     case "defer":
+      // A removed entry waits for no version: the delivery is released, so that the next claim reports it.
       return db.run(
-        `UPDATE delivery SET owner = NULL, isolated = 0, retry_at = NULL, version = ?, deferred_at = ?
+        `UPDATE delivery SET owner = NULL, isolated = 0, retry_at = NULL,
+            version = iif(${HAS_ENTRY}, ?, NULL), deferred_at = iif(${HAS_ENTRY}, ?, NULL), due = iif(${HAS_ENTRY}, NULL, ?)
           WHERE ${THIS_DELIVERY}`,
         outcome.version,
+        now,
         now,
         ...which,
       ) === 1;

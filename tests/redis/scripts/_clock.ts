@@ -8,6 +8,14 @@ const LAST_TIME = `local function lastTime()
   return tonumber(string.match(redis.call('XINFO', 'STREAM', stream)[8], '^%d+'))
 end`;
 
+// The server measures by its own clock for how long a delivery is idle. So a deferred delivery gets the time of the test's
+// clock, and the idle time to look for is longer by the difference between the clocks. (The name of the command is in lower
+// case, so that it is not rewritten.)
+const IDLE = `(function()
+  local real = redis.call('time')
+  return string.format('%.0f', math.max(0, tonumber(ARGV[8]) + real[1] * 1000 + math.floor(real[2] / 1000) - now))
+end)()`;
+
 /**
  * A connection to a server with the clock of a test: commands and scripts that use the time are rewritten. Members plan
  * their claim scripts by their own clock, so that each change of this clock changes the wake-up counter of all groups.
@@ -19,6 +27,8 @@ export function withClock(connection: TimedConnection, now: () => number): Timed
     return source
       .replaceAll("redis.call('TIME')", `{'${seconds}', '${micros}'}`)
       .replaceAll("redis.call('HGET', meta, 'bell') or ''", `(redis.call('HGET', meta, 'bell') or '') .. '@${now()}'`)
+      .replaceAll("keeper, 0, id, 'JUSTID'", "keeper, 0, id, 'TIME', text(now), 'JUSTID'")
+      .replaceAll("'IDLE', ARGV[8]", `'IDLE', ${IDLE}`)
       .replaceAll("local id = '*'", `${LAST_TIME} local id = string.format('%.0f-*', math.max(${now()}, lastTime()))`);
   };
   return {

@@ -7,6 +7,7 @@ import type { EventStore } from "../../../src/store/mod.ts";
 import { SingleServer } from "../../../src/redis/connection/_single_server.ts";
 import { RedisStore } from "../../../src/redis/redis_store.ts";
 import { APPEND } from "../../../src/redis/scripts/append.ts";
+import { CLAIM } from "../../../src/redis/scripts/claim.ts";
 import { PRELUDE } from "../../../src/redis/scripts/parts/_prelude.ts";
 import { commands } from "../../store/_commands.ts";
 import { Run } from "../../store/_model_run.ts";
@@ -19,6 +20,8 @@ const open = async (url: URL, now: () => number) =>
 
 Deno.test("withClock() finds each use of the time in the scripts", () => {
   assertEquals(PRELUDE.split("redis.call('TIME')").length, 2);
+  assertEquals(PRELUDE.split("keeper, 0, id, 'JUSTID'").length, 2);
+  assertEquals(CLAIM.source.split("'IDLE', ARGV[8]").length, 2);
   assertEquals(APPEND.source.split("local id = '*'").length, 2);
 });
 
@@ -64,7 +67,7 @@ Deno.test("RedisStore does the same as the model when commands come in random or
       const stores = await Promise.all([open(keys.url, now), open(keys.url, now)]);
       for (const store of stores) settleReads(store, check!);
       return stores.map((store) => keys.over(store));
-    });
+    }, { expiresLate: true });
     try {
       await run.all(commands);
     } finally {
