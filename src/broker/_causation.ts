@@ -4,7 +4,7 @@ import type { DomainEvent } from "../events/mod.ts";
 /** A delivery of a group, as its handler's context knows it. */
 export interface HandledDelivery {
   /** The consumer that claimed it. */
-  readonly source: { readonly stream: string; readonly group: string };
+  readonly source: { readonly logical: string; readonly group: string };
   /** The attempt that runs, or the last one that ran. */
   readonly attempt: number;
   /** Whether the handler of this attempt has not ended: closing waits for it. */

@@ -9,14 +9,26 @@ import { assertName } from "../events/_names.ts";
 import { checkRetention } from "../events/_retention.ts";
 import type { EventClass, RetentionOptions } from "../events/mod.ts";
 import { firstPositionAt, isPosition, lastPositionAt, type Position } from "../store/mod.ts";
-import type { BrokerOptions, StartFrom } from "./options.ts";
+import type { BrokerOptions, StartFrom, StreamOptions } from "./options.ts";
+import { MAX_PARTITIONS } from "./partition_of.ts";
 
-const KEYS = ["events", "prefix", "retention", "publishTimeout", "maxQueued", "maxQueuedBytes", "encryption", "signal"];
+const KEYS = [
+  "events",
+  "prefix",
+  "streams",
+  "retention",
+  "publishTimeout",
+  "maxQueued",
+  "maxQueuedBytes",
+  "encryption",
+  "signal",
+];
 
 /** The options of a broker, checked and with defaults; `events` and `encryption` are checked with the codecs. */
 export interface BrokerSettings<C extends EventClass> extends Pick<BrokerOptions<C>, "encryption" | "signal"> {
   readonly events: readonly C[];
   readonly prefix: string;
+  readonly streams: Readonly<Record<string, StreamOptions>>;
   /** Undefined when every event is kept. */
   readonly retention: RetentionOptions | undefined;
   readonly publishTimeout: number;
@@ -27,15 +39,16 @@ export interface BrokerSettings<C extends EventClass> extends Pick<BrokerOptions
 /** Checks the options of a broker and fills in the defaults. */
 export function brokerSettings<C extends EventClass>(options: BrokerOptions<C>): BrokerSettings<C> {
   checkKeys("make a broker", options, KEYS);
-  const { prefix = "events", retention, publishTimeout = 60_000 } = options;
+  const { prefix = "events", streams = {}, retention, publishTimeout = 60_000 } = options;
   const { maxQueued = 100_000, maxQueuedBytes = 256 * 2 ** 20 } = options;
   assertName("prefix", prefix);
+  checkStreams(streams);
   checkNumber("publishTimeout (ms)", publishTimeout, { min: 1, max: 2 ** 40 });
   checkNumber("maxQueued", maxQueued, { min: 1, integer: true });
   checkNumber("maxQueuedBytes", maxQueuedBytes, { min: 1, integer: true });
   checkSignal(options.signal);
   const keep = retention === undefined ? undefined : checkRetention(retention);
-  return { ...options, prefix, retention: keep, publishTimeout, maxQueued, maxQueuedBytes };
+  return { ...options, prefix, streams, retention: keep, publishTimeout, maxQueued, maxQueuedBytes };
 }
 
 /** The value of an option that says where to start, in the store's terms: a Date becomes the lowest position of that time. */
@@ -59,4 +72,19 @@ export function positionOf(value: Position | Date, option: string, end: "low" | 
       value instanceof Date ? "an invalid Date" : show(value)
     } as ${option}: give ${alternatives}a position such as "1767225600000-0", or a valid Date`,
   );
+}
+
+/** Throws unless these are options of streams; whether the streams exist is checked with the event classes. */
+function checkStreams(streams: Readonly<Record<string, StreamOptions>>): void {
+  if (typeof streams !== "object" || streams === null || Array.isArray(streams)) {
+    throw new TypeError(
+      `Cannot make a broker with the streams ${show(streams)}: give an object, such as { Auction: { partitions: 8 } }`,
+    );
+  }
+  for (const [name, options] of Object.entries(streams)) {
+    checkKeys(`make a broker with options for the stream ${show(name)}`, options, ["partitions"]);
+    const { partitions } = options;
+    if (partitions === undefined) continue;
+    checkNumber(`streams.${name}.partitions`, partitions, { min: 1, max: MAX_PARTITIONS, integer: true });
+  }
 }

@@ -17,6 +17,7 @@ import { Publisher } from "./publishing/_publisher.ts";
 import { isTransient } from "./_store_retry.ts";
 import { pull } from "./consuming/pulling/_pull.ts";
 import { readEvents, readRange, replayEvents } from "./reading/_history.ts";
+import { StreamLayouts } from "./partitions/_stream_layouts.ts";
 import { Retention } from "./operating/_retention.ts";
 import { consumeSettings, subscribeSettings } from "./consuming/_consumer_settings.ts";
 import { Subscriptions } from "./consuming/_subscriptions.ts";
@@ -63,6 +64,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   });
   #store: EventStore;
   #codecs: EventCodecs;
+  #layouts: StreamLayouts;
   #publisher: Publisher;
   #retention: Retention;
   #idleWaits: IdleWaits;
@@ -106,6 +108,10 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     this.#retention = new Retention(store, this.#observers, notTrimmed);
     this.#codecs = new EventCodecs(settings.events, settings.prefix, settings.encryption);
     this.events = Object.freeze([...settings.events]);
+    const { streams } = settings;
+    const warn = (message: string) => this.#warn([message]);
+    this.#layouts = new StreamLayouts({ store, codecs: this.#codecs, streams, warn });
+    const admin = (stream: string) => this.#layouts.admin(stream);
     for (const codec of this.#codecs) {
       const kept = codec.definition.retention ?? settings.retention;
       if (kept !== undefined) this.#retention.keep(codec.definition.type, codec.stream, kept);
@@ -114,12 +120,14 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       store,
       publishTimeout,
       codecs: this.#codecs,
+      layouts: this.#layouts,
       queue: new PublishQueue(maxQueued, maxQueuedBytes),
       retrying: (error, delay) => this.#retrying(error, delay),
       appended: (stream, count) => this.#retention.noted(stream, count),
     });
     this.#subscriptions = new Subscriptions({
       store,
+      layouts: this.#layouts,
       observers: this.#observers,
       closing,
       assertOpen: () => this.#closing.assertOpen("subscribe"),
@@ -133,20 +141,20 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       idle: (streams, options) => this.#idleWaits.wait(streams, options),
     });
     this.#idleWaits = new IdleWaits({
-      store,
+      admin,
       closing,
       enclosing: () => this.#subscriptions.enclosing(),
       retrying: (error, delay) => this.#retrying(error, delay),
     });
     this.#operator = new Operator({
-      store,
+      admin,
       observers: this.#observers,
       drained,
       retentionOf: (stream) => this.#retention.of(stream),
       assertUsable: (action) => this.#closing.assertUsable(action),
     });
     this.#health = new HealthMonitor({
-      store,
+      admin,
       streams: new Map([...this.#codecs].map(({ definition, stream }) => [definition.stream, stream])),
       closed: () => this.#closing.hasBegun,
       subscriptions: () => this.#subscriptions.watched(),
@@ -296,7 +304,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    */
   history<K extends C>(events: OneOrMore<K>, options: ReadOptions = {}): AsyncGenerator<EventOf<K>, void, void> {
     const codecs = this.#codecs.ofClasses(events);
-    return readEvents(this.#store, codecs, readRange("read history", options, this.#closing.drained));
+    return readEvents(this.#store, this.#layouts, codecs, readRange("read history", options, this.#closing.drained));
   }
 
   /**
@@ -310,7 +318,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   ): Promise<number> {
     const codecs = this.#codecs.ofClasses(events);
     assertHandler("replay to", handler, "(event) => …");
-    const past = readEvents(this.#store, codecs, readRange("replay", options, this.#closing.drained));
+    const past = readEvents(this.#store, this.#layouts, codecs, readRange("replay", options, this.#closing.drained));
     return await replayEvents(past, handler);
   }
 
@@ -443,10 +451,13 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     if (codec === undefined || this.#closing.hasBegun) return;
     const sharing = [...this.#codecs].filter(({ stream }) => stream === codec.stream);
     const listened = sharing.some(({ definition }) => this.#listeners.has(definition.type));
-    const attached = this.#tails.follow(new StreamCodec(sharing), listened);
-    // Publishing waits until the tail knows where it begins, so that a listener receives every event that is published
-    // after addEventListener.
-    if (attached !== undefined) void this.#publisher.stream(codec.stream).holdUntil(attached);
+    const followed = new StreamCodec(sharing);
+    for (const part of this.#layouts.of(codec.stream)?.codecsOf(followed) ?? [followed]) {
+      const attached = this.#tails.follow(part, listened);
+      // Publishing waits until the tail knows where it begins, so that a listener receives every event that is published
+      // after addEventListener.
+      if (attached !== undefined) void this.#publisher.stream(part.stream).holdUntil(attached);
+    }
   }
 
   /**

@@ -60,8 +60,10 @@ export type {
   RedriveOptions,
   RetryOptions,
   StartFrom,
+  StreamOptions,
   SubscribeOptions,
 } from "./options.ts";
+export { partitionOf } from "./partition_of.ts";
 export type { DeadLetter, GroupInfo, StreamInfo } from "./stream_info.ts";
 export type { Subscription, SubscriptionInfo, SubscriptionTypeInfo } from "./subscription.ts";
 export type { EventListenerOf, EventOf, OneOrMore } from "./types.ts";

@@ -25,6 +25,8 @@ export interface BrokerOptions<C extends EventClass> {
   events: readonly C[];
   /** The start of stream names, which are `<prefix>:<Type>`. @default {"events"} */
   prefix?: string;
+  /** Options of streams, by the names of the streams. @default {none has partitions} */
+  streams?: Readonly<Record<string, StreamOptions>>;
   /** How much to keep of a stream whose class has no `retention`. @default {everything} */
   retention?: RetentionOptions;
   /** How long a publish may take until it rejects, in milliseconds. @default {60_000} */
@@ -43,6 +45,34 @@ export interface BrokerOptions<C extends EventClass> {
   encryption?: DetailCipher;
   /** Closes the broker when it aborts. */
   signal?: AbortSignal;
+}
+
+/**
+ * Options of one stream. All brokers of the stream need the same.
+ *
+ * @example A stream with eight partitions
+ * ```ts
+ * import { defineEvent, InMemoryBroker } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class BidPlaced extends defineEvent("BidPlaced", { stream: "Auction", subject: "auctionId" })<
+ *   { auctionId: string; amount: number }
+ * > {}
+ *
+ * await using broker = new InMemoryBroker({ events: [BidPlaced], streams: { Auction: { partitions: 8 } } });
+ * await broker.publish([10, 20, 30].map((amount) => new BidPlaced({ auctionId: "a-1", amount })));
+ * const amounts = await Array.fromAsync(broker.history(BidPlaced), (event) => event.detail.amount);
+ * assertEquals(amounts, [10, 20, 30]);
+ * ```
+ */
+export interface StreamOptions {
+  /**
+   * How many partitions the stream has, from 1 to 1,024. Each is a stream of its own in the store, named `events:Auction#0`
+   * and so on, and holds the events of some subjects: see {@linkcode partitionOf}. All classes of the stream need the option
+   * `subject`. The first broker that publishes or subscribes writes the number to the store; a broker with another number is
+   * refused. @default {none: the stream is one stream in the store}
+   */
+  partitions?: number;
 }
 
 /**

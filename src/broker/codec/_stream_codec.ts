@@ -1,15 +1,30 @@
 import type { DomainEvent } from "../../events/mod.ts";
 import type { Fields, StoredRecord } from "../../store/mod.ts";
+import { UndecodableError } from "../errors.ts";
 import { cloudEventType } from "./_cloud_event.ts";
 import type { Decoded, EventCodec } from "./_event_codec.ts";
 
 /** The result of decoding an entry that is of none of the wanted types. */
 export const OTHER_TYPE: unique symbol = Symbol("other type");
 
-/** Decodes the entries of one stream for some of the event classes that share it. */
-export class StreamCodec<E extends DomainEvent = DomainEvent> {
-  /** The stream in the store: `<prefix>:<name>`. */
+/** One partition of a stream. */
+export interface Partition {
+  /** Its number, from 0. */
+  readonly number: number;
+  /** Its stream in the store. */
   readonly stream: string;
+  /** Takes each event that is decoded from an entry of it. */
+  decoded(event: DomainEvent): void;
+}
+
+/** Decodes the entries of one stream, or of one partition of it, for some of the event classes that share it. */
+export class StreamCodec<E extends DomainEvent = DomainEvent> {
+  /** The stream in the store: `<prefix>:<name>`, and `#<number>` for a partition. */
+  readonly stream: string;
+  /** The stream that all partitions belong to: `<prefix>:<name>`. The same as `stream` without partitions. */
+  readonly logical: string;
+  /** The number of the partition; undefined for a stream without partitions. */
+  readonly partition: number | undefined;
   /** The name of the stream; that of the type for a class without the option `stream`. */
   readonly name: string;
   /** The wanted types, in ascending order. */
@@ -22,15 +37,24 @@ export class StreamCodec<E extends DomainEvent = DomainEvent> {
    */
   readonly version: number;
   #codecs: ReadonlyMap<string, EventCodec<E>>;
+  #partition: Partition | undefined;
 
-  constructor(codecs: readonly EventCodec<E>[]) {
+  constructor(codecs: readonly EventCodec<E>[], partition?: Partition) {
     const [{ stream, definition }] = codecs as readonly [EventCodec<E>, ...EventCodec<E>[]];
-    this.stream = stream;
+    this.stream = partition?.stream ?? stream;
+    this.logical = stream;
+    this.partition = partition?.number;
+    this.#partition = partition;
     this.name = definition.stream;
     this.#codecs = new Map(codecs.map((codec) => [codec.definition.type, codec]));
     this.types = [...this.#codecs.keys()].sort();
     this.groupTypes = this.types.length === 1 && this.types[0] === this.name ? undefined : this.types;
     this.version = codecs.reduce((sum, { definition }) => sum + definition.version, 0);
+  }
+
+  /** The codec of one partition of this stream. */
+  of(partition: Partition): StreamCodec<E> {
+    return new StreamCodec([...this.#codecs.values()], partition);
   }
 
   /** The number under which to defer an entry of this version: that of a release that knows it and changes no other type. */
@@ -46,7 +70,16 @@ export class StreamCodec<E extends DomainEvent = DomainEvent> {
 
   /** Decodes an entry of this type, unless the type is not wanted; as {@linkcode EventCodec.decode}. */
   decode(type: string, record: StoredRecord): Decoded<E> | Promise<Decoded<E>> | typeof OTHER_TYPE {
-    return this.#codecs.get(type)?.decode(record) ?? OTHER_TYPE;
+    const decoded = this.#codecs.get(type)?.decode(record) ?? OTHER_TYPE;
+    if (this.#partition !== undefined) this.#noteDecoded(decoded, this.#partition);
+    return decoded;
+  }
+
+  #noteDecoded(decoded: Decoded<E> | Promise<Decoded<E>> | typeof OTHER_TYPE, partition: Partition): void {
+    if (decoded instanceof Promise) {
+      // The caller takes the error.
+      decoded.then((event) => this.#noteDecoded(event, partition), () => {});
+    } else if (decoded !== OTHER_TYPE && !(decoded instanceof UndecodableError)) partition.decoded(decoded);
   }
 }
 

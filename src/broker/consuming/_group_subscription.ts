@@ -105,9 +105,9 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     if (this.settings.signal?.aborted) this.#abort();
   }
 
-  /** Renews the leases for this type now, to learn which deliveries were lost. */
+  /** Renews the leases for this stream and its partitions now, to learn which deliveries were lost. */
   renew(stream: string): void {
-    for (const consumer of this.#consumers) if (consumer.stream === stream) consumer.renewNow();
+    for (const consumer of this.#consumers) if (consumer.logical === stream) consumer.renewNow();
   }
 
   /** Dispatches a lifecycle event. */
@@ -308,7 +308,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   }
 
   idle(options: { signal?: AbortSignal } = {}): Promise<void> {
-    return this.#owner.idle(this.#consumers.map(({ stream }) => stream), { ...options, group: this.group });
+    return this.#owner.idle([...new Set(this.#consumers.map(({ logical }) => logical))], { ...options, group: this.group });
   }
 
   [Symbol.asyncDispose](): Promise<void> {

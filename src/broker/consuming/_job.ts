@@ -23,6 +23,8 @@ export interface JobSource {
   readonly eventType: string;
   /** The stream in the store. */
   readonly stream: string;
+  /** The stream that it is a partition of; the same as `stream` without partitions. */
+  readonly logical: string;
   readonly group: string;
   /** Its name in the store: `<name>.<incarnation>`. */
   readonly consumer: string;

@@ -64,6 +64,7 @@ export interface StreamConsumerOwner {
 export class StreamConsumer implements JobSource {
   readonly eventType: string;
   readonly stream: string;
+  readonly logical: string;
   readonly group: string;
   #member: GroupMember;
   #owner: StreamConsumerOwner;
@@ -102,6 +103,7 @@ export class StreamConsumer implements JobSource {
     this.#owner = owner;
     this.eventType = codec.name;
     this.stream = codec.stream;
+    this.logical = codec.logical;
     this.group = owner.settings.group;
     this.#member = member;
     this.#codec = codec;

@@ -5,6 +5,7 @@ import type { Observers } from "../_observers.ts";
 import { eitherSignal, settledWithin, unlessAborted } from "../_store_retry.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import { byStream, type StreamCodec } from "../codec/_stream_codec.ts";
+import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
 import { ConsumerWaitingEvent, WarningEvent } from "../lifecycle_events.ts";
 import type { IdleOptions } from "../options.ts";
 import type { Settings } from "./_consumer_settings.ts";
@@ -23,6 +24,7 @@ const ROUNDING = 5;
 /** The part of a broker that its subscriptions use. */
 export interface SubscriptionsOwner {
   readonly store: EventStore;
+  readonly layouts: StreamLayouts;
   readonly observers: Observers;
   /** Aborts when the broker begins to close. */
   readonly closing: AbortSignal;
@@ -67,7 +69,7 @@ export class Subscriptions {
   }
 
   async #open(classes: readonly EventCodec[], deliver: Deliver, settings: Settings): Promise<GroupSubscription> {
-    const { store, observers, closing, assertOpen, report, consumed, unreachable, dispatch, idle } = this.#owner;
+    const { store, layouts, observers, closing, assertOpen, report, consumed, unreachable, dispatch, idle } = this.#owner;
     const assertWanted = () => {
       assertOpen();
       settings.signal?.throwIfAborted();
@@ -90,7 +92,14 @@ export class Subscriptions {
     const sources: StreamConsumer[] = [];
     const signal = eitherSignal(settings.signal, closing);
     try {
+      const parts: StreamCodec[] = [];
       for (const codec of codecs) {
+        const layout = layouts.of(codec.stream);
+        assertWanted();
+        if (layout !== undefined) await unlessAborted(layout.agree(), signal);
+        parts.push(...layout?.codecsOf(codec) ?? [codec]);
+      }
+      for (const codec of parts) {
         const { stream, name, version, groupTypes: types } = codec;
         assertWanted();
         let joinedAt = Date.now();

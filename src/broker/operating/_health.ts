@@ -1,5 +1,5 @@
 import { checkKeys, checkNumber, reasonOf } from "../../events/_check.ts";
-import type { EventStore, GroupState } from "../../store/mod.ts";
+import type { GroupState, StreamAdmin } from "../../store/mod.ts";
 import { positionTime } from "../../store/mod.ts";
 import type {
   BrokerHealth,
@@ -31,7 +31,8 @@ export interface WatchedSubscription {
 
 /** The part of a broker whose health is watched. */
 export interface HealthSubject {
-  readonly store: EventStore;
+  /** The operations on a stream and all its partitions. */
+  admin(stream: string): Promise<StreamAdmin>;
   /** All streams of the broker as the store names them, by their names. */
   readonly streams: ReadonlyMap<string, string>;
   /** Whether the broker has begun to close. */
@@ -98,18 +99,22 @@ export class HealthMonitor {
 
   /** Never rejects: what it learns is in `#store` and `#groups`. */
   async #question(): Promise<void> {
-    const { store, streams } = this.#subject;
+    const { streams } = this.#subject;
+    const admin = (stream: string) => this.#subject.admin(stream);
     const groupsOf = new Map<string, string[]>();
     for (const subscription of this.#subject.subscriptions()) {
       const { group, types } = subscription.info();
       for (const { eventType } of types) groupsOf.set(eventType, [...groupsOf.get(eventType) ?? [], group]);
     }
     const asked = [...groupsOf].map(async ([type, names]) => {
-      const states = await store.admin(streams.get(type)!).info().then(({ groups }) => groups, (error) => ({ error }));
+      const states = await admin(streams.get(type)!).then((stream) => stream.info())
+        .then(({ groups }) => groups, (error) => ({ error }));
       for (const name of names) this.#groups.set(`${type} ${name}`, knownGroup(states, name));
     });
     try {
-      const refusals = await Promise.all([...streams.values()].map((stream) => store.admin(stream).writeRefusal()));
+      const refusals = await Promise.all(
+        [...streams.values()].map(async (stream) => (await admin(stream)).writeRefusal()),
+      );
       const refusal = refusals.find((reason) => reason !== undefined);
       this.#see(refusal === undefined ? "connected" : "refusing", refusal);
     } catch (error) {

@@ -2,7 +2,7 @@ import { checkKeys, checkSignal } from "../../events/_check.ts";
 import { assertName } from "../../events/_names.ts";
 import { WakeUp } from "../../store/_wake_up.ts";
 import { unknownGroup } from "../../store/_groups.ts";
-import type { EventStore, GroupState } from "../../store/mod.ts";
+import type { GroupState, StreamAdmin } from "../../store/mod.ts";
 import type { HandledDelivery } from "../_causation.ts";
 import { backoff, eitherSignal, isTransient, RECONNECT, sleep, unlessAborted } from "../_store_retry.ts";
 import type { IdleOptions } from "../options.ts";
@@ -14,7 +14,8 @@ const MIN_INTERVAL = 20;
 
 /** The part of a broker that waits for idle groups use. */
 export interface IdleWaitsOptions {
-  readonly store: EventStore;
+  /** The operations on a stream and all its partitions. */
+  admin(stream: string): Promise<StreamAdmin>;
   /** Aborts when the broker begins to close, which ends the waits. */
   readonly closing: AbortSignal;
   /** The delivery of the broker whose handler contains the caller. */
@@ -73,7 +74,7 @@ export class IdleWaits {
   #assertOutside(streams: readonly string[], group: string | undefined): void {
     const own = this.#options.enclosing()?.source;
     if (own === undefined || group !== undefined && group !== own.group) return;
-    if (!streams.includes(own.stream)) return;
+    if (!streams.includes(own.logical)) return;
     throw new TypeError(
       `Cannot wait in a handler of group "${own.group}" until that group is idle: the event of the handler is not ` +
         `settled before the handler has ended; return from the handler, and wait outside of it`,
@@ -81,7 +82,7 @@ export class IdleWaits {
   }
 
   async #idle(streams: readonly string[], group: string | undefined): Promise<boolean> {
-    const states = await Promise.all(streams.map((stream) => this.#options.store.admin(stream).info()));
+    const states = await Promise.all(streams.map(async (stream) => (await this.#options.admin(stream)).info()));
     const groups = states.flatMap((state) => state.groups);
     const wanted = group === undefined ? groups : groups.filter(({ name }) => name === group);
     if (group !== undefined && wanted.length === 0) {

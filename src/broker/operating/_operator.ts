@@ -5,10 +5,10 @@ import type { DomainEvent, RetentionOptions } from "../../events/mod.ts";
 import type {
   DeadLetterBox,
   DiscardOptions,
-  EventStore,
   GroupState,
   LetterRecord,
   Position,
+  StreamAdmin,
   StreamState,
 } from "../../store/mod.ts";
 import { comparePositions, positionTime } from "../../store/mod.ts";
@@ -24,7 +24,8 @@ import { contentOf, DeadLetter } from "./_dead_letter.ts";
 
 /** The part of a broker that an operator uses. */
 export interface OperatorOptions {
-  readonly store: EventStore;
+  /** The operations on a stream and all its partitions. */
+  admin(stream: string): Promise<StreamAdmin>;
   readonly observers: Observers;
   /** The retention of a stream; undefined when the stream keeps everything. */
   retentionOf(stream: string): RetentionOptions | undefined;
@@ -37,18 +38,19 @@ export interface OperatorOptions {
 /** Inspects streams, and changes their groups and dead letters. */
 export class Operator {
   #options: OperatorOptions;
-  #store: EventStore;
+  #admin: OperatorOptions["admin"];
   #observers: Observers;
 
   constructor(options: OperatorOptions) {
     this.#options = options;
-    this.#store = options.store;
+    this.#admin = options.admin;
     this.#observers = options.observers;
   }
 
   async info({ stream, definition }: EventCodec): Promise<StreamInfo> {
     this.#options.assertUsable("inspect a stream");
-    return streamInfo(definition, await this.#store.admin(stream).info(), this.#options.retentionOf(stream));
+    const admin = await this.#admin(stream);
+    return streamInfo(definition, await admin.info(), this.#options.retentionOf(stream));
   }
 
   /** Makes a group read again from `to`. Resolves with the number of dropped deliveries and the first position to read. */
@@ -62,7 +64,7 @@ export class Operator {
     const start = startPoint(to, "to");
     this.#options.assertUsable("rewind a group");
     const operation = { name: "rewind", eventType: definition.type, group } as const;
-    const rewind = () => this.#store.admin(stream).rewind(group, start);
+    const rewind = async () => (await this.#admin(stream)).rewind(group, start);
     return await this.#observers.operate(operation, rewind, ({ dropped }) => dropped);
   }
 
@@ -78,7 +80,7 @@ export class Operator {
     }
     this.#options.assertUsable("alter a group");
     const { stream, name: eventType, groupTypes: types } = codec!;
-    const alter = () => this.#store.admin(stream).alterGroup(group, { types });
+    const alter = async () => (await this.#admin(stream)).alterGroup(group, { types });
     await this.#observers.operate({ name: "alter_group", eventType, group }, alter);
   }
 
@@ -91,7 +93,8 @@ export class Operator {
     assertName("group", group);
     this.#options.assertUsable("delete a group");
     const operation = { name: "delete_group", eventType: definition.type, group } as const;
-    await this.#observers.operate(operation, () => this.#store.admin(stream).removeGroup(group, { force }));
+    const remove = async () => (await this.#admin(stream)).removeGroup(group, { force });
+    await this.#observers.operate(operation, remove);
   }
 
   /** The dead letters of a group, oldest first. */
@@ -103,7 +106,7 @@ export class Operator {
     const { group, signal } = options;
     assertName("group", group);
     checkSignal(signal);
-    return deadLetters(this.#store, codec, group, eitherSignal(signal, this.#options.drained));
+    return deadLetters(() => this.#admin(codec.stream), codec, group, eitherSignal(signal, this.#options.drained));
   }
 
   /** Redrives dead letters of a group, or counts those that would be redriven; resolves with their number. */
@@ -137,7 +140,7 @@ export class Operator {
 
   async #lettersOf(codec: EventCodec, group: string, signal: AbortSignal | undefined): Promise<Letters> {
     signal?.throwIfAborted();
-    const letters = await lettersOf(this.#store, codec, group);
+    const letters = await lettersOf(await this.#admin(codec.stream), codec, group);
     signal?.throwIfAborted();
     return letters;
   }
@@ -152,14 +155,14 @@ interface Letters {
 
 /** The dead letters of a group of one type; throws a RangeError unless the stream has this group. */
 async function lettersOf<E extends DomainEvent>(
-  store: EventStore,
+  admin: StreamAdmin,
   codec: EventCodec<E>,
   group: string,
 ): Promise<Letters> {
-  const { types } = await findGroup(store, codec.stream, group);
+  const { types } = await findGroup(admin, codec.stream, group);
   const { type, stream: name } = codec.definition;
   const wanted = types === undefined ? undefined : ({ fields }: LetterRecord) => typeOf(fields, name, true) === type;
-  return { box: store.admin(codec.stream).deadLetters(group), wanted };
+  return { box: admin.deadLetters(group), wanted };
 }
 
 /** The public form of a stream's state. */
@@ -204,21 +207,21 @@ function pinnedBy(
   return slowest?.name;
 }
 
-async function findGroup(store: EventStore, stream: string, group: string): Promise<GroupState> {
-  const { groups } = await store.admin(stream).info();
+async function findGroup(admin: StreamAdmin, stream: string, group: string): Promise<GroupState> {
+  const { groups } = await admin.info();
   const found = groups.find(({ name }) => name === group);
   if (found === undefined) throw unknownGroup(group, stream, groups.map(({ name }) => name));
   return found;
 }
 
 async function* deadLetters<E extends DomainEvent>(
-  store: EventStore,
+  admin: () => Promise<StreamAdmin>,
   codec: EventCodec<E>,
   group: string,
   signal: AbortSignal,
 ): AsyncGenerator<DeadLetter<E>, void, void> {
   signal.throwIfAborted();
-  const { box, wanted } = await lettersOf(store, codec, group);
+  const { box, wanted } = await lettersOf(await admin(), codec, group);
   for await (const page of box.list({ signal })) {
     for (const record of page) {
       signal.throwIfAborted();

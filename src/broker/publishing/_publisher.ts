@@ -1,9 +1,11 @@
 import type { DomainEvent } from "../../events/mod.ts";
 import type { EventStore, Position } from "../../store/mod.ts";
 import { noteCause } from "../_causation.ts";
-import { settledWithin, sleep } from "../_store_retry.ts";
+import { backoff, isTransient, RECONNECT, settledWithin, sleep, unlessAborted } from "../_store_retry.ts";
 import type { EventCodecs } from "../codec/_event_codecs.ts";
 import { PublishError } from "../errors.ts";
+import type { StreamLayout } from "../partitions/_stream_layout.ts";
+import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
 import { encodeAll, type Encoded } from "./_encoded.ts";
 import { type Call, Preparations } from "./_preparations.ts";
 import { Publication, type PublicationOwner, Publications } from "./_publication.ts";
@@ -15,6 +17,7 @@ import { StreamPublisher } from "./_stream_publisher.ts";
 export interface PublisherOptions {
   readonly store: EventStore;
   readonly codecs: EventCodecs;
+  readonly layouts: StreamLayouts;
   /** How long a publish may take, in milliseconds. */
   readonly publishTimeout: number;
   readonly queue: PublishQueue;
@@ -45,6 +48,10 @@ interface Part {
 export class Publisher {
   #options: PublisherOptions;
   #codecs: EventCodecs;
+  /** Undefined when no stream can have partitions. */
+  #layouts: StreamLayouts | undefined;
+  /** Publishers whose stream has a layout that this broker is learning. */
+  #learning = new Set<StreamPublisher>();
   /** Whether a class has events that may have to be prepared before they are queued. */
   #prepares: boolean;
   #producer = crypto.randomUUID();
@@ -65,11 +72,14 @@ export class Publisher {
   constructor(options: PublisherOptions) {
     this.#options = options;
     this.#codecs = options.codecs;
+    this.#layouts = options.layouts.none ? undefined : options.layouts;
     this.#prepares = [...options.codecs].some((codec) => codec.prepares);
   }
 
+  /** The stream in the store for an event: that of its partition. */
   #streamOf(event: DomainEvent): string {
-    return this.#codecs.ofEvent(event).stream;
+    const { stream } = this.#codecs.ofEvent(event);
+    return this.#layouts?.of(stream)?.streamOf(event.subject!) ?? stream;
   }
 
   /** Publishes one event. If it was published before, its outcome is looked up; it is sent again only if it was refused. */
@@ -248,7 +258,9 @@ export class Publisher {
     const publication = new Publication(this.#owner, encoded, single);
     this.#options.queue.enter(encoded.records.length, encoded.bytes);
     for (const event of encoded.events) this.#sent.set(event, publication);
-    this.stream(encoded.stream).push(publication);
+    const publisher = this.stream(encoded.stream);
+    this.#learnLayout(encoded.stream, publisher);
+    publisher.push(publication);
     this.#keepWatch();
     return publication;
   }
@@ -268,10 +280,12 @@ export class Publisher {
     if (publisher === undefined) {
       const { store, retrying, appended } = this.#options;
       const producer = this.#producer;
+      const layout = this.#layouts?.of(stream);
       publisher = new StreamPublisher({
         store,
         stream,
         producer,
+        ...(layout && { layout: () => layout.id || undefined }),
         retrying,
         appended: (count) => appended(stream, count),
       });
@@ -279,6 +293,29 @@ export class Publisher {
       if (this.#closed.signal.aborted) publisher.close();
     }
     return publisher;
+  }
+
+  /** Sends nothing to a stream before the store has told its layout; refuses all publishes if that differs. */
+  #learnLayout(stream: string, publisher: StreamPublisher): void {
+    const layout = this.#layouts?.of(stream);
+    if (layout === undefined || layout.id !== undefined || this.#learning.has(publisher)) return;
+    this.#learning.add(publisher);
+    const learned = this.#agree(layout).catch((error) => publisher.refuse(error));
+    void publisher.holdUntil(learned.finally(() => this.#learning.delete(publisher)));
+  }
+
+  async #agree(layout: StreamLayout): Promise<void> {
+    const { signal } = this.#closed;
+    for (let attempt = 1; !signal.aborted; attempt++) {
+      try {
+        return await unlessAborted(layout.agree(), signal);
+      } catch (error) {
+        if (!isTransient(error)) throw error;
+        const delay = backoff(RECONNECT, attempt);
+        this.#options.retrying(error, delay);
+        await sleep(delay, signal);
+      }
+    }
   }
 
   // One timer for all publishes that wait: a timer for each event would cost more than to publish it.

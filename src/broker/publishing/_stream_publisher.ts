@@ -52,6 +52,8 @@ export interface StreamPublisherOptions {
   readonly stream: string;
   /** The producer's id, unique for each broker. */
   readonly producer: string;
+  /** The layout by which publishes come to this stream; left out for a stream that never has partitions. */
+  layout?(): number | undefined;
   /** The store could not be reached; the next try comes after `delay` milliseconds. */
   retrying(error: unknown, delay: number): void;
   /** The store has appended `count` events. */
@@ -113,6 +115,12 @@ export class StreamPublisher {
     this.#schedule();
   }
 
+  /** Rejects all publishes that were not sent yet. */
+  refuse(error: unknown): void {
+    for (const publish of this.#queue.drain()) publish.refused(error);
+    this.#queued = 0;
+  }
+
   // In a microtask, so that events which are published together are sent together, and a single event hardly waits.
   #schedule(): void {
     if (this.#scheduled) return;
@@ -170,7 +178,8 @@ export class StreamPublisher {
     try {
       const sentBefore = givenUp || batch.inDoubt;
       const producer = { id, sequence, decided, known: this.#known && sentBefore };
-      const positions = await store.append(stream, records, { producer });
+      const layout = this.#options.layout?.();
+      const positions = await store.append(stream, records, layout === undefined ? { producer } : { producer, layout });
       this.#known = true;
       this.#failures = 0;
       this.#reachable = true;

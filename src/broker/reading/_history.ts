@@ -5,6 +5,7 @@ import { checkKeys, checkNumber, checkSignal } from "../../events/_check.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import { byStream, OTHER_TYPE, type StreamCodec } from "../codec/_stream_codec.ts";
 import { replaying } from "../_causation.ts";
+import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
 import { positionOf } from "../_settings.ts";
 import { eitherSignal, unlessAborted } from "../_store_retry.ts";
 import { UndecodableError } from "../errors.ts";
@@ -56,10 +57,37 @@ async function readLast(store: EventStore, stream: string, signal: AbortSignal):
 /** Events of streams up to the time of this call, merged by position; with `follow` also new events, as they come. */
 export function readEvents<E extends DomainEvent>(
   store: EventStore,
+  layouts: StreamLayouts,
   classes: readonly EventCodec<E>[],
   range: EndedRange,
 ): AsyncGenerator<E, void, void> {
   const codecs = byStream(classes);
+  const read = () => {
+    const parts = codecs.flatMap((codec) => layouts.of(codec.stream)?.codecsOf(codec) ?? [codec]);
+    return readStreams(store, parts, range);
+  };
+  const unknown = codecs.flatMap(({ stream }) => layouts.of(stream) ?? []).filter(({ id }) => id === undefined);
+  if (unknown.length === 0) return read();
+  // The reading begins now, not when the caller pulls the first event: it ends at the newest event of this moment.
+  const reading = Promise.all(unknown.map((layout) => layout.check())).then(read);
+  // The caller may never pull an event; if it does, the pull reports the failure.
+  reading.catch(() => {});
+  return fromPromise(reading, range.signal);
+}
+
+async function* fromPromise<E>(
+  reading: Promise<AsyncGenerator<E, void, void>>,
+  signal: AbortSignal,
+): AsyncGenerator<E, void, void> {
+  yield* await unlessAborted(reading, signal);
+}
+
+/** Events of streams, each of them in order. */
+function readStreams<E extends DomainEvent>(
+  store: EventStore,
+  codecs: readonly StreamCodec<E>[],
+  range: EndedRange,
+): AsyncGenerator<E, void, void> {
   const ends = range.follow ? undefined : codecs.map(({ stream }) => lastPosition(store, stream, range.signal));
   // The caller may never pull an event; if it does, the pull reports that the end could not be looked up.
   for (const end of ends ?? []) end.catch(() => {});
