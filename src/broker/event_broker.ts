@@ -120,7 +120,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       store,
       publishTimeout,
       codecs: this.#codecs,
-      layouts: this.#layouts,
+      ...(!this.#layouts.none && { layouts: this.#layouts }),
       queue: new PublishQueue(maxQueued, maxQueuedBytes),
       retrying: (error, delay) => this.#retrying(error, delay),
       appended: (stream, count) => this.#retention.noted(stream, count),

@@ -26,6 +26,7 @@ import { decoding } from "./broker/codec/_decoding.ts";
 import { preparing } from "./broker/publishing/_preparing.ts";
 import { neighbours } from "./broker/codec/_neighbours.ts";
 import { sharing } from "./broker/consuming/_shared_streams.ts";
+import { partitioned } from "./broker/partitions/_partitions.ts";
 
 /** Contracts that a broker keeps over any store. */
 export const brokerContracts: readonly BrokerContract[] = [
@@ -48,6 +49,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...observing,
   ...health,
   ...sharing,
+  ...partitioned,
   ...refusing,
   ...entries,
   ...versions,

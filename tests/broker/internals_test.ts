@@ -5,7 +5,7 @@ import { errorRecord } from "../../src/broker/consuming/_outcomes.ts";
 import { Fifo } from "../../src/store/_fifo.ts";
 import { subscribeSettings } from "../../src/broker/consuming/_consumer_settings.ts";
 import { IdleWaits } from "../../src/broker/operating/_idle.ts";
-import type { EventStore, StreamState } from "../../src/store/mod.ts";
+import type { StreamAdmin, StreamState } from "../../src/store/mod.ts";
 import { PrefetchWindow } from "../../src/broker/consuming/_prefetch_window.ts";
 
 const settings = (options: { concurrency?: number; prefetch?: number; key?: () => string }) =>
@@ -135,7 +135,7 @@ Deno.test("idle() asks again soon when a delivery was settled while the store wa
     return Promise.resolve({ groups: [{ ...group, pending: asked === 1 ? 1 : 0 }] } as unknown as StreamState);
   };
   const waits = new IdleWaits({
-    store: { admin: () => ({ info }) } as unknown as EventStore,
+    admin: () => Promise.resolve({ info } as Partial<StreamAdmin> as StreamAdmin),
     closing: new AbortController().signal,
     enclosing: () => undefined,
     retrying: () => {},

@@ -39,6 +39,7 @@ export const GUARANTEES: Readonly<Record<number, string>> = {
   37: "`health()` reports at once whether a broker can work, and why not",
   38: "Classes that share a stream are seen in one order; each group gets its own types only",
   40: "Processes share small texts by compare-and-set, and a fenced stream refuses appends of an older layout",
+  46: "Each event is in the partition of its subject, and each subject is in order",
 };
 
 /** A promise of README, with the numbers of its guarantees, its settings and its cost. */

@@ -120,11 +120,12 @@ const ROOMS: Record<string, Rooms> = {
   broker: {
     rooms: {
       codec: [],
-      publishing: ["codec"],
+      partitions: ["codec"],
+      publishing: ["codec", "partitions"],
       "consuming/assignment": [],
-      consuming: ["codec", "consuming/assignment"],
+      consuming: ["codec", "partitions", "consuming/assignment"],
       "consuming/pulling": ["consuming"],
-      reading: ["codec"],
+      reading: ["codec", "partitions"],
       operating: ["codec"],
     },
     users: ["event_broker.ts", "mod.ts"],

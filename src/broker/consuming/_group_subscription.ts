@@ -308,7 +308,10 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   }
 
   idle(options: { signal?: AbortSignal } = {}): Promise<void> {
-    return this.#owner.idle([...new Set(this.#consumers.map(({ logical }) => logical))], { ...options, group: this.group });
+    return this.#owner.idle([...new Set(this.#consumers.map(({ logical }) => logical))], {
+      ...options,
+      group: this.group,
+    });
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -69,7 +69,8 @@ export class Subscriptions {
   }
 
   async #open(classes: readonly EventCodec[], deliver: Deliver, settings: Settings): Promise<GroupSubscription> {
-    const { store, layouts, observers, closing, assertOpen, report, consumed, unreachable, dispatch, idle } = this.#owner;
+    const { store, layouts, observers, closing, assertOpen, report, consumed, unreachable, dispatch, idle } =
+      this.#owner;
     const assertWanted = () => {
       assertOpen();
       settings.signal?.throwIfAborted();

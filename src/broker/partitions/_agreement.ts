@@ -35,7 +35,10 @@ export async function agreedLayout(store: EventStore, wanted: Wanted, write: boo
 async function assertUnused(store: EventStore, wanted: Wanted): Promise<void> {
   const { last, groups } = await store.admin(wanted.stream).info();
   if (last === undefined && groups.length === 0) return;
-  throw partitionsDiffer(wanted, `the store has it without partitions, with ${last === undefined ? "groups" : "events"}`);
+  throw partitionsDiffer(
+    wanted,
+    `the store has it without partitions, with ${last === undefined ? "groups" : "events"}`,
+  );
 }
 
 function partitionsDiffer({ stream, name, partitions }: Wanted, why: string): StoreError {
@@ -54,7 +57,9 @@ function count(partitions: number): string {
 function layoutsIn(text: string, stream: string): Layout[] {
   try {
     const { layouts } = JSON.parse(text) as { layouts: Layout[] };
-    if (layouts.every(({ id, partitions }) => Number.isInteger(id) && Number.isInteger(partitions)) && layouts.length > 0) {
+    if (
+      layouts.every(({ id, partitions }) => Number.isInteger(id) && Number.isInteger(partitions)) && layouts.length > 0
+    ) {
       return layouts;
     }
   } catch (error) {

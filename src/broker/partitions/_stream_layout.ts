@@ -99,7 +99,10 @@ export class StreamLayout {
   /** The operations on all partitions together. */
   async admin(): Promise<StreamAdmin> {
     await this.check();
-    return this.#options.store.admin(this.stream);
+    const { store } = this.#options;
+    if (this.partitions === 0) return store.admin(this.stream);
+    const { PartitionedAdmin } = await import("./_partitioned_admin.ts");
+    return new PartitionedAdmin(this.stream, this.streams.map((stream) => store.admin(stream)));
   }
 
   #checkPlace(event: DomainEvent, number: number): void {
@@ -111,7 +114,9 @@ export class StreamLayout {
     this.#reported.add(number);
     this.#options.warn(
       `Partition ${number} of ${this.stream} has an event of partition ${right}: the entry at ${event.position}, with ` +
-        `the subject ${JSON.stringify(subject)}. It is delivered, but in no order with others of its subject; whoever ` +
+        `the subject ${
+          JSON.stringify(subject)
+        }. It is delivered, but in no order with others of its subject; whoever ` +
         `wrote it must choose the partition by partitionOf, and write to ${this.streams[right]}`,
     );
   }

@@ -13,11 +13,15 @@ import { uncertain, uncertainAtClose } from "./_publish_errors.ts";
 import type { PublishQueue } from "./_publish_queue.ts";
 import { StreamPublisher } from "./_stream_publisher.ts";
 
+// How many streams an error names at most.
+const MAX_NAMED = 8;
+
 /** How a publisher works. */
 export interface PublisherOptions {
   readonly store: EventStore;
   readonly codecs: EventCodecs;
-  readonly layouts: StreamLayouts;
+  /** Left out when no stream has a layout. */
+  readonly layouts?: StreamLayouts;
   /** How long a publish may take, in milliseconds. */
   readonly publishTimeout: number;
   readonly queue: PublishQueue;
@@ -48,7 +52,6 @@ interface Part {
 export class Publisher {
   #options: PublisherOptions;
   #codecs: EventCodecs;
-  /** Undefined when no stream can have partitions. */
   #layouts: StreamLayouts | undefined;
   /** Publishers whose stream has a layout that this broker is learning. */
   #learning = new Set<StreamPublisher>();
@@ -72,7 +75,7 @@ export class Publisher {
   constructor(options: PublisherOptions) {
     this.#options = options;
     this.#codecs = options.codecs;
-    this.#layouts = options.layouts.none ? undefined : options.layouts;
+    this.#layouts = options.layouts;
     this.#prepares = [...options.codecs].some((codec) => codec.prepares);
   }
 
@@ -178,16 +181,23 @@ export class Publisher {
     if (count > 0) this.#options.queue.assertRoom(streams, count, bytes);
     const positions: (Position | undefined)[] = events.map(() => undefined);
     const errors: unknown[] = [];
+    const failed: string[] = [];
     const publishPart = async (part: Part) => {
       const found = await this.#sendOrFind(part, signal, prepared);
       part.indexes.forEach((index, nth) => positions[index] = found[nth]!);
     };
-    await Promise.all(parts.map((part) => publishPart(part).catch((error) => errors.push(error))));
+    const failedIn = (part: Part) => (error: unknown) => {
+      errors.push(error);
+      failed.push(part.stream);
+    };
+    await Promise.all(parts.map((part) => publishPart(part).catch(failedIn(part))));
     if (errors.length === 0) return positions as Position[];
-    if (parts.length === 1) throw errors[0];
+    // One reason for all, such as other partitions than in the store: then nothing was stored.
+    if (errors.length === parts.length && errors.every((error) => error === errors[0])) throw errors[0];
+    const named = `${failed.slice(0, MAX_NAMED).join(", ")}${failed.length > MAX_NAMED ? ", …" : ""}`;
     throw new PublishError(
       errors,
-      `Cannot publish to ${errors.length} of ${parts.length} streams: errors has the reasons; positions tells which ` +
+      `Cannot publish to ${errors.length} of ${parts.length} streams (${named}): errors has the reasons; positions tells which ` +
         `events were stored`,
       positions,
     );

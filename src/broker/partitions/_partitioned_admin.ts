@@ -1,0 +1,140 @@
+import { reasonOf } from "../../events/_check.ts";
+import type {
+  DeadLetterBox,
+  GroupState,
+  Position,
+  StreamAdmin,
+  StreamState,
+  TrimOptions,
+  TrimResult,
+} from "../../store/mod.ts";
+import { comparePositions } from "../../store/mod.ts";
+import { assertAlterable, assertIdle, unknownGroup } from "../../store/_groups.ts";
+import { mergedState } from "./_merged_state.ts";
+import { PartitionedLetters } from "./_partitioned_letters.ts";
+
+/** The state of a stream with partitions: sums, and the state of each partition. */
+export interface PartitionedState extends StreamState {
+  /** The states of the partitions, by their numbers. */
+  readonly partitions: readonly StreamState[];
+}
+
+/** The operations on all partitions of a stream together. */
+export class PartitionedAdmin implements StreamAdmin {
+  #stream: string;
+  /** By partition. */
+  #admins: readonly StreamAdmin[];
+
+  constructor(stream: string, admins: readonly StreamAdmin[]) {
+    this.#stream = stream;
+    this.#admins = admins;
+  }
+
+  async info(): Promise<PartitionedState> {
+    const partitions = await this.#infos();
+    return { ...mergedState(partitions), partitions };
+  }
+
+  async writeRefusal(): Promise<Error | undefined> {
+    const refusals = await Promise.all(this.#admins.map((admin) => admin.writeRefusal()));
+    return refusals.find((refusal) => refusal !== undefined);
+  }
+
+  async fence(layout: number): Promise<Position | undefined> {
+    const lasts = await this.#inEach(`fence ${this.#stream}`, (admin) => admin.fence(layout));
+    return lasts.filter((last) => last !== undefined).sort(comparePositions).at(-1);
+  }
+
+  async trim({ maxLength, ...options }: TrimOptions): Promise<TrimResult> {
+    const own = maxLength === undefined
+      ? options
+      : { ...options, maxLength: Math.ceil(maxLength / this.#admins.length) };
+    const results = await this.#inEach(`trim ${this.#stream}`, (admin) => admin.trim(own));
+    return {
+      removed: results.reduce((sum, { removed }) => sum + removed, 0),
+      pinnedBy: results.find(({ pinnedBy }) => pinnedBy !== undefined)?.pinnedBy,
+    };
+  }
+
+  async rewind(
+    group: string,
+    to: "beginning" | "now" | Position,
+  ): Promise<{ dropped: number; first: Position | undefined }> {
+    await this.#groups(group);
+    const rewound = await this.#inEach(
+      `rewind group "${group}" of ${this.#stream}`,
+      (admin) => admin.rewind(group, to),
+    );
+    const [first] = rewound.flatMap(({ first }) => first ?? []).sort(comparePositions);
+    return { dropped: rewound.reduce((sum, { dropped }) => sum + dropped, 0), first };
+  }
+
+  async alterGroup(group: string, options: { readonly types: readonly string[] | undefined }): Promise<void> {
+    for (const [partition, state] of (await this.#groups(group)).entries()) {
+      assertAlterable(state, this.#nameOf(partition));
+    }
+    await this.#inEach(`alter group "${group}" of ${this.#stream}`, (admin) => admin.alterGroup(group, options));
+  }
+
+  async removeGroup(group: string, options: { readonly force?: boolean } = {}): Promise<boolean> {
+    if (options.force !== true) {
+      for (const [partition, { groups }] of (await this.#infos()).entries()) {
+        const state = groups.find(({ name }) => name === group);
+        if (state !== undefined) assertIdle(state, this.#nameOf(partition));
+      }
+    }
+    const action = `delete group "${group}" of ${this.#stream}`;
+    const removed = await this.#inEach(action, (admin) => admin.removeGroup(group, options));
+    return removed.includes(true);
+  }
+
+  deadLetters(group: string): DeadLetterBox {
+    return new PartitionedLetters(
+      this.#admins.map((admin) => admin.deadLetters(group)),
+      (action, act) => this.#inEach(`${action} of group "${group}" of ${this.#stream}`, (_, nth) => act(nth)),
+    );
+  }
+
+  #nameOf(partition: number): string {
+    return `${this.#stream}#${partition}`;
+  }
+
+  #infos(): Promise<StreamState[]> {
+    return Promise.all(this.#admins.map((admin) => admin.info()));
+  }
+
+  /** The states of a group by partition. Throws a RangeError unless every partition has the group. */
+  async #groups(group: string): Promise<GroupState[]> {
+    const states = await this.#infos();
+    const names = [...new Set(states.flatMap(({ groups }) => groups.map(({ name }) => name)))];
+    if (!names.includes(group)) throw unknownGroup(group, this.#stream, names);
+    return states.map(({ groups }, partition) => {
+      const found = groups.find(({ name }) => name === group);
+      if (found === undefined) {
+        throw new RangeError(
+          `Cannot find group "${group}" of ${
+            this.#nameOf(partition)
+          }: no consumer has joined it there yet; subscribe ` +
+            `with this group, and try again`,
+        );
+      }
+      return found;
+    });
+  }
+
+  /** Does the same in each partition. If it fails in some of them only, the error names these. */
+  async #inEach<T>(action: string, act: (admin: StreamAdmin, partition: number) => Promise<T>): Promise<T[]> {
+    const results = await Promise.allSettled(this.#admins.map(act));
+    const failed = results.flatMap((result, partition) =>
+      result.status === "rejected" ? [{ partition, reason: result.reason as unknown }] : []
+    );
+    if (failed.length === 0) return results.map((result) => (result as PromiseFulfilledResult<T>).value);
+    if (failed.length === results.length) throw failed[0]!.reason;
+    const numbers = failed.map(({ partition }) => `#${partition}`).join(", ");
+    throw new AggregateError(
+      failed.map(({ reason }) => reason),
+      `Cannot ${action} in ${failed.length} of ${results.length} partitions (${numbers}): ` +
+        `${reasonOf(failed[0]!.reason)}; the other partitions are done: call it again`,
+    );
+  }
+}

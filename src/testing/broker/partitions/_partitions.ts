@@ -1,0 +1,156 @@
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { type BrokerOptions, EventBroker, partitionOf } from "../../../broker/mod.ts";
+import { defineEvent, type DomainEvent, type EventClass } from "../../../events/mod.ts";
+import { StoreError } from "../../../store/mod.ts";
+import { type BrokerBench, type BrokerContract, contract, settled } from "../../_broker_bench.ts";
+
+class BidPlaced extends defineEvent("BidPlaced", { stream: "Auction", subject: "auctionId" })<
+  { auctionId: string; n: number }
+> {}
+class AuctionEnded extends defineEvent("AuctionEnded", { stream: "Auction", subject: "auctionId" })<
+  { auctionId: string; n: number }
+> {}
+
+const PARTITIONS = 4;
+const connect = (bench: BrokerBench, partitions = PARTITIONS) =>
+  bench.connect([BidPlaced, AuctionEnded], { streams: { Auction: { partitions } } });
+
+/** Bids of `auctions` auctions in turn, numbered in the order of publishing. */
+function bids(count: number, auctions = 20): BidPlaced[] {
+  return Array.from({ length: count }, (_, n) => new BidPlaced({ auctionId: `auction-${n % auctions}`, n }));
+}
+
+const numberOf = (event: DomainEvent) => (event.detail as { n: number }).n;
+
+/** Asserts that all events are there once, and those of each subject in the order of their numbers. */
+function assertOrderOfSubjects(events: readonly DomainEvent[], count: number): void {
+  assertEquals(events.map(numberOf).sort((a, b) => a - b), Array.from({ length: count }, (_, n) => n));
+  for (const [subject, own] of Map.groupBy(events, ({ subject }) => subject)) {
+    const numbers = own.map(numberOf);
+    assertEquals(numbers, numbers.toSorted((a, b) => a - b), subject);
+  }
+}
+
+export const partitioned: readonly BrokerContract[] = [
+  contract(
+    "46",
+    "publish() stores each event in the partition of its subject, in the order of the calls",
+    async (bench) => {
+      const [broker, store] = [await connect(bench), await bench.store()];
+      const events = bids(60);
+      await Promise.all([
+        ...events.slice(0, 30).map((event) => broker.publish(event)),
+        broker.publish(events.slice(30)),
+      ]);
+      let found = 0;
+      for (let partition = 0; partition < PARTITIONS; partition++) {
+        const entries = (await Array.fromAsync(store.read(`events:Auction#${partition}`))).flat();
+        const own = events.filter(({ subject }) => partitionOf(subject!, PARTITIONS) === partition);
+        assertEquals(entries.map(({ position }) => position), own.map(({ position }) => position!));
+        assert(own.length > 0, `No auction is in partition ${partition}`);
+        found += entries.length;
+      }
+      assertEquals(found, events.length);
+      assertEquals((await Array.fromAsync(store.read("events:Auction"))).flat(), []);
+    },
+    "store",
+  ),
+
+  contract("28, 46", "history() merges partitions by position, and keeps the order of each subject", async (bench) => {
+    const broker = await connect(bench);
+    assertEquals(await Array.fromAsync(broker.history(BidPlaced)), []);
+    for (const event of bids(60)) await broker.publish(event);
+    const events = await Array.fromAsync(broker.history(BidPlaced));
+    assertOrderOfSubjects(events, 60);
+    assertEquals(
+      (await Array.fromAsync(broker.history(BidPlaced, { reverse: true, limit: 7 }))).length,
+      7,
+    );
+    const times = events.map(({ position }) => Number.parseInt(position!));
+    assertEquals(times, times.toSorted((a, b) => a - b));
+    const replayed: DomainEvent[] = [];
+    assertEquals(await broker.replay(BidPlaced, (event) => replayed.push(event)), 60);
+    assertEquals(replayed.map(numberOf), events.map(numberOf));
+  }),
+
+  contract("1, 46", "a group receives the events of all partitions, those of each subject in order", async (bench) => {
+    const [broker, other] = [await connect(bench), await connect(bench)];
+    const handled: DomainEvent[] = [];
+    await broker.publish(bids(30));
+    await broker.subscribe([BidPlaced, AuctionEnded], (event) => void handled.push(event), { group: "group" });
+    await other.publish([...bids(60).slice(30), new AuctionEnded({ auctionId: "auction-1", n: 60 })]);
+    await settled(broker, BidPlaced);
+    assertOrderOfSubjects(handled, 61);
+  }),
+
+  contract("46", "a broker with another number of partitions is refused, and told the way out", async (bench) => {
+    const broker = await connect(bench);
+    await broker.publish(bids(10));
+    const others = [
+      [await connect(bench, 8), "with 8 partitions", "with 4 partitions"],
+      [await bench.connect([BidPlaced, AuctionEnded]), "with no partitions", "with 4 partitions"],
+    ] as const;
+    for (const [other, own, theirs] of others) {
+      const actions: readonly (() => Promise<unknown>)[] = [
+        () => other.publish(bids(1)[0]!),
+        () => other.publish(bids(3)),
+        () => other.subscribe(BidPlaced, () => {}, { group: "group" }),
+        () => Array.fromAsync(other.history(BidPlaced)),
+        () => other.info(BidPlaced),
+        () => other.rewind(BidPlaced, { group: "group", to: "beginning" }),
+      ];
+      for (const action of actions) {
+        const error = await assertRejects(action, StoreError);
+        assertEquals(error.kind, "partitions-differ");
+        for (const part of [own, theirs, "streams.Auction.partitions", "broker.repartition"]) {
+          assertStringIncludes(error.message, part);
+        }
+      }
+    }
+    assertEquals((await Array.fromAsync(broker.history(BidPlaced))).length, 10);
+  }),
+
+  contract("46", "a stream that was used without partitions gets none", async (bench) => {
+    const before = await bench.connect([BidPlaced]);
+    await before.publish(bids(3));
+    const broker = await connect(bench);
+    const error = await assertRejects(() => broker.publish(bids(1)[0]!), StoreError, "without partitions, with events");
+    assertEquals(error.kind, "partitions-differ");
+    await assertRejects(() => broker.subscribe(BidPlaced, () => {}, { group: "group" }), StoreError);
+    assertEquals((await Array.fromAsync(before.history(BidPlaced))).length, 3);
+  }),
+
+  contract("46", "brokers that publish first at the same time agree on the partitions", async (bench) => {
+    const brokers = await Promise.all(Array.from({ length: 6 }, () => connect(bench)));
+    const events = bids(60);
+    await Promise.all(events.map((event, n) => brokers[n % brokers.length]!.publish(event)));
+    assertOrderOfSubjects(
+      (await Array.fromAsync(brokers[0]!.history(BidPlaced))).sort((a, b) => numberOf(a) - numberOf(b)),
+      60,
+    );
+  }),
+
+  contract("34, 46", "options of streams are checked, and errors name the way out", async (bench) => {
+    class Plain extends defineEvent("Plain")<{ n: number }> {}
+    const store = await bench.store();
+    const wrong: [events: readonly EventClass[], streams: unknown, type: ErrorConstructor, message: string][] = [
+      [[BidPlaced], { Auction: { partitions: 0 } }, RangeError, "Cannot use 0 as streams.Auction.partitions"],
+      [[BidPlaced], { Auction: { partitions: 1_000_000 } }, RangeError, "at least 1 and at most 1024"],
+      [[BidPlaced], { Auction: { partitions: 1.5 } }, RangeError, "an integer"],
+      [[BidPlaced], { Auction: { partitions: "8" } }, RangeError, 'Cannot use "8"'],
+      [[BidPlaced], { Auction: { partition: 8 } }, TypeError, 'unknown option "partition"'],
+      [[BidPlaced], { Auctoin: { partitions: 8 } }, TypeError, "its events have the streams Auction; check the name"],
+      [[BidPlaced], { BidPlaced: { partitions: 8 } }, TypeError, 'the stream "BidPlaced"'],
+      [[BidPlaced], [], TypeError, "Cannot make a broker with the streams an array"],
+      [[BidPlaced], null, TypeError, "Cannot make a broker with the streams null"],
+      [[BidPlaced], { Auction: null }, TypeError, "the options must be an object"],
+      [[BidPlaced, Plain], { Plain: { partitions: 8 } }, TypeError, "the class Plain takes no subject from its detail"],
+    ];
+    for (const [events, streams, type, message] of wrong) {
+      const options = { events, streams } as BrokerOptions<EventClass>;
+      assertThrows(() => new EventBroker(store, options), type, message);
+    }
+    assertThrows(() => defineEvent("Auction#3"), TypeError, 'it contains "#"');
+    assertThrows(() => defineEvent("BidPlaced", { stream: "Auction#3" }), TypeError, 'it contains "#"');
+  }, "store"),
+];
