@@ -148,6 +148,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     });
     this.#operator = new Operator({
       admin,
+      layouts: this.#layouts,
       observers: this.#observers,
       drained,
       retentionOf: (stream) => this.#retention.of(stream),
@@ -423,6 +424,27 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    */
   async alterGroup<K extends C>(events: OneOrMore<K>, options: { group: string }): Promise<void> {
     await this.#operator.alterGroup(this.#codecs.ofClasses(events), options);
+  }
+
+  /**
+   * Changes the number of partitions of a stream, while this and other brokers publish and consume. The order of each
+   * subject is kept, and nothing is lost or doubled. It is announced for three seconds; then publishes wait for some
+   * milliseconds. A group handles events of the new partitions once it has settled all events from before. Afterwards start
+   * brokers with the new number in `streams`. Call it again if it fails: it goes on where it ended.
+   *
+   * @param events One or more classes of the stream.
+   * @param options.partitions How many partitions the stream gets, from 1 to 1,024.
+   * @param options.signal Ends the call: the promise rejects with the signal's reason. The change may still be made.
+   * @throws {TypeError} If the classes are of several streams, or one of them takes no subject from its detail.
+   * @throws {RangeError} If `partitions` is out of range.
+   * @throws {StoreError} `"partitions-differ"` if another call changes the number to another one; `"group-busy"` if a group
+   * waits for consumers that know a newer version of an event.
+   */
+  async repartition<K extends C>(
+    events: OneOrMore<K>,
+    options: { partitions: number; signal?: AbortSignal },
+  ): Promise<void> {
+    await this.#operator.repartition(this.#codecs.ofClasses(events), options);
   }
 
   /**

@@ -39,7 +39,8 @@ class HangingStore implements EventStore {
   #hanging<T extends object>(inner: T): T {
     return new Proxy(inner, {
       get: (target, name) => {
-        const method = Reflect.get(target, name) as (...args: unknown[]) => Promise<unknown>;
+        const method = Reflect.get(target, name) as ((...args: unknown[]) => Promise<unknown>) | undefined;
+        if (method === undefined) return undefined;
         return (...args: unknown[]) => this.#reply(() => method.apply(target, args));
       },
     });

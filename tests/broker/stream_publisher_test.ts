@@ -52,15 +52,21 @@ class Recorded {
   }
 
   /** Publishes `count` records; the outcome is noted under the name. */
-  send(name: string, { count = 1, timeout = 60_000 }: { count?: number; timeout?: number } = {}): QueuedPublish {
-    const publish: QueuedPublish = {
+  send(
+    name: string,
+    { count = 1, timeout = 60_000 }: { count?: number; timeout?: number } = {},
+  ): QueuedPublish & { withdrawn: boolean } {
+    const publish = {
+      events: [],
       records: Array.from({ length: count }, (_, i) => ["id", `${name}${count === 1 ? "" : i}`]),
       bytes: 10 * count,
       ids: [name],
       deadline: performance.now() + timeout,
-      stored: (positions, from) => this.told.push(`${name}: ${positions.slice(from, from + count).length} stored`),
+      stored: (positions: readonly Position[], from: number) =>
+        this.told.push(`${name}: ${positions.slice(from, from + count).length} stored`),
       refused: () => this.told.push(`${name}: refused`),
-      uncertain: (_error, forgotten) => this.told.push(`${name}: ${forgotten ? "forgotten" : "uncertain"}`),
+      uncertain: (_error: Error, forgotten: boolean) =>
+        this.told.push(`${name}: ${forgotten ? "forgotten" : "uncertain"}`),
       withdrawn: false,
     };
     this.publisher.push(publish);

@@ -11,6 +11,7 @@ import {
 } from "../../store/mod.ts";
 import { backoff, isTransient, RECONNECT, sleep, unlessAborted } from "../_store_retry.ts";
 import type { StreamCodec } from "../codec/_stream_codec.ts";
+import type { Barrier } from "../partitions/_barrier.ts";
 import type { SubscriptionTypeInfo } from "../subscription.ts";
 import { LeaseLostError } from "../errors.ts";
 import { MAX_CLAIM, type Settings } from "./_consumer_settings.ts";
@@ -36,6 +37,8 @@ export interface JobSink {
   admit(jobs: readonly Job[]): void;
   /** These jobs were lost, all at once, or the store refused their outcomes. */
   lost(jobs: readonly Job[]): void;
+  /** Releases those of the jobs whose handler does not run and is not about to start. */
+  releaseIdle(jobs: readonly Job[]): void;
   /** The store has replied to the outcome that ends a job, or will not be asked any more. */
   concluded(job: Job, outcome: Outcome, refused: boolean): void;
 }
@@ -93,21 +96,27 @@ export class StreamConsumer implements JobSource {
   #handed: Promise<void> | undefined;
   /** How many claims wait for the next turn of the event loop. */
   #handing = 0;
+  #barrier: Barrier | undefined;
+  #lastClaimed: Position | undefined;
+  /** Jobs that the barrier holds back. */
+  #heldBack: Job[] = [];
 
   constructor(
     owner: StreamConsumerOwner,
     codec: StreamCodec,
     member: GroupMember,
     joinedAt: number,
+    barrier?: Barrier,
   ) {
     this.#owner = owner;
+    this.#barrier = barrier;
     this.eventType = codec.name;
     this.stream = codec.stream;
     this.logical = codec.logical;
     this.group = owner.settings.group;
     this.#member = member;
     this.#codec = codec;
-    this.#decoding = new DecodingQueue(owner.settings.handlerTimeout, (jobs) => owner.runner.admit(jobs));
+    this.#decoding = new DecodingQueue(owner.settings.handlerTimeout, (jobs) => this.#admit(jobs));
     this.#progressAt = joinedAt;
     this.#window = new PrefetchWindow(owner.settings);
     this.#lease = new Lease({
@@ -187,6 +196,7 @@ export class StreamConsumer implements JobSource {
     if (healed !== undefined) this.#owner.healed(this.eventType, healed);
     // Not awaited: this consumer has the claimed records in any case.
     if (disturbed) this.#lease.renewNow();
+    if (disturbed || this.#goesBack(records)) this.#barrier?.reset();
     if (records.length === 0) return;
     if (this.#open === 0) this.#progressAt = Date.now();
     this.#open += records.length;
@@ -208,6 +218,17 @@ export class StreamConsumer implements JobSource {
     if (this.#window.room(this.#open, this.#running) === 0) await this.#handed;
   }
 
+  /** Whether there are entries before those of earlier claims, as after a rewind. */
+  #goesBack(records: readonly ClaimedRecord[]): boolean {
+    if (this.#barrier === undefined || records.length === 0) return false;
+    const [first, last] = [records[0]!.position, records.at(-1)!.position];
+    const back = this.#lastClaimed !== undefined && comparePositions(first, this.#lastClaimed) <= 0;
+    if (back || this.#lastClaimed === undefined || comparePositions(last, this.#lastClaimed) > 0) {
+      this.#lastClaimed = last;
+    }
+    return back;
+  }
+
   #toJobs(records: readonly ClaimedRecord[]): void {
     const jobs: Job[] = [];
     let later = this.#decoding.busy;
@@ -225,7 +246,31 @@ export class StreamConsumer implements JobSource {
       if (job.recovered > 0) this.#owner.recovered(job);
     }
     if (later) this.#decoding.push(jobs);
-    else this.#owner.runner.admit(jobs);
+    else this.#admit(jobs);
+  }
+
+  #admit(jobs: readonly Job[]): void {
+    const barrier = this.#barrier;
+    if (barrier === undefined) return this.#owner.runner.admit(jobs);
+    const held = this.#heldBack.length;
+    const open = jobs.filter((job) => barrier.isOpen(this.stream, job.position) || this.#heldBack.push(job) === 0);
+    if (open.length > 0) this.#owner.runner.admit(open);
+    if (held === 0 && this.#heldBack.length > 0) void this.#untilOpen(barrier);
+  }
+
+  async #untilOpen(barrier: Barrier): Promise<void> {
+    while (this.#heldBack.length > 0 && !this.#stopReading.signal.aborted) {
+      await barrier.update();
+      const held = this.#heldBack.splice(0).filter(({ state }) => state === "waiting");
+      const open: Job[] = [];
+      for (const job of held) (barrier.isOpen(this.stream, job.position) ? open : this.#heldBack).push(job);
+      if (open.length > 0) this.#owner.runner.admit(open);
+      // The older entries that the barrier waits for may be claimed here only if there is room for them.
+      const full = this.#window.room(this.#open, this.#running) === 0;
+      if (full && this.#open === this.#heldBack.length && barrier.waitsFor(this.stream)) {
+        this.#owner.runner.releaseIdle(this.#heldBack.splice(0));
+      }
+    }
   }
 
   handlerStarted(): void {

@@ -5,6 +5,7 @@ import type { Observers } from "../_observers.ts";
 import { eitherSignal, settledWithin, unlessAborted } from "../_store_retry.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import { byStream, type StreamCodec } from "../codec/_stream_codec.ts";
+import type { Barrier } from "../partitions/_barrier.ts";
 import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
 import { ConsumerWaitingEvent, WarningEvent } from "../lifecycle_events.ts";
 import type { IdleOptions } from "../options.ts";
@@ -94,11 +95,17 @@ export class Subscriptions {
     const signal = eitherSignal(settings.signal, closing);
     try {
       const parts: StreamCodec[] = [];
+      const barriers = new Map<string, Barrier>();
       for (const codec of codecs) {
         const layout = layouts.of(codec.stream);
         assertWanted();
         if (layout !== undefined) await unlessAborted(layout.agree(), signal);
         parts.push(...layout?.codecsOf(codec) ?? [codec]);
+        if (layout === undefined || layout.partitions === 0) continue;
+        const { Barrier } = await import("../partitions/_barrier.ts");
+        const { group } = settings;
+        const retrying = (error: unknown, delay: number) => subscription.retrying(error, delay);
+        barriers.set(codec.stream, new Barrier({ store, layout, group, signal: subscription.closing, retrying }));
       }
       for (const codec of parts) {
         const { stream, name, version, groupTypes: types } = codec;
@@ -114,7 +121,7 @@ export class Subscriptions {
         const told = (holder: string, expiresIn: number) =>
           dispatch(new ConsumerWaitingEvent(settings.group, consumer, name, holder, expiresIn));
         const member = await joinAfterPredecessor(join, told, signal);
-        sources.push(new StreamConsumer(subscription, codec, member, joinedAt));
+        sources.push(new StreamConsumer(subscription, codec, member, joinedAt, barriers.get(codec.logical)));
       }
       assertWanted();
     } catch (error) {

@@ -17,7 +17,9 @@ import type { Observers } from "../_observers.ts";
 import { startPoint } from "../_settings.ts";
 import { eitherSignal, unlessAborted } from "../_store_retry.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
-import { byStream, typeOf } from "../codec/_stream_codec.ts";
+import { byStream, type StreamCodec, typeOf } from "../codec/_stream_codec.ts";
+import { MAX_PARTITIONS } from "../partition_of.ts";
+import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
 import type { DiscardDeadLettersOptions, RedriveOptions, StartFrom } from "../options.ts";
 import type { GroupInfo, StreamInfo } from "../stream_info.ts";
 import { contentOf, DeadLetter } from "./_dead_letter.ts";
@@ -27,6 +29,7 @@ export interface OperatorOptions {
   /** The operations on a stream and all its partitions. */
   admin(stream: string): Promise<StreamAdmin>;
   readonly observers: Observers;
+  readonly layouts: StreamLayouts;
   /** The retention of a stream; undefined when the stream keeps everything. */
   retentionOf(stream: string): RetentionOptions | undefined;
   /** Aborts when the broker has closed, which ends the reading of dead letters. */
@@ -72,16 +75,34 @@ export class Operator {
     checkKeys("alter a group", options, ["group"]);
     const { group } = options;
     assertName("group", group);
-    const [codec, other] = byStream(classes);
-    if (other !== undefined) {
-      throw new TypeError(
-        `Cannot alter group "${group}" of ${codec!.name} and ${other.name} at once: give the classes of one stream`,
-      );
-    }
+    const codec = oneStream(classes, `alter group "${group}" of`);
     this.#options.assertUsable("alter a group");
-    const { stream, name: eventType, groupTypes: types } = codec!;
+    const { stream, name: eventType, groupTypes: types } = codec;
     const alter = async () => (await this.#admin(stream)).alterGroup(group, { types });
     await this.#observers.operate({ name: "alter_group", eventType, group }, alter);
+  }
+
+  async repartition(
+    classes: readonly EventCodec[],
+    options: { readonly partitions: number; readonly signal?: AbortSignal },
+  ): Promise<void> {
+    checkKeys("change the number of partitions", options, ["partitions", "signal"]);
+    const { partitions, signal } = options;
+    checkNumber("partitions", partitions, { min: 1, max: MAX_PARTITIONS, integer: true });
+    checkSignal(signal);
+    const codec = oneStream(classes, "change the partitions of");
+    this.#options.assertUsable("change the number of partitions");
+    const layout = this.#options.layouts.of(codec.stream);
+    if (layout === undefined) {
+      throw new TypeError(
+        `Cannot give partitions to ${codec.stream}: the class ${
+          codec.types[0]
+        } takes no subject from its detail; add ` +
+          `the option subject to the class`,
+      );
+    }
+    const change = () => layout.repartition(partitions, eitherSignal(signal, this.#options.drained));
+    await this.#observers.operate({ name: "repartition", eventType: codec.name, group: undefined }, change);
   }
 
   async deleteGroup(
@@ -205,6 +226,13 @@ function pinnedBy(
     if (slowest === undefined || comparePositions(group.floor, slowest.floor!) < 0) slowest = group;
   }
   return slowest?.name;
+}
+
+/** The codec of the only stream of these classes; throws a TypeError if they have several. */
+function oneStream(classes: readonly EventCodec[], action: string): StreamCodec {
+  const [codec, other] = byStream(classes);
+  if (other === undefined) return codec!;
+  throw new TypeError(`Cannot ${action} ${codec!.name} and ${other.name} at once: give the classes of one stream`);
 }
 
 async function findGroup(admin: StreamAdmin, stream: string, group: string): Promise<GroupState> {

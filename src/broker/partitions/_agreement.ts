@@ -1,33 +1,50 @@
-import { reasonOf } from "../../events/_check.ts";
 import { type EventStore, StoreError } from "../../store/mod.ts";
-import type { Layout, StreamLayout } from "./_stream_layout.ts";
+import { LAYOUT_STATE, type LayoutRecord, parseLayouts } from "./_layout.ts";
 
-/** The name of the shared state that keeps the layouts of a stream. */
-const STATE = "layout";
+/** A stream, and the number of partitions that the options of a broker give it. */
+export interface Wanted {
+  /** The stream that all partitions belong to: `<prefix>:<name>`. */
+  readonly stream: string;
+  /** The name of the stream, without the prefix. */
+  readonly name: string;
+  /** How many partitions it should have; 0 for none. */
+  readonly partitions: number;
+}
 
-type Wanted = Pick<StreamLayout, "stream" | "name" | "partitions">;
+/** The layouts of a stream, as the store had them at the time `now` of its clock, in milliseconds since the epoch. */
+export interface KnownLayouts extends LayoutRecord {
+  readonly now: number;
+}
+
+/** The layouts of a stream in the store, whatever their number of partitions; layout 0 if there are none. */
+export async function readLayouts(store: EventStore, stream: string): Promise<KnownLayouts> {
+  const { text, now } = await store.state(stream, LAYOUT_STATE).read();
+  const record = text === undefined ? { layouts: [{ id: 0, partitions: 0 }] } : parseLayouts(text, stream);
+  return { ...record, now };
+}
 
 /**
- * The newest layout of a stream in the store, which has the wanted number of partitions. Writes it if there is none.
+ * The layouts of a stream in the store, of which the newest has the wanted number of partitions. Writes it if there is none.
  *
  * @param write Whether to write it; otherwise layout 0 stands for one that no broker has written yet.
  */
-export async function agreedLayout(store: EventStore, wanted: Wanted, write: boolean): Promise<Layout> {
+export async function agreedLayouts(store: EventStore, wanted: Wanted, write: boolean): Promise<KnownLayouts> {
   const { stream, partitions } = wanted;
-  const state = store.state(stream, STATE);
+  const state = store.state(stream, LAYOUT_STATE);
   for (;;) {
-    const { text, version } = await state.read();
+    const { text, version, now } = await state.read();
     if (text !== undefined) {
-      const newest = layoutsIn(text, stream).at(-1)!;
-      if (newest.partitions === partitions) return newest;
+      const record = parseLayouts(text, stream);
+      const newest = record.layouts.at(-1)!;
+      if (newest.partitions === partitions) return { ...record, now };
       throw partitionsDiffer(wanted, `the store has it with ${count(newest.partitions)}`);
     }
-    const first: Layout = { id: 1, partitions };
-    if (partitions === 0) return { ...first, id: 0 };
+    if (partitions === 0) return { layouts: [{ id: 0, partitions }], now };
     await assertUnused(store, wanted);
-    if (!write) return { ...first, id: 0 };
+    if (!write) return { layouts: [{ id: 0, partitions }], now };
+    const record: LayoutRecord = { layouts: [{ id: 1, partitions }] };
     // Another broker may have written one meanwhile.
-    if (await state.write(JSON.stringify({ layouts: [first] }), version)) return first;
+    if (await state.write(JSON.stringify(record), version)) return { ...record, now };
   }
 }
 
@@ -51,19 +68,4 @@ function partitionsDiffer({ stream, name, partitions }: Wanted, why: string): St
 
 function count(partitions: number): string {
   return partitions === 0 ? "no partitions" : partitions === 1 ? "1 partition" : `${partitions} partitions`;
-}
-
-/** The layouts in the text of the shared state, oldest first. */
-function layoutsIn(text: string, stream: string): Layout[] {
-  try {
-    const { layouts } = JSON.parse(text) as { layouts: Layout[] };
-    if (
-      layouts.every(({ id, partitions }) => Number.isInteger(id) && Number.isInteger(partitions)) && layouts.length > 0
-    ) {
-      return layouts;
-    }
-  } catch (error) {
-    throw new Error(`Cannot read the partitions of ${stream}: ${reasonOf(error)}; another program wrote its state`);
-  }
-  throw new Error(`Cannot read the partitions of ${stream}: its state has no layout; another program wrote it`);
 }

@@ -1,6 +1,7 @@
 import { reasonOf } from "../../events/_check.ts";
 import type {
   DeadLetterBox,
+  EventStore,
   GroupState,
   Position,
   StreamAdmin,
@@ -10,8 +11,13 @@ import type {
 } from "../../store/mod.ts";
 import { comparePositions } from "../../store/mod.ts";
 import { assertAlterable, assertIdle, unknownGroup } from "../../store/_groups.ts";
+import { rewindState } from "./_layout.ts";
 import { mergedState } from "./_merged_state.ts";
 import { PartitionedLetters } from "./_partitioned_letters.ts";
+import type { StreamLayout } from "./_stream_layout.ts";
+
+// A rewind whose process died counts as ended after this time, in milliseconds.
+const REWIND_TIMEOUT = 30_000;
 
 /** The state of a stream with partitions: sums, and the state of each partition. */
 export interface PartitionedState extends StreamState {
@@ -21,13 +27,20 @@ export interface PartitionedState extends StreamState {
 
 /** The operations on all partitions of a stream together. */
 export class PartitionedAdmin implements StreamAdmin {
+  #store: EventStore;
   #stream: string;
-  /** By partition. */
+  /** The streams in the store, and their operations in the same order. */
+  #streams: readonly string[];
   #admins: readonly StreamAdmin[];
+  /** Whether the number of partitions has changed, so that consumers hold entries back until older ones are settled. */
+  #changed: boolean;
 
-  constructor(stream: string, admins: readonly StreamAdmin[]) {
+  constructor(store: EventStore, { stream, streams, layouts }: StreamLayout) {
+    this.#store = store;
     this.#stream = stream;
-    this.#admins = admins;
+    this.#streams = streams;
+    this.#admins = streams.map((stream) => store.admin(stream));
+    this.#changed = layouts.length > 1;
   }
 
   async info(): Promise<PartitionedState> {
@@ -61,12 +74,27 @@ export class PartitionedAdmin implements StreamAdmin {
     to: "beginning" | "now" | Position,
   ): Promise<{ dropped: number; first: Position | undefined }> {
     await this.#groups(group);
-    const rewound = await this.#inEach(
-      `rewind group "${group}" of ${this.#stream}`,
-      (admin) => admin.rewind(group, to),
-    );
+    const rewind = () => this.#inEach(`rewind group "${group}" of ${this.#stream}`, (admin) => admin.rewind(group, to));
+    const rewound = this.#changed ? await this.#announced(group, rewind) : await rewind();
     const [first] = rewound.flatMap(({ first }) => first ?? []).sort(comparePositions);
     return { dropped: rewound.reduce((sum, { dropped }) => sum + dropped, 0), first };
+  }
+
+  /** Rewinds while consumers hold back what they would otherwise handle before older entries, which are rewound later. */
+  async #announced<T>(group: string, rewind: () => Promise<T>): Promise<T> {
+    const state = this.#store.state(this.#stream, rewindState(group));
+    const write = async (textAt: (now: number) => string | undefined) => {
+      for (;;) {
+        const { version, now } = await state.read();
+        if (await state.write(textAt(now), version)) return;
+      }
+    };
+    await write((now) => String(now + REWIND_TIMEOUT));
+    try {
+      return await rewind();
+    } finally {
+      await write(() => undefined);
+    }
   }
 
   async alterGroup(group: string, options: { readonly types: readonly string[] | undefined }): Promise<void> {
@@ -96,7 +124,7 @@ export class PartitionedAdmin implements StreamAdmin {
   }
 
   #nameOf(partition: number): string {
-    return `${this.#stream}#${partition}`;
+    return this.#streams[partition]!;
   }
 
   #infos(): Promise<StreamState[]> {

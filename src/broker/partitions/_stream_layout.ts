@@ -1,17 +1,21 @@
 import { subjectIn } from "../../events/_subject.ts";
 import type { DomainEvent } from "../../events/mod.ts";
-import type { EventStore, StreamAdmin } from "../../store/mod.ts";
+import { type EventStore, type Position, positionTime, type StreamAdmin } from "../../store/mod.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import type { StreamCodec } from "../codec/_stream_codec.ts";
+import type { KnownLayouts } from "./_agreement.ts";
+import { type Layout, layoutAt, streamsOf } from "./_layout.ts";
+import { sleep } from "../_store_retry.ts";
 import { partitionOf } from "../partition_of.ts";
 
-/** How many partitions a stream has, as the store keeps it. */
-export interface Layout {
-  /** The number of the layout, from 1; 0 for a stream that never had partitions. */
-  readonly id: number;
-  /** How many partitions there are; 0 for a stream without partitions. */
-  readonly partitions: number;
-}
+// `repartition` announces a layout this long before any entry of it is appended, in milliseconds by the store's clock.
+export const NOTICE = 3_000;
+// By how much the clocks of a store's servers may differ, in milliseconds.
+export const CLOCK_DIFFERENCE = 1_000;
+// How often a broker that delivers events of a stream reads its layouts, in milliseconds: often enough to see an announcement
+// before entries of the new layout come. Without partitions, a new layout has streams of its own, and none is missed.
+const WATCH = 500;
+const WATCH_UNPARTITIONED = 5_000;
 
 /** A stream whose layout must be known. */
 export interface StreamLayoutOptions {
@@ -25,51 +29,85 @@ export interface StreamLayoutOptions {
 }
 
 /**
- * The partitions of one stream. The number is that of the broker's options. Before anything is published or consumed, it is
- * compared with the number in the store; the first broker writes it there.
+ * The partitions of one stream. At first, their number is that of the broker's options. Before anything is published or
+ * consumed, it is compared with the number in the store; the first broker writes it there. Later it follows the store.
  */
 export class StreamLayout {
   /** The name of the stream, without the prefix. */
   readonly name: string;
   /** The stream that all partitions belong to: `<prefix>:<name>`. */
   readonly stream: string;
-  /** How many partitions it has; 0 for none. */
-  readonly partitions: number;
-  /** Its streams in the store, by partition; the stream itself when there are no partitions. */
-  readonly streams: readonly string[];
   #options: StreamLayoutOptions;
-  #known: Layout | undefined;
-  #learning: Promise<Layout> | undefined;
+  #layouts: readonly Layout[];
+  #streams: readonly string[];
+  /** Up to which time of the store's clock all entries are of these layouts. */
+  #validUntil = -Infinity;
+  #agreed = false;
+  #learning: Promise<KnownLayouts> | undefined;
+  #refreshing: Promise<void> | undefined;
+  #listeners: (() => void)[] = [];
+  #watchers = new Set<() => void>();
+  #watching = false;
   /** Partitions whose misplaced events were reported. */
-  #reported = new Set<number>();
+  #reported = new Set<string>();
 
   constructor(options: StreamLayoutOptions) {
     const [first] = options.codecs;
     this.#options = options;
     this.name = first!.definition.stream;
     this.stream = first!.stream;
-    this.partitions = options.partitions;
-    this.streams = options.partitions === 0
-      ? [this.stream]
-      : Array.from({ length: options.partitions }, (_, number) => `${this.stream}#${number}`);
+    this.#layouts = [{ id: options.partitions === 0 ? 0 : 1, partitions: options.partitions }];
+    this.#streams = streamsOf(this.stream, this.#layouts);
+  }
+
+  /** The layouts that the stream had, oldest first; the last one is in force. */
+  get layouts(): readonly Layout[] {
+    return this.#layouts;
+  }
+
+  /** The layout in force. */
+  get newest(): Layout {
+    return this.#layouts.at(-1)!;
   }
 
   /** The number of the layout in the store; undefined before {@linkcode agree} has resolved. */
   get id(): number | undefined {
-    return this.#known?.id;
+    return this.#agreed ? this.newest.id : undefined;
+  }
+
+  /** How many partitions it has; 0 for none. */
+  get partitions(): number {
+    return this.newest.partitions;
+  }
+
+  /** Its streams in the store, those of earlier layouts included, which come first; the stream itself without partitions. */
+  get streams(): readonly string[] {
+    return this.#streams;
   }
 
   /** The stream in the store for events of this subject. */
-  streamOf(subject: string): string {
-    return this.partitions === 0 ? this.stream : this.streams[partitionOf(subject, this.partitions)]!;
+  streamOf(subject: string, { partitions }: Layout = this.newest): string {
+    return partitions === 0 ? this.stream : `${this.stream}#${partitionOf(subject, partitions)}`;
   }
 
   /** The codecs of the streams in the store that hold these events: one for each partition. */
   codecsOf<E extends DomainEvent>(codec: StreamCodec<E>): StreamCodec<E>[] {
-    if (this.partitions === 0) return [codec];
-    return this.streams.map((stream, number) =>
-      codec.of({ number, stream, decoded: (event) => this.#checkPlace(event, number) })
-    );
+    return this.#streams.map((stream) => this.codecOf(codec, stream));
+  }
+
+  /** The codec of one of the streams in the store. */
+  codecOf<E extends DomainEvent>(codec: StreamCodec<E>, stream: string): StreamCodec<E> {
+    if (stream === this.stream) return codec;
+    const number = Number(stream.slice(this.stream.length + 1));
+    return codec.of({ number, stream, decoded: (event) => this.#checkPlace(event, stream) });
+  }
+
+  /**
+   * Whether the layout of an entry is known. `repartition` announces a layout some time before it is in force, so entries
+   * are of a known layout for some time after the layouts were read.
+   */
+  knows(position: Position): boolean {
+    return positionTime(position) <= this.#validUntil;
   }
 
   /**
@@ -78,46 +116,117 @@ export class StreamLayout {
    * @throws {StoreError} `"partitions-differ"` if the store has another number, or if the stream was used without one.
    */
   async agree(): Promise<void> {
-    if (this.#known !== undefined) return;
+    if (this.#agreed) return;
     this.#learning ??= this.#learn(true).finally(() => this.#learning = undefined);
-    this.#known = await this.#learning;
+    this.#see(await this.#learning);
+    this.#agreed = true;
   }
 
   /** The same for callers that only read: it writes no layout where there is none. */
   async check(): Promise<void> {
-    if (this.#known !== undefined) return;
-    const layout = await this.#learn(false);
-    if (layout.id > 0 || this.partitions === 0) this.#known = layout;
+    if (this.#agreed) return await this.refresh();
+    const known = await this.#learn(false);
+    if (known.layouts.at(-1)!.id === 0 && this.partitions > 0) return;
+    this.#see(known);
+    this.#agreed = true;
+  }
+
+  /** Reads the layouts again, which `repartition` may have changed. */
+  refresh(): Promise<void> {
+    return this.#refreshing ??= this.#refresh().finally(() => this.#refreshing = undefined);
+  }
+
+  async #refresh(): Promise<void> {
+    const { readLayouts } = await import("./_agreement.ts");
+    const known = await readLayouts(this.#options.store, this.stream);
+    // The state of a store that has lost it must not end the partitions.
+    if (known.layouts.at(-1)!.id >= this.newest.id) this.#see(known);
+  }
+
+  #see({ layouts, next, now }: KnownLayouts): void {
+    const announced = next === undefined ? now + NOTICE : Math.max(next.notBefore ?? now, now);
+    this.#validUntil = Math.max(this.#validUntil, announced - CLOCK_DIFFERENCE);
+    const changed = layouts.at(-1)!.id !== this.newest.id;
+    this.#layouts = layouts;
+    if (!changed) return;
+    this.#streams = streamsOf(this.stream, layouts);
+    for (const changed of [...this.#listeners, ...this.#watchers]) changed();
+  }
+
+  /** Calls back whenever this broker learns of a new layout. */
+  onChange(changed: () => void): void {
+    this.#listeners.push(changed);
+  }
+
+  /**
+   * Changes the number of partitions, while brokers publish and consume.
+   *
+   * @throws {TypeError} If a class of the stream takes no subject from its detail.
+   */
+  async repartition(partitions: number, signal: AbortSignal): Promise<void> {
+    const without = this.#options.codecs.find(({ definition }) => definition.subject === undefined);
+    if (without !== undefined) {
+      throw new TypeError(
+        `Cannot give partitions to ${this.stream}: the class ${without.definition.type} takes no subject from its ` +
+          `detail; add the option subject to the class`,
+      );
+    }
+    const { repartition } = await import("./_repartition.ts");
+    await repartition(this.#options.store, this.stream, partitions, signal);
+    await this.refresh();
+    this.#agreed = true;
+  }
+
+  /** Calls back whenever the layout has changed, until the signal aborts; follows the store meanwhile. */
+  watch(changed: () => void, signal: AbortSignal): void {
+    if (signal.aborted) return;
+    this.#watchers.add(changed);
+    signal.addEventListener("abort", () => this.#watchers.delete(changed), { once: true });
+    if (!this.#watching) void this.#follow(signal);
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    this.#watching = true;
+    while (this.#watchers.size > 0) {
+      await sleep(this.partitions === 0 ? WATCH_UNPARTITIONED : WATCH, signal);
+      if (this.#watchers.size === 0) break;
+      // What needs the layout reads it again, and reports that the store cannot be reached.
+      await this.refresh().catch(() => {});
+    }
+    this.#watching = false;
   }
 
   // Loaded on first use: most brokers have no partitions.
-  async #learn(write: boolean): Promise<Layout> {
-    const { agreedLayout } = await import("./_agreement.ts");
-    return await agreedLayout(this.#options.store, this, write);
+  async #learn(write: boolean): Promise<KnownLayouts> {
+    const { agreedLayouts } = await import("./_agreement.ts");
+    const { stream, name } = this;
+    return await agreedLayouts(this.#options.store, { stream, name, partitions: this.partitions }, write);
   }
 
   /** The operations on all partitions together. */
   async admin(): Promise<StreamAdmin> {
     await this.check();
     const { store } = this.#options;
-    if (this.partitions === 0) return store.admin(this.stream);
+    if (this.streams.length === 1 && this.partitions === 0) return store.admin(this.stream);
     const { PartitionedAdmin } = await import("./_partitioned_admin.ts");
-    return new PartitionedAdmin(this.stream, this.streams.map((stream) => store.admin(stream)));
+    return new PartitionedAdmin(store, this);
   }
 
-  #checkPlace(event: DomainEvent, number: number): void {
-    if (this.#reported.has(number)) return;
+  #checkPlace(event: DomainEvent, stream: string): void {
+    if (this.#reported.has(stream)) return;
     const subject = event.subject ?? this.#subjectIn(event);
     if (subject === undefined) return;
-    const right = partitionOf(subject, this.partitions);
-    if (right === number) return;
-    this.#reported.add(number);
+    const right = this.streamOf(subject, layoutAt(this.#layouts, stream, event.position!));
+    if (right === stream) return;
+    // The entry may be of a layout that this broker does not know yet.
+    if (!this.knows(event.position!)) return;
+    this.#reported.add(stream);
     this.#options.warn(
-      `Partition ${number} of ${this.stream} has an event of partition ${right}: the entry at ${event.position}, with ` +
-        `the subject ${
-          JSON.stringify(subject)
-        }. It is delivered, but in no order with others of its subject; whoever ` +
-        `wrote it must choose the partition by partitionOf, and write to ${this.streams[right]}`,
+      `${stream} has an event of ${right}: the entry at ${event.position}, with the subject ${
+        JSON.stringify(subject)
+      }. ` +
+        `It is delivered, but in no order with others of its subject; whoever wrote it must choose the partition by ` +
+        `partitionOf, and write to ${right}`,
     );
   }
 

@@ -1,7 +1,7 @@
 import { notePublication, type Publication as Noted, publicationOf, recordIn } from "../../events/_state.ts";
 import type { DomainEvent } from "../../events/mod.ts";
 import type { Fields, Position } from "../../store/mod.ts";
-import type { UncertainPublishError } from "../errors.ts";
+import type { PublishError, UncertainPublishError } from "../errors.ts";
 import type { Encoded } from "./_encoded.ts";
 import type { QueuedPublish } from "./_stream_publisher.ts";
 
@@ -74,7 +74,7 @@ export class Publication implements QueuedPublish, Noted {
     this.#reject(error);
   }
 
-  uncertain(error: UncertainPublishError, forgotten: boolean): void {
+  uncertain(error: PublishError | UncertainPublishError, forgotten: boolean): void {
     if (forgotten) this.#known({ error });
     this.#reject(error);
   }

@@ -8,6 +8,7 @@ import type { StreamLayout } from "../partitions/_stream_layout.ts";
 import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
 import { encodeAll, type Encoded } from "./_encoded.ts";
 import { type Call, Preparations } from "./_preparations.ts";
+import { PartitionRouter } from "./_partition_router.ts";
 import { Publication, type PublicationOwner, Publications } from "./_publication.ts";
 import { uncertain, uncertainAtClose } from "./_publish_errors.ts";
 import type { PublishQueue } from "./_publish_queue.ts";
@@ -53,6 +54,8 @@ export class Publisher {
   #options: PublisherOptions;
   #codecs: EventCodecs;
   #layouts: StreamLayouts | undefined;
+  /** By the stream that all partitions belong to. */
+  #routers = new Map<string, PartitionRouter>();
   /** Publishers whose stream has a layout that this broker is learning. */
   #learning = new Set<StreamPublisher>();
   /** Whether a class has events that may have to be prepared before they are queued. */
@@ -82,7 +85,26 @@ export class Publisher {
   /** The stream in the store for an event: that of its partition. */
   #streamOf(event: DomainEvent): string {
     const { stream } = this.#codecs.ofEvent(event);
-    return this.#layouts?.of(stream)?.streamOf(event.subject!) ?? stream;
+    return this.#layouts === undefined ? stream : this.#router(stream)?.streamOf(event.subject!) ?? stream;
+  }
+
+  /** The router of a stream, or of the stream that this partition belongs to; undefined if it never has partitions. */
+  #router(stream: string): PartitionRouter | undefined {
+    const layout = this.#layouts?.of(stream);
+    if (layout === undefined) return undefined;
+    let router = this.#routers.get(layout.stream);
+    if (router === undefined) {
+      const publisher = (stream: string) => this.stream(stream);
+      const { retrying } = this.#options;
+      router = new PartitionRouter({ layout, closed: this.#closed.signal, publisher, retrying });
+      this.#routers.set(layout.stream, router);
+    }
+    return router;
+  }
+
+  /** The stream whose publishes wait for each other's preparation: all partitions together, since their number may change. */
+  #orderedBy(event: DomainEvent): string {
+    return this.#codecs.ofEvent(event).stream;
   }
 
   /** Publishes one event. If it was published before, its outcome is looked up; it is sent again only if it was refused. */
@@ -91,7 +113,7 @@ export class Publisher {
     signal?.throwIfAborted();
     noteCause([event]);
     const stream = this.#streamOf(event);
-    const inTurn = this.#prepares ? this.#inTurn([event], [stream], signal) : undefined;
+    const inTurn = this.#prepares ? this.#inTurn([event], [this.#orderedBy(event)], signal) : undefined;
     if (inTurn !== undefined) return inTurn.then(([position]) => position!);
     const encoded = this.#encode(stream, [event]);
     this.#options.queue.assertRoom(stream, 1, encoded.bytes);
@@ -117,7 +139,7 @@ export class Publisher {
     }
     noteCause(events);
     if (this.#prepares) {
-      const streams = new Set(events.map((event) => this.#streamOf(event)));
+      const streams = new Set(events.map((event) => this.#orderedBy(event)));
       const inTurn = this.#inTurn(events, [...streams], signal);
       if (inTurn !== undefined) return await inTurn;
     }
@@ -290,16 +312,17 @@ export class Publisher {
     if (publisher === undefined) {
       const { store, retrying, appended } = this.#options;
       const producer = this.#producer;
-      const layout = this.#layouts?.of(stream);
+      const router = this.#router(stream);
       publisher = new StreamPublisher({
         store,
         stream,
         producer,
-        ...(layout && { layout: () => layout.id || undefined }),
+        ...(router && { layout: () => router.id, moved: () => router.follow() }),
         retrying,
         appended: (count) => appended(stream, count),
       });
       this.#streams.set(stream, publisher);
+      router?.add(publisher);
       if (this.#closed.signal.aborted) publisher.close();
     }
     return publisher;

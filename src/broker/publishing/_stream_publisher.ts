@@ -1,9 +1,10 @@
 import { isInstance } from "../../events/_foreign.ts";
+import type { DomainEvent } from "../../events/mod.ts";
 import { Fifo } from "../../store/_fifo.ts";
 import type { EventStore, Fields, Position } from "../../store/mod.ts";
 import { StoreError, type StoreErrorKind } from "../../store/mod.ts";
 import { backoff, RECONNECT } from "../_store_retry.ts";
-import type { UncertainPublishError } from "../errors.ts";
+import type { PublishError, UncertainPublishError } from "../errors.ts";
 import { closedBefore, forgotten, timedOut, uncertain, uncertainAtClose } from "./_publish_errors.ts";
 
 /** How many events a batch may have: a larger batch would block the store for too long. */
@@ -17,6 +18,7 @@ const MAX_IN_FLIGHT = 8;
 
 /** The records of one call of `publish`, which are appended together or not at all. */
 export interface QueuedPublish {
+  readonly events: readonly DomainEvent[];
   readonly records: readonly Fields[];
   readonly bytes: number;
   /** Ids of its events. */
@@ -28,9 +30,9 @@ export interface QueuedPublish {
   /** The store certainly does not have the records. */
   refused(error: unknown): void;
   /** The outcome is unknown. With `forgotten` it stays unknown; otherwise `stored` or `refused` may follow. */
-  uncertain(error: UncertainPublishError, forgotten: boolean): void;
+  uncertain(error: PublishError | UncertainPublishError, forgotten: boolean): void;
   /** True when the caller has stopped waiting: the records are not sent, unless they are in flight already. */
-  withdrawn: boolean;
+  readonly withdrawn: boolean;
 }
 
 /** Publishes that are sent together in one append. */
@@ -58,6 +60,8 @@ export interface StreamPublisherOptions {
   retrying(error: unknown, delay: number): void;
   /** The store has appended `count` events. */
   appended(count: number): void;
+  /** The stream takes no more events of the layout by which publishes came to it: {@linkcode StreamPublisher.takeAll} them. */
+  moved?(): void;
 }
 
 /**
@@ -90,6 +94,9 @@ export class StreamPublisher {
   #reachable = true;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #onDrained: (() => void)[] = [];
+  /** Batches that the store has refused because the layout has changed. */
+  #moved: Batch[] = [];
+  #onAnswered: (() => void)[] = [];
 
   constructor(options: StreamPublisherOptions) {
     this.#options = options;
@@ -97,7 +104,7 @@ export class StreamPublisher {
 
   /** True while a batch is unanswered or an event is queued. */
   get busy(): boolean {
-    return this.#unanswered.length > 0 || this.#queue.length > 0;
+    return this.#unanswered.length > 0 || this.#queue.length > 0 || this.#moved.length > 0;
   }
 
   push(publish: QueuedPublish): void {
@@ -119,6 +126,22 @@ export class StreamPublisher {
   refuse(error: unknown): void {
     for (const publish of this.#queue.drain()) publish.refused(error);
     this.#queued = 0;
+  }
+
+  /** Resolves when no batch is unanswered. Call {@linkcode holdUntil} before, or new batches follow. */
+  answered(): Promise<void> {
+    if (this.#unanswered.length === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#onAnswered.push(resolve));
+  }
+
+  /** Removes all publishes that the store does not have, in order. */
+  takeAll(): QueuedPublish[] {
+    const moved = this.#moved.sort((a, b) => a.sequence - b.sequence).flatMap(({ publishes }) => publishes);
+    const taken = [...moved, ...this.#queue.drain()];
+    this.#moved = [];
+    this.#queued = 0;
+    this.#schedule();
+    return taken;
   }
 
   // In a microtask, so that events which are published together are sent together, and a single event hardly waits.
@@ -191,6 +214,7 @@ export class StreamPublisher {
       this.#failed(batch, error, decided, givenUp);
     } finally {
       this.#inFlight--;
+      if (this.#unanswered.length === 0) { for (const resolve of this.#onAnswered.splice(0)) resolve(); }
       if (this.#recovering && this.#inFlight === 0) this.#recover();
       else this.#flush();
     }
@@ -227,6 +251,10 @@ export class StreamPublisher {
     if (kind === "forgotten" || refusedForGood || asked && !passing) {
       this.#remove(batch);
       for (const publish of batch.publishes) publish.uncertain(forgotten(stream, publish.ids, error), true);
+    } else if (kind === "layout-changed" && this.#options.moved !== undefined) {
+      this.#remove(batch);
+      this.#moved.push(batch);
+      this.#options.moved();
     } else if (passing) {
       if (kind === "uncertain") batch.inDoubt = true;
       if (batch.state === "in-flight") batch.state = "unanswered";
@@ -288,6 +316,10 @@ export class StreamPublisher {
         this.#remove(batch);
         for (const publish of batch.publishes) publish.refused(unsent(stream, error));
       }
+    }
+    for (const batch of this.#moved.filter(({ deadline }) => deadline <= now)) {
+      this.#moved.splice(this.#moved.indexOf(batch), 1);
+      for (const publish of batch.publishes) publish.refused(unsent(stream, batch.lastError));
     }
     for (let next = this.#queue.peek(); next !== undefined && next.deadline <= now; next = this.#queue.peek()) {
       this.#queue.shift();

@@ -1,4 +1,5 @@
 import type { DomainEvent } from "../../events/mod.ts";
+import { WakeUp } from "../../store/_wake_up.ts";
 import type { EventStore, Position, ReadRange } from "../../store/mod.ts";
 import { comparePositions } from "../../store/mod.ts";
 import { checkKeys, checkNumber, checkSignal } from "../../events/_check.ts";
@@ -62,14 +63,22 @@ export function readEvents<E extends DomainEvent>(
   range: EndedRange,
 ): AsyncGenerator<E, void, void> {
   const codecs = byStream(classes);
-  const read = () => {
-    const parts = codecs.flatMap((codec) => layouts.of(codec.stream)?.codecsOf(codec) ?? [codec]);
-    return readStreams(store, parts, range);
+  const known = codecs.flatMap(({ stream }) => layouts.of(stream) ?? []);
+  if (known.length === 0) return readStreams(store, codecs, range, () => {});
+  const partsOf = (codec: StreamCodec<E>) => layouts.of(codec.stream)?.codecsOf(codec) ?? [codec];
+  // A stream that gets more partitions while it is followed.
+  const grown = (add: (codec: StreamCodec<E>) => void, signal: AbortSignal) => {
+    for (const codec of codecs) {
+      const read = new Set(partsOf(codec).map(({ stream }) => stream));
+      layouts.of(codec.stream)?.watch(() => {
+        for (const part of partsOf(codec)) if (!read.has(part.stream)) add(part);
+        for (const { stream } of partsOf(codec)) read.add(stream);
+      }, signal);
+    }
   };
-  const unknown = codecs.flatMap(({ stream }) => layouts.of(stream) ?? []).filter(({ id }) => id === undefined);
-  if (unknown.length === 0) return read();
   // The reading begins now, not when the caller pulls the first event: it ends at the newest event of this moment.
-  const reading = Promise.all(unknown.map((layout) => layout.check())).then(read);
+  const reading = Promise.all(known.map((layout) => layout.check()))
+    .then(() => readStreams(store, codecs.flatMap(partsOf), range, grown));
   // The caller may never pull an event; if it does, the pull reports the failure.
   reading.catch(() => {});
   return fromPromise(reading, range.signal);
@@ -82,21 +91,33 @@ async function* fromPromise<E>(
   yield* await unlessAborted(reading, signal);
 }
 
-/** Events of streams, each of them in order. */
+/**
+ * Events of streams, each of them in order.
+ *
+ * @param grown Calls back, until the signal aborts, with streams that have come since.
+ */
 function readStreams<E extends DomainEvent>(
   store: EventStore,
   codecs: readonly StreamCodec<E>[],
   range: EndedRange,
+  grown: (add: (codec: StreamCodec<E>) => void, signal: AbortSignal) => void,
 ): AsyncGenerator<E, void, void> {
   const ends = range.follow ? undefined : codecs.map(({ stream }) => lastPosition(store, stream, range.signal));
   // The caller may never pull an event; if it does, the pull reports that the end could not be looked up.
   for (const end of ends ?? []) end.catch(() => {});
-  if (codecs.length === 1) return readStream(store, codecs[0]!, range, ends?.[0]);
+  if (codecs.length === 1 && !range.follow) return readStream(store, codecs[0]!, range, ends?.[0]);
   // Ends the reads of all streams when the caller has enough or one of them fails: the others may be waiting.
   const left = new AbortController();
   const each = { ...range, signal: eitherSignal(range.signal, left.signal) };
   const streams = codecs.map((codec, index) => readStream(store, codec, each, ends?.[index]));
-  return range.follow ? interleave(streams, range, left) : merge(streams, range, left);
+  if (!range.follow) return merge(streams, range, left);
+  const more: AsyncGenerator<E, void, void>[] = [];
+  const come = new WakeUp();
+  grown((codec) => {
+    more.push(readStream(store, codec, each, undefined));
+    come.wake();
+  }, each.signal);
+  return interleave(streams, { more, come }, range, left);
 }
 
 async function* readStream<E extends DomainEvent>(
@@ -163,21 +184,29 @@ async function* merge<E extends DomainEvent>(
 // Future events cannot be merged by position, so events of several streams are given in the order of their arrival.
 async function* interleave<E extends DomainEvent>(
   streams: readonly AsyncGenerator<E, void, void>[],
+  later: { readonly more: AsyncGenerator<E, void, void>[]; readonly come: WakeUp },
   { limit = Infinity }: ReadRange,
   left: AbortController,
 ): AsyncGenerator<E, void, void> {
   const pull = (stream: AsyncGenerator<E, void, void>) => stream.next().then((head) => ({ stream, head }));
-  const waiting = new Map(streams.map((stream) => [stream, pull(stream)]));
+  const waiting = new Map([...streams, ...later.more.splice(0)].map((stream) => [stream, pull(stream)]));
+  const came = () => later.come.wait(left.signal).then(() => undefined);
+  let grown = came();
   try {
-    for (let missing = limit; missing > 0 && waiting.size > 0; missing--) {
-      const { stream, head } = await Promise.race(waiting.values());
-      if (head.done) {
-        waiting.delete(stream);
-        missing++;
+    for (let missing = limit; missing > 0 && waiting.size > 0;) {
+      const next = await Promise.race([...waiting.values(), grown]);
+      if (next === undefined) {
+        for (const stream of later.more.splice(0)) waiting.set(stream, pull(stream));
+        grown = came();
         continue;
       }
-      yield head.value;
-      waiting.set(stream, pull(stream));
+      const { stream, head } = next;
+      if (head.done) waiting.delete(stream);
+      else {
+        missing--;
+        yield head.value;
+        waiting.set(stream, pull(stream));
+      }
     }
   } finally {
     left.abort();

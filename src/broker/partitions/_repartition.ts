@@ -1,0 +1,123 @@
+import { type EventStore, type GroupState, type Position, StoreError } from "../../store/mod.ts";
+import { sleep } from "../_store_retry.ts";
+import {
+  type AnnouncedLayout,
+  cutKey,
+  type Layout,
+  LAYOUT_STATE,
+  type LayoutRecord,
+  parseLayouts,
+  streamsOf,
+} from "./_layout.ts";
+import { NOTICE } from "./_stream_layout.ts";
+
+// How long the consumer that makes a group on a new partition counts as alive, should it die before it leaves, in ms.
+const LEASE = 1_000;
+
+/**
+ * Changes the number of partitions of the stream `<prefix>:<name>` while brokers publish and consume.
+ *
+ * The new layout is announced {@linkcode NOTICE} milliseconds before it is in force, so that consumers know it when its
+ * first entries come. Then all partitions are closed to the old layout. Their last positions are kept with the new layout,
+ * as cuts. A consumer holds entries of the new layout back until its group has settled every entry before the cuts, so the
+ * order of each subject is kept.
+ *
+ * It may be called again after a failure: it goes on where the earlier call ended.
+ *
+ * @throws {StoreError} `"partitions-differ"` if another call changes the number to another one.
+ * @throws {StoreError} `"group-busy"` if a group waits for a release that knows newer versions.
+ */
+export async function repartition(
+  store: EventStore,
+  stream: string,
+  partitions: number,
+  signal?: AbortSignal,
+): Promise<Layout> {
+  const state = store.state(stream, LAYOUT_STATE);
+  const { record, next } = await begin(store, stream, partitions);
+  if (next === undefined) return record.layouts.at(-1)!;
+  for (let wait = Infinity; wait > 0;) {
+    signal?.throwIfAborted();
+    wait = next.notBefore - (await state.read()).now;
+    if (wait > 0) await sleep(wait, signal);
+  }
+  const existing = streamsOf(stream, record.layouts);
+  const all = streamsOf(stream, [...record.layouts, next]);
+  const cuts: Record<string, Position> = {};
+  for (const part of all) {
+    const last = await store.admin(part).fence(next.id);
+    if (last !== undefined) cuts[cutKey(part)] = last;
+  }
+  // After the fences, so that a group which begins with new entries is found, or begins in the new layout.
+  await makeGroups(store, existing, all.filter((part) => !existing.includes(part)));
+  const layout: Layout = { id: next.id, partitions, cuts };
+  for (;;) {
+    const { text, version } = await state.read();
+    const { layouts } = parseLayouts(text ?? "", stream);
+    // An earlier write may have succeeded though its answer was lost, or another process has ended this repartition.
+    if (layouts.at(-1)!.id >= next.id) return layouts.at(-1)!;
+    if (await state.write(JSON.stringify({ layouts: [...layouts, layout] }), version)) return layout;
+  }
+}
+
+/** Notes in the store that the number is about to change; `next` is undefined if it has this number already. */
+async function begin(
+  store: EventStore,
+  stream: string,
+  partitions: number,
+): Promise<{ readonly record: LayoutRecord; readonly next: AnnouncedLayout | undefined }> {
+  const state = store.state(stream, LAYOUT_STATE);
+  for (;;) {
+    const { text, version, now } = await state.read();
+    const record: LayoutRecord = text === undefined
+      ? { layouts: [{ id: 0, partitions: 0 }] }
+      : parseLayouts(text, stream);
+    const { layouts, next: begun } = record;
+    if (begun !== undefined) {
+      if (begun.partitions === partitions) return { record, next: begun };
+      throw new StoreError(
+        "partitions-differ",
+        `Cannot change the partitions of ${stream} to ${partitions}: another call is changing them to ` +
+          `${begun.partitions}; call repartition with ${begun.partitions} to end that change first`,
+      );
+    }
+    const newest = layouts.at(-1)!;
+    if (newest.partitions === partitions) return { record, next: undefined };
+    await assertSettling(store, streamsOf(stream, layouts));
+    const next: AnnouncedLayout = { id: newest.id + 1, partitions, notBefore: now + NOTICE };
+    const written: LayoutRecord = { layouts, next };
+    if (await state.write(JSON.stringify(written), version)) return { record: written, next };
+  }
+}
+
+// A consumer would hold back the new layout for as long as these wait.
+async function assertSettling(store: EventStore, streams: readonly string[]): Promise<void> {
+  for (const stream of streams) {
+    const { groups } = await store.admin(stream).info();
+    const waiting = groups.find(({ deferred }) => deferred.length > 0);
+    if (waiting === undefined) continue;
+    throw new StoreError(
+      "group-busy",
+      `Cannot change the partitions of ${stream}: group "${waiting.name}" has events of a newer version than its ` +
+        `consumers know; run consumers that know version ${waiting.deferred.at(-1)!.version} first`,
+    );
+  }
+}
+
+/** Makes every group of the existing streams on the new ones, so that it misses no event, whatever its `startFrom`. */
+async function makeGroups(store: EventStore, existing: readonly string[], added: readonly string[]): Promise<void> {
+  if (added.length === 0) return;
+  const groups = new Map<string, GroupState>();
+  for (const stream of existing) {
+    for (const group of (await store.admin(stream).info()).groups) groups.set(group.name, group);
+  }
+  for (const stream of added) {
+    const made = new Set((await store.admin(stream).info()).groups.map(({ name }) => name));
+    for (const { name, types } of groups.values()) {
+      if (made.has(name)) continue;
+      const options = { consumer: "repartition", lease: LEASE, startFrom: "beginning" } as const;
+      const member = await store.member(stream, name, types === undefined ? options : { ...options, types });
+      await member.leave();
+    }
+  }
+}

@@ -1,0 +1,69 @@
+import { assert, assertEquals } from "@std/assert";
+import { defineEvent, EventBroker } from "../../mod.ts";
+import { InMemoryStore } from "../../src/memory/mod.ts";
+
+class BidPlaced extends defineEvent("BidPlaced", { stream: "Auction", subject: "auctionId" })<{
+  auctionId: string;
+  amount: number;
+}> {}
+
+/** Brokers over one store, which stays open when they close. */
+function brokers(count: number, partitions: number): EventBroker<typeof BidPlaced>[] {
+  const store = new InMemoryStore();
+  store[Symbol.asyncDispose] = () => Promise.resolve();
+  return Array.from(
+    { length: count },
+    () => new EventBroker(store, { events: [BidPlaced], streams: { Auction: { partitions } } }),
+  );
+}
+
+async function amountsOf(broker: EventBroker<typeof BidPlaced>): Promise<Map<string, number[]>> {
+  const amounts = new Map<string, number[]>();
+  for await (const { detail: { auctionId, amount } } of broker.history(BidPlaced)) {
+    amounts.set(auctionId, [...amounts.get(auctionId) ?? [], amount]);
+  }
+  return amounts;
+}
+
+Deno.test("repartition() while brokers publish keeps the order of each subject, and loses and doubles nothing", async () => {
+  const [operator, ...publishers] = brokers(4, 4);
+  let publishing = true;
+  const counts = new Map<string, number>();
+  const run = async (broker: EventBroker<typeof BidPlaced>, own: number) => {
+    while (publishing) {
+      const bids = Array.from({ length: 20 }, (_, nth) => `auction-${own}-${nth % 7}`).map((auctionId) => {
+        const amount = (counts.get(auctionId) ?? 0) + 1;
+        counts.set(auctionId, amount);
+        return new BidPlaced({ auctionId, amount });
+      });
+      // Some alone, some together, and several in flight at once.
+      await Promise.all([...bids.slice(0, 10).map((bid) => broker.publish(bid)), broker.publish(bids.slice(10))]);
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+  };
+  const running = publishers.map(run);
+  await operator!.repartition(BidPlaced, { partitions: 11 });
+  await operator!.repartition(BidPlaced, { partitions: 3 });
+  publishing = false;
+  await Promise.all(running);
+  const amounts = await amountsOf(publishers[0]!);
+  assertEquals(amounts.size, counts.size);
+  for (const [auctionId, count] of counts) {
+    assertEquals(amounts.get(auctionId), Array.from({ length: count }, (_, nth) => nth + 1), auctionId);
+  }
+  for (const broker of [operator!, ...publishers]) await broker.close();
+});
+
+Deno.test("repartition() twice at once makes one change", async () => {
+  const [one, other] = brokers(2, 2);
+  await one!.publish(new BidPlaced({ auctionId: "a", amount: 1 }));
+  await Promise.all([
+    one!.repartition(BidPlaced, { partitions: 5 }),
+    other!.repartition(BidPlaced, { partitions: 5 }),
+  ]);
+  await other!.publish(new BidPlaced({ auctionId: "a", amount: 2 }));
+  assertEquals((await amountsOf(one!)).get("a"), [1, 2]);
+  await one!.close();
+  await other!.close();
+  assert(true);
+});
