@@ -8,8 +8,9 @@ import { red, yellow } from "@std/fmt/colors";
 import type { Subscription } from "@tidings/broker";
 import { type AuctionBroker, type AuctionHouseEvent, events } from "./auction/events.ts";
 import { readable } from "./auction/readable.ts";
+import { say } from "./_columns.ts";
 import { Outage } from "./_outage.ts";
-import { heading, line } from "./_print.ts";
+import { heading, show } from "./_print.ts";
 
 /** The groups of the auction's services. */
 const SERVICES = ["payment", "notification"];
@@ -73,11 +74,11 @@ export class Journal {
     for (const subscription of subscriptions) {
       const { group } = subscription;
       subscription.addEventListener("retry", ({ eventType, position, attempt, delay, error }) => {
-        const text = `attempt ${attempt} failed, next in ${Math.round(delay)} ms: ${messageOf(error)}`;
+        const text = `attempt ${attempt} failed, next in ${Math.round(delay)} ms:\n${messageOf(error)}`;
         this.note(`${eventType} ${position}`, group, yellow(text));
       });
       subscription.addEventListener("deadletter", ({ eventType, position, error }) => {
-        this.note(`${eventType} ${position}`, group, red(`gives up, to the dead letters: ${messageOf(error)}`));
+        this.note(`${eventType} ${position}`, group, red(`gives up, to the dead letters:\n${messageOf(error)}`));
       });
     }
   }
@@ -97,8 +98,8 @@ export class Journal {
   }
 
   #branch(event: AuctionHouseEvent, all: readonly AuctionHouseEvent[], indent: string): void {
-    line(event, indent);
-    for (const { service, text } of this.#notesOn(event)) console.log(`    ${indent}${service.padEnd(12)}  ${text}`);
+    show(event, indent);
+    for (const { service, text } of this.#notesOn(event)) say(text, `    ${indent}${service.padEnd(12)}  `);
     for (const effect of all) if (effect.causationId === event.id) this.#branch(effect, all, `${indent}  `);
   }
 

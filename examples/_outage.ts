@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { green, yellow } from "@std/fmt/colors";
 import { StoreError } from "@tidings/broker";
+import { say } from "./_columns.ts";
 
 /** Prints once that the store cannot be reached, and repeats reads until it can be reached again. */
 export class Outage {
@@ -16,7 +17,7 @@ export class Outage {
     if (this.#lost || this.#signal.aborted) return;
     this.#lost = true;
     const why = error instanceof Error ? error.message : String(error);
-    console.log(yellow(`  Cannot reach the broker's store: ${why}`));
+    say(yellow(`Cannot reach the broker's store: ${why}`), "  ");
     console.log(yellow("  Trying again until it is back. Ctrl-C ends the example."));
   }
 

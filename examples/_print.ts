@@ -1,16 +1,18 @@
 /**
- * Prints headings, tables and events in aligned columns, with colors on a terminal.
+ * Prints headings, tables and events, with colors on a terminal.
  *
  * @module
  */
-import { bold, cyan, dim, red, stripAnsiCode } from "@std/fmt/colors";
+import { bold, cyan, dim, red } from "@std/fmt/colors";
 import type { StreamInfo } from "@tidings/broker";
+import { pad, say, width } from "./_columns.ts";
 import { shapeFault } from "./auction/shape.ts";
 import { type AuctionBroker, type AuctionHouseEvent, events } from "./auction/events.ts";
 
 /** Prints the title of a step and its explanation. */
 export function heading(title: string, lesson: string): void {
-  console.log(`\n${bold(title)}\n${lesson}\n`);
+  console.log(`\n${bold(title)}`);
+  say(`${lesson}\n`);
 }
 
 /** Prints rows in columns. The first row is the head. */
@@ -21,15 +23,6 @@ export function table(rows: readonly (readonly (string | number | undefined)[])[
     const line = row.map((cell, column) => pad(cell, widths[column]!)).join("  ").trimEnd();
     console.log(`  ${index === 0 ? dim(line) : line}`);
   }
-}
-
-/** Pads a text with spaces. Color codes have no width. */
-function pad(text: string, columns: number): string {
-  return text + " ".repeat(Math.max(0, columns - width(text)));
-}
-
-function width(text: string): number {
-  return stripAnsiCode(text).length;
 }
 
 /** A sentence about an event, without the card's token. */
@@ -55,11 +48,11 @@ function chain(event: AuctionHouseEvent): string {
   return (event.correlationId ?? event.id).slice(-6);
 }
 
-/** Prints an event in one line. */
-export function line(event: AuctionHouseEvent, indent = ""): void {
-  const name = indent + cyan(event.type);
-  const origin = dim(`${pad(event.position ?? "", 15)}  chain ${chain(event)}  by ${pad(event.source ?? "-", 12)}`);
-  console.log(`  ${pad(name, 20)}  ${origin}  ${describe(event)}`);
+/** Prints an event: what it says, and below that where it is and where it comes from. */
+export function show(event: AuctionHouseEvent, indent = ""): void {
+  const name = `  ${pad(indent + cyan(event.type), 20)}  `;
+  say(describe(event), name);
+  say(dim(`${event.position}  chain ${chain(event)}  by ${event.source ?? "-"}`), pad("", width(name)));
 }
 
 /** The state of all streams and their groups. */
@@ -83,7 +76,7 @@ export async function deadLetters(broker: AuctionBroker, limit: number): Promise
       const letters = await Array.fromAsync(broker.deadLetters(event, { group }));
       console.log(`\n  dead letters of ${group}, ${deadLetters} of them ${event.type}; the last:`);
       for (const { position, reason, error } of letters.slice(-limit)) {
-        console.log(`    ${dim(position)}  ${red(reason)}  ${error.message}`);
+        say(error.message, `    ${dim(position)}  ${red(reason)}  `);
       }
     }
   }

@@ -13,6 +13,7 @@ import { AuctionEnded, events } from "./auction/events.ts";
 import { startNotification } from "./auction/notification.ts";
 import { Registration } from "./auction/registration.ts";
 import { assertShared, main, shown } from "./_cli.ts";
+import { say } from "./_columns.ts";
 import { Journal } from "./_journal.ts";
 import { Ledger } from "./_ledger.ts";
 import type { Charged } from "./_payment_process.ts";
@@ -78,7 +79,7 @@ await main("crash", "Kills a process, and another one finishes its work", async 
     auction.bid(lot, bidderId, 10 * (index + 1));
     await auction.end(lot);
   }
-  console.log(`  ${bidderId} wins ${lots.join(", ")}`);
+  say(`${bidderId} wins ${lots.join(", ")}`, "  ");
 
   // The card company answers its first two calls. It charges three more cards, whose answers never arrive.
   await using first = startPayment(2);
@@ -100,29 +101,28 @@ await main("crash", "Kills a process, and another one finishes its work", async 
   await using second = startPayment(Infinity);
   heading(
     `3  Process ${second.pid} finishes the work`,
-    "It is in the same group. When the lease of the killed process has run out (2 s here, 30 s by default), the broker\n" +
+    "It is in the same group. When the lease of the killed process has run out (2 s here, 30 s by default), the broker " +
       "gives its deliveries to this one. They count as recovered, and as the first attempt: no handler has failed.",
   );
   // The last line of the process may arrive later than its acknowledgement.
   const calls = lots.length + open;
   await journal.until(async () => charged.length >= calls && await journal.unsettled() === 0);
   table([
-    ["auction", "process", "consumer", "attempt", "recovered", "card"],
-    ...charged.map(({ auctionId, pid, consumer, attempt, recovered, first }) => {
+    ["auction", "consumer", "attempt", "recovered", "card"],
+    ...charged.map(({ auctionId, consumer, attempt, recovered, first }) => {
       return [
         auctionId,
-        pid,
         consumer,
         attempt,
         recovered,
-        first ? "charged" : "was charged before, nothing more taken",
+        first ? "charged" : "was charged before",
       ];
     }),
   ]);
 
   heading(
     "4  The card company's ledger",
-    "Delivery is at least once: some charges were requested twice. Both requests had the same idempotency key, the\n" +
+    "Delivery is at least once: some charges were requested twice. Both requests had the same idempotency key, the " +
       "event's id, so the company charged each card once: one entry for each auction.",
   );
   const entries = (await ledger.entries()).filter(([auctionId]) => lots.includes(auctionId));

@@ -10,6 +10,7 @@ import { connect, defineEvent } from "@tidings/broker";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { assertRedis, main } from "./_cli.ts";
+import { say } from "./_columns.ts";
 import { heading, table } from "./_print.ts";
 
 class LotSold extends defineEvent("LotSold", {
@@ -76,7 +77,7 @@ await main("neighbours", "Handles events that redis-cli and Python publish", asy
   ]);
 
   heading("3  The schema refuses an entry", "It became a dead letter of the group at once. The handler never got it.");
-  for (const message of refused) console.log(`  ${message}`);
+  for (const message of refused) say(message, "  ");
 });
 
 function text(fields: Readonly<Record<string, string>>): string | undefined {

@@ -8,7 +8,8 @@
 import { connect } from "@tidings/broker";
 import { events } from "./auction/events.ts";
 import { assertDurable, assertPast, main, shown } from "./_cli.ts";
-import { deadLetters, groups, heading, line, streams, table } from "./_print.ts";
+import { say } from "./_columns.ts";
+import { deadLetters, groups, heading, show, streams, table } from "./_print.ts";
 
 await main("persistence", "What earlier processes left, seen from a new one", async ({ url, signal, begin }) => {
   assertDurable("persistence", url);
@@ -17,7 +18,7 @@ await main("persistence", "What earlier processes left, seen from a new one", as
   assertPast("persistence", url, infos);
 
   begin();
-  console.log(`This is process ${Deno.pid}. It publishes nothing: all that it shows was stored in ${shown(url)}.`);
+  say(`This is process ${Deno.pid}. It publishes nothing: all that it shows was stored in ${shown(url)}.`);
 
   heading(
     "Streams",
@@ -28,11 +29,11 @@ await main("persistence", "What earlier processes left, seen from a new one", as
 
   heading("History", "The last six events of all types, the oldest first, each with the service that published it.");
   const recent = await Array.fromAsync(broker.history(events, { limit: 6, reverse: true, signal }));
-  for (const event of recent.reverse()) line(event);
+  for (const event of recent.reverse()) show(event);
 
   heading(
     "Groups",
-    "How far each group is. It goes on from there when its service starts again, in any process: an event that\n" +
+    "How far each group is. It goes on from there when its service starts again, in any process: an event that " +
       "was handled is not delivered again, and an event that was not handled is not lost.",
   );
   groups(infos);

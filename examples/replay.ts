@@ -16,7 +16,7 @@ import {
 } from "./auction/events.ts";
 import { shapeFault } from "./auction/shape.ts";
 import { assertDurable, assertPast, main } from "./_cli.ts";
-import { groups, heading, line, streams, table } from "./_print.ts";
+import { groups, heading, show, streams, table } from "./_print.ts";
 
 /** The account of a bidder, computed from events. */
 interface Account {
@@ -82,9 +82,9 @@ await main("replay", "Replays past events while no service runs", async ({ url, 
 async function replay(broker: AuctionBroker, options: ReadOptions): Promise<void> {
   const lines: AuctionHouseEvent[] = [];
   const count = await broker.replay(events, (event) => void lines.push(event), options);
-  for (const event of lines.slice(0, 3)) line(event);
+  for (const event of lines.slice(0, 3)) show(event);
   if (count > 6) console.log(dim(`  … ${count - 6} more …`));
-  for (const event of lines.slice(Math.max(3, count - 3))) line(event);
+  for (const event of lines.slice(Math.max(3, count - 3))) show(event);
   console.log(`  replayed: ${count}`);
 }
 

@@ -15,6 +15,7 @@ import { readable } from "./auction/readable.ts";
 import { Registration } from "./auction/registration.ts";
 import { shapeFault } from "./auction/shape.ts";
 import { main, shown } from "./_cli.ts";
+import { say } from "./_columns.ts";
 import { Journal } from "./_journal.ts";
 import { Outside } from "./_outside.ts";
 import { deadLetters, groups, heading, streams } from "./_print.ts";
@@ -43,21 +44,24 @@ await main("run", "The auction house at work, step by step", async ({ url, signa
   };
 
   begin();
-  console.log(`Events are stored in ${shown(url)}. Below each: what the services did with it, and its effects.`);
-  console.log(`"chain" is the end of the correlation id, which an event shares with all its effects.`);
+  say(`Events are stored in ${shown(url)}.`);
+  say(
+    'Below each: what the services did with it, and its effects. "chain" is the end of the correlation id, which an ' +
+      "event shares with all its effects.",
+  );
 
   if (await journal.unsettled() > 0) {
     await journal.step(
       "0  Events from before",
-      "An earlier run was interrupted, or another program published events. No event is lost. The deliveries of a\n" +
-        "killed process come again when its lease has run out (30 s). An event whose winner never registered, or\n" +
+      "An earlier run was interrupted, or another program published events. No event is lost. The deliveries of a " +
+        "killed process come again when its lease has run out (30 s). An event whose winner never registered, or " +
         "whose fields are wrong, becomes a dead letter.",
     );
   }
 
   await journal.step(
     "1  Bidders register",
-    "The registration service replaces the card number by a token and publishes an event. It does not know\n" +
+    "The registration service replaces the card number by a token and publishes an event. It does not know " +
       "the subscribers. Here it is notification.",
     async () => {
       await registration.register({ bidderId: ada, name: "Ada", cardNumber: testCards.good });
@@ -67,7 +71,7 @@ await main("run", "The auction house at work, step by step", async ({ url, signa
 
   await journal.step(
     "2  An auction ends, and the winner pays",
-    "One event, two groups: payment charges, notification congratulates. Payment then publishes an event of\n" +
+    "One event, two groups: payment charges, notification congratulates. Payment then publishes an event of " +
       "its own. The broker records its cause and its chain by itself.",
     () => sell(`vase-${run}`, [ben, 90], [ada, 120]),
   );
@@ -80,7 +84,7 @@ await main("run", "The auction house at work, step by step", async ({ url, signa
 
   await journal.step(
     "4  An event comes before one that it needs",
-    "Cleo wins before her registration arrives. Payment does not know her and throws. The broker delivers the\n" +
+    "Cleo wins before her registration arrives. Payment does not know her and throws. The broker delivers the " +
       "event again, after a longer delay each time, until payment succeeds.",
     async () => {
       await sell(`globe-${run}`, [cleo, 200]);
@@ -91,7 +95,7 @@ await main("run", "The auction house at work, step by step", async ({ url, signa
 
   await journal.step(
     "5  A card is charged, and the answer is lost",
-    "Payment cannot know whether the card was charged. It throws, and gets the event again. The event has the\n" +
+    "Payment cannot know whether the card was charged. It throws, and gets the event again. The event has the " +
       "same id, which is the idempotency key of the charge: the card is charged once.",
     async () => {
       outside.loseNextAnswer();
@@ -101,7 +105,7 @@ await main("run", "The auction house at work, step by step", async ({ url, signa
 
   await journal.step(
     "6  An event with a negative price",
-    "A retry cannot help. Payment throws a PermanentError, and the event becomes a dead letter of its group.\n" +
+    "A retry cannot help. Payment throws a PermanentError, and the event becomes a dead letter of its group. " +
       "Notification is another group, and handles the event as usual.",
     async () => {
       const broken = { auctionId: `broken-${run}`, winningBidderId: ada, winningPrice: -1 };

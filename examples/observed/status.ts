@@ -1,5 +1,6 @@
 import { dim, red } from "@std/fmt/colors";
 import { type BrokerObserver, DeadLetterEvent, RetryEvent } from "@tidings/broker";
+import { say } from "../_columns.ts";
 import { type AuctionBroker, events } from "../auction/events.ts";
 
 const COLUMNS = ["time", "published", "handled", "retried", "dead", "behind", "ready"] as const;
@@ -74,7 +75,7 @@ export class Status implements BrokerObserver {
   #tell(problems: readonly string[]): void {
     for (const problem of problems) {
       const kind = problem.replaceAll(/\d+/g, "");
-      if (!this.#told.has(kind)) console.log(red(wrapped(problem)));
+      if (!this.#told.has(kind)) say(red(problem), "    ");
       this.#told.add(kind);
     }
   }
@@ -93,9 +94,4 @@ export class Status implements BrokerObserver {
 
 function row(cells: readonly (string | number)[]): string {
   return cells.map((cell) => String(cell).padStart(10)).join("");
-}
-
-/** A text in lines of at most 80 columns. */
-export function wrapped(text: string): string {
-  return text.replaceAll(/(?=\S)(.{1,76})(?: |$)/g, "    $1\n").trimEnd();
 }

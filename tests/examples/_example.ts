@@ -1,3 +1,4 @@
+import { assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { brokerPermissions, filePermissions, flagValue, listenPermissions } from "../../examples/_permissions.ts";
 import { inheritedImportFlags } from "../../offline/imports.ts";
@@ -41,9 +42,26 @@ export async function run(
   directory?: string,
   cwd?: string,
 ): Promise<Ended> {
-  const { code, stdout, stderr } = await start(name, options, directory, cwd).output();
+  return await ended(start(name, options, directory, cwd));
+}
+
+/** Waits until an example ends. Asserts that its lines fit on a terminal. */
+export async function ended(child: Deno.ChildProcess): Promise<Ended> {
+  const { code, stdout, stderr } = await child.output();
   const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  const said = decoder.decode(stdout);
+  assertEquals(tooLong(said), []);
+  return { code, stdout: said, stderr: decoder.decode(stderr) };
+}
+
+/** The lines of more than 80 columns, except those of one long word, such as a URL. */
+export function tooLong(text: string): string[] {
+  return text.split("\n").filter((line) => line.length > 80 && line.trim().includes(" "));
+}
+
+/** A text without its line breaks. */
+export function flat(text: string): string {
+  return text.replaceAll(/\s+/g, " ");
 }
 
 /** Reads until the output contains a text. @returns The output so far. */

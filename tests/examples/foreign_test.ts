@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { connect } from "@tidings/broker";
 import { type AuctionBroker, AuctionEnded, BidderRegistered, events } from "../../examples/auction/events.ts";
 import { RedisServer } from "../redis/_server.ts";
-import { run } from "./_example.ts";
+import { flat, run } from "./_example.ts";
 import { publishForeign } from "./_foreign.ts";
 
 /** Publishes ten auctions that no service has handled yet. */
@@ -41,7 +41,7 @@ for (const first of ["run", "crash"]) {
         if (name === "crash") assertStringIncludes(stdout, "Each auction was paid once.");
         if (name !== "replay") continue;
         assertMatch(
-          stdout,
+          flat(stdout),
           /another program's event: its winningBidderId is missing, not a string \(fields found: [^)]+\)/,
         );
         assertStringIncludes(stdout, "both ledgers are the same");
@@ -65,7 +65,7 @@ Deno.test("run works on a store with entries that cannot be decoded", async () =
   for (const { type } of events) await server.cli("XADD", `events:${type}`, "*", "payload", "no JSON");
   const { code, stdout, stderr } = await run("run", [`--broker=${server.url}`]);
   assertEquals([code, stderr], [0, ""]);
-  assertMatch(stdout, /Cannot decode AuctionEnded at \d+-\d+: /);
+  assertMatch(flat(stdout), /Cannot decode AuctionEnded at \d+-\d+: /);
   await using broker = await connect(server.url, { events });
   assertEquals((await deadLetters(broker))["payment AuctionEnded"], ["undecodable", "permanent"]);
 });
