@@ -473,13 +473,10 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     if (codec === undefined || this.#closing.hasBegun) return;
     const sharing = [...this.#codecs].filter(({ stream }) => stream === codec.stream);
     const listened = sharing.some(({ definition }) => this.#listeners.has(definition.type));
-    const followed = new StreamCodec(sharing);
-    for (const part of this.#layouts.of(codec.stream)?.codecsOf(followed) ?? [followed]) {
-      const attached = this.#tails.follow(part, listened);
-      // Publishing waits until the tail knows where it begins, so that a listener receives every event that is published
-      // after addEventListener.
-      if (attached !== undefined) void this.#publisher.stream(part.stream).holdUntil(attached);
-    }
+    const attached = this.#tails.follow(new StreamCodec(sharing), this.#layouts.of(codec.stream), listened);
+    // Publishing waits until the tail knows where it begins, so that a listener receives every event that is published
+    // after addEventListener.
+    for (const [stream, known] of attached) void this.#publisher.stream(stream).holdUntil(known);
   }
 
   /**

@@ -1,4 +1,5 @@
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
+import { until } from "../../src/testing/_broker_bench.ts";
 import { defineEvent, EventBroker } from "../../mod.ts";
 import { InMemoryStore } from "../../src/memory/mod.ts";
 
@@ -65,5 +66,41 @@ Deno.test("repartition() twice at once makes one change", async () => {
   assertEquals((await amountsOf(one!)).get("a"), [1, 2]);
   await one!.close();
   await other!.close();
-  assert(true);
+});
+
+Deno.test("live listeners and history({ follow }) get the events of partitions that are added", async () => {
+  const [operator, listening] = brokers(2, 2);
+  const subjects = Array.from({ length: 40 }, (_, nth) => `auction-${nth}`);
+  const heard: string[] = [];
+  listening!.addEventListener("BidPlaced", ({ detail }) => void heard.push(`${detail.auctionId} ${detail.amount}`));
+  const followed: string[] = [];
+  const following = (async () => {
+    for await (const { detail } of listening!.history(BidPlaced, { follow: true, limit: 80 })) {
+      followed.push(`${detail.auctionId} ${detail.amount}`);
+    }
+  })();
+  const publish = (amount: number) =>
+    Promise.all(subjects.map((auctionId) => operator!.publish(new BidPlaced({ auctionId, amount }))));
+  await listening!.publish(new BidPlaced({ auctionId: "first", amount: 0 }));
+  await publish(1);
+  await operator!.repartition(BidPlaced, { partitions: 9 });
+  await publish(2);
+  await until(() => heard.length === 81, "81 events were heard");
+  const expected = ["first 0", ...subjects.flatMap((subject) => [`${subject} 1`, `${subject} 2`])].sort();
+  assertEquals(heard.toSorted(), expected);
+  await following;
+  assertEquals(new Set(followed).size, 80);
+  await operator!.close();
+  await listening!.close();
+});
+
+Deno.test("a broker writes the layout again when the store has lost it", async () => {
+  const store = new InMemoryStore();
+  await using broker = new EventBroker(store, { events: [BidPlaced], streams: { Auction: { partitions: 3 } } });
+  await broker.publish(new BidPlaced({ auctionId: "a", amount: 1 }));
+  const state = store.state("events:Auction", "layout");
+  const { text, version } = await state.read();
+  await state.write(undefined, version);
+  await Array.fromAsync(broker.history(BidPlaced));
+  assertEquals((await state.read()).text, text);
 });

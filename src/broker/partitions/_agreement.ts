@@ -1,5 +1,5 @@
 import { type EventStore, StoreError } from "../../store/mod.ts";
-import { LAYOUT_STATE, type LayoutRecord, parseLayouts } from "./_layout.ts";
+import { type Layout, LAYOUT_STATE, type LayoutRecord, parseLayouts } from "./_layout.ts";
 
 /** A stream, and the number of partitions that the options of a broker give it. */
 export interface Wanted {
@@ -21,6 +21,14 @@ export async function readLayouts(store: EventStore, stream: string): Promise<Kn
   const { text, now } = await store.state(stream, LAYOUT_STATE).read();
   const record = text === undefined ? { layouts: [{ id: 0, partitions: 0 }] } : parseLayouts(text, stream);
   return { ...record, now };
+}
+
+/** Writes the layouts of a stream again if the store has lost them, for example because its data was deleted. */
+export async function restoreLayouts(store: EventStore, stream: string, layouts: readonly Layout[]): Promise<void> {
+  const state = store.state(stream, LAYOUT_STATE);
+  const { text, version } = await state.read();
+  const record: LayoutRecord = { layouts };
+  if (text === undefined) await state.write(JSON.stringify(record), version);
 }
 
 /**

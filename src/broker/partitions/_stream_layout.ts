@@ -1,11 +1,12 @@
 import { subjectIn } from "../../events/_subject.ts";
 import type { DomainEvent } from "../../events/mod.ts";
-import { type EventStore, type Position, positionTime, type StreamAdmin } from "../../store/mod.ts";
+import { WakeUp } from "../../store/_wake_up.ts";
+import { isInstance } from "../../events/_foreign.ts";
+import { type EventStore, type Position, positionTime, StoreError, type StreamAdmin } from "../../store/mod.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import type { StreamCodec } from "../codec/_stream_codec.ts";
 import type { KnownLayouts } from "./_agreement.ts";
 import { type Layout, layoutAt, streamsOf } from "./_layout.ts";
-import { sleep } from "../_store_retry.ts";
 import { partitionOf } from "../partition_of.ts";
 
 // `repartition` announces a layout this long before any entry of it is appended, in milliseconds by the store's clock.
@@ -43,11 +44,14 @@ export class StreamLayout {
   /** Up to which time of the store's clock all entries are of these layouts. */
   #validUntil = -Infinity;
   #agreed = false;
+  /** Whether the layouts were read from the store, and are not those of the options. */
+  #known = false;
   #learning: Promise<KnownLayouts> | undefined;
   #refreshing: Promise<void> | undefined;
-  #listeners: (() => void)[] = [];
-  #watchers = new Set<() => void>();
+  #listeners: ((added: boolean) => void)[] = [];
+  #watchers = new Set<(added: boolean) => void>();
   #watching = false;
+  #watched = new WakeUp();
   /** Partitions whose misplaced events were reported. */
   #reported = new Set<string>();
 
@@ -137,23 +141,29 @@ export class StreamLayout {
   }
 
   async #refresh(): Promise<void> {
-    const { readLayouts } = await import("./_agreement.ts");
-    const known = await readLayouts(this.#options.store, this.stream);
-    // The state of a store that has lost it must not end the partitions.
-    if (known.layouts.at(-1)!.id >= this.newest.id) this.#see(known);
+    const { store } = this.#options;
+    const { readLayouts, restoreLayouts } = await import("./_agreement.ts");
+    let known = await readLayouts(store, this.stream);
+    if (this.#agreed && known.layouts.at(-1)!.id < this.newest.id) {
+      await restoreLayouts(store, this.stream, this.#layouts);
+      known = await readLayouts(store, this.stream);
+    }
+    if (this.#agreed || known.layouts.at(-1)!.id > 0) this.#see(known);
   }
 
   #see({ layouts, next, now }: KnownLayouts): void {
     const announced = next === undefined ? now + NOTICE : Math.max(next.notBefore ?? now, now);
     this.#validUntil = Math.max(this.#validUntil, announced - CLOCK_DIFFERENCE);
-    const changed = layouts.at(-1)!.id !== this.newest.id;
+    const isNew = layouts.at(-1)!.id !== this.newest.id;
+    const added = this.#known;
+    this.#known = true;
     this.#layouts = layouts;
-    if (!changed) return;
+    if (!isNew) return;
     this.#streams = streamsOf(this.stream, layouts);
-    for (const changed of [...this.#listeners, ...this.#watchers]) changed();
+    for (const changed of [...this.#listeners, ...this.#watchers]) changed(added);
   }
 
-  /** Calls back whenever this broker learns of a new layout. */
+  /** Calls back whenever this broker learns of another layout than it knew. */
   onChange(changed: () => void): void {
     this.#listeners.push(changed);
   }
@@ -171,27 +181,39 @@ export class StreamLayout {
           `detail; add the option subject to the class`,
       );
     }
+    // The first layout of an unused stream is that of the options. Another number in the store is no obstacle here.
+    await this.agree().catch((error) => {
+      if (!isInstance(error, StoreError) || error.kind !== "partitions-differ") throw error;
+    });
     const { repartition } = await import("./_repartition.ts");
     await repartition(this.#options.store, this.stream, partitions, signal);
     await this.refresh();
     this.#agreed = true;
   }
 
-  /** Calls back whenever the layout has changed, until the signal aborts; follows the store meanwhile. */
-  watch(changed: () => void, signal: AbortSignal): void {
+  /**
+   * Follows the layout in the store until the signal aborts. Calls back whenever it is another one than this broker knew.
+   *
+   * @param changed `added` is false when the layout was in force before this broker first read it.
+   */
+  watch(changed: (added: boolean) => void, signal: AbortSignal): void {
     if (signal.aborted) return;
     this.#watchers.add(changed);
-    signal.addEventListener("abort", () => this.#watchers.delete(changed), { once: true });
-    if (!this.#watching) void this.#follow(signal);
+    const leave = () => {
+      this.#watchers.delete(changed);
+      if (this.#watchers.size === 0) this.#watched.wake();
+    };
+    signal.addEventListener("abort", leave, { once: true });
+    if (!this.#watching) void this.#follow();
   }
 
-  async #follow(signal: AbortSignal): Promise<void> {
+  async #follow(): Promise<void> {
     this.#watching = true;
     while (this.#watchers.size > 0) {
-      await sleep(this.partitions === 0 ? WATCH_UNPARTITIONED : WATCH, signal);
-      if (this.#watchers.size === 0) break;
       // What needs the layout reads it again, and reports that the store cannot be reached.
       await this.refresh().catch(() => {});
+      const wait = this.partitions === 0 ? WATCH_UNPARTITIONED : WATCH;
+      if (this.#watchers.size > 0) await this.#watched.wait(undefined, wait);
     }
     this.#watching = false;
   }

@@ -3,6 +3,7 @@ import type { EventStore, Position, StoredRecord } from "../../store/mod.ts";
 import { backoff, RECONNECT, sleep, unlessAborted } from "../_store_retry.ts";
 import type { Decoded } from "../codec/_event_codec.ts";
 import { OTHER_TYPE, type StreamCodec } from "../codec/_stream_codec.ts";
+import type { StreamLayout } from "../partitions/_stream_layout.ts";
 import { lastPosition } from "./_history.ts";
 import { UndecodableError } from "../errors.ts";
 
@@ -20,7 +21,7 @@ export interface TailEvents {
   retrying(error: unknown, delay: number): void;
 }
 
-/** Follows one stream for live listeners: from the end that it finds at first, each entry once, also after reconnects. */
+/** Follows one stream for live listeners, usually from the end that it finds at first: each entry once, also after reconnects. */
 class Tail {
   /** Resolves when listeners will receive every event that is published from then on. */
   readonly attached: Promise<void>;
@@ -33,12 +34,15 @@ class Tail {
   #ended = new AbortController();
   #following: Promise<void>;
 
-  constructor(store: EventStore, codec: StreamCodec, events: TailEvents) {
+  /** @param fromStart Whether to begin with the first entry, not after the last one. */
+  constructor(store: EventStore, codec: StreamCodec, events: TailEvents, fromStart: boolean) {
     this.#store = store;
     this.#codec = codec;
     this.#events = events;
     const { signal } = this.#ended;
-    this.attached = this.#untilEnded(async () => void (this.#last = await lastPosition(store, codec.stream, signal)));
+    this.attached = fromStart
+      ? Promise.resolve()
+      : this.#untilEnded(async () => void (this.#last = await lastPosition(store, codec.stream, signal)));
     this.#following = this.attached.then(() => this.#untilEnded(() => this.#follow()));
   }
 
@@ -109,6 +113,8 @@ export class LiveTails {
   #store: EventStore;
   #events: TailEvents;
   #byStream = new Map<string, Tail>();
+  /** Ends to follow the layout of a stream, by the stream that all partitions belong to. */
+  #layouts = new Map<string, AbortController>();
   #ended = false;
 
   constructor(store: EventStore, events: TailEvents) {
@@ -117,27 +123,51 @@ export class LiveTails {
   }
 
   /**
-   * Begins to follow the stream when it has got its first listener, and ends when it has lost the last one.
+   * Begins to follow a stream, in all its partitions, when it has got its first listener, and ends when it has lost the
+   * last one.
    *
-   * @returns A promise that resolves when a new tail knows where it begins; undefined when no tail was added.
+   * @returns For each stream in the store that gets a tail, a promise that resolves when the tail knows where it begins.
    */
-  follow(codec: StreamCodec, listened: boolean): Promise<void> | undefined {
-    if (this.#ended) return undefined;
-    const tail = this.#byStream.get(codec.stream);
-    if (!listened) {
-      this.#byStream.delete(codec.stream);
-      void tail?.end();
-      return undefined;
+  follow(codec: StreamCodec, layout: StreamLayout | undefined, listened: boolean): Map<string, Promise<void>> {
+    const attached = new Map<string, Promise<void>>();
+    if (this.#ended) return attached;
+    if (layout !== undefined) this.#followLayout(codec, layout, listened);
+    for (const part of layout?.codecsOf(codec) ?? [codec]) {
+      if (listened) {
+        const tail = this.#add(part, false);
+        if (tail !== undefined) attached.set(part.stream, tail.attached);
+      } else {
+        void this.#byStream.get(part.stream)?.end();
+        this.#byStream.delete(part.stream);
+      }
     }
-    if (tail !== undefined) return undefined;
-    const added = new Tail(this.#store, codec, this.#events);
+    return attached;
+  }
+
+  #add(codec: StreamCodec, fromStart: boolean): Tail | undefined {
+    if (this.#byStream.has(codec.stream)) return undefined;
+    const added = new Tail(this.#store, codec, this.#events, fromStart);
     this.#byStream.set(codec.stream, added);
-    return added.attached;
+    return added;
+  }
+
+  #followLayout(codec: StreamCodec, layout: StreamLayout, listened: boolean): void {
+    if (!listened) {
+      this.#layouts.get(layout.stream)?.abort();
+      this.#layouts.delete(layout.stream);
+    } else if (!this.#layouts.has(layout.stream)) {
+      const left = new AbortController();
+      this.#layouts.set(layout.stream, left);
+      // A partition that was added while this broker listened has only events that were published since.
+      const grow = (added: boolean) => layout.codecsOf(codec).forEach((part) => this.#add(part, added));
+      layout.watch(grow, left.signal);
+    }
   }
 
   /** Ends all tails. */
   async end(): Promise<void> {
     this.#ended = true;
+    for (const left of this.#layouts.values()) left.abort();
     await Promise.all([...this.#byStream.values()].map((tail) => tail.end()));
   }
 }
