@@ -1,15 +1,20 @@
 import { reasonOf } from "./_check.ts";
+import { type Mask, MASKED } from "./_mask.ts";
 
 /** How many levels of arrays and objects a detail may have. */
 export const MAX_DEPTH = 500;
 const MAX_PATH = 120;
 const IDENTIFIER = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u;
 
+type Key = string | number;
+
 /** A value that JSON would lose or change. */
 interface Loss {
   reason: string;
+  /** The reason without names that may be sensitive; by default the same. */
+  readonly masked?: string;
   /** The keys that lead to the value, innermost first until the search has returned. */
-  readonly path: (string | number)[];
+  readonly path: Key[];
   /** The objects around the value. Collected only if it is nested too deep, to find one that contains itself. */
   readonly around: object[] | undefined;
 }
@@ -17,8 +22,10 @@ interface Loss {
 /**
  * The JSON text of a detail. Throws a TypeError that names the path of the first value that JSON would lose or change.
  * Properties that are `undefined` are left out, as JSON does.
+ *
+ * @param mask The sensitive paths: the error names no key below one.
  */
-export function encodeDetail(detail: unknown): string {
+export function encodeDetail(detail: unknown, mask?: Mask): string {
   let loss: Loss | undefined;
   try {
     loss = detail === undefined ? undefined : lossIn(detail, 0);
@@ -29,7 +36,7 @@ export function encodeDetail(detail: unknown): string {
       cause: error,
     });
   }
-  throw lossError(loss);
+  throw lossError(loss, mask);
 }
 
 // Losses are searched before JSON.stringify runs, because a replacer function would cost several times as much.
@@ -96,7 +103,9 @@ function lossInSymbols(object: object): Loss | undefined {
   const symbols = Object.getOwnPropertySymbols(object);
   if (symbols.length === 0) return undefined;
   const symbol = symbols.find((symbol) => Object.prototype.propertyIsEnumerable.call(object, symbol));
-  return symbol && lossAt(`it has the key ${String(symbol)}, which JSON leaves out; use strings as keys`);
+  if (symbol === undefined) return undefined;
+  const reason = (key: string) => `it has ${key}, which JSON leaves out; use strings as keys`;
+  return { ...lossAt(reason(`the key ${String(symbol)}`)), masked: reason("a symbol as a key") };
 }
 
 /** Whether the object is the `Object.prototype` of another realm, such as a frame or a `node:vm` context. */
@@ -130,9 +139,10 @@ function within(container: object, key: string | number, loss: Loss): Loss {
   return loss;
 }
 
-function lossError({ reason, path, around }: Loss): TypeError {
+function lossError({ reason, masked, path, around }: Loss, mask: Mask | undefined): TypeError {
   path.reverse();
-  if (around === undefined) return errorAt(path, reason);
+  const errorAt = (keys: readonly Key[], why: string) => new TypeError(`Cannot encode ${pathText(keys, mask)}: ${why}`);
+  if (around === undefined) return errorAt(path, openKeys(path, mask) === Infinity ? reason : masked ?? reason);
   around.reverse();
   // Cycles are not searched for on the way down. A cycle is found here, because it is nested too deep.
   const seen = new Map<object, number>();
@@ -141,7 +151,7 @@ function lossError({ reason, path, around }: Loss): TypeError {
     if (first !== undefined) {
       return errorAt(
         path.slice(0, depth),
-        `it is the same object as ${pathText(path.slice(0, first))}, a cycle; give its id instead`,
+        `it is the same object as ${pathText(path.slice(0, first), mask)}, a cycle; give its id instead`,
       );
     }
     seen.set(object, depth);
@@ -149,17 +159,26 @@ function lossError({ reason, path, around }: Loss): TypeError {
   return errorAt(path, `it is nested more than ${MAX_DEPTH} levels deep; give a flatter detail`);
 }
 
-function errorAt(path: readonly (string | number)[], reason: string): TypeError {
-  return new TypeError(`Cannot encode ${pathText(path)}: ${reason}`);
-}
-
-function pathText(path: readonly (string | number)[]): string {
+/** A path to be shown, up to the sensitive key in it. */
+function pathText(path: readonly Key[], mask: Mask | undefined): string {
+  const open = openKeys(path, mask);
   let text = "detail";
-  for (const key of path) {
+  for (const key of path.slice(0, open)) {
     if (text.length > MAX_PATH) return `${text}…`;
     if (typeof key === "number") text += `[${key}]`;
     else if (key.length <= MAX_PATH && IDENTIFIER.test(key)) text += `.${key}`;
     else text += `[${JSON.stringify(key.length > MAX_PATH ? `${key.slice(0, MAX_PATH)}…` : key)}]`;
   }
-  return text;
+  return open < path.length ? `${text}.${MASKED}` : text;
+}
+
+/** How many keys of a path may be shown: those up to the key of a sensitive value. */
+function openKeys(path: readonly Key[], mask: Mask | undefined): number {
+  let rule: Mask | true | undefined = mask;
+  for (const [depth, key] of path.entries()) {
+    // A sensitive path leads through arrays into each element.
+    if (typeof key === "string") rule = rule?.get(key);
+    if (rule === true) return depth + 1;
+  }
+  return Infinity;
 }

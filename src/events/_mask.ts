@@ -1,7 +1,8 @@
 /** The sensitive paths of a detail as a tree. A path ends with `true`; everything below it is masked too. */
 export type Mask = ReadonlyMap<string, Mask | true>;
 
-const MASKED = "***";
+/** What stands for a sensitive value. */
+export const MASKED = "***";
 
 /** Builds the tree of dotted paths; undefined if there are no paths. */
 export function maskOf(paths: readonly string[]): Mask | undefined {

@@ -135,3 +135,22 @@ Deno.test("EventCodec.decode() makes an entry undecodable when an upcaster or a 
   const negative = new EventCodec(Picky, "events").decode({ position: POSITION, fields: ["payload", '{"n":-1}'] });
   assert(negative instanceof UndecodableError && negative.message.endsWith("negative"));
 });
+
+Deno.test("EventCodec.decode() quotes nothing of a payload with sensitive values", () => {
+  class Paid extends defineEvent("Paid", { sensitive: ["card"] })<{ card: number }> {}
+  const codec = new EventCodec(Paid, "events");
+  const why = (...fields: string[]) => {
+    const error = codec.decode({ position: POSITION, fields });
+    assert(error instanceof UndecodableError);
+    let told = "";
+    for (let at: unknown = error; at instanceof Error; at = at.cause) told += `${at.message}\n${at.stack}\n`;
+    assert(!/41{3}/.test(told), told);
+    return error.message;
+  };
+  const inexact = '{"card":41111111111111111111}';
+  assertStringIncludes(why("payload", '{"card":4111'), "its payload is no JSON");
+  assertStringIncludes(why("payload", "4111x"), "its payload is no JSON");
+  assertStringIncludes(why("payload", inexact), "its payload has a number that cannot be read exactly");
+  assertStringIncludes(why("payload", `{"specversion":"1.0","type":"Paid","data":${inexact}}`), "has a number");
+  assertStringIncludes(fault("payload", "4111x").message, "4111x");
+});

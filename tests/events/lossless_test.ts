@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import vm from "node:vm";
+import { maskOf } from "../../src/events/_mask.ts";
 import { encodeDetail } from "../../src/events/_lossless.ts";
 
 class Money {
@@ -126,3 +127,20 @@ function same(a: unknown, b: unknown): boolean {
       Object.hasOwn(a, key) && same((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key])
     );
 }
+
+Deno.test("encodeDetail() names no key below a sensitive path", () => {
+  const mask = maskOf(["cards", "owner.names"]);
+  const cycle: Record<string, unknown> = {};
+  cycle["4111"] = { "5500": cycle };
+  const cases: [unknown, string][] = [
+    [{ cards: { "4111": 1n } }, "Cannot encode detail.cards.***: it is a bigint"],
+    [{ cards: 1n }, "Cannot encode detail.cards: it is a bigint"],
+    [{ owner: [{ names: { ada: { at: new Date() } } }] }, "Cannot encode detail.owner[0].names.***: it is an instance"],
+    [{ owner: { age: { exact: 1n } } }, "Cannot encode detail.owner.age.exact: it is a bigint"],
+    [{ cards: { [Symbol("4111")]: 1 } }, "Cannot encode detail.cards: it has a symbol as a key, which"],
+    [{ [Symbol("free")]: 1 }, "Cannot encode detail: it has the key Symbol(free), which"],
+    [{ cards: cycle }, "Cannot encode detail.cards.***: it is the same object as detail.cards, a cycle"],
+    [{ cards: Object.assign([], { x4111: 1 }) }, "Cannot encode detail.cards.***: it is a named property"],
+  ];
+  for (const [detail, message] of cases) assertThrows(() => encodeDetail(detail, mask), TypeError, message);
+});

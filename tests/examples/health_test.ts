@@ -71,7 +71,7 @@ Deno.test("/readyz is 503 with the group while a handler hangs, and /livez stays
   await broker.publish(ended());
   assertMatch(
     await served.becomes(503),
-    /^The subscription of group "payment" has settled no AuctionEnded since \S+: 1 handlers run\n$/,
+    /^The subscription of group "payment" has settled no AuctionEnded since \S+: 1 handler runs\n$/,
   );
   assertEquals(await served.ask("livez"), LIVE);
   released.resolve();

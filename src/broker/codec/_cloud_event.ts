@@ -17,11 +17,11 @@ const OUTER = new Set(["specversion", "type", "data", "datacontenttype", "positi
  * of this package always have an id, so a detail that looks like a CloudEvent stays a detail. An entry whose field
  * `content-type` says that it is a CloudEvent must be one.
  */
-export function unwrapped(entry: Entry, type: string): Entry {
+export function unwrapped(entry: Entry, type: string, isSensitive: boolean): Entry {
   const { payload, id } = entry;
   const declared = /^application\/cloudevents\+json\b/i.test(entry.unknown?.["content-type"] ?? "");
   if (payload === undefined || !declared && (id !== undefined || !payload.includes('"specversion"'))) return entry;
-  const envelope = parseJson("its payload", payload);
+  const envelope = parseJson("its payload", payload, isSensitive);
   if (isEnvelope(envelope)) return inside(envelope, entry, type);
   if (declared) {
     throw new TypeError(

@@ -42,7 +42,7 @@ export class Contract {
 
   async #prepared(event: DomainEvent, check: Promise<void> | undefined): Promise<string> {
     if (check !== undefined) await check;
-    const payload = encodeDetail(event.detail);
+    const payload = encodeDetail(event.detail, this.#definition.mask);
     const { type, encrypt, sensitive: paths } = this.#definition;
     if (!encrypt) return this.#unsealed(payload);
     const { subject } = recordIn(event);
@@ -67,7 +67,7 @@ export class Contract {
   payload(event: DomainEvent): string {
     // The detail of such a class must never be stored unencrypted.
     if (this.#definition.encrypt) throw new TypeError(`Cannot encode ${show(event.type)}: it was not encrypted before`);
-    return this.#unsealed(encodeDetail(event.detail));
+    return this.#unsealed(encodeDetail(event.detail, this.#definition.mask));
   }
 
   // With a cipher, a reader would take such a detail for an encrypted value, and fail. The text with the colon can only be
@@ -88,7 +88,7 @@ export class Contract {
   /** The detail of a payload with encrypted values: decrypted, upcast to the version of the class, and validated. */
   async open(payload: string, subject: string | undefined, upcast: (detail: unknown) => unknown): Promise<unknown> {
     const { type } = this.#definition;
-    const stored = parseJson("its payload", payload);
+    const stored = parseJson("its payload", payload, this.#definition.mask !== undefined);
     const { detail, shredded } = await orFailure((async () => {
       const opened = await this.#cipher!.open(stored, { type, subject });
       return { detail: opened.detail, shredded: opened.shredded };

@@ -8,13 +8,16 @@ const NAMES = new Set<string>(
 );
 const TEXTS = ["source", "subject", "correlationid", "causationid", "traceparent"] as const;
 
-/** Reads the fields of an entry of this type, in any order. Throws a TypeError that says what is wrong with the entry. */
-export function readEntry(fields: Fields, type: string): Entry {
+/**
+ * Reads the fields of an entry of this type, in any order. Throws a TypeError that says what is wrong with the entry, and
+ * quotes nothing of the payload if `isSensitive`.
+ */
+export function readEntry(fields: Fields, type: string, isSensitive: boolean): Entry {
   // The fast path: nearly every entry has exactly these two fields.
   if (fields.length === 4 && fields[0] === "id" && fields[2] === "payload") {
     return { id: checkedId(fields[1]!), payload: fields[3]! };
   }
-  const entry = unwrapped(sortedFields(fields), type);
+  const entry = unwrapped(sortedFields(fields), type, isSensitive);
   if (entry.id !== undefined) checkedId(entry.id);
   for (const name of TEXTS) {
     const text = entry[name];

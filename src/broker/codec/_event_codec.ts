@@ -94,18 +94,22 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
    */
   decode(stored: StoredRecord): Decoded<E> | Promise<Decoded<E>> {
     try {
-      const entry = readEntry(stored.fields, this.definition.type);
+      const entry = readEntry(stored.fields, this.definition.type, this.#isSensitive);
       const version = versionOf(entry, this.definition);
       const record = this.#record(entry, stored.position);
       if (this.#contract.isSealed(entry.payload)) {
         return this.#decodeLater(stored, this.#opened(entry.payload, entry.subject, version), record);
       }
-      const detail = this.#contract.accept(this.#upcast(parsePayload(entry), version));
+      const detail = this.#contract.accept(this.#upcast(parsePayload(entry, this.#isSensitive), version));
       if (detail instanceof Promise) return this.#decodeLater(stored, detail, record);
       return restore(this.#class, detail, record);
     } catch (error) {
       return this.#undecodable(stored, error);
     }
+  }
+
+  get #isSensitive(): boolean {
+    return this.definition.mask !== undefined;
   }
 
   #opened(payload: string, subject: string | undefined, version: number): Promise<unknown> {
@@ -157,13 +161,13 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
   }
 }
 
-function parsePayload({ payload, unknown }: Entry): unknown {
+function parsePayload({ payload, unknown }: Entry, isSensitive: boolean): unknown {
   if (payload === undefined) {
     // A store leaves out a payload that is too large to be read, and gives its size in this field.
     const size = unknown?.toolarge;
     throw new TypeError(size === undefined ? "it has no payload" : `it has ${size} bytes, far more than can be read`);
   }
-  return parseJson("its payload", payload);
+  return parseJson("its payload", payload, isSensitive);
 }
 
 function parseTime(text: string): number {

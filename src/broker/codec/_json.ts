@@ -6,8 +6,12 @@ const MAY_BE_INEXACT = /\d{16}|\d[eE]\+?\d{3}/;
 
 const [QUOTE, BACKSLASH, BRACKET, BRACKET_END, BRACE, BRACE_END] = [34, 92, 91, 93, 123, 125];
 
-/** Parses a JSON text of an entry. Throws a TypeError, which begins with `what`, if a value cannot be read exactly. */
-export function parseJson(what: string, text: string): unknown {
+/**
+ * Parses a JSON text of an entry. Throws a TypeError, which begins with `what`, if a value cannot be read exactly.
+ *
+ * @param isSensitive Whether the text has sensitive values: the error quotes none of it.
+ */
+export function parseJson(what: string, text: string, isSensitive = false): unknown {
   if (text === "") throw new TypeError(`${what} is empty`);
   if (text.length > MAX_LENGTH) {
     throw new TypeError(`${what} has ${text.length} characters, and at most ${MAX_LENGTH} are read`);
@@ -19,21 +23,31 @@ export function parseJson(what: string, text: string): unknown {
   try {
     value = JSON.parse(text);
   } catch (error) {
+    if (isSensitive) throw new TypeError(`${what} is no JSON`);
     throw new TypeError(`${what} is no JSON: ${(error as Error).message}`, { cause: error });
   }
   // Parsing with a reviver is slow, so it is done only if a number may be inexact.
-  if (MAY_BE_INEXACT.test(text)) JSON.parse(text, (key, value, ...rest) => checkNumber(what, key, value, rest));
+  if (MAY_BE_INEXACT.test(text)) {
+    JSON.parse(text, (key, value, ...rest) => checkNumber(what, key, value, rest, isSensitive));
+  }
   return value;
 }
 
 /** Refuses a number that a JavaScript number cannot hold exactly. */
-function checkNumber(what: string, key: string, value: unknown, [context]: readonly { source?: string }[]): unknown {
+function checkNumber(
+  what: string,
+  key: string,
+  value: unknown,
+  [context]: readonly { source?: string }[],
+  isSensitive: boolean,
+): unknown {
   if (typeof value !== "number") return value;
   const source = context?.source;
   const exact = Number.isFinite(value) &&
     // Every language reads a float as the nearest double. An integer must be the same number after reading.
     (source === undefined || !/^-?\d+$/.test(source) || String(value) === source || BigInt(source) === BigInt(value));
   if (exact) return value;
+  if (isSensitive) throw new TypeError(`${what} has a number that cannot be read exactly`);
   const where = key === "" ? "" : ` at ${JSON.stringify(key.slice(0, 60))}`;
   throw new TypeError(
     `${what} has a number${where} that cannot be read exactly, ${(source ?? String(value)).slice(0, 60)}`,

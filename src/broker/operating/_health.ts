@@ -172,9 +172,8 @@ function subscriptionProblems(
     }
     if (stalled) problems.push(`${name} reads no ${eventType}: deliveries that wait for their keys fill its prefetch`);
     else if (running > 0 && now - lastProgressAt.getTime() > stalledAfter) {
-      problems.push(
-        `${name} has settled no ${eventType} since ${lastProgressAt.toISOString()}: ${running} handlers run`,
-      );
+      const busy = running === 1 ? "1 handler runs" : `${running} handlers run`;
+      problems.push(`${name} has settled no ${eventType} since ${lastProgressAt.toISOString()}: ${busy}`);
     }
     return problems;
   });
