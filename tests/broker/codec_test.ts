@@ -149,8 +149,8 @@ Deno.test("EventCodec.decode() quotes nothing of a payload with sensitive values
   };
   const inexact = '{"card":41111111111111111111}';
   assertStringIncludes(why("payload", '{"card":4111'), "its payload is no JSON");
-  assertStringIncludes(why("payload", "4111x"), "its payload is no JSON");
+  assertStringIncludes(why("payload", "x4111"), "its payload is no JSON");
   assertStringIncludes(why("payload", inexact), "its payload has a number that cannot be read exactly");
   assertStringIncludes(why("payload", `{"specversion":"1.0","type":"Paid","data":${inexact}}`), "has a number");
-  assertStringIncludes(fault("payload", "4111x").message, "4111x");
+  assertStringIncludes(fault("payload", "x4111").message, "x4111");
 });
