@@ -143,6 +143,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     this.#idleWaits = new IdleWaits({
       admin,
       closing,
+      groupsOf: (stream) => this.#subscriptions.groupsOf(stream),
       enclosing: () => this.#subscriptions.enclosing(),
       retrying: (error, delay) => this.#retrying(error, delay),
     });

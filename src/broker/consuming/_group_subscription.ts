@@ -228,6 +228,11 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     return closed;
   }
 
+  /** Whether it reads this stream, or its partitions. */
+  reads(stream: string): boolean {
+    return this.#closing === undefined && this.#consumers.some(({ logical }) => logical === stream);
+  }
+
   /** The delivery of this subscription whose handler contains the caller, so that closing waits for the caller. */
   enclosing(): HandledDelivery | undefined {
     const delivery = enclosingDelivery();

@@ -178,6 +178,11 @@ export class Subscriptions {
     return [...new Set([...this.#all, ...this.#failed.values()])];
   }
 
+  /** The groups for which a subscription reads a stream, or its partitions. */
+  groupsOf(stream: string): string[] {
+    return [...this.#all].filter((subscription) => subscription.reads(stream)).map(({ group }) => group);
+  }
+
   /** The delivery whose handler contains the caller, if it is a delivery of one of the subscriptions. */
   enclosing(): HandledDelivery | undefined {
     for (const subscription of this.#all) {

@@ -18,6 +18,8 @@ export interface IdleWaitsOptions {
   admin(stream: string): Promise<StreamAdmin>;
   /** Aborts when the broker begins to close, which ends the waits. */
   readonly closing: AbortSignal;
+  /** The groups for which the broker reads a stream. */
+  groupsOf(stream: string): readonly string[];
   /** The delivery of the broker whose handler contains the caller. */
   enclosing(): HandledDelivery | undefined;
   /** The store could not be reached; the next try comes after `delay` milliseconds. */
@@ -83,6 +85,13 @@ export class IdleWaits {
 
   async #idle(streams: readonly string[], group: string | undefined): Promise<boolean> {
     const states = await Promise.all(streams.map(async (stream) => (await this.#options.admin(stream)).info()));
+    // A group that another program has deleted, and that a subscription of this broker is about to make again.
+    const isLost = streams.some((stream, nth) =>
+      this.#options.groupsOf(stream).some((own) =>
+        (group === undefined || own === group) && !states[nth]!.groups.some(({ name }) => name === own)
+      )
+    );
+    if (isLost) return false;
     const groups = states.flatMap((state) => state.groups);
     const wanted = group === undefined ? groups : groups.filter(({ name }) => name === group);
     if (group !== undefined && wanted.length === 0) {
