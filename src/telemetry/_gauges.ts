@@ -110,7 +110,13 @@ export function observeState<C extends EventClass>(
   // Classes that share a stream have one state.
   const classes = [...new Map(broker.events.map((event) => [definitionOf(event).stream, event])).values()];
 
+  let isClosed = false;
+  const noteClosed = () => void (isClosed = true);
+  broker.addEventListener("close", noteClosed);
+
   const observe = async (result: BatchObservableResult) => {
+    // A closed broker asks its store no more: the state of the store is unknown, and not that of the last answer.
+    if (isClosed) return result.observe(ready, 0, attributes);
     const health = await broker.health(judging);
     for (const { group, types } of health.subscriptions) {
       for (const { eventType } of types) consumes(eventType, group);
@@ -131,7 +137,10 @@ export function observeState<C extends EventClass>(
     }));
   };
   meter.addBatchObservableCallback(observe, gauges);
-  return () => meter.removeBatchObservableCallback(observe, gauges);
+  return () => {
+    broker.removeEventListener("close", noteClosed);
+    meter.removeBatchObservableCallback(observe, gauges);
+  };
 }
 
 /** Asks a broker about its streams; about each only once at a time, so that questions to a slow store do not pile up. */

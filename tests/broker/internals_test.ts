@@ -137,6 +137,7 @@ Deno.test("idle() asks again soon when a delivery was settled while the store wa
   const waits = new IdleWaits({
     admin: () => Promise.resolve({ info } as Partial<StreamAdmin> as StreamAdmin),
     closing: new AbortController().signal,
+    groupsOf: () => [],
     enclosing: () => undefined,
     retrying: () => {},
   });

@@ -131,6 +131,11 @@ Deno.test("instrument() observes streams and groups", async () => {
   assertEquals(["Paid", "Ended"].map((type) => scrape.value("tidings_stream_pinned", { type })), [1, 0]);
   assertEquals([scrape.value("tidings_broker_ready"), scrape.value("tidings_store_up")], [1, 1]);
   gate.open();
+  await broker.close();
+  const last = await metrics.scrape();
+  // The state of the store and of its streams is unknown from now on.
+  assertEquals([last.value("tidings_broker_ready"), last.value("tidings_store_up")], [0, undefined]);
+  assertEquals(last.value("tidings_stream_length", { type: "Paid" }), undefined);
 });
 
 Deno.test("instrument() counts deferred events, and those that wait for a newer consumer", async () => {
