@@ -53,9 +53,14 @@ export async function main(
   setColorEnabled(Deno.stdout.isTerminal() && !Deno.noColor);
   const stop = new AbortController();
   let exitTimer: ReturnType<typeof setTimeout> | undefined;
-  const interrupt = () => {
-    // A second Ctrl-C ends the process at once.
+  let secondTimer: ReturnType<typeof setTimeout> | undefined;
+  const unlisten = () => {
     for (const signal of signals) Deno.removeSignalListener(signal, interrupt);
+  };
+  const interrupt = () => {
+    if (secondTimer !== undefined) return;
+    // A second Ctrl-C ends the process at once, but a launcher may forward the first one that the terminal sent here, too.
+    secondTimer = setTimeout(unlisten, 250);
     stop.abort(new ExitError(endless ? 0 : 130, "Interrupted"));
     // Closing waits for unanswered commands. If the store cannot be reached, do not wait long: like after a kill, the
     // groups lose nothing.
@@ -85,7 +90,8 @@ export async function main(
     Deno.exitCode = error instanceof ExitError ? error.code : 1;
   } finally {
     clearTimeout(exitTimer);
-    for (const signal of signals) Deno.removeSignalListener(signal, interrupt);
+    clearTimeout(secondTimer);
+    unlisten();
   }
 }
 

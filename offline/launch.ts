@@ -66,7 +66,7 @@ async function ended(child: Deno.ChildProcess): Promise<{ code: number; interrup
   const interrupt = () => {
     interrupted = true;
     // A terminal also sends Ctrl-C to the child. A second one would interrupt its clean-up.
-    if (!Deno.stdin.isTerminal()) child.kill("SIGINT");
+    if (!isOnTerminal()) child.kill("SIGINT");
   };
   const terminate = () => child.kill("SIGTERM");
   const signals: [Deno.Signal, () => void][] = [["SIGINT", interrupt]];
@@ -78,6 +78,11 @@ async function ended(child: Deno.ChildProcess): Promise<{ code: number; interrup
   } finally {
     for (const [signal, listener] of signals) Deno.removeSignalListener(signal, listener);
   }
+}
+
+/** Whether a terminal can interrupt this process: input and output may be redirected, but hardly all of them. */
+function isOnTerminal(): boolean {
+  return [Deno.stdin, Deno.stdout, Deno.stderr].some((stream) => stream.isTerminal());
 }
 
 if (import.meta.main) {

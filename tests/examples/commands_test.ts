@@ -151,9 +151,11 @@ Deno.test({
       const stdout = child.stdout.getReader();
       await until(stdout, "0  Events from before");
       const interruptedAt = performance.now();
-      child.kill("SIGINT");
+      // A launcher may forward a Ctrl-C that the terminal has sent to its child as well.
+      for (let times = 0; times < 2; times++) child.kill("SIGINT");
       await rest(stdout);
-      assertEquals((await child.status).code, 130);
+      const { code, signal } = await child.status;
+      assertEquals([code, signal], [130, null]);
       assertMatch(await new Response(child.stderr).text(), /^Interrupted[^\n]*\n$/);
       assert(performance.now() - interruptedAt < 10_000, "a close that waits for the delivery takes 30 s");
     }
