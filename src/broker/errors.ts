@@ -1,7 +1,9 @@
+import { isInstance, readProperty } from "../events/_foreign.ts";
 import type { Position } from "../store/mod.ts";
 
 /**
- * Thrown by a handler when a retry would be useless: the event becomes a dead letter of the group at once.
+ * Thrown by a handler when a retry would be useless: the event becomes a dead letter of the group at once. That of another
+ * copy of this package does the same.
  *
  * @example Give up on a declined card
  * ```ts
@@ -17,6 +19,15 @@ import type { Position } from "../store/mod.ts";
 export class PermanentError extends Error {
   /** Always `"PermanentError"`. */
   override readonly name = "PermanentError";
+}
+
+/** Marks the class for other copies of this package: a second version of it may be loaded, whose class is another one. */
+const PERMANENT = Symbol.for("@tidings/broker PermanentError");
+Object.defineProperty(PermanentError.prototype, PERMANENT, { value: true });
+
+/** Whether a thrown value is a PermanentError, of this or of another copy of this package. */
+export function isPermanent(error: unknown): boolean {
+  return isInstance(error, PermanentError) || readProperty(error, PERMANENT) === true;
 }
 
 /**

@@ -18,9 +18,9 @@ export function isInstance<T>(value: unknown, Class: abstract new (...args: neve
 }
 
 /** A property of a value; undefined if there is none or its getter throws. */
-export function readProperty(value: unknown, name: string): unknown {
+export function readProperty(value: unknown, name: PropertyKey): unknown {
   try {
-    return (value as Record<string, unknown> | null | undefined)?.[name];
+    return (value as Record<PropertyKey, unknown> | null | undefined)?.[name];
   } catch {
     return undefined;
   }

@@ -1,6 +1,15 @@
 import { inspect } from "node:util";
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { BrokerErrorEvent, defineEvent, EventBroker, InMemoryBroker, RetryEvent, StoreError } from "@tidings/broker";
+import {
+  BrokerErrorEvent,
+  defineEvent,
+  EventBroker,
+  InMemoryBroker,
+  PermanentError,
+  RetryEvent,
+  StoreError,
+} from "@tidings/broker";
+import { isPermanent } from "../../src/broker/errors.ts";
 import { InMemoryStore } from "../../src/memory/mod.ts";
 import type { EventStore, GroupMember, MemberOptions } from "../../src/store/mod.ts";
 import { until } from "../../src/testing/_broker_bench.ts";
@@ -151,4 +160,31 @@ Deno.test("a listener that throws an unreadable value does not end the process w
     removeEventListener("error", onReport);
   }
   for (const report of reports) assert(report instanceof Error && /^Cannot show a thrown value/.test(report.message));
+});
+
+Deno.test("a PermanentError of another copy of the package is permanent", async () => {
+  const copy = "../../src/broker/errors.ts?copy";
+  const { PermanentError: Other } = await import(copy) as { PermanentError: typeof PermanentError };
+  assert(!(new Other("no") instanceof PermanentError));
+  class Declined extends Other {}
+  const same = Object.assign(new Error("no"), { name: "PermanentError" });
+  const throwing = new Proxy({}, {
+    get() {
+      throw new Error("not to be read");
+    },
+  });
+  assertEquals(
+    [new PermanentError("no"), new Other("no"), new Declined("no"), same, throwing, undefined].map(isPermanent),
+    [true, true, true, false, false, false],
+  );
+
+  class Sold extends defineEvent("Sold")<{ n: number }> {}
+  await using broker = new InMemoryBroker({ events: [Sold] });
+  await broker.subscribe(Sold, () => {
+    throw new Declined("no more");
+  }, { group: "group" });
+  await broker.publish(new Sold({ n: 1 }));
+  await broker.idle();
+  const letters = await Array.fromAsync(broker.deadLetters(Sold, { group: "group" }));
+  assertEquals(letters.map(({ reason, attempts }) => [reason, attempts]), [["permanent", 1]]);
 });

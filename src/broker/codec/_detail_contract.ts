@@ -8,7 +8,7 @@ import { reasonOf, show } from "../../events/_check.ts";
 import { isInstance } from "../../events/_foreign.ts";
 import { parseJson } from "./_json.ts";
 import type { DetailCipher } from "../detail_cipher.ts";
-import { PermanentError } from "../errors.ts";
+import { isPermanent } from "../errors.ts";
 
 /** Decoding failed through no fault of the entry: another attempt may succeed. */
 export class DecodingFailure extends Error {}
@@ -111,7 +111,7 @@ async function orFailure<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (error) {
-    if (isInstance(error, ValidationError) || isInstance(error, PermanentError)) throw error;
+    if (isInstance(error, ValidationError) || isPermanent(error)) throw error;
     throw new DecodingFailure(reasonOf(error), { cause: error });
   }
 }

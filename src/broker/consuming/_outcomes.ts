@@ -3,7 +3,7 @@ import { isErrorLike, isInstance, readProperty, readText } from "../../events/_f
 import { ValidationError } from "../../events/mod.ts";
 import type { DeadReason, DeliveryRef, ErrorRecord, Outcome } from "../../store/mod.ts";
 import { backoff } from "../_store_retry.ts";
-import { NewerVersionError, PermanentError } from "../errors.ts";
+import { isPermanent, NewerVersionError } from "../errors.ts";
 import type { RetryOptions } from "../options.ts";
 import type { Job } from "./_job.ts";
 
@@ -49,7 +49,7 @@ export function failed(
   delay?: number,
 ): Extract<Outcome, { kind: "retry" | "dead" }> {
   const { attempt } = job;
-  if (isInstance(error, PermanentError)) return dead(job, "permanent", attempt, error);
+  if (isPermanent(error)) return dead(job, "permanent", attempt, error);
   if (attempt >= retry.maxAttempts) return dead(job, "attempts", attempt, error);
   return { kind: "retry", attempt, delay: delay ?? backoff(retry, attempt), ...refOf(job) };
 }
