@@ -37,7 +37,8 @@ const URL_PARTS = /^(redis|rediss)(?:[+-](cluster|sentinel))?:\/\/(?:([^@/?#]*)@
 const UNESCAPED = /:\/\/[^@]*[/?#][^@]*@|@.*@/;
 
 /**
- * Reads `redis[s]://[user[:password]@]host[:port][/db]`, with several hosts after `redis[s]+cluster://`, and with
+ * Reads `redis[s]://[user[:password]@]host[:port][/db]`, with several hosts after `redis[s]+cluster://` (whose servers have
+ * further databases since Valkey 9 only, and only if their setting says so), and with
  * several hosts and the name of the master, as in `/name[/db]`, after `redis[s]+sentinel://`. A hyphen in place of the
  * plus sign, as other libraries write these schemes, is accepted.
  *
@@ -64,9 +65,6 @@ export function parseTarget(text: string): Target {
     throw new TypeError(`Cannot connect to database "${segments[0]}": give its number, as in redis://host:6379/1`);
   }
   const db = Number(segments[0] ?? 0);
-  if (kind === "cluster" && db !== 0) {
-    throw new TypeError(`Cannot connect to database ${db} of a cluster: it has only database 0; leave the number out`);
-  }
   const colon = userinfo.indexOf(":");
   const [username, password] = colon < 0 ? [userinfo, ""] : [userinfo.slice(0, colon), userinfo.slice(colon + 1)];
   const tls = scheme === "rediss" ? {} : undefined;

@@ -48,7 +48,7 @@ const FINAL: readonly (readonly [RegExp, string])[] = [
   ],
   [
     /DB index is out of range|invalid DB index/,
-    "it has no database of that number; give another number after the slash",
+    "it has no database of that number; give a lower number after the slash, or none",
   ],
   [/\bDENIED\b/, "it is in protected mode; set a password, or bind it to 127.0.0.1"],
 ];

@@ -113,23 +113,41 @@ Deno.test("RedisBroker.connect() refuses a client for a single server when that 
   }
 });
 
-Deno.test("connect() refuses a cluster URL when the server is no cluster or the database is not 0", async () => {
+Deno.test("connect() refuses a cluster URL when the server is no cluster", async () => {
   await using server = await RedisServer.start();
   const client = createCluster({ rootNodes: [{ url: server.url.href }] });
   for (const target of [`redis+cluster://127.0.0.1:${server.port}`, client]) {
     const message = "Cannot use this Redis as a cluster: its cluster-enabled is off";
     await assertRejects(() => RedisBroker.connect(target, { events }), TypeError, message);
   }
-  const { error } = await failure(connect(`${cluster.masters[0]!.url}/3`, { events }));
-  assertMatch(
-    error.message,
-    /: it is a node of a Redis Cluster, which has only database 0; leave out the number after the slash$/,
-  );
-  await assertRejects(
-    () => connect(`${cluster.url}/3`, { events }),
-    TypeError,
-    "Cannot connect to database 3 of a cluster: it has only database 0; leave the number out",
-  );
+});
+
+Deno.test("connect() uses another database of a cluster than 0 where it has one, and refuses it elsewhere", async () => {
+  // Valkey has them since version 9, and none beside database 0 by default.
+  const isValkey9 = /^valkey_version:(9|\d\d)\./m.test(await cluster.masters[0]!.cli("INFO", "server"));
+  const refusal = isValkey9
+    ? /: it has no database of that number; give a lower number after the slash, or none$/
+    : /: it is a node of a Redis Cluster, which has only database 0; leave out the number after the slash$/;
+  for (const url of [`${cluster.masters[0]!.url}/3`, `${cluster.url}/3`]) {
+    assertMatch((await failure(connect(url, { events }))).error.message, refusal);
+  }
+  if (!isValkey9) return;
+  const args = () => ["--appendonly", "no", "--cluster-databases", "4"];
+  await using several = await RedisCluster.start({ args });
+  const [Type, prefix] = [Paid, "numbered"];
+  const node = several.masters[several.indexOf(`${prefix}:Paid`)]!;
+  for (const url of [`${several.masters[0]!.url}/3`, `${several.url}/3`]) {
+    for (const kind of Object.keys(LABELS) as (keyof typeof LABELS)[]) {
+      await using broker = await RedisBroker.connect(url, { client: kind, events, prefix });
+      const handled: string[] = [];
+      await broker.subscribe(Type, (event) => void handled.push(event.id), { group: kind, startFrom: "now" });
+      const event = new Type({ n: 1 });
+      await broker.publish(event);
+      await until(() => handled.includes(event.id), "the event is handled");
+    }
+  }
+  assertEquals(await node.cli("-n", "3", "XLEN", `${prefix}:Paid`), String(2 * Object.keys(LABELS).length));
+  assertEquals(await node.cli("DBSIZE"), "0");
 });
 
 for (const kind of Object.keys(LABELS) as (keyof typeof LABELS)[]) {
