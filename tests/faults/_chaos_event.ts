@@ -1,4 +1,5 @@
 import { defineEvent } from "@tidings/broker";
+import type { FleetRole } from "./_chaos_fleet.ts";
 
 /**
  * What handlers do with an event besides failing at random: nothing more, throw a PermanentError half the time, hang half
@@ -24,14 +25,8 @@ export const CONSUMING = {
 export const DEADLY = 9;
 
 /** The role of a process of the chaos test. */
-export interface ChaosRole {
-  readonly name: "consume" | "publish";
+export interface ChaosRole extends FleetRole {
   readonly client: "@db/redis" | "node-redis" | undefined;
-  /** The file for its log. Each line has the time in ms, the kind, and the group, event or error. */
-  readonly log: string;
-  readonly seed: number;
   /** The name of its consumers. */
   readonly consumer?: string;
-  /** Whether its handlers never fail at random. */
-  readonly calm: boolean;
 }

@@ -1,74 +1,96 @@
 import { Process } from "../processes/_processes.ts";
-import { type ChaosRole, DEADLY } from "./_chaos_event.ts";
+import { DEADLY } from "./_chaos_event.ts";
 import type { Chance } from "./_seed.ts";
 
+/** What every role of a process has. */
+export interface FleetRole {
+  readonly name: "consume" | "publish";
+  /** The seed of its random choices. */
+  readonly seed: number;
+  /** Whether its handlers never fail at random. */
+  readonly calm: boolean;
+  /** The name of the process: that of its slot, and a number. */
+  readonly process: string;
+  /** The file that it appends its log to. */
+  readonly log: string;
+}
+
 /** A slot for one process. A process that ended is replaced by a new one. */
-export interface Slot {
+export interface Slot<R extends FleetRole = FleetRole> {
   readonly name: string;
-  readonly role: Omit<ChaosRole, "log" | "seed" | "calm">;
+  readonly role: Omit<R, Exclude<keyof FleetRole, "name">>;
   readonly url: string;
   readonly permissions: readonly string[];
   process: Process | undefined;
   /** How the test ends the process, if it does. */
   end: "killed" | "terminated" | undefined;
+  /** How much longer the slot stays empty after its process has ended, in milliseconds. */
+  absence: number;
   lives: number;
 }
 
 /** The processes. Each one is started again when it ends. */
-export class Fleet implements AsyncDisposable {
-  readonly slots: readonly Slot[];
+export class Fleet<R extends FleetRole> implements AsyncDisposable {
+  readonly slots: readonly Slot<R>[];
   /** The log files, by the name of the process. */
   readonly logs = new Map<string, string>();
   /** Processes that ended unexpectedly. */
   readonly failures: string[] = [];
   /** How many processes a deadly event ended. */
   deaths = 0;
-  #folder: string;
   #random: Chance;
+  #module: URL;
+  #logOf: (process: string) => string;
   #calm = false;
   #over = new Set<string>();
   #running = new Set<Promise<void>>();
 
-  constructor(folder: string, random: Chance, slots: readonly Omit<Slot, "process" | "end" | "lives">[]) {
-    this.#folder = folder;
+  /**
+   * @param module The main module of the processes.
+   * @param logOf The path of a process's log.
+   */
+  constructor(
+    random: Chance,
+    module: URL,
+    logOf: (process: string) => string,
+    slots: readonly Pick<Slot<R>, "name" | "role" | "url" | "permissions">[],
+  ) {
     this.#random = random;
-    this.slots = slots.map((slot) => ({ ...slot, process: undefined, end: undefined, lives: 0 }));
+    this.#module = module;
+    this.#logOf = logOf;
+    this.slots = slots.map((slot) => ({ ...slot, process: undefined, end: undefined, absence: 0, lives: 0 }));
     for (const slot of this.slots) {
       const running = this.#keepRunning(slot);
       this.#running.add(running);
     }
   }
 
-  async #keepRunning(slot: Slot): Promise<void> {
+  async #keepRunning(slot: Slot<R>): Promise<void> {
     while (!this.#over.has(slot.role.name)) {
       const { code, signal } = await this.#start(slot).ended;
-      const how = slot.end;
+      const { end: how, absence } = slot;
       slot.process = slot.end = undefined;
+      slot.absence = 0;
       if (code === DEADLY) this.deaths++;
       else if (how === "killed" ? signal !== "SIGKILL" : how === undefined || code !== 0) {
         this.failures.push(`${slot.name}-${slot.lives} ended with code ${code}, ${how ?? "by itself"}`);
       }
-      await new Promise((resolve) => setTimeout(resolve, this.#random.between(0, 499)));
+      await new Promise((resolve) => setTimeout(resolve, absence + this.#random.between(0, 499)));
     }
   }
 
-  #start(slot: Slot): Process {
-    const name = `${slot.name}-${++slot.lives}`;
-    const log = `${this.#folder}/${name}.log`;
-    this.logs.set(name, log);
-    const role: ChaosRole = { ...slot.role, log, seed: this.#random.between(0, 2 ** 31 - 1), calm: this.#calm };
-    return slot.process = new Process(
-      slot.url,
-      slot.permissions,
-      role,
-      new URL("./_chaos_child.ts", import.meta.url),
-    );
+  #start(slot: Slot<R>): Process {
+    const process = `${slot.name}-${++slot.lives}`;
+    const log = this.#logOf(process);
+    this.logs.set(process, log);
+    const role = { ...slot.role, process, log, seed: this.#random.between(0, 2 ** 31 - 1), calm: this.#calm };
+    return slot.process = new Process(slot.url, slot.permissions, role, this.#module);
   }
 
   /** A slot whose process runs and listens to signals, if there is one. */
-  pick(): (Slot & { process: Process }) | undefined {
+  pick(): (Slot<R> & { process: Process }) | undefined {
     const running = this.slots.filter(({ end, process }) => end === undefined && process?.said("ready").length === 1);
-    return running.length === 0 ? undefined : this.#random.pick(running) as Slot & { process: Process };
+    return running.length === 0 ? undefined : this.#random.pick(running) as Slot<R> & { process: Process };
   }
 
   /** Ends the random failures of handlers. */
@@ -83,7 +105,7 @@ export class Fleet implements AsyncDisposable {
   }
 
   /** Has the processes of a role close, and waits until they have ended. */
-  async end(name: ChaosRole["name"]): Promise<void> {
+  async end(name: FleetRole["name"]): Promise<void> {
     this.#over.add(name);
     await Promise.all(
       this.slots.filter(({ role }) => role.name === name).map(async (slot) => {

@@ -19,13 +19,14 @@ const SECONDS = Number(Deno.env.get("CHAOS_SECONDS") ?? 600);
 const DRAIN = 60_000;
 const CONSUMERS = ["c1", "c2", "c3", "c4"];
 const PUBLISHERS = ["p1", "p2"];
+const CHILD = new URL("./_chaos_child.ts", import.meta.url);
 
 interface Place {
   readonly folder: string;
   readonly store: EventStore;
   readonly server?: RedisServer;
   readonly proxies?: readonly Proxy[];
-  slot(at: number): Pick<Slot, "url" | "permissions"> & { readonly client: ChaosRole["client"] };
+  slot(at: number): Pick<Slot<ChaosRole>, "url" | "permissions"> & { readonly client: ChaosRole["client"] };
 }
 
 /** Runs the faults, waits until all events are settled, and compares the logs with the promises. */
@@ -45,7 +46,7 @@ async function chaos(name: string, seconds: number, place: Place): Promise<void>
     const role = { name: slot.startsWith("c") ? "consume" : "publish", client, ...consumer } as const;
     return { name: slot, role, ...rest };
   });
-  await using fleet = new Fleet(folder, hand, slots);
+  await using fleet = new Fleet<ChaosRole>(hand, CHILD, (process) => `${folder}/${process}.log`, slots);
   const faults = new Faults({ fleet, random: hand, broker, ...place });
   const context = () => `seed ${SEED}: FAULTS_SEED=${SEED} makes the same choices`;
   try {
@@ -74,13 +75,13 @@ async function chaos(name: string, seconds: number, place: Place): Promise<void>
     assert(found.length === 0, `${found.length} promises were broken:\n${found.slice(0, 5).join("\n")}`);
     // However slow the machine is, there must have been events to lose.
     assert(verdict.kinds.get("accepted")! > 5 * seconds, "Hardly anything was published");
-    const disruptions = [...faults.counts.values()].reduce((sum, count) => sum + count, fleet.deaths);
+    const disruptions = [...faults.storm.counts.values()].reduce((sum, count) => sum + count, fleet.deaths);
     assert(
       repeats.other <= disruptions * IN_FLIGHT,
       `${repeats.other} events came again of ${disruptions} disruptions`,
     );
   } catch (error) {
-    const entries = [...fleet.failures, ...faults.entries.slice(-30)].join("\n");
+    const entries = [...fleet.failures, ...faults.storm.entries.slice(-30)].join("\n");
     throw new Error(`${(error as Error).message}\n${context()}; the last faults:\n${entries}`, { cause: error });
   } finally {
     await broker.close();
@@ -110,7 +111,7 @@ async function drained(broker: EventBroker<typeof Chaos>): Promise<void> {
 }
 
 /** Publishes until each process has handled an event in each group. */
-async function allConsume(broker: EventBroker<typeof Chaos>, fleet: Fleet): Promise<void> {
+async function allConsume(broker: EventBroker<typeof Chaos>, fleet: Fleet<ChaosRole>): Promise<void> {
   const idle = () =>
     fleet.slots.filter(({ role }) => role.name === "consume").flatMap(({ name, process }) => {
       const groups = process?.said("probe").map(({ consumer }) => consumer);
@@ -155,12 +156,12 @@ function report(
     readonly seconds: number;
     readonly verdict: Verdict;
     readonly faults: Faults;
-    readonly fleet: Fleet;
+    readonly fleet: Fleet<ChaosRole>;
     readonly repeats: { readonly rewound: number; readonly other: number };
     readonly letters: ReadonlyMap<string, ReadonlySet<string>>;
   },
 ): void {
-  const kinds = [...faults.counts].toSorted().map(([kind, count]) => `${kind} ${count}`).join(", ");
+  const kinds = [...faults.storm.counts].toSorted().map(([kind, count]) => `${kind} ${count}`).join(", ");
   const letterCount = [...letters.values()].reduce((sum, { size }) => sum + size, 0);
   const accepted = [...verdict.stories.values()].filter((story) => story.accepted).length;
   console.log(
