@@ -18,9 +18,9 @@ export interface ObservedAttempt {
 
 /** The observers of one broker. An error of an observer is reported, and does not change the observed work. */
 export class Observers {
-  /** True while there is an observer: otherwise none of the methods below needs to be called. */
-  active = false;
   #all: readonly BrokerObserver[] = [];
+  /** Whether an observer is active at all times. */
+  #always = false;
   #report: (error: unknown) => void;
   #reporting = false;
 
@@ -39,14 +39,30 @@ export class Observers {
   add(observer: BrokerObserver): Disposable {
     // A new object, since the same observer may be added twice.
     const added = bound(observer);
-    this.#all = [...this.#all, added];
-    this.active = true;
-    return {
-      [Symbol.dispose]: () => {
-        this.#all = this.#all.filter((other) => other !== added);
-        this.active = this.#all.length > 0;
-      },
-    };
+    this.#set([...this.#all, added]);
+    return { [Symbol.dispose]: () => this.#set(this.#all.filter((other) => other !== added)) };
+  }
+
+  #set(all: readonly BrokerObserver[]): void {
+    this.#all = all;
+    this.#always = all.some(({ active }) => active === undefined);
+  }
+
+  /** Whether an observer is active: otherwise none of the methods below needs to be called. */
+  get active(): boolean {
+    // While an error of an observer is reported, it is not asked again.
+    if (this.#always || this.#reporting) return true;
+    for (const observer of this.#all) if (this.#isActive(observer)) return true;
+    return false;
+  }
+
+  #isActive(observer: BrokerObserver): boolean {
+    try {
+      return observer.active!();
+    } catch (error) {
+      this.#report(error);
+      return true;
+    }
   }
 
   /** Publishes with the traceparents that observers give to these events. */
@@ -228,7 +244,7 @@ function giveTraceparents(events: readonly DomainEvent[], traceparents: readonly
   }
 }
 
-const METHODS = ["publishing", "handling", "settling", "operating", "lifecycle"] as const;
+const METHODS = ["active", "publishing", "handling", "settling", "operating", "lifecycle"] as const;
 
 /** The methods of an observer, read once and bound to it. */
 function bound(observer: BrokerObserver): BrokerObserver {

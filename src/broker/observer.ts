@@ -40,6 +40,13 @@ import type { Delivery } from "./delivery.ts";
  * ```
  */
 export interface BrokerObserver {
+  /**
+   * Whether it observes now. It is asked for each event: while all observers of a broker answer `false`, the broker prepares
+   * nothing for them. An observer may be called all the same while another one is active.
+   *
+   * @default {() => true}
+   */
+  active?(): boolean;
   /** `publish()` was called with these events, which are not encoded yet. */
   publishing?(events: readonly DomainEvent[]): PublishObservation | undefined;
   /** A handler is about to be called with this delivery, or `consume()` is about to yield it. */

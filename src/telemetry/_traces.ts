@@ -45,6 +45,10 @@ export class Tracing implements BrokerObserver {
     this.#options = options;
   }
 
+  active(): boolean {
+    return !this.#options.silent();
+  }
+
   publishing(events: readonly DomainEvent[]): PublishObservation | undefined {
     if (this.#options.silent()) return undefined;
     const [only] = events;

@@ -229,6 +229,30 @@ export const observing: readonly BrokerContract[] = [
     assertEquals(late.begun, 2);
   }),
 
+  contract("36", "an observer is told nothing while it is not active", async (bench) => {
+    const broker = await bench.broker();
+    const errors = told<BrokerErrorEvent>(broker, "error");
+    const log = new Log();
+    let active: () => boolean = () => false;
+    using _observing = broker.observe(Object.assign(log, { active: () => active() }));
+    await broker.subscribe(Counted, () => {}, { group: "group" });
+    await broker.publish(counted(1));
+    await settled(broker, Counted);
+    assertEquals([log.published, log.attempts, log.outcomes, log.lifecycleEvents], [[], [], [], []]);
+    active = () => true;
+    await broker.publish(counted(1));
+    await settled(broker, Counted);
+    await until(() => log.outcomes.length === 1, "the settlement is told");
+    assertEquals([log.published, log.attempts.length, errors.length], [[[1, undefined]], 1, 0]);
+    active = () => {
+      throw new Error("not to be asked");
+    };
+    await broker.publish(counted(1));
+    await settled(broker, Counted);
+    await until(() => log.published.length === 2, "an observer that cannot tell is active");
+    assert(errors.length > 0 && errors.every(({ error }) => (error as Error).message === "not to be asked"));
+  }),
+
   contract("36", "an observer is told nothing after its disposal", async (bench) => {
     const broker = await bench.broker();
     const [first, second] = [new Log(), new Log()];
