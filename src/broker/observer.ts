@@ -111,9 +111,9 @@ export interface SettlingOutcome {
   readonly position: Position;
   /**
    * `ack`, `retry`, `dead` and `release` as in {@linkcode AttemptEnd}; `defer`: waits for a consumer that knows its
-   * version; `isolate`: is about to be handled exclusively.
+   * version; `wait`: waits until the dead letter that holds its key is redriven or discarded; `isolate`: is about to be handled exclusively.
    */
-  readonly outcome: "ack" | "skip" | "retry" | "dead" | "release" | "defer" | "isolate";
+  readonly outcome: "ack" | "skip" | "retry" | "dead" | "release" | "defer" | "wait" | "isolate";
   /** The delivery that `handling` was called with; undefined if no handler was called. */
   readonly delivery: Delivery | undefined;
   /** The W3C `traceparent` of the event, also if no handler was called; undefined if the event has none. */

@@ -1,4 +1,12 @@
-import type { DeadLetterBox, Position, StreamAdmin, StreamState, TrimOptions, TrimResult } from "../store/mod.ts";
+import type {
+  DeadLetterBox,
+  GroupChange,
+  Position,
+  StreamAdmin,
+  StreamState,
+  TrimOptions,
+  TrimResult,
+} from "../store/mod.ts";
 import { assertAlterable, assertIdle, unknownGroup } from "../store/_groups.ts";
 import type { MemoryGroup } from "./_group.ts";
 import { MemoryLetterBox } from "./_letters.ts";
@@ -45,10 +53,10 @@ export class MemoryAdmin implements StreamAdmin {
   }
 
   // deno-lint-ignore require-await -- async turns thrown errors into rejections
-  async alterGroup(name: string, { types }: { readonly types: readonly string[] | undefined }): Promise<void> {
+  async alterGroup(name: string, change: GroupChange): Promise<void> {
     const group = this.#find(name);
     assertAlterable(group.state(), this.#stream.name);
-    group.types = types;
+    group.alter(change);
   }
 
   // deno-lint-ignore require-await -- async turns thrown errors into rejections

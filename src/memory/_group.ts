@@ -2,7 +2,10 @@ import type {
   Claim,
   ClaimedRecord,
   DeliveryRef,
+  GroupChange,
   GroupState,
+  HeldDeliveries,
+  KeyedDelivery,
   LetterRecord,
   MemberOptions,
   Outcome,
@@ -10,16 +13,20 @@ import type {
   StoredRecord,
 } from "../store/mod.ts";
 import { comparePositions, StoreError } from "../store/mod.ts";
-import { assertTypes } from "../store/_groups.ts";
+import { assertTerms, type GroupTerms } from "../store/_groups.ts";
 import { TurnoverMap } from "../store/_turnover_map.ts";
 import type { Reach } from "../store/_reach.ts";
 import { type Consumer, Consumers } from "./_consumers.ts";
 import { Cursor } from "./_cursor.ts";
 import { Deferred } from "./_deferred.ts";
+import { Holds } from "./_holds.ts";
 import { letterOf } from "./_letters.ts";
 import { Parking } from "./_parking.ts";
 import { newPending, type Pending } from "./_pending.ts";
 import type { MemoryStream } from "./_stream.ts";
+
+// Redriven deliveries of a group that holds keys, and those that waited for their key, come first, by position.
+const BEFORE_ALL = 0;
 
 /** One group of one stream: its cursor, its unsettled deliveries, and its dead letters. */
 export class MemoryGroup {
@@ -28,8 +35,7 @@ export class MemoryGroup {
   /** Raised by each rewind. Members compare it to notice the rewind. */
   epoch = 0;
   deleted = false;
-  /** The event types that it is for; undefined for the stream's own type. */
-  types: readonly string[] | undefined;
+  #terms: GroupTerms;
   #skipped = 0;
   #stream: MemoryStream;
   #cursor: Cursor;
@@ -37,13 +43,18 @@ export class MemoryGroup {
   #pending = new TurnoverMap<number, Pending>();
   #parking = new Parking<Pending>();
   #deferred = new Deferred();
+  #holds = new Holds();
   #consumers: Consumers;
   #lettersEver = 0;
   #deliveriesEver = 0;
 
-  constructor(stream: MemoryStream, name: string, { startFrom, types }: Pick<MemberOptions, "startFrom" | "types">) {
+  constructor(
+    stream: MemoryStream,
+    name: string,
+    { startFrom, ...terms }: Pick<MemberOptions, "startFrom" | "types" | "whenDead">,
+  ) {
     this.#stream = stream;
-    this.types = types;
+    this.#terms = terms;
     this.name = name;
     this.#consumers = new Consumers(`group "${name}" of ${stream.name}`, stream.now);
     this.#cursor = new Cursor(stream, startFrom);
@@ -67,19 +78,31 @@ export class MemoryGroup {
     return copy === undefined && this.#stream.at(index) !== undefined;
   }
 
-  join({ consumer, lease, types }: MemberOptions): string {
-    assertTypes(this.name, this.#stream.name, this.types, types);
-    return this.#consumers.join(consumer, lease).storeName;
+  /** What its consumers agree on. */
+  get terms(): GroupTerms {
+    return this.#terms;
   }
 
-  /** Renews the lease of a consumer. Throws `"group-deleted"`, `"types-differ"` or `"name-taken"`. */
-  touch(storeName: string, { lease, types }: Pick<MemberOptions, "lease" | "types">): Consumer {
-    if (this.deleted) {
-      const why = "it was deleted; subscribe again to make it anew";
-      throw new StoreError("group-deleted", `Cannot use group "${this.name}" of ${this.#stream.name}: ${why}`);
-    }
-    assertTypes(this.name, this.#stream.name, this.types, types);
-    return this.#consumers.touch(storeName, lease);
+  get #holdsKeys(): boolean {
+    return this.#terms.whenDead === "hold-key";
+  }
+
+  join(options: MemberOptions): string {
+    assertTerms(this.name, this.#stream.name, this.#terms, options);
+    return this.#consumers.join(options.consumer, options.lease).storeName;
+  }
+
+  /** Renews the lease of a consumer. Throws `"group-deleted"`, `"types-differ"`, `"policy-differs"` or `"name-taken"`. */
+  touch(storeName: string, options: Pick<MemberOptions, "lease" | "types" | "whenDead">): Consumer {
+    this.#assertThere();
+    assertTerms(this.name, this.#stream.name, this.#terms, options);
+    return this.#consumers.touch(storeName, options.lease);
+  }
+
+  #assertThere(): void {
+    if (!this.deleted) return;
+    const why = "it was deleted; subscribe again to make it anew";
+    throw new StoreError("group-deleted", `Cannot use group "${this.name}" of ${this.#stream.name}: ${why}`);
   }
 
   /** Returns the delivery, if this consumer still holds exactly this one. */
@@ -96,7 +119,8 @@ export class MemoryGroup {
   claim(consumer: Consumer, reach: Reach, limit: number, newFirst: boolean): Omit<Claim, "disturbed"> {
     const found = this.#take(consumer, reach, limit, newFirst);
     const removed = this.#cursor.takeRemoved();
-    return removed === undefined ? found : { ...found, removed };
+    const holding = this.#holdsKeys && this.#holds.state.keys > 0;
+    return { ...found, ...(removed && { removed }), ...(holding && { holding }) };
   }
 
   #take(consumer: Consumer, reach: Reach, limit: number, newFirst: boolean): Omit<Claim, "disturbed"> {
@@ -234,6 +258,13 @@ export class MemoryGroup {
       this.#park(pending, pending.retryAt ?? now);
       return true;
     }
+    if (outcome.kind === "wait") {
+      pending.owner = pending.retryAt = undefined;
+      pending.isolated = false;
+      if (this.#holds.wait(pending, outcome.key)) return false;
+      this.#park(pending, BEFORE_ALL);
+      return true;
+    }
     if (outcome.kind === "defer") {
       pending.owner = pending.retryAt = undefined;
       pending.isolated = false;
@@ -243,6 +274,7 @@ export class MemoryGroup {
     if (outcome.kind === "dead") {
       const letter = letterOf(pending, outcome, now, `${++this.#lettersEver}`, this.#recordOf(pending)?.fields ?? []);
       this.letters.set(letter.id, letter);
+      if (letter.key !== undefined && this.#holdsKeys) this.#holds.hold(letter.key, letter);
     }
     if (outcome.kind === "skip") this.#skipped++;
     this.#pending.delete(pending.delivery);
@@ -269,6 +301,11 @@ export class MemoryGroup {
     return next;
   }
 
+  held(deliveries: readonly KeyedDelivery[]): HeldDeliveries {
+    this.#assertThere();
+    return this.#holds.held(deliveries);
+  }
+
   setStalled(storeName: string, stalled: boolean): void {
     const consumer = this.#consumers.get(storeName);
     if (consumer !== undefined) consumer.stalled = stalled;
@@ -289,15 +326,18 @@ export class MemoryGroup {
       if (to === "now" || (to !== "beginning" && comparePositions(pending.position, to) < 0)) continue;
       this.#pending.delete(pending.delivery);
       this.#deferred.remove(pending);
+      this.#holds.remove(pending);
       pending.owner = undefined;
       pending.due = undefined;
       dropped++;
     }
+    if (to !== "now") this.#holds.rewind(to === "beginning" ? "0-0" : to);
     this.#stream.wakeUp.wake();
     return { dropped, first: this.#stream.at(this.#cursor.next())?.position };
   }
 
   redrive(letters: readonly LetterRecord[]): void {
+    const due = this.#holdsKeys ? BEFORE_ALL : this.#stream.now();
     const pending = new Set([...this.#pending.values()].map(({ position }) => position));
     for (const { id, position, fields } of letters) {
       this.letters.delete(id);
@@ -306,9 +346,26 @@ export class MemoryGroup {
       if (pending.has(position) || (stillThere && index >= this.#cursor.next())) continue;
       pending.add(position);
       const copy = stillThere ? undefined : { position, fields };
-      this.#park(this.#newPending(position, index, copy), this.#stream.now());
+      this.#park(this.#newPending(position, index, copy), due);
     }
+    this.#release(this.#holds.lift(letters));
     if (letters.length > 0) this.#stream.wakeUp.wake();
+  }
+
+  discard(letters: readonly LetterRecord[]): void {
+    for (const { id } of letters) this.letters.delete(id);
+    this.#release(this.#holds.lift(letters));
+  }
+
+  /** Returns deliveries that waited for their key. */
+  #release(freed: readonly Pending[]): void {
+    for (const pending of freed) this.#park(pending, BEFORE_ALL);
+    if (freed.length > 0) this.#stream.wakeUp.wake();
+  }
+
+  alter({ types, whenDead = this.#terms.whenDead }: GroupChange): void {
+    this.#terms = { ...(types && { types }), ...(whenDead && { whenDead }) };
+    if (!this.#holdsKeys) this.#release(this.#holds.clear());
   }
 
   state(): GroupState {
@@ -326,8 +383,10 @@ export class MemoryGroup {
       pending: all.length,
       retrying: all.filter(({ retryAt = 0 }) => retryAt > now).length,
       deferred: this.#deferred.state(),
-      types: this.types,
+      types: this.#terms.types,
       skipped: this.#skipped,
+      whenDead: this.#terms.whenDead ?? "continue",
+      held: this.#holds.state,
       deadLetters: this.letters.size,
       oldestDeadLetter: this.letters.values().next().value?.lastFailedAt,
       lag: this.#stream.end - next,

@@ -6,7 +6,7 @@ import type { MemoryStream } from "./_stream.ts";
 /** The dead letter of a delivery that its consumer gave up. */
 export function letterOf(
   pending: Pending,
-  { reason, attempts, error }: Outcome & { kind: "dead" },
+  { reason, attempts, error, key }: Outcome & { kind: "dead" },
   now: number,
   id: string,
   fields: Fields,
@@ -22,6 +22,7 @@ export function letterOf(
     firstFailedAt: pending.firstFailedAt ?? now,
     // For reason "died" the failure was the consumer's death, counted at recovery; every other failure is this one.
     lastFailedAt: reason === "died" ? pending.lastFailedAt ?? now : now,
+    ...(key !== undefined && { key }),
   };
 }
 
@@ -66,7 +67,7 @@ export class MemoryLetterBox implements DeadLetterBox {
     const doomed = letters.filter(({ lastFailedAt }, index) =>
       !bounded || index < letters.length - maxLength || lastFailedAt < now - maxAge
     );
-    for (const { id } of doomed) this.#group!.letters.delete(id);
+    this.#group?.discard(doomed);
     return Promise.resolve(doomed.length);
   }
 }

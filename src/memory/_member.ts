@@ -1,5 +1,15 @@
-import type { Claim, ClaimOptions, DeliveryRef, GroupMember, MemberOptions, Outcome, Position } from "../store/mod.ts";
-import { haveSameTypes } from "../store/_groups.ts";
+import type {
+  Claim,
+  ClaimOptions,
+  DeliveryRef,
+  GroupMember,
+  HeldDeliveries,
+  KeyedDelivery,
+  MemberOptions,
+  Outcome,
+  Position,
+} from "../store/mod.ts";
+import { haveSameTerms } from "../store/_groups.ts";
 import { type Reach, reachOf } from "../store/_reach.ts";
 import type { MemoryGroup } from "./_group.ts";
 import type { MemoryStream } from "./_stream.ts";
@@ -51,18 +61,23 @@ export class MemoryMember implements GroupMember {
 
   // deno-lint-ignore require-await -- async turns thrown errors into rejections
   async settle(outcomes: readonly Outcome[]): Promise<readonly Position[]> {
-    if (!this.#hasTypes) return outcomes.map(({ position }) => position);
+    if (!this.#hasTerms) return outcomes.map(({ position }) => position);
     return this.#group.settle(this.consumer, outcomes);
+  }
+
+  // deno-lint-ignore require-await -- async turns thrown errors into rejections
+  async held(deliveries: readonly KeyedDelivery[]): Promise<HeldDeliveries> {
+    return this.#group.held(deliveries);
   }
 
   // deno-lint-ignore require-await -- async turns thrown errors into rejections
   async leave(): Promise<boolean> {
     this.#left.abort();
-    return !this.#hasTypes || this.#group.leave(this.consumer);
+    return !this.#hasTerms || this.#group.leave(this.consumer);
   }
 
-  /** Whether the group is still for the types of this consumer. */
-  get #hasTypes(): boolean {
-    return haveSameTypes(this.#group.types, this.#options.types);
+  /** Whether this consumer still agrees with its group. */
+  get #hasTerms(): boolean {
+    return haveSameTerms(this.#group.terms, this.#options);
   }
 }

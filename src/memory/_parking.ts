@@ -1,9 +1,13 @@
+import { comparePositions, type Position } from "../store/mod.ts";
+
 /** An item that can be parked until it is due. */
 export interface Parked {
   /** When it may be taken, in milliseconds since the epoch; undefined while it is not parked. */
   due: number | undefined;
   /** Its place in the stream, which orders items with the same due time. */
   readonly index: number;
+  /** Its position, which orders items whose entries were removed, so that they have the same place. */
+  readonly position: Position;
 }
 
 interface Ticket<T> {
@@ -74,5 +78,7 @@ export class Parking<T extends Parked> {
 }
 
 function before<T extends Parked>(a: Ticket<T>, b: Ticket<T>): boolean {
-  return a.due !== b.due ? a.due < b.due : a.item.index < b.item.index;
+  if (a.due !== b.due) return a.due < b.due;
+  if (a.item.index !== b.item.index) return a.item.index < b.item.index;
+  return comparePositions(a.item.position, b.item.position) < 0;
 }

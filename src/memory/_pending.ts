@@ -19,6 +19,8 @@ export interface Pending {
   isolated: boolean;
   /** The version of its entry, and since when it waits for a member that understands it; set while it is deferred. */
   deferred: { readonly version: number; readonly since: number } | undefined;
+  /** The key that it waits for, while a dead letter holds it. */
+  waitsFor: string | undefined;
   firstFailedAt: number | undefined;
   lastFailedAt: number | undefined;
 }
@@ -37,6 +39,7 @@ export function newPending(position: Position, index: number, copy: StoredRecord
     delivery: 0,
     isolated: false,
     deferred: undefined,
+    waitsFor: undefined,
     firstFailedAt: undefined,
     lastFailedAt: undefined,
   };

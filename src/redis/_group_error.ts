@@ -1,4 +1,4 @@
-import { typesDiffer } from "../store/_groups.ts";
+import { termsDiffer } from "../store/_groups.ts";
 import { StoreError } from "../store/mod.ts";
 
 /** The store error for NAMETAKEN, TYPESDIFFER or GROUPDELETED of a script; any other error unchanged. */
@@ -14,7 +14,9 @@ export function groupError(error: unknown, stream: string, group: string, types?
     );
   }
   const differ = /TYPESDIFFER ?(.*)/.exec(message);
-  if (differ !== null) return typesDiffer(group, stream, differ[1] ? differ[1].split(" ") : undefined, types);
+  if (differ !== null) {
+    return termsDiffer(group, stream, differ[1] ? { types: differ[1].split(" ") } : {}, types ? { types } : {});
+  }
   const taken = /NAMETAKEN (\S+)\.(\S+) (\d+)/.exec(message);
   if (taken === null) return error;
   const [, name, incarnation, left] = taken;

@@ -15,8 +15,8 @@ import { reachOf } from "../store/_reach.ts";
 import { Changes } from "./connection/_changes.ts";
 import { Database } from "./connection/_database.ts";
 import { join } from "./consuming/_consumer.ts";
-import { makeGroup, typesOf } from "./consuming/_group.ts";
-import { assertTypes } from "../store/_groups.ts";
+import { makeGroup, termsOf } from "./consuming/_group.ts";
+import { assertTerms } from "../store/_groups.ts";
 import { SqliteMember } from "./consuming/_member.ts";
 import { append } from "./entries/_append.ts";
 import { makeStream, readStream } from "./entries/_stream.ts";
@@ -163,12 +163,12 @@ export class SqliteStore implements EventStore {
 
   async member(streamName: string, groupName: string, options: MemberOptions): Promise<GroupMember> {
     const db = this.#db;
-    const { consumer: name, lease, types } = options;
+    const { consumer: name, lease } = options;
     const { seat, epoch } = await db.write(() => {
       const group = makeGroup(db, makeStream(db, streamName), groupName, options);
-      assertTypes(groupName, streamName, typesOf(group), types);
+      assertTerms(groupName, streamName, termsOf(group), options);
       return {
-        seat: join(db, this.#now(), streamName, group, { name, lease, types, reach: reachOf(options) }),
+        seat: join(db, this.#now(), streamName, group, { name, lease, terms: options, reach: reachOf(options) }),
         epoch: group.epoch,
       };
     });

@@ -1,4 +1,5 @@
 import { StoreError } from "./errors.ts";
+import type { MemberOptions, WhenDead } from "./group_member.ts";
 import type { ConsumerState, GroupState } from "./stream_admin.ts";
 
 /** The error for a group that does not exist. It names the existing groups. */
@@ -22,23 +23,35 @@ export function assertAlterable(
   );
 }
 
-/** Whether a group is for exactly the types that a consumer handles. */
-export function haveSameTypes(kept: readonly string[] | undefined, own: readonly string[] | undefined): boolean {
-  return kept?.join(" ") === own?.join(" ");
+/** What all consumers of a group agree on. */
+export type GroupTerms = Pick<MemberOptions, "types" | "whenDead">;
+
+/** Whether a consumer agrees with its group. */
+export function haveSameTerms(kept: GroupTerms, own: GroupTerms): boolean {
+  return haveSameTypes(kept, own) && whenDeadOf(kept) === whenDeadOf(own);
 }
 
-/** Throws `"types-differ"` unless a consumer handles exactly the types that its group is for. */
-export function assertTypes(
-  group: string,
-  stream: string,
-  kept: readonly string[] | undefined,
-  own: readonly string[] | undefined,
-): void {
-  if (!haveSameTypes(kept, own)) throw typesDiffer(group, stream, kept, own);
+function haveSameTypes(kept: GroupTerms, own: GroupTerms): boolean {
+  return kept.types?.join(" ") === own.types?.join(" ");
 }
 
-/** The error for a consumer that handles other types than its group is for; it names both. */
-export function typesDiffer(
+function whenDeadOf({ whenDead = "continue" }: GroupTerms): WhenDead {
+  return whenDead;
+}
+
+/** Throws `"types-differ"` or `"policy-differs"` unless a consumer agrees with its group. */
+export function assertTerms(group: string, stream: string, kept: GroupTerms, own: GroupTerms): void {
+  if (!haveSameTerms(kept, own)) throw termsDiffer(group, stream, kept, own);
+}
+
+/** The error for a consumer that does not agree with its group; it names both sides. */
+export function termsDiffer(group: string, stream: string, kept: GroupTerms, own: GroupTerms): StoreError {
+  return haveSameTypes(kept, own)
+    ? policyDiffers(group, stream, whenDeadOf(kept), whenDeadOf(own))
+    : typesDiffer(group, stream, kept.types, own.types);
+}
+
+function typesDiffer(
   group: string,
   stream: string,
   kept: readonly string[] | undefined,
@@ -50,6 +63,14 @@ export function typesDiffer(
       shown(kept)
     }; choose another group, or ` +
       `change its types by alterGroup`,
+  );
+}
+
+function policyDiffers(group: string, stream: string, kept: WhenDead, own: WhenDead): StoreError {
+  return new StoreError(
+    "policy-differs",
+    `Cannot join group "${group}" of ${stream} with whenDead "${own}": the group has "${kept}"; use that in all consumers, ` +
+      `or change it by alterGroup`,
   );
 }
 

@@ -11,6 +11,7 @@
  * - `"name-taken"`: another live consumer has this name in this group;
  * - `"types-differ"`: the group is for other event types than this consumer handles;
  * - `"partitions-differ"`: the stream has another number of partitions than this broker was told;
+ * - `"policy-differs"`: the group has another `whenDead` than this consumer;
  * - `"group-busy"`: the group still has live consumers, unsettled deliveries or dead letters;
  * - `"group-deleted"`: the group was deleted while this member used it;
  * - `"storage-lost"`: the file that holds the data was deleted or replaced; the store must be opened again.
@@ -24,6 +25,7 @@ export type StoreErrorKind =
   | "name-taken"
   | "types-differ"
   | "partitions-differ"
+  | "policy-differs"
   | "group-busy"
   | "group-deleted"
   | "storage-lost";

@@ -14,6 +14,11 @@ export interface MemberOptions {
    * stream. The first member decides for the group, and the store keeps it.
    */
   readonly types?: readonly string[];
+  /**
+   * What the group does with later deliveries of a key whose event became a dead letter. The first member decides for the
+   * group, and the store keeps it. @default {"continue"}
+   */
+  readonly whenDead?: WhenDead;
   /** Highest schema version this consumer understands; newer, deferred entries are not delivered to it. @default {1} */
   readonly version?: number;
   /**
@@ -22,6 +27,12 @@ export interface MemberOptions {
    */
   readonly deferTimeout?: number;
 }
+
+/**
+ * What a group does with later deliveries of a key whose event became a dead letter: it delivers them (`"continue"`), or
+ * they wait in the store behind the letter until it is redriven or discarded (`"hold-key"`).
+ */
+export type WhenDead = "continue" | "hold-key";
 
 /** A delivery: an entry that one consumer of a group holds until the delivery is settled or lost. */
 export interface ClaimedRecord extends StoredRecord {
@@ -65,6 +76,11 @@ export interface Claim {
   readonly removed?: RemovedRange;
   /** True when this member may have lost deliveries since its last claim, by a rewind: `renew` says which. */
   readonly disturbed: boolean;
+  /**
+   * True when the group holds keys, so that some of these deliveries may have to wait: `held` says which. Only for members
+   * with `whenDead: "hold-key"`. A key that another consumer began to hold at about the same time may not be known yet.
+   */
+  readonly holding?: boolean;
   /** Set when the group was lost and this member made it again; all deliveries held before are lost. */
   readonly healed?: Healed;
 }
@@ -95,8 +111,27 @@ export interface DeliveryRef {
   readonly fence: string;
 }
 
+/** A delivery, by the position and the key of its event. */
+export interface KeyedDelivery {
+  /** The position of its entry. */
+  readonly position: Position;
+  /** The key of its event. */
+  readonly key: string;
+}
+
+/** Which deliveries have to wait behind a dead letter of their key. */
+export interface HeldDeliveries {
+  /** Their positions: those above the lowest position of the letters that hold the key. */
+  readonly positions: readonly Position[];
+  /** How many more deliveries may wait in this group. */
+  readonly room: number;
+}
+
+/** How many deliveries of a group may wait behind dead letters at once, in each stream. */
+export const MAX_WAITING = 10_000;
+
 /** Why an event is a dead letter. */
-export type DeadReason = "attempts" | "permanent" | "undecodable" | "died" | "version";
+export type DeadReason = "attempts" | "permanent" | "undecodable" | "died" | "version" | "held";
 
 /** The error of a failed attempt, as a dead letter keeps it. */
 export interface ErrorRecord {
@@ -121,9 +156,13 @@ export interface ErrorRecord {
  * - `release`: the delivery goes back to the group, and no attempt is counted. Any consumer may take it, at once or after
  *   `delay` milliseconds;
  * - `defer`: the entry has a `version` above this member's. No attempt is counted. The delivery waits for a member that
+ * - `defer`: the entry has a `version` above this member's. No attempt is counted. The delivery waits for a member that
  *   understands the version, or until it is `expired` for another. It stays pending, so trimming keeps its entry. If the
  *   entry was removed before, the delivery is released instead, and the next claim reports it as missing;
- * - `dead`: the delivery is acknowledged and its event becomes a dead letter of the group, in one step;
+ *   and the group has `whenDead: "hold-key"`, the letter holds the key: later deliveries of it have to wait;
+ * - `wait`: the delivery waits in the store while its `key` is held by a letter of a lower position. No attempt is counted,
+ *   and its due time is dropped. It stays pending, so trimming keeps its entry. It comes back, at once, when no such letter
+ *   is left; also if there is none already, or if {@linkcode MAX_WAITING} deliveries wait;
  * - `isolate`: the consumer keeps the delivery, starts its handler now, and runs nothing else. If the consumer dies before
  *   the delivery is settled, the store counts that as a failed attempt.
  */
@@ -134,7 +173,14 @@ export type Outcome =
     | { readonly kind: "retry"; readonly attempt: number; readonly delay: number; readonly hold?: boolean }
     | { readonly kind: "release"; readonly delay?: number }
     | { readonly kind: "defer"; readonly version: number }
-    | { readonly kind: "dead"; readonly reason: DeadReason; readonly attempts: number; readonly error: ErrorRecord }
+    | { readonly kind: "wait"; readonly key: string }
+    | {
+      readonly kind: "dead";
+      readonly reason: DeadReason;
+      readonly attempts: number;
+      readonly error: ErrorRecord;
+      readonly key?: string;
+    }
     | { readonly kind: "isolate" }
   );
 
@@ -155,6 +201,8 @@ export interface GroupMember {
    *
    * **Order.** One call takes from one of two sources. Returned deliveries come first: retries that are due, released
    * deliveries, deferred ones that this member understands or that are expired for it, and deliveries of dead consumers.
+   * Deliveries that waited for their key, and redriven ones of groups with `whenDead: "hold-key"`, come before all other
+   * returned ones, by position, also if `limit` lets only some of them come.
    * Only when there are none, the call takes entries that the group has not read. `newFirst` swaps the two; a caller that
    * alternates keeps neither source waiting for long. Records are in order of position. When more returned deliveries
    * are due than `limit`, the store chooses which come first. A store may find out up to a quarter of this member's lease
@@ -189,6 +237,12 @@ export interface GroupMember {
    * that was removed from the stream has no fields.
    */
   settle(outcomes: readonly Outcome[]): Promise<readonly Position[]>;
+
+  /**
+   * Tells which of these deliveries have to wait, for members with `whenDead: "hold-key"`. To be called after the claim that
+   * returned them. Changes nothing.
+   */
+  held(deliveries: readonly KeyedDelivery[]): Promise<HeldDeliveries>;
 
   /**
    * Ends this member in one step: releases the deliveries that it still holds, without counting an attempt and keeping

@@ -36,6 +36,7 @@
  * @module
  */
 export type { AppendOptions, EventStore, Fields, Producer, ReadRange, StoredRecord } from "./event_store.ts";
+export { MAX_WAITING } from "./group_member.ts";
 export type {
   Claim,
   ClaimedRecord,
@@ -45,9 +46,12 @@ export type {
   ErrorRecord,
   GroupMember,
   Healed,
+  HeldDeliveries,
+  KeyedDelivery,
   MemberOptions,
   Outcome,
   RemovedRange,
+  WhenDead,
 } from "./group_member.ts";
 export type { SharedState, SharedText } from "./shared_state.ts";
 export type {
@@ -55,7 +59,9 @@ export type {
   DeadLetterBox,
   DeferredState,
   DiscardOptions,
+  GroupChange,
   GroupState,
+  HeldState,
   LetterRecord,
   StreamAdmin,
   StreamState,

@@ -1,6 +1,6 @@
 // deno-lint-ignore no-unused-vars -- the comment of `fence` links to AppendOptions
 import type { AppendOptions, StoredRecord } from "./event_store.ts";
-import type { DeadReason, ErrorRecord } from "./group_member.ts";
+import type { DeadReason, ErrorRecord, WhenDead } from "./group_member.ts";
 import type { Position } from "./position.ts";
 
 /** The state of a consumer. */
@@ -23,11 +23,19 @@ export interface DeferredState {
   readonly pending: number;
 }
 
+/** The keys that a group holds, with `whenDead: "hold-key"`. */
+export interface HeldState {
+  /** How many keys have a dead letter that holds them. */
+  readonly keys: number;
+  /** How many deliveries wait behind these letters. */
+  readonly waiting: number;
+}
+
 /** The state of a group. */
 export interface GroupState {
   /** Its name. */
   readonly name: string;
-  /** Unsettled deliveries: held by a consumer, waiting for a retry, released, deferred or redriven. */
+  /** Unsettled deliveries: held by a consumer, waiting for a retry or for their key, released, deferred or redriven. */
   readonly pending: number;
   /** Unsettled deliveries whose retry is not due yet. */
   readonly retrying: number;
@@ -37,6 +45,10 @@ export interface GroupState {
   readonly types: readonly string[] | undefined;
   /** How many entries of other types it has settled unseen. */
   readonly skipped: number;
+  /** What it does with later deliveries of a key whose event became a dead letter. */
+  readonly whenDead: WhenDead;
+  /** The keys that it holds. */
+  readonly held: HeldState;
   /** How many dead letters it has. */
   readonly deadLetters: number;
   /**
@@ -106,6 +118,8 @@ export interface LetterRecord extends StoredRecord {
   readonly consumer: string;
   /** The error of the last attempt. */
   readonly error: ErrorRecord;
+  /** The key of its event, if the consumer gave it. */
+  readonly key?: string;
 }
 
 /** Which dead letters to discard: those with these `ids`, or those beyond the bounds; all of them without any. */
@@ -131,11 +145,22 @@ export interface DeadLetterBox {
    * and recoveries start at zero. Other groups get nothing. An event whose entry was removed from the stream is delivered
    * from its letter. If the group has an unsettled delivery of the event, or has not read it yet, the letter is only
    * removed. Resolves with the number of removed letters.
+   *
+   * In the same step as a letter that holds its key, deliveries that wait behind no other letter return to the group, after
+   * the redriven one. That is so for `discard`, too.
    */
   redrive(ids?: readonly string[]): Promise<number>;
 
   /** Removes letters for good (all, the named ones, or those past the bounds); resolves with how many. */
   discard(which?: DiscardOptions): Promise<number>;
+}
+
+/** What to change of a group. */
+export interface GroupChange {
+  /** The event types that it is for; undefined for the one type that has the name of the stream. */
+  readonly types: readonly string[] | undefined;
+  /** What it does with later deliveries of a key whose event became a dead letter. @default {unchanged} */
+  readonly whenDead?: WhenDead | undefined;
 }
 
 /** The operations on one stream. */
@@ -156,19 +181,21 @@ export interface StreamAdmin {
   /**
    * Moves a group in one step. `to` is the next position that it reads; with `"now"` that is the next appended entry.
    * Unsettled deliveries at or after `to` are dropped, and late settles of them are refused. Earlier deliveries stay. This
-   * includes deliveries whose entries were removed from the stream; `"beginning"` drops all of them. Resolves with the
-   * number of dropped deliveries, and with the position of the first entry to read if it exists already. Rejects with a
+   * includes deliveries whose entries were removed from the stream; `"beginning"` drops all of them. Letters at or after
+   * `to` hold their keys no longer, because their events come again. Resolves with the number of dropped deliveries, and with the position of the first entry to read if it exists already. Rejects with a
    * RangeError that names the existing groups if there is no group of that name.
    */
   rewind(group: string, to: "beginning" | "now" | Position): Promise<{ dropped: number; first: Position | undefined }>;
 
   /**
-   * Changes the event types that a group is for, in one step; as in {@linkcode MemberOptions.types}. Entries that it has
-   * settled stay settled. A consumer of other types, which was given up for dead before, can neither claim nor settle from
-   * then on. Rejects with `"group-busy"` while the group has live consumers, which would skip entries of the
+   * Changes the event types that a group is for, and its `whenDead` if that is given, in one step; as in
+   * {@linkcode MemberOptions}. Entries that it has settled stay settled. With `"continue"` no letter holds its key any more,
+   * and waiting deliveries return to the group. A consumer of other types or with another `whenDead`, which was given up for
+   * dead before, can neither claim nor settle from then on. Rejects with `"group-busy"` while the group has live consumers,
+   * which would skip entries of the
    * new types, and with a RangeError that names the existing groups if there is no group of that name.
    */
-  alterGroup(group: string, options: { readonly types: readonly string[] | undefined }): Promise<void>;
+  alterGroup(group: string, options: GroupChange): Promise<void>;
 
   /**
    * Deletes a group and its dead letters. Resolves with false if there is no group of that name. Without `force`, rejects

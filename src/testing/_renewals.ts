@@ -45,6 +45,7 @@ export class Renewals implements AsyncDisposable {
       consumer: member.consumer,
       claim: (options) => member.claim(options),
       settle: (outcomes) => member.settle(outcomes),
+      held: (deliveries) => member.held(deliveries),
       renew: async (held, options) => {
         const asked = performance.now();
         const lost = await member.renew(held, options);

@@ -305,6 +305,10 @@ export function defer(records: readonly ClaimedRecord[], version: number): Outco
   return records.map(({ position, fence }) => ({ kind: "defer", position, fence, version }));
 }
 
+export function wait(records: readonly ClaimedRecord[], key: string): Outcome[] {
+  return records.map(({ position, fence }) => ({ kind: "wait", position, fence, key }));
+}
+
 export function isolate(records: readonly ClaimedRecord[]): Outcome[] {
   return records.map(({ position, fence }) => ({ kind: "isolate", position, fence }));
 }

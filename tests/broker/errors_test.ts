@@ -97,6 +97,7 @@ Deno.test("a subscription's error goes to its listeners, else to the broker's, e
             claim: (options) => member.claim(options),
             renew: (held) => member.renew(held),
             settle: () => Promise.reject(final),
+            held: (deliveries) => member.held(deliveries),
             leave: () => member.leave(),
           };
         },

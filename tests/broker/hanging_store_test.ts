@@ -24,6 +24,7 @@ class HangingStore implements EventStore {
       claim: (options) => this.#reply(() => member.claim(options)),
       renew: (...args) => this.#reply(() => member.renew(...args)),
       settle: (outcomes) => this.#reply(() => member.settle(outcomes)),
+      held: (deliveries) => this.#reply(() => member.held(deliveries)),
       leave: () => this.#reply(() => member.leave()),
     };
   }

@@ -9,6 +9,8 @@ const IDLE: GroupState = {
   deferred: [],
   types: undefined,
   skipped: 0,
+  whenDead: "continue",
+  held: { keys: 0, waiting: 0 },
   deadLetters: 0,
   oldestDeadLetter: undefined,
   lag: 0,

@@ -71,7 +71,14 @@ Deno.test("open() upgrades a file with an earlier schema, and keeps its entries"
   await before[Symbol.asyncDispose]();
   sql(
     dir.file,
-    `DROP INDEX delivery_version;
+    `DROP TRIGGER letter_removed;
+     DROP INDEX delivery_waits;
+     DROP INDEX letter_holds;
+     ALTER TABLE consumer_group DROP COLUMN when_dead;
+     ALTER TABLE delivery DROP COLUMN waits_for;
+     ALTER TABLE letter DROP COLUMN holds;
+     ALTER TABLE letter DROP COLUMN key;
+     DROP INDEX delivery_version;
      DROP INDEX delivery_deferred;
      DROP TRIGGER entry_removed;
      DROP TABLE state;

@@ -24,7 +24,14 @@ Deno.test("no statement scans a whole table, and none sorts more than groups or 
   const producer = { id: "p", sequence: 1, decided: 0, known: false };
   const [first] = await store.append("Stream", entries(20), { producer });
   const join = (consumer: string, version = 1) =>
-    store.member("Stream", "group", { consumer, lease: 1_000, startFrom: first!, version, deferTimeout: 1_000 });
+    store.member("Stream", "group", {
+      consumer,
+      lease: 1_000,
+      startFrom: first!,
+      version,
+      deferTimeout: 1_000,
+      whenDead: "hold-key",
+    });
   const member = await join("a");
   const { records } = await member.claim({ limit: 10, signal: never });
   const outcome = (index: number, rest: object) => ({ ...acks(records)[index]!, ...rest }) as Outcome;
@@ -35,11 +42,13 @@ Deno.test("no statement scans a whole table, and none sorts more than groups or 
     outcome(2, { kind: "retry", attempt: 1, delay: 10, hold: true }),
     outcome(3, { kind: "release" }),
     outcome(4, { kind: "dead", reason: "attempts", attempts: 1, error }),
-    outcome(5, { kind: "dead", reason: "attempts", attempts: 1, error }),
+    outcome(5, { kind: "dead", reason: "attempts", attempts: 1, error, key: "k" }),
     outcome(6, { kind: "isolate" }),
     outcome(7, { kind: "defer", version: 2 }),
     outcome(8, { kind: "defer", version: 3 }),
+    outcome(9, { kind: "wait", key: "k" }),
   ]);
+  await member.held([{ position: records[9]!.position, key: "k" }]);
   await member.renew(records, { stalled: true });
   await (await join("knowing", 2)).claim({ limit: 1, signal: never });
   time += 2_000;
@@ -60,6 +69,8 @@ Deno.test("no statement scans a whole table, and none sorts more than groups or 
   await claim;
   await admin.info();
   await heir.leave();
+  time += 10_000;
+  await admin.alterGroup("group", { types: undefined, whenDead: "continue" });
   await admin.removeGroup("group", { force: true });
 
   const db = new DatabaseSync(file);

@@ -7,7 +7,7 @@ export type Place = { readonly at: "beginning" | "now" | "entry" | "between" | "
 /** An outcome of a delivery. */
 export type Ending = {
   /** Of an entry of the group's types; others are skipped. */
-  readonly kind: Exclude<Outcome["kind"], "skip"> | "hold";
+  readonly kind: Exclude<Outcome["kind"], "skip" | "wait"> | "hold";
   readonly delay: number;
   /** Whether a retry reports the same attempt as the retry before it. */
   readonly again: boolean;

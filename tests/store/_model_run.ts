@@ -330,6 +330,8 @@ export class Run {
         name,
         pending: group.pending.length,
         types: group.types,
+        whenDead: "continue" as const,
+        held: { keys: 0, waiting: 0 },
         skipped: group.skipped,
         retrying: group.pending.filter(({ retryAt }) => retryAt !== undefined && retryAt > model.now).length,
         deferred: group.deferred,

@@ -13,16 +13,21 @@ export function mergedState(partitions: readonly StreamState[]): StreamState {
 }
 
 function mergedGroup(parts: readonly GroupState[]): GroupState {
-  const [{ name, types }] = parts as readonly [GroupState, ...GroupState[]];
+  const [{ name, types, whenDead }] = parts as readonly [GroupState, ...GroupState[]];
   const failures = parts.flatMap(({ oldestDeadLetter }) => oldestDeadLetter ?? []);
   return {
     // Members of a group that a store adds are those of the first partition.
     ...parts[0],
     name,
     types,
+    whenDead,
     pending: sumOf(parts, ({ pending }) => pending),
     retrying: sumOf(parts, ({ retrying }) => retrying),
     deferred: mergedDeferred(parts.flatMap(({ deferred }) => deferred)),
+    held: {
+      keys: sumOf(parts, ({ held }) => held.keys),
+      waiting: sumOf(parts, ({ held }) => held.waiting),
+    },
     skipped: sumOf(parts, ({ skipped }) => skipped),
     deadLetters: sumOf(parts, ({ deadLetters }) => deadLetters),
     oldestDeadLetter: failures.length === 0 ? undefined : Math.min(...failures),

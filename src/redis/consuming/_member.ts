@@ -6,6 +6,8 @@ import {
   type DeliveryRef,
   type GroupMember,
   type Healed,
+  type HeldDeliveries,
+  MAX_WAITING,
   type MemberOptions,
   type Outcome,
   type Position,
@@ -272,6 +274,10 @@ export class RedisMember implements GroupMember {
     this.#held.settled(settlement, refused);
     this.#recovery.settled(others, before, bell);
     return refused;
+  }
+
+  held(): Promise<HeldDeliveries> {
+    return Promise.resolve({ positions: [], room: MAX_WAITING });
   }
 
   async leave(): Promise<boolean> {

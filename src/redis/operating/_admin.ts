@@ -120,6 +120,8 @@ export class RedisAdmin implements StreamAdmin {
       ),
       types: types === "" ? undefined : types.split(" "),
       skipped,
+      whenDead: "continue",
+      held: { keys: 0, waiting: 0 },
       deadLetters,
       oldestDeadLetter: failedAt === "" ? undefined : Number(failedAt),
       lag,

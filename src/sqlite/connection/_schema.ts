@@ -12,7 +12,7 @@ interface Connection {
 export const APPLICATION_ID = 0x54494445;
 
 /** The version of the tables below. */
-export const SCHEMA_VERSION = 5;
+export const SCHEMA_VERSION = 6;
 
 const DEFERRED = `
   CREATE INDEX delivery_version ON delivery (grp, version, ms, seq) WHERE version IS NOT NULL;
@@ -27,6 +27,24 @@ const STATE = `
     text TEXT,
     PRIMARY KEY (stream, name)
   ) STRICT, WITHOUT ROWID;
+`;
+
+/*
+ * When a dead letter that holds its key is deleted, the trigger returns the deliveries that waited behind it and not behind
+ * another letter of the key. They are due at time 0, so that they come before all others, by position.
+ */
+const HOLDS = `
+  CREATE INDEX delivery_waits ON delivery (grp, waits_for, ms, seq) WHERE waits_for IS NOT NULL;
+  CREATE INDEX letter_holds ON letter (grp, key, ms, seq) WHERE holds = 1;
+  CREATE TRIGGER letter_removed AFTER DELETE ON letter WHEN OLD.holds = 1
+  BEGIN
+    UPDATE delivery SET waits_for = NULL, due = 0
+      WHERE grp = OLD.grp AND waits_for = OLD.key AND (ms, seq) <= (
+        SELECT * FROM (SELECT ms, seq FROM letter WHERE grp = OLD.grp AND key = OLD.key AND holds = 1
+          ORDER BY ms, seq LIMIT 1)
+        UNION ALL SELECT 9223372036854775807, 0 LIMIT 1
+      );
+  END;
 `;
 
 /*
@@ -62,8 +80,10 @@ const REMOVED = `
  *
  * `types` holds the event types that a group is for as a JSON array; NULL for the stream's own type.
  *
- * A delivery is held (`owner` is set), parked (`due` is set) or deferred (`version` and `deferred_at` are set). Each of
- * the three has its own partial index, so that the cost of a claim does not depend on how many deliveries wait.
+ * `when_dead` is what a group does with later deliveries of a key whose event became a dead letter; NULL for `continue`.
+ *
+ * A delivery is held (`owner` is set), parked (`due` is set), deferred (`version` and `deferred_at` are set), or waits
+ * behind a dead letter of its key (`waits_for` is the key, as JSON). Each of these has its own partial index, so that the cost of a claim does not depend on how many deliveries wait.
  * `number` counts the deliveries of the group, and is the fence. `copy` holds the fields of a redriven dead letter whose entry is no longer in the stream. The row
  * is deleted when the delivery is acknowledged.
  */
@@ -130,6 +150,7 @@ const TABLES = `
     removed_to_seq INTEGER,
     types TEXT,
     skipped INTEGER NOT NULL DEFAULT 0,
+    when_dead TEXT,
     UNIQUE (stream, name)
   ) STRICT;
 
@@ -160,6 +181,7 @@ const TABLES = `
     last_failed_at INTEGER,
     version INTEGER,
     deferred_at INTEGER,
+    waits_for TEXT,
     PRIMARY KEY (grp, ms, seq)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX delivery_held ON delivery (owner) WHERE owner IS NOT NULL;
@@ -177,10 +199,13 @@ const TABLES = `
     last_failed_at INTEGER NOT NULL,
     consumer TEXT NOT NULL,
     error TEXT NOT NULL,
+    key TEXT,
+    holds INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (grp, id)
   ) STRICT;
 
   ${STATE}
+  ${HOLDS}
   ${REMOVED}
   PRAGMA application_id = ${APPLICATION_ID};
   PRAGMA user_version = ${SCHEMA_VERSION};
@@ -208,6 +233,13 @@ const UPGRADES: Readonly<Record<number, string>> = {
   4: `
     ALTER TABLE stream ADD COLUMN layout INTEGER NOT NULL DEFAULT 0;
     ${STATE}
+  `,
+  5: `
+    ALTER TABLE consumer_group ADD COLUMN when_dead TEXT;
+    ALTER TABLE delivery ADD COLUMN waits_for TEXT;
+    ALTER TABLE letter ADD COLUMN key TEXT;
+    ALTER TABLE letter ADD COLUMN holds INTEGER NOT NULL DEFAULT 0;
+    ${HOLDS}
   `,
 };
 

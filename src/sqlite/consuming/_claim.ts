@@ -5,6 +5,7 @@ import { decodeFields, type EntryRow, positionOf, toRecord } from "../entries/_r
 import { findStream, readPage, type StreamRow } from "../entries/_stream.ts";
 import { assertGroup, type LiveConsumer, type Seat, touch } from "./_consumer.ts";
 import { deferredFor, nextDeferred } from "./_deferred.ts";
+import { holdsKeys } from "./_holds.ts";
 import { type GroupRow, nextNumber, takeRemoved } from "./_group.ts";
 
 // The most deliveries of dead consumers that one claim parks: it must not hold the lock for long.
@@ -62,6 +63,7 @@ export function claim(db: Database, now: number, seat: Seat, limit: number, newF
     records,
     missing,
     ...(removed === undefined ? {} : { removed }),
+    ...(group.when_dead !== null && holdsKeys(db, group.id) ? { holding: true } : {}),
     epoch: group.epoch,
     nextChange: nextChange(db, group.id, seat),
   };

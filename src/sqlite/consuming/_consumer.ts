@@ -1,10 +1,10 @@
 import type { DeliveryRef, Position } from "../../store/mod.ts";
 import { StoreError } from "../../store/mod.ts";
-import { assertTypes } from "../../store/_groups.ts";
+import { assertTerms, type GroupTerms } from "../../store/_groups.ts";
 import type { Reach } from "../../store/_reach.ts";
 import type { Database } from "../connection/_database.ts";
 import { placeOf } from "../entries/_records.ts";
-import { groupById, type GroupRow, typesOf, typesText } from "./_group.ts";
+import { groupById, type GroupRow, termsOf, typesText, whenDeadText } from "./_group.ts";
 
 /** Identifies a member in the tables, with the options that it joined with. */
 export interface Seat {
@@ -17,8 +17,8 @@ export interface Seat {
   readonly consumer: string;
   /** In milliseconds. */
   readonly lease: number;
-  /** The event types that it handles; undefined for the stream's own type. */
-  readonly types: readonly string[] | undefined;
+  /** What it agreed on with its group. */
+  readonly terms: GroupTerms;
   /** Which deferred deliveries it may take. */
   readonly reach: Reach;
 }
@@ -42,15 +42,16 @@ export function thisDelivery(
 }
 
 /**
- * Returns the id of the consumer; if it was given up for dead, or the group is for other types, an id that no delivery has.
+ * Returns the id of the consumer; if it was given up for dead, or does not agree with its group any more, an id that no delivery has.
  */
-export function consumerId(db: Database, { groupId, consumer, types }: Seat): number {
+export function consumerId(db: Database, { groupId, consumer, terms }: Seat): number {
   const found = db.get<{ id: number }>(
     `SELECT id FROM consumer
-      WHERE grp = ? AND store_name = ? AND (SELECT types FROM consumer_group WHERE id = grp) IS ?`,
+      WHERE grp = ? AND store_name = ? AND (SELECT types IS ? AND when_dead IS ? FROM consumer_group WHERE id = grp)`,
     groupId,
     consumer,
-    typesText(types),
+    typesText(terms.types),
+    whenDeadText(terms.whenDead),
   );
   return found?.id ?? -1;
 }
@@ -61,7 +62,7 @@ export function join(
   now: number,
   stream: string,
   group: GroupRow,
-  { name, lease, types, reach }: Pick<Seat, "name" | "lease" | "types" | "reach">,
+  { name, lease, terms, reach }: Pick<Seat, "name" | "lease" | "terms" | "reach">,
 ): Seat {
   const { incarnations } = db.get<{ incarnations: number }>(
     "UPDATE consumer_group SET incarnations = incarnations + 1 WHERE id = ? RETURNING incarnations",
@@ -69,7 +70,7 @@ export function join(
   )!;
   // A group that is deleted and created again counts from 1 again, so the random part keeps the names unique.
   const consumer = `${name}.${incarnations.toString(36)}${crypto.randomUUID().slice(0, 6)}`;
-  const seat: Seat = { stream, group: group.name, groupId: group.id, name, consumer, lease, types, reach };
+  const seat: Seat = { stream, group: group.name, groupId: group.id, name, consumer, lease, terms, reach };
   assertNameFree(db, now, seat);
   enrol(db, now, seat);
   return seat;
@@ -103,8 +104,8 @@ function assertNameFree(db: Database, now: number, { stream, group, groupId, nam
   );
 }
 
-/** Returns the row of the group. Throws `"group-deleted"` if it was deleted, `"types-differ"` if it is for other types. */
-export function assertGroup(db: Database, { groupId, group, stream, types }: Seat): GroupRow {
+/** Returns the row of the group. Throws `"group-deleted"` if it was deleted, `"types-differ"` or `"policy-differs"`. */
+export function assertGroup(db: Database, { groupId, group, stream, terms }: Seat): GroupRow {
   const row = groupById(db, groupId);
   if (row === undefined) {
     throw new StoreError(
@@ -112,7 +113,7 @@ export function assertGroup(db: Database, { groupId, group, stream, types }: Sea
       `Cannot use group "${group}" of ${stream}: it was deleted; subscribe again to make it anew`,
     );
   }
-  assertTypes(group, stream, typesOf(row), types);
+  assertTerms(group, stream, termsOf(row), terms);
   return row;
 }
 

@@ -1,9 +1,11 @@
-import type { GroupState, MemberOptions, Position, RemovedRange } from "../../store/mod.ts";
+import type { GroupChange, GroupState, MemberOptions, Position, RemovedRange, WhenDead } from "../../store/mod.ts";
+import type { GroupTerms } from "../../store/_groups.ts";
 import { comparePositions } from "../../store/mod.ts";
 import type { Database } from "../connection/_database.ts";
 import { type Place, placeOf, positionOf } from "../entries/_records.ts";
 import { endOf, entryFrom, numberAt, type StreamRow } from "../entries/_stream.ts";
 import { deferredState } from "./_deferred.ts";
+import { clearHolds, heldState, rewindHolds } from "./_holds.ts";
 
 /** Where a group reads next. */
 export interface Cursor {
@@ -28,10 +30,12 @@ export interface GroupRow extends Cursor {
   readonly types: string | null;
   /** How many entries of other types it has settled unseen. */
   readonly skipped: number;
+  /** What it does with later deliveries of a key whose event became a dead letter; null for `continue`. */
+  readonly when_dead: WhenDead | null;
 }
 
 const GROUP =
-  "SELECT id, name, epoch, deliveries, removed, types, skipped, next_n, from_ms, from_seq FROM consumer_group";
+  "SELECT id, name, epoch, deliveries, removed, types, skipped, when_dead, next_n, from_ms, from_seq FROM consumer_group";
 
 /** Returns all groups of a stream, oldest first. */
 export function allGroups(db: Database, stream: StreamRow): GroupRow[] {
@@ -53,16 +57,17 @@ export function makeGroup(
   db: Database,
   stream: StreamRow,
   name: string,
-  { startFrom, types }: Pick<MemberOptions, "startFrom" | "types">,
+  { startFrom, types, whenDead }: Pick<MemberOptions, "startFrom" | "types" | "whenDead">,
 ): GroupRow {
   const group = findGroup(db, stream, name);
   if (group !== undefined) return group;
   const { next_n, from_ms, from_seq } = seek(db, stream, startFrom);
   db.run(
-    "INSERT INTO consumer_group (stream, name, types, next_n, from_ms, from_seq) VALUES (?, ?, ?, ?, ?, ?)",
+    "INSERT INTO consumer_group (stream, name, types, when_dead, next_n, from_ms, from_seq) VALUES (?, ?, ?, ?, ?, ?, ?)",
     stream.id,
     name,
     typesText(types),
+    whenDeadText(whenDead),
     next_n,
     from_ms,
     from_seq,
@@ -101,9 +106,12 @@ export function takeRemoved(db: Database, { id, removed: count }: GroupRow): Rem
   };
 }
 
-/** Returns the event types that a group is for; undefined for the stream's own type. */
-export function typesOf({ types }: GroupRow): readonly string[] | undefined {
-  return types === null ? undefined : JSON.parse(types);
+/** Returns what the consumers of a group agree on. */
+export function termsOf({ types, when_dead }: GroupRow): GroupTerms {
+  return {
+    ...(types !== null && { types: JSON.parse(types) as readonly string[] }),
+    ...(when_dead !== null && { whenDead: when_dead }),
+  };
 }
 
 /** The event types as the table keeps them. */
@@ -111,9 +119,21 @@ export function typesText(types: readonly string[] | undefined): string | null {
   return types === undefined ? null : JSON.stringify(types);
 }
 
-/** Changes the event types that a group is for. To be called in a write transaction. */
-export function setTypes(db: Database, { id }: GroupRow, types: readonly string[] | undefined): void {
-  db.run("UPDATE consumer_group SET types = ? WHERE id = ?", typesText(types), id);
+/** The `whenDead` of a group as the table keeps it. */
+export function whenDeadText(whenDead: WhenDead | undefined): string | null {
+  return whenDead === "hold-key" ? whenDead : null;
+}
+
+/** Implements `alterGroup` of the port. To be called in a write transaction. */
+export function alterGroup(db: Database, group: GroupRow, change: GroupChange): void {
+  const { types, whenDead = group.when_dead ?? undefined } = change;
+  db.run(
+    "UPDATE consumer_group SET types = ?, when_dead = ? WHERE id = ?",
+    typesText(types),
+    whenDeadText(whenDead),
+    group.id,
+  );
+  if (whenDead !== "hold-key") clearHolds(db, group.id);
 }
 
 /** Returns the number of the first entry that the group has not read or not settled: trimming must keep it. */
@@ -144,6 +164,7 @@ export function rewind(
   );
   const { ms, seq } = to === "beginning" ? { ms: 0, seq: 0 } : to === "now" ? endOf(stream) : placeOf(to);
   const dropped = db.run("DELETE FROM delivery WHERE grp = ? AND (ms, seq) >= (?, ?)", group.id, ms, seq);
+  rewindHolds(db, group.id, { ms, seq });
   const first = entryFrom(db, stream, nextNumber(db, stream, cursor));
   return { dropped, first: first && positionOf(first) };
 }
@@ -176,8 +197,10 @@ export function groupState(db: Database, now: number, stream: StreamRow, group: 
     name: group.name,
     ...counts,
     deferred: deferredState(db, group.id),
-    types: typesOf(group),
+    types: termsOf(group).types,
     skipped: group.skipped,
+    whenDead: group.when_dead ?? "continue",
+    held: heldState(db, group.id),
     deadLetters: letters,
     oldestDeadLetter: oldest?.last_failed_at,
     lag: stream.next_n - next,

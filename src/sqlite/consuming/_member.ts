@@ -1,8 +1,18 @@
-import type { Claim, ClaimOptions, DeliveryRef, GroupMember, Outcome, Position } from "../../store/mod.ts";
+import type {
+  Claim,
+  ClaimOptions,
+  DeliveryRef,
+  GroupMember,
+  HeldDeliveries,
+  KeyedDelivery,
+  Outcome,
+  Position,
+} from "../../store/mod.ts";
 import type { Changes } from "../connection/_changes.ts";
 import type { Database } from "../connection/_database.ts";
 import { claim, nextClaim } from "./_claim.ts";
 import { assertGroup, leave, lost, type Seat, setStalled, touch } from "./_consumer.ts";
+import { held } from "./_holds.ts";
 import { settle } from "./_settle.ts";
 
 /** One consumer of a group in an SQLite file. */
@@ -69,6 +79,13 @@ export class SqliteMember implements GroupMember {
     const { refused, parked } = await this.#db.write(() => settle(this.#db, this.#now(), this.#seat, outcomes));
     if (parked) this.#changes.wake(this.#seat.stream);
     return refused;
+  }
+
+  held(deliveries: readonly KeyedDelivery[]): Promise<HeldDeliveries> {
+    return this.#db.read(() => {
+      assertGroup(this.#db, this.#seat);
+      return held(this.#db, this.#seat.groupId, deliveries);
+    });
   }
 
   async leave(): Promise<boolean> {

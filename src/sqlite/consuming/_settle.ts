@@ -1,6 +1,8 @@
 import type { Outcome, Position } from "../../store/mod.ts";
 import type { Database } from "../connection/_database.ts";
-import { decodeFields } from "../entries/_records.ts";
+import { decodeFields, placeOf } from "../entries/_records.ts";
+import { groupById } from "./_group.ts";
+import { BEFORE_ALL, isBehind, roomLeft } from "./_holds.ts";
 import { consumerId, type Seat, THIS_DELIVERY, thisDelivery } from "./_consumer.ts";
 
 /** The result of settling. */
@@ -11,7 +13,7 @@ export interface Settled {
   readonly parked: boolean;
 }
 
-const COME_BACK: ReadonlySet<Outcome["kind"]> = new Set(["retry", "release", "defer"]);
+const COME_BACK: ReadonlySet<Outcome["kind"]> = new Set(["retry", "release", "defer", "wait"]);
 
 /** SQL condition: the delivery has a copy, or its entry is still in the stream. */
 const HAS_ENTRY = `(copy IS NOT NULL OR EXISTS (
@@ -24,8 +26,9 @@ export function settle(db: Database, now: number, seat: Seat, outcomes: readonly
   let parked = false;
   let skipped = 0;
   const owner = consumerId(db, seat);
+  const waiting: Waiting = { room: undefined };
   for (const outcome of outcomes) {
-    if (!apply(db, now, seat, owner, outcome)) refused.push(outcome.position);
+    if (!apply(db, now, seat, owner, outcome, waiting)) refused.push(outcome.position);
     else {
       parked ||= COME_BACK.has(outcome.kind);
       if (outcome.kind === "skip") skipped++;
@@ -35,8 +38,20 @@ export function settle(db: Database, now: number, seat: Seat, outcomes: readonly
   return { refused, parked };
 }
 
+/** How many more deliveries may wait behind dead letters; undefined until it is needed, since counting them takes time. */
+interface Waiting {
+  room: number | undefined;
+}
+
 /** Applies one outcome. Returns false if this member no longer has the delivery. */
-function apply(db: Database, now: number, seat: Seat, owner: number, outcome: Outcome): boolean {
+function apply(
+  db: Database,
+  now: number,
+  seat: Seat,
+  owner: number,
+  outcome: Outcome,
+  waiting: Waiting,
+): boolean {
   const which = thisDelivery(seat, owner, outcome);
   switch (outcome.kind) {
     case "ack":
@@ -79,6 +94,18 @@ function apply(db: Database, now: number, seat: Seat, owner: number, outcome: Ou
         now,
         ...which,
       ) === 1;
+    case "wait": {
+      const room = waiting.room ??= roomLeft(db, seat.groupId);
+      const waits = room > 0 && isBehind(db, seat.groupId, placeOf(outcome.position), outcome.key);
+      const done = db.run(
+        `UPDATE delivery SET owner = NULL, isolated = 0, retry_at = NULL, waits_for = ?, due = ? WHERE ${THIS_DELIVERY}`,
+        waits ? JSON.stringify(outcome.key) : null,
+        waits ? null : BEFORE_ALL,
+        ...which,
+      ) === 1;
+      if (done && waits) waiting.room = room - 1;
+      return done;
+    }
     case "dead":
       return moveToDeadLetters(db, now, seat, owner, outcome);
   }
@@ -116,8 +143,10 @@ function moveToDeadLetters(
     "UPDATE consumer_group SET letters = letters + 1 WHERE id = ? RETURNING letters",
     seat.groupId,
   )!;
+  const holds = outcome.key !== undefined && groupById(db, seat.groupId)!.when_dead !== null;
   db.run(
-    "INSERT INTO letter VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    `INSERT INTO letter (grp, id, ms, seq, fields, reason, attempts, first_failed_at, last_failed_at, consumer, error, key,
+        holds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     seat.groupId,
     letters,
     row.ms,
@@ -130,6 +159,8 @@ function moveToDeadLetters(
     outcome.reason === "died" ? row.last_failed_at ?? now : now,
     seat.consumer,
     JSON.stringify(outcome.error),
+    outcome.key === undefined ? null : JSON.stringify(outcome.key),
+    Number(holds),
   );
   return db.run(`DELETE FROM delivery WHERE ${THIS_DELIVERY}`, ...which) === 1;
 }

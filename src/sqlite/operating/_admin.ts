@@ -1,5 +1,6 @@
 import type {
   DeadLetterBox,
+  GroupChange,
   MemberOptions,
   Position,
   StreamAdmin,
@@ -10,7 +11,15 @@ import type {
 import { assertAlterable, assertIdle, unknownGroup } from "../../store/_groups.ts";
 import type { Changes } from "../connection/_changes.ts";
 import type { Database } from "../connection/_database.ts";
-import { allGroups, findGroup, type GroupRow, groupState, removeGroup, rewind, setTypes } from "../consuming/_group.ts";
+import {
+  allGroups,
+  alterGroup,
+  findGroup,
+  type GroupRow,
+  groupState,
+  removeGroup,
+  rewind,
+} from "../consuming/_group.ts";
 import { positionOf } from "../entries/_records.ts";
 import { entryFrom, findStream, makeStream, type StreamRow } from "../entries/_stream.ts";
 import { SqliteLetterBox } from "./_letters.ts";
@@ -71,13 +80,14 @@ export class SqliteAdmin implements StreamAdmin {
     return result;
   }
 
-  async alterGroup(name: string, { types }: { readonly types: readonly string[] | undefined }): Promise<void> {
+  async alterGroup(name: string, change: GroupChange): Promise<void> {
     const db = this.#db;
     await db.write(() => {
       const { stream, group } = this.#find(name);
       assertAlterable(groupState(db, this.#now(), stream, group), this.#name);
-      setTypes(db, group, types);
+      alterGroup(db, group, change);
     });
+    this.#changes.wake(this.#name);
   }
 
   /** The group with its stream; a RangeError if there is none. To be called in a transaction. */

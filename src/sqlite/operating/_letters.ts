@@ -2,6 +2,7 @@ import type { DeadLetterBox, DeadReason, DiscardOptions, LetterRecord } from "..
 import type { Changes } from "../connection/_changes.ts";
 import type { Database } from "../connection/_database.ts";
 import { findGroup, type GroupRow, nextNumber } from "../consuming/_group.ts";
+import { BEFORE_ALL } from "../consuming/_holds.ts";
 import { type Place, positionOf } from "../entries/_records.ts";
 import { findStream, numberAt, type StreamRow } from "../entries/_stream.ts";
 
@@ -16,6 +17,8 @@ interface LetterRow extends Place {
   readonly last_failed_at: number;
   readonly consumer: string;
   readonly error: string;
+  /** The key of its event as JSON, if the consumer gave it. */
+  readonly key: string | null;
 }
 
 interface Box {
@@ -124,13 +127,18 @@ export class SqliteLetterBox implements DeadLetterBox {
       seq,
       n,
       stillThere ? null : fields,
-      this.#now(),
+      group.when_dead === null ? this.#now() : BEFORE_ALL,
     );
   }
 
-  discard(
-    { ids, maxAge = Infinity, maxLength = Infinity }: DiscardOptions = {},
-  ): Promise<number> {
+  async discard(which: DiscardOptions = {}): Promise<number> {
+    const discarded = await this.#discard(which);
+    // Deliveries that waited behind a letter may have returned.
+    if (discarded > 0) this.#changes.wake(this.#stream);
+    return discarded;
+  }
+
+  #discard({ ids, maxAge = Infinity, maxLength = Infinity }: DiscardOptions): Promise<number> {
     const db = this.#db;
     const bounded = maxAge !== Infinity || maxLength !== Infinity;
     const oldest = bounded ? this.#now() - maxAge : Infinity;
@@ -184,5 +192,6 @@ function toLetter(row: LetterRow): LetterRecord {
     lastFailedAt: row.last_failed_at,
     consumer: row.consumer,
     error: JSON.parse(row.error),
+    ...(row.key !== null && { key: JSON.parse(row.key) as string }),
   };
 }

@@ -176,6 +176,8 @@ export const grouping: readonly StoreContract[] = [
       deferred: [],
       types: undefined,
       skipped: 0,
+      whenDead: "continue",
+      held: { keys: 0, waiting: 0 },
       deadLetters: 1,
       lag: 2,
       lagIsExact: true,

@@ -138,6 +138,7 @@ function failingMembers(store: EventStore, away: () => void): EventStore {
     claim: (options) => member.claim(options),
     renew: (held, options) => member.renew(held, options),
     settle: (outcomes) => member.settle(outcomes),
+    held: (deliveries) => member.held(deliveries),
     leave: async () => {
       away();
       return await member.leave();

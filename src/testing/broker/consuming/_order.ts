@@ -226,6 +226,7 @@ export const ordering: readonly BrokerContract[] = [
       consumer: member.consumer,
       claim: (options) => member.claim(options),
       renew: (held, options) => member.renew(held, options),
+      held: (deliveries) => member.held(deliveries),
       leave: () => member.leave(),
       settle: async (outcomes) => {
         const refused = await member.settle(outcomes);

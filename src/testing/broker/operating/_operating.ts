@@ -53,6 +53,8 @@ export const operating: readonly BrokerContract[] = [
       pending: 3,
       retrying: 1,
       deferred: [],
+      whenDead: "continue",
+      held: { keys: 0, waiting: 0 },
       deadLetters: 0,
       oldestDeadLetter: undefined,
       lag: 1,
@@ -270,6 +272,7 @@ function unreachable(member: GroupMember, down: () => boolean): GroupMember {
     }),
     renew: guard((held, options) => member.renew(held, options)),
     settle: guard((outcomes) => member.settle(outcomes)),
+    held: guard((deliveries) => member.held(deliveries)),
     leave: () => member.leave(),
   };
 }
