@@ -39,6 +39,7 @@ export const GUARANTEES: Readonly<Record<number, string>> = {
   37: "`health()` reports at once whether a broker can work, and why not",
   38: "Classes that share a stream are seen in one order; each group gets its own types only",
   40: "Processes share small texts by compare-and-set, and a fenced stream refuses appends of an older layout",
+  43: "Dead letters keep the order: later events of a held key wait behind its letter",
   46: "Each event is in the partition of its subject, and each subject is in order",
 };
 
@@ -127,6 +128,13 @@ export const PROMISES: readonly Promised[] = [
     numbers: [5, 9],
     details:
       "Within one subscription, retries included. Events behind a waiting retry count in `prefetch`; when they fill it, reading stops and `info()` says `stalled`.",
+  },
+  {
+    promise: 'With `whenDead: "hold-key"`, later events of a key wait behind its dead letter',
+    numbers: [43],
+    details:
+      "In the store, until the letter is redriven or discarded; other keys go on. At most 10,000 events wait in each group and stream; later ones become dead letters of reason `held`. Waiting events pin retention. A rewind lets held events come again.",
+    failover: REPEATS,
   },
   {
     promise: "A consumer's memory is bounded",
