@@ -1,23 +1,34 @@
 import { WakeUp } from "../store/_wake_up.ts";
-import { judge, layoutChanged, PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../store/_producer.ts";
+import { conflict, isConflict, judge, layoutChanged, PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../store/_producer.ts";
 import type {
   AppendOptions,
   Fields,
   Position,
   ReadRange,
+  Revised,
+  RevisedOptions,
+  RevisedRecord,
   SharedState,
   StoredRecord,
+  SubjectRange,
   TrimOptions,
   TrimResult,
 } from "../store/mod.ts";
-import { comparePositions, firstPositionAt } from "../store/mod.ts";
+import { comparePositions, firstPositionAt, StoreError } from "../store/mod.ts";
 import type { MemoryGroup } from "./_group.ts";
 import { MemoryState } from "./_state.ts";
+import { Subjects } from "./_subjects.ts";
+
+/**
+ * The answer to a batch: positions, with revisions where it has them; or the conflict that decided it. No positions if it was
+ * refused for its layout.
+ */
+type Answer = readonly Position[] | readonly Revised[] | StoreError;
 
 interface Remembered {
   last: number;
-  /** Positions of the last batches, by the number of the batch; none for one that was refused for its layout. */
-  answers: Map<number, readonly Position[]>;
+  /** The answers to the last batches, by the number of the batch. */
+  answers: Map<number, Answer>;
   expires: number;
 }
 
@@ -35,6 +46,7 @@ export class MemoryStream {
   /** Appends of lower layouts are refused. */
   #layout = 0;
   #states = new Map<string, SharedState>();
+  #subjects = new Subjects();
 
   constructor(name: string, now: () => number) {
     this.name = name;
@@ -73,28 +85,58 @@ export class MemoryStream {
     return this.#trimmed + low;
   }
 
-  append(records: readonly Fields[], { producer, layout }: AppendOptions): readonly Position[] {
+  append(records: readonly Fields[], options: AppendOptions): readonly Position[] {
+    return this.#once(options, records.length, () => this.#push(records));
+  }
+
+  appendRevised(records: readonly RevisedRecord[], options: RevisedOptions): readonly Revised[] {
+    return this.#once(options, records.length, () => {
+      this.#assertExpected(records, options.expected);
+      const revisions: number[] = [];
+      const positions = this.#push(records.map(({ fields, subject, base = 0 }, nth) => {
+        revisions.push(this.#subjects.add(subject, this.end + nth, base));
+        return [...fields, "revision", String(revisions[nth])];
+      }));
+      return positions.map((position, nth) => ({ position, revision: revisions[nth]! }));
+    });
+  }
+
+  #assertExpected(records: readonly RevisedRecord[], expected: RevisedOptions["expected"]): void {
+    if (expected === undefined) return;
+    const { subject } = expected;
+    const bases = records.map((record) => record.subject === subject ? record.base ?? 0 : 0);
+    const found = Math.max(this.revisionOf(subject), ...bases);
+    if (found !== expected.revision) throw conflict(this.name, expected, found);
+  }
+
+  revisionOf(subject: string): number {
+    return this.#subjects.revisionOf(subject);
+  }
+
+  /** Appends a batch of `count` records once; the same batch gets the same answer again. */
+  #once<A extends Answer>({ producer, layout }: AppendOptions, count: number, append: () => A): A {
     const fenced = layout !== undefined && layout < this.#layout;
     if (producer === undefined) {
-      if (fenced && records.length > 0) throw layoutChanged(this.name, layout);
-      return this.#push(records);
+      if (fenced && count > 0) throw layoutChanged(this.name, layout);
+      return append();
     }
     const state = this.#remember(producer.id);
     const verdict = judge(
-      state && { last: state.last, answered: (sequence) => state.answers.get(sequence)?.length },
+      state && { last: state.last, answered: (sequence) => lengthOf(state.answers.get(sequence)) },
       producer,
-      records.length === 0,
+      count === 0,
     );
-    if (verdict === "answer") return state!.answers.get(producer.sequence)!;
     if (verdict === "refuse") throw layoutChanged(this.name, layout);
-    const positions = verdict === "append" && !fenced ? this.#push(records) : [];
-    const answers = state?.answers ?? new Map<number, readonly Position[]>();
-    if (verdict === "append") answers.set(producer.sequence, positions);
+    // A producer uses one kind of append for a stream.
+    if (verdict === "answer") return given(state!.answers.get(producer.sequence) as A);
+    const answer = verdict === "append" && !fenced ? decided(append) : [];
+    const answers = state?.answers ?? new Map<number, Answer>();
+    if (verdict === "append") answers.set(producer.sequence, answer);
     answers.delete(producer.sequence - REMEMBERED_BATCHES);
     const last = Math.max(state?.last ?? 0, producer.sequence);
     this.#producers.set(producer.id, { last, answers, expires: this.now() + PRODUCER_MEMORY });
     if (verdict === "append" && fenced) throw layoutChanged(this.name, layout);
-    return positions;
+    return given(answer as A);
   }
 
   /** Refuses appends of lower layouts from now on. */
@@ -166,6 +208,24 @@ export class MemoryStream {
     }
   }
 
+  async *readSubject(
+    subject: string,
+    { fromRevision = 1, toRevision = Infinity, limit = Infinity, reverse = false, signal }: SubjectRange,
+    pageSize: number,
+  ): AsyncGenerator<readonly StoredRecord[]> {
+    let [low, high] = [fromRevision, toRevision];
+    for (let left = limit; left > 0;) {
+      signal?.throwIfAborted();
+      const page = this.#subjects.page(subject, low, high, Math.min(pageSize, left), reverse);
+      if (page.length === 0) return;
+      left -= page.length;
+      if (reverse) high = page[0]!.revision - 1;
+      else low = page.at(-1)!.revision + 1;
+      const records = page.map(({ index }) => this.at(index)!);
+      yield reverse ? records.reverse() : records;
+    }
+  }
+
   #indexAfter(position: Position): number {
     const index = this.indexOf(position);
     return this.at(index)?.position === position ? index + 1 : index;
@@ -187,6 +247,26 @@ export class MemoryStream {
     }
     this.#records.splice(0, removed);
     this.#trimmed += removed;
+    this.#subjects.trim(this.#trimmed);
     return { removed, pinnedBy };
   }
+}
+
+function lengthOf(answer: Answer | undefined): number | undefined {
+  return answer instanceof StoreError ? 1 : answer?.length;
+}
+
+/** What `append` returns, or the conflict by which it decides the batch. */
+function decided(append: () => Answer): Answer {
+  try {
+    return append();
+  } catch (error) {
+    if (isConflict(error)) return error;
+    throw error;
+  }
+}
+
+function given<A extends Answer>(answer: A): A {
+  if (answer instanceof StoreError) throw answer;
+  return answer;
 }

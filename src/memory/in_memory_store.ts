@@ -6,9 +6,13 @@ import type {
   MemberOptions,
   Position,
   ReadRange,
+  Revised,
+  RevisedOptions,
+  RevisedRecord,
   SharedState,
   StoredRecord,
   StreamAdmin,
+  SubjectRange,
 } from "../store/mod.ts";
 import { MemoryAdmin } from "./_admin.ts";
 import { MemoryGroup } from "./_group.ts";
@@ -49,6 +53,24 @@ export class InMemoryStore implements EventStore {
   async append(stream: string, records: readonly Fields[], options: AppendOptions = {}): Promise<readonly Position[]> {
     options.signal?.throwIfAborted();
     return this.#stream(stream).append(records, options);
+  }
+
+  // deno-lint-ignore require-await -- async turns thrown errors into rejections
+  async appendRevised(
+    stream: string,
+    records: readonly RevisedRecord[],
+    options: RevisedOptions = {},
+  ): Promise<readonly Revised[]> {
+    options.signal?.throwIfAborted();
+    return this.#stream(stream).appendRevised(records, options);
+  }
+
+  revision(stream: string, subject: string): Promise<number> {
+    return Promise.resolve(this.#stream(stream).revisionOf(subject));
+  }
+
+  readSubject(stream: string, subject: string, range: SubjectRange = {}): AsyncIterable<readonly StoredRecord[]> {
+    return this.#stream(stream).readSubject(subject, range, PAGE_SIZE);
   }
 
   read(stream: string, range: ReadRange = {}): AsyncIterable<readonly StoredRecord[]> {

@@ -55,3 +55,16 @@ export function layoutKey(stream: string): string {
 export function producerKey(stream: string, producer: string): string {
   return `{${stream}}:producer:${producer}`;
 }
+
+/**
+ * Hash: for each subject with revisions, its last revision and the position of that entry; and how many entries it has had,
+ * if that is another number.
+ */
+export function subjectsKey(stream: string): string {
+  return `{${stream}}:index`;
+}
+
+/** Hash: revision and position of every 128th entry of a subject, by the subject and a number: 1, 2, 3, … */
+export function marksKey(stream: string): string {
+  return `{${stream}}:index:marks`;
+}

@@ -7,33 +7,36 @@ import {
   type MemberOptions,
   type Position,
   type ReadRange,
+  type Revised,
+  type RevisedOptions,
+  type RevisedRecord,
   type SharedState,
   type StoredRecord,
-  StoreError,
   type StreamAdmin,
+  type SubjectRange,
 } from "../store/mod.ts";
 import type { DurabilityOptions } from "../redis_options.ts";
-import { layoutChanged, PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../store/_producer.ts";
+import { appendError, batchHead, pushRuns } from "./entries/_batches.ts";
 import { RedisAdmin } from "./operating/_admin.ts";
 import { BlockingReader } from "./consuming/_blocking_reader.ts";
 import type { Reply } from "./connection/client.ts";
 import { groupError } from "./_group_error.ts";
-import { groupKeys, keyList, layoutKey, producerKey } from "./_keys.ts";
+import { groupKeys, keyList } from "./_keys.ts";
 import { RedisState } from "./operating/_state.ts";
 import { healedOf, type HealReply, RedisMember } from "./consuming/_member.ts";
 import { Readers } from "./consuming/_readers.ts";
 import { DurableRoute, type Write } from "./connection/_durability.ts";
 import { before, parseEntries, positionsFrom } from "./connection/_replies.ts";
 import type { Route, Topology } from "./connection/_topology.ts";
+import type { Script } from "./connection/_script.ts";
+import { lastRevision, readSubject, revisedBatch, revisedOf } from "./entries/_subjects.ts";
 import { APPEND } from "./scripts/append.ts";
+import { APPEND_REVISED } from "./scripts/append_revised.ts";
 import { JOIN } from "./scripts/join.ts";
 import { Waker } from "./consuming/_waker.ts";
 
 // The most entries of one XRANGE.
 const PAGE = 500;
-// When the key of an idle producer expires, in ms. The script extends the expiry only after half of it has passed, so this is
-// twice the time that producers are promised.
-const PRODUCER_EXPIRY = 2 * PRODUCER_MEMORY;
 // A reader without a consumer group needs no notifications.
 const NO_NOTIFICATIONS = { blocked: () => {}, woken: () => {} };
 
@@ -114,23 +117,44 @@ export class RedisStore implements EventStore {
 
   async append(stream: string, records: readonly Fields[], options: AppendOptions = {}): Promise<readonly Position[]> {
     options.signal?.throwIfAborted();
-    const { id, sequence, decided, known } = options.producer ??
-      { id: crypto.randomUUID(), sequence: 1, decided: 0, known: false };
     if (records.length === 0 && options.producer === undefined) return [];
-    const args = [sequence, decided, known ? 1 : 0, PRODUCER_EXPIRY, REMEMBERED_BATCHES].map(String);
-    const keys = [stream, producerKey(stream, id)];
-    if (options.layout !== undefined) {
-      keys.push(layoutKey(stream));
-      args.push(String(options.layout));
-    }
+    const { keys, args } = batchHead(stream, options);
     pushRuns(args, records);
+    const [first, count] = await this.#append(stream, APPEND, keys, args, options) as readonly [string?, number?];
+    return first === undefined ? [] : positionsFrom(first, count!);
+  }
+
+  async appendRevised(
+    stream: string,
+    records: readonly RevisedRecord[],
+    options: RevisedOptions = {},
+  ): Promise<readonly Revised[]> {
+    options.signal?.throwIfAborted();
+    if (records.length === 0 && options.producer === undefined) return [];
+    const { keys, args } = revisedBatch(stream, records, options);
+    return revisedOf(await this.#append(stream, APPEND_REVISED, keys, args, options), stream, options);
+  }
+
+  async #append(
+    stream: string,
+    script: Script,
+    keys: readonly string[],
+    args: readonly string[],
+    { layout }: AppendOptions,
+  ): Promise<Reply> {
     try {
-      const reply = await this.#write(stream)(APPEND, keys, args);
-      const [first, count] = reply as readonly [string?, number?];
-      return first === undefined ? [] : positionsFrom(first, count!);
+      return await this.#write(stream)(script, keys, args);
     } catch (error) {
-      throw appendError(error, stream, options.layout);
+      throw appendError(error, stream, layout);
     }
+  }
+
+  revision(stream: string, subject: string): Promise<number> {
+    return lastRevision(this.#shared(stream).link, stream, subject);
+  }
+
+  readSubject(stream: string, subject: string, range: SubjectRange = {}): AsyncIterable<readonly StoredRecord[]> {
+    return readSubject(this.#shared(stream).link, stream, subject, range);
   }
 
   async *read(stream: string, range: ReadRange = {}): AsyncGenerator<readonly StoredRecord[]> {
@@ -266,32 +290,4 @@ export class RedisStore implements EventStore {
     const closing = readers.close().finally(() => this.#closing.delete(closing));
     this.#closing.add(closing);
   }
-}
-
-// Sends the field names once for each run of records that have the same names, as most records of a batch do.
-function pushRuns(args: string[], records: readonly Fields[]): void {
-  for (let from = 0, to: number; from < records.length; from = to) {
-    const names = records[from]!;
-    for (to = from + 1; to < records.length && sameNames(names, records[to]!);) to++;
-    args.push(String(to - from), String(names.length / 2));
-    for (let nth = 0; nth < names.length; nth += 2) args.push(names[nth]!);
-    for (let at = from; at < to; at++) {
-      const fields = records[at]!;
-      for (let nth = 1; nth < fields.length; nth += 2) args.push(fields[nth]!);
-    }
-  }
-}
-
-function sameNames(a: Fields, b: Fields): boolean {
-  if (a.length !== b.length) return false;
-  for (let nth = 0; nth < a.length; nth += 2) if (a[nth] !== b[nth]) return false;
-  return true;
-}
-
-function appendError(error: unknown, stream: string, layout: number | undefined): unknown {
-  const message = error instanceof Error ? error.message : "";
-  if (message.includes("OUTOFSEQUENCE")) return new StoreError("out-of-sequence", message, { cause: error });
-  if (message.includes("LAYOUTCHANGED")) return layoutChanged(stream, layout, error);
-  if (message.includes("FORGOTTEN")) return new StoreError("forgotten", message, { cause: error });
-  return error;
 }

@@ -6,9 +6,13 @@ import type {
   MemberOptions,
   Position,
   ReadRange,
+  Revised,
+  RevisedOptions,
+  RevisedRecord,
   SharedState,
   StoredRecord,
   StreamAdmin,
+  SubjectRange,
 } from "../store/mod.ts";
 import { layoutChanged } from "../store/_producer.ts";
 import { reachOf } from "../store/_reach.ts";
@@ -21,6 +25,7 @@ import { SqliteMember } from "./consuming/_member.ts";
 import { append } from "./entries/_append.ts";
 import { makeStream, readStream } from "./entries/_stream.ts";
 import { SqliteState } from "./entries/_state.ts";
+import { appendRevised, lastRevision, readSubject } from "./entries/_subjects.ts";
 import { SqliteAdmin } from "./operating/_admin.ts";
 
 // The longest delay of a timer, in milliseconds: a longer one would fire at once.
@@ -155,6 +160,26 @@ export class SqliteStore implements EventStore {
     if (positions === undefined) throw layoutChanged(stream, options.layout);
     if (records.length > 0) this.#changes.wake(stream);
     return positions;
+  }
+
+  async appendRevised(
+    stream: string,
+    records: readonly RevisedRecord[],
+    options: RevisedOptions = {},
+  ): Promise<readonly Revised[]> {
+    const db = this.#db;
+    const revised = await db.write(() => appendRevised(db, this.#now(), stream, records, options), options.signal);
+    if (revised instanceof Error) throw revised;
+    if (records.length > 0) this.#changes.wake(stream);
+    return revised;
+  }
+
+  revision(stream: string, subject: string): Promise<number> {
+    return lastRevision(this.#db, stream, subject);
+  }
+
+  readSubject(stream: string, subject: string, range: SubjectRange = {}): AsyncIterable<readonly StoredRecord[]> {
+    return readSubject(this.#db, stream, subject, range);
   }
 
   read(stream: string, range: ReadRange = {}): AsyncIterable<readonly StoredRecord[]> {

@@ -11,12 +11,15 @@ export const PRODUCER_MEMORY: number = 10 * 60_000;
 export interface ProducerState {
   /** The number of the last batch that was appended or given up. */
   readonly last: number;
-  /** How many entries this batch has: 0 if it was refused for its layout; undefined if the store does not remember it. */
+  /**
+   * How many entries this batch has: 0 if it was refused for its layout; undefined if the store does not remember it. Any
+   * other number if the answer is a conflict.
+   */
   answered(sequence: number): number | undefined;
 }
 
 /**
- * Decides what to do with a batch: `"append"` it, `"answer"` with the remembered positions, or `"refuse"` it again for its
+ * Decides what to do with a batch: `"append"` it, `"answer"` as the first time, or `"refuse"` it again for its
  * layout. For a call without records whose batch is not stored: `"give-up"`. Throws `"out-of-sequence"` for a gap or a batch that was given up, and
  * `"forgotten"` if the store can no longer tell whether it has the batch.
  */
@@ -52,4 +55,27 @@ export function layoutChanged(stream: string, layout: number | undefined, cause?
       "layout again, and append to the stream that it names",
     cause === undefined ? undefined : { cause },
   );
+}
+
+/** Whether an error is a conflict: it decides the batch, which gets the same error again. */
+export function isConflict(error: unknown): error is StoreError {
+  return error instanceof StoreError && error.kind === "conflict";
+}
+
+/**
+ * The error for a batch whose subject does not have the expected revision.
+ *
+ * @param expected Undefined in the answer to a call that only asks about the batch.
+ */
+export function conflict(
+  stream: string,
+  expected: { readonly subject: string; readonly revision: number } | undefined,
+  found: number,
+): StoreError {
+  const why = expected === undefined
+    ? `its subject had revision ${found}, and not the expected one`
+    : `${JSON.stringify(expected.subject)} has revision ${found}, and not ${expected.revision}`;
+  return new StoreError("conflict", `Cannot append to ${stream}: ${why}; read the subject again, and decide anew`, {
+    revision: found,
+  });
 }

@@ -8,6 +8,7 @@
  *   batch was appended;
  * - `"layout-changed"`: the stream was chosen by a layout that is no longer in force; the batch is decided, and nothing
  *   was stored;
+ * - `"conflict"`: the subject has another revision than the expected one;
  * - `"name-taken"`: another live consumer has this name in this group;
  * - `"types-differ"`: the group is for other event types than this consumer handles;
  * - `"partitions-differ"`: the stream has another number of partitions than this broker was told;
@@ -22,6 +23,7 @@ export type StoreErrorKind =
   | "out-of-sequence"
   | "forgotten"
   | "layout-changed"
+  | "conflict"
   | "name-taken"
   | "types-differ"
   | "partitions-differ"
@@ -30,8 +32,9 @@ export type StoreErrorKind =
   | "group-deleted"
   | "storage-lost";
 
-/** The cause of a {@linkcode StoreError}, and the data of a `"name-taken"` error. */
-export interface StoreErrorOptions extends ErrorOptions, Partial<Pick<StoreError, "holder" | "expiresIn">> {}
+/** The cause of a {@linkcode StoreError}, and the data of a `"name-taken"` or a `"conflict"` error. */
+export interface StoreErrorOptions
+  extends ErrorOptions, Partial<Pick<StoreError, "holder" | "expiresIn" | "revision">> {}
 
 /**
  * A failure of a store, with a kind that the engine acts on. Any other error of a store is final: the call changed nothing,
@@ -61,6 +64,8 @@ export class StoreError extends Error {
    * renews it.
    */
   readonly expiresIn: number | undefined;
+  /** With `"conflict"`: the revision that the subject has, 0 without entries. */
+  readonly revision: number | undefined;
 
   /** Makes the error. */
   constructor(kind: StoreErrorKind, message: string, options: StoreErrorOptions = {}) {
@@ -68,5 +73,6 @@ export class StoreError extends Error {
     this.kind = kind;
     this.holder = options.holder;
     this.expiresIn = options.expiresIn;
+    this.revision = options.revision;
   }
 }

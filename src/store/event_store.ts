@@ -1,11 +1,12 @@
 import type { Position } from "./position.ts";
 import type { GroupMember, MemberOptions } from "./group_member.ts";
 import type { SharedState } from "./shared_state.ts";
+import type { Revised, RevisedOptions, RevisedRecord, SubjectRange } from "./revisions.ts";
 import type { StreamAdmin } from "./stream_admin.ts";
 
 /**
  * The fields of an entry: names and values in turn. A store does not interpret them, and returns exactly the fields that
- * were appended, in their order.
+ * were appended, in their order; for an entry with a revision, followed by the fields that the store has added.
  */
 export type Fields = readonly string[];
 
@@ -96,6 +97,33 @@ export interface EventStore extends AsyncDisposable {
    * the store has it, and else with an empty array; from then on the store refuses that batch.
    */
   append(stream: string, records: readonly Fields[], options?: AppendOptions): Promise<readonly Position[]>;
+
+  /**
+   * Appends as `append` does, and numbers the entries of each subject in this stream: 1, 2, 3, … without a gap. Resolves
+   * with positions and revisions. An entry keeps its revision as the field `revision`, after its own fields; the store may
+   * add the field `previous`, which only this store interprets. A subject keeps its last revision when its entries are
+   * trimmed. Entries of `append` have no revision.
+   *
+   * Rejects with `"conflict"`, which has the revision found, and appends nothing unless the subject of `expected` has that
+   * revision before the batch. The batch is then decided: the next batch of the producer may come, and the same batch gets
+   * the same answer again. The same holds for a call without records.
+   *
+   * A producer uses either `append` or `appendRevised` for one stream. The store need not remember its decided batches.
+   */
+  appendRevised(
+    stream: string,
+    records: readonly RevisedRecord[],
+    options?: RevisedOptions,
+  ): Promise<readonly Revised[]>;
+
+  /** The last revision of a subject in the stream, 0 without one. */
+  revision(stream: string, subject: string): Promise<number>;
+
+  /**
+   * Reads the entries of a subject that have revisions, in their order, in pages; as `read` does. It finds them by an index:
+   * the cost does not depend on how many entries of other subjects the stream has.
+   */
+  readSubject(stream: string, subject: string, range?: SubjectRange): AsyncIterable<readonly StoredRecord[]>;
 
   /**
    * Reads the stream in order, in pages. A page is fetched when the caller asks for it, and is never empty. Trimmed

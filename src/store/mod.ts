@@ -17,6 +17,9 @@
  * const store: EventStore = {
  *   // Not a StoreError: the broker takes the failure as final, and does not try again.
  *   append: (stream) => Promise.reject(new Error(`Cannot append to ${stream}: the store is read-only`)),
+ *   appendRevised: (stream) => Promise.reject(new Error(`Cannot append to ${stream}: the store is read-only`)),
+ *   revision: (...args) => inner.revision(...args),
+ *   readSubject: (...args) => inner.readSubject(...args),
  *   read: (...args) => inner.read(...args),
  *   member: (...args) => inner.member(...args),
  *   admin: (...args) => inner.admin(...args),
@@ -37,6 +40,7 @@
  */
 export type { AppendOptions, EventStore, Fields, Producer, ReadRange, StoredRecord } from "./event_store.ts";
 export { MAX_WAITING } from "./group_member.ts";
+export type { Revised, RevisedOptions, RevisedRecord, SubjectRange } from "./revisions.ts";
 export type {
   Claim,
   ClaimedRecord,

@@ -6,13 +6,17 @@ import {
   type MemberOptions,
   type Position,
   type ReadRange,
+  type Revised,
+  type RevisedOptions,
+  type RevisedRecord,
   type SharedState,
   type StoredRecord,
   StoreError,
   type StreamAdmin,
+  type SubjectRange,
 } from "../store/mod.ts";
 
-/** One call of `append`, for a test to make fail. */
+/** One call of `append` or `appendRevised`, for a test to make fail. */
 export class AppendCall {
   readonly records: readonly Fields[];
   /** Thrown instead of calling the store. */
@@ -58,23 +62,56 @@ export class FaultyStore implements EventStore {
     this.#store = store;
   }
 
-  async append(stream: string, records: readonly Fields[], options?: AppendOptions): Promise<readonly Position[]> {
+  append(stream: string, records: readonly Fields[], options?: AppendOptions): Promise<readonly Position[]> {
+    return this.#appendBy(stream, records, () => this.#store.append(stream, records, options));
+  }
+
+  appendRevised(
+    stream: string,
+    records: readonly RevisedRecord[],
+    options?: RevisedOptions,
+  ): Promise<readonly Revised[]> {
+    const fields = records.map(({ fields }) => fields);
+    return this.#appendBy(stream, fields, () => this.#store.appendRevised(stream, records, options));
+  }
+
+  async #appendBy<A>(stream: string, records: readonly Fields[], append: () => Promise<A>): Promise<A> {
     const call = new AppendCall(records);
     this.onAppend?.(call, stream);
     const turn = this.#turn.then(() => call.before);
     this.#turn = turn;
     await turn;
     if (call.refusal !== undefined) throw call.refusal;
-    const positions = await this.#store.append(stream, records, options);
+    // A refusal of the store is an answer, which may be lost as well.
+    const [answer] = await Promise.allSettled([append()]);
     await call.after;
     if (call.loss !== undefined) throw call.loss;
-    return positions;
+    if (answer.status === "rejected") throw answer.reason;
+    return answer.value;
+  }
+
+  async revision(stream: string, subject: string): Promise<number> {
+    await this.beforeRead;
+    if (this.readFailure !== undefined) throw this.readFailure;
+    return await this.#store.revision(stream, subject);
+  }
+
+  async *readSubject(
+    stream: string,
+    subject: string,
+    range?: SubjectRange,
+  ): AsyncGenerator<readonly StoredRecord[]> {
+    yield* this.#faulty(() => this.#store.readSubject(stream, subject, range));
   }
 
   async *read(stream: string, range?: ReadRange): AsyncGenerator<readonly StoredRecord[]> {
+    yield* this.#faulty(() => this.#store.read(stream, range));
+  }
+
+  async *#faulty(read: () => AsyncIterable<readonly StoredRecord[]>): AsyncGenerator<readonly StoredRecord[]> {
     await this.beforeRead;
     if (this.readFailure !== undefined) throw this.readFailure;
-    for await (const page of this.#store.read(stream, range)) {
+    for await (const page of read()) {
       yield page;
       if (this.readFailure !== undefined) throw this.readFailure;
     }

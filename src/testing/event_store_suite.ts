@@ -9,6 +9,7 @@ import { letters } from "./store/_letters.ts";
 import { producing } from "./store/_producers.ts";
 import { reading } from "./store/_read.ts";
 import { rewinding } from "./store/_rewind.ts";
+import { revising } from "./store/_revisions.ts";
 import { settling } from "./store/_settling.ts";
 import { sharing } from "./store/_states.ts";
 import { Bench, type StoreContract, type StoreFeature, type StoreUnderTest } from "./_store_bench.ts";
@@ -18,6 +19,7 @@ import { trimming } from "./store/_trim.ts";
 export const storeContracts: readonly StoreContract[] = [
   ...appending,
   ...producing,
+  ...revising,
   ...reading,
   ...claiming,
   ...leasing,

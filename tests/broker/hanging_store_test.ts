@@ -11,9 +11,13 @@ class HangingStore implements EventStore {
   #inner = new InMemoryStore();
 
   append: EventStore["append"] = (...args) => this.#reply(() => this.#inner.append(...args));
+  appendRevised: EventStore["appendRevised"] = (...args) => this.#reply(() => this.#inner.appendRevised(...args));
+  revision: EventStore["revision"] = (...args) => this.#reply(() => this.#inner.revision(...args));
+  read: EventStore["read"] = (...args) => this.#pages(this.#inner.read(...args));
+  readSubject: EventStore["readSubject"] = (...args) => this.#pages(this.#inner.readSubject(...args));
 
-  async *read(...args: Parameters<EventStore["read"]>): ReturnType<EventStore["read"]> & AsyncGenerator {
-    for await (const page of this.#inner.read(...args)) yield await this.#reply(() => Promise.resolve(page));
+  async *#pages<T>(pages: AsyncIterable<T>): AsyncGenerator<T> {
+    for await (const page of pages) yield await this.#reply(() => Promise.resolve(page));
     await this.#reply(() => Promise.resolve());
   }
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { connect, defineEvent, type EventBroker, PermanentError } from "@tidings/broker";
-import { groupKeys, producerKey } from "../../src/redis/_keys.ts";
+import { groupKeys, marksKey, producerKey, subjectsKey } from "../../src/redis/_keys.ts";
 import { RedisCluster } from "../redis/_cluster.ts";
 import { freePort } from "../redis/_free_port.ts";
 import { RedisServer } from "../redis/_server.ts";
@@ -81,6 +81,8 @@ Deno.test("docs/README_REDIS.md: every key and script of the store is named, and
   const all = [
     ...Object.values(groupKeys("events:<Type>", "<group>")),
     producerKey("events:<Type>", "<id>"),
+    subjectsKey("events:<Type>"),
+    marksKey("events:<Type>"),
   ];
   for (const key of all) assert(rows().includes(`\`${key}\``), `${key} is not in a table`);
 

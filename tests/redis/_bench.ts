@@ -1,6 +1,15 @@
 import * as dbRedis from "@db/redis";
 import { type BrokerOptions, EventBroker, type EventClass } from "@tidings/broker";
-import type { AppendOptions, EventStore, Fields, MemberOptions, ReadRange } from "../../src/store/mod.ts";
+import type {
+  AppendOptions,
+  EventStore,
+  Fields,
+  MemberOptions,
+  ReadRange,
+  RevisedOptions,
+  RevisedRecord,
+  SubjectRange,
+} from "../../src/store/mod.ts";
 import type { BrokerUnderTest, StoreUnderTest } from "../../src/testing/mod.ts";
 import { type Address, parseTarget } from "../../src/redis/connection/_address.ts";
 import { openInTime, type TimedConnection } from "../../src/redis/connection/_connection.ts";
@@ -72,6 +81,18 @@ class PrefixedStore implements EventStore {
 
   append(stream: string, records: readonly Fields[], options?: AppendOptions) {
     return this.#store.append(this.#prefix + stream, records, options);
+  }
+
+  appendRevised(stream: string, records: readonly RevisedRecord[], options?: RevisedOptions) {
+    return this.#store.appendRevised(this.#prefix + stream, records, options);
+  }
+
+  revision(stream: string, subject: string) {
+    return this.#store.revision(this.#prefix + stream, subject);
+  }
+
+  readSubject(stream: string, subject: string, range?: SubjectRange) {
+    return this.#store.readSubject(this.#prefix + stream, subject, range);
   }
 
   read(stream: string, range?: ReadRange) {

@@ -82,6 +82,12 @@ Deno.test("open() upgrades a file with an earlier schema, and keeps its entries"
      DROP INDEX delivery_deferred;
      DROP TRIGGER entry_removed;
      DROP TABLE state;
+     DROP INDEX entry_revision;
+     DROP TABLE subject;
+     ALTER TABLE entry DROP COLUMN subject;
+     ALTER TABLE entry DROP COLUMN revision;
+     ALTER TABLE batch DROP COLUMN revisions;
+     ALTER TABLE batch DROP COLUMN conflict;
      ALTER TABLE stream DROP COLUMN layout;
      ALTER TABLE consumer_group DROP COLUMN types;
      ALTER TABLE consumer_group DROP COLUMN skipped;
@@ -107,6 +113,11 @@ Deno.test("open() upgrades a file with an earlier schema, and keeps its entries"
   assertEquals((await c!.claim({ limit: 2, signal: never })).removed, { from: unread!, to: unread!, count: 1 });
   assertEquals(await stores[0]!.state("Stream", "layout").write("text", 0), true);
   assertEquals(await stores[1]!.admin("Stream").fence(1), unread);
+  const producer = { id: "p", sequence: 1, decided: 0, known: false };
+  const revised = entries(2).map((fields) => ({ fields, subject: "s" }));
+  const appended = await stores[0]!.appendRevised("Stream", revised, { producer });
+  assertEquals(await stores[1]!.appendRevised("Stream", revised, { producer }), appended);
+  assertEquals(appended.map(({ revision }) => revision), [1, 2]);
   for (const store of stores) await store[Symbol.asyncDispose]();
 });
 

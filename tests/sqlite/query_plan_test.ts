@@ -23,6 +23,10 @@ Deno.test("no statement scans a whole table, and none sorts more than groups or 
   const admin = store.admin("Stream");
   const producer = { id: "p", sequence: 1, decided: 0, known: false };
   const [first] = await store.append("Stream", entries(20), { producer });
+  const revised = entries(2).map((fields) => ({ fields, subject: "s" }));
+  await store.appendRevised("Revised", revised, { producer, expected: { subject: "s", revision: 0 } });
+  for (const reverse of [true, false]) await Array.fromAsync(store.readSubject("Revised", "s", { reverse }));
+  await store.revision("Revised", "s");
   const join = (consumer: string, version = 1) =>
     store.member("Stream", "group", {
       consumer,

@@ -63,7 +63,7 @@ Deno.test("claim() reports unread rows that another tool deleted, and wakes up f
   const db = new DatabaseSync(file);
   // One transaction, so that no member can read the entry before it is deleted.
   db.exec(`BEGIN IMMEDIATE;
-    INSERT INTO entry SELECT id, next_n, 9000000000000, 0, 'x', '{}', NULL FROM stream;
+    INSERT INTO entry (stream, n, ms, seq, id, payload) SELECT id, next_n, 9000000000000, 0, 'x', '{}' FROM stream;
     UPDATE stream SET next_n = next_n + 1;
     DELETE FROM entry WHERE id = 'x';
     COMMIT`);

@@ -11,7 +11,7 @@ import {
 import { assertAlterable, assertIdle, unknownGroup } from "../../store/_groups.ts";
 import type { Reply } from "../connection/client.ts";
 import { isNoKey, replyOf } from "../connection/_reply_error.ts";
-import { groupKeys, keyList, layoutKey, producerKey } from "../_keys.ts";
+import { groupKeys, keyList, layoutKey, marksKey, producerKey } from "../_keys.ts";
 import { type LetterContext, RedisLetterBox } from "./_letters.ts";
 import { before, parsePairs, serverTime } from "../connection/_replies.ts";
 import type { Write } from "../connection/_durability.ts";
@@ -142,7 +142,7 @@ export class RedisAdmin implements StreamAdmin {
     if (maxAge !== undefined) oldest = firstPositionAt(await serverTime(link) - maxAge).split("-")[0]!;
     const args = [oldest, maxLength === undefined ? "" : String(maxLength), String(TRIM_AT_ONCE)];
     const groups = force ? await this.#groups() : [];
-    const keys = [stream, ...groups.map((group) => groupKeys(stream, group).meta)];
+    const keys = [stream, marksKey(stream), ...groups.map((group) => groupKeys(stream, group).meta)];
     const script = force ? FORCE_TRIM : TRIM;
     let removed = 0;
     for (;;) {

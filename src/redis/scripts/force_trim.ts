@@ -1,12 +1,13 @@
 import { CUT } from "./parts/_cut.ts";
 import { REMOVED_UNTRIED } from "./parts/_removed.ts";
+import { SWEEP } from "./parts/_sweep.ts";
 import { Script } from "../connection/_script.ts";
 
 /**
  * Removes old entries, read or not, and notes for each group which unread ones were removed.
  *
- * KEYS and ARGV: see `CUT`; then the meta hashes of the groups, and their names in the same order. Reply: how many entries
- * were removed, an empty text, and 1 if there is more to remove.
+ * KEYS and ARGV: see `CUT`; the second key is the hash of the subjects' marks, then come the meta hashes of the groups, and
+ * their names in the same order. Reply: how many entries were removed, an empty text, and 1 if there is more to remove.
  */
 export const FORCE_TRIM: Script = new Script(`${CUT}
 -- Out of memory, a script may add to a key only after another write. This one removes nothing.
@@ -14,9 +15,9 @@ redis.call('XTRIM', stream, 'MINID', '=', '0-0')
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local function text(number) return string.format('%.0f', number) end
-${REMOVED_UNTRIED}
+${REMOVED_UNTRIED}${SWEEP}
 local keys, groups = {}, {}
-for at = 2, #KEYS do keys[ARGV[at + 2]] = KEYS[at] end
+for at = 3, #KEYS do keys[ARGV[at + 1]] = KEYS[at] end
 for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
   local metaKey = keys[info[2]]
   -- A group without a life was not made by this store.
@@ -37,6 +38,7 @@ for _, g in ipairs(groups) do
   g.from = first and first[1]
 end
 removed = removed + redis.call('XTRIM', stream, 'MINID', '=', cut)
+sweep(KEYS[2], removed, cut)
 
 for _, g in ipairs(groups) do
   local lost = removed - g.before

@@ -1,13 +1,14 @@
 import { CUT } from "./parts/_cut.ts";
+import { SWEEP } from "./parts/_sweep.ts";
 import { Script } from "../connection/_script.ts";
 
 /**
  * Removes old entries, but none that a group has not read or not settled.
  *
- * KEYS and ARGV: see `CUT`. Reply: how many entries were removed, the group whose entries were kept (or empty), and 1 if
+ * KEYS and ARGV: see `CUT`. The second key is the hash of the subjects' marks. Reply: how many entries were removed, the group whose entries were kept (or empty), and 1 if
  * there is more to remove.
  */
-export const TRIM: Script = new Script(`${CUT}
+export const TRIM: Script = new Script(`${CUT}${SWEEP}
 local pinnedBy = ''
 for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
   local floor = after(info[8])
@@ -21,5 +22,7 @@ for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
     more = 0
   end
 end
-return {redis.call('XTRIM', stream, 'MINID', '=', cut), pinnedBy, more}
+local removed = redis.call('XTRIM', stream, 'MINID', '=', cut)
+sweep(KEYS[2], removed, cut)
+return {removed, pinnedBy, more}
 `);

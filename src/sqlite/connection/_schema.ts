@@ -12,7 +12,7 @@ interface Connection {
 export const APPLICATION_ID = 0x54494445;
 
 /** The version of the tables below. */
-export const SCHEMA_VERSION = 6;
+export const SCHEMA_VERSION = 7;
 
 const DEFERRED = `
   CREATE INDEX delivery_version ON delivery (grp, version, ms, seq) WHERE version IS NOT NULL;
@@ -27,6 +27,18 @@ const STATE = `
     text TEXT,
     PRIMARY KEY (stream, name)
   ) STRICT, WITHOUT ROWID;
+`;
+
+// The last revision of a subject stays when its entries are trimmed.
+const SUBJECTS = `
+  CREATE TABLE subject (
+    id INTEGER PRIMARY KEY,
+    stream INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    UNIQUE (stream, name)
+  ) STRICT;
+  CREATE UNIQUE INDEX entry_revision ON entry (subject, revision) WHERE subject IS NOT NULL;
 `;
 
 /*
@@ -78,6 +90,9 @@ const REMOVED = `
  * the next entry, so that lengths and lags need no counting. A group keeps the number of the entry that it reads next;
  * `from_ms` and `from_seq` are set only while it waits for a position that is still to come.
  *
+ * An entry with a revision has its `subject`, and the revision also among its fields. A batch of such entries keeps their
+ * `revisions` as a JSON array; a batch that was refused keeps the revision that was in `conflict` with the expected one.
+ *
  * `types` holds the event types that a group is for as a JSON array; NULL for the stream's own type.
  *
  * `when_dead` is what a group does with later deliveries of a key whose event became a dead letter; NULL for `continue`.
@@ -106,6 +121,8 @@ const TABLES = `
     id TEXT,
     payload TEXT,
     fields TEXT,
+    subject INTEGER,
+    revision INTEGER,
     PRIMARY KEY (stream, n)
   ) STRICT, WITHOUT ROWID;
   CREATE UNIQUE INDEX entry_position ON entry (stream, ms, seq);
@@ -129,6 +146,8 @@ const TABLES = `
     ms INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     length INTEGER NOT NULL,
+    revisions TEXT,
+    conflict INTEGER,
     PRIMARY KEY (producer, sequence)
   ) STRICT, WITHOUT ROWID;
 
@@ -206,6 +225,7 @@ const TABLES = `
 
   ${STATE}
   ${HOLDS}
+  ${SUBJECTS}
   ${REMOVED}
   PRAGMA application_id = ${APPLICATION_ID};
   PRAGMA user_version = ${SCHEMA_VERSION};
@@ -240,6 +260,13 @@ const UPGRADES: Readonly<Record<number, string>> = {
     ALTER TABLE letter ADD COLUMN key TEXT;
     ALTER TABLE letter ADD COLUMN holds INTEGER NOT NULL DEFAULT 0;
     ${HOLDS}
+  `,
+  6: `
+    ALTER TABLE entry ADD COLUMN subject INTEGER;
+    ALTER TABLE entry ADD COLUMN revision INTEGER;
+    ALTER TABLE batch ADD COLUMN revisions TEXT;
+    ALTER TABLE batch ADD COLUMN conflict INTEGER;
+    ${SUBJECTS}
   `,
 };
 

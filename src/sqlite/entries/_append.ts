@@ -9,8 +9,21 @@ interface ProducerRow {
   readonly last: number;
 }
 
-interface BatchRow extends Place {
+/** A batch. The positions of its entries are consecutive, so the first one and the length are enough. */
+export interface BatchRow extends Place {
   readonly length: number;
+  /** The revisions of its entries as a JSON array, if they have any. */
+  readonly revisions: string | null;
+  /** The revision found, if the batch was refused because another one was expected. */
+  readonly conflict: number | null;
+}
+
+/** An entry to be inserted. */
+export interface NewEntry {
+  readonly fields: Fields;
+  /** The row of its subject, and its revision. */
+  readonly subject?: number;
+  readonly revision?: number;
 }
 
 /**
@@ -22,48 +35,64 @@ export function append(
   now: number,
   name: string,
   records: readonly Fields[],
-  { producer, layout }: Pick<AppendOptions, "producer" | "layout">,
+  options: AppendOptions,
 ): Position[] | undefined {
   const stream = makeStream(db, name);
-  const fenced = layout !== undefined && layout < stream.layout && records.length > 0;
-  if (producer === undefined) return fenced ? undefined : positionsOf(insert(db, now, stream, records));
-  const known = findProducer(db, now, stream, producer.id);
-  const remembered = known && findBatch(db, known, producer.sequence);
-  const verdict = judge(
-    known && { last: known.last, answered: () => remembered?.length },
-    producer,
-    records.length === 0,
-  );
-  if (verdict === "answer") return positionsOf(remembered!);
-  if (verdict === "refuse") return undefined;
-  if (verdict === "append" && fenced) {
-    remember(db, now, stream, producer, { ms: 0, seq: 0, length: 0 });
-    return undefined;
-  }
-  const batch = insert(db, now, stream, records);
-  remember(db, now, stream, producer, verdict === "append" ? batch : undefined);
-  return positionsOf(batch);
+  const entries = records.map((fields) => ({ fields }));
+  const batch = appendOnce(db, now, stream, options, records.length, () => insert(db, now, stream, entries));
+  return batch && positionsOf(batch);
 }
 
-// The positions of a batch are consecutive, so the first one and the length are enough.
-function positionsOf({ ms, seq, length }: BatchRow): Position[] {
+/**
+ * Appends a batch of `count` records once; the same batch gives the same row again. Undefined for a batch that is refused
+ * for its layout.
+ */
+export function appendOnce(
+  db: Database,
+  now: number,
+  stream: StreamRow,
+  { producer, layout }: AppendOptions,
+  count: number,
+  add: () => BatchRow,
+): BatchRow | undefined {
+  const fenced = layout !== undefined && layout < stream.layout && count > 0;
+  if (producer === undefined) return fenced ? undefined : add();
+  const known = findProducer(db, now, stream, producer.id);
+  const remembered = known && findBatch(db, known, producer.sequence);
+  const length = remembered && remembered.conflict !== null ? 1 : remembered?.length;
+  const verdict = judge(known && { last: known.last, answered: () => length }, producer, count === 0);
+  if (verdict === "answer") return remembered!;
+  if (verdict === "refuse") return undefined;
+  const batch = verdict === "give-up" ? undefined : fenced ? NOTHING : add();
+  remember(db, now, stream, producer, batch);
+  return fenced ? undefined : batch ?? NOTHING;
+}
+
+/** The positions of a batch. */
+export function positionsOf({ ms, seq, length }: BatchRow): Position[] {
   return Array.from({ length }, (_, index) => positionOf({ ms, seq: seq + index }));
 }
 
-function insert(db: Database, now: number, stream: StreamRow, records: readonly Fields[]): BatchRow {
+/** The row of a batch without entries: one that was given up, or refused for its layout. */
+export const NOTHING: BatchRow = { ms: 0, seq: 0, length: 0, revisions: null, conflict: null };
+
+/** Inserts entries at the end of the stream. */
+export function insert(db: Database, now: number, stream: StreamRow, entries: readonly NewEntry[]): BatchRow {
+  const { length } = entries;
+  if (length === 0) return NOTHING;
   const end = endOf(stream);
   // Positions must rise even if the clock stands still or goes back.
   const { ms, seq } = end.ms >= now ? end : { ms: now, seq: 0 };
-  const { length } = records;
-  if (length === 0) return { ms, seq, length };
-  for (const [index, fields] of records.entries()) {
+  for (const [index, { fields, subject = null, revision = null }] of entries.entries()) {
     db.run(
-      "INSERT INTO entry (stream, n, ms, seq, id, payload, fields) VALUES (?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO entry (stream, n, ms, seq, id, payload, fields, subject, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
       stream.id,
       stream.next_n + index,
       ms,
       seq + index,
       ...encodeFields(fields),
+      subject,
+      revision,
     );
   }
   db.run(
@@ -73,7 +102,8 @@ function insert(db: Database, now: number, stream: StreamRow, records: readonly 
     seq + length - 1,
     stream.id,
   );
-  return { ms, seq, length };
+  const revisions = entries[0]!.revision === undefined ? null : JSON.stringify(entries.map(({ revision }) => revision));
+  return { ms, seq, length, revisions, conflict: null };
 }
 
 function findProducer(db: Database, now: number, stream: StreamRow, name: string): ProducerRow | undefined {
@@ -92,7 +122,7 @@ function findProducer(db: Database, now: number, stream: StreamRow, name: string
 
 function findBatch(db: Database, producer: ProducerRow, sequence: number): BatchRow | undefined {
   return db.get<BatchRow>(
-    "SELECT ms, seq, length FROM batch WHERE producer = ? AND sequence = ?",
+    "SELECT ms, seq, length, revisions, conflict FROM batch WHERE producer = ? AND sequence = ?",
     producer.id,
     sequence,
   );
@@ -114,7 +144,8 @@ function remember(
     now + PRODUCER_MEMORY,
   )!;
   if (batch !== undefined) {
-    db.run("INSERT INTO batch VALUES (?, ?, ?, ?, ?)", id, sequence, batch.ms, batch.seq, batch.length);
+    const { ms, seq, length, revisions, conflict } = batch;
+    db.run("INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?, ?)", id, sequence, ms, seq, length, revisions, conflict);
   }
   db.run("DELETE FROM batch WHERE producer = ? AND sequence <= ?", id, sequence - REMEMBERED_BATCHES);
 }

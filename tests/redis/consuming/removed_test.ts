@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
-import { groupKeys, keyList } from "../../../src/redis/_keys.ts";
+import { groupKeys, keyList, marksKey } from "../../../src/redis/_keys.ts";
 import type { TimedConnection } from "../../../src/redis/connection/_connection.ts";
 import type { Reply } from "../../../src/redis/connection/client.ts";
 import type { Script } from "../../../src/redis/connection/_script.ts";
@@ -69,7 +69,7 @@ class Bench {
   }
 
   forceTrim(length: number): Promise<Reply> {
-    return FORCE_TRIM.run(this.#connection, [STREAM, KEYS.meta], ["", `${length}`, "1000", "group"]);
+    return FORCE_TRIM.run(this.#connection, [STREAM, marksKey(STREAM), KEYS.meta], ["", `${length}`, "1000", "group"]);
   }
 }
 

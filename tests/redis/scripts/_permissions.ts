@@ -3,6 +3,7 @@ import { ADOPT } from "../../../src/redis/scripts/adopt.ts";
 import { ALTER_GROUP } from "../../../src/redis/scripts/alter_group.ts";
 import { ANNOUNCE } from "../../../src/redis/scripts/announce.ts";
 import { APPEND } from "../../../src/redis/scripts/append.ts";
+import { APPEND_REVISED } from "../../../src/redis/scripts/append_revised.ts";
 import { CLAIM } from "../../../src/redis/scripts/claim.ts";
 import { HEAL } from "../../../src/redis/scripts/heal.ts";
 import { FENCE } from "../../../src/redis/scripts/fence.ts";
@@ -11,6 +12,7 @@ import { GROUP_INFO } from "../../../src/redis/scripts/info.ts";
 import { JOIN } from "../../../src/redis/scripts/join.ts";
 import { LEAVE } from "../../../src/redis/scripts/leave.ts";
 import { READ_STATE } from "../../../src/redis/scripts/read_state.ts";
+import { READ_SUBJECT } from "../../../src/redis/scripts/read_subject.ts";
 import { REDRIVE } from "../../../src/redis/scripts/redrive.ts";
 import { REMOVE_GROUP } from "../../../src/redis/scripts/remove_group.ts";
 import { RENEW } from "../../../src/redis/scripts/renew.ts";
@@ -34,14 +36,29 @@ const READING_STATE = ["eval_ro", "evalsha_ro"];
 const WAITING = ["client|id", "client|unblock"];
 
 export const ROLES = {
-  publisher: { scripts: [APPEND, READ_STATE, WRITE_STATE], commands: [...WRITING, ...READING_STATE] },
+  publisher: { scripts: [APPEND, APPEND_REVISED, READ_STATE, WRITE_STATE], commands: [...WRITING, ...READING_STATE] },
   consumer: {
     scripts: [JOIN, ANNOUNCE, CLAIM, ADOPT, RENEW, SETTLE, LEAVE, HEAL, READ_STATE, WRITE_STATE],
     commands: [...WRITING, ...READING_STATE, ...WAITING, "xreadgroup", "hmget", "hkeys", "xpending"],
   },
-  observer: { scripts: [GROUP_INFO, READ_STATE], commands: [...CONNECTING, ...READING, ...WAITING, "xread"] },
+  observer: {
+    scripts: [GROUP_INFO, READ_STATE, READ_SUBJECT],
+    commands: [...CONNECTING, ...READING, ...WAITING, "xread", "hget"],
+  },
   operator: {
-    scripts: [GROUP_INFO, REDRIVE, REWIND, ALTER_GROUP, REMOVE_GROUP, TRIM, FORCE_TRIM, READ_STATE, WRITE_STATE, FENCE],
+    scripts: [
+      GROUP_INFO,
+      REDRIVE,
+      REWIND,
+      ALTER_GROUP,
+      REMOVE_GROUP,
+      TRIM,
+      FORCE_TRIM,
+      READ_STATE,
+      WRITE_STATE,
+      FENCE,
+      READ_SUBJECT,
+    ],
     commands: [...WRITING, ...READING, "client|unblock", "xdel", "time"],
   },
 } as const satisfies Readonly<Record<string, Role>>;

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { TimedConnection } from "../../../src/redis/connection/_connection.ts";
 import type { Reply } from "../../../src/redis/connection/client.ts";
-import { groupKeys, keyList, producerKey } from "../../../src/redis/_keys.ts";
+import { groupKeys, keyList, marksKey, producerKey } from "../../../src/redis/_keys.ts";
 import { POSITIONS } from "../../../src/redis/scripts/parts/_positions.ts";
 import type { Script } from "../../../src/redis/connection/_script.ts";
 import { ADOPT } from "../../../src/redis/scripts/adopt.ts";
@@ -24,6 +24,7 @@ import { openConnection } from "../_bench.ts";
 import { RedisServer } from "../_server.ts";
 
 const STREAM = "events:Scripted";
+const MARKS = marksKey(STREAM);
 const KEYS = groupKeys(STREAM, "group");
 const LEASE = "60000";
 // Of the arguments for a letter, a retry only uses the failed attempt.
@@ -567,8 +568,8 @@ test("JOIN goes on at the checkpoint of a lost group, and says so once", async (
 });
 
 test("TRIM removes entries up to a time or number, except those that a group still needs", async (bench) => {
-  const trim = (...args: string[]) => TRIM.run(bench.connection, [STREAM], args);
-  const force = (...args: string[]) => FORCE_TRIM.run(bench.connection, [STREAM], args);
+  const trim = (...args: string[]) => TRIM.run(bench.connection, [STREAM, MARKS], args);
+  const force = (...args: string[]) => FORCE_TRIM.run(bench.connection, [STREAM, MARKS], args);
   assertEquals(await trim("", "1", "1000"), [0, "", 0]);
   const [a] = await bench.read() as [string];
   assertEquals(await trim("", "1", "1000"), [0, "group", 0]);
@@ -595,6 +596,6 @@ test("scripts write nothing when the stream is a key of another type", async (be
     await assertRejects(() => bench.group(script, "me.1", "", ...args), Error, "WRONGTYPE");
     assertEquals(await bench.digest(), before);
   }
-  await assertRejects(() => TRIM.run(bench.connection, [STREAM], ["", "1", "1000"]), Error, "WRONGTYPE");
+  await assertRejects(() => TRIM.run(bench.connection, [STREAM, MARKS], ["", "1", "1000"]), Error, "WRONGTYPE");
   assertEquals(await bench.digest(), before);
 });

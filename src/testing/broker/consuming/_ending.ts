@@ -99,6 +99,9 @@ export const ending: readonly BrokerContract[] = [
     const broker = new EventBroker(
       {
         append: (...args) => broken.append(...args),
+        appendRevised: (...args) => broken.appendRevised(...args),
+        revision: (...args) => broken.revision(...args),
+        readSubject: (...args) => broken.readSubject(...args),
         read: (...args) => faulty.read(...args),
         member: (...args) => broken.member(...args),
         admin: (...args) => broken.admin(...args),
