@@ -105,16 +105,18 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     const { begun: closing, drained } = this.#closing;
     const notTrimmed = (error: unknown) =>
       isTransient(error) ? this.#retrying(error, 0) : this.#listeners.report(error);
-    this.#retention = new Retention(store, this.#observers, notTrimmed);
     this.#codecs = new EventCodecs(settings.events, settings.prefix, settings.encryption);
     this.events = Object.freeze([...settings.events]);
     const { streams } = settings;
     const warn = (message: string) => this.#warn([message]);
     this.#layouts = new StreamLayouts({ store, codecs: this.#codecs, streams, warn });
     const admin = (stream: string) => this.#layouts.admin(stream);
-    for (const codec of this.#codecs) {
-      const kept = codec.definition.retention ?? settings.retention;
-      if (kept !== undefined) this.#retention.keep(codec.definition.type, codec.stream, kept);
+    this.#retention = new Retention(store, this.#layouts, this.#observers, notTrimmed);
+    for (const { definition: { type, retention }, stream } of this.#codecs) {
+      const kept = retention ?? settings.retention;
+      // Of classes that share a stream, one may state its retention for all.
+      if (kept === undefined || retention === undefined && this.#retention.of(stream) !== undefined) continue;
+      this.#retention.keep(type, stream, kept);
     }
     this.#publisher = new Publisher({
       store,

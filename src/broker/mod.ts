@@ -64,6 +64,6 @@ export type {
   SubscribeOptions,
 } from "./options.ts";
 export { partitionOf } from "./partition_of.ts";
-export type { DeadLetter, GroupInfo, StreamInfo } from "./stream_info.ts";
+export type { DeadLetter, GroupInfo, PartitionInfo, PartitionProgress, StreamInfo } from "./stream_info.ts";
 export type { Subscription, SubscriptionInfo, SubscriptionTypeInfo } from "./subscription.ts";
 export type { EventListenerOf, EventOf, OneOrMore } from "./types.ts";

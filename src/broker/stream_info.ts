@@ -9,9 +9,38 @@ export interface GroupInfo extends Omit<GroupState, "floor" | "types" | "oldestD
   readonly oldestUnsettled: Date | undefined;
   /** When the last attempt of the group's oldest dead letter failed; undefined when there is none. */
   readonly oldestDeadLetter: Date | undefined;
+  /** How far it is in each partition that it reads; left out for a stream without partitions. */
+  readonly partitions?: readonly PartitionProgress[];
 }
 
-/** A stream and its groups at one moment. */
+/** How far a group is in one partition. */
+export interface PartitionProgress extends Pick<PartitionInfo, "partition" | "stream"> {
+  /**
+   * The name of the consumer that reads the partition; undefined when there is none, or when several consumers share the
+   * partition.
+   */
+  readonly owner: string | undefined;
+  /** How many events the group has not read. */
+  readonly lag: number;
+  /** Whether `lag` is exact; otherwise there are at least so many. */
+  readonly lagIsExact: boolean;
+  /** How many events the group has read and not settled. */
+  readonly pending: number;
+  /** Publication time of the oldest event that the group has not read or not settled; undefined when there is none. */
+  readonly oldestUnsettled: Date | undefined;
+}
+
+/** One partition of a stream at one moment. */
+export interface PartitionInfo extends Pick<StreamInfo, "length" | "first" | "last" | "pinnedBy" | "groups"> {
+  /**
+   * The number of the partition, from 0. Undefined for the stream itself, with the events from before it had partitions.
+   */
+  readonly partition: number | undefined;
+  /** The stream in the store: `<prefix>:<stream>#<partition>`. */
+  readonly stream: string;
+}
+
+/** A stream and its groups at one moment. Of a stream with partitions, numbers are sums over all of them. */
 export interface StreamInfo {
   /** The event type that was asked for. */
   readonly type: string;
@@ -27,6 +56,8 @@ export interface StreamInfo {
   readonly pinnedBy: string | undefined;
   /** Its consumer groups. */
   readonly groups: readonly GroupInfo[];
+  /** Its partitions, also those from before their number changed; left out for a stream without partitions. */
+  readonly partitions?: readonly PartitionInfo[];
 }
 
 /** An event that a group could not handle. */

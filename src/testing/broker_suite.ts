@@ -26,6 +26,8 @@ import { decoding } from "./broker/codec/_decoding.ts";
 import { preparing } from "./broker/publishing/_preparing.ts";
 import { neighbours } from "./broker/codec/_neighbours.ts";
 import { sharing } from "./broker/consuming/_shared_streams.ts";
+import { overPartitions } from "./broker/partitions/_over_partitions.ts";
+import { operatingPartitions } from "./broker/partitions/_operating.ts";
 import { partitioned } from "./broker/partitions/_partitions.ts";
 
 /** Contracts that a broker keeps over any store. */
@@ -50,6 +52,8 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...health,
   ...sharing,
   ...partitioned,
+  ...overPartitions,
+  ...operatingPartitions,
   ...refusing,
   ...entries,
   ...versions,

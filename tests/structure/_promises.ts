@@ -43,6 +43,7 @@ export const GUARANTEES: Readonly<Record<number, string>> = {
   42: "The events of one subject are read by an index, from any revision and at any age of the stream",
   43: "Dead letters keep the order: later events of a held key wait behind its letter",
   46: "Each event is in the partition of its subject, and each subject is in order",
+  47: "Everything that works on a stream works over all its partitions",
 };
 
 /** A promise of README, with the numbers of its guarantees, its settings and its cost. */

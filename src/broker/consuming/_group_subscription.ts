@@ -54,7 +54,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   });
   #owner: SubscriptionOwner;
   #consumers: StreamConsumer[] = [];
-  /** Messages of errors about deleted groups that were reported. */
+  /** Messages of errors about deleted groups that were reported, without the numbers of partitions. */
   #reportedDeletions = new Set<string>();
   #closing: Promise<void> | undefined;
   /** Whether a failure ended it. */
@@ -169,8 +169,10 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   // Reading, renewing and leaving may each find that the group was deleted: it is reported once.
   #reportOnce(error: unknown): void {
     if (isInstance(error, StoreError) && error.kind === "group-deleted") {
-      if (this.#reportedDeletions.has(error.message)) return;
-      this.#reportedDeletions.add(error.message);
+      // The group is usually deleted in all partitions at once.
+      const message = error.message.replace(/#\d+/g, "");
+      if (this.#reportedDeletions.has(message)) return;
+      this.#reportedDeletions.add(message);
     }
     this.#listeners.report(error);
   }

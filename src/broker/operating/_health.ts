@@ -1,6 +1,7 @@
 import { checkKeys, checkNumber, reasonOf } from "../../events/_check.ts";
+import { isInstance } from "../../events/_foreign.ts";
 import type { GroupState, StreamAdmin } from "../../store/mod.ts";
-import { positionTime } from "../../store/mod.ts";
+import { positionTime, StoreError } from "../../store/mod.ts";
 import type {
   BrokerHealth,
   GroupProgress,
@@ -113,7 +114,15 @@ export class HealthMonitor {
     });
     try {
       const refusals = await Promise.all(
-        [...streams.values()].map(async (stream) => (await admin(stream)).writeRefusal()),
+        [...streams.values()].map(async (stream) => {
+          try {
+            return await (await admin(stream)).writeRefusal();
+          } catch (error) {
+            // The store answers, but this broker may not publish to the stream.
+            if (isInstance(error, StoreError) && error.kind === "partitions-differ") return error;
+            throw error;
+          }
+        }),
       );
       const refusal = refusals.find((reason) => reason !== undefined);
       this.#see(refusal === undefined ? "connected" : "refusing", refusal);

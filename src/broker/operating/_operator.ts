@@ -1,6 +1,5 @@
 import { checkKeys, checkNumber, checkSignal, show } from "../../events/_check.ts";
 import { assertName } from "../../events/_names.ts";
-import type { EventDefinition } from "../../events/_definition.ts";
 import type { DomainEvent, RetentionOptions } from "../../events/mod.ts";
 import type {
   DeadLetterBox,
@@ -9,9 +8,7 @@ import type {
   LetterRecord,
   Position,
   StreamAdmin,
-  StreamState,
 } from "../../store/mod.ts";
-import { comparePositions, positionTime } from "../../store/mod.ts";
 import { unknownGroup } from "../../store/_groups.ts";
 import type { Observers } from "../_observers.ts";
 import { startPoint } from "../_settings.ts";
@@ -21,7 +18,7 @@ import { byStream, type StreamCodec, typeOf } from "../codec/_stream_codec.ts";
 import { MAX_PARTITIONS } from "../partition_of.ts";
 import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
 import type { DiscardDeadLettersOptions, RedriveOptions, StartFrom } from "../options.ts";
-import type { GroupInfo, StreamInfo } from "../stream_info.ts";
+import type { StreamInfo } from "../stream_info.ts";
 import { contentOf, DeadLetter } from "./_dead_letter.ts";
 
 /** The part of a broker that an operator uses. */
@@ -53,7 +50,8 @@ export class Operator {
   async info({ stream, definition }: EventCodec): Promise<StreamInfo> {
     this.#options.assertUsable("inspect a stream");
     const admin = await this.#admin(stream);
-    return streamInfo(definition, await admin.info(), this.#options.retentionOf(stream));
+    const { streamInfo } = await import("./_stream_info.ts");
+    return streamInfo(definition, stream, await admin.info(), this.#options.retentionOf);
   }
 
   /** Makes a group read again from `to`. Resolves with the number of dropped deliveries and the first position to read. */
@@ -184,48 +182,6 @@ async function lettersOf<E extends DomainEvent>(
   const { type, stream: name } = codec.definition;
   const wanted = types === undefined ? undefined : ({ fields }: LetterRecord) => typeOf(fields, name, true) === type;
   return { box: admin.deadLetters(group), wanted };
-}
-
-/** The public form of a stream's state. */
-function streamInfo(
-  { type, stream: name }: EventDefinition,
-  state: StreamState,
-  retention: RetentionOptions | undefined,
-): StreamInfo {
-  const { length, first, last, groups } = state;
-  return {
-    type,
-    stream: name,
-    length,
-    first,
-    last,
-    pinnedBy: pinnedBy(state, retention),
-    groups: groups.map((group) => groupInfo(group, name)),
-  };
-}
-
-function groupInfo({ floor, oldestDeadLetter, types, ...group }: GroupState, name: string): GroupInfo {
-  return {
-    ...group,
-    types: types ?? [name],
-    oldestUnsettled: floor === undefined ? undefined : new Date(positionTime(floor)),
-    oldestDeadLetter: oldestDeadLetter === undefined ? undefined : new Date(oldestDeadLetter),
-  };
-}
-
-/** The slowest group, if there are events beyond the retention. */
-function pinnedBy(
-  { length, first, groups }: StreamState,
-  { maxAge = Infinity, maxLength = Infinity }: RetentionOptions = {},
-): string | undefined {
-  const overdue = length > maxLength || first !== undefined && positionTime(first) < Date.now() - maxAge;
-  if (!overdue) return undefined;
-  let slowest: GroupState | undefined;
-  for (const group of groups) {
-    if (group.floor === undefined) continue;
-    if (slowest === undefined || comparePositions(group.floor, slowest.floor!) < 0) slowest = group;
-  }
-  return slowest?.name;
 }
 
 /** The codec of the only stream of these classes; throws a TypeError if they have several. */

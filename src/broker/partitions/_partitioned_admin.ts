@@ -11,7 +11,7 @@ import type {
 } from "../../store/mod.ts";
 import { comparePositions } from "../../store/mod.ts";
 import { assertAlterable, assertIdle, unknownGroup } from "../../store/_groups.ts";
-import { rewindState } from "./_layout.ts";
+import { cutKey, rewindState } from "./_layout.ts";
 import { mergedState } from "./_merged_state.ts";
 import { PartitionedLetters } from "./_partitioned_letters.ts";
 import type { StreamLayout } from "./_stream_layout.ts";
@@ -21,8 +21,15 @@ const REWIND_TIMEOUT = 30_000;
 
 /** The state of a stream with partitions: sums, and the state of each partition. */
 export interface PartitionedState extends StreamState {
-  /** The states of the partitions, by their numbers. */
-  readonly partitions: readonly StreamState[];
+  /** The states of the streams in the store. */
+  readonly partitions: readonly PartitionState[];
+}
+
+/** The state of one stream in the store. */
+export interface PartitionState extends StreamState {
+  readonly stream: string;
+  /** The number of the partition; undefined for the stream from before there were partitions. */
+  readonly partition: number | undefined;
 }
 
 /** The operations on all partitions of a stream together. */
@@ -44,8 +51,12 @@ export class PartitionedAdmin implements StreamAdmin {
   }
 
   async info(): Promise<PartitionedState> {
-    const partitions = await this.#infos();
-    return { ...mergedState(partitions), partitions };
+    const states = await this.#infos();
+    const partitions = states.map((state, nth) => {
+      const [stream, number] = [this.#streams[nth]!, cutKey(this.#streams[nth]!)];
+      return { ...state, stream, partition: number === "" ? undefined : Number(number) };
+    });
+    return { ...mergedState(states), partitions };
   }
 
   async writeRefusal(): Promise<Error | undefined> {
@@ -118,7 +129,7 @@ export class PartitionedAdmin implements StreamAdmin {
 
   deadLetters(group: string): DeadLetterBox {
     return new PartitionedLetters(
-      this.#admins.map((admin) => admin.deadLetters(group)),
+      new Map(this.#admins.map((admin, nth) => [cutKey(this.#streams[nth]!), admin.deadLetters(group)])),
       (action, act) => this.#inEach(`${action} of group "${group}" of ${this.#stream}`, (_, nth) => act(nth)),
     );
   }
@@ -158,10 +169,10 @@ export class PartitionedAdmin implements StreamAdmin {
     );
     if (failed.length === 0) return results.map((result) => (result as PromiseFulfilledResult<T>).value);
     if (failed.length === results.length) throw failed[0]!.reason;
-    const numbers = failed.map(({ partition }) => `#${partition}`).join(", ");
+    const names = failed.map(({ partition }) => this.#nameOf(partition)).join(", ");
     throw new AggregateError(
       failed.map(({ reason }) => reason),
-      `Cannot ${action} in ${failed.length} of ${results.length} partitions (${numbers}): ` +
+      `Cannot ${action} in ${failed.length} of ${results.length} partitions (${names}): ` +
         `${reasonOf(failed[0]!.reason)}; the other partitions are done: call it again`,
     );
   }

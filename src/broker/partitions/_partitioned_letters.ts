@@ -8,18 +8,22 @@ const PAGE = 100;
 
 /** The dead letters of a group in all partitions. The id of a letter is `<partition>/<id in the partition>`. */
 export class PartitionedLetters implements DeadLetterBox {
-  /** By partition. */
+  /** The numbers of the partitions; "" for the stream from before there were partitions. */
+  #numbers: readonly string[];
+  /** In the same order. */
   #boxes: readonly DeadLetterBox[];
   #inEach: InEach;
 
-  constructor(boxes: readonly DeadLetterBox[], inEach: InEach) {
-    this.#boxes = boxes;
+  /** @param inEach Does the same in each partition, in the order of `boxes`. */
+  constructor(boxes: ReadonlyMap<string, DeadLetterBox>, inEach: InEach) {
+    this.#numbers = [...boxes.keys()];
+    this.#boxes = [...boxes.values()];
     this.#inEach = inEach;
   }
 
   /** Merges the letters of all partitions by the time of their last failure. */
   async *list(options?: { readonly signal?: AbortSignal }): AsyncIterable<readonly LetterRecord[]> {
-    const sources = this.#boxes.map((box, partition) => new Letters(box, partition, options));
+    const sources = this.#boxes.map((box, nth) => new Letters(box, this.#numbers[nth]!, options));
     try {
       await Promise.all(sources.map((source) => source.fill()));
       let page: LetterRecord[] = [];
@@ -71,10 +75,11 @@ export class PartitionedLetters implements DeadLetterBox {
     ids: readonly string[],
     act: (box: DeadLetterBox, own: readonly string[]) => Promise<number>,
   ): Promise<number> {
-    const own = Map.groupBy(ids, (id) => id.slice(0, id.indexOf("/")));
+    // An id without a partition is of no letter here.
+    const own = Map.groupBy(ids.filter((id) => id.includes("/")), (id) => id.slice(0, id.indexOf("/")));
     return sum(
       await this.#inEach(action, async (nth) => {
-        const named = own.get(String(nth))?.map((id) => id.slice(id.indexOf("/") + 1)) ?? [];
+        const named = own.get(this.#numbers[nth]!)?.map((id) => id.slice(id.indexOf("/") + 1)) ?? [];
         return named.length === 0 ? 0 : await act(this.#boxes[nth]!, named);
       }),
     );
@@ -83,12 +88,12 @@ export class PartitionedLetters implements DeadLetterBox {
 
 /** The letters of one partition, in order. */
 class Letters {
-  #partition: number;
+  #partition: string;
   #pages: AsyncIterator<readonly LetterRecord[]>;
   #page: readonly LetterRecord[] = [];
   #next = 0;
 
-  constructor(box: DeadLetterBox, partition: number, options: { readonly signal?: AbortSignal } | undefined) {
+  constructor(box: DeadLetterBox, partition: string, options: { readonly signal?: AbortSignal } | undefined) {
     this.#partition = partition;
     this.#pages = box.list(options)[Symbol.asyncIterator]();
   }

@@ -1,42 +1,26 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import { type BrokerOptions, EventBroker, partitionOf } from "../../../broker/mod.ts";
+import { type BrokerOptions, EventBroker, partitionOf, type WarningEvent } from "../../../broker/mod.ts";
 import { defineEvent, type DomainEvent, type EventClass } from "../../../events/mod.ts";
 import { StoreError } from "../../../store/mod.ts";
-import { type BrokerBench, type BrokerContract, contract, settled } from "../../_broker_bench.ts";
-
-class BidPlaced extends defineEvent("BidPlaced", { stream: "Auction", subject: "auctionId" })<
-  { auctionId: string; n: number }
-> {}
-class AuctionEnded extends defineEvent("AuctionEnded", { stream: "Auction", subject: "auctionId" })<
-  { auctionId: string; n: number }
-> {}
-
-const PARTITIONS = 4;
-const connect = (bench: BrokerBench, partitions = PARTITIONS) =>
-  bench.connect([BidPlaced, AuctionEnded], { streams: { Auction: { partitions } } });
-
-/** Bids of `auctions` auctions in turn, numbered in the order of publishing. */
-function bids(count: number, auctions = 20): BidPlaced[] {
-  return Array.from({ length: count }, (_, n) => new BidPlaced({ auctionId: `auction-${n % auctions}`, n }));
-}
-
-const numberOf = (event: DomainEvent) => (event.detail as { n: number }).n;
-
-/** Asserts that all events are there once, and those of each subject in the order of their numbers. */
-function assertOrderOfSubjects(events: readonly DomainEvent[], count: number): void {
-  assertEquals(events.map(numberOf).sort((a, b) => a - b), Array.from({ length: count }, (_, n) => n));
-  for (const [subject, own] of Map.groupBy(events, ({ subject }) => subject)) {
-    const numbers = own.map(numberOf);
-    assertEquals(numbers, numbers.toSorted((a, b) => a - b), subject);
-  }
-}
+import { type BrokerContract, contract, settled, told, until } from "../../_broker_bench.ts";
+import {
+  assertOrderOfSubjects,
+  AuctionEnded,
+  auctionIn,
+  BidPlaced,
+  bids,
+  connectTo,
+  numberOf,
+  PARTITIONS,
+  streamOf,
+} from "./_bids.ts";
 
 export const partitioned: readonly BrokerContract[] = [
   contract(
     "46",
     "publish() stores each event in the partition of its subject, in the order of the calls",
     async (bench) => {
-      const [broker, store] = [await connect(bench), await bench.store()];
+      const [broker, store] = [await connectTo(bench), await bench.store()];
       const events = bids(60);
       await Promise.all([
         ...events.slice(0, 30).map((event) => broker.publish(event)),
@@ -44,7 +28,7 @@ export const partitioned: readonly BrokerContract[] = [
       ]);
       let found = 0;
       for (let partition = 0; partition < PARTITIONS; partition++) {
-        const entries = (await Array.fromAsync(store.read(`events:Auction#${partition}`))).flat();
+        const entries = (await Array.fromAsync(store.read(streamOf(partition)))).flat();
         const own = events.filter(({ subject }) => partitionOf(subject!, PARTITIONS) === partition);
         assertEquals(entries.map(({ position }) => position), own.map(({ position }) => position!));
         assert(own.length > 0, `No auction is in partition ${partition}`);
@@ -57,7 +41,7 @@ export const partitioned: readonly BrokerContract[] = [
   ),
 
   contract("28, 46", "history() merges partitions by position, and keeps the order of each subject", async (bench) => {
-    const broker = await connect(bench);
+    const broker = await connectTo(bench);
     assertEquals(await Array.fromAsync(broker.history(BidPlaced)), []);
     for (const event of bids(60)) await broker.publish(event);
     const events = await Array.fromAsync(broker.history(BidPlaced));
@@ -74,20 +58,20 @@ export const partitioned: readonly BrokerContract[] = [
   }),
 
   contract("1, 46", "a group receives the events of all partitions, those of each subject in order", async (bench) => {
-    const [broker, other] = [await connect(bench), await connect(bench)];
+    const [broker, other] = [await connectTo(bench), await connectTo(bench)];
     const handled: DomainEvent[] = [];
     await broker.publish(bids(30));
     await broker.subscribe([BidPlaced, AuctionEnded], (event) => void handled.push(event), { group: "group" });
-    await other.publish([...bids(60).slice(30), new AuctionEnded({ auctionId: "auction-1", n: 60 })]);
+    await other.publish([...bids(30, { from: 30 }), new AuctionEnded({ auctionId: "auction-1", n: 60 })]);
     await settled(broker, BidPlaced);
     assertOrderOfSubjects(handled, 61);
   }),
 
   contract("46", "a broker with another number of partitions is refused, and told the way out", async (bench) => {
-    const broker = await connect(bench);
+    const broker = await connectTo(bench);
     await broker.publish(bids(10));
     const others = [
-      [await connect(bench, 8), "with 8 partitions", "with 4 partitions"],
+      [await connectTo(bench, 8), "with 8 partitions", "with 4 partitions"],
       [await bench.connect([BidPlaced, AuctionEnded]), "with no partitions", "with 4 partitions"],
     ] as const;
     for (const [other, own, theirs] of others) {
@@ -113,7 +97,7 @@ export const partitioned: readonly BrokerContract[] = [
   contract("46", "a stream that was used without partitions gets none", async (bench) => {
     const before = await bench.connect([BidPlaced]);
     await before.publish(bids(3));
-    const broker = await connect(bench);
+    const broker = await connectTo(bench);
     const error = await assertRejects(() => broker.publish(bids(1)[0]!), StoreError, "without partitions, with events");
     assertEquals(error.kind, "partitions-differ");
     await assertRejects(() => broker.subscribe(BidPlaced, () => {}, { group: "group" }), StoreError);
@@ -121,7 +105,7 @@ export const partitioned: readonly BrokerContract[] = [
   }),
 
   contract("46", "brokers that publish first at the same time agree on the partitions", async (bench) => {
-    const brokers = await Promise.all(Array.from({ length: 6 }, () => connect(bench)));
+    const brokers = await Promise.all(Array.from({ length: 6 }, () => connectTo(bench)));
     const events = bids(60);
     await Promise.all(events.map((event, n) => brokers[n % brokers.length]!.publish(event)));
     assertOrderOfSubjects(
@@ -129,6 +113,37 @@ export const partitioned: readonly BrokerContract[] = [
       60,
     );
   }),
+
+  contract("46", "an entry in the wrong partition is handled, and reported once", async (bench) => {
+    const [broker, store] = [await connectTo(bench), await bench.store()];
+    const warnings = told<WarningEvent>(broker, "warning");
+    const handled: DomainEvent[] = [];
+    await broker.subscribe(BidPlaced, (event) => void handled.push(event), { group: "group" });
+    const auctionId = auctionIn(1);
+    const entry = (n: number) => [
+      [
+        "id",
+        `${n}`,
+        "payload",
+        JSON.stringify({ auctionId, n }),
+        "type",
+        "BidPlaced",
+        ...(n > 0 ? ["subject", auctionId] : []),
+      ],
+    ];
+    const [position] = await store.append(streamOf(2), entry(0));
+    await until(() => warnings.length === 1, "the entry is reported");
+    for (const part of [streamOf(2), streamOf(1), position!, `"${auctionId}"`, "partitionOf"]) {
+      assertStringIncludes(warnings[0]!.message, part);
+    }
+    for (const n of [1, 2]) await store.append(streamOf(2), entry(n));
+    await store.append(streamOf(3), entry(3));
+    await until(() => warnings.length === 2, "the entry in another partition is reported");
+    await settled(broker, BidPlaced);
+    assertEquals(handled.map(numberOf).sort(), [0, 1, 2, 3]);
+    assertEquals((await Array.fromAsync(broker.history(BidPlaced))).length, 4);
+    assertEquals(warnings.length, 2);
+  }, "store"),
 
   contract("34, 46", "options of streams are checked, and errors name the way out", async (bench) => {
     class Plain extends defineEvent("Plain")<{ n: number }> {}
