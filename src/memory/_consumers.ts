@@ -1,3 +1,4 @@
+import { occupied } from "../store/_groups.ts";
 import { StoreError } from "../store/mod.ts";
 
 /** A consumer that joined, and neither left nor was given up for dead. */
@@ -18,6 +19,8 @@ export class Consumers {
   #now: () => number;
   #all = new Map<string, Consumer>();
   #incarnations = 0;
+  /** The store name of the exclusive consumer, until another consumer joins. */
+  #exclusive: string | undefined;
 
   /** `group` names the group in error messages. */
   constructor(group: string, now: () => number) {
@@ -41,10 +44,15 @@ export class Consumers {
     this.#all.clear();
   }
 
-  /** Adds a consumer. Throws `"name-taken"` if another live consumer has the name. */
-  join(name: string, lease: number): Consumer {
+  /**
+   * Adds a consumer. Throws `"name-taken"` if another live consumer has the name, and `"occupied"` if one is alive and one
+   * of the two is exclusive.
+   */
+  join(name: string, lease: number, exclusive: boolean): Consumer {
     this.#assertNameFree(name, undefined);
+    this.#assertUnoccupied(name, undefined, exclusive);
     const storeName = `${name}.${(++this.#incarnations).toString(36)}${crypto.randomUUID().slice(0, 6)}`;
+    this.#exclusive = exclusive ? storeName : undefined;
     return this.#enrol(name, storeName, lease);
   }
 
@@ -68,16 +76,30 @@ export class Consumers {
     }
   }
 
+  #assertUnoccupied(name: string, self: string | undefined, exclusive: boolean): void {
+    const now = this.#now();
+    const alive = [...this.#all.values()]
+      .filter(({ storeName, expires }) => storeName !== self && expires > now)
+      .filter(({ storeName }) => exclusive || storeName === this.#exclusive);
+    // The last lease to end decides when the group is free.
+    const last = alive.sort((a, b) => b.expires - a.expires)[0];
+    const holder = last && { consumer: last.storeName, expiresIn: last.expires - now };
+    // An exclusive consumer never comes back once another one has joined, even if that one has left.
+    const replaced = exclusive && self !== undefined && self !== this.#exclusive;
+    if (holder !== undefined || replaced) throw occupied(this.#group, name, exclusive, holder);
+  }
+
   /**
    * Renews the lease of a consumer. A consumer that was given up for dead joins again. Throws `"name-taken"` if another
-   * consumer has taken its name in the meantime.
+   * consumer has taken its name in the meantime, and `"occupied"` if it cannot be beside another one.
    */
-  touch(storeName: string, lease: number): Consumer {
+  touch(storeName: string, lease: number, exclusive: boolean): Consumer {
     const now = this.#now();
     let consumer = this.#all.get(storeName);
     if (consumer === undefined || consumer.expires <= now) {
       const name = storeName.slice(0, storeName.lastIndexOf("."));
       this.#assertNameFree(name, storeName);
+      this.#assertUnoccupied(name, storeName, exclusive);
       consumer ??= this.#enrol(name, storeName, lease);
     }
     consumer.expires = now + lease;

@@ -89,14 +89,21 @@ export class MemoryGroup {
 
   join(options: MemberOptions): string {
     assertTerms(this.name, this.#stream.name, this.#terms, options);
-    return this.#consumers.join(options.consumer, options.lease).storeName;
+    const { consumer, lease, exclusive = false } = options;
+    const { storeName } = this.#consumers.join(consumer, lease, exclusive);
+    // All others are dead. They lose their deliveries at once, so that none of them settles beside this consumer.
+    if (exclusive) this.#recoverDead(this.#stream.now());
+    return storeName;
   }
 
-  /** Renews the lease of a consumer. Throws `"group-deleted"`, `"types-differ"`, `"policy-differs"` or `"name-taken"`. */
-  touch(storeName: string, options: Pick<MemberOptions, "lease" | "types" | "whenDead">): Consumer {
+  /**
+   * Renews the lease of a consumer. Throws `"group-deleted"`, `"types-differ"`, `"policy-differs"`, `"name-taken"` or
+   * `"occupied"`.
+   */
+  touch(storeName: string, options: Pick<MemberOptions, "lease" | "types" | "whenDead" | "exclusive">): Consumer {
     this.#assertThere();
     assertTerms(this.name, this.#stream.name, this.#terms, options);
-    return this.#consumers.touch(storeName, options.lease);
+    return this.#consumers.touch(storeName, options.lease, options.exclusive === true);
   }
 
   #assertThere(): void {
@@ -116,28 +123,46 @@ export class MemoryGroup {
   }
 
   /** Claims the entries that are there now, without waiting. */
-  claim(consumer: Consumer, reach: Reach, limit: number, newFirst: boolean): Omit<Claim, "disturbed"> {
-    const found = this.#take(consumer, reach, limit, newFirst);
+  claim(
+    consumer: Consumer,
+    reach: Reach,
+    { limit, newFirst, exclusive }: { readonly limit: number; readonly newFirst: boolean; readonly exclusive: boolean },
+  ): Omit<Claim, "disturbed"> {
+    const found = this.#take(consumer, reach, limit, newFirst && !exclusive, exclusive);
     const removed = this.#cursor.takeRemoved();
     const holding = this.#holdsKeys && this.#holds.state.keys > 0;
     return { ...found, ...(removed && { removed }), ...(holding && { holding }) };
   }
 
-  #take(consumer: Consumer, reach: Reach, limit: number, newFirst: boolean): Omit<Claim, "disturbed"> {
+  #take(
+    consumer: Consumer,
+    reach: Reach,
+    limit: number,
+    newFirst: boolean,
+    exclusive: boolean,
+  ): Omit<Claim, "disturbed"> {
     const missing: Position[] = [];
     const early = newFirst ? this.#claimNew(consumer, limit) : [];
     if (early.length > 0) return { records: early, missing };
-    const returned = this.#claimReturned(consumer, reach, limit, missing);
+    const returned = this.#claimReturned(consumer, reach, limit, missing, exclusive);
     const records = returned.length > 0 ? returned : this.#claimNew(consumer, limit);
     return { records, missing };
   }
 
-  #claimReturned(consumer: Consumer, reach: Reach, limit: number, missing: Position[]): ClaimedRecord[] {
+  #claimReturned(
+    consumer: Consumer,
+    reach: Reach,
+    limit: number,
+    missing: Position[],
+    exclusive: boolean,
+  ): ClaimedRecord[] {
     const now = this.#stream.now();
     this.#recoverDead(now);
+    const parked = exclusive ? this.#parkedInOrder() : undefined;
     const taken: Pending[] = [];
     while (taken.length < limit) {
-      const pending = this.#parking.take(now) ?? this.#deferred.take(reach, now);
+      const pending = (parked === undefined ? this.#parking.take(now) : parked.next().value) ??
+        this.#deferred.take(reach, now);
       if (pending === undefined) break;
       if (this.#recordOf(pending) !== undefined) taken.push(pending);
       else {
@@ -153,6 +178,19 @@ export class MemoryGroup {
       const record = this.#deliver(pending, consumer);
       return deferred !== undefined && deferred.version > reach.version ? { ...record, expired: true } : record;
     });
+  }
+
+  /** Takes parked deliveries in order of position, whether or not they are due. */
+  *#parkedInOrder(): Generator<Pending, undefined> {
+    if (this.#parking.nextDue() === Infinity) return;
+    const parked = [...this.#pending.values()].filter(({ owner, deferred, waitsFor }) =>
+      owner === undefined && deferred === undefined && waitsFor === undefined
+    );
+    for (const pending of parked.sort((a, b) => comparePositions(a.position, b.position))) {
+      // The parking drops the ticket of a delivery without a due time.
+      pending.due = undefined;
+      yield pending;
+    }
   }
 
   // Parks the deliveries of dead consumers, to be claimed at once or when their retry is due. The consumer that claims
@@ -214,13 +252,16 @@ export class MemoryGroup {
   }
 
   #deliver(pending: Pending, consumer: Consumer): ClaimedRecord {
+    const dueIn = pending.retryAt === undefined ? 0 : pending.retryAt - this.#stream.now();
     pending.owner = consumer;
-    pending.retryAt = undefined;
+    // An exclusive member waits for the due time itself; it stays noted here in case that this member dies.
+    if (dueIn <= 0) pending.retryAt = undefined;
     return {
       position: pending.position,
       fields: this.#recordOf(pending)!.fields,
       attempt: pending.failures + 1,
       recovered: pending.recovered,
+      ...(dueIn > 0 ? { dueIn } : {}),
       fence: `${pending.delivery}`,
     };
   }

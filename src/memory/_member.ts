@@ -21,6 +21,7 @@ export class MemoryMember implements GroupMember {
   #group: MemoryGroup;
   #options: MemberOptions;
   #reach: Reach;
+  #exclusive: boolean;
   #epoch: number;
   #left = new AbortController();
 
@@ -30,6 +31,7 @@ export class MemoryMember implements GroupMember {
     this.#group = group;
     this.#options = options;
     this.#reach = reachOf(options);
+    this.#exclusive = options.exclusive === true;
     this.#epoch = group.epoch;
   }
 
@@ -37,7 +39,7 @@ export class MemoryMember implements GroupMember {
     const ended = AbortSignal.any([signal, this.#left.signal]);
     while (!ended.aborted) {
       const consumer = this.#group.touch(this.consumer, this.#options);
-      const found = this.#group.claim(consumer, this.#reach, limit, newFirst);
+      const found = this.#group.claim(consumer, this.#reach, { limit, newFirst, exclusive: this.#exclusive });
       const disturbed = this.#group.epoch !== this.#epoch;
       this.#epoch = this.#group.epoch;
       if (found.records.length > 0 || found.missing.length > 0 || found.removed !== undefined || disturbed) {

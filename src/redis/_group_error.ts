@@ -1,8 +1,13 @@
-import { termsDiffer } from "../store/_groups.ts";
-import { StoreError } from "../store/mod.ts";
+import { occupied, termsDiffer } from "../store/_groups.ts";
+import { type MemberOptions, StoreError } from "../store/mod.ts";
 
-/** The store error for NAMETAKEN, TYPESDIFFER or GROUPDELETED of a script; any other error unchanged. */
-export function groupError(error: unknown, stream: string, group: string, types?: readonly string[]): unknown {
+/** The store error for NAMETAKEN, OCCUPIED, TYPESDIFFER or GROUPDELETED of a script; any other error unchanged. */
+export function groupError(
+  error: unknown,
+  stream: string,
+  group: string,
+  { consumer, types, exclusive = false }: Pick<MemberOptions, "consumer" | "types" | "exclusive">,
+): unknown {
   const message = error instanceof Error ? error.message : "";
   if (message.includes("GROUPDELETED")) {
     return new StoreError(
@@ -16,6 +21,12 @@ export function groupError(error: unknown, stream: string, group: string, types?
   const differ = /TYPESDIFFER ?(.*)/.exec(message);
   if (differ !== null) {
     return termsDiffer(group, stream, differ[1] ? { types: differ[1].split(" ") } : {}, types ? { types } : {});
+  }
+  const beside = /OCCUPIED (\S+) (\d+)/.exec(message);
+  if (beside !== null) {
+    const [, other, left] = beside;
+    const holder = other === "-" ? undefined : { consumer: other!, expiresIn: Number(left) };
+    return occupied(`group "${group}" of ${stream}`, consumer, exclusive, holder);
   }
   const taken = /NAMETAKEN (\S+)\.(\S+) (\d+)/.exec(message);
   if (taken === null) return error;

@@ -4,7 +4,7 @@ export interface GroupKeys {
   readonly stream: string;
   /**
    * Hash: the state of the group. Fields: `life`, `bell`, `epoch`, `rewind:<epoch>`, `checkpoint`, `including`, `lives`,
-   * `mark`, `removed` and `deleted`; for each consumer `gen:`, `lease:`, `stalled:`, `version:` and `conn:`.
+   * `mark`, `removed`, `exclusive` and `deleted`; for each consumer `gen:`, `lease:`, `stalled:`, `version:`, `conn:` and `serial:`.
    */
   readonly meta: string;
   /** Sorted set: consumers by the end of their lease, in milliseconds. */

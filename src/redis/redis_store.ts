@@ -60,6 +60,8 @@ interface Incarnation {
   readonly members: Set<RedisMember>;
   readonly streams: Set<string>;
   readonly readers: Readers;
+  /** Readers that take nothing, for exclusive members: their scripts read. */
+  readonly watchers: Readers;
 }
 
 /** Stores events in Redis Streams, one stream per event type, readable by redis-cli and any Redis client. */
@@ -196,7 +198,8 @@ export class RedisStore implements EventStore {
       : options.startFrom === "now"
       ? "$"
       : before(options.startFrom);
-    const { consumer, members, readers } = incarnation;
+    const { consumer, members } = incarnation;
+    const readers = options.exclusive ? incarnation.watchers : incarnation.readers;
     let reply: Reply;
     try {
       reply = await JOIN.run(link, keyList(keys), [
@@ -207,10 +210,11 @@ export class RedisStore implements EventStore {
         start,
         crypto.randomUUID(),
         options.types?.join(" ") ?? "",
+        options.exclusive ? "1" : "",
       ]);
     } catch (error) {
       this.#release(incarnation, stream);
-      throw groupError(error, stream, group, options.types);
+      throw groupError(error, stream, group, options);
     }
     const [generation, epoch, life, healed] = reply as readonly [number, number, string, HealReply];
     const reader = readers.take(stream, this.#topology.placeOf(stream));
@@ -248,7 +252,8 @@ export class RedisStore implements EventStore {
     const spill = (stream: string, records: readonly StoredRecord[]) =>
       [...members].find((candidate) => candidate.stream === stream)?.spill(records);
     const readers = new Readers((stream) => this.#reader(stream, ["XREADGROUP", "GROUP", group, consumer], spill));
-    const incarnation = { group, name, consumer, members, streams, readers };
+    const watchers = new Readers((stream) => this.#reader(stream, ["XREAD"], () => {}));
+    const incarnation = { group, name, consumer, members, streams, readers, watchers };
     this.#incarnations.add(incarnation);
     return incarnation;
   }
@@ -257,6 +262,7 @@ export class RedisStore implements EventStore {
     incarnation.streams.delete(stream);
     if (incarnation.streams.size > 0) return;
     this.#close(incarnation.readers);
+    this.#close(incarnation.watchers);
     this.#incarnations.delete(incarnation);
   }
 
@@ -280,7 +286,8 @@ export class RedisStore implements EventStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const { waker } of this.#sharedRoutes.values()) waker.close();
-    for (const { readers } of [{ readers: this.#followers }, ...this.#incarnations]) this.#close(readers);
+    const all = [...this.#incarnations].flatMap(({ readers, watchers }) => [readers, watchers]);
+    for (const readers of [this.#followers, ...all]) this.#close(readers);
     this.#incarnations.clear();
     const durable = [...this.#durableRoutes.values()].map((route) => route.close());
     await Promise.all([this.#topology.close(), ...durable, ...this.#closing]);

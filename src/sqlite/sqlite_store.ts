@@ -18,6 +18,7 @@ import { layoutChanged } from "../store/_producer.ts";
 import { reachOf } from "../store/_reach.ts";
 import { Changes } from "./connection/_changes.ts";
 import { Database } from "./connection/_database.ts";
+import { endOthers } from "./consuming/_claim.ts";
 import { join } from "./consuming/_consumer.ts";
 import { makeGroup, termsOf } from "./consuming/_group.ts";
 import { assertTerms } from "../store/_groups.ts";
@@ -188,14 +189,21 @@ export class SqliteStore implements EventStore {
 
   async member(streamName: string, groupName: string, options: MemberOptions): Promise<GroupMember> {
     const db = this.#db;
-    const { consumer: name, lease } = options;
+    const { consumer: name, lease, exclusive = false } = options;
     const { seat, epoch } = await db.write(() => {
       const group = makeGroup(db, makeStream(db, streamName), groupName, options);
       assertTerms(groupName, streamName, termsOf(group), options);
-      return {
-        seat: join(db, this.#now(), streamName, group, { name, lease, terms: options, reach: reachOf(options) }),
-        epoch: group.epoch,
-      };
+      const now = this.#now();
+      const seat = join(db, now, streamName, group, {
+        name,
+        lease,
+        terms: options,
+        reach: reachOf(options),
+        exclusive,
+      });
+      // All others are dead. They lose their deliveries at once, so that none of them settles beside this consumer.
+      if (exclusive) endOthers(db, now, group);
+      return { seat, epoch: group.epoch };
     });
     return new SqliteMember(db, this.#changes, this.#now, seat, epoch);
   }

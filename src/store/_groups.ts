@@ -74,6 +74,38 @@ function policyDiffers(group: string, stream: string, kept: WhenDead, own: WhenD
   );
 }
 
+/** A live consumer that is in the way of another one. */
+export interface Holder {
+  /** Its name in the store. */
+  readonly consumer: string;
+  /** When its lease runs out, in milliseconds from now. */
+  readonly expiresIn: number;
+}
+
+/**
+ * The error for a consumer that cannot be in a group beside another one, because one of the two is exclusive.
+ *
+ * @param place The group and its stream, for the message: `group "g" of s`.
+ * @param consumer The name of the consumer that is refused.
+ * @param exclusive Whether this consumer is the exclusive one.
+ * @param holder The consumer that is alive; undefined if it has left.
+ */
+export function occupied(place: string, consumer: string, exclusive: boolean, holder: Holder | undefined): StoreError {
+  if (holder === undefined) {
+    const why = "another consumer has joined since it was given up for dead; subscribe again";
+    return new StoreError("occupied", `Cannot use ${place} as "${consumer}": ${why}`);
+  }
+  const { consumer: other, expiresIn } = holder;
+  const why = exclusive
+    ? `it wants the group for itself, and ${other} is alive there for another ${expiresIn} ms`
+    : `${other} has the group for itself for another ${expiresIn} ms`;
+  return new StoreError(
+    "occupied",
+    `Cannot join ${place} as "${consumer}": ${why}; close that consumer, or wait for the end of its lease`,
+    { holder: other, expiresIn },
+  );
+}
+
 function shown(types: readonly string[] | undefined): string {
   return types === undefined ? "the stream's own type" : types.join(", ");
 }

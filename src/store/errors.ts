@@ -10,9 +10,12 @@
  *   was stored;
  * - `"conflict"`: the subject has another revision than the expected one;
  * - `"name-taken"`: another live consumer has this name in this group;
+ * - `"occupied"`: a live consumer has the group to itself, or this consumer wants that and another one is alive or has
+ *   joined since;
  * - `"types-differ"`: the group is for other event types than this consumer handles;
  * - `"partitions-differ"`: the stream has another number of partitions than this broker was told;
  * - `"policy-differs"`: the group has another `whenDead` than this consumer;
+ * - `"assignment-differs"`: the group reads the partitions of a stream in another way than this consumer;
  * - `"group-busy"`: the group still has live consumers, unsettled deliveries or dead letters;
  * - `"group-deleted"`: the group was deleted while this member used it;
  * - `"storage-lost"`: the file that holds the data was deleted or replaced; the store must be opened again.
@@ -25,14 +28,16 @@ export type StoreErrorKind =
   | "layout-changed"
   | "conflict"
   | "name-taken"
+  | "occupied"
   | "types-differ"
   | "partitions-differ"
   | "policy-differs"
+  | "assignment-differs"
   | "group-busy"
   | "group-deleted"
   | "storage-lost";
 
-/** The cause of a {@linkcode StoreError}, and the data of a `"name-taken"` or a `"conflict"` error. */
+/** The cause of a {@linkcode StoreError}, and the data of a `"name-taken"`, `"occupied"` or `"conflict"` error. */
 export interface StoreErrorOptions
   extends ErrorOptions, Partial<Pick<StoreError, "holder" | "expiresIn" | "revision">> {}
 
@@ -57,11 +62,11 @@ export class StoreError extends Error {
   override readonly name = "StoreError";
   /** Why the call failed. */
   readonly kind: StoreErrorKind;
-  /** With `"name-taken"`: the store name of the consumer that has the name. */
+  /** With `"name-taken"` and `"occupied"`: the store name of the live consumer in the way; undefined if it is gone. */
   readonly holder: string | undefined;
   /**
-   * With `"name-taken"`: when the holder's lease runs out, in milliseconds from now by the store's clock, unless the holder
-   * renews it.
+   * When the holder's lease runs out, in milliseconds from now by the store's clock, unless the holder renews it. Undefined
+   * without a holder.
    */
   readonly expiresIn: number | undefined;
   /** With `"conflict"`: the revision that the subject has, 0 without entries. */

@@ -135,7 +135,8 @@ export interface EventStore extends AsyncDisposable {
   /**
    * Adds a consumer to a group. Makes the group if it does not exist; only then `startFrom` counts. Rejects with
    * `"name-taken"`, naming both consumers, while another live consumer has the name. A consumer of that name whose lease
-   * ran out, or that left, is no obstacle: live consumers claim its deliveries like those of any dead consumer.
+   * ran out, or that left, is no obstacle: live consumers claim its deliveries like those of any dead consumer. Rejects
+   * with `"occupied"` while an exclusive consumer is alive, and for an exclusive one while any other is alive.
    */
   member(stream: string, group: string, options: MemberOptions): Promise<GroupMember>;
 

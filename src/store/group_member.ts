@@ -19,6 +19,18 @@ export interface MemberOptions {
    * group, and the store keeps it. @default {"continue"}
    */
   readonly whenDead?: WhenDead;
+  /**
+   * Whether the consumer is the only one in the group, so that order outlives its consumers. Three promises follow:
+   *
+   * - **Alone.** While it is alive, no other consumer joins, and it joins only while no other one is alive: `"occupied"`.
+   *   Once it was given up for dead and another one has joined, it never comes back under this incarnation.
+   * - **A clean cut.** When it joins, all other consumers of the group lose their deliveries at once.
+   * - **In order.** Its claims return deliveries in order of position, and all of them before any unread entry, also those
+   *   whose retry is not due yet: see {@linkcode ClaimedRecord.dueIn}. Only deferred deliveries are not part of the order.
+   *
+   * @default {false}
+   */
+  readonly exclusive?: boolean;
   /** Highest schema version this consumer understands; newer, deferred entries are not delivered to it. @default {1} */
   readonly version?: number;
   /**
@@ -40,6 +52,11 @@ export interface ClaimedRecord extends StoredRecord {
   readonly attempt: number;
   /** How many consumers died while they held it, since its last `retry`. A release does not change the number. */
   readonly recovered: number;
+  /**
+   * For an exclusive member: in how many milliseconds its retry is due. Undefined when the next attempt may start now. The
+   * store keeps the due time, as for a held `retry`.
+   */
+  readonly dueIn?: number;
   /** True when its version is above this member's, and no consumer that understands it came within `deferTimeout`. */
   readonly expired?: boolean;
   /**
@@ -55,7 +72,11 @@ export interface ClaimOptions {
   readonly limit: number;
   /** Ends the wait when it aborts; the claim then resolves. */
   readonly signal: AbortSignal;
-  /** Looks for unread entries first, and for returned deliveries only when there are none. @default {false} */
+  /**
+   * Looks for unread entries first, and for returned deliveries only when there are none. An exclusive member ignores it.
+   *
+   * @default {false}
+   */
   readonly newFirst?: boolean;
 }
 
@@ -206,10 +227,10 @@ export interface GroupMember {
    * Only when there are none, the call takes entries that the group has not read. `newFirst` swaps the two; a caller that
    * alternates keeps neither source waiting for long. Records are in order of position. When more returned deliveries
    * are due than `limit`, the store chooses which come first. A store may find out up to a quarter of this member's lease
-   * late that a deferred delivery is expired.
+   * late that a deferred delivery is expired. For an exclusive member see {@linkcode MemberOptions.exclusive}.
    *
    * **Recovery.** A delivery of a dead consumer comes back with `recovered` raised by one. A retry is never taken before
-   * it is due, also when its consumer has died.
+   * it is due, also when its consumer has died; only an exclusive member gets it early, with `dueIn`.
    *
    * **Ending.** An aborted `signal` ends the wait: the call resolves, perhaps with records that it had already taken, and
    * does not reject. When a call rejects, a later call returns whatever it had taken. The engine makes one call at a time.
@@ -217,6 +238,8 @@ export interface GroupMember {
    * Rejects with `"group-deleted"` when the group was deleted, also when a group of the same name was made since. Rejects
    * with `"name-taken"` when this consumer was given up for dead and another one has joined under its name, and with
    * `"types-differ"` while the group is for other types than this consumer handles, because `alterGroup` has changed them.
+   * Rejects with `"occupied"` when it was given up for dead and a live consumer is exclusive, or it is exclusive itself and another
+   * consumer has joined since.
    */
   claim(options: ClaimOptions): Promise<Claim>;
 

@@ -2,6 +2,7 @@ import { register, type SuiteOptions } from "./_contract.ts";
 import { appending } from "./store/_append.ts";
 import { claiming } from "./store/_claims.ts";
 import { deferring } from "./store/_deferring.ts";
+import { excluding } from "./store/_exclusive.ts";
 import { fencing } from "./store/_layouts.ts";
 import { grouping } from "./store/_groups.ts";
 import { leasing } from "./store/_leases.ts";
@@ -23,6 +24,7 @@ export const storeContracts: readonly StoreContract[] = [
   ...reading,
   ...claiming,
   ...leasing,
+  ...excluding,
   ...settling,
   ...deferring,
   ...letters,

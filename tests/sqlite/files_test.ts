@@ -88,6 +88,7 @@ Deno.test("open() upgrades a file with an earlier schema, and keeps its entries"
      ALTER TABLE entry DROP COLUMN revision;
      ALTER TABLE batch DROP COLUMN revisions;
      ALTER TABLE batch DROP COLUMN conflict;
+     ALTER TABLE consumer_group DROP COLUMN exclusive;
      ALTER TABLE stream DROP COLUMN layout;
      ALTER TABLE consumer_group DROP COLUMN types;
      ALTER TABLE consumer_group DROP COLUMN skipped;

@@ -28,6 +28,10 @@ export interface JobSource {
   readonly group: string;
   /** Its name in the store: `<name>.<incarnation>`. */
   readonly consumer: string;
+  /** Returns the key of an event; undefined without keys. */
+  readonly key: ((event: DomainEvent) => string) | undefined;
+  /** True when it is about to leave: no handler of its deliveries starts any more. */
+  readonly draining: boolean;
   /** False when the lease may have expired: it must be renewed before another handler starts. */
   readonly fresh: boolean;
   /** The number that the store compares for a version of this type; see `StreamCodec.version`. */
@@ -57,7 +61,8 @@ export interface JobSource {
  * - `waiting`: it waits for a free handler, and for earlier events of its key.
  * - `starting`: the store is recording that it runs exclusively, without any other handler at the same time.
  * - `running`: its handler runs.
- * - `holding`: it failed, and waits for its next attempt. Later events of its key wait behind it.
+ * - `holding`: it failed, here or at an earlier consumer, and waits for its next attempt. Later events of its key wait
+ *   behind it.
  * - `settling`: its outcome is on the way to the store. Every earlier state can settle, such as by a release.
  * - `gone`: the store has its outcome, or the delivery is lost. Every state except `settling` is lost directly.
  *
@@ -84,7 +89,7 @@ export class Job {
   #open = true;
   #key: string | undefined;
   #error: unknown;
-  /** When its next attempt is due, in milliseconds since the epoch, while it is holding. */
+  /** When its next attempt is due, by `performance.now()`; 0 or a past time when it may start now. */
   #retryAt = 0;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #slot = -1;
@@ -103,6 +108,7 @@ export class Job {
     this.expired = record.expired === true;
     this.sequence = sequence;
     this.#attempt = record.attempt;
+    if (record.dueIn !== undefined) this.#retryAt = performance.now() + record.dueIn;
     this.#content = content;
   }
 
@@ -209,8 +215,17 @@ export class Job {
   hold(delay: number, onDue: () => void): void {
     this.#state = "holding";
     this.#attempt++;
-    this.#retryAt = Date.now() + delay;
+    this.#retryAt = performance.now() + delay;
     this.#retryIn(delay, onDue);
+  }
+
+  /**
+   * waiting → holding → waiting: its retry is not due yet. An exclusive consumer gets it before, so that it keeps its place
+   * in the order of its key.
+   */
+  holdUntilDue(onDue: () => void): void {
+    this.#state = "holding";
+    this.#retryIn(this.retryDelay, onDue);
   }
 
   #retryIn(delay: number, onDue: () => void): void {
@@ -225,9 +240,9 @@ export class Job {
     }, step);
   }
 
-  /** When its next attempt is due, in milliseconds from now; 0 unless it is holding. */
+  /** When its next attempt is due, in milliseconds from now; 0 when it may start now. */
   get retryDelay(): number {
-    return this.#state === "holding" ? Math.max(0, this.#retryAt - Date.now()) : 0;
+    return this.#retryAt === 0 ? 0 : Math.max(0, this.#retryAt - performance.now());
   }
 
   /** any state but gone → settling: its outcome goes to the store. */

@@ -51,7 +51,15 @@ export class Scheduler {
 
   /** The waiting job may start: it is the first of its key, or its next attempt is due. */
   enqueue(job: Job): void {
+    if (job.retryDelay > 0) return this.#enqueueWhenDue(job);
     (job.suspect ? this.#suspects : this.#ready).push(job);
+  }
+
+  #enqueueWhenDue(job: Job): void {
+    job.holdUntilDue(() => {
+      this.enqueue(job);
+      this.pump();
+    });
   }
 
   /** Starts jobs while there is room. */
@@ -72,8 +80,8 @@ export class Scheduler {
     const queue = this.#suspects.length > 0 ? this.#suspects : this.#ready;
     const job = queue.peek();
     if (job === undefined) return false;
-    if (job.state !== "waiting") {
-      // It was lost or released while it was queued.
+    if (job.state !== "waiting" || job.source.draining) {
+      // It was lost or released while it was queued, or is about to be released.
       queue.shift();
       return true;
     }
@@ -97,7 +105,7 @@ export class Scheduler {
   async #startExclusively(job: Job): Promise<void> {
     this.#exclusive = job;
     job.startExclusively();
-    if (await this.#tasks.isolate(job) && !this.#stopped) this.#start(job);
+    if (await this.#tasks.isolate(job) && !this.#stopped && !job.source.draining) this.#start(job);
     else this.endExclusive(job);
   }
 

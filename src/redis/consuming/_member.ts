@@ -26,6 +26,7 @@ import { HeldClaims, type Settlement } from "./_held_claims.ts";
 import { type Joined, Recovery } from "./_recovery.ts";
 import { after } from "../connection/_replies.ts";
 import type { Script } from "../connection/_script.ts";
+import { StreamWatch } from "./_stream_watch.ts";
 import type { Route } from "../connection/_topology.ts";
 import { ANNOUNCE } from "../scripts/announce.ts";
 import { HEAL } from "../scripts/heal.ts";
@@ -55,6 +56,7 @@ export class RedisMember implements GroupMember {
   readonly consumer: string;
   #context: MemberContext;
   #buffer: ReceiveBuffer;
+  #watch: StreamWatch;
   #recovery: Recovery;
   #held = new HeldClaims();
   #life: string;
@@ -76,26 +78,34 @@ export class RedisMember implements GroupMember {
       consumer,
       lease,
       reach: reachOf(context.options),
+      exclusive: context.options.exclusive === true,
       run,
       known: () => {
         const kept = new Set(this.#buffer.kept);
         return (position) => this.#held.has(position) || kept.has(position);
       },
       // If the consumer was given up for dead, the group has forgotten its connection.
-      generationChanged: () => this.#buffer.announceAgain(),
+      generationChanged: () => {
+        this.#buffer.announceAgain();
+        this.#watch.announceAgain();
+      },
     }, joined);
-    this.#buffer = new ReceiveBuffer({
-      link,
+    const waiting = {
       stream: keys.stream,
-      group,
-      consumer,
       reader,
-      generation: () => recovery.generation,
-      announce: (connection) => run(ANNOUNCE, [connection]),
+      announce: (connection: string) => run(ANNOUNCE, [connection]),
       // Deliveries that returned before this moment did not end the read. Later ones do.
       blocked: () => void recovery.check(),
       woken: () => recovery.lookNow(),
       arrived: () => recovery.wake(),
+    };
+    this.#watch = new StreamWatch(waiting);
+    this.#buffer = new ReceiveBuffer({
+      ...waiting,
+      link,
+      group,
+      consumer,
+      generation: () => recovery.generation,
       failed: () => recovery.expectOrphans(),
     });
   }
@@ -105,7 +115,7 @@ export class RedisMember implements GroupMember {
     try {
       return await script.run(link, keyList(keys), [group, this.consumer, this.#life, ...args]);
     } catch (error) {
-      throw groupError(error, keys.stream, group, options.types);
+      throw groupError(error, keys.stream, group, options);
     }
   }
 
@@ -116,6 +126,7 @@ export class RedisMember implements GroupMember {
   async claim({ limit, signal, newFirst = false }: ClaimOptions): Promise<Claim> {
     try {
       if (this.#healing !== undefined) return this.#reportHealing(this.#healing);
+      if (this.#context.options.exclusive) return await this.#claimInOrder(limit, signal);
       for (let first = newFirst; !signal.aborted && !this.#leaving; first = false) {
         const looking = first ? this.#readNew(limit) : this.#look(limit);
         const claim = await looking.catch((error) => this.#healed(error));
@@ -129,7 +140,23 @@ export class RedisMember implements GroupMember {
       return claimOf([]);
     } finally {
       this.#buffer.pause();
+      this.#watch.pause();
     }
+  }
+
+  /** A claim of an exclusive consumer: one script takes what returned, and then unread entries. */
+  async #claimInOrder(limit: number, signal: AbortSignal): Promise<Claim> {
+    while (!signal.aborted && !this.#leaving) {
+      const claim = await this.#recovery.look(limit).catch((error) => this.#healed(error));
+      if (this.#healing !== undefined) return this.#reportHealing(this.#healing);
+      if (claim !== undefined) {
+        this.#held.add(claim.records);
+        return claim;
+      }
+      this.#watch.wait(this.#recovery.tail);
+      await this.#recovery.wait(signal);
+    }
+    return claimOf([]);
   }
 
   #reportHealing(healed: Healed): Claim {
@@ -231,9 +258,10 @@ export class RedisMember implements GroupMember {
       (least, { fence }) => Math.min(least, Number(parseFence(fence).generation)),
       this.#recovery.generation,
     );
+    const { lease, exclusive } = this.#context.options;
     const args = current.flatMap(({ position, fence }) => [position, parseFence(fence).epoch, parseFence(fence).count]);
     try {
-      const reply = await this.#run(RENEW, [`${this.#context.options.lease}`, flag, `${oldest}`, ...args]);
+      const reply = await this.#run(RENEW, [`${lease}`, flag, `${oldest}`, exclusive ? "1" : "", ...args]);
       const [generation, , lost] = reply as [number, number, readonly Position[]];
       this.#recovery.noteGeneration(generation);
       for (const position of lost) this.#held.delete(position);
@@ -286,6 +314,7 @@ export class RedisMember implements GroupMember {
     const { waker, left } = this.#context;
     // A read that runs after the consumer was removed would create the consumer again, and take entries.
     await this.#buffer.close();
+    this.#watch.close();
     try {
       for (let gone = 0; gone === 0;) {
         const reply = await this.#run(LEAVE, [`${LEAVE_AT_ONCE}`]) as readonly [number, Reply];

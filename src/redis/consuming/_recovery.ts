@@ -13,11 +13,13 @@ import type { Reach } from "../../store/_reach.ts";
 import type { Reply } from "../connection/client.ts";
 import { fenceText, staysHeld } from "./_fence.ts";
 import type { GroupKeys } from "../_keys.ts";
+import { parseEntries } from "../connection/_replies.ts";
 import { findOrphans, REPLY_TIME } from "./_orphans.ts";
 import type { Script } from "../connection/_script.ts";
 import type { Route } from "../connection/_topology.ts";
 import { ADOPT } from "../scripts/adopt.ts";
 import { CLAIM } from "../scripts/claim.ts";
+import { CLAIM_EXCLUSIVE } from "../scripts/claim_exclusive.ts";
 
 // A consumer of another program has no lease. It counts as dead after so much idle time, in milliseconds.
 const FOREIGN_IDLE = 30_000;
@@ -30,9 +32,9 @@ const STALE = 250;
 
 /**
  * A delivery in the reply of CLAIM or ADOPT: position, delivery count, failures, recoveries, fields, 1 if XACK alone does
- * not settle it, and 1 if it is expired.
+ * not settle it, 1 if it is expired, and in how many ms its retry is due.
  */
-type Delivered = readonly [Position, number, number, number, readonly string[], number, number?];
+type Delivered = readonly [Position, number, number, number, readonly string[], number, number, number];
 
 /** The reply of JOIN. */
 export interface Joined {
@@ -54,6 +56,8 @@ export interface RecoveryContext {
   readonly consumer: string;
   readonly lease: number;
   readonly reach: Reach;
+  /** Whether a look also takes unread entries: those of an exclusive consumer must not overtake what returned. */
+  readonly exclusive: boolean;
   run(script: Script, args: readonly string[]): Promise<Reply>;
   /** A predicate for the positions that this consumer knows to be its own. */
   known(): (position: Position) => boolean;
@@ -81,6 +85,9 @@ export class Recovery {
   /** Until when there may be orphans, by `performance.now()`. */
   #orphansUntil = 0;
   #wakeUp = new WakeUp();
+  /** How many looks an exclusive consumer has begun. */
+  #serial = 0;
+  #tail = "0-0";
 
   constructor(context: RecoveryContext, { generation, epoch, life }: Joined) {
     this.#context = context;
@@ -92,6 +99,11 @@ export class Recovery {
   /** The consumer's generation, as far as it knows. */
   get generation(): number {
     return this.#generation;
+  }
+
+  /** The last position of the stream, when an exclusive consumer found nothing. */
+  get tail(): string {
+    return this.#tail;
   }
 
   /** Notes the generation that another script has replied. */
@@ -159,8 +171,12 @@ export class Recovery {
   /** Claims orphans, as long as there may be some. */
   async #orphans(limit: number): Promise<Claim | undefined> {
     if (performance.now() > this.#orphansUntil) return undefined;
-    const orphans = await this.#orExpectOrphans(findOrphans(this.#context, limit, this.#context.known()));
-    this.#orphansUntil = Math.min(this.#orphansUntil, performance.now() + ORPHAN_TIME);
+    const { exclusive, known } = this.#context;
+    // From now on no earlier look takes anything, so all orphans are there.
+    if (exclusive) await this.#runLook(0);
+    const orphans = await this.#orExpectOrphans(findOrphans(this.#context, limit, known(), exclusive ? 0 : REPLY_TIME));
+    if (!exclusive) this.#orphansUntil = Math.min(this.#orphansUntil, performance.now() + ORPHAN_TIME);
+    else if (orphans.length === 0) this.#orphansUntil = 0;
     return orphans.length === 0 ? undefined : await this.adopt(orphans);
   }
 
@@ -176,12 +192,10 @@ export class Recovery {
 
   /** Claims deliveries that returned to the group; undefined if there are none, and nothing else to report. */
   async #sweep(limit: number): Promise<Claim | undefined> {
-    const { lease, reach: { version, deferTimeout }, generationChanged, run } = this.#context;
+    const { lease, generationChanged } = this.#context;
     this.#lookedAt = performance.now();
-    const patience = deferTimeout === Infinity ? "" : `${Math.round(deferTimeout)}`;
-    const args = [`${lease}`, `${limit}`, `${FOREIGN_IDLE}`, `${version}`, patience];
-    const reply = await this.#orExpectOrphans(run(CLAIM, args));
-    const [generation, epoch, nextDue, nextEnd, missing, taken, bell, gap] = reply as readonly [
+    const reply = await this.#runLook(limit);
+    const [generation, epoch, nextDue, nextEnd, missing, taken, bell, gap, entries, tail] = reply as readonly [
       number,
       number,
       number,
@@ -190,7 +204,11 @@ export class Recovery {
       readonly Delivered[],
       string,
       string,
+      Reply?,
+      string?,
     ];
+    const fresh = entries === undefined ? [] : parseEntries(entries);
+    if (tail) this.#tail = tail;
     const removed = parseGap(gap);
     const disturbed = epoch !== this.#epoch;
     if (generation !== this.#generation) generationChanged();
@@ -199,7 +217,8 @@ export class Recovery {
     this.#lastBell = bell;
     // Entries that were read since the rewind, with the epoch before it, are orphans now.
     if (disturbed) this.expectOrphans();
-    const nothing = taken.length === 0 && missing.length === 0 && !disturbed && removed === undefined;
+    const nothing = taken.length === 0 && fresh.length === 0 && missing.length === 0 && !disturbed &&
+      removed === undefined;
     const next = Math.min(
       lease / 4,
       nextDue < 0 ? Infinity : nextDue,
@@ -208,7 +227,16 @@ export class Recovery {
     );
     this.#next = nothing ? performance.now() + Math.max(1, next) : 0;
     if (nothing) return undefined;
-    return { records: this.#claimed(taken, generation), missing, disturbed, ...(removed && { removed }) };
+    const records = [...this.#claimed(taken, generation), ...this.claimedNew(fresh)];
+    return { records, missing, disturbed, ...(removed && { removed }) };
+  }
+
+  async #runLook(limit: number): Promise<Reply> {
+    const { lease, reach: { version, deferTimeout }, exclusive, run } = this.#context;
+    const patience = deferTimeout === Infinity ? "" : `${Math.round(deferTimeout)}`;
+    const third = exclusive ? ++this.#serial : FOREIGN_IDLE;
+    const args = [`${lease}`, `${limit}`, `${third}`, `${version}`, patience];
+    return await this.#orExpectOrphans(run(exclusive ? CLAIM_EXCLUSIVE : CLAIM, args));
   }
 
   /** If the reply of a script is lost, entries may have been claimed without us knowing which. */
@@ -224,12 +252,13 @@ export class Recovery {
   #claimed(taken: readonly Delivered[], generation: number): ClaimedRecord[] {
     return taken
       .toSorted(([a], [b]) => comparePositions(a, b))
-      .map(([position, count, failures, recovered, fields, kept, expired]) => ({
+      .map(([position, count, failures, recovered, fields, kept, expired, dueIn]) => ({
         position,
         fields,
         attempt: failures + 1,
         recovered,
         ...(expired === 1 ? { expired: true } : {}),
+        ...(dueIn > 0 ? { dueIn } : {}),
         fence: fenceText(generation, this.#epoch, count, kept === 0),
       }));
   }

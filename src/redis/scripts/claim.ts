@@ -25,7 +25,7 @@ import { REMOVED } from "./parts/_removed.ts";
  * - the group's bell,
  * - unread entries that were removed, as "from to count" with a dash for an unknown count, or empty.
  *
- * Errors: `NAMETAKEN`, NOGROUP.
+ * Errors: `NAMETAKEN`, `OCCUPIED`, NOGROUP.
  */
 export const CLAIM: Script = new Script(`${PRELUDE}${REMOVED}${DELIVER}
 local limit = tonumber(ARGV[5])

@@ -1,5 +1,6 @@
 import { Script } from "../connection/_script.ts";
 import { HEAL_GROUP } from "./parts/_heal.ts";
+import { OTHERS } from "./parts/_others.ts";
 import { PRELUDE } from "./parts/_prelude.ts";
 import { REMOVED } from "./parts/_removed.ts";
 
@@ -9,11 +10,11 @@ import { REMOVED } from "./parts/_removed.ts";
  *
  * KEYS and ARGV: see the prelude (without a life), then the lease in ms, the position after which a new group begins, a life
  * for a new group, and the event types of the consumer in ascending order with spaces between, or empty for the stream's own
- * type. Reply: the consumer's generation, the group's epoch, its life, and what HEAL replies (empty if the group was not
- * lost). Errors: WRONGTYPE, `NAMETAKEN <consumer> <ms left>` if another live consumer has the name, and
- * `TYPESDIFFER <types>` if the group is for other types.
+ * type, and 1 if the consumer is exclusive. Reply: the consumer's generation, the group's epoch, its life, and what HEAL replies (empty if the group was not
+ * lost). Errors: WRONGTYPE, `NAMETAKEN <consumer> <ms left>` if another live consumer has the name, `OCCUPIED <consumer> <ms left>`
+ * if a live consumer is in the way because one of the two is exclusive, and `TYPESDIFFER <types>` if the group is for other types.
  */
-export const JOIN: Script = new Script(`${PRELUDE}${HEAL_GROUP}${REMOVED}
+export const JOIN: Script = new Script(`${PRELUDE}${HEAL_GROUP}${REMOVED}${OTHERS}
 local taken, types = nameTaken(), redis.call('HGET', meta, 'types') or ''
 local differ = redis.error_reply('TYPESDIFFER ' .. types)
 if taken then return types ~= ARGV[7] and differ or taken end
@@ -23,7 +24,7 @@ if healed.err then return healed end
 local made = redis.pcall('XGROUP', 'CREATE', stream, group, ARGV[5], 'MKSTREAM')
 if made.err and not string.find(made.err, 'BUSYGROUP', 1, true) then return made end
 if made.err and types ~= ARGV[7] then return differ end
-local refused = renewLease(tonumber(ARGV[4]))
+local refused = renewLease(tonumber(ARGV[4]), ARGV[8] == '1', true)
 if refused then return refused end
 redis.call('HDEL', meta, 'deleted')
 redis.call('PERSIST', meta)
@@ -34,6 +35,8 @@ if not made.err then
   redis.call('HDEL', meta, 'mark', 'removed', 'types', 'skipped')
   if ARGV[7] ~= '' then redis.call('HSET', meta, 'types', ARGV[7]) end
 end
+-- All others are dead. They lose their deliveries at once, so that none of them settles beside this consumer.
+if ARGV[8] == '1' then endOthers() end
 noteRemoved(group, meta, 0)
 return {tonumber(redis.call('HGET', meta, 'gen:' .. me)), epoch(), redis.call('HGET', meta, 'life'), healed}
 `);

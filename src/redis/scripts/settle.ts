@@ -21,6 +21,14 @@ import { PRELUDE } from "./parts/_prelude.ts";
  */
 export const SETTLE: Script = new Script(`${PRELUDE}
 local plain, skipped = tonumber(ARGV[5]), tonumber(ARGV[6])
+-- A dead consumer may still have read entries after an exclusive one had joined.
+local only = redis.call('HGET', meta, 'exclusive')
+if only and only ~= '' and only ~= me then
+  local all = {}
+  for at = 7, 6 + plain do all[#all + 1] = ARGV[at] end
+  for at = 7 + plain, #ARGV, 8 do all[#all + 1] = ARGV[at + 1] end
+  return {1, all, {}, bell(), bell()}
+end
 if plain > 0 then
   if redis.call('HGET', meta, 'gen:' .. me) ~= ARGV[4] then return {0} end
   -- Lua unpacks only some thousands at once.

@@ -93,7 +93,8 @@ const REMOVED = `
  * An entry with a revision has its `subject`, and the revision also among its fields. A batch of such entries keeps their
  * `revisions` as a JSON array; a batch that was refused keeps the revision that was in `conflict` with the expected one.
  *
- * `types` holds the event types that a group is for as a JSON array; NULL for the stream's own type.
+ * `types` holds the event types that a group is for as a JSON array; NULL for the stream's own type. `exclusive` is the
+ * name of its exclusive consumer in the store, until another consumer joins.
  *
  * `when_dead` is what a group does with later deliveries of a key whose event became a dead letter; NULL for `continue`.
  *
@@ -170,6 +171,7 @@ const TABLES = `
     types TEXT,
     skipped INTEGER NOT NULL DEFAULT 0,
     when_dead TEXT,
+    exclusive TEXT,
     UNIQUE (stream, name)
   ) STRICT;
 
@@ -256,6 +258,7 @@ const UPGRADES: Readonly<Record<number, string>> = {
   `,
   5: `
     ALTER TABLE consumer_group ADD COLUMN when_dead TEXT;
+    ALTER TABLE consumer_group ADD COLUMN exclusive TEXT;
     ALTER TABLE delivery ADD COLUMN waits_for TEXT;
     ALTER TABLE letter ADD COLUMN key TEXT;
     ALTER TABLE letter ADD COLUMN holds INTEGER NOT NULL DEFAULT 0;

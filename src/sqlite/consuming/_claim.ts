@@ -28,6 +28,7 @@ interface Work {
   readonly group: GroupRow;
   readonly consumer: LiveConsumer;
   readonly reach: Reach;
+  readonly exclusive: boolean;
   readonly limit: number;
 }
 
@@ -41,6 +42,7 @@ interface DueRow extends Omit<EntryRow, "n"> {
   readonly copy: string | null;
   readonly failures: number;
   readonly recovered: number;
+  readonly retry_at: number | null;
 }
 
 /** Takes the deliveries that are available now, without waiting. To be called in a write transaction. */
@@ -53,9 +55,10 @@ export function claim(db: Database, now: number, seat: Seat, limit: number, newF
     group,
     consumer: touch(db, now, seat),
     reach: seat.reach,
+    exclusive: seat.exclusive,
     limit,
   };
-  const early = newFirst ? takeNew(work) : [];
+  const early = newFirst && !seat.exclusive ? takeNew(work) : [];
   const { taken, missing } = early.length > 0 ? { taken: early, missing: [] } : takeReturned(work);
   const records = taken.length > 0 ? taken : takeNew(work);
   const removed = takeRemoved(db, group);
@@ -94,14 +97,13 @@ function nextChange(db: Database, groupId: number, { consumer, reach }: Seat): n
 
 // Parks the deliveries of dead consumers, so that any member can take them: now, or when their retry is due. One call
 // parks a limited number; the next claim goes on.
-function recoverDead({ db, now, group, consumer }: Work): void {
+function recoverDead({ db, now, group }: Pick<Work, "db" | "now" | "group">, most = MAX_RECOVERED): void {
   const dead = db.all<{ id: number }>(
-    "SELECT id FROM consumer WHERE grp = ? AND id <> ? AND expires <= ? ORDER BY id",
+    "SELECT id FROM consumer WHERE grp = ? AND expires <= ? ORDER BY id",
     group.id,
-    consumer.id,
     now,
   );
-  let room = MAX_RECOVERED;
+  let room = most;
   for (const { id } of dead) {
     const changes = db.run(
       `UPDATE delivery SET owner = NULL, isolated = 0, recovered = recovered + 1, failures = failures + isolated,
@@ -117,6 +119,11 @@ function recoverDead({ db, now, group, consumer }: Work): void {
     if (room === 0) return;
     db.run("DELETE FROM consumer WHERE id = ?", id);
   }
+}
+
+/** Takes all deliveries of dead consumers from them, in the transaction in which an exclusive consumer joins. */
+export function endOthers(db: Database, now: number, group: GroupRow): void {
+  recoverDead({ db, now, group }, Number.MAX_SAFE_INTEGER);
 }
 
 function takeReturned(work: Work): { taken: ClaimedRecord[]; missing: Position[] } {
@@ -146,14 +153,14 @@ function takeDue(work: Work): { taken: ClaimedRecord[]; missing: Position[] } {
     db.run("UPDATE consumer_group SET deliveries = deliveries + ? WHERE id = ?", taken.length, group.id);
   }
   taken.sort((a, b) => a.ms - b.ms || a.seq - b.seq);
-  return { taken: taken.map((row) => toClaimed(row, work.reach)), missing };
+  return { taken: taken.map((row) => toClaimed(work, row)), missing };
 }
 
-const DUE_ROW = `SELECT d.ms, d.seq, copy, failures, recovered, version, e.n, e.id, payload, fields
+const DUE_ROW = `SELECT d.ms, d.seq, copy, failures, recovered, retry_at, version, e.n, e.id, payload, fields
   FROM delivery d LEFT JOIN entry e ON e.stream = ? AND e.n = d.n`;
 
-function findDue({ db, now, stream, group, reach }: Work, limit: number): DueRow[] {
-  const parked = db.all<DueRow>(
+function findDue({ db, now, stream, group, reach, exclusive }: Work, limit: number): DueRow[] {
+  const parked = exclusive ? findParked(db, stream, group, limit) : db.all<DueRow>(
     `${DUE_ROW} WHERE grp = ? AND due <= ? ORDER BY due, d.ms, d.seq LIMIT ?`,
     stream.id,
     group.id,
@@ -166,20 +173,39 @@ function findDue({ db, now, stream, group, reach }: Work, limit: number): DueRow
   );
 }
 
-function hand({ db, group, consumer }: Work, { ms, seq }: DueRow, number: number): void {
+/** Returns parked deliveries in order of position, whether or not they are due. */
+function findParked(db: Database, stream: StreamRow, group: GroupRow, limit: number): DueRow[] {
+  // The index of due times only tells whether there are any: sorting all of them by position would cost each claim.
+  const { due } = db.get<{ due: number | null }>(
+    "SELECT min(due) AS due FROM delivery WHERE grp = ? AND due IS NOT NULL",
+    group.id,
+  )!;
+  if (due === null) return [];
+  return db.all<DueRow>(
+    `${DUE_ROW} WHERE grp = ? AND +due IS NOT NULL ORDER BY d.ms, d.seq LIMIT ?`,
+    stream.id,
+    group.id,
+    limit,
+  );
+}
+
+function hand({ db, now, group, consumer }: Work, { ms, seq }: DueRow, number: number): void {
   db.run(
-    `UPDATE delivery SET owner = ?, number = ?, due = NULL, retry_at = NULL, version = NULL, deferred_at = NULL
+    `UPDATE delivery SET owner = ?, number = ?, due = NULL, retry_at = iif(retry_at > ?, retry_at, NULL), version = NULL,
+        deferred_at = NULL
       WHERE grp = ? AND ms = ? AND seq = ?`,
     consumer.id,
     number,
+    now,
     group.id,
     ms,
     seq,
   );
 }
 
-function toClaimed(row: DueRow & { readonly number: number }, reach: Reach): ClaimedRecord {
+function toClaimed({ now, reach }: Work, row: DueRow & { readonly number: number }): ClaimedRecord {
   return {
+    ...(row.retry_at !== null && row.retry_at > now ? { dueIn: row.retry_at - now } : {}),
     ...(row.version !== null && row.version > reach.version ? { expired: true } : {}),
     position: positionOf(row),
     fields: row.copy === null ? decodeFields(row) : JSON.parse(row.copy),

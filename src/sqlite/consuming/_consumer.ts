@@ -1,6 +1,6 @@
 import type { DeliveryRef, Position } from "../../store/mod.ts";
 import { StoreError } from "../../store/mod.ts";
-import { assertTerms, type GroupTerms } from "../../store/_groups.ts";
+import { assertTerms, type GroupTerms, occupied } from "../../store/_groups.ts";
 import type { Reach } from "../../store/_reach.ts";
 import type { Database } from "../connection/_database.ts";
 import { placeOf } from "../entries/_records.ts";
@@ -21,6 +21,8 @@ export interface Seat {
   readonly terms: GroupTerms;
   /** Which deferred deliveries it may take. */
   readonly reach: Reach;
+  /** Whether it has the group for itself. */
+  readonly exclusive: boolean;
 }
 
 /** A consumer whose lease was just renewed. */
@@ -56,13 +58,16 @@ export function consumerId(db: Database, { groupId, consumer, terms }: Seat): nu
   return found?.id ?? -1;
 }
 
-/** Adds a consumer to the group. Throws `"name-taken"` if another live consumer has the name. */
+/**
+ * Adds a consumer to the group. Throws `"name-taken"` if another live consumer has the name, and `"occupied"` if one is alive
+ * and one of the two is exclusive.
+ */
 export function join(
   db: Database,
   now: number,
   stream: string,
   group: GroupRow,
-  { name, lease, terms, reach }: Pick<Seat, "name" | "lease" | "terms" | "reach">,
+  { name, lease, terms, reach, exclusive }: Pick<Seat, "name" | "lease" | "terms" | "reach" | "exclusive">,
 ): Seat {
   const { incarnations } = db.get<{ incarnations: number }>(
     "UPDATE consumer_group SET incarnations = incarnations + 1 WHERE id = ? RETURNING incarnations",
@@ -70,9 +75,21 @@ export function join(
   )!;
   // A group that is deleted and created again counts from 1 again, so the random part keeps the names unique.
   const consumer = `${name}.${incarnations.toString(36)}${crypto.randomUUID().slice(0, 6)}`;
-  const seat: Seat = { stream, group: group.name, groupId: group.id, name, consumer, lease, terms, reach };
+  const seat: Seat = {
+    stream,
+    group: group.name,
+    groupId: group.id,
+    name,
+    consumer,
+    lease,
+    terms,
+    reach,
+    exclusive,
+  };
   assertNameFree(db, now, seat);
+  assertUnoccupied(db, now, seat, true);
   enrol(db, now, seat);
+  db.run("UPDATE consumer_group SET exclusive = ? WHERE id = ?", exclusive ? consumer : null, group.id);
   return seat;
 }
 
@@ -104,6 +121,27 @@ function assertNameFree(db: Database, now: number, { stream, group, groupId, nam
   );
 }
 
+/** @param joins Whether the consumer joins for the first time, and does not come back. */
+function assertUnoccupied(db: Database, now: number, seat: Seat, joins: boolean): void {
+  const { stream, group, groupId, name, consumer, exclusive } = seat;
+  const alone = groupById(db, groupId)?.exclusive;
+  // The last lease to end decides when the group is free.
+  const other = exclusive || alone !== null
+    ? db.get<{ store_name: string; expires: number }>(
+      `SELECT store_name, expires FROM consumer WHERE grp = ? AND store_name <> ? AND expires > ?
+        ${exclusive ? "" : "AND store_name = ?"} ORDER BY expires DESC LIMIT 1`,
+      groupId,
+      consumer,
+      now,
+      ...(exclusive ? [] : [alone!]),
+    )
+    : undefined;
+  const holder = other && { consumer: other.store_name, expiresIn: other.expires - now };
+  // An exclusive consumer never comes back once another one has joined, even if that one has left.
+  const replaced = exclusive && !joins && alone !== consumer;
+  if (holder !== undefined || replaced) throw occupied(`group "${group}" of ${stream}`, name, exclusive, holder);
+}
+
 /** Returns the row of the group. Throws `"group-deleted"` if it was deleted, `"types-differ"` or `"policy-differs"`. */
 export function assertGroup(db: Database, { groupId, group, stream, terms }: Seat): GroupRow {
   const row = groupById(db, groupId);
@@ -119,7 +157,7 @@ export function assertGroup(db: Database, { groupId, group, stream, terms }: Sea
 
 /**
  * Renews the lease of the consumer. A consumer that was given up for dead joins again. Throws `"name-taken"` if another
- * consumer has taken its name in the meantime.
+ * consumer has taken its name in the meantime, and `"occupied"` if it cannot be beside another one.
  */
 export function touch(db: Database, now: number, seat: Seat): LiveConsumer {
   const { groupId, consumer, lease } = seat;
@@ -128,7 +166,10 @@ export function touch(db: Database, now: number, seat: Seat): LiveConsumer {
     groupId,
     consumer,
   );
-  if (found === undefined || found.expires <= now) assertNameFree(db, now, seat);
+  if (found === undefined || found.expires <= now) {
+    assertNameFree(db, now, seat);
+    assertUnoccupied(db, now, seat, false);
+  }
   if (found === undefined) enrol(db, now, seat);
   return db.get<LiveConsumer>(
     "UPDATE consumer SET expires = ? WHERE grp = ? AND store_name = ? RETURNING id",

@@ -32,10 +32,13 @@ export interface GroupRow extends Cursor {
   readonly skipped: number;
   /** What it does with later deliveries of a key whose event became a dead letter; null for `continue`. */
   readonly when_dead: WhenDead | null;
+  /** The store name of its exclusive consumer, until another consumer joins; null without one. */
+  readonly exclusive: string | null;
 }
 
 const GROUP =
-  "SELECT id, name, epoch, deliveries, removed, types, skipped, when_dead, next_n, from_ms, from_seq FROM consumer_group";
+  `SELECT id, name, epoch, deliveries, removed, types, skipped, when_dead, exclusive, next_n, from_ms, from_seq
+  FROM consumer_group`;
 
 /** Returns all groups of a stream, oldest first. */
 export function allGroups(db: Database, stream: StreamRow): GroupRow[] {

@@ -5,6 +5,7 @@ import { ANNOUNCE } from "../../../src/redis/scripts/announce.ts";
 import { APPEND } from "../../../src/redis/scripts/append.ts";
 import { APPEND_REVISED } from "../../../src/redis/scripts/append_revised.ts";
 import { CLAIM } from "../../../src/redis/scripts/claim.ts";
+import { CLAIM_EXCLUSIVE } from "../../../src/redis/scripts/claim_exclusive.ts";
 import { HEAL } from "../../../src/redis/scripts/heal.ts";
 import { FENCE } from "../../../src/redis/scripts/fence.ts";
 import { FORCE_TRIM } from "../../../src/redis/scripts/force_trim.ts";
@@ -38,7 +39,7 @@ const WAITING = ["client|id", "client|unblock"];
 export const ROLES = {
   publisher: { scripts: [APPEND, APPEND_REVISED, READ_STATE, WRITE_STATE], commands: [...WRITING, ...READING_STATE] },
   consumer: {
-    scripts: [JOIN, ANNOUNCE, CLAIM, ADOPT, RENEW, SETTLE, LEAVE, HEAL, READ_STATE, WRITE_STATE],
+    scripts: [JOIN, ANNOUNCE, CLAIM, CLAIM_EXCLUSIVE, ADOPT, RENEW, SETTLE, LEAVE, HEAL, READ_STATE, WRITE_STATE],
     commands: [...WRITING, ...READING_STATE, ...WAITING, "xreadgroup", "hmget", "hkeys", "xpending"],
   },
   observer: {

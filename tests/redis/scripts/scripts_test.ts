@@ -231,14 +231,14 @@ test("CLAIM returns due retries and deliveries of dead consumers, with their cou
     -1,
     [],
     [
-      [b, 2, 1, 0, ["id", "b", "payload", "{}"], 1],
-      [a, 2, 0, 1, ["id", "a", "payload", "{}"], 1],
+      [b, 2, 1, 0, ["id", "b", "payload", "{}"], 1, 0, 0],
+      [a, 2, 0, 1, ["id", "a", "payload", "{}"], 1, 0, 0],
     ],
     "2",
     "",
   ]);
   const more = await bench.group(CLAIM, "me.1", "life", LEASE, "2", "30000") as Reply[];
-  assertEquals(more.slice(4), [[], [[c, 2, 0, 1, ["id", "c", "payload", "{}"], 1]], "2", ""]);
+  assertEquals(more.slice(4), [[], [[c, 2, 0, 1, ["id", "c", "payload", "{}"], 1, 0, 0]], "2", ""]);
   assertEquals(await bench.group(CLAIM, "me.1", "life", LEASE, "2", "30000"), [2_000_000, 0, -1, -1, [], [], "2", ""]);
   assertEquals(await bench.send("ZSCORE", KEYS.consumers, "dead.1"), null);
 });
@@ -265,7 +265,7 @@ test("ADOPT returns the deliveries of a consumer with their counts, and none of 
   await bench.send("XCLAIM", STREAM, "group", "you.1", "0", c);
   await bench.send("XDEL", STREAM, b);
   assertEquals(await bench.group(ADOPT, "me.1", "life", a, b, c, "1-1"), [
-    [[a, 3, 1, 0, ["id", "a", "payload", "{}"], 1]],
+    [[a, 3, 1, 0, ["id", "a", "payload", "{}"], 1, 0, 0]],
     [b],
   ]);
 });
@@ -375,12 +375,12 @@ test("SETTLE parks deferred deliveries by version, and CLAIM takes them when a c
   await bench.group(JOIN, "you.1", "", LEASE, "0-0", "life", "");
   const claim = () => bench.group(CLAIM, "you.1", "life", LEASE, "1", "30000", "3", "60000") as Promise<Reply[]>;
   // More is left than this claim takes, so other consumers are woken.
-  assertEquals((await claim()).slice(4), [[], [[a, 2, 0, 0, ["id", "a", "payload", "{}"], 0]], "1", ""]);
-  assertEquals((await claim()).slice(4), [[], [[b, 2, 0, 0, ["id", "b", "payload", "{}"], 0]], "1", ""]);
+  assertEquals((await claim()).slice(4), [[], [[a, 2, 0, 0, ["id", "a", "payload", "{}"], 0, 0, 0]], "1", ""]);
+  assertEquals((await claim()).slice(4), [[], [[b, 2, 0, 0, ["id", "b", "payload", "{}"], 0, 0, 0]], "1", ""]);
   assertEquals([(await claim()).slice(4), await consumers()], [[[], [], "1", ""], ["me.1", "you.1"]]);
   assertEquals(await defer(c, b), [1, [b], [], "1", "2"]);
   assertEquals((await bench.group(CLAIM, "me.1", "life", LEASE, "9", "30000", "1", "0") as Reply[])[5], [
-    [c, 2, 0, 0, ["id", "c", "payload", "{}"], 0, 1],
+    [c, 2, 0, 0, ["id", "c", "payload", "{}"], 0, 1, 0],
   ]);
 });
 
@@ -446,9 +446,9 @@ test("ALTER_GROUP changes the types of a group, but not while a consumer is aliv
 test("RENEW returns the lost deliveries when a delivery was taken from the consumer", async (bench) => {
   const [a, b] = await bench.read() as [string, string];
   const held = [a, "0", "1", b, "0", "2"];
-  assertEquals(await bench.group(RENEW, "me.1", "life", LEASE, "1", "1000000", ...held), [1_000_000, 0, []]);
+  assertEquals(await bench.group(RENEW, "me.1", "life", LEASE, "1", "1000000", "", ...held), [1_000_000, 0, []]);
   assertEquals(await bench.send("HGET", KEYS.meta, "stalled:me.1"), "1");
-  assertEquals(await bench.group(RENEW, "me.1", "life", LEASE, "", "0", ...held), [1_000_000, 0, [b]]);
+  assertEquals(await bench.group(RENEW, "me.1", "life", LEASE, "", "0", "", ...held), [1_000_000, 0, [b]]);
 });
 
 test("LEAVE releases a limited number at a time, and removes the consumer when it holds nothing", async (bench) => {

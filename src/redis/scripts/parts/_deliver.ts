@@ -3,8 +3,8 @@
  *
  * It takes a list of tables: `id`, `count` (deliveries so far), `copy` (if its entry is gone) and `expired` (if no consumer
  * that knows its version came in time). It returns a list of deliveries, and the positions whose entries are gone. Each
- * delivery is a list: position, delivery count, failures, recoveries, fields, 1 unless XACK alone settles it, and 1 if it
- * is expired.
+ * delivery is a list: position, delivery count, failures, recoveries, fields, 1 unless XACK alone settles it, 1 if it is
+ * expired, and in how many ms its retry is due.
  */
 export const DELIVER: string = `
 local function deliver(taken)
@@ -20,7 +20,9 @@ local function deliver(taken)
   for _, t in ipairs(taken) do
     local fields = entries[t.id]
     local w = workOf(t.id)
-    if w.retryAt > 0 then
+    -- Only an exclusive consumer gets a delivery before its retry is due. The due time stays, in case that it dies.
+    local dueIn = math.max(0, w.retryAt - now)
+    if dueIn == 0 and w.retryAt > 0 then
       w.retryAt = 0
       saveWork(t.id, w)
     end
@@ -35,10 +37,12 @@ local function deliver(taken)
     end
     if fields then
       -- XACK alone does not remove a line of "work" or a copy.
-      local plain = w.failures == 0 and w.recovered == 0 and not t.copy
+      local plain = w.failures == 0 and w.recovered == 0 and dueIn == 0 and not t.copy
       -- No larger payload can be decoded, and a reply with it may have crashed the consumer that took it before.
       fields = bounded(fields, 192 * 1048576)
-      reply[#reply + 1] = {t.id, t.count + 1, w.failures, w.recovered, fields, plain and 0 or 1, t.expired and 1 or nil}
+      reply[#reply + 1] = {
+        t.id, t.count + 1, w.failures, w.recovered, fields, plain and 0 or 1, t.expired and 1 or 0, dueIn
+      }
     else
       missing[#missing + 1] = t.id
       redis.call('HDEL', workKey, t.id)

@@ -123,11 +123,35 @@ local function nameTaken()
   end
 end
 
--- Renews the consumer's lease. Returns an error if the consumer was given up and another one has its name now.
-local function renewLease(lease)
+-- An error if this consumer cannot be in the group beside another one, because one of the two is exclusive. The field
+-- "exclusive" names the consumer that joined last, if that one is exclusive; else it is empty or missing.
+local function occupied(exclusive, joins)
+  local only, holder, ends = redis.call('HGET', meta, 'exclusive'), nil, nil
+  if exclusive then
+    -- The last lease to end decides when the group is free.
+    local alive = redis.call('ZRANGEBYSCORE', consumers, '(' .. text(now), '+inf', 'WITHSCORES')
+    for at = 1, #alive, 2 do
+      if alive[at] ~= me then holder, ends = alive[at], tonumber(alive[at + 1]) end
+    end
+  elseif only and only ~= '' and only ~= me then
+    ends = tonumber(redis.call('ZSCORE', consumers, only) or 0)
+    if ends > now then holder = only end
+  end
+  if holder then return redis.error_reply('OCCUPIED ' .. holder .. ' ' .. text(ends - now)) end
+  -- An exclusive consumer never comes back once another one has joined, even if that one has left.
+  if exclusive and not joins and only and only ~= me then return redis.error_reply('OCCUPIED - 0') end
+end
+
+-- Renews the consumer's lease. Returns an error if the consumer was given up and cannot come back beside another one.
+local function renewLease(lease, exclusive, joins)
   if leaseExpired() then
-    local taken = nameTaken()
-    if taken then return taken end
+    local refused = nameTaken() or occupied(exclusive, joins)
+    if refused then return refused end
+    if exclusive then
+      redis.call('HSET', meta, 'exclusive', me)
+    elseif (redis.call('HGET', meta, 'exclusive') or '') ~= '' then
+      redis.call('HSET', meta, 'exclusive', '')
+    end
     -- A consumer that joins again begins with a generation that none of its earlier fences has.
     if redis.call('HEXISTS', meta, 'gen:' .. me) == 0 then
       redis.call('HSET', meta, 'gen:' .. me, redis.call('HINCRBY', meta, 'lives', 1) * 1000000)
@@ -202,7 +226,7 @@ end
 local function removeConsumer(consumer)
   redis.call('ZREM', consumers, consumer)
   redis.call('HDEL', meta, 'gen:' .. consumer, 'lease:' .. consumer, 'stalled:' .. consumer, 'conn:' .. consumer,
-    'version:' .. consumer)
+    'version:' .. consumer, 'serial:' .. consumer)
 end
 
 -- Stores where the group goes on if it is lost: at its first unsettled entry, or after the last one that it has read.
