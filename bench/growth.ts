@@ -10,6 +10,7 @@ import { BenchServer } from "./_server.ts";
 import { medians } from "./_stats.ts";
 import { heading, progress } from "./_table.ts";
 import { abandoned } from "./growth/abandoned.ts";
+import { assignment } from "./growth/assignment.ts";
 import { consumers } from "./growth/consumers.ts";
 import type { Costs, Curve } from "./growth/_curve.ts";
 import { historyDepth } from "./growth/history.ts";
@@ -23,7 +24,16 @@ const { rounds = "3", only = ".", long, quick } = parseArgs(Deno.args, {
   boolean: ["long", "quick"],
 });
 const longest = quick ? 10_000 : long ? 10_000_000 : 1_000_000;
-const all = [streamLength(longest), subscriptions, connections, consumers, parked, historyDepth(longest), abandoned];
+const all = [
+  streamLength(longest),
+  subscriptions,
+  connections,
+  consumers,
+  assignment,
+  parked,
+  historyDepth(longest),
+  abandoned,
+];
 const curves = all.filter(({ name }) => new RegExp(only).test(name)).map((curve) => {
   return quick ? { ...curve, sizes: curve.sizes.filter((size) => size <= 10_000) } : curve;
 });
