@@ -65,6 +65,7 @@ export {
   PublishTimeoutError,
   type PulledDelivery,
   type ReadOptions,
+  RebalanceEvent,
   ReconnectEvent,
   type RedriveOptions,
   RetryEvent,

@@ -52,3 +52,8 @@ export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | unde
     promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
   });
 }
+
+const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown };
+
+/** Calls back in the next turn of the event loop. */
+export const nextTurn: (callback: () => void) => unknown = setImmediate ?? ((callback) => setTimeout(callback, 0));

@@ -150,6 +150,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       retrying: (error, delay) => this.#retrying(error, delay),
     });
     this.#operator = new Operator({
+      store,
       admin,
       layouts: this.#layouts,
       observers: this.#observers,
@@ -421,11 +422,16 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * settled; events of types that are no longer among them are settled unseen.
    *
    * @param events The classes of one stream that the group is for from now on.
-   * @throws {TypeError} If the classes are of several streams.
+   * @param options.assignment Who reads the partitions of the stream from now on, as in `SubscribeOptions`. By default that
+   * stays as it is.
+   * @throws {TypeError} If the classes are of several streams, or for an `assignment` without partitions.
    * @throws {RangeError} If there is no such group.
    * @throws {StoreError} `"group-busy"` if the group has live consumers, which know the former types only.
    */
-  async alterGroup<K extends C>(events: OneOrMore<K>, options: { group: string }): Promise<void> {
+  async alterGroup<K extends C>(
+    events: OneOrMore<K>,
+    options: { group: string; assignment?: "exclusive" | "shared" },
+  ): Promise<void> {
     await this.#operator.alterGroup(this.#codecs.ofClasses(events), options);
   }
 

@@ -168,6 +168,31 @@ export class GroupLostEvent extends Event {
   }
 }
 
+/**
+ * The plan of a group gives this subscription other partitions of a stream than before, because consumers came or left.
+ * Dispatched before the first delivery of a gained partition. Those deliveries of a lost partition whose handlers run are
+ * finished first; then another consumer takes over.
+ */
+export class RebalanceEvent extends Event {
+  /** The name of the stream. */
+  readonly stream: string;
+  /** The partitions that this subscription is to have from now on, in ascending order. */
+  readonly assigned: readonly number[];
+  /** Those of them that it did not have before. */
+  readonly gained: readonly number[];
+  /** The partitions that it leaves to other consumers. */
+  readonly lost: readonly number[];
+
+  /** Makes the event. */
+  constructor(stream: string, assigned: readonly number[], gained: readonly number[], lost: readonly number[]) {
+    super("rebalance");
+    this.stream = stream;
+    this.assigned = assigned;
+    this.gained = gained;
+    this.lost = lost;
+  }
+}
+
 /** Something works now, but may not do what its users expect. */
 export class WarningEvent extends Event {
   /** The problem, and the way out. */
@@ -215,6 +240,8 @@ export interface SubscriptionEventMap {
   grouplost: GroupLostEvent;
   /** Entries were removed from the stream before this group had settled them. */
   entrieslost: EntriesLostEvent;
+  /** The subscription gets other partitions of a stream, because consumers of the group came or left. */
+  rebalance: RebalanceEvent;
   /** The error that ended the subscription, or another one that no caller awaits. */
   error: BrokerErrorEvent;
   /** The store could not be reached, and will be tried again. */
@@ -248,6 +275,7 @@ for (
     DeliveryEvent,
     EntriesLostEvent,
     GroupLostEvent,
+    RebalanceEvent,
     WarningEvent,
   ]
 ) Object.assign(EventClass.prototype, INSPECTORS);

@@ -34,6 +34,7 @@ export {
   DeliveryEvent,
   EntriesLostEvent,
   GroupLostEvent,
+  RebalanceEvent,
   ReconnectEvent,
   RetryEvent,
   type SubscriptionEventMap,

@@ -148,6 +148,17 @@ export interface ConsumeOptions {
    * releases their events. @default {10_000}
    */
   drainTimeout?: number;
+  /**
+   * Who reads the partitions of a stream that has some. With `"exclusive"` they are spread evenly over the living consumers
+   * of the group, and each one has one consumer at a time, which keeps the order of every subject over all processes.
+   * With `"shared"` each consumer reads all partitions. All consumers of a group use the same assignment.
+   *
+   * Consumers that come get partitions after their last owner has drained them; those of a consumer that dies move after
+   * its `lease`. Without a `key`, the events of one subject are handled one at a time.
+   *
+   * @default {"exclusive"} for streams with partitions
+   */
+  assignment?: "exclusive" | "shared";
   /** Closes the subscription when it aborts. */
   signal?: AbortSignal;
 }

@@ -1,12 +1,14 @@
 import type { SubscriptionEventMap } from "./lifecycle_events.ts";
 import type { EventListenerOf } from "./types.ts";
 
-/** The state of a subscription for one event type at one moment. */
+/** The state of a subscription for one event type, or for one partition of a stream, at one moment. */
 export interface SubscriptionTypeInfo {
   /** The event type, or the name of the stream that several types share. */
   readonly eventType: string;
   /** The event types that the subscription handles there. */
   readonly eventTypes: readonly string[];
+  /** The partition of the stream, from 0; undefined for a stream without partitions. */
+  readonly partition?: number;
   /** The consumer's name in the store: `<name>.<incarnation>`. */
   readonly consumer: string;
   /** How many deliveries this consumer holds: `waiting` and `running` ones, and those whose outcome is being stored. */
@@ -37,7 +39,7 @@ export interface SubscriptionInfo {
   readonly running: number;
   /** The last failure to reach the store, or the error that ended the subscription; undefined when there was none. */
   readonly lastError: { readonly error: unknown; readonly at: Date } | undefined;
-  /** The state by event type. */
+  /** The state by event type, and by partition: the partitions that this subscription has at the moment. */
   readonly types: readonly SubscriptionTypeInfo[];
 }
 

@@ -12,6 +12,7 @@ import {
   type Operation,
   type OperationObservation,
   type PublishObservation,
+  RebalanceEvent,
   RetryEvent,
   type SettlingBatch,
   type SettlingObservation,
@@ -37,6 +38,7 @@ export class Counting implements BrokerObserver {
   #events: Record<EventCounter, Counter>;
   #leasesLost: Counter;
   #groupsLost: Counter;
+  #rebalances: Counter;
   #reconnects: Counter;
 
   constructor(meter: Meter, errorTypes: ErrorTypes, attributes: Attributes) {
@@ -78,6 +80,11 @@ export class Counting implements BrokerObserver {
       "{delivery}",
     );
     this.#groupsLost = counter("tidings.groups.lost", "Groups that were lost and made again.", "{group}");
+    this.#rebalances = counter(
+      "tidings.rebalances",
+      "Times that a consumer got other partitions of a stream.",
+      "{rebalance}",
+    );
     this.#reconnects = counter("tidings.store.reconnects", "Failed attempts to reach the store.", "{attempt}");
   }
 
@@ -96,6 +103,7 @@ export class Counting implements BrokerObserver {
     for (const reason of DEAD_REASONS) this.#events.dead_lettered.add(0, { ...place.own, [REASON]: reason });
     this.#leasesLost.add(0, place.own);
     this.#groupsLost.add(0, place.own);
+    this.#rebalances.add(0, place.own);
     this.#reconnects.add(0, { ...this.#attributes, [GROUP]: group });
   }
 
@@ -178,6 +186,7 @@ export class Counting implements BrokerObserver {
       this.#reconnects.add(1, { ...this.#attributes, ...(group !== undefined && { [GROUP]: group }) });
       return;
     }
+    if (event instanceof RebalanceEvent) return this.#rebalances.add(1, this.#of(event.stream, group).own);
     const { eventType } = event as { eventType?: string };
     if (eventType === undefined) return;
     const { own } = this.#of(eventType, group);

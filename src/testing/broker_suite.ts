@@ -28,6 +28,7 @@ import { neighbours } from "./broker/codec/_neighbours.ts";
 import { sharing } from "./broker/consuming/_shared_streams.ts";
 import { overPartitions } from "./broker/partitions/_over_partitions.ts";
 import { operatingPartitions } from "./broker/partitions/_operating.ts";
+import { assigning } from "./broker/partitions/_assignment.ts";
 import { partitioned } from "./broker/partitions/_partitions.ts";
 
 /** Contracts that a broker keeps over any store. */
@@ -54,6 +55,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...partitioned,
   ...overPartitions,
   ...operatingPartitions,
+  ...assigning,
   ...refusing,
   ...entries,
   ...versions,

@@ -1,5 +1,10 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
-import { type Plan, planFor } from "../../src/broker/consuming/assignment/_plan.ts";
+import { type Partitions, type Plan, planFor } from "../../src/broker/consuming/assignment/_plan.ts";
+
+/** So many partitions, the first `newest` of which are those of the newest layout. */
+function live(count: number, newest = count, layout = 1): Partitions {
+  return { layout, live: Array.from({ length: count }, (_, nth) => nth < newest) };
+}
 
 /** A group whose consumers come and go. Checks each plan, and counts the moves of each partition. */
 class Group {
@@ -21,11 +26,11 @@ class Group {
     for (let n = 0; n < start; n++) this.consumers.push(`c${++this.#joined}`);
     // As the store keeps it.
     const last = before && JSON.parse(JSON.stringify(before)) as Plan;
-    this.plan = planFor(last, this.#partitions, this.consumers);
+    this.plan = planFor(last, live(this.#partitions), this.consumers);
     const sizes = this.sizes;
     assert(Math.max(...sizes) - Math.min(...sizes) <= 1, `not balanced: ${sizes}`);
     assertEquals(sizes.reduce((sum, size) => sum + size), this.consumers.length > 0 ? this.#partitions : 0);
-    assertStrictEquals(planFor(this.plan, this.#partitions, this.consumers), this.plan);
+    assertStrictEquals(planFor(this.plan, live(this.#partitions), this.consumers), this.plan);
     for (const [partition, { owner }] of this.plan.partitions.entries()) {
       const previous = before?.partitions[partition]?.owner;
       if (previous !== undefined && owner !== previous) this.moves[partition]!++;
@@ -68,7 +73,7 @@ function deploy(group: Group, first: "stop" | "start", random: (n: number) => nu
 }
 
 /** Consumers come and go, some of them at once, until there are `count`. */
-function live(group: Group, count: number, random: (n: number) => number): void {
+function churn(group: Group, count: number, random: (n: number) => number): void {
   for (let steps = random(12); steps > 0 || group.consumers.length !== count; steps--) {
     const { length } = group.consumers;
     const start = length < count || random(2) === 0 ? 1 + random(2) : 0;
@@ -100,7 +105,7 @@ for (const first of ["stop", "start"] as const) {
       const [consumers, partitions] = [2 + random(7), 3 + random(62)];
       const group = new Group(partitions);
       for (let times = 0; times < 2; times++) {
-        live(group, consumers, random);
+        churn(group, consumers, random);
         group.forget();
         deploy(group, first, random);
         assert(group.mostMoves <= 2, `${consumers} consumers, ${partitions} partitions, seed ${seed}: ${group.moves}`);
@@ -114,7 +119,7 @@ Deno.test("planFor() moves each partition at most once in a rolling deploy whose
     const random = randomOf(seed);
     const [consumers, partitions] = [2 + random(7), 3 + random(62)];
     const group = new Group(partitions);
-    live(group, consumers, random);
+    churn(group, consumers, random);
     group.forget();
     for (const name of group.consumers) group.change({ stop: [name], start: 1 });
     assert(group.mostMoves <= 1, `${consumers} consumers, ${partitions} partitions, seed ${seed}: ${group.moves}`);
@@ -125,7 +130,7 @@ Deno.test("planFor() moves only the partitions of consumers that left, and those
   for (let seed = 1; seed <= 500; seed++) {
     const random = randomOf(seed);
     const group = new Group(1 + random(64));
-    live(group, 1 + random(8), random);
+    churn(group, 1 + random(8), random);
     const [before, { length }] = [group.plan!, group.consumers];
     const leaver = group.consumers[random(length)]!;
     group.change({ stop: [leaver] });
@@ -166,14 +171,16 @@ Deno.test("planFor() leaves consumers idle when there are fewer partitions", () 
   assertEquals(owners(), ["c5", second]);
 });
 
-Deno.test("planFor() keeps the owners of partitions when their number changes", () => {
+Deno.test("planFor() keeps the owners of partitions when the layout changes, and spreads the new ones evenly", () => {
   const consumers = ["a", "b", "c"];
-  const eight = planFor(undefined, 8, consumers);
-  const twelve = planFor(eight, 12, consumers);
+  const eight = planFor(undefined, live(8), consumers);
+  const twelve = planFor(eight, live(12, 12, 2), consumers);
   assertEquals(twelve.partitions.slice(0, 8), eight.partitions);
-  const five = planFor(twelve, 5, consumers);
+  const five = planFor(twelve, live(12, 5, 3), consumers);
+  const sizes = consumers.map((name) => five.partitions.slice(0, 5).filter(({ owner }) => owner === name).length);
+  assertEquals(sizes.toSorted(), [1, 2, 2]);
   const moved = five.partitions.filter(({ owner }, partition) => owner !== twelve.partitions[partition]!.owner);
-  assert(moved.length <= 1);
+  assert(moved.length <= 2, `${moved.length} partitions moved`);
 });
 
 Deno.test("planFor() plans 64 partitions for 16 consumers, and 1,024 for 100", () => {

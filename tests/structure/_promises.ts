@@ -38,10 +38,12 @@ export const GUARANTEES: Readonly<Record<number, string>> = {
   36: "Observers see every publish, attempt and settlement, and affect none",
   37: "`health()` reports at once whether a broker can work, and why not",
   38: "Classes that share a stream are seen in one order; each group gets its own types only",
+  39: "An exclusive consumer has its group to itself, and the next one goes on in order",
   40: "Processes share small texts by compare-and-set, and a fenced stream refuses appends of an older layout",
   41: "An append with an expected revision is accepted once or refused, and each subject is numbered without gaps",
   42: "The events of one subject are read by an index, from any revision and at any age of the stream",
   43: "Dead letters keep the order: later events of a held key wait behind its letter",
+  45: "Each partition has one consumer of a group at a time, evenly spread, also while consumers come, go and die",
   46: "Each event is in the partition of its subject, and each subject is in order",
   47: "Everything that works on a stream works over all its partitions",
 };

@@ -126,7 +126,7 @@ const ROOMS: Record<string, Rooms> = {
       consuming: ["codec", "partitions", "consuming/assignment"],
       "consuming/pulling": ["consuming"],
       reading: ["codec", "partitions"],
-      operating: ["codec", "partitions"],
+      operating: ["codec", "partitions", "consuming/assignment"],
     },
     users: ["event_broker.ts", "mod.ts"],
   },

@@ -13,7 +13,18 @@ const PULLED_PREFETCH = 64;
 
 const WEEK = 7 * 24 * 3_600_000;
 
-const KEYS = ["group", "consumer", "prefetch", "lease", "retry", "startFrom", "deferTimeout", "drainTimeout", "signal"];
+const KEYS = [
+  "group",
+  "consumer",
+  "prefetch",
+  "lease",
+  "retry",
+  "startFrom",
+  "deferTimeout",
+  "drainTimeout",
+  "assignment",
+  "signal",
+];
 const SUBSCRIBE_KEYS = [...KEYS, "concurrency", "key", "handlerTimeout"];
 const RETRY_KEYS = ["maxAttempts", "minTimeout", "maxTimeout", "multiplier", "jitter"];
 
@@ -32,6 +43,8 @@ export interface Settings {
   readonly startFrom: "beginning" | "now" | Position;
   readonly deferTimeout: number;
   readonly drainTimeout: number;
+  /** Undefined for the default of the stream. */
+  readonly assignment: "exclusive" | "shared" | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -72,6 +85,7 @@ function commonSettings(
     drainTimeout = 10_000,
     startFrom = "beginning",
     deferTimeout = WEEK,
+    assignment,
     signal,
   } = options ?? {};
   if (group === undefined) {
@@ -83,6 +97,9 @@ function commonSettings(
   checkNumber("lease (ms)", lease, { min: 100, max: 86_400_000 });
   checkNumber("deferTimeout (ms)", deferTimeout, { min: 0, max: deferTimeout === Infinity ? Infinity : 2 ** 40 });
   checkNumber("drainTimeout (ms)", drainTimeout, { min: 0 });
+  if (assignment !== undefined && assignment !== "exclusive" && assignment !== "shared") {
+    throw new TypeError(`Cannot ${verb} with the assignment ${show(assignment)}: give "exclusive" or "shared"`);
+  }
   checkSignal(signal);
   return {
     group,
@@ -91,6 +108,7 @@ function commonSettings(
     lease,
     deferTimeout,
     drainTimeout,
+    assignment,
     startFrom: startPoint(startFrom, "startFrom"),
     retry: retrySettings(verb, options.retry),
     signal,

@@ -10,6 +10,7 @@ import {
   DeliveryEvent,
   EntriesLostEvent,
   GroupLostEvent,
+  RebalanceEvent,
   ReconnectEvent,
   type SubscriptionEventMap,
 } from "../lifecycle_events.ts";
@@ -42,6 +43,16 @@ export interface SubscriptionOwner {
   idle(streams: readonly string[], options: IdleOptions): Promise<void>;
 }
 
+/** The consumers of those partitions of a stream that a plan gives to a subscription. */
+export interface AssignedPartitions {
+  /** Follows the plan from now on. */
+  start(): void;
+  /** Whether it made this consumer, which has lost its partition to another consumer. */
+  lost(source: JobSource): boolean;
+  /** Leaves the plan, drains and leaves all partitions. Resolves with the errors of leaving. */
+  close(): Promise<unknown[]>;
+}
+
 /** A subscription of one group to one or more streams: its consumers, its lifecycle events, and its end. */
 export class GroupSubscription extends EventTarget implements Subscription, StreamConsumerOwner {
   readonly settings: Settings;
@@ -53,7 +64,10 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     unheard: (error) => this.#owner.report(error),
   });
   #owner: SubscriptionOwner;
+  #streams: readonly string[];
   #consumers: StreamConsumer[] = [];
+  #assigned: readonly AssignedPartitions[] = [];
+  #started = false;
   /** Messages of errors about deleted groups that were reported, without the numbers of partitions. */
   #reportedDeletions = new Set<string>();
   #closing: Promise<void> | undefined;
@@ -67,13 +81,15 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   #lastError: SubscriptionInfo["lastError"];
   #abort = () => this.#closeAlone();
 
-  constructor(owner: SubscriptionOwner, settings: Settings, deliver: Deliver) {
+  /** @param streams The streams that it reads; one that has partitions counts once. */
+  constructor(owner: SubscriptionOwner, streams: readonly string[], settings: Settings, deliver: Deliver) {
     super();
     this.#owner = owner;
+    this.#streams = streams;
     this.settings = settings;
     this.runner = new JobRunner(settings, deliver, {
       dispatch: (event) => this.#tell(event),
-      failed: (error) => this.failed(error),
+      failed: (error, source) => this.failed(error, source),
     });
     this.#closed = new Promise((resolve, reject) => [this.#resolveClosed, this.#rejectClosed] = [resolve, reject]);
     this.#closed.catch(() => {});
@@ -97,12 +113,53 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     return this.#stop.signal;
   }
 
-  /** Begins to deliver from these consumers. */
-  start(consumers: readonly StreamConsumer[]): void {
-    this.#consumers = [...consumers];
-    for (const consumer of consumers) consumer.start();
+  /** Begins to deliver from these consumers, and from those that it has or will have by an assignment. */
+  start(consumers: readonly StreamConsumer[], assigned: readonly AssignedPartitions[] = []): void {
+    this.#consumers.push(...consumers);
+    this.#assigned = assigned;
+    this.#started = true;
+    for (const partitions of assigned) partitions.start();
+    for (const consumer of this.#consumers) consumer.start();
     this.settings.signal?.addEventListener("abort", this.#abort);
     if (this.settings.signal?.aborted) this.#abort();
+  }
+
+  /** Takes the consumer of a partition, and begins to deliver from it. */
+  attach(consumer: StreamConsumer): void {
+    this.#consumers.push(consumer);
+    if (this.#started) consumer.start();
+  }
+
+  /**
+   * Drains a consumer as closing would, and leaves its group, so that another consumer can take over. Rejects if the store
+   * does not reply.
+   */
+  async detach(consumer: StreamConsumer): Promise<void> {
+    consumer.drain();
+    const reading = consumer.stopReading();
+    this.runner.releaseIdle(consumer.jobs());
+    await settledWithin(reading, SETTLE_TIMEOUT);
+    await settledWithin(consumer.idle(), this.settings.drainTimeout);
+    this.runner.releaseAll(consumer.jobs(), "The partition moves to another consumer");
+    try {
+      await consumer.leave(AbortSignal.timeout(SETTLE_TIMEOUT));
+    } finally {
+      this.#forget(consumer);
+    }
+  }
+
+  /** Ends a consumer whose partition another consumer has taken: its deliveries are lost. */
+  async abandon(consumer: StreamConsumer): Promise<void> {
+    consumer.drain();
+    void consumer.stopReading();
+    this.runner.lost(consumer.jobs());
+    // The store has given this consumer up. Leaving frees what the store keeps for it in this process.
+    await consumer.leave(AbortSignal.timeout(SETTLE_TIMEOUT)).catch(() => {});
+    this.#forget(consumer);
+  }
+
+  #forget(consumer: StreamConsumer): void {
+    this.#consumers = this.#consumers.filter((other) => other !== consumer);
   }
 
   /** Renews the leases for this stream and its partitions now, to learn which deliveries were lost. */
@@ -140,6 +197,10 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     this.#tell(new DeliveryEvent("recovered", eventType, position));
   }
 
+  rebalanced(stream: string, assigned: readonly number[], gained: readonly number[], lost: readonly number[]): void {
+    this.#tell(new RebalanceEvent(stream, assigned, gained, lost));
+  }
+
   warn(message: string): void {
     this.#owner.warn(message);
   }
@@ -158,7 +219,10 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     this.#tell(new ReconnectEvent(error, delay));
   }
 
-  failed(error: unknown): void {
+  failed(error: unknown, source?: JobSource): void {
+    if (isInstance(error, StoreError) && error.kind === "occupied" && source !== undefined) {
+      if (this.#assigned.some((partitions) => partitions.lost(source))) return;
+    }
     this.#failed = true;
     this.#lastError = { error, at: new Date() };
     if (this.#closing === undefined) this.#rejectClosed(error);
@@ -269,12 +333,16 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     this.runner.stop();
     this.#stop.abort();
     this.settings.signal?.removeEventListener("abort", this.#abort);
-    const reading = this.#consumers.map((consumer) => consumer.stopReading());
-    this.runner.releaseIdle(this.#jobs());
+    // Each assigned partition is left as soon as it is drained: other consumers wait for it.
+    const handingOver = this.#assigned.map((partitions) => partitions.close());
+    const own = this.#consumers.filter(({ draining }) => !draining);
+    const jobs = () => own.flatMap((consumer) => consumer.jobs());
+    const reading = own.map((consumer) => consumer.stopReading());
+    this.runner.releaseIdle(jobs());
     await settledWithin(Promise.all(reading), SETTLE_TIMEOUT);
-    await settledWithin(this.runner.idle(), this.settings.drainTimeout);
-    this.runner.releaseAll(this.#jobs());
-    const failure = await this.#leave();
+    if (own.length > 0) await settledWithin(this.runner.idle(), this.settings.drainTimeout);
+    this.runner.releaseAll(jobs());
+    const failure = await this.#leave(own, handingOver);
     this.#isClosed = true;
     if (failure === undefined) this.#resolveClosed();
     else {
@@ -287,20 +355,18 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     if (failure !== undefined && !this.#failed) throw failure;
   }
 
-  #jobs(): Job[] {
-    return this.#consumers.flatMap((consumer) => consumer.jobs());
-  }
-
   /** Settles and leaves the group on each stream; returns the error of closing, if there is one. */
-  async #leave(): Promise<Error | undefined> {
+  async #leave(
+    own: readonly StreamConsumer[],
+    handingOver: readonly Promise<unknown[]>[],
+  ): Promise<Error | undefined> {
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(new Error("the store does not reply")), SETTLE_TIMEOUT);
-    const left = await Promise.allSettled(this.#consumers.map((consumer) => consumer.leave(deadline.signal)));
+    const left = await Promise.allSettled(own.map((consumer) => consumer.leave(deadline.signal)));
     clearTimeout(timer);
     const failures: unknown[] = [];
-    for (const result of left) {
-      if (result.status !== "rejected") continue;
-      const { reason } = result;
+    const refused = left.filter((result) => result.status === "rejected").map(({ reason }): unknown => reason);
+    for (const reason of [...refused, ...(await Promise.all(handingOver)).flat()]) {
       if (isInstance(reason, StoreError) && reason.kind === "group-deleted") this.#reportOnce(reason);
       else failures.push(reason);
     }
@@ -315,10 +381,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   }
 
   idle(options: { signal?: AbortSignal } = {}): Promise<void> {
-    return this.#owner.idle([...new Set(this.#consumers.map(({ logical }) => logical))], {
-      ...options,
-      group: this.group,
-    });
+    return this.#owner.idle(this.#streams, { ...options, group: this.group });
   }
 
   [Symbol.asyncDispose](): Promise<void> {

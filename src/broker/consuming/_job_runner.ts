@@ -10,7 +10,7 @@ import { DeadLetterEvent, DeferredEvent, DeliveryEvent, RetryEvent } from "../li
 import type { Settings } from "./_consumer_settings.ts";
 import { OTHER_TYPE } from "../codec/_stream_codec.ts";
 import { Deadlines } from "./_deadlines.ts";
-import { type Job, JobDelivery } from "./_job.ts";
+import { type Job, JobDelivery, type JobSource } from "./_job.ts";
 import { failed, refOf, undecodable, usedUp } from "./_outcomes.ts";
 import { Scheduler } from "./_scheduler.ts";
 
@@ -29,8 +29,8 @@ export type Deliver = (job: Job, onEnd: OnHandlerEnd) => void;
 /** The subscription of a runner. */
 export interface JobRunnerOwner {
   dispatch(event: Event): void;
-  /** Ends the subscription with this error. */
-  failed(error: unknown): void;
+  /** Ends the subscription with this error of a consumer, unless only the consumer has to end. */
+  failed(error: unknown, source: JobSource): void;
 }
 
 const ACK: HandlerEnd = { kind: "ack" };
@@ -78,7 +78,7 @@ export class JobRunner {
     this.#scheduler = new Scheduler(settings.concurrency, {
       run: (job) => this.#run(job),
       isolate: (job) => this.#isolate(job),
-      renew: (job) => job.source.renewUntilDone().catch((error) => owner.failed(error)),
+      renew: (job) => job.source.renewUntilDone().catch((error) => owner.failed(error, job.source)),
     });
     this.#deadlines = new Deadlines(settings.handlerTimeout, ({ job, attempt }) => this.#timedOut(job, attempt));
   }
@@ -96,7 +96,7 @@ export class JobRunner {
       else if (job.attempt > this.#settings.retry.maxAttempts) {
         const { outcome, error } = usedUp(job);
         this.#settle(job, outcome, error);
-      } else if (this.#closing) this.#release(job);
+      } else if (this.#isEnding(job)) this.#release(job);
       // The schema or the decryption failed, not the entry: the next attempt may succeed.
       else if (job.content instanceof Error) this.#fail(job, job.content);
       else if (this.#setKey(job)) this.#scheduler.admit(job);
@@ -104,8 +104,13 @@ export class JobRunner {
     this.#scheduler.pump();
   }
 
+  /** Whether no handler of this job may start any more. */
+  #isEnding(job: Job): boolean {
+    return this.#closing || job.source.draining;
+  }
+
   #setKey(job: Job): boolean {
-    const { key: keyOf } = this.#settings;
+    const { key: keyOf } = job.source;
     if (keyOf === undefined) return true;
     try {
       const key: unknown = keyOf(job.content as DomainEvent);
@@ -159,8 +164,9 @@ export class JobRunner {
   #fail(job: Job, error: unknown, delay?: number): void {
     const outcome = failed(job, error, this.#settings.retry, delay);
     job.observed?.ended({ outcome: outcome.kind, error, delay: outcome.kind === "retry" ? outcome.delay : undefined });
-    if (outcome.kind === "retry" && job.key !== undefined && !this.#closing) this.#hold(job, outcome.delay, error);
-    else this.#settle(job, outcome, error);
+    if (outcome.kind === "retry" && job.key !== undefined && !this.#isEnding(job)) {
+      this.#hold(job, outcome.delay, error);
+    } else this.#settle(job, outcome, error);
   }
 
   #release(job: Job, delay = 0): void {
@@ -242,12 +248,12 @@ export class JobRunner {
   }
 
   /** Aborts the handlers that still run, and releases all jobs. */
-  releaseAll(jobs: readonly Job[]): void {
-    this.#deadlines.clear();
+  releaseAll(jobs: readonly Job[], reason = "The subscription is closed"): void {
+    if (this.#closing) this.#deadlines.clear();
     for (const job of jobs) {
       if (!job.unsettled) continue;
       if (job.busy) {
-        job.abort(new DOMException("The subscription is closed", "AbortError"));
+        job.abort(new DOMException(reason, "AbortError"));
         // The handler may never end.
         job.observed?.ended({ outcome: "release" });
       }

@@ -9,7 +9,7 @@ import {
   type Position,
   type RemovedRange,
 } from "../../store/mod.ts";
-import { backoff, isTransient, RECONNECT, sleep, unlessAborted } from "../_store_retry.ts";
+import { backoff, isTransient, nextTurn, RECONNECT, sleep, unlessAborted } from "../_store_retry.ts";
 import type { StreamCodec } from "../codec/_stream_codec.ts";
 import type { Barrier } from "../partitions/_barrier.ts";
 import type { SubscriptionTypeInfo } from "../subscription.ts";
@@ -26,10 +26,6 @@ import { Settler, type SettlingEnd } from "./_settler.ts";
 const REDELIVERIES_IN_A_ROW = 1_000;
 // Handlers of this many deliveries or more start after the next claim is sent, so that the store works meanwhile.
 const LARGE_BATCH = 64;
-
-const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown };
-/** Calls back in the next turn of the event loop. */
-const nextTurn = setImmediate ?? ((callback: () => void) => setTimeout(callback, 0));
 
 /** Takes the jobs of a stream consumer. */
 export interface JobSink {
@@ -59,8 +55,8 @@ export interface StreamConsumerOwner {
   healed(eventType: string, healed: Healed): void;
   /** The store could not be reached; the next try comes after `delay` milliseconds. */
   retrying(error: unknown, delay: number): void;
-  /** Ends the subscription. */
-  failed(error: unknown): void;
+  /** Ends the subscription, unless only this consumer has to end. */
+  failed(error: unknown, source: JobSource): void;
 }
 
 /** The consumer of one stream for a subscription: claims entries, keeps the lease, and settles. */
@@ -69,8 +65,10 @@ export class StreamConsumer implements JobSource {
   readonly stream: string;
   readonly logical: string;
   readonly group: string;
+  readonly partition: number | undefined;
   #member: GroupMember;
   #owner: StreamConsumerOwner;
+  #settings: Settings;
   #codec: StreamCodec;
   #decoding: DecodingQueue;
   #settler: Settler;
@@ -100,34 +98,43 @@ export class StreamConsumer implements JobSource {
   #lastClaimed: Position | undefined;
   /** Jobs that the barrier holds back. */
   #heldBack: Job[] = [];
+  #draining = false;
+  #onIdle: (() => void)[] = [];
 
+  /**
+   * @param options.barrier Holds entries back while the number of partitions changes.
+   * @param options.settings Those of the subscription, unless this consumer has a key of its own.
+   */
   constructor(
     owner: StreamConsumerOwner,
     codec: StreamCodec,
     member: GroupMember,
     joinedAt: number,
-    barrier?: Barrier,
+    { barrier, settings = owner.settings }: { readonly barrier?: Barrier | undefined; readonly settings?: Settings } =
+      {},
   ) {
     this.#owner = owner;
     this.#barrier = barrier;
+    this.#settings = settings;
     this.eventType = codec.name;
     this.stream = codec.stream;
     this.logical = codec.logical;
-    this.group = owner.settings.group;
+    this.partition = codec.partition;
+    this.group = settings.group;
     this.#member = member;
     this.#codec = codec;
-    this.#decoding = new DecodingQueue(owner.settings.handlerTimeout, (jobs) => this.#admit(jobs));
+    this.#decoding = new DecodingQueue(settings.handlerTimeout, (jobs) => this.#admit(jobs));
     this.#progressAt = joinedAt;
-    this.#window = new PrefetchWindow(owner.settings);
+    this.#window = new PrefetchWindow(settings);
     this.#lease = new Lease({
       member,
-      duration: owner.settings.lease,
+      duration: settings.lease,
       joinedAt,
       held: this.#held,
       stalled: () => this.#stalled,
       lost: (jobs) => owner.runner.lost(jobs),
       retrying: (error, delay) => owner.retrying(error, delay),
-      failed: (error) => owner.failed(error),
+      failed: (error) => owner.failed(error, this),
     });
     this.#settler = new Settler(member, {
       settled: (job, outcome, refused) => this.#settled(job, outcome, refused),
@@ -139,7 +146,7 @@ export class StreamConsumer implements JobSource {
         this.#room.wake();
       },
       retrying: (error, delay) => owner.retrying(error, delay),
-      failed: (error) => owner.failed(error),
+      failed: (error) => owner.failed(error, this),
     });
   }
 
@@ -151,6 +158,14 @@ export class StreamConsumer implements JobSource {
     return this.#codec.versionFor(eventType, version);
   }
 
+  get key(): JobSource["key"] {
+    return this.#settings.key;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
   get fresh(): boolean {
     return this.#lease.fresh;
   }
@@ -159,14 +174,14 @@ export class StreamConsumer implements JobSource {
     // In the next turn of the event loop: the caller of `subscribe` can add its listeners before.
     this.#reading = new Promise<void>((resolve) => nextTurn(resolve))
       .then(() => this.#read())
-      .catch((error) => this.#owner.failed(error));
+      .catch((error) => this.#owner.failed(error, this));
     this.#lease.start();
   }
 
   async #read(): Promise<void> {
     const { signal } = this.#stopReading;
     // With keys, redeliveries are always claimed first: they are older than new entries, and may have the same keys.
-    const takesTurns = this.#owner.settings.key === undefined;
+    const takesTurns = this.#settings.key === undefined;
     let [failures, sinceNew] = [0, 0];
     while (!signal.aborted) {
       const limit = Math.min(MAX_CLAIM, this.#window.room(this.#open, this.#running));
@@ -279,6 +294,12 @@ export class StreamConsumer implements JobSource {
 
   handlerEnded(): void {
     this.#running--;
+    if (this.#running === 0) { for (const resolve of this.#onIdle.splice(0)) resolve(); }
+  }
+
+  /** Resolves when no handler of its deliveries runs. */
+  idle(): Promise<void> {
+    return this.#running === 0 ? Promise.resolve() : new Promise((resolve) => this.#onIdle.push(resolve));
   }
 
   jobClosed(): void {
@@ -300,6 +321,7 @@ export class StreamConsumer implements JobSource {
     return {
       eventType: this.eventType,
       eventTypes: this.#codec.types,
+      ...(this.partition !== undefined && { partition: this.partition }),
       consumer: this.consumer,
       held: jobs.length,
       waiting,
@@ -343,8 +365,13 @@ export class StreamConsumer implements JobSource {
   }
 
   #isStalled(full: boolean): boolean {
-    const { key, concurrency } = this.#owner.settings;
+    const { key, concurrency } = this.#settings;
     return full && key !== undefined && this.#running < concurrency;
+  }
+
+  /** From now on no handler of its deliveries starts, though the subscription goes on. */
+  drain(): void {
+    this.#draining = true;
   }
 
   /** Stops claiming. The records of the last claim still become jobs. */

@@ -9,6 +9,7 @@ import type { Barrier } from "../partitions/_barrier.ts";
 import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
 import { ConsumerWaitingEvent, WarningEvent } from "../lifecycle_events.ts";
 import type { IdleOptions } from "../options.ts";
+import type { AssignedStream } from "./_assigned_stream.ts";
 import type { Settings } from "./_consumer_settings.ts";
 import { GroupSubscription } from "./_group_subscription.ts";
 import type { Deliver } from "./_job_runner.ts";
@@ -87,11 +88,15 @@ export class Subscriptions {
     const warn = (message: string) => dispatch(new WarningEvent(message));
     const subscription = new GroupSubscription(
       { observers, report, consumed, unreachable, warn, ended, idle },
+      codecs.map(({ stream }) => stream),
       settings,
       deliver,
     );
     const consumer = settings.consumer ?? this.#consumerName(settings.group);
     const sources: StreamConsumer[] = [];
+    const assigned: AssignedStream[] = [];
+    const told = (name: string) => (holder: string, expiresIn: number) =>
+      dispatch(new ConsumerWaitingEvent(settings.group, consumer, name, holder, expiresIn));
     const signal = eitherSignal(settings.signal, closing);
     try {
       const parts: StreamCodec[] = [];
@@ -100,12 +105,32 @@ export class Subscriptions {
         const layout = layouts.of(codec.stream);
         assertWanted();
         if (layout !== undefined) await unlessAborted(layout.agree(), signal);
-        parts.push(...layout?.codecsOf(codec) ?? [codec]);
-        if (layout === undefined || layout.partitions === 0) continue;
+        if (layout === undefined || layout.partitions === 0) {
+          parts.push(codec);
+          continue;
+        }
+        // Loaded on demand, since few streams have partitions.
         const { Barrier } = await import("../partitions/_barrier.ts");
+        const { AssignedStream, shareAll } = await import("./_assigned_stream.ts");
         const { group } = settings;
         const retrying = (error: unknown, delay: number) => subscription.retrying(error, delay);
-        barriers.set(codec.stream, new Barrier({ store, layout, group, signal: subscription.closing, retrying }));
+        const barrier = new Barrier({ store, layout, group, signal: subscription.closing, retrying });
+        if (settings.assignment === "shared") {
+          await unlessAborted(shareAll(store, codec, group), signal);
+          barriers.set(codec.stream, barrier);
+          parts.push(...layout.codecsOf(codec));
+        } else assigned.push(new AssignedStream({ store, subscription, codec, layout, barrier, consumer }));
+      }
+      if (
+        settings.assignment !== undefined && assigned.length === 0 &&
+        parts.every(({ partition }) => partition === undefined)
+      ) {
+        throw new TypeError(
+          `Cannot subscribe group "${settings.group}" with an assignment: ${
+            names.length === 1 ? "the stream has" : "the streams have"
+          } no ` +
+            "partitions; leave assignment out, or give the stream partitions by the broker's option streams",
+        );
       }
       for (const codec of parts) {
         const { stream, name, version, groupTypes: types } = codec;
@@ -118,14 +143,21 @@ export class Subscriptions {
             signal,
           );
         };
-        const told = (holder: string, expiresIn: number) =>
-          dispatch(new ConsumerWaitingEvent(settings.group, consumer, name, holder, expiresIn));
-        const member = await joinAfterPredecessor(join, told, signal);
-        sources.push(new StreamConsumer(subscription, codec, member, joinedAt, barriers.get(codec.logical)));
+        const member = await joinAfterPredecessor(join, told(name), signal);
+        sources.push(
+          new StreamConsumer(subscription, codec, member, joinedAt, { barrier: barriers.get(codec.logical) }),
+        );
+      }
+      for (const stream of assigned) {
+        assertWanted();
+        await joinAfterPredecessor(() => stream.join(signal), told(stream.name), signal);
       }
       assertWanted();
     } catch (error) {
-      await Promise.allSettled(sources.map((source) => source.leave(AbortSignal.timeout(JOIN_TIMEOUT))));
+      await Promise.allSettled([
+        ...sources.map((source) => source.leave(AbortSignal.timeout(JOIN_TIMEOUT))),
+        ...assigned.map((stream) => stream.close()),
+      ]);
       release();
       // While the broker closes, joining may fail for many reasons: the caller needs to know this one.
       assertOpen();
@@ -133,7 +165,7 @@ export class Subscriptions {
     }
     this.#all.add(subscription);
     for (const name of names) this.#failed.delete(name);
-    subscription.start(sources);
+    subscription.start(sources, assigned);
     return subscription;
   }
 
@@ -220,11 +252,11 @@ async function unlessEnded(joining: Promise<GroupMember>, signal: AbortSignal): 
  * @param waiting Called once, before the first wait.
  * @param signal Ends the wait; the promise rejects with its reason.
  */
-async function joinAfterPredecessor(
-  join: () => Promise<GroupMember>,
+async function joinAfterPredecessor<T>(
+  join: () => Promise<T>,
   waiting: (holder: string, expiresIn: number) => void,
   signal: AbortSignal,
-): Promise<GroupMember> {
+): Promise<T> {
   let first: { readonly holder: string; readonly latestEnd: number } | undefined;
   for (;;) {
     const asked = performance.now();

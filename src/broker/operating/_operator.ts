@@ -4,6 +4,7 @@ import type { DomainEvent, RetentionOptions } from "../../events/mod.ts";
 import type {
   DeadLetterBox,
   DiscardOptions,
+  EventStore,
   GroupState,
   LetterRecord,
   Position,
@@ -16,6 +17,7 @@ import { eitherSignal, unlessAborted } from "../_store_retry.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import { byStream, type StreamCodec, typeOf } from "../codec/_stream_codec.ts";
 import { MAX_PARTITIONS } from "../partition_of.ts";
+import { assignmentState } from "../partitions/_layout.ts";
 import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
 import type { DiscardDeadLettersOptions, RedriveOptions, StartFrom } from "../options.ts";
 import type { StreamInfo } from "../stream_info.ts";
@@ -23,6 +25,7 @@ import { contentOf, DeadLetter } from "./_dead_letter.ts";
 
 /** The part of a broker that an operator uses. */
 export interface OperatorOptions {
+  readonly store: EventStore;
   /** The operations on a stream and all its partitions. */
   admin(stream: string): Promise<StreamAdmin>;
   readonly observers: Observers;
@@ -69,14 +72,36 @@ export class Operator {
     return await this.#observers.operate(operation, rewind, ({ dropped }) => dropped);
   }
 
-  async alterGroup(classes: readonly EventCodec[], options: { readonly group: string }): Promise<void> {
-    checkKeys("alter a group", options, ["group"]);
-    const { group } = options;
+  async alterGroup(
+    classes: readonly EventCodec[],
+    options: { readonly group: string; readonly assignment?: "exclusive" | "shared" },
+  ): Promise<void> {
+    checkKeys("alter a group", options, ["group", "assignment"]);
+    const { group, assignment } = options;
     assertName("group", group);
+    if (assignment !== undefined && assignment !== "exclusive" && assignment !== "shared") {
+      throw new TypeError(
+        `Cannot alter group "${group}" to the assignment ${show(assignment)}: give "exclusive" or "shared"`,
+      );
+    }
     const codec = oneStream(classes, `alter group "${group}" of`);
     this.#options.assertUsable("alter a group");
     const { stream, name: eventType, groupTypes: types } = codec;
-    const alter = async () => (await this.#admin(stream)).alterGroup(group, { types });
+    const alter = async () => {
+      const admin = await this.#admin(stream);
+      const { layouts, store } = this.#options;
+      if (assignment !== undefined && !layouts.of(stream)?.partitions) {
+        throw new TypeError(
+          `Cannot alter group "${group}" to the assignment "${assignment}": ${stream} has no partitions; leave ` +
+            "assignment out",
+        );
+      }
+      await admin.alterGroup(group, { types });
+      if (assignment === undefined) return;
+      const { alterAssignment, SharedRoster } = await import("../consuming/assignment/_roster.ts");
+      const roster = new SharedRoster(store.state(stream, assignmentState(group)), `group "${group}" of ${stream}`);
+      await alterAssignment(roster, assignment, group, stream);
+    };
     await this.#observers.operate({ name: "alter_group", eventType, group }, alter);
   }
 

@@ -68,6 +68,11 @@ export function layoutAt(layouts: readonly Layout[], stream: string, position: P
   return layouts[0]!;
 }
 
+/** The name of the shared state that keeps the consumers of a group and who of them reads which partition. */
+export function assignmentState(group: string): string {
+  return `assignment:${group}`;
+}
+
 /** The name of the shared state that says that a group is being rewound. */
 export function rewindState(group: string): string {
   return `rewind:${group}`;

@@ -4,6 +4,7 @@ import type {
   EventStore,
   GroupState,
   Position,
+  SharedState,
   StreamAdmin,
   StreamState,
   TrimOptions,
@@ -11,7 +12,7 @@ import type {
 } from "../../store/mod.ts";
 import { comparePositions } from "../../store/mod.ts";
 import { assertAlterable, assertIdle, unknownGroup } from "../../store/_groups.ts";
-import { cutKey, rewindState } from "./_layout.ts";
+import { assignmentState, cutKey, rewindState } from "./_layout.ts";
 import { mergedState } from "./_merged_state.ts";
 import { PartitionedLetters } from "./_partitioned_letters.ts";
 import type { StreamLayout } from "./_stream_layout.ts";
@@ -94,17 +95,11 @@ export class PartitionedAdmin implements StreamAdmin {
   /** Rewinds while consumers hold back what they would otherwise handle before older entries, which are rewound later. */
   async #announced<T>(group: string, rewind: () => Promise<T>): Promise<T> {
     const state = this.#store.state(this.#stream, rewindState(group));
-    const write = async (textAt: (now: number) => string | undefined) => {
-      for (;;) {
-        const { version, now } = await state.read();
-        if (await state.write(textAt(now), version)) return;
-      }
-    };
-    await write((now) => String(now + REWIND_TIMEOUT));
+    await write(state, (now) => String(now + REWIND_TIMEOUT));
     try {
       return await rewind();
     } finally {
-      await write(() => undefined);
+      await write(state, () => undefined);
     }
   }
 
@@ -124,6 +119,8 @@ export class PartitionedAdmin implements StreamAdmin {
     }
     const action = `delete group "${group}" of ${this.#stream}`;
     const removed = await this.#inEach(action, (admin) => admin.removeGroup(group, options));
+    // A new group of this name may have another assignment.
+    await write(this.#store.state(this.#stream, assignmentState(group)), () => undefined);
     return removed.includes(true);
   }
 
@@ -175,5 +172,14 @@ export class PartitionedAdmin implements StreamAdmin {
       `Cannot ${action} in ${failed.length} of ${results.length} partitions (${names}): ` +
         `${reasonOf(failed[0]!.reason)}; the other partitions are done: call it again`,
     );
+  }
+}
+
+/** Writes a shared text, whatever was there before. */
+async function write(state: SharedState, textAt: (now: number) => string | undefined): Promise<void> {
+  for (;;) {
+    const { text, version, now } = await state.read();
+    const next = textAt(now);
+    if (next === text || await state.write(next, version)) return;
   }
 }

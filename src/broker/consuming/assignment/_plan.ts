@@ -4,9 +4,16 @@ export interface Plan {
   readonly consumers: readonly string[];
   /** How many plans came before it. */
   readonly number: number;
-  /** The partitions, from 0. */
+  /** The number of the layout that it was made for. */
+  readonly layout: number;
+  /** For each partition, whether it is one of the newest layout. */
+  readonly live: readonly boolean[];
+  /** Where each partition is. */
   readonly partitions: readonly Placement[];
 }
+
+/** The partitions of all layouts of a stream. A new layout adds partitions at the end, and removes none. */
+export type Partitions = Pick<Plan, "layout" | "live">;
 
 /** Where a partition is, and how it came there. */
 export interface Placement {
@@ -30,7 +37,8 @@ interface Share {
 }
 
 /**
- * Spreads partitions over consumers: the shares differ by one at most, and no partition moves without need.
+ * Spreads partitions over consumers: the shares differ by one at most, and no partition moves without need. Partitions of
+ * earlier layouts are spread by themselves, since they have little to do.
  *
  * **Rolling deploys.** A deploy replaces all consumers one by one. It moves each partition at most twice, whether each new
  * consumer starts before or after an old one stops. This is how: the partitions of a consumer that leaves become guests of
@@ -38,25 +46,33 @@ interface Share {
  * So all other consumers have the same partitions as before, and a guest never waits on a consumer that leaves next.
  *
  * @param last The plan so far, if there is one.
- * @param partitions The number of partitions.
  * @param consumers The living consumers, in order of joining. Consumers are equal if their names are.
  * @returns The last plan itself if it still fits.
  */
-export function planFor(last: Plan | undefined, partitions: number, consumers: readonly string[]): Plan {
+export function planFor(last: Plan | undefined, { layout, live }: Partitions, consumers: readonly string[]): Plan {
   const known = new Set(last?.consumers);
   if (
-    last !== undefined && last.partitions.length === partitions && consumers.length === known.size &&
+    last !== undefined && last.layout === layout && consumers.length === known.size &&
     consumers.every((name) => known.has(name))
   ) return last;
   const number = (last?.number ?? 0) + 1;
-  const shares = consumers.map((name): Share => ({ name, held: new Set(), isNew: !known.has(name) }));
-  const placements = Array.from(
-    { length: partitions },
-    (_, partition): Placement => last?.partitions[partition] ?? { owner: undefined, since: 0, guest: false },
+  const placements = live.map((_, partition): Placement =>
+    last?.partitions[partition] ?? { owner: undefined, since: 0, guest: false }
   );
+  for (const part of [true, false]) {
+    const indices = [...live.keys()].filter((partition) => live[partition] === part);
+    const shares = consumers.map((name): Share => ({ name, held: new Set(), isNew: !known.has(name) }));
+    if (indices.length > 0) spread(placements, indices, shares, number);
+  }
+  return { consumers: [...consumers], number, layout, live, partitions: placements };
+}
+
+/** Spreads the partitions with these indices. */
+function spread(placements: Placement[], indices: readonly number[], shares: readonly Share[], number: number): void {
   const byName = new Map(shares.map((share) => [share.name, share]));
   const orphans: number[] = [];
-  for (const [partition, { owner }] of placements.entries()) {
+  for (const partition of indices) {
+    const { owner } = placements[partition]!;
     const share = owner === undefined ? undefined : byName.get(owner);
     if (share === undefined) orphans.push(partition);
     else share.held.add(partition);
@@ -66,11 +82,11 @@ export function planFor(last: Plan | undefined, partitions: number, consumers: r
     to.held.add(partition);
     placements[partition] = { owner: to.name, since: number, guest };
   };
-
   const take = (partition: number, to: Share) => {
     byName.get(placements[partition]!.owner!)!.held.delete(partition);
     give(partition, to, false);
   };
+  const best = (size: number, guestsOf?: number) => bestOf(placements, indices, byName, size, guestsOf);
 
   // Partitions that moved last go first: the youngest consumers get them, which will leave last in a deploy.
   orphans.sort((a, b) => placements[b]!.since - placements[a]!.since || a - b);
@@ -81,24 +97,23 @@ export function planFor(last: Plan | undefined, partitions: number, consumers: r
   }
 
   // Consumers with too many partitions give some away; then consumers with too few take some.
-  const floor = Math.floor(partitions / consumers.length);
+  const floor = Math.floor(indices.length / shares.length);
   for (;;) {
     const to = least(shares);
-    const partition = to && (bestOf(placements, byName, floor + 2) ??
-      (to.held.size < floor ? bestOf(placements, byName, floor + 1) : undefined));
+    const partition = to && (best(floor + 2) ?? (to.held.size < floor ? best(floor + 1) : undefined));
     if (partition === undefined) break;
     take(partition, to!);
   }
 
   // The rest of the last departure's guests, as far as they leave the shares balanced.
-  const latest = Math.max(0, ...placements.map(({ since, guest }) => guest ? since : 0));
+  const newcomers = shares.filter(({ isNew }) => isNew);
+  const latest = Math.max(0, ...indices.map((nth) => placements[nth]!.guest ? placements[nth]!.since : 0));
   for (;;) {
-    const to = least(shares.filter(({ isNew }) => isNew));
-    const partition = to && bestOf(placements, byName, to.held.size + 1, latest);
+    const to = least(newcomers);
+    const partition = to && best(to.held.size + 1, latest);
     if (partition === undefined) break;
     take(partition, to!);
   }
-  return { consumers: [...consumers], number, partitions: placements };
 }
 
 /** The consumer with the fewest partitions, of several the youngest. */
@@ -113,17 +128,19 @@ function least(shares: readonly Share[]): Share | undefined {
  * The partition to move first, of consumers with at least `size` partitions: a guest of the latest departure, or else the
  * partition that has not moved for the longest time.
  *
- * @param guestsOf Only guests of the departure that this plan was made for.
+ * @param guestsOf Only guests that came by the plan of this number.
  */
 function bestOf(
   placements: readonly Placement[],
+  indices: readonly number[],
   shares: ReadonlyMap<string, Share>,
   size: number,
   guestsOf?: number,
 ): number | undefined {
   let best: number | undefined;
   let bestRank = -Infinity;
-  for (const [partition, { owner, since, guest }] of placements.entries()) {
+  for (const partition of indices) {
+    const { owner, since, guest } = placements[partition]!;
     if (shares.get(owner!)!.held.size < size || guestsOf !== undefined && !(guest && since === guestsOf)) continue;
     const rank = guest ? since : -since;
     if (best === undefined || rank > bestRank) [best, bestRank] = [partition, rank];

@@ -1,0 +1,185 @@
+import type { DomainEvent } from "../../events/mod.ts";
+import { isInstance } from "../../events/_foreign.ts";
+import { type EventStore, type GroupMember, StoreError } from "../../store/mod.ts";
+import { unlessAborted } from "../_store_retry.ts";
+import type { StreamCodec } from "../codec/_stream_codec.ts";
+import type { Partitions } from "./assignment/_plan.ts";
+import { AssignedConsumer } from "./assignment/_assigned.ts";
+import { assertAssignment, SharedRoster } from "./assignment/_roster.ts";
+import { assignmentState } from "../partitions/_layout.ts";
+import type { Barrier } from "../partitions/_barrier.ts";
+import type { StreamLayout } from "../partitions/_stream_layout.ts";
+import type { Settings } from "./_consumer_settings.ts";
+import type { AssignedPartitions, GroupSubscription } from "./_group_subscription.ts";
+import type { JobSource } from "./_job.ts";
+import { StreamConsumer } from "./_stream_consumer.ts";
+
+/** How a subscription takes part in the assignment of a stream. */
+export interface AssignedStreamOptions {
+  readonly store: EventStore;
+  readonly subscription: GroupSubscription;
+  /** The stream with all its partitions. */
+  readonly codec: StreamCodec;
+  readonly layout: StreamLayout;
+  readonly barrier: Barrier;
+  /** The name of the consumer. */
+  readonly consumer: string;
+}
+
+/** The partitions of one stream that a subscription has at the moment: one consumer for each of them. */
+export class AssignedStream implements AssignedPartitions {
+  readonly name: string;
+  #options: AssignedStreamOptions;
+  #settings: Settings;
+  /** The partitions. Those of a new layout are added at the end, and none is ever removed. */
+  #partitions: readonly StreamCodec[];
+  #assigned: AssignedConsumer;
+  /** Consumers that have a partition, by its number. */
+  #consumers = new Map<number, StreamConsumer>();
+  /** All consumers that have not ended, those that drain included. */
+  #all = new Set<JobSource>();
+  #closing = false;
+  #failures: unknown[] = [];
+
+  /** Takes part only after {@linkcode join}. */
+  constructor(options: AssignedStreamOptions) {
+    const { store, subscription, codec, layout, consumer } = options;
+    const { stream, name } = codec;
+    const { group, lease, key = bySubject } = subscription.settings;
+    this.name = name;
+    this.#options = options;
+    this.#settings = { ...subscription.settings, key };
+    const roster = rosterOf(store, stream, group);
+    this.#partitions = layout.codecsOf(codec);
+    const partitions = this.#spread();
+    this.#assigned = new AssignedConsumer({ roster, group, stream, consumer, partitions, lease }, {
+      join: (partition) => this.#join(partition),
+      leave: (partition) => this.#leave(partition),
+      rebalanced: (assigned, gained, lost) =>
+        subscription.rebalanced(name, this.#numbersOf(assigned), this.#numbersOf(gained), this.#numbersOf(lost)),
+      retrying: (error, delay) => subscription.retrying(error, delay),
+      failed: (error) => this.#failed(error),
+    });
+  }
+
+  /**
+   * Takes part in the assignment, and joins those partitions that the plan gives to this consumer and that are free.
+   *
+   * @throws {StoreError} `"name-taken"` while another live consumer has the name.
+   */
+  async join(signal: AbortSignal): Promise<void> {
+    await unlessAborted(this.#assigned.join(() => this.#found()), signal);
+    const [failure] = this.#failures;
+    if (failure !== undefined) throw failure;
+  }
+
+  start(): void {
+    this.#assigned.start();
+    const { codec, layout, subscription } = this.#options;
+    const changed = () => {
+      this.#partitions = layout.codecsOf(codec);
+      this.#assigned.relayout(this.#spread());
+    };
+    layout.watch(changed, subscription.closing);
+    // The layout may have changed since the partitions were counted.
+    changed();
+  }
+
+  /** The partitions as the plan sees them. */
+  #spread(): Partitions {
+    const { newest } = this.#options.layout;
+    return {
+      layout: newest.id,
+      live: this.#partitions.map(({ partition }) =>
+        partition === undefined ? newest.partitions === 0 : partition < newest.partitions
+      ),
+    };
+  }
+
+  lost(source: JobSource): boolean {
+    if (!this.#all.has(source)) return false;
+    for (const [partition, consumer] of this.#consumers) {
+      if (consumer !== source) continue;
+      this.#consumers.delete(partition);
+      void this.#options.subscription.abandon(consumer).then(() => this.#all.delete(consumer));
+      this.#assigned.lost(partition);
+    }
+    return true;
+  }
+
+  async close(): Promise<unknown[]> {
+    this.#closing = true;
+    await this.#assigned.close();
+    return this.#failures;
+  }
+
+  // A group begins at the same place in all partitions, also in those that no consumer has joined yet.
+  async #found(): Promise<void> {
+    await Promise.all(this.#partitions.map(async (codec) => {
+      try {
+        await (await this.#member(codec, false)).leave();
+      } catch (error) {
+        if (!isInstance(error, StoreError) || error.kind !== "occupied" && error.kind !== "name-taken") throw error;
+      }
+    }));
+  }
+
+  async #join(partition: number): Promise<void> {
+    const { subscription, barrier } = this.#options;
+    const codec = this.#partitions[partition]!;
+    const joinedAt = Date.now();
+    const member = await this.#member(codec, true);
+    const consumer = new StreamConsumer(subscription, codec, member, joinedAt, { barrier, settings: this.#settings });
+    this.#consumers.set(partition, consumer);
+    this.#all.add(consumer);
+    subscription.attach(consumer);
+  }
+
+  #member({ stream, version, groupTypes: types }: StreamCodec, exclusive: boolean): Promise<GroupMember> {
+    const { consumer, store } = this.#options;
+    const options = { ...this.#settings, consumer, version, exclusive, ...(types && { types }) };
+    return store.member(stream, this.#settings.group, options);
+  }
+
+  async #leave(partition: number): Promise<void> {
+    const consumer = this.#consumers.get(partition);
+    if (consumer === undefined) return;
+    this.#consumers.delete(partition);
+    try {
+      await this.#options.subscription.detach(consumer);
+    } catch (error) {
+      // The lease ends it, and another consumer can take over then.
+      if (this.#closing) this.#failures.push(error);
+      else this.#options.subscription.retrying(error, 0);
+    } finally {
+      this.#all.delete(consumer);
+    }
+  }
+
+  /** The numbers of partitions. The stream itself, which an earlier layout may have, has none. */
+  #numbersOf(nths: readonly number[]): number[] {
+    return nths.flatMap((nth) => this.#partitions[nth]!.partition ?? []);
+  }
+
+  #failed(error: unknown): void {
+    this.#failures.push(error);
+    this.#options.subscription.failed(error);
+  }
+}
+
+/** Notes that the consumers of the group read all partitions, unless the group has another assignment. */
+export async function shareAll(store: EventStore, { stream }: StreamCodec, group: string): Promise<void> {
+  await rosterOf(store, stream, group).update((roster) => {
+    if (roster !== undefined) assertAssignment(roster, "shared", group, stream);
+    return roster ?? { assignment: "shared", founded: true, seats: [], plan: undefined };
+  });
+}
+
+function rosterOf(store: EventStore, stream: string, group: string): SharedRoster {
+  return new SharedRoster(store.state(stream, assignmentState(group)), `group "${group}" of ${stream}`);
+}
+
+/** Events without a subject, which other programs may write, wait for no other event. */
+function bySubject({ subject, id }: DomainEvent): string {
+  return subject ?? id;
+}
