@@ -141,7 +141,7 @@ export class PublishQueueFullError extends Error {
   override readonly name = "PublishQueueFullError";
 }
 
-/** Events of some types in an array were not published. `errors` has the reasons: one for each of these types. */
+/** Events of some types or partitions in an array were not published. `errors` has the reasons: one for each of these. */
 export class PublishError extends AggregateError {
   /** Always `"PublishError"`. */
   override readonly name = "PublishError";

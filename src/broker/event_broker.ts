@@ -197,12 +197,14 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    */
   publish(event: EventOf<C>, options?: { signal?: AbortSignal }): Promise<Position>;
   /**
-   * Publishes events. Those of one stream are stored together or not at all: at most 500 events and about 1 MiB. Each type
-   * has a stream of its own, unless classes share one. Streams are independent of each other.
+   * Publishes events. Those of one stream, or of one partition of it, are stored together or not at all: at most 500 events
+   * and about 1 MiB. Each type has a stream of its own, unless classes share one. Streams and partitions are independent of
+   * each other.
    *
    * @throws {RangeError} If there are too many events of one stream for one batch. Nothing was stored.
-   * @throws {PublishError} If some streams failed: its `positions` say which events were stored. With one stream, the error
-   * is that of a single publish.
+   * @throws {StoreError} `"partitions-differ"` if the stream has another number of partitions in the store.
+   * @throws {PublishError} If some streams or partitions failed: its message names them, and its `positions` say which events
+   * were stored. With one, the error is that of a single publish.
    */
   publish(events: readonly EventOf<C>[], options?: { signal?: AbortSignal }): Promise<Position[]>;
   // There is no await before the events are queued, so that events keep the order of the calls.

@@ -215,7 +215,8 @@ export interface BrokerEventMap {
   undecodable: BrokerErrorEvent;
   /**
    * The store works, but with weaker guarantees than its users may expect: dispatched once, right after the broker was
-   * made. Or closing waits for deliveries that were pulled and are not settled.
+   * made. Or closing waits for deliveries that were pulled and are not settled. Or a partition has an event that belongs to
+   * another one, which is reported once for each partition.
    */
   warning: WarningEvent;
   /** A new consumer waits until the lease of another consumer with its name has expired. */

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { partitionOf } from "../../src/broker/mod.ts";
+import { root } from "../structure/_imports.ts";
 
 /** Subjects and their CRC-32, as Python's `zlib.crc32(subject.encode())` gives it. */
 const VECTORS: readonly (readonly [subject: string, crc32: number])[] = [
@@ -20,6 +21,20 @@ Deno.test("partitionOf() is the CRC-32 of the subject's UTF-8 bytes, modulo the 
     for (const partitions of [1, 2, 7, 8, 64, 1_000, 1_024]) {
       assertEquals(partitionOf(subject, partitions), crc % partitions, `${subject} of ${partitions}`);
     }
+  }
+});
+
+Deno.test("docs/README_REDIS.md shows the test vectors of partitionOf()", async () => {
+  const page = await Deno.readTextFile(new URL("docs/README_REDIS.md", root));
+  const [section] = page.split("### Partitions")[1]!.split("\n## ");
+  const rows = [...section!.matchAll(/^\| `(.+)` +\| `([0-9a-f]{8})` +\| (\d+) +\| (\d+) +\|$/gm)];
+  const shown = rows.map((
+    [, subject, crc, of8, of64],
+  ) => [subject!, Number.parseInt(crc!, 16), Number(of8), Number(of64)]);
+  const known = VECTORS.filter(([subject]) => subject !== "");
+  assertEquals(shown, known.map(([subject, crc]) => [subject, crc, crc % 8, crc % 64]));
+  for (const [subject, , of8, of64] of shown as [string, number, number, number][]) {
+    assertEquals([partitionOf(subject, 8), partitionOf(subject, 64)], [of8, of64]);
   }
 });
 

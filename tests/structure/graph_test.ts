@@ -35,7 +35,7 @@ Deno.test("telemetry loads no SDK of OpenTelemetry, except for Prometheus", () =
 
 // Slightly above the present values, documentation included. `deno task bench --only=weight` counts packages too.
 const MOST_MODULES = 99;
-const MOST_BYTES = 516_000;
+const MOST_BYTES = 518_000;
 
 Deno.test("mod.ts stays light", () => {
   const { modules } = staticGraph("mod.ts");
