@@ -30,6 +30,7 @@ import { overPartitions } from "./broker/partitions/_over_partitions.ts";
 import { operatingPartitions } from "./broker/partitions/_operating.ts";
 import { assigning } from "./broker/partitions/_assignment.ts";
 import { partitioned } from "./broker/partitions/_partitions.ts";
+import { repartitioning } from "./broker/partitions/_repartition.ts";
 
 /** Contracts that a broker keeps over any store. */
 export const brokerContracts: readonly BrokerContract[] = [
@@ -56,6 +57,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...overPartitions,
   ...operatingPartitions,
   ...assigning,
+  ...repartitioning,
   ...refusing,
   ...entries,
   ...versions,

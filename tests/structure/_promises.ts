@@ -46,6 +46,7 @@ export const GUARANTEES: Readonly<Record<number, string>> = {
   45: "Each partition has one consumer of a group at a time, evenly spread, also while consumers come, go and die",
   46: "Each event is in the partition of its subject, and each subject is in order",
   47: "Everything that works on a stream works over all its partitions",
+  48: "The number of partitions changes while brokers publish and consume",
 };
 
 /** A promise of README, with the numbers of its guarantees, its settings and its cost. */

@@ -10,12 +10,12 @@ import { type Layout, layoutAt, streamsOf } from "./_layout.ts";
 import { partitionOf } from "../partition_of.ts";
 
 // `repartition` announces a layout this long before any entry of it is appended, in milliseconds by the store's clock.
-export const NOTICE = 3_000;
+export const NOTICE = 1_500;
 // By how much the clocks of a store's servers may differ, in milliseconds.
-export const CLOCK_DIFFERENCE = 1_000;
+const CLOCK_DIFFERENCE = 500;
 // How often a broker that delivers events of a stream reads its layouts, in milliseconds: often enough to see an announcement
 // before entries of the new layout come. Without partitions, a new layout has streams of its own, and none is missed.
-const WATCH = 500;
+const WATCH = 300;
 const WATCH_UNPARTITIONED = 5_000;
 
 /** A stream whose layout must be known. */
@@ -154,7 +154,8 @@ export class StreamLayout {
   #see({ layouts, next, now }: KnownLayouts): void {
     const announced = next === undefined ? now + NOTICE : Math.max(next.notBefore ?? now, now);
     this.#validUntil = Math.max(this.#validUntil, announced - CLOCK_DIFFERENCE);
-    const isNew = layouts.at(-1)!.id !== this.newest.id;
+    // The options of a broker do not tell earlier layouts.
+    const isNew = layouts.at(-1)!.id !== this.newest.id || layouts.length !== this.#layouts.length;
     const added = this.#known;
     this.#known = true;
     this.#layouts = layouts;

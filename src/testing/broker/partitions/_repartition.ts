@@ -1,0 +1,171 @@
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import type { EventBroker } from "../../../broker/mod.ts";
+import { defineEvent } from "../../../events/mod.ts";
+import { type EventStore, StoreError } from "../../../store/mod.ts";
+import { type BrokerBench, type BrokerContract, contract, sleep, until } from "../../_broker_bench.ts";
+
+class BidPlaced extends defineEvent("BidPlaced", { stream: "Auction", subject: "auctionId" })<
+  { auctionId: string; n: number }
+> {}
+class Plain extends defineEvent("Plain", { stream: "Auction" })<{ n: number }> {}
+
+type Broker = EventBroker<typeof BidPlaced>;
+
+const connect = (bench: BrokerBench, partitions?: number): Promise<Broker> =>
+  bench.connect([BidPlaced], partitions === undefined ? {} : { streams: { Auction: { partitions } } });
+
+const SUBJECTS = Array.from({ length: 24 }, (_, nth) => `auction-${nth}`);
+
+/** Bids that are numbered by subject, in the order of publishing. */
+class Bids {
+  readonly counts: Map<string, number> = new Map();
+
+  next(auctionId: string): BidPlaced {
+    const n = (this.counts.get(auctionId) ?? 0) + 1;
+    this.counts.set(auctionId, n);
+    return new BidPlaced({ auctionId, n });
+  }
+
+  /** One bid of each subject. */
+  round(): BidPlaced[] {
+    return SUBJECTS.map((auctionId) => this.next(auctionId));
+  }
+
+  get total(): number {
+    return [...this.counts.values()].reduce((sum, count) => sum + count, 0);
+  }
+
+  /** Asserts that these are all bids, each once, and those of each subject in order. */
+  assertAll(events: Iterable<BidPlaced>): void {
+    const bySubject = Map.groupBy(events, ({ subject }) => subject!);
+    for (const [auctionId, count] of this.counts) {
+      const numbers = bySubject.get(auctionId)?.map(({ detail }) => detail.n);
+      assertEquals(numbers, Array.from({ length: count }, (_, nth) => nth + 1), auctionId);
+    }
+  }
+}
+
+/** The streams of the partitions that have entries. */
+async function usedPartitions(store: EventStore, most: number): Promise<number> {
+  const lengths = await Promise.all(
+    Array.from({ length: most }, async (_, nth) => (await store.admin(`events:Auction#${nth}`).info()).length),
+  );
+  return lengths.filter((length) => length > 0).length;
+}
+
+export const repartitioning: readonly BrokerContract[] = [
+  contract("48", "repartition() while brokers publish and consume keeps the order of each subject", async (bench) => {
+    const [operator, ...others] = [await connect(bench, 2), await connect(bench, 2), await connect(bench, 2)];
+    const bids = new Bids();
+    const handled: BidPlaced[] = [];
+    const handle = async (event: BidPlaced) => {
+      // A slow handler: the group is behind when the partitions change.
+      if (handled.length % 8 === 0) await sleep(1);
+      handled.push(event);
+    };
+    for (const broker of others) await broker.subscribe(BidPlaced, handle, { group: "group", concurrency: 8 });
+    let publishing = true;
+    const run = async () => {
+      while (publishing) {
+        const [one, ...rest] = bids.round();
+        await Promise.all([
+          others[0]!.publish(one!),
+          others[0]!.publish(rest.slice(0, 8)),
+          others[0]!.publish(rest[8]!),
+        ]);
+        await Promise.all(rest.slice(9).map((event) => others[1]!.publish(event)));
+        await sleep(5);
+      }
+    };
+    const running = run();
+    await operator!.repartition(BidPlaced, { partitions: 5 });
+    // The new partitions are in use while older events are not settled.
+    await until(async () => await usedPartitions(await bench.store(), 5) === 5, "all new partitions have events");
+    publishing = false;
+    await running;
+    await until(() => handled.length >= bids.total, "all events are handled", 30_000);
+    bids.assertAll(handled);
+    bids.assertAll(await Array.fromAsync(operator!.history(BidPlaced)));
+    const { length, groups } = await operator!.info(BidPlaced);
+    assertEquals([length, groups.length], [bids.total, 1]);
+  }),
+
+  contract("48", "repartition() of a stream without partitions, and to fewer", async (bench) => {
+    const before = await connect(bench);
+    const bids = new Bids();
+    await before.publish(bids.round());
+    const handled: BidPlaced[] = [];
+    const first = await before.subscribe(BidPlaced, (event) => void handled.push(event), { group: "group" });
+    await first.idle();
+    await first.close();
+    await before.publish(bids.round());
+    await before.repartition(BidPlaced, { partitions: 4 });
+    // A broker that runs follows the store; one that starts needs the new number.
+    await before.publish(bids.round());
+    await assertRejects(async () => await (await connect(bench)).publish(bids.round()[0]!), StoreError, "4 partitions");
+    for (const auctionId of SUBJECTS) bids.counts.set(auctionId, 3);
+    const after = await connect(bench, 4);
+    await after.subscribe(BidPlaced, (event) => void handled.push(event), { group: "group", concurrency: 4 });
+    await until(() => handled.length === bids.total, "all events are handled");
+    bids.assertAll(handled);
+    await after.repartition(BidPlaced, { partitions: 1 });
+    await after.publish(bids.round());
+    await until(() => handled.length === bids.total, "the last events are handled");
+    bids.assertAll(handled);
+    bids.assertAll(await Array.fromAsync(after.history(BidPlaced)));
+  }),
+
+  contract("18, 48", "a group that is rewound to before repartition() repeats each subject in order", async (bench) => {
+    const broker = await connect(bench, 2);
+    const bids = new Bids();
+    for (let nth = 0; nth < 5; nth++) await broker.publish(bids.round());
+    await broker.repartition(BidPlaced, { partitions: 3 });
+    for (let nth = 0; nth < 5; nth++) await broker.publish(bids.round());
+    const handled: BidPlaced[] = [];
+    const subscription = await broker.subscribe(BidPlaced, (event) => void handled.push(event), {
+      group: "group",
+      concurrency: 4,
+    });
+    await until(() => handled.length === bids.total, "all events are handled");
+    await subscription.idle();
+    bids.assertAll(handled.splice(0));
+    await broker.rewind(BidPlaced, { group: "group", to: "beginning" });
+    await until(() => handled.length >= bids.total, "all events are handled again");
+    await subscription.idle();
+    bids.assertAll(handled);
+  }),
+
+  contract("48", "repartition() that was interrupted goes on when it is called again", async (bench) => {
+    const broker = await connect(bench, 2);
+    const bids = new Bids();
+    await broker.publish(bids.round());
+    const state = (await bench.store()).state("events:Auction", "layout");
+    const interrupted = new AbortController();
+    const change = broker.repartition(BidPlaced, { partitions: 3, signal: interrupted.signal });
+    change.catch(() => {});
+    await until(async () => (await state.read()).text?.includes("next") === true, "the change is announced");
+    interrupted.abort(new Error("interrupted"));
+    await assertRejects(() => change, Error, "interrupted");
+    const other = await assertRejects(() => broker.repartition(BidPlaced, { partitions: 4 }), StoreError);
+    assertEquals(other.kind, "partitions-differ");
+    assertStringIncludes(other.message, "3");
+    await broker.publish(bids.round());
+    await broker.repartition(BidPlaced, { partitions: 3 });
+    await broker.repartition(BidPlaced, { partitions: 3 });
+    await broker.publish(bids.round());
+    bids.assertAll(await Array.fromAsync(broker.history(BidPlaced)));
+  }),
+
+  contract("48", "repartition() refuses what cannot be", async (bench) => {
+    const broker = await bench.connect([BidPlaced, Plain]);
+    for (const partitions of [0, -1, 1.5, 1_000_000, NaN]) {
+      await assertRejects(() => broker.repartition(BidPlaced, { partitions }), RangeError, "partitions");
+    }
+    const error = await assertRejects(() => broker.repartition(BidPlaced, { partitions: 2 }), TypeError, "Plain");
+    assertStringIncludes(error.message, "subject");
+    await assertRejects(() => broker.repartition([], { partitions: 2 }), TypeError);
+    // @ts-expect-error: no number is given
+    await assertRejects(() => broker.repartition(BidPlaced, {}), RangeError, "partitions");
+    assert((await Array.fromAsync(broker.history([BidPlaced, Plain]))).length === 0);
+  }),
+];
