@@ -14,6 +14,9 @@ const ofGroup = `${ofType}, messaging_consumer_group_name=~"$group"`;
 
 /** A gauge of groups. Each process reports the same, so the maximum is the value. */
 const groupMax = (metric: string) => `max by (${GROUP_LABELS}) (${metric}{${ofGroup}})`;
+/** A gauge of partitions, by these labels and the partition. */
+const partitionMax = (metric: string, selector: string, labels: string) =>
+  `max by (${labels}, tidings_partition) (${metric}{${selector}})`;
 /** How often something happened to events of a group, in all processes together. */
 const groupRate = (total: string) => `sum by (${GROUP_LABELS}) (rate(${total}{${ofGroup}}[$__rate_interval]))`;
 const quantile = (share: number, by: string, histogram: string, selector: string) =>
@@ -252,6 +255,30 @@ export const SECTIONS: readonly Section[] = [
           "{{job}} {{instance}}",
         ]],
         unit: "ops",
+      }),
+    ],
+  },
+  {
+    title: "Partitions",
+    panels: [
+      chart({
+        title: "Lag by partition",
+        description:
+          "Unread events in each partition. One that is far above the others has a hot subject or a slow consumer.",
+        queries: [[partitionMax("tidings_partition_lag", ofGroup, GROUP_LABELS), `${GROUP} #{{tidings_partition}}`]],
+      }),
+      chart({
+        title: "Length by partition",
+        description: "Events that each partition holds.",
+        queries: [[
+          partitionMax("tidings_partition_length", ofType, "messaging_destination_name"),
+          `${TYPE} #{{tidings_partition}}`,
+        ]],
+      }),
+      chart({
+        title: "Rebalances",
+        description: "How often consumers got other partitions. A deploy moves each partition at most twice.",
+        queries: [[`sum by (${GROUP_LABELS}) (increase(tidings_rebalances_total{${ofGroup}}[5m]))`, GROUP]],
       }),
     ],
   },

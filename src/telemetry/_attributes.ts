@@ -18,9 +18,10 @@ export const SYSTEM: Attributes = { "messaging.system.name": "tidings" };
 // Version 1.45.0 renamed the attribute; most backends of traces look for the old name.
 export const SPAN_SYSTEM: Attributes = { ...SYSTEM, "messaging.system": "tidings" };
 
-/** Names of attributes: the type of the events, and the group. */
+/** Names of attributes: the type of the events, the group, and the number of a partition, which is at most 1,023. */
 export const DESTINATION = "messaging.destination.name";
 export const GROUP = "messaging.consumer.group.name";
+export const PARTITION = "tidings.partition";
 
 /** Types of operations in the conventions. */
 export type OperationType = "create" | "send" | "receive" | "process" | "settle";

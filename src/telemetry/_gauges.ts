@@ -5,10 +5,10 @@ import {
   type Meter,
   type ObservableGauge,
 } from "@opentelemetry/api";
-import type { EventBroker, GroupInfo, HealthOptions, StreamInfo } from "../broker/mod.ts";
+import type { EventBroker, GroupInfo, HealthOptions, PartitionInfo, StreamInfo } from "../broker/mod.ts";
 import { definitionOf } from "../events/_definition.ts";
 import type { EventClass } from "../events/mod.ts";
-import { DESTINATION, GROUP } from "./_attributes.ts";
+import { DESTINATION, GROUP, PARTITION } from "./_attributes.ts";
 
 // How long the collection of metrics waits for the store, in milliseconds.
 const INFO_TIMEOUT = 2_000;
@@ -66,6 +66,33 @@ const GROUP_GAUGES: readonly Gauge<GroupInfo>[] = [
   ],
 ];
 
+// Apart from those of streams and groups, so that sums over all series of a metric stay right.
+const PARTITION_GAUGES: readonly Gauge<PartitionInfo>[] = [
+  ["tidings.partition.length", "{event}", "Events that the partition holds.", ({ length }) => length],
+];
+
+const PARTITION_GROUP_GAUGES: readonly Gauge<GroupInfo>[] = [
+  ["tidings.partition.lag", "{event}", "Events of the partition that the group has not read.", ({ lag }) => lag],
+  [
+    "tidings.partition.pending",
+    "{event}",
+    "Events of the partition that the group has read and not settled.",
+    ({ pending }) => pending,
+  ],
+  [
+    "tidings.partition.oldest.age",
+    "s",
+    "Age of the oldest event of the partition that the group has not read or not settled; 0 when there is none.",
+    ({ oldestUnsettled }) => ageOf(oldestUnsettled),
+  ],
+  [
+    "tidings.partition.consumers",
+    "{consumer}",
+    "Consumers of the group that read the partition.",
+    ({ consumers }) => consumers.filter(({ alive }) => alive).length,
+  ],
+];
+
 const READY = ["tidings.broker.ready", FLAG, "1 while health() finds no problem, else 0."] as const;
 const UP = ["tidings.store.up", FLAG, "1 while the store answers and takes events, else 0."] as const;
 
@@ -103,8 +130,10 @@ export function observeState<C extends EventClass>(
     gauges.push(made);
     return made;
   };
-  const streams = STREAM_GAUGES.map(([name, unit, description, of]) => [gauge(name, unit, description), of] as const);
-  const groups = GROUP_GAUGES.map(([name, unit, description, of]) => [gauge(name, unit, description), of] as const);
+  const made = <Info>(definitions: readonly Gauge<Info>[]) =>
+    definitions.map(([name, unit, description, of]) => [gauge(name, unit, description), of] as const);
+  const [streams, groups] = [made(STREAM_GAUGES), made(GROUP_GAUGES)];
+  const [partitions, groupsOfPartitions] = [made(PARTITION_GAUGES), made(PARTITION_GROUP_GAUGES)];
   const [ready, up] = [gauge(...READY), gauge(...UP)];
   const infoOf = questions(broker);
   // Classes that share a stream have one state.
@@ -133,6 +162,14 @@ export function observeState<C extends EventClass>(
       for (const group of info.groups) {
         const groupPlace = { ...place, [GROUP]: group.name };
         for (const [gauge, of] of groups) result.observe(gauge, of(group), groupPlace);
+      }
+      for (const part of info.partitions ?? []) {
+        const partPlace = { ...place, [PARTITION]: part.partition ?? "none" };
+        for (const [gauge, of] of partitions) result.observe(gauge, of(part), partPlace);
+        for (const group of part.groups) {
+          const groupPlace = { ...partPlace, [GROUP]: group.name };
+          for (const [gauge, of] of groupsOfPartitions) result.observe(gauge, of(group), groupPlace);
+        }
       }
     }));
   };

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertGreater, assertGreaterOrEqual, assertLess } from "@std/assert";
-import { connect, defineEvent, EventBroker, InMemoryBroker, PermanentError } from "@tidings/broker";
+import { connect, defineEvent, EventBroker, InMemoryBroker, partitionOf, PermanentError } from "@tidings/broker";
 import { InMemoryStore } from "../../src/memory/mod.ts";
 import { Gate, groupOf, until } from "../../src/testing/_broker_bench.ts";
 import { checkWithPromtool, measure } from "./_scrape.ts";
@@ -136,6 +136,42 @@ Deno.test("instrument() observes streams and groups", async () => {
   // The state of the store and of its streams is unknown from now on.
   assertEquals([last.value("tidings_broker_ready"), last.value("tidings_store_up")], [0, undefined]);
   assertEquals(last.value("tidings_stream_length", { type: "Paid" }), undefined);
+});
+
+Deno.test("instrument() observes each partition, beside the sums", async () => {
+  class BidPlaced extends defineEvent("BidPlaced", { stream: "Auction", subject: "auctionId" })<
+    { auctionId: string }
+  > {}
+  await using broker = new InMemoryBroker({ events: [BidPlaced], streams: { Auction: { partitions: 4 } } });
+  await using metrics = measure(broker);
+  const gate = new Gate();
+  await broker.subscribe(BidPlaced, () => gate.opened, { group: "bids", prefetch: 1 });
+  await until(async () => {
+    return (await groupOf(broker, BidPlaced, "bids")).partitions?.every(({ owner }) => owner !== undefined) === true;
+  }, "each partition has a consumer");
+  const auctions = Array.from({ length: 40 }, (_, n) => `auction-${n}`);
+  await broker.publish(auctions.map((auctionId) => new BidPlaced({ auctionId })));
+  const numbers = ["0", "1", "2", "3"];
+  await until(
+    async () => (await broker.info(BidPlaced)).groups[0]!.pending === numbers.length,
+    "each partition has a delivery",
+  );
+  const scrape = await metrics.scrape();
+  await checkWithPromtool(scrape);
+  const [sum, own] = ["tidings_group_lag", "tidings_partition_lag"];
+  assertEquals(scrape.values(own, "tidings_partition"), numbers);
+  assertEquals([scrape.value(sum, { type: "Auction", group: "bids" }), scrape.value(own)], [36, 36]);
+  for (const [nth, partition] of numbers.entries()) {
+    const length = auctions.filter((auction) => partitionOf(auction, 4) === nth).length;
+    const place = { tidings_partition: partition, type: "Auction" };
+    assertEquals(scrape.value("tidings_partition_length", place), length);
+    const inGroup = { ...place, group: "bids" };
+    const values = ["lag", "pending", "consumers"].map((name) => scrape.value(`tidings_partition_${name}`, inGroup));
+    assertEquals(values, [length - 1, 1, 1]);
+  }
+  assertEquals(scrape.value("tidings_group_consumers", { type: "Auction" }), 1);
+  assertEquals(scrape.values("tidings_group_lag", "tidings_partition"), [""]);
+  gate.open();
 });
 
 Deno.test("instrument() counts deferred events, and those that wait for a newer consumer", async () => {
