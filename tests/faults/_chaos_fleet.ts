@@ -15,6 +15,9 @@ export interface FleetRole {
   readonly log: string;
 }
 
+// How long after SIGTERM a process may take to end, in milliseconds: it may have been frozen, and the server too.
+const PATIENCE = 40_000;
+
 /** A slot for one process. A process that ended is replaced by a new one. */
 export interface Slot<R extends FleetRole = FleetRole> {
   readonly name: string;
@@ -88,9 +91,25 @@ export class Fleet<R extends FleetRole> implements AsyncDisposable {
   }
 
   /** A slot whose process runs and listens to signals, if there is one. */
-  pick(): (Slot<R> & { process: Process }) | undefined {
-    const running = this.slots.filter(({ end, process }) => end === undefined && process?.said("ready").length === 1);
+  pick(fits: (slot: Slot<R>) => boolean = () => true): (Slot<R> & { process: Process }) | undefined {
+    const running = this.slots.filter((slot) => {
+      return slot.end === undefined && slot.process?.said("ready").length === 1 && fits(slot);
+    });
     return running.length === 0 ? undefined : this.#random.pick(running) as Slot<R> & { process: Process };
+  }
+
+  /** Asks the process of a slot to close and end. */
+  terminate(slot: Slot<R>): void {
+    const { process } = slot;
+    slot.end = "terminated";
+    process!.terminate();
+    const name = `${slot.name}-${slot.lives}`;
+    const timer = setTimeout(() => {
+      this.failures.push(`${name} does not end after SIGTERM`);
+      slot.end = "killed";
+      void process!.kill();
+    }, PATIENCE);
+    void process!.ended.then(() => clearTimeout(timer));
   }
 
   /** Ends the random failures of handlers. */
@@ -113,8 +132,7 @@ export class Fleet<R extends FleetRole> implements AsyncDisposable {
         const { process } = slot;
         if (slot.end === undefined) {
           await process.wait("ready");
-          slot.end = "terminated";
-          process.terminate();
+          this.terminate(slot);
         }
         await process.ended;
       }),

@@ -15,7 +15,7 @@ export class Storm {
   readonly entries: string[] = [];
   #random: Chance;
   #inFlight = new Set<Promise<void>>();
-  #serverBusy = false;
+  #busy = new Set<string>();
 
   constructor(random: Chance) {
     this.#random = random;
@@ -47,11 +47,11 @@ export class Storm {
     this.entries.push(`${Date.now()} ${target} ${fault}`);
   }
 
-  /** Does the work, unless another fault of a server is still being injected or undone. */
-  async exclusively(work: () => Promise<void>): Promise<void> {
-    if (this.#serverBusy) return;
-    this.#serverBusy = true;
-    await work().finally(() => this.#serverBusy = false);
+  /** Does the work, unless such work on the same target is still going on. */
+  async exclusively(target: string, work: () => Promise<void>): Promise<void> {
+    if (this.#busy.has(target)) return;
+    this.#busy.add(target);
+    await work().finally(() => this.#busy.delete(target));
   }
 }
 
@@ -78,9 +78,8 @@ export function processFaults<R extends FleetRole>(storm: Storm, fleet: Fleet<R>
   const terminate = () => {
     const slot = fleet.pick();
     if (slot === undefined) return;
-    slot.end = "terminated";
     storm.tell(slot.name, "terminated");
-    slot.process.terminate();
+    fleet.terminate(slot);
   };
   return [["process killed", 4, kill], ["process frozen", 3, freeze], ["process restarted", 3, terminate]];
 }
@@ -93,14 +92,14 @@ export function serverFaults(
   random: Chance,
 ): readonly Fault[] {
   const kill = () =>
-    storm.exclusively(async () => {
+    storm.exclusively("server", async () => {
       await server.kill();
       await sleep(random.between(0, 1_499));
       await server.restart();
       storm.tell("server", "is back");
     });
   const freeze = () =>
-    storm.exclusively(async () => {
+    storm.exclusively("server", async () => {
       server.pause();
       await sleep(100 + random.between(0, 1_999));
       server.resume();

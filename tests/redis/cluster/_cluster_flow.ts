@@ -3,8 +3,7 @@ import { defineEvent, type EventBroker, RedisBroker, type RedisOptions, type Sub
 import type { ClientKind } from "../../../src/redis/clients/detect.ts";
 import { settled, sleep, told, until } from "../../../src/testing/_broker_bench.ts";
 import { insist } from "../../faults/_insist.ts";
-import { eventually, type RedisCluster } from "../_cluster.ts";
-import type { RedisServer } from "../_server.ts";
+import type { RedisCluster } from "../_cluster.ts";
 
 /** The event that is published. */
 class Counted extends defineEvent("Counted")<{ n: number }> {}
@@ -144,11 +143,6 @@ export class Flow implements AsyncDisposable {
 /** The numbers from 0 to `count - 1`. */
 export function upTo(count: number): number[] {
   return Array.from({ length: count }, (_, n) => n);
-}
-
-/** Resolves once the node has the role. */
-export function becomes(node: RedisServer, role: "master" | "slave"): Promise<void> {
-  return eventually(async () => (await node.cli("ROLE")).startsWith(role));
 }
 
 /**

@@ -2,38 +2,18 @@
 
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { KINDS, LABELS } from "../_bench.ts";
-import { eventually, RedisCluster } from "../_cluster.ts";
-import { assertFlow, becomes, Flow, PREFETCH, upTo } from "./_cluster_flow.ts";
-import type { RedisServer } from "../_server.ts";
+import { RedisCluster } from "../_cluster.ts";
+import { assertFlow, Flow, PREFETCH, upTo } from "./_cluster_flow.ts";
+import { becomes, isInSync, pairOf, promote } from "./_operating.ts";
 
 let cluster: RedisCluster;
 Deno.test.beforeAll(async () => void (cluster = await RedisCluster.start({ replicas: true })));
 Deno.test.afterAll(async () => await cluster[Symbol.asyncDispose]());
 
-/** The current primary and replica of one part of the slots. */
-async function pairOf(nth: number): Promise<readonly [primary: RedisServer, replica: RedisServer]> {
-  const [one, other] = [cluster.masters[nth]!, cluster.replicas[nth]!];
-  return (await one.cli("ROLE")).startsWith("master") ? [one, other] : [other, one];
-}
-
-/** Promotes a replica. A server may refuse that or time out, so that the command is sent again. */
-async function promote(replica: RedisServer): Promise<void> {
-  let sentAt = -Infinity;
-  await eventually(async () => {
-    if ((await replica.cli("ROLE")).startsWith("master")) return true;
-    // A manual failover times out after 5 s.
-    if (performance.now() - sentAt > 6_000) {
-      sentAt = performance.now();
-      await replica.cli("CLUSTER", "FAILOVER");
-    }
-    return false;
-  }, 60_000);
-}
-
 for (const kind of KINDS) {
   Deno.test(`publish() and subscribe() by ${LABELS[kind]} lose and repeat nothing when a primary hands over to its replica`, async () => {
     await using flow = await Flow.start(cluster, 0, { kind });
-    const [, replica] = await pairOf(0);
+    const [, replica] = await pairOf(cluster, 0);
     await promote(replica);
     await flow.continues();
     const result = await flow.finish();
@@ -70,7 +50,7 @@ for (const kind of KINDS) {
     sanitize,
     async () => {
       await using flow = await Flow.start(cluster, 2, { kind });
-      const [primary] = await pairOf(2);
+      const [primary] = await pairOf(cluster, 2);
       await primary.kill();
       await flow.continues();
       const result = await flow.finish();
@@ -78,7 +58,7 @@ for (const kind of KINDS) {
       assert(flow.tries.publisher.length > 0 && flow.tries.consumer.length > 0, "both report reconnecting");
       await primary.restart();
       await becomes(primary, "slave");
-      await eventually(async () => /master_link_status:up/.test(await primary.cli("INFO", "replication")));
+      await isInSync(primary);
     },
   );
 }

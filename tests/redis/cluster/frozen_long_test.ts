@@ -2,7 +2,8 @@
 
 import { assertEquals } from "@std/assert";
 import { RedisCluster } from "../_cluster.ts";
-import { assertFlow, becomes, Flow } from "./_cluster_flow.ts";
+import { assertFlow, Flow } from "./_cluster_flow.ts";
+import { becomes } from "./_operating.ts";
 
 Deno.test("publish() and subscribe() go on at the replica when a primary is frozen, and when it continues", async () => {
   await using cluster = await RedisCluster.start({ replicas: true });

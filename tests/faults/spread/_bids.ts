@@ -1,0 +1,55 @@
+import { defineEvent } from "@tidings/broker";
+import type { FleetRole } from "../_chaos_fleet.ts";
+
+interface Detail {
+  auctionId: string;
+  /** The process that published it. */
+  by: string;
+  /** The number of the event among those that this process published about this auction, from 0. */
+  n: number;
+}
+
+/** Two classes that share a partitioned stream. */
+export class Bid extends defineEvent("Bid", { stream: "Auction", subject: "auctionId" })<Detail> {}
+/** The other one. */
+export class Remark extends defineEvent("Remark", { stream: "Auction", subject: "auctionId" })<Detail> {}
+
+/** All classes. */
+export const CLASSES = [Bid, Remark] as const;
+
+/** The number of partitions at first. */
+export const PARTITIONS = 8;
+
+/** Options of all brokers. */
+export const BROKER = {
+  events: CLASSES,
+  streams: { Auction: { partitions: PARTITIONS } },
+  publishTimeout: 5_000,
+} as const;
+
+/** The groups, and how their consumers read. All but `shared` keep the order of each subject over all processes. */
+export const GROUPS = ["handled", "pulled", "shared"] as const;
+/** A group. */
+export type Group = typeof GROUPS[number];
+
+/** The most handlers that run at once in one subscription. */
+export const CONCURRENCY = 6;
+/** Deliveries that one consumer holds of one partition. */
+export const PREFETCH = 20;
+
+/** Options of all consumers. No event becomes a dead letter, since the order of its subject would end with that. */
+export const CONSUMING = {
+  lease: 1_500,
+  prefetch: PREFETCH,
+  drainTimeout: 1_000,
+  retry: { maxAttempts: 1_000_000, minTimeout: 20, maxTimeout: 200 },
+} as const;
+
+/** The role of a process. */
+export interface SpreadRole extends FleetRole {
+  readonly client: "@db/redis" | "node-redis" | "ioredis" | undefined;
+  /** Whether publishes wait for a replica. */
+  readonly replicated: boolean;
+  /** The start of the names of its auctions, which no other slot uses; undefined for auctions of all publishers. */
+  readonly auctions: string | undefined;
+}
