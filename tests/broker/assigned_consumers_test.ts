@@ -170,6 +170,31 @@ Deno.test("AssignedConsumer hands over after a drain, and at once when it closes
   await two.close();
 });
 
+Deno.test("AssignedConsumer that closes while it joins has no seat and no partition in the end", async () => {
+  for (const call of ["read", "write"] as const) {
+    const partitions = new Partitions(4);
+    const gate = Promise.withResolvers<void>();
+    const asked = Promise.withResolvers<void>();
+    const slow = async <T>(name: string, run: () => Promise<T>) => {
+      if (name !== call) return await run();
+      asked.resolve();
+      await gate.promise;
+      return await run();
+    };
+    const consumer = new Consumer(partitions, "c0", {
+      read: () => slow("read", () => partitions.state.read()),
+      write: (...args) => slow("write", () => partitions.state.write(...args)),
+    });
+    const joining = consumer.assigned.join(() => Promise.resolve());
+    await asked.promise;
+    const closing = consumer.close();
+    gate.resolve();
+    await Promise.all([joining, closing]);
+    assertEquals(partitions.owners, [undefined, undefined, undefined, undefined]);
+    assertEquals((await new SharedRoster(partitions.state, "group").read()).roster?.seats ?? [], []);
+  }
+});
+
 Deno.test("AssignedConsumer takes the partitions of a dead consumer after its lease, and not later", async () => {
   const partitions = new Partitions(6);
   const state = mortal(partitions.state);

@@ -49,6 +49,7 @@ export class AssignedConsumer {
   #partitions!: Partitions;
   #roster: Roster | undefined;
   #stop = new AbortController();
+  #joining: Promise<void> | undefined;
   #polling: Promise<void> | undefined;
   #seenAt = -Infinity;
   #steadySince = Infinity;
@@ -69,16 +70,23 @@ export class AssignedConsumer {
    * @throws {StoreError} `"name-taken"` while another live consumer has the name, `"assignment-differs"` if the group's
    * assignment is another one.
    */
-  async join(found: () => Promise<void>): Promise<void> {
+  join(found: () => Promise<void>): Promise<void> {
+    return this.#joining = this.#join(found);
+  }
+
+  async #join(found: () => Promise<void>): Promise<void> {
     const { roster, group, stream } = this.#options;
     const before = (await roster.read()).roster;
     if (before !== undefined) assertAssignment(before, "exclusive", group, stream);
     if (before?.founded !== true) await found();
     const joined = await roster.update((current, now) => {
       if (current !== undefined) assertAssignment(current, "exclusive", group, stream);
+      if (this.#stop.signal.aborted) return current;
       this.#assertNameIsFree(current, now);
       return this.#renewed(current, now, true);
     });
+    // Closed meanwhile, it joins no partition that it would have to leave again.
+    if (this.#stop.signal.aborted) return;
     this.#followed(joined);
     // Each partition is joined, or another consumer has it and will leave it.
     await Promise.all(this.#workers.map((worker) => worker.tried()));
@@ -217,6 +225,8 @@ export class AssignedConsumer {
 
   async #leave(): Promise<void> {
     try {
+      // The caller of `join` has its error, or does not wait for it any more.
+      await this.#joining?.catch(() => {});
       await this.#polling;
       await this.#options.roster.update((current) => {
         const seats = current?.seats.filter(({ name }) => name !== this.#seat) ?? [];
