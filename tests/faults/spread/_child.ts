@@ -54,7 +54,7 @@ async function reach<T>(name: string, attempt: () => Promise<T>): Promise<T | un
 
 async function handle(group: Group, { id }: Event, { position, attempt, recovered }: Delivery<Event>): Promise<void> {
   say("start", group, id, position, attempt, recovered);
-  await sleep(chance.between(0, 12));
+  await sleep(chance.between(0, group === "pulled" ? 12 : 30));
   if (!calm && chance.between(1, 100) <= 8) {
     say("failed", group, id);
     throw new Error("By chance");
