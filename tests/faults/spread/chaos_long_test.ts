@@ -1,4 +1,4 @@
-// Guarantees 15, 17, 19, 30, 39, 40, 46: partitions that move while processes and a server fail at random, for minutes.
+// Guarantees 15, 17, 19, 30, 39, 45, 46: partitions that move while processes and a server fail at random, for minutes.
 
 import { SqliteStore } from "../../../src/sqlite/sqlite_store.ts";
 import { openStore } from "../../redis/_bench.ts";

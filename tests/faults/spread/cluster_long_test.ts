@@ -1,4 +1,4 @@
-// Guarantees 15, 17, 19, 30, 39, 40, 46: partitions that move while processes and nodes of a cluster fail, for minutes.
+// Guarantees 15, 17, 19, 30, 39, 45, 46: partitions that move while processes and nodes of a cluster fail, for minutes.
 
 import { openRedisStore } from "../../../src/redis/open.ts";
 import { RedisCluster } from "../../redis/_cluster.ts";
