@@ -118,19 +118,19 @@ async function publish(broker: Broker, events: readonly Event[]): Promise<void> 
   for (const { id, detail: { auctionId, n } } of events) say("try", id, auctionId, n);
   for (let left = events; left.length > 0;) {
     let positions: readonly (string | undefined)[] = [];
+    let uncertain = false;
     try {
       positions = left.length === 1 ? [await broker.publish(left[0]!)] : await broker.publish(left);
     } catch (error) {
       if (error instanceof PublishError) positions = error.positions;
       const reasons = error instanceof PublishError ? error.errors : [error];
-      const uncertain = reasons.some((reason) => reason instanceof UncertainPublishError);
+      uncertain = reasons.some((reason) => reason instanceof UncertainPublishError);
       for (const [at, { id }] of left.entries()) {
         if (positions[at] === undefined) say(uncertain ? "uncertain" : "rejected", id, reasons.map(textOf).join(", "));
       }
-      if (!uncertain) left = left.filter((_, at) => positions[at] !== undefined);
     }
     for (const [at, { id }] of left.entries()) if (positions[at] !== undefined) say("accepted", id, positions[at]);
-    left = left.filter((_, at) => positions[at] === undefined);
+    left = uncertain ? left.filter((_, at) => positions[at] === undefined) : [];
   }
 }
 
