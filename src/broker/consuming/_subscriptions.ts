@@ -98,13 +98,24 @@ export class Subscriptions {
     const told = (name: string) => (holder: string, expiresIn: number) =>
       dispatch(new ConsumerWaitingEvent(settings.group, consumer, name, holder, expiresIn));
     const signal = eitherSignal(settings.signal, closing);
+    const barriers = new Map<string, Barrier>();
+    let added: typeof import("./_added_partitions.ts") | undefined;
+    const join = async (codec: StreamCodec) => {
+      const { stream, version, groupTypes: types } = codec;
+      const joinedAt = Date.now();
+      const options = { ...settings, consumer, version, ...(types && { types }) };
+      const member = await unlessEnded(store.member(stream, settings.group, options), signal);
+      return new StreamConsumer(subscription, codec, member, joinedAt, { barrier: barriers.get(codec.logical) });
+    };
     try {
       const parts: StreamCodec[] = [];
-      const barriers = new Map<string, Barrier>();
       for (const codec of codecs) {
         const layout = layouts.of(codec.stream);
         assertWanted();
-        if (layout !== undefined) await unlessAborted(layout.agree(), signal);
+        if (layout !== undefined) {
+          await unlessAborted(layout.agree(), signal);
+          added ??= await import("./_added_partitions.ts");
+        }
         if (layout === undefined || layout.partitions === 0) {
           parts.push(codec);
           continue;
@@ -133,20 +144,8 @@ export class Subscriptions {
         );
       }
       for (const codec of parts) {
-        const { stream, name, version, groupTypes: types } = codec;
         assertWanted();
-        let joinedAt = Date.now();
-        const join = () => {
-          joinedAt = Date.now();
-          return unlessEnded(
-            store.member(stream, settings.group, { ...settings, consumer, version, ...(types && { types }) }),
-            signal,
-          );
-        };
-        const member = await joinAfterPredecessor(join, told(name), signal);
-        sources.push(
-          new StreamConsumer(subscription, codec, member, joinedAt, { barrier: barriers.get(codec.logical) }),
-        );
+        sources.push(await joinAfterPredecessor(() => join(codec), told(codec.name), signal));
       }
       for (const stream of assigned) {
         assertWanted();
@@ -166,6 +165,12 @@ export class Subscriptions {
     this.#all.add(subscription);
     for (const name of names) this.#failed.delete(name);
     subscription.start(sources, assigned);
+    for (const codec of codecs) {
+      const layout = layouts.of(codec.stream);
+      if (layout === undefined || assigned.some(({ name }) => name === codec.name)) continue;
+      if (settings.assignment === "shared") added!.followPartitions({ layout, codec, subscription, join });
+      else added!.warnOfPartitions({ layout, subscription, warn });
+    }
     return subscription;
   }
 

@@ -99,7 +99,14 @@ export const repartitioning: readonly BrokerContract[] = [
     await first.idle();
     await first.close();
     await before.publish(bids.round());
+    const warnings: string[] = [];
+    before.addEventListener("warning", ({ message }) => void warnings.push(message));
+    await before.subscribe(BidPlaced, () => {}, { group: "running" });
     await before.repartition(BidPlaced, { partitions: 4 });
+    assertEquals(
+      warnings.filter((message) => message.includes('"running"') && message.includes("4 partitions")).length,
+      1,
+    );
     // A broker that runs follows the store; one that starts needs the new number.
     await before.publish(bids.round());
     await assertRejects(async () => await (await connect(bench)).publish(bids.round()[0]!), StoreError, "4 partitions");
@@ -113,6 +120,22 @@ export const repartitioning: readonly BrokerContract[] = [
     await until(() => handled.length === bids.total, "the last events are handled");
     bids.assertAll(handled);
     bids.assertAll(await Array.fromAsync(after.history(BidPlaced)));
+  }),
+
+  contract("48", "consumers that share all partitions read those that are added", async (bench) => {
+    const [broker, other] = [await connect(bench, 2), await connect(bench, 2)];
+    const bids = new Bids();
+    const handled: BidPlaced[] = [];
+    for (const each of [broker, other]) {
+      const handle = (event: BidPlaced) => void handled.push(event);
+      await each.subscribe(BidPlaced, handle, { group: "group", assignment: "shared" });
+    }
+    await broker.publish(bids.round());
+    await broker.repartition(BidPlaced, { partitions: 5 });
+    await broker.publish(bids.round());
+    await until(() => handled.length === bids.total, "all events are handled");
+    const handledOnce = new Set(handled.map(({ detail: { auctionId, n } }) => `${auctionId} ${n}`));
+    assertEquals(handledOnce.size, bids.total);
   }),
 
   contract("18, 48", "a group that is rewound to before repartition() repeats each subject in order", async (bench) => {
