@@ -38,7 +38,7 @@ export function isNoScript(error: unknown): boolean {
 
 /** True when the stream or the group does not exist, or was removed during a blocked read. */
 export function isNoGroup(error: unknown): boolean {
-  return says(error, /\bNOGROUP\b|\bUNBLOCKED the stream key/);
+  return says(error, /\bNOGROUP\b|\bUNBLOCKED the stream key|\bno such key/);
 }
 
 /** True when the key of an XINFO command does not exist. */
