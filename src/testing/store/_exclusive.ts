@@ -192,8 +192,9 @@ export const excluding: readonly StoreContract[] = [
     const [position] = await bench.append(1);
     const delay = bench.short * 3;
     const first = await bench.join("first", { exclusive: true, lease: bench.short });
-    await first.settle(retry(await bench.take(first), delay));
+    const taken = await bench.take(first);
     const settled = bench.now();
+    await first.settle(retry(taken, delay));
     const [early] = await bench.take(first);
     assertEquals([early!.position, early!.attempt], [position, 2]);
     assert(early!.dueIn! > 0 && early!.dueIn! <= delay);
