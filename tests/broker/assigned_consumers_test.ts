@@ -1,4 +1,4 @@
-// Consumers that share the partitions of a stream, with partitions that only know who has them.
+// Guarantee 45: consumers that share the partitions of a stream, with partitions that only know who has them.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { AssignedConsumer } from "../../src/broker/consuming/assignment/_assigned.ts";

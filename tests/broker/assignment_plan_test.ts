@@ -1,3 +1,5 @@
+// Guarantee 45: the plan that spreads partitions over consumers.
+
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { type Partitions, type Plan, planFor } from "../../src/broker/consuming/assignment/_plan.ts";
 

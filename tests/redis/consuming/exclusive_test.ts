@@ -1,4 +1,4 @@
-// Guarantees 39: an exclusive consumer on Redis, where a dead one may still read, and where replies are lost.
+// Guarantee 39: an exclusive consumer on Redis, where a dead one may still read, and where replies are lost.
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { CLAIM_EXCLUSIVE } from "../../../src/redis/scripts/claim_exclusive.ts";
