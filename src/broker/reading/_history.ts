@@ -6,11 +6,14 @@ import { checkKeys, checkNumber, checkSignal } from "../../events/_check.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import { byStream, OTHER_TYPE, type StreamCodec } from "../codec/_stream_codec.ts";
 import { replaying } from "../_causation.ts";
+import { layoutAt } from "../partitions/_layout.ts";
+import type { StreamLayout } from "../partitions/_stream_layout.ts";
 import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
 import { positionOf } from "../_settings.ts";
 import { eitherSignal, unlessAborted } from "../_store_retry.ts";
 import { UndecodableError } from "../errors.ts";
 import type { ReadOptions } from "../options.ts";
+import { byPosition, interleave, merge, type Order } from "./_merge.ts";
 
 const KEYS = ["from", "after", "to", "limit", "reverse", "follow", "signal"];
 
@@ -64,7 +67,7 @@ export function readEvents<E extends DomainEvent>(
 ): AsyncGenerator<E, void, void> {
   const codecs = byStream(classes);
   const known = codecs.flatMap(({ stream }) => layouts.of(stream) ?? []);
-  if (known.length === 0) return readStreams(store, codecs, range, () => {});
+  if (known.length === 0) return readStreams(store, codecs, range);
   const partsOf = (codec: StreamCodec<E>) => layouts.of(codec.stream)?.codecsOf(codec) ?? [codec];
   // A stream that gets more partitions while it is followed.
   const grown = (add: (codec: StreamCodec<E>) => void, signal: AbortSignal) => {
@@ -78,10 +81,24 @@ export function readEvents<E extends DomainEvent>(
   };
   // The reading begins now, not when the caller pulls the first event: it ends at the newest event of this moment.
   const reading = Promise.all(known.map((layout) => layout.check()))
-    .then(() => readStreams(store, codecs.flatMap(partsOf), range, grown));
+    .then(() => readStreams(store, codecs.flatMap(partsOf), range, { grown, order: orderOf(known) }));
   // The caller may never pull an event; if it does, the pull reports the failure.
   reading.catch(() => {});
   return fromPromise(reading, range.signal);
+}
+
+/**
+ * The order of events in streams, some of which have these layouts. After the number of partitions has changed, the events
+ * from before come first: they are older, also where the clock of another server says something else.
+ */
+function orderOf(layouts: readonly StreamLayout[]): (streams: readonly string[]) => Order {
+  const changed = layouts.filter(({ layouts }) => layouts.length > 1);
+  if (changed.length !== 1 || layouts.length !== 1) return () => byPosition;
+  const [layout] = changed as [StreamLayout];
+  return (streams) => {
+    const layoutOf = (event: DomainEvent, nth: number) => layoutAt(layout.layouts, streams[nth]!, event.position!).id;
+    return (a, b, nth, other) => layoutOf(a, nth) - layoutOf(b, other) || byPosition(a, b, nth, other);
+  };
 }
 
 async function* fromPromise<E>(
@@ -91,29 +108,34 @@ async function* fromPromise<E>(
   yield* await unlessAborted(reading, signal);
 }
 
-/**
- * Events of streams, each of them in order.
- *
- * @param grown Calls back, until the signal aborts, with streams that have come since.
- */
+/** How streams are read whose partitions may change. */
+interface Partitioned<E extends DomainEvent> {
+  /** Calls back, until the signal aborts, with streams that have come since. */
+  grown(add: (codec: StreamCodec<E>) => void, signal: AbortSignal): void;
+  /** The order of events in these streams. */
+  order(streams: readonly string[]): Order;
+}
+
+/** Events of streams, each of them in order. */
 function readStreams<E extends DomainEvent>(
   store: EventStore,
   codecs: readonly StreamCodec<E>[],
   range: EndedRange,
-  grown: (add: (codec: StreamCodec<E>) => void, signal: AbortSignal) => void,
+  partitioned?: Partitioned<E>,
 ): AsyncGenerator<E, void, void> {
   const ends = range.follow ? undefined : codecs.map(({ stream }) => lastPosition(store, stream, range.signal));
   // The caller may never pull an event; if it does, the pull reports that the end could not be looked up.
   for (const end of ends ?? []) end.catch(() => {});
-  if (codecs.length === 1 && !range.follow) return readStream(store, codecs[0]!, range, ends?.[0]);
+  const isOne = codecs.length === 1 && (partitioned === undefined || !range.follow);
+  if (isOne) return readStream(store, codecs[0]!, range, ends?.[0]);
   // Ends the reads of all streams when the caller has enough or one of them fails: the others may be waiting.
   const left = new AbortController();
   const each = { ...range, signal: eitherSignal(range.signal, left.signal) };
   const streams = codecs.map((codec, index) => readStream(store, codec, each, ends?.[index]));
-  if (!range.follow) return merge(streams, range, left);
+  if (!range.follow) return merge(streams, range, left, partitioned?.order(codecs.map(({ stream }) => stream)));
   const more: AsyncGenerator<E, void, void>[] = [];
   const come = new WakeUp();
-  grown((codec) => {
+  partitioned?.grown((codec) => {
     more.push(readStream(store, codec, each, undefined));
     come.wake();
   }, each.signal);
@@ -153,64 +175,6 @@ async function* readStream<E extends DomainEvent>(
     // A store that closes may end the read before it notices the signal: the signal's reason is the cause.
     signal.throwIfAborted();
     throw error;
-  }
-}
-
-async function* merge<E extends DomainEvent>(
-  streams: readonly AsyncGenerator<E, void, void>[],
-  { limit = Infinity, reverse = false }: ReadRange,
-  left: AbortController,
-): AsyncGenerator<E, void, void> {
-  try {
-    const heads = await Promise.all(streams.map((stream) => stream.next()));
-    for (let missing = limit; missing > 0; missing--) {
-      let first = -1;
-      for (const [index, head] of heads.entries()) {
-        if (head.done) continue;
-        const best = first < 0 ? undefined : heads[first]!.value!.position!;
-        const order = best === undefined ? -1 : comparePositions(head.value.position!, best) * (reverse ? -1 : 1);
-        if (order < 0) first = index;
-      }
-      if (first < 0) return;
-      yield heads[first]!.value!;
-      heads[first] = await streams[first]!.next();
-    }
-  } finally {
-    left.abort();
-    await Promise.all(streams.map((stream) => stream.return()));
-  }
-}
-
-// Future events cannot be merged by position, so events of several streams are given in the order of their arrival.
-async function* interleave<E extends DomainEvent>(
-  streams: readonly AsyncGenerator<E, void, void>[],
-  later: { readonly more: AsyncGenerator<E, void, void>[]; readonly come: WakeUp },
-  { limit = Infinity }: ReadRange,
-  left: AbortController,
-): AsyncGenerator<E, void, void> {
-  const pull = (stream: AsyncGenerator<E, void, void>) => stream.next().then((head) => ({ stream, head }));
-  const waiting = new Map([...streams, ...later.more.splice(0)].map((stream) => [stream, pull(stream)]));
-  const came = () => later.come.wait(left.signal).then(() => undefined);
-  let grown = came();
-  try {
-    for (let missing = limit; missing > 0 && waiting.size > 0;) {
-      const next = await Promise.race([...waiting.values(), grown]);
-      if (next === undefined) {
-        for (const stream of later.more.splice(0)) waiting.set(stream, pull(stream));
-        grown = came();
-        continue;
-      }
-      const { stream, head } = next;
-      if (head.done) waiting.delete(stream);
-      else {
-        missing--;
-        yield head.value;
-        waiting.set(stream, pull(stream));
-      }
-    }
-  } finally {
-    left.abort();
-    await Promise.allSettled(waiting.values());
   }
 }
 
