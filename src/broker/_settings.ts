@@ -82,8 +82,11 @@ function checkStreams(streams: Readonly<Record<string, StreamOptions>>): void {
     );
   }
   for (const [name, options] of Object.entries(streams)) {
-    checkKeys(`make a broker with options for the stream ${show(name)}`, options, ["partitions"]);
-    const { partitions } = options;
+    checkKeys(`make a broker with options for the stream ${show(name)}`, options, ["partitions", "revisions"]);
+    const { partitions, revisions } = options;
+    if (revisions !== undefined && typeof revisions !== "boolean") {
+      throw new TypeError(`Cannot use ${show(revisions)} as streams.${name}.revisions: give true or false`);
+    }
     if (partitions === undefined) continue;
     checkNumber(`streams.${name}.partitions`, partitions, { min: 1, max: MAX_PARTITIONS, integer: true });
   }

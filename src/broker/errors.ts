@@ -141,6 +141,59 @@ export class PublishQueueFullError extends Error {
   override readonly name = "PublishQueueFullError";
 }
 
+/**
+ * The subject does not have the expected revision: another writer was faster. Nothing was stored. Read the subject's events
+ * again, decide anew, and publish.
+ *
+ * @example Decide again after a conflict
+ * ```ts
+ * import { ConflictError, defineEvent, InMemoryBroker } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class BidPlaced extends defineEvent("BidPlaced", { subject: "auctionId" })<{ auctionId: string; amount: number }> {}
+ *
+ * await using broker = new InMemoryBroker({ events: [BidPlaced] });
+ *
+ * async function raise(auctionId: string, by: number) {
+ *   for (;;) {
+ *     const [last] = await Array.fromAsync(broker.history(BidPlaced, { subject: auctionId, reverse: true, limit: 1 }));
+ *     const amount = (last?.detail.amount ?? 0) + by;
+ *     const expected = { subject: auctionId, revision: last?.revision ?? "none" } as const;
+ *     try {
+ *       return await broker.publish(new BidPlaced({ auctionId, amount }), { expected });
+ *     } catch (error) {
+ *       if (!(error instanceof ConflictError)) throw error;
+ *     }
+ *   }
+ * }
+ *
+ * await Promise.all([raise("a-1", 10), raise("a-1", 20), raise("a-1", 30)]);
+ * const bids = await Array.fromAsync(broker.history(BidPlaced, { subject: "a-1" }));
+ * assertEquals([bids.length, bids.at(-1)!.detail.amount], [3, 60]);
+ * ```
+ */
+export class ConflictError extends Error {
+  /** Always `"ConflictError"`. */
+  override readonly name = "ConflictError";
+  /** The subject. */
+  readonly subject: string;
+  /** The revision that was expected. */
+  readonly expected: number | "none";
+  /** The revision that the subject has; 0 if it has no event. */
+  readonly revision: number;
+
+  /** Makes the error. */
+  constructor(
+    message: string,
+    options: ErrorOptions & Pick<ConflictError, "subject" | "expected" | "revision">,
+  ) {
+    super(message, options);
+    this.subject = options.subject;
+    this.expected = options.expected;
+    this.revision = options.revision;
+  }
+}
+
 /** Events of some types or partitions in an array were not published. `errors` has the reasons: one for each of these. */
 export class PublishError extends AggregateError {
   /** Always `"PublishError"`. */

@@ -1,4 +1,4 @@
-import { checkSignal, show } from "../events/_check.ts";
+import { checkKeys, checkSignal, show } from "../events/_check.ts";
 import { brokerSettings } from "./_settings.ts";
 import type { DomainEvent, EventClass } from "../events/mod.ts";
 import type { EventStore, Position } from "../store/mod.ts";
@@ -12,6 +12,7 @@ import { Observers } from "./_observers.ts";
 import { HealthMonitor } from "./operating/_health.ts";
 import { IdleWaits } from "./operating/_idle.ts";
 import { Operator } from "./operating/_operator.ts";
+import { checkExpected, type ExpectedRevision } from "./publishing/_expected_revision.ts";
 import { PublishQueue } from "./publishing/_publish_queue.ts";
 import { Publisher } from "./publishing/_publisher.ts";
 import { isTransient } from "./_store_retry.ts";
@@ -31,6 +32,7 @@ import type {
   ConsumeOptions,
   DiscardDeadLettersOptions,
   IdleOptions,
+  PublishOptions,
   ReadOptions,
   RedriveOptions,
   StartFrom,
@@ -42,6 +44,12 @@ import type { EventListenerOf, EventOf, OneOrMore } from "./types.ts";
 
 /** The events that a broker dispatches, by type: events of its classes, and lifecycle events. */
 export type EventMap<C extends EventClass> = { [K in C as K["type"]]: InstanceType<K> } & BrokerEventMap;
+
+/** The options of `publish`, checked. */
+interface PublishTerms {
+  readonly expected: ExpectedRevision | undefined;
+  readonly signal: AbortSignal | undefined;
+}
 
 // How long closing waits for replies to publishes, in milliseconds. A publish without a reply then rejects.
 const CLOSE_TIMEOUT = 10_000;
@@ -185,17 +193,19 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * Publishes one event, and resolves with its position once the store has it. Concurrent calls share round trips. Events
    * of one stream are stored in the order of the calls.
    *
+   * @param options.expected The revision that the event's subject must have.
    * @param options.signal Ends the wait: the promise rejects with the signal's reason. An event that was already sent may
    * still be stored.
    * @throws {TypeError} If the event's class is not in `events`, or JSON cannot hold its detail without loss.
    * @throws {ValidationError} If the event's schema is asynchronous and refuses the event.
    * @throws {RangeError} If the event is larger than 16 MiB.
+   * @throws {ConflictError} If the subject has another revision than `expected`. Nothing was stored.
    * @throws {PublishQueueFullError} If too many events wait for the store already. Nothing was stored.
    * @throws {PublishTimeoutError} If the store could not be reached within `publishTimeout`. Nothing was stored.
    * @throws {UncertainPublishError} If no reply came within `publishTimeout`: publish the same object again.
    * @throws {BrokerClosedError} If the broker has closed. Nothing was stored.
    */
-  publish(event: EventOf<C>, options?: { signal?: AbortSignal }): Promise<Position>;
+  publish(event: EventOf<C>, options?: PublishOptions): Promise<Position>;
   /**
    * Publishes events. Those of one stream, or of one partition of it, are stored together or not at all: at most 500 events
    * and about 1 MiB. Each type has a stream of its own, unless classes share one. Streams and partitions are independent of
@@ -206,20 +216,23 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * @throws {PublishError} If some streams or partitions failed: its message names them, and its `positions` say which events
    * were stored. With one, the error is that of a single publish.
    */
-  publish(events: readonly EventOf<C>[], options?: { signal?: AbortSignal }): Promise<Position[]>;
+  publish(events: readonly EventOf<C>[], options?: PublishOptions): Promise<Position[]>;
   // There is no await before the events are queued, so that events keep the order of the calls.
   publish(
     events: EventOf<C> | readonly EventOf<C>[],
-    options: { signal?: AbortSignal } = {},
+    options?: PublishOptions,
   ): Promise<Position | Position[]> {
     try {
-      const { signal } = options;
+      if (options !== undefined) checkKeys("publish", options, ["expected", "signal"]);
+      const signal = options?.signal;
       checkSignal(signal);
+      const expected = options?.expected === undefined ? undefined : checkExpected(options.expected);
       this.#closing.assertUsable("publish");
       if (Array.isArray(events)) { for (const event of events) this.#codecs.assertPublishable(event); }
       else this.#codecs.assertPublishable(events);
       const checked = events as DomainEvent | readonly DomainEvent[];
-      return this.#observers.active ? this.#publishObserved(checked, signal) : this.#publish(checked, signal);
+      const terms = { expected, signal };
+      return this.#observers.active ? this.#publishObserved(checked, terms) : this.#publish(checked, terms);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -227,19 +240,33 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
 
   #publish(
     events: DomainEvent | readonly DomainEvent[],
-    signal: AbortSignal | undefined,
+    { expected, signal }: PublishTerms,
   ): Promise<Position | Position[]> {
+    if (expected !== undefined) return this.#publishExpected(events, expected, signal);
     if (Array.isArray(events)) return this.#publisher.publishAll(events, signal);
     return this.#publisher.publish(events as DomainEvent, signal);
+  }
+
+  async #publishExpected(
+    events: DomainEvent | readonly DomainEvent[],
+    expected: ExpectedRevision,
+    signal: AbortSignal | undefined,
+  ): Promise<Position | Position[]> {
+    const all: readonly DomainEvent[] = Array.isArray(events) ? events : [events];
+    for (const event of all) {
+      this.#layouts.assertRevisions("publish with an expected revision", this.#codecs.ofEvent(event).stream);
+    }
+    const positions = await this.#publisher.publishExpected(all, expected, signal);
+    return Array.isArray(events) ? [...positions] : positions[0]!;
   }
 
   // Apart, so that an event that nobody observes needs no closure.
   #publishObserved(
     events: DomainEvent | readonly DomainEvent[],
-    signal: AbortSignal | undefined,
+    terms: PublishTerms,
   ): Promise<Position | Position[]> {
     const all = Array.isArray(events) ? events : [events];
-    return this.#observers.publish(all, () => this.#publish(events, signal));
+    return this.#observers.publish(all, () => this.#publish(events, terms));
   }
 
   /**
@@ -302,10 +329,11 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
 
   /**
    * Reads stored events, and changes no group. It reads page by page, up to the newest event at the time of this call.
-   * Events of several types are merged by position. With `follow` it continues with new events, as they come.
+   * Events of several types are merged by position. With `follow` it continues with new events, as they come. With
+   * `subject` it reads the events of that subject by an index: the cost does not depend on the length of the stream.
    *
-   * @throws {TypeError} If an option is unknown or malformed.
-   * @throws {RangeError} If `limit` is out of range.
+   * @throws {TypeError} If an option is unknown or malformed, or `subject` is given for a stream without revisions.
+   * @throws {RangeError} If `limit` or `fromRevision` is out of range.
    * @throws {UndecodableError} If an entry is no event of its class: reading can continue `after` its position.
    * @throws {BrokerClosedError} If the broker has closed.
    */

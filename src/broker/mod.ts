@@ -16,6 +16,7 @@ export type { DetailCipher, SealedEvent } from "./detail_cipher.ts";
 export type { Delivery, Handler, PulledDelivery } from "./delivery.ts";
 export {
   BrokerClosedError,
+  ConflictError,
   LeaseLostError,
   NewerVersionError,
   PermanentError,
@@ -57,6 +58,7 @@ export type {
   ConsumeOptions,
   DiscardDeadLettersOptions,
   IdleOptions,
+  PublishOptions,
   ReadOptions,
   RedriveOptions,
   RetryOptions,

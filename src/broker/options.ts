@@ -73,6 +73,45 @@ export interface StreamOptions {
    * refused. @default {none: the stream is one stream in the store}
    */
   partitions?: number;
+  /**
+   * Whether the events of each subject are numbered, and found by an index: see {@linkcode PublishOptions.expected} and
+   * {@linkcode ReadOptions.subject}. All classes of the stream need the option `subject`.
+   * @default {true if they have it}
+   */
+  revisions?: boolean;
+}
+
+/**
+ * How to publish.
+ *
+ * @example Publish only if nobody else has published about the auction since
+ * ```ts
+ * import { ConflictError, defineEvent, InMemoryBroker } from "@tidings/broker";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * class BidPlaced extends defineEvent("BidPlaced", { subject: "auctionId" })<{ auctionId: string; amount: number }> {}
+ *
+ * await using broker = new InMemoryBroker({ events: [BidPlaced] });
+ * const first = new BidPlaced({ auctionId: "a-1", amount: 10 });
+ * await broker.publish(first, { expected: { subject: "a-1", revision: "none" } });
+ * assertEquals(first.revision, 1);
+ *
+ * const late = new BidPlaced({ auctionId: "a-1", amount: 20 });
+ * const publishing = broker.publish(late, { expected: { subject: "a-1", revision: "none" } });
+ * assertEquals((await assertRejects(() => publishing, ConflictError)).revision, 1);
+ * ```
+ */
+export interface PublishOptions {
+  /**
+   * The revision that a subject must have before the events are stored: that of its last event, or `"none"` if it must have
+   * no event. Otherwise nothing is stored, and the call rejects with a `ConflictError`. At least one of the events must have
+   * that subject, and all must go to its stream, or to its partition of the stream. @default {any revision}
+   */
+  expected?: { readonly subject: string; readonly revision: number | "none" };
+  /**
+   * Ends the wait: the promise rejects with the signal's reason. An event that was already sent may still be stored.
+   */
+  signal?: AbortSignal;
 }
 
 /**
@@ -197,6 +236,13 @@ export interface ReadOptions {
   after?: Position;
   /** The last event. @default {the newest at the time of the call} */
   to?: Position | Date;
+  /**
+   * Reads the events of this subject only, by an index. They are read by their revisions, so only those that have one. Not
+   * with `follow`. @default {all events}
+   */
+  subject?: string;
+  /** The first revision of the subject. @default {1} */
+  fromRevision?: number;
   /** How many events to read at most. @default {Infinity} */
   limit?: number;
   /** Reads from the newest event to the oldest. Not with `follow`. @default {false} */

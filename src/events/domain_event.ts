@@ -157,6 +157,14 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
   }
 
   /**
+   * The number of the event among those of its subject in its stream: 1, 2, 3, … Undefined until published, and in a stream
+   * without revisions. A stream has revisions if all its classes have the option `subject`.
+   */
+  get revision(): number | undefined {
+    return this.#record.revision;
+  }
+
+  /**
    * A plain object for logs, with sensitive values masked. `console.log` shows the same.
    *
    * @example Mask a value in logs, and export it
@@ -171,16 +179,17 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
    * assertEquals(event.toCloudEvent().data, { token: "tok_1" });
    * ```
    *
-   * @returns The defined ones of `id`, `type`, `time`, `position`, `source`, `subject`, `correlationId`, `causationId`,
-   * `traceparent`, `extensions`, `unknownFields`, `version` and `detail`, in this order.
+   * @returns The defined ones of `id`, `type`, `time`, `position`, `revision`, `source`, `subject`, `correlationId`,
+   * `causationId`, `traceparent`, `extensions`, `unknownFields`, `version` and `detail`, in this order.
    */
   toJSON(): unknown {
-    const { position, source, subject, correlationId, causationId, traceparent, extensions, unknownFields } = this;
+    const { position, revision, source, subject, correlationId, causationId, traceparent } = this;
+    const { extensions, unknownFields } = this;
     return {
       id: this.id,
       type: this.type,
       time: this.time.toISOString(),
-      ...defined({ position, source, subject, correlationId, causationId, traceparent }),
+      ...defined({ position, revision, source, subject, correlationId, causationId, traceparent }),
       ...(Object.keys(extensions).length > 0 && { extensions: { ...extensions } }),
       ...(Object.keys(unknownFields).length > 0 && { unknownFields: { ...unknownFields } }),
       version: versionOf(this),
@@ -190,8 +199,8 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
 
   /**
    * The complete event in the JSON format of CloudEvents 1.0, for export. Sensitive values are included, unmasked. These
-   * become extensions: `correlationid`, `causationid`, `traceparent`, `version` (if it is not 1), `position` (once
-   * published), the event's own extensions, and unknown fields whose names are valid for extensions.
+   * become extensions: `correlationid`, `causationid`, `traceparent`, `version` (if it is not 1), `position` and
+   * `revision` (once published), the event's own extensions, and unknown fields whose names are valid for extensions.
    *
    * @example Export an event
    * ```ts
@@ -216,7 +225,8 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
    * @returns A new object that shares the event's `detail`.
    */
   toCloudEvent(): CloudEvent<Detail> {
-    const { subject, correlationId, causationId, traceparent, position, extensions, unknownFields } = this;
+    const { subject, correlationId, causationId, traceparent, position, revision } = this;
+    const { extensions, unknownFields } = this;
     const version = versionOf(this);
     return {
       specversion: "1.0",
@@ -228,7 +238,7 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
       datacontenttype: "application/json",
       ...defined({ correlationid: correlationId, causationid: causationId, traceparent }),
       ...(version !== 1 && { version }),
-      ...defined({ position }),
+      ...defined({ position, revision }),
       ...Object.fromEntries(Object.entries(unknownFields).filter(([name]) => isExtension(name))),
       ...extensions,
       data: this.detail,

@@ -13,6 +13,7 @@ import { pulling } from "./broker/consuming/_pull.ts";
 import { publishing } from "./broker/publishing/_publish.ts";
 import { queueing } from "./broker/publishing/_queue.ts";
 import { uncertain } from "./broker/publishing/_uncertain.ts";
+import { revisions } from "./broker/publishing/_revisions.ts";
 import { reading } from "./broker/reading/_reading.ts";
 import { live } from "./broker/reading/_live.ts";
 import { operating } from "./broker/operating/_operating.ts";
@@ -47,6 +48,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...publishing,
   ...queueing,
   ...uncertain,
+  ...revisions,
   ...reading,
   ...live,
   ...operating,

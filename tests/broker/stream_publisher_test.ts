@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { until } from "../../src/testing/_broker_bench.ts";
 import { type QueuedPublish, StreamPublisher } from "../../src/broker/publishing/_stream_publisher.ts";
+import { plainAppend } from "../../src/broker/publishing/_append.ts";
 import { InMemoryStore } from "../../src/memory/mod.ts";
 import { type AppendOptions, type EventStore, type Fields, type Position, StoreError } from "../../src/store/mod.ts";
 
@@ -29,8 +30,8 @@ class Recorded {
     const append = (stream: string, records: readonly Fields[], options?: AppendOptions) =>
       this.#append(stream, records, options);
     this.publisher = new StreamPublisher({
-      store: { append } as Partial<EventStore> as EventStore,
       stream: "Stream",
+      append: plainAppend({ append } as Partial<EventStore> as EventStore, "Stream"),
       producer: "producer",
       retrying: () => this.retries++,
       appended: () => {},
@@ -62,6 +63,7 @@ class Recorded {
       bytes: 10 * count,
       ids: [name],
       deadline: performance.now() + timeout,
+      expected: undefined,
       stored: (positions: readonly Position[], from: number) =>
         this.told.push(`${name}: ${positions.slice(from, from + count).length} stored`),
       refused: () => this.told.push(`${name}: refused`),

@@ -7,8 +7,17 @@ type Envelope = Readonly<Record<string, unknown>>;
 
 const ATTRIBUTES = ["id", "time", "source", "subject", "correlationid", "causationid", "traceparent"] as const;
 // Attributes that are neither extensions nor unknown fields: they are read by name, or belong to the envelope alone. The
-// position of another stream has no meaning here.
-const OUTER = new Set(["specversion", "type", "data", "datacontenttype", "position", "version", ...ATTRIBUTES]);
+// position and the revision of another stream have no meaning here.
+const OUTER = new Set([
+  "specversion",
+  "type",
+  "data",
+  "datacontenttype",
+  "position",
+  "revision",
+  "version",
+  ...ATTRIBUTES,
+]);
 
 /**
  * The entry inside a CloudEvent in the structured JSON format, or the entry itself when its payload is no CloudEvent.

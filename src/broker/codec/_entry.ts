@@ -6,6 +6,7 @@ import type { Entry } from "./_entry_fields.ts";
 const NAMES = new Set<string>(
   "id payload type version time source subject correlationid causationid traceparent ext".split(" "),
 );
+const REVISION = /^[1-9]\d{0,15}$/;
 const TEXTS = ["source", "subject", "correlationid", "causationid", "traceparent"] as const;
 
 /**
@@ -41,6 +42,12 @@ function sortedFields(fields: Fields): Entry {
       throw new TypeError(`it has the field ${JSON.stringify(name.slice(0, 60))} twice`);
     }
     target[name] = fields[at + 1]!;
+  }
+  if (REVISION.test(unknown.revision ?? "")) {
+    entry.revision = Number(unknown.revision);
+    delete unknown.revision;
+    // A store adds it to a revision, for itself.
+    delete unknown.previous;
   }
   entry.unknown = Object.keys(unknown).length === 0 ? NO_EXTENSIONS : Object.freeze(unknown);
   return entry;

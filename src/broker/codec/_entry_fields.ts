@@ -11,6 +11,7 @@ export interface Entry {
   causationid?: string;
   traceparent?: string;
   ext?: string;
+  revision?: number;
   /** Fields that this package does not know: frozen, without a prototype. */
   unknown?: Readonly<Record<string, string>>;
 }

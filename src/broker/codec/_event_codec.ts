@@ -135,6 +135,7 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
     // Entries of other programs may have no id. Their position is unique, too.
     const record = new EventRecord(entry.id ?? `${this.definition.type}:${position}`);
     record.position = position;
+    record.revision = entry.revision;
     if (entry.time !== undefined) record.ms = parseTime(entry.time);
     else if (entry.id === undefined) record.ms = positionTime(position);
     record.source = entry.source;

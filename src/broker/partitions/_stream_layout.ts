@@ -25,6 +25,8 @@ export interface StreamLayoutOptions {
   readonly codecs: readonly EventCodec[];
   /** How many partitions the broker's options give; 0 for none. */
   readonly partitions: number;
+  /** Whether the events of each subject are numbered. */
+  readonly revisions: boolean;
   /** Tells the users of the broker about a problem. */
   warn(message: string): void;
 }
@@ -82,6 +84,11 @@ export class StreamLayout {
   /** How many partitions it has; 0 for none. */
   get partitions(): number {
     return this.newest.partitions;
+  }
+
+  /** Whether the events of each subject are numbered. */
+  get revisions(): boolean {
+    return this.#options.revisions;
   }
 
   /** Its streams in the store, those of earlier layouts included, which come first; the stream itself without partitions. */

@@ -21,6 +21,8 @@ export interface StreamLayoutsOptions {
 export class StreamLayouts {
   #store: EventStore;
   #byStream = new Map<string, StreamLayout>();
+  /** By stream, a class that takes its subject from nowhere. */
+  #withoutSubject = new Map<string, string>();
 
   /** @throws {TypeError} If a stream is unknown, or a class of a partitioned stream has no subject. */
   constructor({ store, codecs, streams, warn }: StreamLayoutsOptions) {
@@ -34,19 +36,27 @@ export class StreamLayouts {
       );
     }
     for (const [name, sharing] of byName) {
-      const { partitions = 0 } = Object.hasOwn(streams, name) ? streams[name]! : {};
+      const { partitions = 0, revisions } = Object.hasOwn(streams, name) ? streams[name]! : {};
       const without = sharing.find(({ definition }) => definition.subject === undefined);
-      if (without !== undefined && partitions > 0) {
+      if (without !== undefined && (partitions > 0 || revisions === true)) {
         const { type } = without.definition;
+        const feature = partitions > 0 ? "partitions" : "revisions";
         throw new TypeError(
-          `Cannot make a broker: the stream "${name}" has partitions, and the class ${type} takes no subject from its ` +
+          `Cannot make a broker: the stream "${name}" has ${feature}, and the class ${type} takes no subject from its ` +
             `detail; add the option subject to the class, such as defineEvent("${type}", { subject: "${
               type[0]!.toLowerCase()
-            }${type.slice(1)}Id" }), or leave partitions out`,
+            }${type.slice(1)}Id" }), or leave ${feature} out`,
         );
       }
+      if (without !== undefined) this.#withoutSubject.set(without.stream, without.definition.type);
       if (sharing.every(({ definition }) => definition.subject === undefined)) continue;
-      const layout = new StreamLayout({ store, codecs: sharing, partitions, warn });
+      const layout = new StreamLayout({
+        store,
+        codecs: sharing,
+        partitions,
+        revisions: without === undefined && revisions !== false,
+        warn,
+      });
       this.#byStream.set(layout.stream, layout);
     }
   }
@@ -60,6 +70,20 @@ export class StreamLayouts {
   of(stream: string): StreamLayout | undefined {
     const end = stream.lastIndexOf("#");
     return this.#byStream.get(end < 0 ? stream : stream.slice(0, end));
+  }
+
+  /** Throws a TypeError unless the events of each subject of this stream are numbered. */
+  assertRevisions(action: string, stream: string): void {
+    const layout = this.#byStream.get(stream);
+    if (layout?.revisions) return;
+    const type = this.#withoutSubject.get(stream);
+    throw new TypeError(
+      `Cannot ${action} of ${stream}: its events have no revisions; ${
+        type === undefined
+          ? `leave streams.${layout!.name}.revisions out of the options of the broker`
+          : `add the option subject to the class ${type}`
+      }`,
+    );
   }
 
   /** The operations on a stream and all its partitions. */

@@ -1,5 +1,6 @@
 import type { DomainEvent } from "../../events/mod.ts";
 import type { Fields } from "../../store/mod.ts";
+import type { ExpectedRevision } from "./_expected_revision.ts";
 import { MAX_BATCH, MAX_BATCH_BYTES } from "./_stream_publisher.ts";
 
 // A larger event would delay all events behind it.
@@ -14,6 +15,14 @@ export interface Encoded {
   readonly bytes: number;
   /** When the publish times out, by `performance.now()`. */
   readonly deadline: number;
+  readonly expected: ExpectedRevision | undefined;
+}
+
+/** How to encode the events of a call. */
+export interface Encoding {
+  readonly deadline: number;
+  readonly expected: ExpectedRevision | undefined;
+  encode(event: DomainEvent): Fields;
 }
 
 /**
@@ -24,13 +33,12 @@ export interface Encoded {
 export function encodeAll(
   stream: string,
   events: readonly DomainEvent[],
-  deadline: number,
-  encode: (event: DomainEvent) => Fields,
+  { deadline, expected, encode }: Encoding,
 ): Encoded {
   const records = events.map(encode);
   const bytes = sizeOf(records);
   checkSize(stream, events.length, bytes);
-  return { stream, events, records, bytes, deadline };
+  return { stream, events, records, bytes, deadline, expected };
 }
 
 function sizeOf(records: readonly Fields[]): number {

@@ -1,6 +1,7 @@
 import { backoff, isTransient, RECONNECT, sleep } from "../_store_retry.ts";
 import type { Layout } from "../partitions/_layout.ts";
 import type { StreamLayout } from "../partitions/_stream_layout.ts";
+import { assertOneStream, type ExpectedRevision } from "./_expected_revision.ts";
 import { splitPublish } from "./_split_publish.ts";
 import type { QueuedPublish, StreamPublisher } from "./_stream_publisher.ts";
 
@@ -96,10 +97,20 @@ export class PartitionRouter {
     }
   }
 
+  #splitError(publish: QueuedPublish, expected: ExpectedRevision): unknown {
+    try {
+      return assertOneStream(publish.events, expected, (event) => this.streamOf(event.subject!));
+    } catch (error) {
+      return error;
+    }
+  }
+
   #push(publish: QueuedPublish): void {
     const byStream = Map.groupBy(publish.events.keys(), (nth) => this.streamOf(publish.events[nth]!.subject!));
     const [first] = byStream.keys();
     if (byStream.size === 1) return this.#options.publisher(first!).push(publish);
+    // Its events were in one partition, and are not any more.
+    if (publish.expected !== undefined) return publish.refused(this.#splitError(publish, publish.expected));
     const parts = splitPublish(publish, [...byStream.values()]);
     [...byStream.keys()].forEach((stream, nth) => this.#options.publisher(stream).push(parts[nth]!));
   }

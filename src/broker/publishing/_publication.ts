@@ -3,6 +3,7 @@ import type { DomainEvent } from "../../events/mod.ts";
 import type { Fields, Position } from "../../store/mod.ts";
 import type { PublishError, UncertainPublishError } from "../errors.ts";
 import type { Encoded } from "./_encoded.ts";
+import type { ExpectedRevision } from "./_expected_revision.ts";
 import type { QueuedPublish } from "./_stream_publisher.ts";
 
 /** The publisher of a publication. */
@@ -23,6 +24,7 @@ export class Publication implements QueuedPublish, Noted {
   readonly records: readonly Fields[];
   readonly bytes: number;
   readonly deadline: number;
+  readonly expected: ExpectedRevision | undefined;
   withdrawn = false;
   /** The final outcome; undefined before it is known. */
   outcome: PublishOutcome | undefined;
@@ -33,12 +35,13 @@ export class Publication implements QueuedPublish, Noted {
   #onKnown: (() => void)[] | undefined;
 
   /** @param single Whether the caller awaits one position, and not an array. */
-  constructor(by: PublicationOwner, { events, records, bytes, deadline }: Encoded, single: boolean) {
+  constructor(by: PublicationOwner, { events, records, bytes, deadline, expected }: Encoded, single: boolean) {
     this.by = by;
     this.events = events;
     this.records = records;
     this.bytes = bytes;
     this.deadline = deadline;
+    this.expected = expected;
     this.#single = single;
     this.#promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -60,10 +63,14 @@ export class Publication implements QueuedPublish, Noted {
     return this.#promise as Promise<readonly Position[]>;
   }
 
-  stored(positions: readonly Position[], from: number): void {
+  stored(positions: readonly Position[], from: number, revisions: readonly number[] | undefined): void {
     const { events } = this;
     const own = events.length === positions.length ? positions : positions.slice(from, from + events.length);
-    for (let nth = 0; nth < events.length; nth++) recordIn(events[nth]!).position = own[nth]!;
+    for (let nth = 0; nth < events.length; nth++) {
+      const record = recordIn(events[nth]!);
+      record.position = own[nth]!;
+      record.revision = revisions?.[from + nth];
+    }
     this.#known(own);
     this.#resolve(this.#single ? own[0] : own);
   }

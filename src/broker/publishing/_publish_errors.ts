@@ -1,5 +1,7 @@
 import { reasonOf } from "../../events/_check.ts";
-import { BrokerClosedError, PublishTimeoutError, UncertainPublishError } from "../errors.ts";
+import type { StoreError } from "../../store/mod.ts";
+import { BrokerClosedError, ConflictError, PublishTimeoutError, UncertainPublishError } from "../errors.ts";
+import type { ExpectedRevision } from "./_expected_revision.ts";
 
 // The way out when the store can no longer be asked for the outcome.
 const LOOK_UP = "look for the ids in the history before you publish the events again";
@@ -31,6 +33,19 @@ function uncertainError(
   const why = cause === undefined ? defaultReason : reasonOf(cause);
   const events = ids.length === 1 ? `event ${ids[0]}` : `${ids.length} events, the first with id ${ids[0]}`;
   return new UncertainPublishError(`Cannot tell whether ${stream} has ${events}: ${why}; ${wayOut}`, ids, { cause });
+}
+
+/** The error for events whose subject does not have the expected revision. */
+export function conflict(stream: string, expected: ExpectedRevision, cause: StoreError): ConflictError {
+  const { subject, revision } = expected;
+  const found = cause.revision ?? 0;
+  return new ConflictError(
+    `Cannot publish to ${stream}: ${JSON.stringify(subject)} ${
+      found === 0 ? "has no event" : `has revision ${found}`
+    }, ` +
+      `and ${revision === 0 ? "none" : revision} was expected; read its history, decide again, and publish`,
+    { subject, expected: revision === 0 ? "none" : revision, revision: found, cause },
+  );
 }
 
 /** The error for events that certainly are not stored when `publishTimeout` is over. */

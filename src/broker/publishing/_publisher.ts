@@ -6,7 +6,9 @@ import type { EventCodecs } from "../codec/_event_codecs.ts";
 import { PublishError } from "../errors.ts";
 import type { StreamLayout } from "../partitions/_stream_layout.ts";
 import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
+import { plainAppend, revisedAppend } from "./_append.ts";
 import { encodeAll, type Encoded } from "./_encoded.ts";
+import { assertOneStream, type ExpectedRevision } from "./_expected_revision.ts";
 import { type Call, Preparations } from "./_preparations.ts";
 import { PartitionRouter } from "./_partition_router.ts";
 import { Publication, type PublicationOwner, Publications } from "./_publication.ts";
@@ -32,11 +34,14 @@ export interface PublisherOptions {
   appended(stream: string, count: number): void;
 }
 
-/** The prepared payloads of a call. */
-interface Prepared {
-  readonly payloads: ReadonlyMap<DomainEvent, string>;
-  /** When the call times out, by `performance.now()`. */
-  readonly deadline: number;
+/** How to publish the events of a call. */
+interface Terms {
+  /** The revision that a subject must have. */
+  readonly expected?: ExpectedRevision | undefined;
+  /** The prepared payloads, if the events were prepared. */
+  readonly payloads?: ReadonlyMap<DomainEvent, string>;
+  /** When the call times out, by `performance.now()`; by default `publishTimeout` from now. */
+  readonly deadline?: number;
 }
 
 /** The events of an array that belong to one stream. */
@@ -134,16 +139,50 @@ export class Publisher {
   /** Publishes events, those of one stream together or not at all. */
   async publishAll(events: readonly DomainEvent[], signal: AbortSignal | undefined): Promise<Position[]> {
     signal?.throwIfAborted();
-    if (new Set(events).size !== events.length) {
-      throw new TypeError("Cannot publish the array: it holds the same event object twice; publish each object once");
+    assertDistinct(events);
+    noteCause(events);
+    return await this.#publishNew(events, signal, {});
+  }
+
+  /** Publishes events of streams with revisions together, if a subject has the expected revision then. */
+  async publishExpected(
+    events: readonly DomainEvent[],
+    expected: ExpectedRevision,
+    signal: AbortSignal | undefined,
+  ): Promise<readonly Position[]> {
+    signal?.throwIfAborted();
+    assertDistinct(events);
+    assertOneStream(events, expected, (event) => this.#streamOf(event));
+    for (let earlier = this.#earlier(events); earlier !== undefined; earlier = this.#earlier(events)) {
+      const positions = await this.#find(earlier, signal);
+      if (positions !== undefined) return positions;
     }
     noteCause(events);
+    return await this.#publishNew(events, signal, { expected });
+  }
+
+  /** The publication of an earlier call with these events; undefined if they are new. */
+  #earlier(events: readonly DomainEvent[]): Publication | undefined {
+    const [earlier, ...others] = new Set(events.map((event) => this.#sent.get(event)));
+    const same = earlier === undefined || earlier.events.every((event, nth) => event === events[nth]);
+    if (others.length === 0 && same) return earlier;
+    throw new TypeError(
+      "Cannot publish with an expected revision: some of the events were published before, by other calls; publish only " +
+        "new events, or exactly those of one earlier call",
+    );
+  }
+
+  async #publishNew(
+    events: readonly DomainEvent[],
+    signal: AbortSignal | undefined,
+    terms: Terms,
+  ): Promise<Position[]> {
     if (this.#prepares) {
       const streams = new Set(events.map((event) => this.#orderedBy(event)));
-      const inTurn = this.#inTurn(events, [...streams], signal);
+      const inTurn = this.#inTurn(events, [...streams], signal, terms);
       if (inTurn !== undefined) return await inTurn;
     }
-    return await this.#publishParts(events, signal);
+    return await this.#publishParts(events, signal, terms);
   }
 
   /** Publishes once the events are prepared and earlier calls are queued; undefined if the call need not wait for either. */
@@ -151,6 +190,7 @@ export class Publisher {
     events: readonly DomainEvent[],
     streams: readonly string[],
     signal: AbortSignal | undefined,
+    terms: Terms = {},
   ): Promise<Position[]> | undefined {
     const payloads = events.map((event) => this.#codecs.ofEvent(event).prepare(event));
     const waits = payloads.some((payload) => payload !== undefined) ||
@@ -161,13 +201,14 @@ export class Publisher {
     );
     // Nothing awaits it if the queue is full: its rejection must not be unhandled.
     prepared.catch(() => {});
-    return this.#publishPrepared(events, prepared, { streams, signal, deadline: this.#deadline() });
+    return this.#publishPrepared(events, prepared, { streams, signal, deadline: this.#deadline() }, terms);
   }
 
   async #publishPrepared(
     events: readonly DomainEvent[],
     prepared: Promise<readonly string[]>,
     call: Call,
+    terms: Terms,
   ): Promise<Position[]> {
     const { queue } = this.#options;
     // The size in bytes is not known yet, and is checked at the call's turn.
@@ -183,7 +224,9 @@ export class Publisher {
       return await this.#preparations.inTurn(call, prepared, (payloads) => {
         leave();
         const byEvent = new Map(events.map((event, nth) => [event, payloads[nth]!]));
-        return this.#publishParts(events, call.signal, { payloads: byEvent, deadline: call.deadline });
+        // The number of partitions may have changed.
+        if (terms.expected !== undefined) assertOneStream(events, terms.expected, (event) => this.#streamOf(event));
+        return this.#publishParts(events, call.signal, { ...terms, payloads: byEvent, deadline: call.deadline });
       });
     } finally {
       leave();
@@ -193,10 +236,10 @@ export class Publisher {
   async #publishParts(
     events: readonly DomainEvent[],
     signal: AbortSignal | undefined,
-    prepared?: Prepared,
+    terms: Terms,
   ): Promise<Position[]> {
     // All new events are encoded and measured before any of them is sent.
-    const parts = this.#partsOf(events, prepared);
+    const parts = this.#partsOf(events, terms);
     let [count, bytes] = [0, 0];
     for (const { fresh } of parts) [count, bytes] = [count + fresh.events.length, bytes + fresh.bytes];
     const streams = parts.map(({ stream }) => stream).join(", ");
@@ -205,7 +248,7 @@ export class Publisher {
     const errors: unknown[] = [];
     const failed: string[] = [];
     const publishPart = async (part: Part) => {
-      const found = await this.#sendOrFind(part, signal, prepared);
+      const found = await this.#sendOrFind(part, signal, terms);
       part.indexes.forEach((index, nth) => positions[index] = found[nth]!);
     };
     const failedIn = (part: Part) => (error: unknown) => {
@@ -225,19 +268,19 @@ export class Publisher {
     );
   }
 
-  #partsOf(events: readonly DomainEvent[], prepared: Prepared | undefined): Part[] {
+  #partsOf(events: readonly DomainEvent[], terms: Terms): Part[] {
     const indexes = Map.groupBy(events.keys(), (index) => this.#streamOf(events[index]!));
     return [...indexes].map(([stream, part]) => {
       const ofStream = part.map((index) => events[index]!);
       const fresh = ofStream.filter((event) => this.#sent.get(event) === undefined);
-      return { stream, indexes: part, events: ofStream, fresh: this.#encode(stream, fresh, prepared) };
+      return { stream, indexes: part, events: ofStream, fresh: this.#encode(stream, fresh, terms) };
     });
   }
 
   async #sendOrFind(
     { stream, events, fresh }: Part,
     signal: AbortSignal | undefined,
-    prepared: Prepared | undefined,
+    terms: Terms,
   ): Promise<readonly Position[]> {
     if (fresh.events.length === events.length) return await this.#sendAll(fresh, signal);
     // Some events were published before. They are looked up, and only the events that are not stored are sent.
@@ -247,7 +290,7 @@ export class Publisher {
     }
     const missing = events.filter((event) => this.#sent.get(event) === undefined);
     if (missing.length > 0) {
-      const encoded = this.#encode(stream, missing, prepared);
+      const encoded = this.#encode(stream, missing, terms);
       this.#options.queue.assertRoom(stream, missing.length, encoded.bytes);
       await this.#sendAll(encoded, signal);
     }
@@ -274,10 +317,9 @@ export class Publisher {
     return outcome;
   }
 
-  #encode(stream: string, events: readonly DomainEvent[], prepared?: Prepared): Encoded {
-    const deadline = prepared?.deadline ?? this.#deadline();
-    const encode = (event: DomainEvent) => this.#codecs.ofEvent(event).encode(event, prepared?.payloads.get(event));
-    return encodeAll(stream, events, deadline, encode);
+  #encode(stream: string, events: readonly DomainEvent[], { expected, payloads, deadline }: Terms = {}): Encoded {
+    const encode = (event: DomainEvent) => this.#codecs.ofEvent(event).encode(event, payloads?.get(event));
+    return encodeAll(stream, events, { deadline: deadline ?? this.#deadline(), expected, encode });
   }
 
   async #sendAll(encoded: Encoded, signal: AbortSignal | undefined): Promise<readonly Position[]> {
@@ -313,10 +355,11 @@ export class Publisher {
       const { store, retrying, appended } = this.#options;
       const producer = this.#producer;
       const router = this.#router(stream);
+      const layout = this.#layouts?.of(stream);
       publisher = new StreamPublisher({
-        store,
         stream,
         producer,
+        append: layout?.revisions ? revisedAppend(store, stream, layout) : plainAppend(store, stream),
         ...(router && { layout: () => router.id, moved: () => router.follow() }),
         retrying,
         appended: (count) => appended(stream, count),
@@ -374,6 +417,11 @@ export class Publisher {
     this.#closed.abort();
     for (const stream of this.#streams.values()) stream.close();
   }
+}
+
+function assertDistinct(events: readonly DomainEvent[]): void {
+  if (new Set(events).size === events.length) return;
+  throw new TypeError("Cannot publish the array: it holds the same event object twice; publish each object once");
 }
 
 async function withdrawnOnAbort<T>(publication: Publication, answer: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -11,18 +11,30 @@ import type { QueuedPublish } from "./_stream_publisher.ts";
  */
 export function splitPublish(whole: QueuedPublish, parts: readonly (readonly number[])[]): QueuedPublish[] {
   const positions: (Position | undefined)[] = whole.events.map(() => undefined);
+  const revisions: number[] = [];
   const errors: unknown[] = [];
   let open = parts.length;
   const closed = () => {
     if (--open > 0) return;
-    if (errors.length === 0) return whole.stored(positions as Position[], 0);
+    if (errors.length === 0) return whole.stored(positions as Position[], 0, revisions);
     if (errors.length === parts.length) return whole.refused(errors[0]);
     const message =
       `Cannot publish to ${errors.length} of ${parts.length} partitions: errors has the reasons; positions ` +
       `tells which events were stored`;
     whole.uncertain(new PublishError(errors, message, positions), true);
   };
-  return parts.map((indexes) => new PublishPart(whole, indexes, positions, errors, closed));
+  return parts.map((indexes) => new PublishPart(whole, indexes, { positions, revisions, errors, closed }));
+}
+
+/** What the parts of a split publish have in common. */
+interface Parts {
+  /** By the index of the event. */
+  readonly positions: (Position | undefined)[];
+  /** The same; empty in a stream without revisions. */
+  readonly revisions: number[];
+  readonly errors: unknown[];
+  /** The outcome of a part is known. */
+  closed(): void;
 }
 
 /** The events of a split publish that belong to one stream. */
@@ -31,24 +43,16 @@ class PublishPart implements QueuedPublish {
   readonly records: readonly Fields[];
   readonly bytes: number;
   readonly deadline: number;
+  // A publish that expects a revision is not split.
+  readonly expected = undefined;
   #whole: QueuedPublish;
   #indexes: readonly number[];
-  #positions: (Position | undefined)[];
-  #errors: unknown[];
-  #closed: () => void;
+  #parts: Parts;
 
-  constructor(
-    whole: QueuedPublish,
-    indexes: readonly number[],
-    positions: (Position | undefined)[],
-    errors: unknown[],
-    closed: () => void,
-  ) {
+  constructor(whole: QueuedPublish, indexes: readonly number[], parts: Parts) {
     this.#whole = whole;
     this.#indexes = indexes;
-    this.#positions = positions;
-    this.#errors = errors;
-    this.#closed = closed;
+    this.#parts = parts;
     this.events = indexes.map((index) => whole.events[index]!);
     this.records = indexes.map((index) => whole.records[index]!);
     this.bytes = whole.bytes * indexes.length / whole.events.length;
@@ -63,14 +67,18 @@ class PublishPart implements QueuedPublish {
     return this.#whole.withdrawn;
   }
 
-  stored(positions: readonly Position[], from: number): void {
-    for (const [nth, index] of this.#indexes.entries()) this.#positions[index] = positions[from + nth]!;
-    this.#closed();
+  stored(positions: readonly Position[], from: number, revisions: readonly number[] | undefined): void {
+    const { positions: all, revisions: numbers, closed } = this.#parts;
+    for (const [nth, index] of this.#indexes.entries()) {
+      all[index] = positions[from + nth]!;
+      if (revisions !== undefined) numbers[index] = revisions[from + nth]!;
+    }
+    closed();
   }
 
   refused(error: unknown): void {
-    this.#errors.push(error);
-    this.#closed();
+    this.#parts.errors.push(error);
+    this.#parts.closed();
   }
 
   uncertain(error: PublishError | UncertainPublishError, forgotten: boolean): void {

@@ -1,11 +1,13 @@
 import { isInstance } from "../../events/_foreign.ts";
 import type { DomainEvent } from "../../events/mod.ts";
 import { Fifo } from "../../store/_fifo.ts";
-import type { EventStore, Fields, Position } from "../../store/mod.ts";
+import type { Fields, Position } from "../../store/mod.ts";
 import { StoreError, type StoreErrorKind } from "../../store/mod.ts";
 import { backoff, RECONNECT } from "../_store_retry.ts";
 import type { PublishError, UncertainPublishError } from "../errors.ts";
-import { closedBefore, forgotten, timedOut, uncertain, uncertainAtClose } from "./_publish_errors.ts";
+import type { Append, Appended } from "./_append.ts";
+import type { ExpectedRevision } from "./_expected_revision.ts";
+import { closedBefore, conflict, forgotten, timedOut, uncertain, uncertainAtClose } from "./_publish_errors.ts";
 
 /** How many events a batch may have: a larger batch would block the store for too long. */
 export const MAX_BATCH = 500;
@@ -25,8 +27,10 @@ export interface QueuedPublish {
   readonly ids: readonly string[];
   /** When the wait for a reply is over, by `performance.now()`. */
   readonly deadline: number;
-  /** The store has the batch at these positions. The positions of this publish begin at index `from`. */
-  stored(positions: readonly Position[], from: number): void;
+  /** The revision that a subject must have: the publish is then alone in its batch. */
+  readonly expected: ExpectedRevision | undefined;
+  /** The store has the batch at these positions and revisions. Those of this publish begin at index `from`. */
+  stored(positions: readonly Position[], from: number, revisions: readonly number[] | undefined): void;
   /** The store certainly does not have the records. */
   refused(error: unknown): void;
   /** The outcome is unknown. With `forgotten` it stays unknown; otherwise `stored` or `refused` may follow. */
@@ -50,8 +54,8 @@ interface Batch {
 
 /** How a stream publisher works. */
 export interface StreamPublisherOptions {
-  readonly store: EventStore;
   readonly stream: string;
+  readonly append: Append;
   /** The producer's id, unique for each broker. */
   readonly producer: string;
   /** The layout by which publishes come to this stream; left out for a stream that never has partitions. */
@@ -177,7 +181,8 @@ export class StreamPublisher {
       const size = next.records.length;
       if (next.withdrawn) next.refused(timedOut(this.#options.stream, undefined));
       else {
-        if (count > 0 && (count + size > most || bytes + next.bytes > MAX_BATCH_BYTES)) break;
+        const alone = next.expected !== undefined || publishes[0]?.expected !== undefined;
+        if (count > 0 && (alone || count + size > most || bytes + next.bytes > MAX_BATCH_BYTES)) break;
         publishes.push(next);
         count += size;
         bytes += next.bytes;
@@ -189,29 +194,30 @@ export class StreamPublisher {
   }
 
   async #send(batch: Batch): Promise<void> {
-    const { store, stream, producer: id } = this.#options;
+    const { append, producer: id } = this.#options;
     const { sequence, publishes } = batch;
     const oldest = this.#unanswered[0]?.sequence ?? sequence;
     const givenUp = batch.state === "given-up";
     const decided = givenUp ? sequence : oldest - 1;
-    const records: Fields[] = [];
-    if (!givenUp) { for (const publish of publishes) for (const record of publish.records) records.push(record); }
     batch.state = givenUp ? "given-up" : "in-flight";
     this.#inFlight++;
     try {
       const sentBefore = givenUp || batch.inDoubt;
       const producer = { id, sequence, decided, known: this.#known && sentBefore };
       const layout = this.#options.layout?.();
-      const positions = await store.append(stream, records, layout === undefined ? { producer } : { producer, layout });
-      this.#known = true;
-      this.#failures = 0;
-      this.#reachable = true;
-      this.failure = undefined;
-      this.#answered(batch, positions);
+      const appended = await append(
+        givenUp ? [] : publishes,
+        layout === undefined ? { producer } : { producer, layout },
+      );
+      this.#replied();
+      this.#answered(batch, appended);
     } catch (error) {
-      this.#reachable = false;
-      this.failure = error;
-      this.#failed(batch, error, decided, givenUp);
+      if (isConflict(error)) this.#conflicted(batch, error);
+      else {
+        this.#reachable = false;
+        this.failure = error;
+        this.#failed(batch, error, decided, givenUp);
+      }
     } finally {
       this.#inFlight--;
       if (this.#unanswered.length === 0) { for (const resolve of this.#onAnswered.splice(0)) resolve(); }
@@ -220,12 +226,26 @@ export class StreamPublisher {
     }
   }
 
+  #replied(): void {
+    this.#known = true;
+    this.#failures = 0;
+    this.#reachable = true;
+    this.failure = undefined;
+  }
+
+  /** The store has decided the batch, also if it is not the first time that it was asked. */
+  #conflicted(batch: Batch, error: StoreError): void {
+    this.#replied();
+    this.#remove(batch);
+    for (const publish of batch.publishes) publish.refused(conflict(this.#options.stream, publish.expected!, error));
+  }
+
   #remove(batch: Batch): void {
     const at = this.#unanswered.indexOf(batch);
     if (at >= 0) this.#unanswered.splice(at, 1);
   }
 
-  #answered(batch: Batch, positions: readonly Position[]): void {
+  #answered(batch: Batch, { positions, revisions }: Appended): void {
     this.#remove(batch);
     if (positions.length === 0) {
       const error = batch.lastError ??
@@ -236,7 +256,7 @@ export class StreamPublisher {
     this.#options.appended(positions.length);
     let from = 0;
     for (const publish of batch.publishes) {
-      publish.stored(positions, from);
+      publish.stored(positions, from, revisions);
       from += publish.records.length;
     }
   }
@@ -346,6 +366,10 @@ export class StreamPublisher {
     clearTimeout(this.#retryTimer);
     this.#recovering = true;
   }
+}
+
+function isConflict(error: unknown): error is StoreError {
+  return kindOf(error) === "conflict";
 }
 
 function kindOf(error: unknown): StoreErrorKind | undefined {

@@ -2,7 +2,7 @@ import type { DomainEvent } from "../../events/mod.ts";
 import { WakeUp } from "../../store/_wake_up.ts";
 import type { EventStore, Position, ReadRange } from "../../store/mod.ts";
 import { comparePositions } from "../../store/mod.ts";
-import { checkKeys, checkNumber, checkSignal } from "../../events/_check.ts";
+import { checkKeys, checkNumber, checkSignal, show } from "../../events/_check.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import { byStream, OTHER_TYPE, type StreamCodec } from "../codec/_stream_codec.ts";
 import { replaying } from "../_causation.ts";
@@ -15,11 +15,15 @@ import { UndecodableError } from "../errors.ts";
 import type { ReadOptions } from "../options.ts";
 import { byPosition, interleave, merge, type Order } from "./_merge.ts";
 
-const KEYS = ["from", "after", "to", "limit", "reverse", "follow", "signal"];
+const KEYS = ["from", "after", "to", "subject", "fromRevision", "limit", "reverse", "follow", "signal"];
 
 /** A range that a signal ends, at the latest when the broker closes. */
 export interface EndedRange extends ReadRange {
   readonly signal: AbortSignal;
+  /** The only subject to read. */
+  readonly subject?: string;
+  /** Its first revision. */
+  readonly fromRevision?: number;
 }
 
 /**
@@ -29,7 +33,7 @@ export interface EndedRange extends ReadRange {
  */
 export function readRange(what: string, options: ReadOptions, closed: AbortSignal): EndedRange {
   checkKeys(what, options, KEYS);
-  const { from, after, to, limit, reverse, follow, signal } = options;
+  const { from, after, to, subject, fromRevision, limit, reverse, follow, signal } = options;
   checkSignal(signal);
   if (limit !== undefined) checkNumber("limit", limit, { min: 0, integer: true });
   if (follow && reverse) {
@@ -37,15 +41,36 @@ export function readRange(what: string, options: ReadOptions, closed: AbortSigna
       `Cannot ${what} with both follow and reverse: there is no end to begin at; leave one of them out`,
     );
   }
+  checkSubject(what, options);
   return {
     ...(from === undefined ? {} : { from: positionOf(from, "from", "low") }),
     ...(after === undefined ? {} : { after: positionOf(after, "after", "low") }),
     ...(to === undefined ? {} : { to: positionOf(to, "to", "high") }),
+    ...(subject === undefined ? {} : { subject }),
+    ...(fromRevision === undefined ? {} : { fromRevision }),
     ...(limit === undefined ? {} : { limit }),
     signal: eitherSignal(signal, closed),
     reverse: reverse === true,
     follow: follow === true,
   };
+}
+
+function checkSubject(what: string, { subject, fromRevision, follow }: ReadOptions): void {
+  if (subject !== undefined && (typeof subject !== "string" || subject === "")) {
+    throw new TypeError(`Cannot use ${show(subject)} as subject: give the subject of an event, a string`);
+  }
+  if (subject !== undefined && follow) {
+    throw new TypeError(
+      `Cannot ${what} with both subject and follow: follow all events, and choose those with the subject`,
+    );
+  }
+  if (fromRevision === undefined) return;
+  if (subject === undefined) {
+    throw new TypeError(
+      `Cannot ${what} with fromRevision and without subject: revisions are those of a subject; add it`,
+    );
+  }
+  checkNumber("fromRevision", fromRevision, { min: 1, integer: true });
 }
 
 /** The position of the last entry of a stream; undefined when the stream is empty. */
@@ -66,6 +91,7 @@ export function readEvents<E extends DomainEvent>(
   range: EndedRange,
 ): AsyncGenerator<E, void, void> {
   const codecs = byStream(classes);
+  if (range.subject !== undefined) return readOfSubject(store, layouts, codecs, range.subject, range);
   const known = codecs.flatMap(({ stream }) => layouts.of(stream) ?? []);
   if (known.length === 0) return readStreams(store, codecs, range);
   const partsOf = (codec: StreamCodec<E>) => layouts.of(codec.stream)?.codecsOf(codec) ?? [codec];
@@ -99,6 +125,32 @@ function orderOf(layouts: readonly StreamLayout[]): (streams: readonly string[])
     const layoutOf = (event: DomainEvent, nth: number) => layoutAt(layout.layouts, streams[nth]!, event.position!).id;
     return (a, b, nth, other) => layoutOf(a, nth) - layoutOf(b, other) || byPosition(a, b, nth, other);
   };
+}
+
+/** Events of one subject, by the index of the store. */
+function readOfSubject<E extends DomainEvent>(
+  store: EventStore,
+  layouts: StreamLayouts,
+  codecs: readonly StreamCodec<E>[],
+  subject: string,
+  range: EndedRange,
+): AsyncGenerator<E, void, void> {
+  for (const { stream } of codecs) layouts.assertRevisions("read one subject", stream);
+  if (range.fromRevision !== undefined && codecs.length > 1) {
+    const streams = codecs.map(({ stream }) => stream).join(", ");
+    throw new TypeError(
+      `Cannot read from a revision of ${
+        show(subject)
+      } in several streams (${streams}): each has its own revisions; read ` +
+        `one after the other`,
+    );
+  }
+  const sources = codecs.map((codec) => ({ codec, layout: layouts.of(codec.stream)! }));
+  const reading = import("./_subject_history.ts").then(({ readSubject }) =>
+    readSubject(store, subject, sources, range)
+  );
+  reading.catch(() => {});
+  return fromPromise(reading, range.signal);
 }
 
 async function* fromPromise<E>(
