@@ -1,6 +1,7 @@
 import type { Attributes, Counter, Histogram, Meter } from "@opentelemetry/api";
 import {
   type BrokerObserver,
+  ConflictError,
   DeadLetterEvent,
   DeferredEvent,
   type Delivery,
@@ -18,6 +19,7 @@ import {
   type SettlingObservation,
 } from "../broker/mod.ts";
 import type { DomainEvent } from "../events/mod.ts";
+import { isInstance } from "../events/_foreign.ts";
 import { DESTINATION, type ErrorTypes, GROUP, operation, SYSTEM } from "./_attributes.ts";
 
 /** Upper bounds of buckets, in seconds: those that the semantic conventions advise for messaging. */
@@ -40,6 +42,7 @@ export class Counting implements BrokerObserver {
   #groupsLost: Counter;
   #rebalances: Counter;
   #reconnects: Counter;
+  #conflicts: Counter;
 
   constructor(meter: Meter, errorTypes: ErrorTypes, attributes: Attributes) {
     this.#errorTypes = errorTypes;
@@ -85,13 +88,21 @@ export class Counting implements BrokerObserver {
       "Times that a consumer got other partitions of a stream.",
       "{rebalance}",
     );
+    this.#conflicts = counter(
+      "tidings.publish.conflicts",
+      "Publishes that were refused because their subject had another revision than expected.",
+      "{publish}",
+    );
     this.#reconnects = counter("tidings.store.reconnects", "Failed attempts to reach the store.", "{attempt}");
   }
 
   /** Starts totals at zero: the increase of a total that begins with one is invisible. */
   begins(eventTypes: readonly string[]): void {
     this.#reconnects.add(0, this.#attributes);
-    for (const type of eventTypes) this.#events.published.add(0, this.#of(type).own);
+    for (const type of eventTypes) {
+      this.#events.published.add(0, this.#of(type).own);
+      this.#conflicts.add(0, this.#of(type).own);
+    }
   }
 
   /** Starts the totals of a group at zero. */
@@ -122,6 +133,10 @@ export class Counting implements BrokerObserver {
             failure === undefined ? place.send : { ...place.send, ...failure },
           );
           if (error === undefined) this.#events.published.add(count, place.own);
+        }
+        // A publish counts once, with the type of its first event.
+        if (events.length > 0 && isInstance(error, ConflictError)) {
+          this.#conflicts.add(1, this.#of(events[0]!.type).own);
         }
       },
     };

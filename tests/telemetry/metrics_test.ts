@@ -74,6 +74,22 @@ Deno.test("instrument() counts publishes, attempts and what becomes of events", 
   await subscription.close();
 });
 
+Deno.test("instrument() counts publishes that another writer was faster than", async () => {
+  class Bid extends defineEvent("Bid", { subject: "auction" })<{ auction: string }> {}
+  await using broker = new InMemoryBroker({ events: [Bid] });
+  await using metrics = measure(broker);
+  const bid = () => new Bid({ auction: "a" });
+  const none = { expected: { subject: "a", revision: "none" } } as const;
+  assertEquals((await metrics.scrape()).value("tidings_publish_conflicts_total", { type: "Bid" }), 0);
+  await broker.publish(bid(), none);
+  await broker.publish([bid(), bid()], none).catch(() => {});
+  await broker.publish(bid(), none).catch(() => {});
+  const scrape = await metrics.scrape();
+  assertEquals(scrape.value("tidings_publish_conflicts_total", { type: "Bid" }), 2);
+  assertEquals(scrape.value("tidings_events_published_total", { type: "Bid" }), 1);
+  assertEquals(scrape.value("messaging_client_sent_messages_total", { error_type: "ConflictError" }), 3);
+});
+
 Deno.test("instrument() counts redriven, discarded and trimmed events", async () => {
   await using broker = new InMemoryBroker({ events, retention: { maxLength: 3 } });
   await using metrics = measure(broker);

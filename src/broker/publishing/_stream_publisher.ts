@@ -1,12 +1,10 @@
 import { isInstance } from "../../events/_foreign.ts";
-import type { DomainEvent } from "../../events/mod.ts";
 import { Fifo } from "../../store/_fifo.ts";
-import type { Fields, Position } from "../../store/mod.ts";
+import type { Position } from "../../store/mod.ts";
 import { StoreError, type StoreErrorKind } from "../../store/mod.ts";
 import { backoff, RECONNECT } from "../_store_retry.ts";
 import type { PublishError, UncertainPublishError } from "../errors.ts";
-import type { Append, Appended } from "./_append.ts";
-import type { ExpectedRevision } from "./_expected_revision.ts";
+import type { Append, Appendable, Appended } from "./_append.ts";
 import { closedBefore, conflict, forgotten, timedOut, uncertain, uncertainAtClose } from "./_publish_errors.ts";
 
 /** How many events a batch may have: a larger batch would block the store for too long. */
@@ -19,16 +17,12 @@ const USUAL_BATCH = 125;
 const MAX_IN_FLIGHT = 8;
 
 /** The records of one call of `publish`, which are appended together or not at all. */
-export interface QueuedPublish {
-  readonly events: readonly DomainEvent[];
-  readonly records: readonly Fields[];
+export interface QueuedPublish extends Appendable {
   readonly bytes: number;
   /** Ids of its events. */
   readonly ids: readonly string[];
   /** When the wait for a reply is over, by `performance.now()`. */
   readonly deadline: number;
-  /** The revision that a subject must have: the publish is then alone in its batch. */
-  readonly expected: ExpectedRevision | undefined;
   /** The store has the batch at these positions and revisions. Those of this publish begin at index `from`. */
   stored(positions: readonly Position[], from: number, revisions: readonly number[] | undefined): void;
   /** The store certainly does not have the records. */

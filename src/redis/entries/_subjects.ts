@@ -45,7 +45,7 @@ export function revisedOf(reply: Reply, stream: string, { expected }: RevisedOpt
 
 /** The last revision of a subject. */
 export async function lastRevision(link: Route, stream: string, subject: string): Promise<number> {
-  const head = await link.send(["HGET", subjectsKey(stream), subject]) as string | null;
+  const [head] = await link.send(["HMGET", subjectsKey(stream), subject]) as readonly [string | null];
   return Number(head?.split(" ")[0] ?? 0);
 }
 

@@ -44,7 +44,7 @@ export const ROLES = {
   },
   observer: {
     scripts: [GROUP_INFO, READ_STATE, READ_SUBJECT],
-    commands: [...CONNECTING, ...READING, ...WAITING, "xread", "hget"],
+    commands: [...CONNECTING, ...READING, ...WAITING, "xread", "hmget"],
   },
   operator: {
     scripts: [
