@@ -147,7 +147,7 @@ export function shown(url: string): string {
 /** Rejects a broker that other processes cannot reach. */
 export function assertShared(name: string, url: string): void {
   if (url.startsWith("memory:")) {
-    throw inMemory(name, url, "other processes cannot read memory, and this example starts two");
+    throw inMemory(name, url, "other processes cannot read memory, and this example starts some");
   }
 }
 

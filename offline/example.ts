@@ -47,6 +47,8 @@ function permissions(name: string): string[] {
     return [...broker, ...listenPermissions(hostname, port)];
   }
   if (name === "neighbours") return [...broker, "--allow-run=redis-cli,python3"];
-  // `crash` also writes a ledger file, and starts processes.
-  return name === "crash" ? [...broker, ...filePermissions(".tidings"), `--allow-run=${Deno.execPath()}`] : broker;
+  // These two also write files of their own, and start processes.
+  return name === "crash" || name === "spread"
+    ? [...broker, ...filePermissions(".tidings"), `--allow-run=${Deno.execPath()}`]
+    : broker;
 }

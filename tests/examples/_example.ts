@@ -18,10 +18,10 @@ export function start(
   cwd = fileURLToPath(new URL("../../", import.meta.url)),
 ): Deno.ChildProcess {
   const permissions = directory === undefined ? [] : filePermissions(directory);
-  const url = options.find((option) => option.startsWith("--broker=redis:"))?.slice("--broker=".length);
+  const url = options.find((option) => option.startsWith("--broker=redis"))?.slice("--broker=".length);
   if (url !== undefined) permissions.push(...brokerPermissions(url));
   if (name === "observed") permissions.push(...listenPermissions("127.0.0.1", flagValue(options, "port") ?? "8000"));
-  if (name === "crash") permissions.push(`--allow-run=${Deno.execPath()}`);
+  if (name === "crash" || name === "spread") permissions.push(`--allow-run=${Deno.execPath()}`);
   if (name === "neighbours") permissions.push("--allow-run=redis-cli,python3");
   const file = fileURLToPath(new URL(`../../examples/${name}.ts`, import.meta.url));
   return new Deno.Command(Deno.execPath(), {
