@@ -180,6 +180,15 @@ Deno.test("docs/README_REDIS.md: its troubleshooting has the messages that the b
     await broker.deleteGroup(AuctionEnded, { group: "payments", force: true });
     await fails(subscription.closed, "it was deleted");
   });
+  await test.step("another number of partitions", async () => {
+    class BidPlaced extends defineEvent("BidPlaced", { subject: "auctionId" })<{ auctionId: string }> {}
+    const open = (partitions: number) =>
+      connect(server.url, { events: [BidPlaced], streams: { BidPlaced: { partitions } } });
+    await using broker = await open(8);
+    await broker.publish(new BidPlaced({ auctionId: "a-1" }));
+    await using other = await open(4);
+    await fails(other.publish(new BidPlaced({ auctionId: "a-1" })), "the store has it with 8 partitions");
+  });
   await test.step("no memory left, then more memory", async () => {
     await using broker = await connect(server.url, { events });
     assert(symptoms().some((text) => text.startsWith("OOM in `reconnect`")));

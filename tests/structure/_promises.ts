@@ -84,8 +84,9 @@ export const PROMISES: readonly Promised[] = [
   },
   {
     promise: "An array of one type is stored as a whole or not at all",
-    numbers: [30],
-    details: "At most 500 events and 1 MiB. In an array of several types, each type stands alone.",
+    numbers: [30, 47],
+    details:
+      "At most 500 events and 1 MiB. In an array of several types, each type stands alone, and so does each partition of a stream.",
   },
   {
     promise: "Memory for unanswered publishes is bounded",
@@ -141,6 +142,12 @@ export const PROMISES: readonly Promised[] = [
     details:
       "In the store, until the letter is redriven or discarded; other keys go on. At most 10,000 events wait in each group and stream; later ones become dead letters of reason `held`. Waiting events pin retention. A rewind lets held events come again.",
     failover: REPEATS,
+  },
+  {
+    promise: "Events of one subject keep their order over partitions, consumers and processes",
+    numbers: [39, 45, 46, 47, 48],
+    details:
+      'In streams with [partitions](USAGE.md#partitions), of which each has one consumer of a group at a time; also while consumers come, go and die, and while the number of partitions changes. Not with `assignment: "shared"`.',
   },
   {
     promise: "A consumer's memory is bounded",

@@ -230,7 +230,8 @@ export class StreamLayout {
   async #learn(write: boolean): Promise<KnownLayouts> {
     const { agreedLayouts } = await import("./_agreement.ts");
     const { stream, name } = this;
-    return await agreedLayouts(this.#options.store, { stream, name, partitions: this.partitions }, write);
+    const { store, partitions } = this.#options;
+    return await agreedLayouts(store, { stream, name, partitions }, write);
   }
 
   /** The operations on all partitions together. */

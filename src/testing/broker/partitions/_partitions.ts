@@ -92,6 +92,15 @@ export const partitioned: readonly BrokerContract[] = [
       }
     }
     assertEquals((await Array.fromAsync(broker.history(BidPlaced))).length, 10);
+    // A live listener follows the store, but its broker is still refused.
+    const [[other]] = others;
+    const heard: DomainEvent[] = [];
+    other.addEventListener("BidPlaced", (event) => heard.push(event));
+    await until(async () => {
+      await broker.publish(bids(10));
+      return heard.length > 0;
+    }, "an event is heard");
+    await assertRejects(() => other.publish(bids(1)[0]!), StoreError, "with 8 partitions");
   }),
 
   contract("46", "a stream that was used without partitions gets none", async (bench) => {
