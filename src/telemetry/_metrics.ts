@@ -90,7 +90,7 @@ export class Counting implements BrokerObserver {
     );
     this.#conflicts = counter(
       "tidings.publish.conflicts",
-      "Publishes that were refused because their subject had another revision than expected.",
+      "Publishes refused since their subject had another revision.",
       "{publish}",
     );
     this.#reconnects = counter("tidings.store.reconnects", "Failed attempts to reach the store.", "{attempt}");

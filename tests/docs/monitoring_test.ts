@@ -45,6 +45,7 @@ const LABELS: Readonly<Record<string, string>> = {
   error_type: "error",
   tidings_delivery_outcome: "outcome",
   tidings_dead_letter_reason: "reason",
+  tidings_partition: "partition",
 };
 
 Deno.test(`${PAGE}: its tables have every metric, as a broker serves it, and no others`, async () => {

@@ -8,7 +8,7 @@ import { holdMail } from "./_held_mail.ts";
 /** The lines of an output in a fixed order, without the parts that differ between runs. */
 function lines(story: string): string[] {
   const plain = story.replaceAll(/\b\d{13}-\d+\b/g, "<position>").replaceAll(/\bchain \w{6}/g, "chain")
-    .replaceAll(/-[\da-f]{4}\b/g, "").replaceAll(/(sqlite|redis):\S+\w/g, "<url>");
+    .replaceAll(/-[\da-f]{4}\b/g, "").replaceAll(/\s(sqlite|redis):\S+\w/g, " <url>");
   // The number of attempts depends on timing.
   return plain.split("\n").map((line) => line.replaceAll(/ +/g, " "))
     .filter((line) => !/attempt \d+ failed|not registered yet/.test(line)).sort();
