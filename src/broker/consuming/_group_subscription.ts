@@ -56,6 +56,8 @@ export interface AssignedPartitions {
 /** A subscription of one group to one or more streams: its consumers, its lifecycle events, and its end. */
 export class GroupSubscription extends EventTarget implements Subscription, StreamConsumerOwner {
   readonly settings: Settings;
+  /** Called when a consumer has to drain its partition: deliveries that wait to be pulled can be released. */
+  onDrain: (source: JobSource) => void = () => {};
   readonly runner: JobRunner;
   #listeners = new Listeners({
     attach: (type, listener, options) => super.addEventListener(type, listener, options),
@@ -136,6 +138,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
    */
   async detach(consumer: StreamConsumer): Promise<void> {
     consumer.drain();
+    this.onDrain(consumer);
     const reading = consumer.stopReading();
     this.runner.releaseIdle(consumer.jobs());
     await settledWithin(reading, SETTLE_TIMEOUT);

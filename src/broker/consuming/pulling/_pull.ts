@@ -38,6 +38,13 @@ export async function* pull<E extends DomainEvent>(
     for (const pulled of arrived.drain()) pulled.giveBack();
     arrival.wake();
   };
+  // Deliveries of a partition that moves to another consumer, and that were not pulled yet, are released at once.
+  subscription.onDrain = (source) => {
+    for (const pulled of arrived.drain()) {
+      if (pulled.source === source) pulled.giveBack();
+      else arrived.push(pulled);
+    }
+  };
   subscription.closing.addEventListener("abort", () => {
     end();
     const { group, drainTimeout } = subscription.settings;
@@ -55,7 +62,8 @@ export async function* pull<E extends DomainEvent>(
     while (!closed) {
       const next = arrived.shift();
       if (next === undefined) await arrival.wait(undefined);
-      else if (!next.signal.aborted) {
+      else if (next.signal.aborted) next.giveBack();
+      else {
         next.pulled(observers);
         yield next;
       }

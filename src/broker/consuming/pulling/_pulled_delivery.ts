@@ -3,7 +3,7 @@ import type { DomainEvent } from "../../../events/mod.ts";
 import type { PulledDelivery } from "../../delivery.ts";
 import type { Observers } from "../../_observers.ts";
 import { LeaseLostError } from "../../errors.ts";
-import { type Job, JobDelivery } from "../_job.ts";
+import { type Job, JobDelivery, type JobSource } from "../_job.ts";
 import type { HandlerEnd, OnHandlerEnd } from "../_job_runner.ts";
 
 /** A delivery that its caller settles: pulling it starts a job, settling it ends the job. */
@@ -22,6 +22,11 @@ export class Pulled<E extends DomainEvent> extends JobDelivery<E> implements Pul
     this.lost = new Promise((resolve) => job.onSettled(resolve));
     // A lost delivery frees its place, whether or not the caller settles it.
     this.lost.then((lost) => lost && this.#end({ kind: "release" }));
+  }
+
+  /** The consumer that claimed it. */
+  get source(): JobSource {
+    return this.#job.source;
   }
 
   /** Its caller is about to get it. */

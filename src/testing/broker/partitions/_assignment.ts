@@ -17,6 +17,7 @@ import {
   settled,
   told,
   until,
+  within,
 } from "../../_broker_bench.ts";
 import { FrozenStore } from "../../_frozen_store.ts";
 
@@ -247,6 +248,35 @@ export const assigning: readonly BrokerContract[] = [
       assertEquals(by, partitionOf(event.subject!, 2) === moved ? "b" : "a");
     }
   }),
+
+  contract(
+    "45, 9",
+    "consume() hands over at once what was not pulled, and goes on with all subjects",
+    async (bench) => {
+      const group = new Group(bench);
+      const [one, two] = [await group.connect(), await group.connect()];
+      await group.publish(one, 80);
+      const { handled } = group;
+      const options = { group: GROUP, lease: LEASE, drainTimeout: 60_000 };
+      const first = one.consume(BidPlaced, { ...options, consumer: "a" });
+      const held = (await first.next()).value!;
+      const second = two.consume(BidPlaced, { ...options, consumer: "b" });
+      // Only the partition of the held delivery may have to wait.
+      const other = (await within(second.next(), "a delivery of another partition")).value!;
+      for (const [delivery, by] of [[held, "a"], [other, "b"]] as const) {
+        handled.push({ event: delivery.event, by });
+        await delivery.ack();
+      }
+      await second.return();
+      while (handled.length < 80) {
+        const { value } = await within(first.next(), "the partitions that come back");
+        handled.push({ event: value!.event, by: "a" });
+        await value!.ack();
+      }
+      group.assertOrder();
+      await first.return();
+    },
+  ),
 
   contract("45", "close() hands all partitions over at once", async (bench) => {
     const group = new Group(bench);
