@@ -47,9 +47,9 @@ export class Storm {
     this.entries.push(`${Date.now()} ${target} ${fault}`);
   }
 
-  /** Does the work, unless such work on the same target is still going on. */
+  /** Does the work. Rejects while such work on the same target is still going on, so that it counts as done in vain. */
   async exclusively(target: string, work: () => Promise<void>): Promise<void> {
-    if (this.#busy.has(target)) return;
+    if (this.#busy.has(target)) throw new Error(`${target}: the last fault is not undone yet`);
     this.#busy.add(target);
     await work().finally(() => this.#busy.delete(target));
   }

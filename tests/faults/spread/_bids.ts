@@ -17,15 +17,15 @@ export class Remark extends defineEvent("Remark", { stream: "Auction", subject: 
 /** All classes. */
 export const CLASSES = [Bid, Remark] as const;
 
-/** The number of partitions at first. */
-export const PARTITIONS = 8;
+/** The numbers of partitions that the stream has in turn, by chance. It begins with the first. */
+export const SIZES = [8, 5, 12] as const;
+/** Most partitions that the stream may have had. */
+export const MOST_PARTITIONS = Math.max(...SIZES);
 
-/** Options of all brokers. */
-export const BROKER = {
-  events: CLASSES,
-  streams: { Auction: { partitions: PARTITIONS } },
-  publishTimeout: 5_000,
-} as const;
+/** Options of a broker that knows this number of partitions. */
+export function brokerOptions(partitions: number) {
+  return { events: CLASSES, streams: { Auction: { partitions } }, publishTimeout: 5_000 };
+}
 
 /** The groups, and how their consumers read. All but `shared` keep the order of each subject over all processes. */
 export const GROUPS = ["handled", "pulled", "shared"] as const;
@@ -52,4 +52,6 @@ export interface SpreadRole extends FleetRole {
   readonly replicated: boolean;
   /** The start of the names of its auctions, which no other slot uses; undefined for auctions of all publishers. */
   readonly auctions: string | undefined;
+  /** The file with the number of partitions. */
+  readonly sizeFile: string;
 }

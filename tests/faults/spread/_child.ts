@@ -16,7 +16,17 @@ import {
   UncertainPublishError,
 } from "@tidings/broker";
 import { Chance } from "../_seed.ts";
-import { Bid, BROKER, CLASSES, CONCURRENCY, CONSUMING, type Group, GROUPS, Remark, type SpreadRole } from "./_bids.ts";
+import {
+  Bid,
+  brokerOptions,
+  CLASSES,
+  CONCURRENCY,
+  CONSUMING,
+  type Group,
+  GROUPS,
+  Remark,
+  type SpreadRole,
+} from "./_bids.ts";
 
 type Event = Bid | Remark;
 type Broker = EventBroker<typeof CLASSES[number]>;
@@ -160,6 +170,24 @@ async function publishOn(broker: Broker): Promise<void> {
   }
 }
 
+/** Opens a broker with the number of partitions at the moment. */
+async function open(): Promise<Broker> {
+  const { client, replicated, sizeFile } = role;
+  const options = brokerOptions(Number(Deno.readTextFileSync(sizeFile)));
+  const redis = replicated ? { durability: { replicas: 1, timeout: 500 } } : {};
+  const broker = client === undefined
+    ? await connect(url, options)
+    : await RedisBroker.connect(url, { ...options, client, redis });
+  try {
+    // Refused if the number has changed meanwhile.
+    await broker.info(Bid);
+    return broker;
+  } catch (error) {
+    await broker.close();
+    throw error;
+  }
+}
+
 // A killed parent cannot end its children. The timer itself does not keep the process alive.
 Deno.unrefTimer(setInterval(() => Deno.ppid === Number(parent) || Deno.exit(3), 500));
 Deno.addSignalListener("SIGTERM", () => (say("terminated"), terminated.abort()));
@@ -168,12 +196,7 @@ const ending = new Promise<void>((resolve) => terminated.signal.addEventListener
 
 say("began", role.name, role.client ?? "");
 console.log(JSON.stringify({ kind: "ready" }));
-const broker: Broker | undefined = await reach("broker", () => {
-  const { client, replicated } = role;
-  if (client === undefined) return connect(url, BROKER);
-  const redis = replicated ? { durability: { replicas: 1, timeout: 500 } } : {};
-  return RedisBroker.connect(url, { ...BROKER, client, redis });
-});
+const broker: Broker | undefined = await reach("broker", open);
 if (broker !== undefined) {
   broker.addEventListener("error", ({ error }) => say("error", "broker", textOf(error)));
   broker.addEventListener("warning", ({ message }) => say("warning", message));

@@ -4,7 +4,7 @@ import { becomes, isInSync, moveSlot, pairOf, promote } from "../../redis/cluste
 import type { RedisServer } from "../../redis/_server.ts";
 import type { Chance } from "../_seed.ts";
 import type { Fault, Storm } from "../_storm.ts";
-import { PARTITIONS } from "./_bids.ts";
+import { MOST_PARTITIONS } from "./_bids.ts";
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
@@ -20,7 +20,10 @@ export class ClusterFaults {
     this.#cluster = cluster;
     this.#storm = storm;
     this.#random = random;
-    this.#homes = Array.from({ length: PARTITIONS }, (_, partition) => cluster.indexOf(`events:Auction#${partition}`));
+    this.#homes = Array.from(
+      { length: MOST_PARTITIONS },
+      (_, partition) => cluster.indexOf(`events:Auction#${partition}`),
+    );
   }
 
   get faults(): readonly Fault[] {
@@ -80,7 +83,7 @@ export class ClusterFaults {
   }
 
   async #move(): Promise<void> {
-    const partition = this.#random.between(0, PARTITIONS - 1);
+    const partition = this.#random.between(0, MOST_PARTITIONS - 1);
     const from = this.#homes[partition]!;
     const to = (from + this.#random.between(1, 2)) % this.#cluster.masters.length;
     const pairs = await Promise.all(this.#cluster.masters.map((_, nth) => pairOf(this.#cluster, nth)));

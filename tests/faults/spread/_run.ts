@@ -3,9 +3,19 @@ import { EventBroker } from "@tidings/broker";
 import { type EventStore, StoreError } from "../../../src/store/mod.ts";
 import { sleep, until } from "../../../src/testing/_broker_bench.ts";
 import { Fleet, type Slot } from "../_chaos_fleet.ts";
+import { eventuallySucceeds } from "../_insist.ts";
 import { Chance, SEED } from "../_seed.ts";
 import { type Fault, processFaults, Storm } from "../_storm.ts";
-import { BROKER, CLASSES, CONCURRENCY, GROUPS, PARTITIONS, PREFETCH, type SpreadRole } from "./_bids.ts";
+import {
+  brokerOptions,
+  CLASSES,
+  CONCURRENCY,
+  GROUPS,
+  MOST_PARTITIONS,
+  PREFETCH,
+  SIZES,
+  type SpreadRole,
+} from "./_bids.ts";
 import { type Stored, Verdict } from "./_verdict.ts";
 
 /** How long the faults last, in seconds. */
@@ -40,8 +50,9 @@ export async function spread(name: string, seconds: number, place: Place): Promi
   const { folder, store, failovers } = place;
   const random = new Chance(SEED);
   const storm = new Storm(random);
-  const broker: Broker = new EventBroker(store, BROKER);
+  const broker: Broker = new EventBroker(store, brokerOptions(SIZES[0]));
   const log = `${folder}/all.log`;
+  const size = new Size(broker, `${folder}/partitions`);
   const slots = SLOTS.map((slot, at) => {
     const { client, ...rest } = place.slot(at);
     const isConsumer = CONSUMERS.includes(slot);
@@ -52,6 +63,7 @@ export async function spread(name: string, seconds: number, place: Place): Promi
       client,
       replicated: failovers,
       auctions,
+      sizeFile: size.file,
     };
     return { name: slot, role, ...rest };
   });
@@ -61,12 +73,13 @@ export async function spread(name: string, seconds: number, place: Place): Promi
       ...processFaults(storm, fleet, random),
       ["consumer absent", 2, () => leaveForAWhile(storm, fleet, random)],
       ["consumers rolled", 1, () => storm.exclusively("consumers", () => roll(storm, fleet))],
+      ["partitions changed", 1, () => storm.exclusively("partitions", () => size.change(storm, random))],
       ...place.faults(storm, random),
     ]);
     await fleet.calm();
     await fleet.end("publish");
     await drained(broker);
-    await balanced(store);
+    await balanced(store, size.now);
     const history = await Array.fromAsync(broker.history(CLASSES), ({ id, position, detail }): Stored => {
       return { id, position: position!, ...detail };
     });
@@ -89,7 +102,7 @@ export async function spread(name: string, seconds: number, place: Place): Promi
     // However slow the machine is, there must have been events to lose.
     assert(verdict.accepted > 3 * seconds, "Hardly anything was published");
     const disruptions = [...storm.counts.values()].reduce((sum, count) => sum + count, 0);
-    const inFlight = GROUPS.length * PARTITIONS * PREFETCH + CONCURRENCY;
+    const inFlight = GROUPS.length * MOST_PARTITIONS * PREFETCH + CONCURRENCY;
     assert(verdict.repeats <= disruptions * inFlight, `${verdict.repeats} repeats of ${disruptions} disruptions`);
   } catch (error) {
     const kept = await Deno.makeTempFile({ prefix: "tidings-spread-", suffix: ".log" });
@@ -104,6 +117,29 @@ export async function spread(name: string, seconds: number, place: Place): Promi
 
 /** Lines of the log that only a failover may cause. */
 const LOSSES = ["entrieslost", "grouplost"];
+
+/** The number of partitions, which changes while processes publish and consume. */
+class Size {
+  /** Tells new processes the number. */
+  readonly file: string;
+  now: number = SIZES[0];
+  #broker: Broker;
+
+  constructor(broker: Broker, file: string) {
+    this.#broker = broker;
+    this.file = file;
+    Deno.writeTextFileSync(file, String(this.now));
+  }
+
+  async change(storm: Storm, random: Chance): Promise<void> {
+    const next = random.pick(SIZES.filter((size) => size !== this.now));
+    storm.tell("partitions", `change from ${this.now} to ${next}`);
+    await eventuallySucceeds(() => this.#broker.repartition(CLASSES[0], { partitions: next }), 60_000);
+    this.now = next;
+    await Deno.writeTextFile(this.file, String(next));
+    storm.tell("partitions", `are ${next}`);
+  }
+}
 
 /** A consumer closes, and its successor starts only after some seconds. */
 function leaveForAWhile(storm: Storm, fleet: Fleet<SpreadRole>, random: Chance): void {
@@ -139,11 +175,15 @@ async function drained(broker: Broker): Promise<void> {
       if (!(error instanceof StoreError)) throw error;
       return { groups: [] };
     });
-    state = JSON.stringify(groups);
-    return groups.length === GROUPS.length &&
-      groups.every(({ pending, retrying, lag, consumers }) =>
-        pending + retrying + lag === 0 && consumers.every(({ alive }) => alive)
-      );
+    const behind = groups.filter(({ pending, retrying, lag, consumers }) => {
+      return pending + retrying + lag > 0 || consumers.some(({ alive }) => !alive);
+    });
+    state = JSON.stringify(behind.map(({ name, consumers, partitions }) => ({
+      name,
+      consumers: consumers.filter(({ alive, pending }) => !alive || pending > 0),
+      partitions: partitions?.filter(({ lag, pending }) => lag + pending > 0),
+    })));
+    return groups.length === GROUPS.length && behind.length === 0;
   };
   await until(isDrained, "all events are settled and only live consumers are left", DRAIN).catch((error) => {
     throw new Error(`${error.message}: ${state}`);
@@ -151,12 +191,12 @@ async function drained(broker: Broker): Promise<void> {
 }
 
 /** Waits until each partition has one consumer in each group with an order, and they are spread evenly. */
-async function balanced(store: EventStore): Promise<void> {
+async function balanced(store: EventStore, partitions: number): Promise<void> {
   let owners: Record<string, string[][]> = {};
   const isBalanced = async () => {
     await sleep(100);
     const states = await Promise.all(
-      Array.from({ length: PARTITIONS }, (_, partition) => store.admin(`events:Auction#${partition}`).info()),
+      Array.from({ length: partitions }, (_, partition) => store.admin(`events:Auction#${partition}`).info()),
     );
     owners = Object.fromEntries(GROUPS.map((group) => [
       group,
@@ -168,7 +208,7 @@ async function balanced(store: EventStore): Promise<void> {
       if (group === "shared") return owners[group]!.every((names) => names.length === CONSUMERS.length);
       if (owners[group]!.some((names) => names.length !== 1)) return false;
       const counts = [...Map.groupBy(owners[group]!.flat(), (name) => name).values()].map(({ length }) => length);
-      const [least, most] = [Math.floor, Math.ceil].map((round) => round(PARTITIONS / CONSUMERS.length));
+      const [least, most] = [Math.floor, Math.ceil].map((round) => round(partitions / CONSUMERS.length));
       return counts.length === CONSUMERS.length && counts.every((count) => count >= least! && count <= most!);
     });
   };

@@ -21,7 +21,13 @@ Deno.test("Redis: partitions keep the order of each subject when everything fail
     slot: (at) => ({
       url: proxies[at]!.url.href,
       client: CLIENTS[at % CLIENTS.length]!,
-      permissions: ["--allow-net=127.0.0.1", "--allow-env", "--allow-sys", `--allow-write=${folder}`],
+      permissions: [
+        "--allow-net=127.0.0.1",
+        "--allow-env",
+        "--allow-sys",
+        `--allow-read=${folder}`,
+        `--allow-write=${folder}`,
+      ],
     }),
     faults: (storm, random) => serverFaults(storm, server, proxies, random),
   });

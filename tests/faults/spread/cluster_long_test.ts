@@ -17,7 +17,13 @@ Deno.test("a cluster: partitions keep the order of each subject when processes a
     slot: (at) => ({
       url: cluster.url,
       client: CLIENTS[at % CLIENTS.length]!,
-      permissions: ["--allow-net=127.0.0.1", "--allow-env", "--allow-sys", `--allow-write=${folder}`],
+      permissions: [
+        "--allow-net=127.0.0.1",
+        "--allow-env",
+        "--allow-sys",
+        `--allow-read=${folder}`,
+        `--allow-write=${folder}`,
+      ],
     }),
     faults: (storm, random) => new ClusterFaults(cluster, storm, random).faults,
   });
