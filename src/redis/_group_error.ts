@@ -1,12 +1,12 @@
 import { occupied, termsDiffer } from "../store/_groups.ts";
-import { type MemberOptions, StoreError } from "../store/mod.ts";
+import { type MemberOptions, StoreError, type WhenDead } from "../store/mod.ts";
 
-/** The store error for NAMETAKEN, OCCUPIED, TYPESDIFFER or GROUPDELETED of a script; any other error unchanged. */
+/** The store error for NAMETAKEN, OCCUPIED, TERMSDIFFER or GROUPDELETED of a script; any other error unchanged. */
 export function groupError(
   error: unknown,
   stream: string,
   group: string,
-  { consumer, types, exclusive = false }: Pick<MemberOptions, "consumer" | "types" | "exclusive">,
+  { consumer, exclusive = false, ...own }: Pick<MemberOptions, "consumer" | "types" | "whenDead" | "exclusive">,
 ): unknown {
   const message = error instanceof Error ? error.message : "";
   if (message.includes("GROUPDELETED")) {
@@ -18,9 +18,15 @@ export function groupError(
       },
     );
   }
-  const differ = /TYPESDIFFER ?(.*)/.exec(message);
+  const differ = /TERMSDIFFER (\S+) ?(.*)/.exec(message);
   if (differ !== null) {
-    return termsDiffer(group, stream, differ[1] ? { types: differ[1].split(" ") } : {}, types ? { types } : {});
+    const [, whenDead, types] = differ;
+    return termsDiffer(
+      group,
+      stream,
+      { whenDead: whenDead as WhenDead, ...(types && { types: types.split(" ") }) },
+      own,
+    );
   }
   const beside = /OCCUPIED (\S+) (\d+)/.exec(message);
   if (beside !== null) {

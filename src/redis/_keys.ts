@@ -4,7 +4,8 @@ export interface GroupKeys {
   readonly stream: string;
   /**
    * Hash: the state of the group. Fields: `life`, `bell`, `epoch`, `rewind:<epoch>`, `checkpoint`, `including`, `lives`,
-   * `mark`, `removed`, `exclusive` and `deleted`; for each consumer `gen:`, `lease:`, `stalled:`, `version:`, `conn:` and `serial:`.
+   * `mark`, `removed`, `types`, `whendead`, `skipped`, `exclusive` and `deleted`; for each consumer `gen:`, `lease:`,
+   * `stalled:`, `version:`, `conn:` and `serial:`.
    */
   readonly meta: string;
   /** Sorted set: consumers by the end of their lease, in milliseconds. */
@@ -17,6 +18,12 @@ export interface GroupKeys {
   readonly redrive: string;
   /** Stream: the dead letters. */
   readonly dead: string;
+  /** Hash: by key, the lowest position of the dead letters that hold it. Like the next two, only with `hold-key`. */
+  readonly deadKeys: string;
+  /** Sorted set: the dead letters that hold keys, as `<length of the key>:<key>:<position>:<id>`. */
+  readonly deadHolds: string;
+  /** Sorted set: the deliveries that wait behind these letters, as `<length of the key>:<key>:<position>`. */
+  readonly waiting: string;
   /** Stream that exists during a script only, which finds out by it how the server counts reads. */
   readonly counting: string;
 }
@@ -32,6 +39,9 @@ export function groupKeys(stream: string, group: string): GroupKeys {
     work: key("work"),
     redrive: key("redrive"),
     dead: key("dead"),
+    deadKeys: key("deadkeys"),
+    deadHolds: key("deadholds"),
+    waiting: key("waiting"),
     counting: key("counting"),
   };
 }
@@ -39,6 +49,11 @@ export function groupKeys(stream: string, group: string): GroupKeys {
 /** The keys in the order in which the scripts of a group take them. */
 export function keyList({ stream, meta, consumers, due, work, redrive, dead, counting }: GroupKeys): string[] {
   return [stream, meta, consumers, due, work, redrive, dead, counting];
+}
+
+/** The same with the keys about held keys: for operating scripts, and for consumers of groups that hold keys. */
+export function holdingKeyList(keys: GroupKeys): string[] {
+  return [...keyList(keys), keys.deadKeys, keys.deadHolds, keys.waiting];
 }
 
 /** Hash: `text` that processes share by a name, and its `version`. */

@@ -21,9 +21,9 @@ import { RedisAdmin } from "./operating/_admin.ts";
 import { BlockingReader } from "./consuming/_blocking_reader.ts";
 import type { Reply } from "./connection/client.ts";
 import { groupError } from "./_group_error.ts";
-import { groupKeys, keyList } from "./_keys.ts";
+import { groupKeys, holdingKeyList } from "./_keys.ts";
 import { RedisState } from "./operating/_state.ts";
-import { healedOf, type HealReply, RedisMember } from "./consuming/_member.ts";
+import { healedOf, type HealReply, RedisMember, whenDeadArg } from "./consuming/_member.ts";
 import { Readers } from "./consuming/_readers.ts";
 import { DurableRoute, type Write } from "./connection/_durability.ts";
 import { before, parseEntries, positionsFrom } from "./connection/_replies.ts";
@@ -202,7 +202,7 @@ export class RedisStore implements EventStore {
     const readers = options.exclusive ? incarnation.watchers : incarnation.readers;
     let reply: Reply;
     try {
-      reply = await JOIN.run(link, keyList(keys), [
+      reply = await JOIN.run(link, holdingKeyList(keys), [
         group,
         consumer,
         "",
@@ -211,6 +211,7 @@ export class RedisStore implements EventStore {
         crypto.randomUUID(),
         options.types?.join(" ") ?? "",
         options.exclusive ? "1" : "",
+        whenDeadArg(options.whenDead),
       ]);
     } catch (error) {
       this.#release(incarnation, stream);

@@ -5,6 +5,7 @@ import { deferring } from "./store/_deferring.ts";
 import { excluding } from "./store/_exclusive.ts";
 import { fencing } from "./store/_layouts.ts";
 import { grouping } from "./store/_groups.ts";
+import { holding } from "./store/_holds.ts";
 import { leasing } from "./store/_leases.ts";
 import { letters } from "./store/_letters.ts";
 import { producing } from "./store/_producers.ts";
@@ -28,6 +29,7 @@ export const storeContracts: readonly StoreContract[] = [
   ...settling,
   ...deferring,
   ...letters,
+  ...holding,
   ...rewinding,
   ...trimming,
   ...grouping,

@@ -32,8 +32,9 @@ export function staysHeld(outcome: Outcome): boolean {
 export function outcomeArgs(outcome: Outcome): string[] {
   const { epoch, count } = parseFence(outcome.fence);
   const { kind, position } = outcome;
-  const name = kind === "retry" && outcome.hold ? "hold" : kind;
-  const delay = kind === "retry" || kind === "release" ? String(Math.round(outcome.delay ?? 0)) : "0";
+  const keyed = kind === "wait" || kind === "dead" ? outcome.key : undefined;
+  const name = kind === "retry" && outcome.hold ? "hold" : kind === "dead" && keyed !== undefined ? "deadkey" : kind;
+  const delay = kind === "retry" || kind === "release" ? String(Math.round(outcome.delay ?? 0)) : keyed ?? "0";
   const details = kind === "dead"
     ? [outcome.reason, String(outcome.attempts), JSON.stringify(outcome.error)]
     : ["", numberOf(outcome), ""];

@@ -7,12 +7,15 @@ import {
   type GroupMember,
   type Healed,
   type HeldDeliveries,
+  type KeyedDelivery,
   MAX_WAITING,
   type MemberOptions,
   type Outcome,
   type Position,
   type StoredRecord,
   StoreError,
+  type StoreErrorKind,
+  type WhenDead,
 } from "../../store/mod.ts";
 import { reachOf } from "../../store/_reach.ts";
 import type { BlockingReader } from "./_blocking_reader.ts";
@@ -21,7 +24,7 @@ import { isNoGroup } from "../connection/_reply_error.ts";
 import { outcomeArgs, parseFence } from "./_fence.ts";
 import { groupError } from "../_group_error.ts";
 import { type Batch, ReceiveBuffer } from "./_receive_buffer.ts";
-import { type GroupKeys, keyList } from "../_keys.ts";
+import { type GroupKeys, holdingKeyList, keyList } from "../_keys.ts";
 import { HeldClaims, type Settlement } from "./_held_claims.ts";
 import { type Joined, Recovery } from "./_recovery.ts";
 import { after } from "../connection/_replies.ts";
@@ -32,11 +35,14 @@ import { ANNOUNCE } from "../scripts/announce.ts";
 import { HEAL } from "../scripts/heal.ts";
 import { LEAVE } from "../scripts/leave.ts";
 import { RENEW } from "../scripts/renew.ts";
-import { SETTLE } from "../scripts/settle.ts";
+import { SETTLE, SETTLE_HOLDING } from "../scripts/settle.ts";
 import type { Waker } from "./_waker.ts";
 
 // How many deliveries one LEAVE releases: more take several calls, so that none blocks the server for long.
 const LEAVE_AT_ONCE = 1_000;
+
+// Why a group refuses all outcomes of a consumer.
+const REFUSING: readonly StoreErrorKind[] = ["group-deleted", "types-differ", "policy-differs"];
 
 /** The surroundings of a member. */
 export interface MemberContext {
@@ -79,6 +85,7 @@ export class RedisMember implements GroupMember {
       lease,
       reach: reachOf(context.options),
       exclusive: context.options.exclusive === true,
+      holding: this.#holding,
       run,
       known: () => {
         const kept = new Set(this.#buffer.kept);
@@ -113,10 +120,15 @@ export class RedisMember implements GroupMember {
   async #run(script: Script, args: readonly string[]): Promise<Reply> {
     const { link, keys, group, options } = this.#context;
     try {
-      return await script.run(link, keyList(keys), [group, this.consumer, this.#life, ...args]);
+      const all = this.#holding || script === HEAL ? holdingKeyList(keys) : keyList(keys);
+      return await script.run(link, all, [group, this.consumer, this.#life, ...args]);
     } catch (error) {
       throw groupError(error, keys.stream, group, options);
     }
+  }
+
+  get #holding(): boolean {
+    return this.#context.options.whenDead === "hold-key";
   }
 
   get stream(): string {
@@ -131,10 +143,7 @@ export class RedisMember implements GroupMember {
         const looking = first ? this.#readNew(limit) : this.#look(limit);
         const claim = await looking.catch((error) => this.#healed(error));
         if (this.#healing !== undefined) return this.#reportHealing(this.#healing);
-        if (claim !== undefined) {
-          this.#held.add(claim.records);
-          return claim;
-        }
+        if (claim !== undefined) return this.#claimed(claim);
         if (!first) await this.#recovery.wait(signal);
       }
       return claimOf([]);
@@ -149,14 +158,16 @@ export class RedisMember implements GroupMember {
     while (!signal.aborted && !this.#leaving) {
       const claim = await this.#recovery.look(limit).catch((error) => this.#healed(error));
       if (this.#healing !== undefined) return this.#reportHealing(this.#healing);
-      if (claim !== undefined) {
-        this.#held.add(claim.records);
-        return claim;
-      }
+      if (claim !== undefined) return this.#claimed(claim);
       this.#watch.wait(this.#recovery.tail);
       await this.#recovery.wait(signal);
     }
     return claimOf([]);
+  }
+
+  #claimed(claim: Claim): Claim {
+    this.#held.add(claim.records);
+    return this.#recovery.holdsKeys ? { ...claim, holding: true } : claim;
   }
 
   #reportHealing(healed: Healed): Claim {
@@ -238,8 +249,9 @@ export class RedisMember implements GroupMember {
   async #healed(error: unknown): Promise<undefined> {
     if (!isNoGroup(error)) throw error;
     const held = [...this.#held.positions(), ...this.#buffer.kept].sort(comparePositions);
-    const types = this.#context.options.types?.join(" ") ?? "";
-    const reply = await this.#run(HEAL, [held[0] ?? this.#buffer.last ?? "", held.length > 0 ? "1" : "0", types]);
+    const { types, whenDead } = this.#context.options;
+    const checkpoint = [held[0] ?? this.#buffer.last ?? "", held.length > 0 ? "1" : "0"];
+    const reply = await this.#run(HEAL, [...checkpoint, types?.join(" ") ?? "", whenDeadArg(whenDead)]);
     const healed = healedOf(reply as HealReply);
     if (healed !== undefined) this.#healing = { ...healed, mayRepeat: healed.mayRepeat || held.length > 0 };
     // The new group will read the buffered records again.
@@ -279,7 +291,7 @@ export class RedisMember implements GroupMember {
       // Deliveries were taken from this consumer, so the script has to compare all fences.
       return await this.#settle({ generation: "0", plain: [], skipped: 0, others: outcomes }) ?? [];
     } catch (error) {
-      // A group that is gone, or is for other types, refuses all outcomes.
+      // A group that is gone, or has other terms, refuses all outcomes.
       if (!isRefusal(error)) await this.#healed(error);
       return outcomes.map(({ position }) => position);
     }
@@ -289,23 +301,39 @@ export class RedisMember implements GroupMember {
   async #settle(settlement: Settlement): Promise<readonly Position[] | undefined> {
     const { generation, plain, skipped, others } = settlement;
     const args = [generation, `${plain.length}`, `${skipped}`, ...plain, ...others.flatMap(outcomeArgs)];
-    const reply = await this.#run(SETTLE, args);
-    const [done, refused, connections, before, bell] = reply as readonly [
+    const reply = await this.#run(this.#holding ? SETTLE_HOLDING : SETTLE, args);
+    const [done, refused, connections, before, bell, held, back] = reply as readonly [
       number,
       readonly Position[],
       Reply,
       string,
       string,
+      number?,
+      number?,
     ];
     if (done === 0) return undefined;
     this.#context.waker.wake(connections);
     this.#held.settled(settlement, refused);
     this.#recovery.settled(others, before, bell);
+    if (held !== undefined) this.#recovery.noteHeldKeys(held);
+    if (back !== undefined && back > 0) this.#recovery.lookNow();
     return refused;
   }
 
-  held(): Promise<HeldDeliveries> {
-    return Promise.resolve({ positions: [], room: MAX_WAITING });
+  async held(deliveries: readonly KeyedDelivery[]): Promise<HeldDeliveries> {
+    const { link, keys: { deadKeys, waiting } } = this.#context;
+    const [from, waits] = await Promise.all([
+      deliveries.length === 0 ? [] : link.send(["HMGET", deadKeys, ...deliveries.map(({ key }) => key)]),
+      link.send(["ZCARD", waiting]),
+    ]) as [readonly (Position | null)[], number];
+    const isBehind = ({ position }: KeyedDelivery, nth: number) => {
+      const first = from[nth] ?? null;
+      return first !== null && comparePositions(first, position) < 0;
+    };
+    return {
+      positions: deliveries.filter(isBehind).map(({ position }) => position),
+      room: MAX_WAITING - Number(waits),
+    };
   }
 
   async leave(): Promise<boolean> {
@@ -324,13 +352,18 @@ export class RedisMember implements GroupMember {
       // The connection may be closed right after this, and no other consumer knows of the returned deliveries yet.
       await waker.sent();
     } catch (error) {
-      // The group is gone, and all deliveries with it; or it is for other types, and recovers them.
+      // The group is gone, and all deliveries with it; or it has other terms, and recovers them.
       if (!isRefusal(error)) throw error;
     } finally {
       left();
     }
     return true;
   }
+}
+
+/** The argument of JOIN and HEAL that tells whether a consumer has its group hold keys. */
+export function whenDeadArg(whenDead: WhenDead | undefined): string {
+  return whenDead === "hold-key" ? whenDead : "";
 }
 
 /** Empty if the group was not lost; else the position after which it goes on, or empty, and 1 if events may repeat. */
@@ -344,7 +377,7 @@ export function healedOf([last, mayRepeat]: HealReply): Healed | undefined {
 
 /** Whether the group refuses this consumer for good. */
 function isRefusal(error: unknown): boolean {
-  return error instanceof StoreError && (error.kind === "group-deleted" || error.kind === "types-differ");
+  return error instanceof StoreError && REFUSING.includes(error.kind);
 }
 
 function claimOf(records: readonly ClaimedRecord[]): Claim {

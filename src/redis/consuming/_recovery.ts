@@ -18,8 +18,8 @@ import { findOrphans, REPLY_TIME } from "./_orphans.ts";
 import type { Script } from "../connection/_script.ts";
 import type { Route } from "../connection/_topology.ts";
 import { ADOPT } from "../scripts/adopt.ts";
-import { CLAIM } from "../scripts/claim.ts";
-import { CLAIM_EXCLUSIVE } from "../scripts/claim_exclusive.ts";
+import { CLAIM, CLAIM_HOLDING } from "../scripts/claim.ts";
+import { CLAIM_EXCLUSIVE, CLAIM_EXCLUSIVE_HOLDING } from "../scripts/claim_exclusive.ts";
 
 // A consumer of another program has no lease. It counts as dead after so much idle time, in milliseconds.
 const FOREIGN_IDLE = 30_000;
@@ -58,6 +58,8 @@ export interface RecoveryContext {
   readonly reach: Reach;
   /** Whether a look also takes unread entries: those of an exclusive consumer must not overtake what returned. */
   readonly exclusive: boolean;
+  /** Whether the group holds keys of dead letters. */
+  readonly holding: boolean;
   run(script: Script, args: readonly string[]): Promise<Reply>;
   /** A predicate for the positions that this consumer knows to be its own. */
   known(): (position: Position) => boolean;
@@ -88,12 +90,15 @@ export class Recovery {
   /** How many looks an exclusive consumer has begun. */
   #serial = 0;
   #tail = "0-0";
+  /** Whether the group holds keys; true while this consumer does not know. */
+  #holdsKeys: boolean;
 
   constructor(context: RecoveryContext, { generation, epoch, life }: Joined) {
     this.#context = context;
     this.#life = life;
     this.#generation = generation;
     this.#epoch = epoch;
+    this.#holdsKeys = context.holding;
   }
 
   /** The consumer's generation, as far as it knows. */
@@ -109,6 +114,16 @@ export class Recovery {
   /** Notes the generation that another script has replied. */
   noteGeneration(generation: number): void {
     this.#generation = generation;
+  }
+
+  /** Whether the group may hold a key, as far as this consumer knows. Other consumers ring the bell when they hold one. */
+  get holdsKeys(): boolean {
+    return this.#holdsKeys;
+  }
+
+  /** Notes the number of held keys that a script has replied. */
+  noteHeldKeys(count: number): void {
+    this.#holdsKeys = count > 0;
   }
 
   /** Whether it is time to look. */
@@ -136,6 +151,7 @@ export class Recovery {
   expectOrphans(): void {
     this.#orphansUntil = Infinity;
     this.#next = 0;
+    this.#holdsKeys = this.#context.holding;
   }
 
   /** Resolves when it is woken, when a look is due, or when `signal` aborts. */
@@ -192,7 +208,7 @@ export class Recovery {
 
   /** Claims deliveries that returned to the group; undefined if there are none, and nothing else to report. */
   async #sweep(limit: number): Promise<Claim | undefined> {
-    const { lease, generationChanged } = this.#context;
+    const { lease, exclusive, holding, generationChanged } = this.#context;
     this.#lookedAt = performance.now();
     const reply = await this.#runLook(limit);
     const [generation, epoch, nextDue, nextEnd, missing, taken, bell, gap, entries, tail] = reply as readonly [
@@ -215,6 +231,7 @@ export class Recovery {
     this.#generation = generation;
     this.#epoch = epoch;
     this.#lastBell = bell;
+    if (holding) this.noteHeldKeys((reply as readonly Reply[])[exclusive ? 10 : 8] as number);
     // Entries that were read since the rewind, with the epoch before it, are orphans now.
     if (disturbed) this.expectOrphans();
     const nothing = taken.length === 0 && fresh.length === 0 && missing.length === 0 && !disturbed &&
@@ -232,11 +249,12 @@ export class Recovery {
   }
 
   async #runLook(limit: number): Promise<Reply> {
-    const { lease, reach: { version, deferTimeout }, exclusive, run } = this.#context;
+    const { lease, reach: { version, deferTimeout }, exclusive, holding, run } = this.#context;
     const patience = deferTimeout === Infinity ? "" : `${Math.round(deferTimeout)}`;
     const third = exclusive ? ++this.#serial : FOREIGN_IDLE;
     const args = [`${lease}`, `${limit}`, `${third}`, `${version}`, patience];
-    return await this.#orExpectOrphans(run(exclusive ? CLAIM_EXCLUSIVE : CLAIM, args));
+    const [plain, withHolds] = exclusive ? [CLAIM_EXCLUSIVE, CLAIM_EXCLUSIVE_HOLDING] : [CLAIM, CLAIM_HOLDING];
+    return await this.#orExpectOrphans(run(holding ? withHolds : plain, args));
   }
 
   /** If the reply of a script is lost, entries may have been claimed without us knowing which. */
@@ -293,6 +311,7 @@ export class Recovery {
   #returnsAfter(outcome: Outcome): number {
     if (staysHeld(outcome)) return Infinity;
     if (outcome.kind === "defer") return this.#context.reach.deferTimeout;
+    if (outcome.kind === "wait") return this.#context.holding ? Infinity : 0;
     return outcome.kind === "retry" || outcome.kind === "release" ? outcome.delay ?? 0 : Infinity;
   }
 }

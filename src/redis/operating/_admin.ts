@@ -1,6 +1,7 @@
 import {
   type DeadLetterBox,
   firstPositionAt,
+  type GroupChange,
   type GroupState,
   type Position,
   type StreamAdmin,
@@ -11,7 +12,7 @@ import {
 import { assertAlterable, assertIdle, unknownGroup } from "../../store/_groups.ts";
 import type { Reply } from "../connection/client.ts";
 import { isNoKey, replyOf } from "../connection/_reply_error.ts";
-import { groupKeys, keyList, layoutKey, marksKey, producerKey } from "../_keys.ts";
+import { groupKeys, holdingKeyList, layoutKey, marksKey, producerKey } from "../_keys.ts";
 import { type LetterContext, RedisLetterBox } from "./_letters.ts";
 import { before, parsePairs, serverTime } from "../connection/_replies.ts";
 import type { Write } from "../connection/_durability.ts";
@@ -44,7 +45,7 @@ export class RedisAdmin implements StreamAdmin {
 
   async #run(script: Script, group: string, args: readonly string[]): Promise<Reply> {
     const { link, stream } = this.#context;
-    return await script.run(link, keyList(groupKeys(stream, group)), [group, "", "", ...args]);
+    return await script.run(link, holdingKeyList(groupKeys(stream, group)), [group, "", "", ...args]);
   }
 
   async #groups(): Promise<string[]> {
@@ -97,20 +98,37 @@ export class RedisAdmin implements StreamAdmin {
   async #groupState(name: string): Promise<GroupState | undefined> {
     const reply = await this.#run(GROUP_INFO, name, [String(LAG_COUNT)]) as readonly Reply[];
     if (reply.length === 0) return undefined;
-    const [pending, retrying, deadLetters, lag, exact, floor, consumers, deferred, failedAt, types, skipped] =
-      reply as [
-        number,
-        number,
-        number,
-        number,
-        number,
-        Position | "",
-        readonly (readonly [string, number, number, number])[],
-        readonly (readonly [string, number])[],
-        string,
-        string,
-        number,
-      ];
+    const [
+      pending,
+      retrying,
+      deadLetters,
+      lag,
+      exact,
+      floor,
+      consumers,
+      deferred,
+      failedAt,
+      types,
+      skipped,
+      whenDead,
+      keys,
+      waiting,
+    ] = reply as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      Position | "",
+      readonly (readonly [string, number, number, number])[],
+      readonly (readonly [string, number])[],
+      string,
+      string,
+      number,
+      string,
+      number,
+      number,
+    ];
     return {
       name,
       pending,
@@ -120,8 +138,8 @@ export class RedisAdmin implements StreamAdmin {
       ),
       types: types === "" ? undefined : types.split(" "),
       skipped,
-      whenDead: "continue",
-      held: { keys: 0, waiting: 0 },
+      whenDead: whenDead === "hold-key" ? whenDead : "continue",
+      held: { keys, waiting },
       deadLetters,
       oldestDeadLetter: failedAt === "" ? undefined : Number(failedAt),
       lag,
@@ -166,11 +184,11 @@ export class RedisAdmin implements StreamAdmin {
     return { dropped: reply[0], first: reply[1] === "" ? undefined : reply[1] };
   }
 
-  async alterGroup(group: string, { types }: { readonly types: readonly string[] | undefined }): Promise<void> {
+  async alterGroup(group: string, { types, whenDead }: GroupChange): Promise<void> {
     const { stream } = this.#context;
     const names = await this.#groups();
     if (!names.includes(group)) throw unknownGroup(group, stream, names);
-    const alive = await this.#run(ALTER_GROUP, group, [types?.join(" ") ?? ""]) as readonly string[];
+    const alive = await this.#run(ALTER_GROUP, group, [types?.join(" ") ?? "", whenDead ?? ""]) as readonly string[];
     assertAlterable({ name: group, consumers: alive.map((name) => ({ name, alive: true })) }, stream);
   }
 

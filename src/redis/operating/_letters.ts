@@ -8,11 +8,12 @@ import type {
   Position,
 } from "../../store/mod.ts";
 import { isPosition } from "../../store/mod.ts";
-import { groupKeys, keyList } from "../_keys.ts";
+import { groupKeys, holdingKeyList } from "../_keys.ts";
 import { parsePairs, serverTime } from "../connection/_replies.ts";
 import type { Route } from "../connection/_topology.ts";
 import type { Reply } from "../connection/client.ts";
 import type { Waker } from "../consuming/_waker.ts";
+import { DISCARD } from "../scripts/discard.ts";
 import { REDRIVE } from "../scripts/redrive.ts";
 
 const PAGE = 500;
@@ -58,7 +59,7 @@ export class RedisLetterBox implements DeadLetterBox {
 
   async redrive(ids?: readonly string[]): Promise<number> {
     const { link, stream } = this.#context;
-    const keys = keyList(groupKeys(stream, this.#group));
+    const keys = holdingKeyList(groupKeys(stream, this.#group));
     let count = 0;
     for await (const page of ids === undefined ? this.#allIds() : [ids.filter(isPosition)]) {
       for (let at = 0; at < page.length; at += REDRIVE_AT_ONCE) {
@@ -92,8 +93,23 @@ export class RedisLetterBox implements DeadLetterBox {
       const discarded = page.filter(isSelected).filter(({ lastFailedAt }) =>
         !bounded || surplus-- > 0 || lastFailedAt < oldest
       );
-      if (discarded.length > 0) removed += Number(await link.send(["XDEL", dead, ...discarded.map(({ id }) => id)]));
+      const [holding, plain] = [discarded.filter(hasKey), discarded.filter((letter) => !hasKey(letter))];
+      if (holding.length > 0) removed += await this.#discardKeyed(holding);
+      if (plain.length > 0) removed += Number(await link.send(["XDEL", dead, ...plain.map(({ id }) => id)]));
     }
+    return removed;
+  }
+
+  /** Discards letters that may hold their keys. */
+  async #discardKeyed(letters: readonly KeyedLetter[]): Promise<number> {
+    const { link, stream, waker } = this.#context;
+    const keys = holdingKeyList(groupKeys(stream, this.#group));
+    const args = letters.flatMap(({ id, position, key }) => [id, position, key]);
+    const [removed, connections] = await DISCARD.run(link, keys, [this.#group, "", "", ...args]) as readonly [
+      number,
+      Reply,
+    ];
+    waker.wake(connections);
     return removed;
   }
 
@@ -104,9 +120,18 @@ export class RedisLetterBox implements DeadLetterBox {
   }
 }
 
+type KeyedLetter = LetterRecord & { readonly key: string };
+
+function hasKey(letter: LetterRecord): letter is KeyedLetter {
+  return letter.key !== undefined;
+}
+
 function toLetter(id: string, all: readonly string[]): LetterRecord {
-  const facts = parsePairs(all.slice(0, LETTER_FIELDS)) as ReadonlyMap<string, string>;
-  const fields: Fields = all.slice(LETTER_FIELDS);
+  // The key of a letter that has one comes first.
+  const own = all[0] === "key" ? LETTER_FIELDS + 2 : LETTER_FIELDS;
+  const facts = parsePairs(all.slice(0, own)) as ReadonlyMap<string, string>;
+  const fields: Fields = all.slice(own);
+  const key = facts.get("key");
   return {
     id,
     position: facts.get("position") as Position,
@@ -117,5 +142,6 @@ function toLetter(id: string, all: readonly string[]): LetterRecord {
     lastFailedAt: Number(facts.get("lastfailedat")),
     error: JSON.parse(facts.get("error")!) as ErrorRecord,
     fields,
+    ...(key !== undefined && { key }),
   };
 }

@@ -1,5 +1,6 @@
 import { Script } from "../connection/_script.ts";
 import { DELIVER } from "./parts/_deliver.ts";
+import { HOLDS } from "./parts/_holds.ts";
 import { PRELUDE } from "./parts/_prelude.ts";
 import { REMOVED } from "./parts/_removed.ts";
 
@@ -23,11 +24,13 @@ import { REMOVED } from "./parts/_removed.ts";
  * - positions of deliveries whose entries are gone,
  * - the deliveries, as `deliver` gives them,
  * - the group's bell,
- * - unread entries that were removed, as "from to count" with a dash for an unknown count, or empty.
+ * - unread entries that were removed, as "from to count" with a dash for an unknown count, or empty,
+ * - for a group that holds keys, how many keys are held.
  *
  * Errors: `NAMETAKEN`, `OCCUPIED`, NOGROUP.
  */
-export const CLAIM: Script = new Script(`${PRELUDE}${REMOVED}${DELIVER}
+function claim(holding: boolean): Script {
+  return new Script(`${PRELUDE}${holding ? HOLDS : ""}${REMOVED}${DELIVER}
 local limit = tonumber(ARGV[5])
 local refused = renewLease(tonumber(ARGV[4]))
 if refused then return refused end
@@ -61,6 +64,8 @@ for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
     parkedCount = parkedCount + pending
   elseif heldVersion(name) then
     if pending > 0 then addDeferred(name, pending) else redis.call('XGROUP', 'DELCONSUMER', stream, group, name) end
+  elseif name == '_waiting' then
+    ${holding ? "returnStray(pending)" : ""}
   elseif name ~= me and not redis.call('ZSCORE', consumers, name) then
     if pending > 0 then
       foreign[#foreign + 1] = name
@@ -142,7 +147,7 @@ if redis.call('HLEN', copies) > 0 then
       deferred[#deferred + 1] = {id = id, count = c.count, copy = c, expired = held > version}
     end
     local expires = not held and c.owner ~= '' and redis.call('ZSCORE', consumers, c.owner)
-    if not held and c.owner ~= '' and (not expires or tonumber(expires) <= now) then recover(id, c.count, c) end
+    if not held and c.owner ~= '' and c.owner ~= '_waiting' and (not expires or tonumber(expires) <= now) then recover(id, c.count, c) end
   end
 end
 for _, consumer in ipairs(foreign) do takeFrom(consumer, 'IDLE', ARGV[6]) end
@@ -181,6 +186,14 @@ for at = 1, #first, 2 do
 end
 return {
   tonumber(redis.call('HGET', meta, 'gen:' .. me) or -1), epoch(),
-  nextDue and math.max(0, nextDue - now) or -1, nextEnd, missing, reply, bell(), removed
+  nextDue and math.max(0, nextDue - now) or -1, nextEnd, missing, reply, bell(), removed${
+    holding ? ", redis.call('HLEN', deadKeys)" : ""
+  }
 }
 `);
+}
+
+/** For groups that hold no keys. */
+export const CLAIM: Script = claim(false);
+/** For groups with `whenDead: "hold-key"`. */
+export const CLAIM_HOLDING: Script = claim(true);

@@ -1,5 +1,6 @@
 import { Script } from "../connection/_script.ts";
 import { DELIVER } from "./parts/_deliver.ts";
+import { HOLDS } from "./parts/_holds.ts";
 import { OTHERS } from "./parts/_others.ts";
 import { PRELUDE } from "./parts/_prelude.ts";
 import { REMOVED } from "./parts/_removed.ts";
@@ -17,10 +18,11 @@ import { REMOVED } from "./parts/_removed.ts";
  * - the highest version that the consumer knows,
  * - after how many ms a deferred delivery is expired (or empty for never).
  *
- * Reply: as that of CLAIM without times, then the unread entries, and the last position of the stream if the reply has no
- * deliveries. Errors: `NAMETAKEN`, `OCCUPIED`, `LATE`, NOGROUP.
+ * Reply: as that of CLAIM without times, then the unread entries, the last position of the stream if the reply has no
+ * deliveries, and for a group that holds keys, how many keys are held. Errors: `NAMETAKEN`, `OCCUPIED`, `LATE`, NOGROUP.
  */
-export const CLAIM_EXCLUSIVE: Script = new Script(`${PRELUDE}${REMOVED}${DELIVER}${OTHERS}
+function claimExclusive(holding: boolean): Script {
+  return new Script(`${PRELUDE}${holding ? HOLDS : ""}${REMOVED}${DELIVER}${OTHERS}
 local limit, serial = tonumber(ARGV[5]), tonumber(ARGV[6])
 if serial <= tonumber(redis.call('HGET', meta, 'serial:' .. me) or 0) then return redis.error_reply('LATE ' .. serial) end
 local refused = renewLease(tonumber(ARGV[4]), true)
@@ -43,7 +45,11 @@ for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
     for _, row in ipairs(redis.call('XPENDING', stream, group, unpack(args))) do
       deferred[#deferred + 1] = {id = row[1], count = row[4], expired = held > version}
     end
-  elseif name == '_retry' or name == '_released' then
+  ${
+    holding
+      ? "elseif name == '_waiting' then\n    returnStray(pending)\n  "
+      : ""
+  }elseif name == '_retry' or name == '_released' then
     for _, row in ipairs(redis.call('XPENDING', stream, group, '-', '+', limit + 1, name)) do
       parked[#parked + 1] = {id = row[1], count = row[4]}
     end
@@ -91,6 +97,14 @@ if #reply == 0 and #parked <= limit then
   end
 end
 return {
-  tonumber(redis.call('HGET', meta, 'gen:' .. me) or -1), epoch(), -1, -1, missing, reply, bell(), removed, fresh, last
+  tonumber(redis.call('HGET', meta, 'gen:' .. me) or -1), epoch(), -1, -1, missing, reply, bell(), removed, fresh, last${
+    holding ? ", redis.call('HLEN', deadKeys)" : ""
+  }
 }
 `);
+}
+
+/** For groups that hold no keys. */
+export const CLAIM_EXCLUSIVE: Script = claimExclusive(false);
+/** For groups with `whenDead: "hold-key"`. */
+export const CLAIM_EXCLUSIVE_HOLDING: Script = claimExclusive(true);

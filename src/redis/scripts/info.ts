@@ -14,7 +14,8 @@ import { READ_PRELUDE } from "./parts/_prelude.ts";
  * - for each consumer: name, pending deliveries, 1 if alive, 1 if stalled,
  * - for each version with deferred deliveries: version, pending deliveries,
  * - when the event of the oldest dead letter last failed, in ms (or empty),
- * - the event types of the group with spaces between (or empty), and how many entries of other types it has skipped.
+ * - the event types of the group with spaces between (or empty), and how many entries of other types it has skipped,
+ * - `hold-key` (or empty), how many keys are held, and how many deliveries wait for them.
  */
 export const GROUP_INFO: Script = new Script(
   `${READ_PRELUDE}
@@ -90,7 +91,8 @@ for at = 1, letter and #letter[2] or 0, 2 do
 end
 return {
   info[6] + copyCount, retrying, redis.call('XLEN', dead), lag, exact, floor, list, deferred, failedAt,
-  redis.call('HGET', meta, 'types') or '', tonumber(redis.call('HGET', meta, 'skipped') or 0)
+  redis.call('HGET', meta, 'types') or '', tonumber(redis.call('HGET', meta, 'skipped') or 0),
+  redis.call('HGET', meta, 'whendead') or '', redis.call('HLEN', KEYS[9]), redis.call('ZCOUNT', KEYS[11], '-inf', '+inf')
 }
 `,
   { readOnly: true },

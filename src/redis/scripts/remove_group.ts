@@ -11,7 +11,7 @@ import { PRELUDE } from "./parts/_prelude.ts";
 export const REMOVE_GROUP: Script = new Script(`${PRELUDE}
 local wake = blockedConnections(64)
 local removed = redis.call('EXISTS', stream) == 1 and redis.call('XGROUP', 'DESTROY', stream, group) or 0
-redis.call('DEL', meta, consumers, due, workKey, copies, dead)
+redis.call('DEL', meta, consumers, due, workKey, copies, dead, KEYS[9], KEYS[10], KEYS[11])
 if removed == 1 then
   redis.call('HSET', meta, 'deleted', 1)
   redis.call('PEXPIRE', meta, ARGV[4])

@@ -1,4 +1,5 @@
 import { Script } from "../connection/_script.ts";
+import { HOLDS } from "./parts/_holds.ts";
 import { PRELUDE } from "./parts/_prelude.ts";
 import { REMOVED_UNTRIED } from "./parts/_removed.ts";
 
@@ -9,7 +10,7 @@ import { REMOVED_UNTRIED } from "./parts/_removed.ts";
  * the first position whose deliveries are dropped (or empty for none). Reply: how many deliveries were dropped, the first
  * entry that the group will read (or empty), and connections whose blocked reads are to be ended.
  */
-export const REWIND: Script = new Script(`${PRELUDE}${REMOVED_UNTRIED}
+export const REWIND: Script = new Script(`${PRELUDE}${HOLDS}${REMOVED_UNTRIED}
 local counters = countersOf(group)
 redis.call('XGROUP', 'SETID', stream, group, ARGV[4])
 if counters then compare(meta, parseMark(redis.call('HGET', meta, 'mark')), counters) end
@@ -43,6 +44,7 @@ if to ~= '' then
     end
   end
   drop(ids, copies)
+  rewindHolds(to)
 end
 for _, consumer in ipairs(redis.call('ZRANGE', consumers, 0, -1)) do
   redis.call('HINCRBY', meta, 'gen:' .. consumer, 1)

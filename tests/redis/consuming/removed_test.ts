@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
-import { groupKeys, keyList, marksKey } from "../../../src/redis/_keys.ts";
+import { groupKeys, holdingKeyList, marksKey } from "../../../src/redis/_keys.ts";
 import type { TimedConnection } from "../../../src/redis/connection/_connection.ts";
 import type { Reply } from "../../../src/redis/connection/client.ts";
 import type { Script } from "../../../src/redis/connection/_script.ts";
@@ -36,7 +36,7 @@ class Bench {
   }
 
   run(script: Script, consumer: string, ...args: string[]): Promise<Reply> {
-    return script.run(this.#connection, keyList(KEYS), ["group", consumer, "", ...args]);
+    return script.run(this.#connection, holdingKeyList(KEYS), ["group", consumer, "", ...args]);
   }
 
   async empty(): Promise<void> {

@@ -4,8 +4,9 @@ import { ALTER_GROUP } from "../../../src/redis/scripts/alter_group.ts";
 import { ANNOUNCE } from "../../../src/redis/scripts/announce.ts";
 import { APPEND } from "../../../src/redis/scripts/append.ts";
 import { APPEND_REVISED } from "../../../src/redis/scripts/append_revised.ts";
-import { CLAIM } from "../../../src/redis/scripts/claim.ts";
-import { CLAIM_EXCLUSIVE } from "../../../src/redis/scripts/claim_exclusive.ts";
+import { CLAIM, CLAIM_HOLDING } from "../../../src/redis/scripts/claim.ts";
+import { CLAIM_EXCLUSIVE, CLAIM_EXCLUSIVE_HOLDING } from "../../../src/redis/scripts/claim_exclusive.ts";
+import { DISCARD } from "../../../src/redis/scripts/discard.ts";
 import { HEAL } from "../../../src/redis/scripts/heal.ts";
 import { FENCE } from "../../../src/redis/scripts/fence.ts";
 import { FORCE_TRIM } from "../../../src/redis/scripts/force_trim.ts";
@@ -18,7 +19,7 @@ import { REDRIVE } from "../../../src/redis/scripts/redrive.ts";
 import { REMOVE_GROUP } from "../../../src/redis/scripts/remove_group.ts";
 import { RENEW } from "../../../src/redis/scripts/renew.ts";
 import { REWIND } from "../../../src/redis/scripts/rewind.ts";
-import { SETTLE } from "../../../src/redis/scripts/settle.ts";
+import { SETTLE, SETTLE_HOLDING } from "../../../src/redis/scripts/settle.ts";
 import { TRIM } from "../../../src/redis/scripts/trim.ts";
 import { WRITE_STATE } from "../../../src/redis/scripts/write_state.ts";
 import { readPage, words } from "../../docs/_markdown.ts";
@@ -39,7 +40,22 @@ const WAITING = ["client|id", "client|unblock"];
 export const ROLES = {
   publisher: { scripts: [APPEND, APPEND_REVISED, READ_STATE, WRITE_STATE], commands: [...WRITING, ...READING_STATE] },
   consumer: {
-    scripts: [JOIN, ANNOUNCE, CLAIM, CLAIM_EXCLUSIVE, ADOPT, RENEW, SETTLE, LEAVE, HEAL, READ_STATE, WRITE_STATE],
+    scripts: [
+      JOIN,
+      ANNOUNCE,
+      CLAIM,
+      CLAIM_HOLDING,
+      CLAIM_EXCLUSIVE,
+      CLAIM_EXCLUSIVE_HOLDING,
+      ADOPT,
+      RENEW,
+      SETTLE,
+      SETTLE_HOLDING,
+      LEAVE,
+      HEAL,
+      READ_STATE,
+      WRITE_STATE,
+    ],
     commands: [...WRITING, ...READING_STATE, ...WAITING, "xreadgroup", "hmget", "hkeys", "xpending"],
   },
   observer: {
@@ -50,6 +66,7 @@ export const ROLES = {
     scripts: [
       GROUP_INFO,
       REDRIVE,
+      DISCARD,
       REWIND,
       ALTER_GROUP,
       REMOVE_GROUP,

@@ -6,7 +6,7 @@ import { openRedisStore } from "../../../src/redis/mod.ts";
 import { told, until, within } from "../../../src/testing/_broker_bench.ts";
 import { KINDS, LABELS, openBroker, openConnection, openStore } from "../_bench.ts";
 import { readPage } from "../../docs/_markdown.ts";
-import type { EventStore } from "../../../src/store/mod.ts";
+import type { EventStore, GroupMember } from "../../../src/store/mod.ts";
 import { modulesIn } from "../../structure/_imports.ts";
 import { allowedBy, MEASURING, neededBy, ROLES, rulesOf, TRIMMING } from "./_permissions.ts";
 import { RedisCluster } from "../_cluster.ts";
@@ -183,6 +183,21 @@ for (const kind of KINDS) {
   });
 }
 
+/** Has the group "holder" hold a key, and a delivery wait for it. */
+async function holdKey(store: EventStore): Promise<GroupMember> {
+  const options = { consumer: "me", lease: 60_000, startFrom: "beginning", whenDead: "hold-key" } as const;
+  const member = await store.member("events:Sold", "holder", options);
+  const [first, second, third] = (await member.claim({ limit: 3, signal: AbortSignal.timeout(5_000) })).records;
+  const error = { name: "Error", message: "no" };
+  await member.settle([
+    { kind: "retry", ...first!, attempt: 1, delay: 60_000 },
+    { kind: "dead", ...second!, reason: "permanent", attempts: 1, error, key: "k" },
+    { kind: "wait", ...third!, key: "k" },
+  ]);
+  assertEquals((await member.held([{ ...third!, key: "k" }])).positions, [third!.position]);
+  return member;
+}
+
 Deno.test("ACL rules of a consumer allow consuming, retries, dead letters, recovery and healing, and nothing else", async () => {
   await using server = await guarded();
   await using publisher = await as(server, "publisher");
@@ -214,6 +229,10 @@ Deno.test("ACL rules of a consumer allow consuming, retries, dead letters, recov
   await publisher.publish(new Sold({ n: 4 }));
   assertEquals((await dying.claim({ limit: 1, signal: AbortSignal.timeout(5_000) })).records.length, 1);
   await useState(store);
+  const holder = await holdKey(store);
+  await server.cli("XGROUP", "DESTROY", "events:Sold", "holder");
+  await holder.renew([]);
+  await holder.leave();
   await store[Symbol.asyncDispose]();
   const again = await second.subscribe(Sold, handler, options);
   const recovered = told(again, "recovered");
@@ -315,10 +334,15 @@ Deno.test("ACL rules of an observer allow reading events, groups and dead letter
 Deno.test("ACL rules of an operator allow redriving, rewinding, trimming and deleting groups, and neither publishing nor consuming", async () => {
   await using server = await guarded();
   await someHistory(server);
+  const consumers = await openRedisStore(server.url);
+  await (await holdKey(consumers)).leave();
+  await consumers[Symbol.asyncDispose]();
   await forget(server);
   await using broker = await as(server, "operator");
   const store = await openRedisStore(urlOf(server, "operator"));
   const admin = store.admin("events:Sold");
+  assertEquals(await admin.deadLetters("holder").redrive(), 1);
+  assertEquals(await admin.removeGroup("holder", { force: true }), true);
   assertEquals((await Array.fromAsync(broker.deadLetters(Sold, { group }))).length, 1);
   assertEquals(await broker.redrive(Sold, { group }), 1);
   // The redriven delivery now waits for a consumer, like the retry.

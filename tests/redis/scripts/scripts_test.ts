@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { TimedConnection } from "../../../src/redis/connection/_connection.ts";
 import type { Reply } from "../../../src/redis/connection/client.ts";
-import { groupKeys, keyList, marksKey, producerKey } from "../../../src/redis/_keys.ts";
+import { groupKeys, holdingKeyList, marksKey, producerKey } from "../../../src/redis/_keys.ts";
 import { POSITIONS } from "../../../src/redis/scripts/parts/_positions.ts";
 import type { Script } from "../../../src/redis/connection/_script.ts";
 import { ADOPT } from "../../../src/redis/scripts/adopt.ts";
@@ -47,7 +47,7 @@ class Bench {
   }
 
   group(script: Script, consumer: string, life: string, ...args: string[]): Promise<Reply> {
-    return script.run(this.connection, keyList(KEYS), ["group", consumer, life, ...args]);
+    return script.run(this.connection, holdingKeyList(KEYS), ["group", consumer, life, ...args]);
   }
 
   append(sequence: number, decided: number, known: number, ...payloads: string[]): Promise<Reply> {
@@ -425,14 +425,18 @@ test("SETTLE takes thousands of outcomes in one call", async (bench) => {
 
 test("ALTER_GROUP changes the types of a group, but not while a consumer is alive", async (bench) => {
   await bench.group(JOIN, "me.1", "", LEASE, "0-0", "life", "A B");
-  await assertRejects(() => bench.group(JOIN, "you.1", "", LEASE, "0-0", "life", "A"), Error, "TYPESDIFFER A B");
+  await assertRejects(
+    () => bench.group(JOIN, "you.1", "", LEASE, "0-0", "life", "A"),
+    Error,
+    "TERMSDIFFER continue A B",
+  );
   assertEquals(await bench.group(ALTER_GROUP, "", "", "A"), ["me.1"]);
   const life = async () => await bench.send("HGET", KEYS.meta, "life") as string;
   const first = await life();
   await bench.group(LEAVE, "me.1", first, "10");
   assertEquals(await bench.group(ALTER_GROUP, "", "", "A"), []);
   for (const script of [RENEW, LEAVE]) {
-    await assertRejects(() => bench.group(script, "me.1", first, LEASE, "", "0"), Error, "TYPESDIFFER A");
+    await assertRejects(() => bench.group(script, "me.1", first, LEASE, "", "0"), Error, "TERMSDIFFER continue A");
   }
   await assertRejects(() => bench.group(LEAVE, "me.1", "other", "10"), Error, "GROUPDELETED");
   await bench.group(JOIN, "you.1", "", LEASE, "0-0", "life", "A");
@@ -511,9 +515,12 @@ test("GROUP_INFO returns the state of a group, and nothing when the group does n
     "",
     "",
     1,
+    "",
+    0,
+    0,
   ]);
   const other = groupKeys(STREAM, "other");
-  assertEquals(await GROUP_INFO.run(bench.connection, keyList(other), ["other", "", "", "1000"]), []);
+  assertEquals(await GROUP_INFO.run(bench.connection, holdingKeyList(other), ["other", "", "", "1000"]), []);
 });
 
 test("REDRIVE delivers letters again, from a copy when the entry is gone", async (bench) => {

@@ -1,6 +1,6 @@
 /**
  * Lua function that creates a lost group again: at its checkpoint if the stream is still there, else at the beginning of a
- * new stream. It needs the prelude.
+ * new stream. It needs the prelude and `HOLDS`.
  *
  * The arguments stand for a checkpoint that is lost, too: a position (or empty), and 1 if the entry there is not settled.
  * Result: empty if the group exists; else the position after which the group goes on (or empty for a new stream), and 1 if
@@ -31,7 +31,9 @@ local function healGroup(position, unsettled)
     return made
   end
   -- All deliveries are gone with the group.
-  redis.call('DEL', due, workKey, copies)
+  redis.call('DEL', due, workKey, copies, waitingKey)
+  -- Letters whose events come again hold their keys no longer. With a new stream no event comes again.
+  if not fresh then rewindHolds(after(from)) end
   redis.call('HDEL', meta, 'mark')
   redis.call('HSET', meta, 'rewind:' .. redis.call('HINCRBY', meta, 'epoch', 1), '0-0')
   for _, consumer in ipairs(redis.call('ZRANGE', consumers, 0, -1)) do

@@ -25,7 +25,7 @@ local function endOthers()
   if redis.call('HLEN', copies) > 0 then
     for _, id in ipairs(redis.call('HKEYS', copies)) do
       local c = copyOf(id)
-      if c.owner ~= '' and c.owner ~= me and not heldVersion(c.owner) then takeOver(id, c) end
+      if c.owner ~= '' and c.owner ~= me and c.owner ~= '_waiting' and not heldVersion(c.owner) then takeOver(id, c) end
     end
   end
   for _, name in ipairs(redis.call('ZRANGE', consumers, 0, -1)) do

@@ -79,10 +79,10 @@ end
 
 local function saveCopy(id, c) redis.call('HSET', copies, id, cmsgpack.pack(c)) end
 
--- Returns a delivery to the group, to be taken when it is due. A reserved consumer owns it until then, so that trimming
--- keeps its entry and no consumer takes it early.
-local function park(id, at, reason, c)
-  redis.call('ZADD', due, string.format('%.3f', at), id)
+-- Returns a delivery to the group, to be taken when its score is due. A reserved consumer owns it until then, so that
+-- trimming keeps its entry and no consumer takes it early.
+local function parkAt(id, score, reason, c)
+  redis.call('ZADD', due, score, id)
   if c then
     c.owner = ''
     saveCopy(id, c)
@@ -91,6 +91,7 @@ local function park(id, at, reason, c)
     saveCopy(id, {owner = '', count = 0})
   end
 end
+local function park(id, at, reason, c) parkAt(id, string.format('%.3f', at), reason, c) end
 
 -- The version of the deferred deliveries that a reserved consumer owns; nil for other consumers.
 local function heldVersion(consumer) return tonumber(string.match(consumer, '^_held:(%d+)$')) end
@@ -160,11 +161,25 @@ local function renewLease(lease, exclusive, joins)
   redis.call('ZADD', consumers, text(now + lease), me)
 end
 
--- The life of a group ends with a hash of its event types, so that scripts refuse consumers of other types: all have to
--- compare the life anyway.
+-- The life of a group ends with a hash of its terms, so that scripts refuse consumers with other ones: all have to compare
+-- the life anyway. The terms are its event types, and whether it holds keys ("hold-key" or empty).
 local function baseOfLife(life) return string.match(life, '^[^/]*') end
-local function lifeWith(life, types)
-  return types == '' and baseOfLife(life) or baseOfLife(life) .. '/' .. string.sub(redis.sha1hex(types), 1, 12)
+local function lifeWith(life, types, whenDead)
+  local terms = whenDead == '' and types or types .. '\\n' .. whenDead
+  return terms == '' and baseOfLife(life) or baseOfLife(life) .. '/' .. string.sub(redis.sha1hex(terms), 1, 12)
+end
+local function termsOf()
+  local terms = redis.call('HMGET', meta, 'types', 'whendead')
+  return terms[1] or '', terms[2] or ''
+end
+-- Stores the terms, and returns the life with their hash.
+local function saveTerms(life, types, whenDead)
+  if types == '' then redis.call('HDEL', meta, 'types') else redis.call('HSET', meta, 'types', types) end
+  if whenDead == '' then redis.call('HDEL', meta, 'whendead') else redis.call('HSET', meta, 'whendead', whenDead) end
+  redis.call('HSET', meta, 'life', lifeWith(life, types, whenDead))
+end
+local function termsDiffer(types, whenDead)
+  return redis.error_reply('TERMSDIFFER ' .. (whenDead == '' and 'continue' or whenDead) .. ' ' .. types)
 end
 
 local function epoch() return tonumber(redis.call('HGET', meta, 'epoch') or 0) end
@@ -242,7 +257,7 @@ local function saveCheckpoint()
 end
 `;
 
-/** The beginning of all scripts of a group that write. They refuse members of a group that was deleted or is for other types. */
+/** The beginning of all scripts of a group that write. They refuse members of a group that was deleted or has other terms. */
 export const PRELUDE: string = `${READ_PRELUDE}
 -- Out of memory, a script may add data only after another write. This one removes nothing, and lets consumers go on and
 -- settle their deliveries, which needs little memory and frees more. APPEND does not do this.
@@ -255,7 +270,7 @@ if ARGV[3] ~= '' then
     return redis.error_reply('GROUPDELETED ' .. group)
   end
   if life and life ~= ARGV[3] then
-    return redis.error_reply('TYPESDIFFER ' .. (redis.call('HGET', meta, 'types') or ''))
+    return termsDiffer(termsOf())
   end
 end
 `;

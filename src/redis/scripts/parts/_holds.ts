@@ -1,0 +1,124 @@
+/**
+ * Lua functions for keys that dead letters hold. They need the prelude, and the keys after those of the prelude: deadkeys,
+ * deadholds, waiting. Only scripts of groups with `whenDead: "hold-key"` have these keys; all operating scripts do.
+ *
+ * - The hash `deadkeys` has the lowest position of the letters that hold a key, by the key.
+ * - The sorted set `deadholds` has a member for each of these letters: `<length>:<key>:<position>:<id of the letter>`.
+ * - The sorted set `waiting` has a member for each delivery that waits: `<length>:<key>:<position>`. The reserved consumer
+ *   `_waiting` owns these deliveries.
+ *
+ * In both sets all scores are 0, so that members are in order of their text. Positions in them have leading zeros, and the
+ * length of the key keeps keys apart.
+ */
+export const HOLDS: string = `
+local deadKeys, deadHolds, waitingKey = KEYS[9], KEYS[10], KEYS[11]
+
+-- The text of a position that is in order of position with others: both parts have 20 digits.
+local function padded(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  return string.rep('0', 20 - #ms) .. ms .. '-' .. string.rep('0', 20 - #seq) .. seq
+end
+local function unpadded(digits)
+  local ms, seq = string.match(digits, '^0*(%d+)-0*(%d+)$')
+  return ms .. '-' .. seq
+end
+
+-- The beginning of all members about a key. What follows it begins with a digit, so all are below the prefix and a colon.
+local function prefixOf(key) return #key .. ':' .. key .. ':' end
+-- The prefix of a member, the position in it with its zeros, and the rest.
+local function parseMember(member)
+  local length = string.match(member, '^%d+')
+  local to = #length + 1 + tonumber(length) + 1
+  return string.sub(member, 1, to), string.sub(member, to + 1, to + 41), string.sub(member, #length + 2, to - 1)
+end
+
+local function isBehind(id, key)
+  local from = redis.call('HGET', deadKeys, key)
+  return from and less(from, id)
+end
+
+-- Has a letter hold its key. Returns whether no letter has held the key before.
+local function hold(key, id, letter)
+  redis.call('ZADD', deadHolds, 0, prefixOf(key) .. padded(id) .. ':' .. letter)
+  local from = redis.call('HGET', deadKeys, key)
+  if not from or less(id, from) then redis.call('HSET', deadKeys, key, id) end
+  return not from
+end
+
+-- Returns a delivery to the group that comes before all others, by position. Its score is far below all times.
+local function returnFirst(id, c)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  local score = tonumber(ms) - 2e12 + math.min(tonumber(seq), 2047) / 2048
+  parkAt(id, string.format('%.17g', math.min(score, now)), '_released', c)
+end
+
+-- Some letters hold this key no longer. Returns the deliveries that wait behind none of the others; the result tells whether
+-- there are such.
+local function freeKey(key)
+  local prefix = prefixOf(key)
+  local first = redis.call('ZRANGEBYLEX', deadHolds, '[' .. prefix, '(' .. prefix .. ':', 'LIMIT', 0, 1)[1]
+  local _, from = parseMember(first or '0::')
+  if first then redis.call('HSET', deadKeys, key, unpadded(from)) else redis.call('HDEL', deadKeys, key) end
+  local to = first and '[' .. prefix .. from or '(' .. prefix .. ':'
+  local freed = redis.call('ZRANGEBYLEX', waitingKey, '[' .. prefix, to)
+  if #freed == 0 then return false end
+  for _, member in ipairs(freed) do
+    local id = unpadded(string.sub(member, #prefix + 1))
+    redis.call('ZREM', waitingKey, member)
+    returnFirst(id, copyOf(id))
+  end
+  return true
+end
+
+-- A letter is removed. Adds its key to a table if it held the key.
+local function liftHold(keys, key, id, letter)
+  if redis.call('ZREM', deadHolds, prefixOf(key) .. padded(id) .. ':' .. letter) == 1 then keys[key] = true end
+end
+
+-- Removes what says that deliveries from a position on wait, and the holds of letters from there on. The deliveries themselves
+-- must be gone.
+local function rewindHolds(to)
+  to = padded(to)
+  local function remove(set, matches)
+    local from = 0
+    while true do
+      local members, gone = redis.call('ZRANGE', set, from, from + 999), {}
+      for _, member in ipairs(members) do
+        if matches(member) then gone[#gone + 1] = member end
+      end
+      if #gone > 0 then redis.call('ZREM', set, unpack(gone)) end
+      if #members < 1000 then return end
+      from = from + 1000 - #gone
+    end
+  end
+  remove(waitingKey, function(member)
+    local _, position = parseMember(member)
+    return position >= to
+  end)
+  local keys = {}
+  remove(deadHolds, function(member)
+    local _, position, key = parseMember(member)
+    if position < to then return false end
+    keys[key] = true
+    return true
+  end)
+  for key in pairs(keys) do freeKey(key) end
+end
+
+-- If the sorted set has lost the deliveries that wait, they return: whoever gets them has them wait again.
+local function returnStray(pending)
+  if pending == 0 or redis.call('ZCARD', waitingKey) > 0 then return end
+  for _, row in ipairs(redis.call('XPENDING', stream, group, '-', '+', 1000, '_waiting')) do returnFirst(row[1]) end
+end
+
+-- No letter holds its key any more, and all deliveries that wait return. Returns whether there are such.
+local function clearHolds()
+  local all = redis.call('ZRANGE', waitingKey, 0, -1)
+  for _, member in ipairs(all) do
+    local _, position = parseMember(member)
+    returnFirst(unpadded(position), copyOf(unpadded(position)))
+  end
+  redis.call('DEL', deadKeys, deadHolds, waitingKey)
+  return #all > 0
+end
+`;
