@@ -198,6 +198,29 @@ export const holding: readonly StoreContract[] = [
     assertEquals(await heldOf(b, positionsOf(records)), positionsOf(records));
   }),
 
+  contract(
+    "39, 43",
+    "claim() of an exclusive consumer leaves out what waits, and gives all else by position",
+    async (bench) => {
+      const all = await bench.append(6);
+      const dying = await bench.join("a", { ...HOLDS, exclusive: true, lease: bench.short });
+      const [one, two, three, four] = await bench.take(dying, 4);
+      await dying.settle([...dead([two!], { key: "k" }), ...wait([four!], "k"), ...retry([one!], LONG, true)]);
+      bench.abandon(dying);
+      await bench.pass(bench.short);
+      const heir = await bench.join("b", { ...HOLDS, exclusive: true });
+      const claim = await bench.claim(heir, 2);
+      assertEquals([positionsOf(claim.records), claim.holding], [[one!.position, three!.position], true]);
+      assertEquals(claim.records[0]!.dueIn !== undefined, true);
+      assertEquals(positionsOf(await bench.take(heir)), all.slice(4));
+      await bench.nothing(heir);
+      await heir.settle(release(claim.records));
+      await lettersOf(bench).redrive();
+      assertEquals(positionsOf(await bench.take(heir, 3)), all.slice(0, 3));
+      assertEquals(positionsOf(await bench.take(heir, 3)), [all[3]]);
+    },
+  ),
+
   contract("29, 43", "rewind() lifts the holds of letters whose events come again", async (bench) => {
     const member = await bench.join("a", HOLDS);
     const all = await bench.append(6);
