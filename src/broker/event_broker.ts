@@ -477,7 +477,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * @throws {TypeError} If the classes are of several streams, or one of them takes no subject from its detail.
    * @throws {RangeError} If `partitions` is out of range.
    * @throws {StoreError} `"partitions-differ"` if another call changes the number to another one; `"group-busy"` if a group
-   * waits for consumers that know a newer version of an event.
+   * waits for consumers that know a newer version of an event, or if its events wait behind dead letters of their keys.
    */
   async repartition<K extends C>(
     events: OneOrMore<K>,

@@ -25,7 +25,7 @@ const LEASE = 1_000;
  * It may be called again after a failure: it goes on where the earlier call ended.
  *
  * @throws {StoreError} `"partitions-differ"` if another call changes the number to another one.
- * @throws {StoreError} `"group-busy"` if a group waits for a release that knows newer versions.
+ * @throws {StoreError} `"group-busy"` if a group waits for a release that knows newer versions, or holds keys.
  */
 export async function repartition(
   store: EventStore,
@@ -94,6 +94,14 @@ async function begin(
 async function assertSettling(store: EventStore, streams: readonly string[]): Promise<void> {
   for (const stream of streams) {
     const { groups } = await store.admin(stream).info();
+    const holding = groups.find(({ held }) => held.keys > 0);
+    if (holding !== undefined) {
+      throw new StoreError(
+        "group-busy",
+        `Cannot change the partitions of ${stream}: events of group "${holding.name}" wait behind the dead letters of ` +
+          `${holding.held.keys} keys; redrive or discard these letters first`,
+      );
+    }
     const waiting = groups.find(({ deferred }) => deferred.length > 0);
     if (waiting === undefined) continue;
     throw new StoreError(
@@ -113,9 +121,9 @@ async function makeGroups(store: EventStore, existing: readonly string[], added:
   }
   for (const stream of added) {
     const made = new Set((await store.admin(stream).info()).groups.map(({ name }) => name));
-    for (const { name, types } of groups.values()) {
+    for (const { name, types, whenDead } of groups.values()) {
       if (made.has(name)) continue;
-      const options = { consumer: "repartition", lease: LEASE, startFrom: "beginning" } as const;
+      const options = { consumer: "repartition", lease: LEASE, startFrom: "beginning", whenDead } as const;
       const member = await store.member(stream, name, types === undefined ? options : { ...options, types });
       await member.leave();
     }
