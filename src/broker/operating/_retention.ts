@@ -1,7 +1,7 @@
 import type { RetentionOptions } from "../../events/mod.ts";
 import type { EventStore } from "../../store/mod.ts";
 import type { Observers } from "../_observers.ts";
-import { streamsOf } from "../partitions/_layout.ts";
+import { shareOf, streamsOf } from "../partitions/_layout.ts";
 import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
 
 // A stream is trimmed after this many events, or a tenth of `maxLength` if that is more.
@@ -46,8 +46,7 @@ export class Retention {
     const layout = this.#layouts.of(stream);
     const retention = this.#plans.get(layout?.stream ?? stream)?.retention;
     if (retention === undefined || layout === undefined || layout.partitions === 0) return retention;
-    const { maxLength } = retention;
-    return maxLength === undefined ? retention : { ...retention, maxLength: Math.ceil(maxLength / layout.partitions) };
+    return shareOf(retention, layout.partitions);
   }
 
   /** `count` events of the stream were published or settled: trims the stream if it is time. */

@@ -52,6 +52,15 @@ export function streamsOf(stream: string, layouts: readonly Layout[]): string[] 
   return [...new Set(all)];
 }
 
+/** The bounds of one partition: its share of those of the stream, rounded up. An age is the same for all. */
+export function shareOf<B extends object>({ ...bounds }: B, partitions: number): B {
+  const shares = Object.entries(bounds).map(([name, bound]) => [
+    name,
+    typeof bound === "number" && name !== "maxAge" ? Math.ceil(bound / partitions) : bound,
+  ]);
+  return Object.fromEntries(shares) as B;
+}
+
 /** The key of a stream in the store in the cuts of a layout. */
 export function cutKey(stream: string): string {
   const at = stream.lastIndexOf("#");

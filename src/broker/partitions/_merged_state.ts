@@ -16,8 +16,6 @@ function mergedGroup(parts: readonly GroupState[]): GroupState {
   const [{ name, types, whenDead }] = parts as readonly [GroupState, ...GroupState[]];
   const failures = parts.flatMap(({ oldestDeadLetter }) => oldestDeadLetter ?? []);
   return {
-    // Members of a group that a store adds are those of the first partition.
-    ...parts[0],
     name,
     types,
     whenDead,

@@ -12,7 +12,7 @@ import type {
 } from "../../store/mod.ts";
 import { comparePositions } from "../../store/mod.ts";
 import { assertAlterable, assertIdle, unknownGroup } from "../../store/_groups.ts";
-import { assignmentState, cutKey, rewindState } from "./_layout.ts";
+import { assignmentState, cutKey, rewindState, shareOf } from "./_layout.ts";
 import { mergedState } from "./_merged_state.ts";
 import { PartitionedLetters } from "./_partitioned_letters.ts";
 import type { StreamLayout } from "./_stream_layout.ts";
@@ -70,10 +70,8 @@ export class PartitionedAdmin implements StreamAdmin {
     return lasts.filter((last) => last !== undefined).sort(comparePositions).at(-1);
   }
 
-  async trim({ maxLength, ...options }: TrimOptions): Promise<TrimResult> {
-    const own = maxLength === undefined
-      ? options
-      : { ...options, maxLength: Math.ceil(maxLength / this.#admins.length) };
+  async trim(options: TrimOptions): Promise<TrimResult> {
+    const own = shareOf(options, this.#admins.length);
     const results = await this.#inEach(`trim ${this.#stream}`, (admin) => admin.trim(own));
     return {
       removed: results.reduce((sum, { removed }) => sum + removed, 0),
