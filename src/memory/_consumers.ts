@@ -100,6 +100,7 @@ export class Consumers {
       const name = storeName.slice(0, storeName.lastIndexOf("."));
       this.#assertNameFree(name, storeName);
       this.#assertUnoccupied(name, storeName, exclusive);
+      if (!exclusive) this.#exclusive = undefined;
       consumer ??= this.#enrol(name, storeName, lease);
     }
     consumer.expires = now + lease;

@@ -25,6 +25,7 @@ export type Command =
     readonly lease: number;
     readonly version: number;
     readonly deferTimeout: number;
+    readonly exclusive: boolean;
     /** Which types a new group is for, as an index. */
     readonly types: number;
     /** Whether it joins for these types also when the group is for others. */
@@ -69,6 +70,7 @@ export const commands: fc.Arbitrary<Command[]> = fc.array(
         lease: fc.nat(2),
         version: fc.constantFrom(1, 1, 2, 3),
         deferTimeout: fc.constantFrom(0, 90, Infinity),
+        exclusive: fc.constantFrom(false, false, true),
         types,
         stranger: fc.constantFrom(false, false, false, false, true),
         from: place,

@@ -35,6 +35,7 @@ export interface Member {
   readonly lease: number;
   readonly version: number;
   readonly deferTimeout: number;
+  readonly exclusive: boolean;
   readonly types: Types;
   expires: number;
   /** False after it left or was given up for dead. It joins again with its next call. */
@@ -92,6 +93,8 @@ export class ModelGroup {
   epoch = 0;
   skipped = 0;
   types: Types;
+  /** The exclusive consumer that joined last, until another consumer joins. */
+  alone: Member | undefined;
   #from: Position;
   #model: Model;
 
@@ -136,22 +139,31 @@ export class ModelGroup {
   }
 
   /** Why a consumer may not join, if it may not. */
-  refusal(name: string, types: Types, self?: Member): StoreErrorKind | undefined {
+  refusal(
+    { name, types, exclusive }: Pick<Member, "name" | "types" | "exclusive">,
+    self?: Member,
+  ): StoreErrorKind | undefined {
     if (!this.isFor(types)) return "types-differ";
-    return this.nameIsTaken(name, self) ? "name-taken" : undefined;
+    if (this.nameIsTaken(name, self)) return "name-taken";
+    const inTheWay = exclusive ? this.members : this.members.filter((member) => member === this.alone);
+    const occupied = inTheWay.some((member) => member !== self && this.isAlive(member));
+    return occupied || exclusive && self !== undefined && this.alone !== self ? "occupied" : undefined;
   }
 
-  join(options: Pick<Member, "name" | "lease" | "version" | "deferTimeout" | "types">): Member {
+  join(options: Pick<Member, "name" | "lease" | "version" | "deferTimeout" | "exclusive" | "types">): Member {
     const expires = this.#model.now + options.lease;
     const member: Member = { ...options, expires, enrolled: true, seenEpoch: this.epoch };
     this.members.push(member);
+    this.alone = member.exclusive ? member : undefined;
+    if (member.exclusive) this.#recoverDead(member);
     return member;
   }
 
   /** Renews the lease of a member. Returns why it cannot: another live member has its name, or the types were altered. */
   touch(member: Member): StoreErrorKind | undefined {
-    const refusal = this.refusal(member.name, member.types, member);
+    const refusal = this.refusal(member, member);
     if (refusal !== undefined && !this.isAlive(member)) return refusal;
+    if (!this.isAlive(member) && !member.exclusive) this.alone = undefined;
     member.enrolled = true;
     member.expires = this.#model.now + member.lease;
     return undefined;
@@ -174,6 +186,19 @@ export class ModelGroup {
     taker: Member,
     { expired = true }: { expired?: boolean } = {},
   ): { returned: Delivery[]; gone: Delivery[]; fresh: Position[] } {
+    this.#recoverDead(taker);
+    const { now } = this.#model;
+    const due = this.pending.filter((delivery) => {
+      const { due = Infinity, deferred } = delivery;
+      return due <= now || taker.exclusive && due < Infinity || this.isKnown(delivery, taker) ||
+        expired && deferred !== undefined && now - deferred.since >= taker.deferTimeout;
+    });
+    const returned = due.filter((delivery) => !this.isGone(delivery));
+    const gone = due.filter((delivery) => this.isGone(delivery));
+    return { returned, gone, fresh: returned.length > 0 ? [] : this.unread };
+  }
+
+  #recoverDead(taker: Member): void {
     for (const member of this.members) {
       if (member === taker || !member.enrolled || this.isAlive(member)) continue;
       member.enrolled = false;
@@ -183,15 +208,11 @@ export class ModelGroup {
         this.#park(delivery);
       }
     }
-    const { now } = this.#model;
-    const due = this.pending.filter((delivery) => {
-      const { due = Infinity, deferred } = delivery;
-      return due <= now || this.isKnown(delivery, taker) ||
-        expired && deferred !== undefined && now - deferred.since >= taker.deferTimeout;
-    });
-    const returned = due.filter((delivery) => !this.isGone(delivery));
-    const gone = due.filter((delivery) => this.isGone(delivery));
-    return { returned, gone, fresh: returned.length > 0 ? [] : this.unread };
+  }
+
+  /** In how many milliseconds the retry of a delivery is due; undefined when it may start now. */
+  dueIn({ retryAt }: Delivery): number | undefined {
+    return retryAt !== undefined && retryAt > this.#model.now ? retryAt - this.#model.now : undefined;
   }
 
   isKnown({ deferred }: Delivery, { version }: Member): boolean {
@@ -228,7 +249,8 @@ export class ModelGroup {
 
   hand(delivery: Delivery, member: Member, fence: string, text: string): Hand {
     delivery.owner = member;
-    delivery.due = delivery.retryAt = delivery.deferred = undefined;
+    if (this.dueIn(delivery) === undefined) delivery.retryAt = undefined;
+    delivery.due = delivery.deferred = undefined;
     return { delivery, text, serial: ++delivery.serial, fence, attempt: delivery.failures + 1 };
   }
 

@@ -10,7 +10,7 @@ import {
 } from "../../src/store/mod.ts";
 import { assertRefused, claimFor, outcomeOf } from "./_calls.ts";
 import type { Command, Ending, Place } from "./_commands.ts";
-import { type Hand, type Member, Model, ModelGroup, type Types } from "./_model.ts";
+import { type Delivery, type Hand, type Member, Model, ModelGroup, type Types } from "./_model.ts";
 
 const STREAM = "Stream";
 const GROUPS = ["one", "two"];
@@ -134,20 +134,20 @@ export class Run {
   async #join(command: Command & { do: "join" }): Promise<void> {
     const groupName = GROUPS[command.group]!;
     const startFrom = this.#place(command.from);
-    const { version, deferTimeout } = command;
+    const { version, deferTimeout, exclusive } = command;
     const [consumer, lease] = [`c${command.name}`, LEASES[command.lease]!];
     let group = this.model.groups.get(groupName);
     const types = group === undefined || command.stranger ? TYPES[command.types] : group.types;
-    const options = { consumer, lease, startFrom, version, deferTimeout, ...(types && { types }) };
+    const options = { consumer, lease, startFrom, version, deferTimeout, exclusive, ...(types && { types }) };
     const joining = this.#store.member(STREAM, groupName, options);
-    const refusal = group?.refusal(consumer, types);
+    const refusal = group?.refusal({ name: consumer, types, exclusive });
     if (refusal !== undefined) return await assertRefused(joining, refusal);
     if (group === undefined) this.model.groups.set(groupName, group = new ModelGroup(this.model, startFrom, types));
     const real = await joining;
     this.#seats.push({
       group,
       groupName,
-      model: group.join({ name: consumer, lease, version, deferTimeout, types }),
+      model: group.join({ name: consumer, lease, version, deferTimeout, exclusive, types }),
       real,
       hands: [],
     });
@@ -191,19 +191,21 @@ export class Run {
     if (!partly && expected < limit) assertEquals(claim.missing.length, gone.length, "missing in a claim");
     const positions = claim.records.map(({ position }) => position);
     assertEquals(positions, positions.toSorted(comparePositions), "order in a claim");
+    if (model.exclusive) assertInOrder(positions, returned);
     if (returned.length === 0) assertEquals(positions, fresh.slice(0, positions.length), "new entries in a claim");
-    for (const { position, fields, attempt, recovered, expired, fence } of claim.records) {
+    for (const { position, fields, attempt, recovered, expired, dueIn, fence } of claim.records) {
       const delivery = returned.length === 0
         ? group.read(position)
         : returned.find((delivery) => delivery.position === position);
       assert(delivery, `${position} was not available, but was delivered`);
       const tooLate = delivery.deferred !== undefined && !group.isKnown(delivery, model);
       const text = delivery.copy ?? this.model.textOf(position)!;
-      assertEquals({ fields, attempt, recovered, expired: expired === true }, {
+      assertEquals({ fields, attempt, recovered, expired: expired === true, dueIn }, {
         fields: fieldsOf(text),
         attempt: delivery.failures + 1,
         recovered: delivery.recovered,
         expired: tooLate,
+        dueIn: group.dueIn(delivery),
       });
       seat.hands.push(group.hand(delivery, model, fence, text));
     }
@@ -361,6 +363,7 @@ export class Run {
         lease: 2,
         version: 10,
         deferTimeout: Infinity,
+        exclusive: false,
         types: 0,
         stranger: false,
         from: { at: "now", index: 0 },
@@ -380,6 +383,15 @@ export class Run {
     for (const { real } of this.#seats) await real.leave();
     for (const store of this.#stores) await store[Symbol.asyncDispose]();
   }
+}
+
+/** Of what returned, an exclusive consumer gets the lowest positions first, and deferred deliveries after all others. */
+function assertInOrder(claimed: readonly Position[], returned: readonly Delivery[]): void {
+  const parked = returned.filter(({ deferred }) => deferred === undefined).map(({ position }) => position);
+  const taken = claimed.filter((position) => parked.includes(position));
+  assertEquals(taken, parked.toSorted(comparePositions).slice(0, taken.length), "order of an exclusive consumer");
+  const others = claimed.filter((position) => returned.some((delivery) => delivery.position === position));
+  if (others.length > taken.length) assertEquals(taken.length, parked.length, "deferred deliveries come last");
 }
 
 // Stores may list groups in any order.

@@ -169,6 +169,7 @@ export function touch(db: Database, now: number, seat: Seat): LiveConsumer {
   if (found === undefined || found.expires <= now) {
     assertNameFree(db, now, seat);
     assertUnoccupied(db, now, seat, false);
+    if (!seat.exclusive) db.run("UPDATE consumer_group SET exclusive = NULL WHERE id = ?", groupId);
   }
   if (found === undefined) enrol(db, now, seat);
   return db.get<LiveConsumer>(
