@@ -47,9 +47,9 @@ local plain, skipped = tonumber(ARGV[5]), tonumber(ARGV[6])
 -- A dead consumer may still have read entries after an exclusive one had joined.
 local only = redis.call('HGET', meta, 'exclusive')
 if only and only ~= '' and only ~= me then
+  if plain > 0 then return {0} end
   local all = {}
-  for at = 7, 6 + plain do all[#all + 1] = ARGV[at] end
-  for at = 7 + plain, #ARGV, 8 do all[#all + 1] = ARGV[at + 1] end
+  for at = 7, #ARGV, 8 do all[#all + 1] = ARGV[at + 1] end
   return {1, all, {}, bell(), bell()}
 end
 if plain > 0 then
