@@ -24,6 +24,7 @@ export class MemoryAdmin implements StreamAdmin {
     const stream = this.#stream;
     return Promise.resolve({
       length: stream.end - stream.start,
+      bytes: stream.bytes,
       first: stream.at(stream.start)?.position,
       last: stream.last,
       groups: [...stream.groups.values()].map((group) => group.state()),

@@ -1,4 +1,5 @@
 import { WakeUp } from "../store/_wake_up.ts";
+import { sizeOf } from "../store/_size.ts";
 import { conflict, isConflict, judge, layoutChanged, PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../store/_producer.ts";
 import type {
   AppendOptions,
@@ -41,6 +42,7 @@ export class MemoryStream {
   readonly now: () => number;
   #records: StoredRecord[] = [];
   #trimmed = 0;
+  #bytes = 0;
   #last: { ms: number; seq: number } | undefined;
   #producers = new Map<string, Remembered>();
   /** Appends of lower layouts are refused. */
@@ -61,6 +63,11 @@ export class MemoryStream {
   /** The index of the first entry that was not removed. */
   get start(): number {
     return this.#trimmed;
+  }
+
+  /** The size of its entries: their names and values, in characters. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** The highest position ever given. */
@@ -161,6 +168,7 @@ export class MemoryStream {
       this.#last = last && last.ms >= now ? { ms: last.ms, seq: last.seq + 1 } : { ms: now, seq: 0 };
       const position: Position = `${this.#last.ms}-${this.#last.seq}`;
       this.#records.push({ position, fields });
+      this.#bytes += sizeOf(fields);
       positions.push(position);
     }
     if (records.length > 0) this.wakeUp.wake();
@@ -231,8 +239,8 @@ export class MemoryStream {
     return this.at(index)?.position === position ? index + 1 : index;
   }
 
-  trim({ maxAge = Infinity, maxLength = Infinity, force = false }: TrimOptions): TrimResult {
-    let wanted = Math.max(this.#trimmed, this.end - maxLength);
+  trim({ maxAge = Infinity, maxLength = Infinity, maxBytes = Infinity, force = false }: TrimOptions): TrimResult {
+    let wanted = Math.max(this.#trimmed, this.end - maxLength, this.#firstWithin(maxBytes));
     if (maxAge !== Infinity) wanted = Math.max(wanted, this.indexOf(firstPositionAt(this.now() - maxAge)));
     let allowed = wanted;
     let pinnedBy: string | undefined;
@@ -245,10 +253,19 @@ export class MemoryStream {
       for (const group of this.groups.values()) group.noteRemoved(allowed);
       this.wakeUp.wake();
     }
-    this.#records.splice(0, removed);
+    for (const { fields } of this.#records.splice(0, removed)) this.#bytes -= sizeOf(fields);
     this.#trimmed += removed;
     this.#subjects.trim(this.#trimmed);
     return { removed, pinnedBy };
+  }
+
+  /** The index of the first entry to keep, so that the entries take at most so many bytes. */
+  #firstWithin(maxBytes: number): number {
+    let kept = 0;
+    for (let left = this.#bytes; left > maxBytes && kept < this.#records.length; kept++) {
+      left -= sizeOf(this.#records[kept]!.fields);
+    }
+    return this.#trimmed + kept;
   }
 }
 

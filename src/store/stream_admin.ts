@@ -73,6 +73,11 @@ export interface GroupState {
 export interface StreamState {
   /** How many entries it holds. */
   readonly length: number;
+  /**
+   * How many bytes it takes, as the store measures them: this is the number that `trim` compares with `maxBytes`.
+   * Undefined when this user may not know.
+   */
+  readonly bytes: number | undefined;
   /** The position of its oldest entry. */
   readonly first: Position | undefined;
   /** The highest position that it ever gave, also when that entry was removed. */
@@ -81,12 +86,17 @@ export interface StreamState {
   readonly groups: readonly GroupState[];
 }
 
-/** The bounds of a stream: an entry beyond either bound is removed. */
+/** The bounds of a stream: an entry beyond any of them is removed. */
 export interface TrimOptions {
   /** The greatest age of an entry, in milliseconds, by the time in its position. */
   readonly maxAge?: number;
   /** The largest number of entries. */
   readonly maxLength?: number;
+  /**
+   * The largest number of bytes, as {@linkcode StreamState.bytes} counts them. The oldest entries are removed until the
+   * rest fits. A store that measures approximately may remove a few entries more.
+   */
+  readonly maxBytes?: number;
   /**
    * Also removes entries that a group has not read or not settled. The next claims tell the group: by `removed` about
    * unread entries, by `missing` about unsettled deliveries.

@@ -1,5 +1,6 @@
 import { register, type SuiteOptions } from "./_contract.ts";
 import { appending } from "./store/_append.ts";
+import { bytes } from "./store/_bytes.ts";
 import { claiming } from "./store/_claims.ts";
 import { deferring } from "./store/_deferring.ts";
 import { excluding } from "./store/_exclusive.ts";
@@ -32,6 +33,7 @@ export const storeContracts: readonly StoreContract[] = [
   ...holding,
   ...rewinding,
   ...trimming,
+  ...bytes,
   ...grouping,
   ...sharing,
   ...fencing,

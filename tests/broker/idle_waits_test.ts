@@ -25,7 +25,13 @@ function waits(answers: GroupState[][], groupsOf: () => string[]): { waits: Idle
   const next = () => answers[Math.min(asked++, answers.length - 1)]!;
   const admin = (stream: string) => {
     const info = () =>
-      Promise.resolve({ length: 0, first: undefined, last: undefined, groups: stream === "two" ? next() : [IDLE] });
+      Promise.resolve({
+        length: 0,
+        bytes: 0,
+        first: undefined,
+        last: undefined,
+        groups: stream === "two" ? next() : [IDLE],
+      });
     return Promise.resolve({ info } as unknown as StreamAdmin);
   };
   const made = new IdleWaits({

@@ -90,6 +90,7 @@ Deno.test("open() upgrades a file with an earlier schema, and keeps its entries"
      ALTER TABLE batch DROP COLUMN conflict;
      ALTER TABLE consumer_group DROP COLUMN exclusive;
      ALTER TABLE stream DROP COLUMN layout;
+     ALTER TABLE stream DROP COLUMN bytes;
      ALTER TABLE consumer_group DROP COLUMN types;
      ALTER TABLE consumer_group DROP COLUMN skipped;
      ALTER TABLE consumer_group DROP COLUMN removed;

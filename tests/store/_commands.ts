@@ -36,7 +36,13 @@ export type Command =
   | { readonly do: "settle"; readonly member: number; readonly endings: readonly Ending[]; readonly late: number }
   | { readonly do: "renew" | "leave" | "crash"; readonly member: number }
   | { readonly do: "advance"; readonly ms: number }
-  | { readonly do: "trim"; readonly maxLength: number; readonly maxAge: number; readonly force: boolean }
+  | {
+    readonly do: "trim";
+    readonly maxLength: number;
+    readonly maxBytes: number;
+    readonly maxAge: number;
+    readonly force: boolean;
+  }
   | { readonly do: "rewind"; readonly group: number; readonly to: Place }
   | { readonly do: "alter"; readonly group: number; readonly types: number }
   | { readonly do: "redrive" | "discard"; readonly group: number; readonly which: number };
@@ -86,9 +92,10 @@ export const commands: fc.Arbitrary<Command[]> = fc.array(
     { weight: 2, arbitrary: as("crash", { member }) },
     { weight: 5, arbitrary: as("advance", { ms: fc.constantFrom(1, 10, 49, 60, 100, 1_000) }) },
     {
-      weight: 2,
+      weight: 3,
       arbitrary: as("trim", {
-        maxLength: fc.constantFrom(0, 1, 3, 1_000),
+        maxLength: fc.constantFrom(0, 1, 3, 1_000, 1_000),
+        maxBytes: fc.constantFrom(0, 20, 60, 150, Infinity, Infinity),
         maxAge: fc.constantFrom(0, 20, 200, Infinity),
         force: fc.constantFrom(false, false, false, true),
       }),

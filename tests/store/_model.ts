@@ -48,12 +48,34 @@ export interface Letter {
   readonly text: string | undefined;
 }
 
+/**
+ * How many bytes the store counts for the entry with this text. `"large"` if the store measures approximately, and any
+ * entry takes more than the commands allow.
+ */
+export type SizeOf = ((text: string) => number) | "large";
+
 /** The model of one stream: plain arrays, slow and obvious. */
 export class Model {
   now = 1_700_000_000_000;
   entries: { readonly position: Position; readonly text: string }[] = [];
   last: Position | undefined;
   readonly groups = new Map<string, ModelGroup>();
+  readonly #sizeOf: SizeOf;
+
+  constructor(sizeOf: SizeOf) {
+    this.#sizeOf = sizeOf;
+  }
+
+  /** Undefined if the store measures approximately. */
+  get bytes(): number | undefined {
+    return this.#sizeOf === "large" ? undefined : this.#bytesFrom(0);
+  }
+
+  #bytesFrom(index: number): number {
+    const sizeOf = this.#sizeOf;
+    if (sizeOf === "large") return this.entries.length > index ? Infinity : 0;
+    return this.entries.slice(index).reduce((sum, { text }) => sum + sizeOf(text), 0);
+  }
 
   textOf(position: Position): string | undefined {
     return this.entries.find((entry) => entry.position === position)?.text;
@@ -64,10 +86,15 @@ export class Model {
   }
 
   /** Trims. Returns how many entries are removed, and the groups that `pinnedBy` may name. */
-  trim({ maxAge = Infinity, maxLength = Infinity, force = false }): { removed: number; pinnedBy: string[] } {
+  trim({ maxAge = Infinity, maxLength = Infinity, maxBytes = Infinity, force = false }): {
+    removed: number;
+    pinnedBy: string[];
+  } {
     const tooMany = this.entries.length - maxLength;
     const oldest = maxAge === Infinity ? "0-0" : firstPositionAt(this.now - maxAge);
-    const wanted = this.entries.filter(({ position }, index) => index < tooMany || before(position, oldest));
+    const wanted = this.entries.filter(({ position }, index) =>
+      index < tooMany || this.#bytesFrom(index) > maxBytes || before(position, oldest)
+    );
     const floors = [...this.groups].map(([name, group]) => [name, group.trimFloor()] as const);
     const kept = force ? [] : wanted.filter(({ position }) => floors.some(([, floor]) => !before(position, floor)));
     const lowest = floors.map(([, floor]) => floor).toSorted(comparePositions)[0];

@@ -20,7 +20,7 @@ const TYPES: readonly Types[] = [undefined, ["Placed"], ["Ended", "Placed"]];
 const ENTRY_TYPES = ["Placed", "Ended", STREAM];
 
 /** The type of the entry with this text. */
-const typeOf = (text: string) => ENTRY_TYPES[Number(text) % ENTRY_TYPES.length]!;
+const typeOf = (text: string) => ENTRY_TYPES[parseInt(text) % ENTRY_TYPES.length]!;
 
 /** The fields of the entry with this text: it says its type, unless the stream has the same name. */
 function fieldsOf(text: string): string[] {
@@ -44,11 +44,16 @@ export type Open = (now: () => number) => Promise<readonly EventStore[]>;
 export interface Leeway {
   /** Whether a claim may overlook deferred deliveries that are expired: the port allows a quarter of the lease. */
   readonly expiresLate?: boolean;
+  /**
+   * How many bytes the store counts for an entry. `"large"` if it measures approximately, and any entry takes more than the
+   * commands allow.
+   */
+  readonly sizeOf: ((fields: readonly string[]) => number) | "large";
 }
 
 /** Runs commands on a model and on a store, and asserts after each command that they agree. */
 export class Run {
-  readonly model = new Model();
+  readonly model: Model;
   #stores: readonly EventStore[] = [];
   #turn = 0;
   #seats: Seat[] = [];
@@ -56,10 +61,12 @@ export class Run {
   #leeway: Leeway;
 
   private constructor(leeway: Leeway) {
+    const { sizeOf } = leeway;
     this.#leeway = leeway;
+    this.model = new Model(sizeOf === "large" ? sizeOf : (text) => sizeOf(fieldsOf(text)));
   }
 
-  static async open(open: Open, leeway: Leeway = {}): Promise<Run> {
+  static async open(open: Open, leeway: Leeway): Promise<Run> {
     const run = new Run(leeway);
     run.#stores = await open(() => run.model.now);
     return run;
@@ -121,7 +128,8 @@ export class Run {
   }
 
   async #append(count: number): Promise<void> {
-    const texts = Array.from({ length: count }, () => `${++this.#texts}`);
+    // Entries of different sizes.
+    const texts = Array.from({ length: count }, () => `${++this.#texts}`.padEnd((this.#texts * 7) % 25, "."));
     const positions = await this.#store.append(STREAM, texts.map(fieldsOf));
     for (const [index, position] of positions.entries()) {
       if (this.model.last !== undefined) assert(comparePositions(this.model.last, position) < 0);
@@ -264,8 +272,13 @@ export class Run {
     assertEquals(await seat.real.leave(), true);
   }
 
-  async #trim({ maxLength, maxAge, force }: Command & { do: "trim" }): Promise<void> {
-    const options = { force, ...(maxLength < 1_000 ? { maxLength } : {}), ...(maxAge < Infinity ? { maxAge } : {}) };
+  async #trim({ maxLength, maxBytes, maxAge, force }: Command & { do: "trim" }): Promise<void> {
+    const options = {
+      force,
+      ...(maxLength < 1_000 ? { maxLength } : {}),
+      ...(maxBytes < Infinity ? { maxBytes } : {}),
+      ...(maxAge < Infinity ? { maxAge } : {}),
+    };
     const { removed, pinnedBy } = this.model.trim(options);
     const result = await this.#store.admin(STREAM).trim(options);
     assertEquals(result.removed, removed, "removed by trim");
@@ -326,6 +339,7 @@ export class Run {
     };
     assertEquals(shown, {
       length: model.entries.length,
+      bytes: model.bytes ?? info.bytes,
       first: model.entries[0]?.position,
       last: model.last,
       groups: [...model.groups].map(([name, group]) => ({

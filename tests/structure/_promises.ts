@@ -43,6 +43,7 @@ export const GUARANTEES: Readonly<Record<number, string>> = {
   41: "An append with an expected revision is accepted once or refused, and each subject is numbered without gaps",
   42: "The events of one subject are read by an index, from any revision and at any age of the stream",
   43: "Dead letters keep the order: later events of a held key wait behind its letter",
+  44: "Streams and consumers are bounded in bytes, and no event that a group needs is removed",
   45: "Each partition has one consumer of a group at a time, evenly spread, also while consumers come, go and die",
   46: "Each event is in the partition of its subject, and each subject is in order",
   47: "Everything that works on a stream works over all its partitions",

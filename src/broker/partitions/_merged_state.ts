@@ -6,6 +6,8 @@ export function mergedState(partitions: readonly StreamState[]): StreamState {
   const groups = Map.groupBy(partitions.flatMap(({ groups }) => groups), ({ name }) => name);
   return {
     length: sumOf(partitions, ({ length }) => length),
+    // One user sees the size of all partitions or of none.
+    bytes: partitions.some(({ bytes }) => bytes === undefined) ? undefined : sumOf(partitions, ({ bytes }) => bytes!),
     first: lowest(partitions.map(({ first }) => first)),
     last: highest(partitions.map(({ last }) => last)),
     groups: [...groups.values()].map(mergedGroup),

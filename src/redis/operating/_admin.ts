@@ -11,7 +11,7 @@ import {
 } from "../../store/mod.ts";
 import { assertAlterable, assertIdle, unknownGroup } from "../../store/_groups.ts";
 import type { Reply } from "../connection/client.ts";
-import { isNoKey, replyOf } from "../connection/_reply_error.ts";
+import { isNoKey, isUnknownCommand, replyOf } from "../connection/_reply_error.ts";
 import { groupKeys, holdingKeyList, layoutKey, marksKey, producerKey } from "../_keys.ts";
 import { type LetterContext, RedisLetterBox } from "./_letters.ts";
 import { before, parsePairs, serverTime } from "../connection/_replies.ts";
@@ -21,6 +21,7 @@ import { ALTER_GROUP } from "../scripts/alter_group.ts";
 import { FENCE } from "../scripts/fence.ts";
 import { FORCE_TRIM } from "../scripts/force_trim.ts";
 import { GROUP_INFO } from "../scripts/info.ts";
+import { MEASURED_BLOCKS } from "../scripts/parts/_bytes.ts";
 import { REMOVE_GROUP } from "../scripts/remove_group.ts";
 import { REWIND } from "../scripts/rewind.ts";
 import { TRIM } from "../scripts/trim.ts";
@@ -78,10 +79,13 @@ export class RedisAdmin implements StreamAdmin {
     const { link, stream } = this.#context;
     const names = await this.#groups();
     let state: Map<string, Reply>;
+    let bytes: number | undefined;
     try {
-      state = parsePairs(await link.send(["XINFO", "STREAM", stream]));
+      const [info, measured] = await Promise.all([link.send(["XINFO", "STREAM", stream]), this.#bytes()]);
+      state = parsePairs(info);
+      bytes = measured;
     } catch (error) {
-      if (isNoKey(error)) return { length: 0, first: undefined, last: undefined, groups: [] };
+      if (isNoKey(error)) return { length: 0, bytes: 0, first: undefined, last: undefined, groups: [] };
       throw error;
     }
     const groups = await Promise.all(names.map((name) => this.#groupState(name)));
@@ -89,10 +93,22 @@ export class RedisAdmin implements StreamAdmin {
     const last = state.get("last-generated-id") as Position;
     return {
       length: Number(state.get("length")),
+      bytes,
       first: first?.[0],
       last: last === "0-0" ? undefined : last,
       groups: groups.filter((group) => group !== undefined),
     };
+  }
+
+  /** The memory that the stream takes; undefined if the user or the server does not allow the question. */
+  async #bytes(): Promise<number | undefined> {
+    const { link, stream } = this.#context;
+    try {
+      return Number(await link.send(["MEMORY", "USAGE", stream, "SAMPLES", String(MEASURED_BLOCKS)]));
+    } catch (error) {
+      if (replyOf(error)?.code === "NOPERM" || isUnknownCommand(error)) return undefined;
+      throw error;
+    }
   }
 
   async #groupState(name: string): Promise<GroupState | undefined> {
@@ -154,11 +170,12 @@ export class RedisAdmin implements StreamAdmin {
     };
   }
 
-  async trim({ maxAge, maxLength, force = false }: TrimOptions): Promise<TrimResult> {
+  async trim({ maxAge, maxLength, maxBytes, force = false }: TrimOptions): Promise<TrimResult> {
     const { link, stream } = this.#context;
     let oldest = "";
     if (maxAge !== undefined) oldest = firstPositionAt(await serverTime(link) - maxAge).split("-")[0]!;
-    const args = [oldest, maxLength === undefined ? "" : String(maxLength), String(TRIM_AT_ONCE)];
+    const bounds = [maxLength, maxBytes].map((bound) => bound === undefined ? "" : String(bound));
+    const args = [oldest, ...bounds, String(TRIM_AT_ONCE)];
     const groups = force ? await this.#groups() : [];
     const keys = [stream, marksKey(stream), ...groups.map((group) => groupKeys(stream, group).meta)];
     const script = force ? FORCE_TRIM : TRIM;

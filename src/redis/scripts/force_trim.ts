@@ -17,7 +17,7 @@ local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local function text(number) return string.format('%.0f', number) end
 ${REMOVED_UNTRIED}${SWEEP}
 local keys, groups = {}, {}
-for at = 3, #KEYS do keys[ARGV[at + 1]] = KEYS[at] end
+for at = 3, #KEYS do keys[ARGV[at + 2]] = KEYS[at] end
 for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
   local metaKey = keys[info[2]]
   -- A group without a life was not made by this store.

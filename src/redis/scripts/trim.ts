@@ -5,8 +5,8 @@ import { Script } from "../connection/_script.ts";
 /**
  * Removes old entries, but none that a group has not read or not settled.
  *
- * KEYS and ARGV: see `CUT`. The second key is the hash of the subjects' marks. Reply: how many entries were removed, the group whose entries were kept (or empty), and 1 if
- * there is more to remove.
+ * KEYS and ARGV: see `CUT`. The second key is the hash of the subjects' marks. Reply: how many entries were removed, the
+ * group whose entries were kept (or empty), and 1 if there is more to remove.
  */
 export const TRIM: Script = new Script(`${CUT}${SWEEP}
 local pinnedBy = ''

@@ -12,7 +12,13 @@ interface Connection {
 export const APPLICATION_ID = 0x54494445;
 
 /** The version of the tables below. */
-export const SCHEMA_VERSION = 7;
+export const SCHEMA_VERSION = 8;
+
+const sizeOf = (row: string): string =>
+  ["id", "payload", "fields"].map((column) => `ifnull(octet_length(${row}.${column}), 0)`).join(" + ");
+
+/** The size of a row of `entry` in SQL, in bytes. `octet_length` reads the length of a text, and not the text. */
+export const ROW_SIZE: string = sizeOf("entry");
 
 const DEFERRED = `
   CREATE INDEX delivery_version ON delivery (grp, version, ms, seq) WHERE version IS NOT NULL;
@@ -61,7 +67,8 @@ const HOLDS = `
 
 /*
  * For each group, the trigger counts the entries that are deleted before the group has read them, and records the first
- * and the last of their positions. The next claim of a member reports them. Rows that are deleted by hand count too.
+ * and the last of their positions. The next claim of a member reports them. Rows that are deleted by hand count too, and
+ * their size is subtracted from that of the stream.
  *
  * Rows below `first_n` are ignored. A trim without `force` raises `first_n` before it deletes, so that each deleted row
  * costs one comparison.
@@ -70,6 +77,7 @@ const REMOVED = `
   CREATE TRIGGER entry_removed AFTER DELETE ON entry
     WHEN OLD.n >= (SELECT first_n FROM stream WHERE id = OLD.stream)
   BEGIN
+    UPDATE stream SET bytes = max(0, bytes - (${sizeOf("OLD")})) WHERE id = OLD.stream;
     UPDATE consumer_group SET
       removed = removed + 1,
       removed_from_ms = iif(removed = 0 OR (OLD.ms, OLD.seq) < (removed_from_ms, removed_from_seq),
@@ -87,7 +95,8 @@ const REMOVED = `
 /*
  * The entries of a stream are numbered without gaps by `n`. Appends of a lower layout than `layout` are refused; a batch
  * that was refused so has the length 0 in `batch`. The row of the stream keeps the numbers of the first and of
- * the next entry, so that lengths and lags need no counting. A group keeps the number of the entry that it reads next;
+ * the next entry, so that lengths and lags need no counting, and the size of its entries in bytes. A group keeps the number
+ * of the entry that it reads next;
  * `from_ms` and `from_seq` are set only while it waits for a position that is still to come.
  *
  * An entry with a revision has its `subject`, and the revision also among its fields. A batch of such entries keeps their
@@ -111,7 +120,8 @@ const TABLES = `
     next_n INTEGER NOT NULL DEFAULT 0,
     last_ms INTEGER,
     last_seq INTEGER,
-    layout INTEGER NOT NULL DEFAULT 0
+    layout INTEGER NOT NULL DEFAULT 0,
+    bytes INTEGER NOT NULL DEFAULT 0
   ) STRICT;
 
   CREATE TABLE entry (
@@ -246,7 +256,6 @@ const UPGRADES: Readonly<Record<number, string>> = {
     ALTER TABLE consumer_group ADD COLUMN removed_from_seq INTEGER;
     ALTER TABLE consumer_group ADD COLUMN removed_to_ms INTEGER;
     ALTER TABLE consumer_group ADD COLUMN removed_to_seq INTEGER;
-    ${REMOVED}
   `,
   3: `
     ALTER TABLE consumer_group ADD COLUMN types TEXT;
@@ -270,6 +279,12 @@ const UPGRADES: Readonly<Record<number, string>> = {
     ALTER TABLE batch ADD COLUMN revisions TEXT;
     ALTER TABLE batch ADD COLUMN conflict INTEGER;
     ${SUBJECTS}
+  `,
+  7: `
+    ALTER TABLE stream ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+    UPDATE stream SET bytes = (SELECT ifnull(sum(${ROW_SIZE}), 0) FROM entry WHERE stream = stream.id);
+    DROP TRIGGER IF EXISTS entry_removed;
+    ${REMOVED}
   `,
 };
 

@@ -1,7 +1,7 @@
 import type { AppendOptions, Fields, Position, Producer } from "../../store/mod.ts";
 import { judge, PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../../store/_producer.ts";
 import type { Database } from "../connection/_database.ts";
-import { encodeFields, type Place, positionOf } from "./_records.ts";
+import { encodeFields, type Place, positionOf, rowSize } from "./_records.ts";
 import { endOf, makeStream, type StreamRow } from "./_stream.ts";
 
 interface ProducerRow {
@@ -83,23 +83,27 @@ export function insert(db: Database, now: number, stream: StreamRow, entries: re
   const end = endOf(stream);
   // Positions must rise even if the clock stands still or goes back.
   const { ms, seq } = end.ms >= now ? end : { ms: now, seq: 0 };
+  let bytes = 0;
   for (const [index, { fields, subject = null, revision = null }] of entries.entries()) {
+    const columns = encodeFields(fields);
+    bytes += rowSize(columns);
     db.run(
       "INSERT INTO entry (stream, n, ms, seq, id, payload, fields, subject, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
       stream.id,
       stream.next_n + index,
       ms,
       seq + index,
-      ...encodeFields(fields),
+      ...columns,
       subject,
       revision,
     );
   }
   db.run(
-    "UPDATE stream SET next_n = ?, last_ms = ?, last_seq = ? WHERE id = ?",
+    "UPDATE stream SET next_n = ?, last_ms = ?, last_seq = ?, bytes = bytes + ? WHERE id = ?",
     stream.next_n + length,
     ms,
     seq + length - 1,
+    bytes,
     stream.id,
   );
   const revisions = entries[0]!.revision === undefined ? null : JSON.stringify(entries.map(({ revision }) => revision));

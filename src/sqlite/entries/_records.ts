@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import type { Fields, Position, StoredRecord } from "../../store/mod.ts";
 
 /** A position, as the tables store it. */
@@ -37,6 +38,11 @@ export function encodeFields(fields: Fields): [id: string | null, payload: strin
     return [id, payload, fields.length === 4 ? null : JSON.stringify(fields.slice(4))];
   }
   return [null, null, JSON.stringify(fields)];
+}
+
+/** The size of an entry: of the columns that hold it, in bytes. `ROW_SIZE` is the same in SQL. */
+export function rowSize(columns: readonly (string | null)[]): number {
+  return columns.reduce((size, text) => text === null ? size : size + Buffer.byteLength(text), 0);
 }
 
 // A text column keeps neither NUL nor a lone surrogate; JSON escapes both.

@@ -17,11 +17,16 @@ export interface StreamRow {
   readonly last_seq: number | null;
   /** Appends of lower layouts are refused. */
   readonly layout: number;
+  /** The size of its entries, as {@linkcode rowSize} measures it. */
+  readonly bytes: number;
 }
 
 /** Returns the row of a stream; undefined if no append or join has created it yet. */
 export function findStream(db: Database, name: string): StreamRow | undefined {
-  return db.get<StreamRow>("SELECT id, first_n, next_n, last_ms, last_seq, layout FROM stream WHERE name = ?", name);
+  return db.get<StreamRow>(
+    "SELECT id, first_n, next_n, last_ms, last_seq, layout, bytes FROM stream WHERE name = ?",
+    name,
+  );
 }
 
 /** Returns the row of a stream. Creates it if it is missing. */

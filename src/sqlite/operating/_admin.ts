@@ -43,11 +43,12 @@ export class SqliteAdmin implements StreamAdmin {
     const db = this.#db;
     return db.read(() => {
       const stream = findStream(db, this.#name);
-      if (stream === undefined) return { length: 0, first: undefined, last: undefined, groups: [] };
-      const { first_n, next_n, last_ms, last_seq } = stream;
+      if (stream === undefined) return { length: 0, bytes: 0, first: undefined, last: undefined, groups: [] };
+      const { first_n, next_n, last_ms, last_seq, bytes } = stream;
       const first = entryFrom(db, stream, first_n);
       return {
         length: next_n - first_n,
+        bytes,
         first: first && positionOf(first),
         last: last_ms === null || last_seq === null ? undefined : positionOf({ ms: last_ms, seq: last_seq }),
         groups: allGroups(db, stream).map((group) => groupState(db, this.#now(), stream, group)),

@@ -59,7 +59,7 @@ export const appending: readonly StoreContract[] = [
 
   contract("30", "append() adds nothing when there are no records", async (bench) => {
     assertEquals(await bench.store.append(bench.stream, []), []);
-    assertEquals(await bench.admin.info(), { length: 0, first: undefined, last: undefined, groups: [] });
+    assertEquals(await bench.admin.info(), { length: 0, bytes: 0, first: undefined, last: undefined, groups: [] });
   }),
 
   contract("30", "append() rejects with the signal's reason when it is already aborted", async (bench) => {
@@ -118,7 +118,7 @@ export const appending: readonly StoreContract[] = [
     for (const name of ["toString", "hasOwnProperty", "nobody"]) {
       assertEquals(await Array.fromAsync(bench.store.read(name)), []);
       const admin = bench.store.admin(name);
-      assertEquals(await admin.info(), { length: 0, first: undefined, last: undefined, groups: [] });
+      assertEquals(await admin.info(), { length: 0, bytes: 0, first: undefined, last: undefined, groups: [] });
       assertEquals(await admin.trim({ maxLength: 0, force: true }), { removed: 0, pinnedBy: undefined });
       assertEquals(await admin.removeGroup("constructor"), false);
       assertEquals(await Array.fromAsync(admin.deadLetters("__proto__").list()), []);

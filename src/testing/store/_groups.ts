@@ -93,7 +93,7 @@ export const grouping: readonly StoreContract[] = [
 
   contract("31", "writeRefusal() gives no reason while the store takes appends, and changes nothing", async (bench) => {
     assertEquals(await bench.admin.writeRefusal(), undefined);
-    assertEquals(await bench.admin.info(), { length: 0, first: undefined, last: undefined, groups: [] });
+    assertEquals(await bench.admin.info(), { length: 0, bytes: 0, first: undefined, last: undefined, groups: [] });
     await bench.append(2);
     const before = await bench.admin.info();
     assertEquals(await bench.admin.writeRefusal(), undefined);

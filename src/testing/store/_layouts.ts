@@ -49,7 +49,7 @@ export const fencing: readonly StoreContract[] = [
     assertEquals(await bench.admin.fence(3), undefined);
     assertEquals(await bench.admin.fence(1), undefined);
     await assertRefused(bench.append(1, { layout: 2 }));
-    assertEquals(await bench.admin.info(), { length: 0, first: undefined, last: undefined, groups: [] });
+    assertEquals(await bench.admin.info(), { length: 0, bytes: 0, first: undefined, last: undefined, groups: [] });
     const [position] = await bench.append(1, { layout: 3 });
     assertEquals(await bench.admin.fence(3), position);
   }),

@@ -14,7 +14,7 @@ export const sharing: readonly StoreContract[] = [
   contract("40", "read() finds no text and version 0 before the first write", async ({ store, stream, admin }) => {
     const { text, version } = await store.state(stream, "layout").read();
     assertEquals({ text, version }, { text: undefined, version: 0 });
-    assertEquals(await admin.info(), { length: 0, first: undefined, last: undefined, groups: [] });
+    assertEquals(await admin.info(), { length: 0, bytes: 0, first: undefined, last: undefined, groups: [] });
   }),
 
   contract("40", "read() returns the text that write() stored, whatever it holds", async ({ store, stream }) => {

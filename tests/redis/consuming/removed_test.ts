@@ -69,7 +69,13 @@ class Bench {
   }
 
   forceTrim(length: number): Promise<Reply> {
-    return FORCE_TRIM.run(this.#connection, [STREAM, marksKey(STREAM), KEYS.meta], ["", `${length}`, "1000", "group"]);
+    return FORCE_TRIM.run(this.#connection, [STREAM, marksKey(STREAM), KEYS.meta], [
+      "",
+      `${length}`,
+      "",
+      "1000",
+      "group",
+    ]);
   }
 }
 

@@ -33,7 +33,7 @@ interface Role {
 
 const CONNECTING = ["ping", "info"];
 const WRITING = [...CONNECTING, "eval", "evalsha"];
-const READING = ["eval_ro", "evalsha_ro", "xinfo|groups", "xinfo|stream", "xrange", "xrevrange"];
+const READING = ["eval_ro", "evalsha_ro", "xinfo|groups", "xinfo|stream", "memory|usage", "xrange", "xrevrange"];
 const READING_STATE = ["eval_ro", "evalsha_ro"];
 const WAITING = ["client|id", "client|unblock"];
 
@@ -87,7 +87,7 @@ export const TRIMMING: Role = { scripts: [TRIM], commands: ["time"] };
 /** Commands of processes with metrics, besides those of their role. */
 export const MEASURING: Role = {
   scripts: [GROUP_INFO, READ_STATE],
-  commands: ["eval_ro", "evalsha_ro", "xinfo|groups", "xinfo|stream"],
+  commands: ["eval_ro", "evalsha_ro", "xinfo|groups", "xinfo|stream", "memory|usage"],
 };
 
 /** The commands that a role needs, including those of its scripts. */
@@ -106,7 +106,7 @@ function commandsIn(source: string): Set<string> {
   const texts = [body];
   for (let text; (text = texts.pop()) !== undefined;) {
     for (const [, name, sub] of text.matchAll(/(?:redis\.p?call\(|= \{)'([A-Z]+)'(?:, '([A-Z]+)')?/g)) {
-      const hasSub = sub !== undefined && ["XGROUP", "XINFO"].includes(name!);
+      const hasSub = sub !== undefined && ["XGROUP", "XINFO", "MEMORY"].includes(name!);
       commands.add((hasSub ? `${name}|${sub}` : name!).toLowerCase());
     }
     for (const [name, called] of functions) {

@@ -27,7 +27,7 @@ const GUARD = `local redis = (function(real)
   for _, key in ipairs(KEYS) do declared[key] = true end
   local function check(name, ...)
     if name == 'TIME' or name == 'INFO' then return end
-    local first = name == 'XREADGROUP' and (select(4, ...) == 'COUNT' and 7 or 5) or (name == 'XGROUP' or name == 'XINFO') and 2 or 1
+    local first = name == 'XREADGROUP' and (select(4, ...) == 'COUNT' and 7 or 5) or (name == 'XGROUP' or name == 'XINFO' or name == 'MEMORY') and 2 or 1
     for at = first, name == 'DEL' and select('#', ...) or first do
       local key = select(at, ...)
       if not declared[key] then error('UNDECLARED ' .. name .. ' ' .. key) end

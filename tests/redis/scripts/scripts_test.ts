@@ -577,16 +577,16 @@ test("JOIN goes on at the checkpoint of a lost group, and says so once", async (
 test("TRIM removes entries up to a time or number, except those that a group still needs", async (bench) => {
   const trim = (...args: string[]) => TRIM.run(bench.connection, [STREAM, MARKS], args);
   const force = (...args: string[]) => FORCE_TRIM.run(bench.connection, [STREAM, MARKS], args);
-  assertEquals(await trim("", "1", "1000"), [0, "", 0]);
+  assertEquals(await trim("", "1", "", "1000"), [0, "", 0]);
   const [a] = await bench.read() as [string];
-  assertEquals(await trim("", "1", "1000"), [0, "group", 0]);
+  assertEquals(await trim("", "1", "", "1000"), [0, "group", 0]);
   await bench.group(SETTLE, "me.1", "life", "1000000", "1", "0", a);
-  assertEquals(await trim("9999999999999", "", "1000"), [1, "group", 0]);
-  assertEquals(await force("", "0", "1"), [1, "", 1]);
-  assertEquals(await force("", "0", "1"), [1, "", 0]);
+  assertEquals(await trim("9999999999999", "", "", "1000"), [1, "group", 0]);
+  assertEquals(await force("", "0", "", "1"), [1, "", 1]);
+  assertEquals(await force("", "0", "", "1"), [1, "", 0]);
   assertEquals(await bench.send("XLEN", STREAM), 0);
   await bench.send("XADD", STREAM, "9999999999999-18446744073709551615", "id", "z");
-  assertEquals(await force("", "0", "1000"), [1, "", 0]);
+  assertEquals(await force("", "0", "", "1000"), [1, "", 0]);
 });
 
 test("scripts write nothing when the stream is a key of another type", async (bench) => {
@@ -603,6 +603,6 @@ test("scripts write nothing when the stream is a key of another type", async (be
     await assertRejects(() => bench.group(script, "me.1", "", ...args), Error, "WRONGTYPE");
     assertEquals(await bench.digest(), before);
   }
-  await assertRejects(() => TRIM.run(bench.connection, [STREAM, MARKS], ["", "1", "1000"]), Error, "WRONGTYPE");
+  await assertRejects(() => TRIM.run(bench.connection, [STREAM, MARKS], ["", "1", "", "1000"]), Error, "WRONGTYPE");
   assertEquals(await bench.digest(), before);
 });
