@@ -86,19 +86,3 @@ export function assignmentState(group: string): string {
 export function rewindState(group: string): string {
   return `rewind:${group}`;
 }
-
-/** Bounds of a stream: numbers of entries and bytes. */
-interface Bounds {
-  readonly maxLength?: number;
-  readonly maxBytes?: number;
-}
-
-/** The bounds of each partition: its share of the entries and bytes of the stream, rounded up. */
-export function shareOf<B extends Bounds>(bounds: B, partitions: number): B {
-  const { maxLength, maxBytes } = bounds;
-  return {
-    ...bounds,
-    ...(maxLength !== undefined && { maxLength: Math.ceil(maxLength / partitions) }),
-    ...(maxBytes !== undefined && { maxBytes: Math.ceil(maxBytes / partitions) }),
-  };
-}
