@@ -1,4 +1,5 @@
 import type { DomainEvent } from "../../events/mod.ts";
+import { sizeOf } from "../../store/_size.ts";
 import type { Fields } from "../../store/mod.ts";
 import type { ExpectedRevision } from "./_expected_revision.ts";
 import { MAX_BATCH, MAX_BATCH_BYTES } from "./_stream_publisher.ts";
@@ -36,15 +37,9 @@ export function encodeAll(
   { deadline, expected, encode }: Encoding,
 ): Encoded {
   const records = events.map(encode);
-  const bytes = sizeOf(records);
+  const bytes = records.reduce((sum, fields) => sum + sizeOf(fields), 0);
   checkSize(stream, events.length, bytes);
   return { stream, events, records, bytes, deadline, expected };
-}
-
-function sizeOf(records: readonly Fields[]): number {
-  let size = 0;
-  for (const fields of records) for (const field of fields) size += field.length;
-  return size;
 }
 
 function checkSize(stream: string, count: number, bytes: number): void {

@@ -21,10 +21,9 @@ import { ALTER_GROUP } from "../scripts/alter_group.ts";
 import { FENCE } from "../scripts/fence.ts";
 import { FORCE_TRIM } from "../scripts/force_trim.ts";
 import { GROUP_INFO } from "../scripts/info.ts";
-import { MEASURED_BLOCKS } from "../scripts/parts/_bytes.ts";
 import { REMOVE_GROUP } from "../scripts/remove_group.ts";
 import { REWIND } from "../scripts/rewind.ts";
-import { TRIM } from "../scripts/trim.ts";
+import { MEASURED_BLOCKS, TRIM } from "../scripts/trim.ts";
 
 // Where the server does not know a group's lag, unread entries are counted one by one, up to this many.
 const LAG_COUNT = 1_000;
