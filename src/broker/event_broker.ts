@@ -515,7 +515,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     const attached = this.#tails.follow(new StreamCodec(sharing), this.#layouts.of(codec.stream), listened);
     // Publishing waits until the tail knows where it begins, so that a listener receives every event that is published
     // after addEventListener.
-    for (const [stream, known] of attached) void this.#publisher.stream(stream).holdUntil(known);
+    for (const [stream, known] of attached) this.#publisher.holdUntil(stream, known);
   }
 
   /**

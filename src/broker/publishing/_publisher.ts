@@ -1,37 +1,26 @@
 import type { DomainEvent } from "../../events/mod.ts";
-import type { EventStore, Position } from "../../store/mod.ts";
+import type { Position } from "../../store/mod.ts";
 import { noteCause } from "../_causation.ts";
-import { backoff, isTransient, RECONNECT, settledWithin, sleep, unlessAborted } from "../_store_retry.ts";
+import { settledWithin, sleep } from "../_store_retry.ts";
 import type { EventCodecs } from "../codec/_event_codecs.ts";
 import { PublishError } from "../errors.ts";
-import type { StreamLayout } from "../partitions/_stream_layout.ts";
-import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
-import { plainAppend, revisedAppend } from "./_append.ts";
 import { encodeAll, type Encoded } from "./_encoded.ts";
 import { assertOneStream, type ExpectedRevision } from "./_expected_revision.ts";
 import { type Call, Preparations } from "./_preparations.ts";
-import { PartitionRouter } from "./_partition_router.ts";
 import { Publication, type PublicationOwner, Publications } from "./_publication.ts";
 import { uncertain, uncertainAtClose } from "./_publish_errors.ts";
 import type { PublishQueue } from "./_publish_queue.ts";
-import { StreamPublisher } from "./_stream_publisher.ts";
+import { StreamPublishers, type StreamPublishersOptions } from "./_stream_publishers.ts";
 
 // How many streams an error names at most.
 const MAX_NAMED = 8;
 
 /** How a publisher works. */
-export interface PublisherOptions {
-  readonly store: EventStore;
+export interface PublisherOptions extends StreamPublishersOptions {
   readonly codecs: EventCodecs;
-  /** Left out when no stream has a layout. */
-  readonly layouts?: StreamLayouts;
   /** How long a publish may take, in milliseconds. */
   readonly publishTimeout: number;
   readonly queue: PublishQueue;
-  /** The store could not be reached; the next try comes after `delay` milliseconds. */
-  retrying(error: unknown, delay: number): void;
-  /** The store has appended `count` events to this stream. */
-  appended(stream: string, count: number): void;
 }
 
 /** How to publish the events of a call. */
@@ -58,15 +47,9 @@ interface Part {
 export class Publisher {
   #options: PublisherOptions;
   #codecs: EventCodecs;
-  #layouts: StreamLayouts | undefined;
-  /** By the stream that all partitions belong to. */
-  #routers = new Map<string, PartitionRouter>();
-  /** Publishers whose stream has a layout that this broker is learning. */
-  #learning = new Set<StreamPublisher>();
   /** Whether a class has events that may have to be prepared before they are queued. */
   #prepares: boolean;
-  #producer = crypto.randomUUID();
-  #streams = new Map<string, StreamPublisher>();
+  #streams: StreamPublishers;
   #preparations = new Preparations();
   #owner: PublicationOwner = {
     known: ({ records, bytes }) => this.#options.queue.leave(records.length, bytes),
@@ -78,33 +61,17 @@ export class Publisher {
   #sent = new Publications(this.#owner);
   #watch: ReturnType<typeof setTimeout> | undefined;
   #time: number | undefined;
-  #closed = new AbortController();
 
   constructor(options: PublisherOptions) {
     this.#options = options;
     this.#codecs = options.codecs;
-    this.#layouts = options.layouts;
+    this.#streams = new StreamPublishers(options);
     this.#prepares = [...options.codecs].some((codec) => codec.prepares);
   }
 
   /** The stream in the store for an event: that of its partition. */
   #streamOf(event: DomainEvent): string {
-    const { stream } = this.#codecs.ofEvent(event);
-    return this.#layouts === undefined ? stream : this.#router(stream)?.streamOf(event.subject!) ?? stream;
-  }
-
-  /** The router of a stream, or of the stream that this partition belongs to; undefined if it never has partitions. */
-  #router(stream: string): PartitionRouter | undefined {
-    const layout = this.#layouts?.of(stream);
-    if (layout === undefined) return undefined;
-    let router = this.#routers.get(layout.stream);
-    if (router === undefined) {
-      const publisher = (stream: string) => this.stream(stream);
-      const { retrying } = this.#options;
-      router = new PartitionRouter({ layout, closed: this.#closed.signal, publisher, retrying });
-      this.#routers.set(layout.stream, router);
-    }
-    return router;
+    return this.#streams.streamOf(this.#codecs.ofEvent(event).stream, event.subject);
   }
 
   /** The stream whose publishes wait for each other's preparation: all partitions together, since their number may change. */
@@ -302,15 +269,15 @@ export class Publisher {
     if (publication.outcome === undefined) {
       const found = new AbortController();
       publication.whenKnown(() => found.abort());
-      const ended = AbortSignal.any([found.signal, this.#closed.signal, ...(signal === undefined ? [] : [signal])]);
+      const ended = AbortSignal.any([found.signal, this.#streams.closed, ...(signal === undefined ? [] : [signal])]);
       await sleep(this.#options.publishTimeout, ended);
       signal?.throwIfAborted();
     }
     const { outcome } = publication;
     if (outcome === undefined) {
       const stream = this.#streamOf(publication.events[0]!);
-      const error = this.#closed.signal.aborted ? uncertainAtClose : uncertain;
-      throw error(stream, publication.ids, this.stream(stream).failure);
+      const error = this.#streams.closed.aborted ? uncertainAtClose : uncertain;
+      throw error(stream, publication.ids, this.#streams.of(stream).failure);
     }
     if (outcome === "refused") return undefined;
     if ("error" in outcome) throw outcome.error;
@@ -332,9 +299,7 @@ export class Publisher {
     const publication = new Publication(this.#owner, encoded, single);
     this.#options.queue.enter(encoded.records.length, encoded.bytes);
     for (const event of encoded.events) this.#sent.set(event, publication);
-    const publisher = this.stream(encoded.stream);
-    this.#learnLayout(encoded.stream, publisher);
-    publisher.push(publication);
+    this.#streams.get(encoded.stream).push(publication);
     this.#keepWatch();
     return publication;
   }
@@ -348,74 +313,29 @@ export class Publisher {
     return this.#time + this.#options.publishTimeout;
   }
 
-  /** The publisher of one stream. */
-  stream(stream: string): StreamPublisher {
-    let publisher = this.#streams.get(stream);
-    if (publisher === undefined) {
-      const { store, retrying, appended } = this.#options;
-      const producer = this.#producer;
-      const router = this.#router(stream);
-      const layout = this.#layouts?.of(stream);
-      publisher = new StreamPublisher({
-        stream,
-        producer,
-        append: layout?.revisions ? revisedAppend(store, stream, layout) : plainAppend(store, stream),
-        ...(router && { layout: () => router.id, moved: () => router.follow() }),
-        retrying,
-        appended: (count) => appended(stream, count),
-      });
-      this.#streams.set(stream, publisher);
-      router?.add(publisher);
-      if (this.#closed.signal.aborted) publisher.close();
-    }
-    return publisher;
-  }
-
-  /** Sends nothing to a stream before the store has told its layout; refuses all publishes if that differs. */
-  #learnLayout(stream: string, publisher: StreamPublisher): void {
-    const layout = this.#layouts?.of(stream);
-    if (layout === undefined || layout.id !== undefined || this.#learning.has(publisher)) return;
-    this.#learning.add(publisher);
-    const learned = this.#agree(layout).catch((error) => publisher.refuse(error));
-    void publisher.holdUntil(learned.finally(() => this.#learning.delete(publisher)));
-  }
-
-  async #agree(layout: StreamLayout): Promise<void> {
-    const { signal } = this.#closed;
-    for (let attempt = 1; !signal.aborted; attempt++) {
-      try {
-        return await unlessAborted(layout.agree(), signal);
-      } catch (error) {
-        if (!isTransient(error)) throw error;
-        const delay = backoff(RECONNECT, attempt);
-        this.#options.retrying(error, delay);
-        await sleep(delay, signal);
-      }
-    }
+  /** Sends nothing to a stream until the promise has settled. */
+  holdUntil(stream: string, ready: Promise<unknown>): void {
+    void this.#streams.of(stream).holdUntil(ready);
   }
 
   // One timer for all publishes that wait: a timer for each event would cost more than to publish it.
   #keepWatch(): void {
-    if (this.#watch !== undefined || this.#closed.signal.aborted) return;
+    if (this.#watch !== undefined || this.#streams.closed.aborted) return;
     const period = Math.max(10, Math.min(1_000, this.#options.publishTimeout / 10));
     this.#watch = setTimeout(() => {
       this.#watch = undefined;
-      const busy = [...this.#streams.values()].filter((stream) => stream.busy);
-      for (const stream of busy) stream.expire();
+      const isBusy = this.#streams.expire();
       this.#preparations.expire();
-      if (busy.length > 0 || this.#preparations.busy) this.#keepWatch();
+      if (isBusy || this.#preparations.busy) this.#keepWatch();
     }, period);
   }
 
   /** Waits for replies to all publishes, at most `timeout` milliseconds. Publishes without a reply then reject. */
   async close(timeout: number): Promise<void> {
-    const drained = this.#preparations.drained()
-      .then(() => Promise.all([...this.#streams.values()].map((stream) => stream.drained())));
-    await settledWithin(drained, timeout);
+    await settledWithin(this.#preparations.drained().then(() => this.#streams.drained()), timeout);
     this.#preparations.close();
     clearTimeout(this.#watch);
-    this.#closed.abort();
-    for (const stream of this.#streams.values()) stream.close();
+    this.#streams.close();
   }
 }
 
