@@ -214,6 +214,21 @@ Deno.test("instrument() counts events that were removed before a group had read 
   await until(async () => (await metrics.scrape()).value("tidings_events_lost_total", mails) === 2, "losses are told");
 });
 
+Deno.test("instrument() counts how often a consumer got other partitions", async () => {
+  class Sold extends defineEvent("Sold", { stream: "Shop", subject: "item" })<{ item: string }> {}
+  const url = `memory:${crypto.randomUUID()}`;
+  const options = { events: [Sold], streams: { Shop: { partitions: 4 } } };
+  await using one = await connect(url, options);
+  await using two = await connect(url, options);
+  await using metrics = measure(one);
+  const rebalances = async () =>
+    (await metrics.scrape()).value("tidings_rebalances_total", { type: "Shop", group: "shelf" });
+  await one.subscribe(Sold, () => {}, { group: "shelf" });
+  await until(async () => await rebalances() === 1, "the first partitions are counted");
+  await two.subscribe(Sold, () => {}, { group: "shelf" });
+  await until(async () => await rebalances() === 2, "the loss is counted");
+});
+
 Deno.test("instrument() counts as handled what the store has settled, whatever else it refused", async () => {
   const store = new InMemoryStore();
   const join = store.member.bind(store);
