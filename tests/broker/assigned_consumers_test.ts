@@ -289,6 +289,19 @@ Deno.test("AssignedConsumer rejects the name of a live consumer, and another ass
   assert(refused.message.includes('"exclusive"') && refused.message.includes('"shared"'), refused.message);
 });
 
+Deno.test("AssignedConsumer that is closed while it joins leaves no trace", async () => {
+  const partitions = new Partitions(2);
+  const consumer = new Consumer(partitions, "a");
+  const found = Promise.withResolvers<void>();
+  const joining = consumer.assigned.join(() => found.promise);
+  await sleep(5);
+  const closing = consumer.close();
+  found.resolve();
+  await Promise.all([joining, closing]);
+  assertEquals((await partitions.state.read()).text, undefined);
+  assertEquals(partitions.owners, [undefined, undefined]);
+});
+
 Deno.test("AssignedConsumer spreads 64 partitions over 16 consumers", async () => {
   const partitions = new Partitions(64);
   const since = performance.now();
