@@ -291,6 +291,12 @@ export const SECTIONS: readonly Section[] = [
         queries: [[`max by (messaging_destination_name) (tidings_stream_length{${ofType}})`, TYPE]],
       }),
       chart({
+        title: "Size",
+        description: "Bytes that each stream takes, as the store measures them.",
+        queries: [[`max by (messaging_destination_name) (tidings_stream_size_bytes{${ofType}})`, TYPE]],
+        unit: "bytes",
+      }),
+      chart({
         title: "Retention pinned",
         description: "1 while a group keeps overdue events from being removed.",
         queries: [[`max by (messaging_destination_name) (tidings_stream_pinned{${ofType}})`, TYPE]],

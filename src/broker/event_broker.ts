@@ -133,7 +133,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       ...(!this.#layouts.none && { layouts: this.#layouts }),
       queue: new PublishQueue(maxQueued, maxQueuedBytes),
       retrying: (error, delay) => this.#retrying(error, delay),
-      appended: (stream, count) => this.#retention.noted(stream, count),
+      appended: (stream, count, bytes) => this.#retention.noted(stream, count, bytes),
     });
     this.#subscriptions = new Subscriptions({
       store,
@@ -142,8 +142,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       closing,
       assertOpen: () => this.#closing.assertOpen("subscribe"),
       report: (error) => this.#listeners.report(error),
-      consumed: (stream, count) => {
-        this.#retention.noted(stream, count);
+      consumed: (stream, count, bytes) => {
+        this.#retention.noted(stream, count, bytes);
         this.#idleWaits.noted();
       },
       unreachable: (error) => this.#health.noted(error),

@@ -166,6 +166,13 @@ export interface ConsumeOptions {
    */
   prefetch?: number;
   /**
+   * How many bytes of one type this consumer holds at once: names and values of the entries, where a character counts as one
+   * byte. It claims nothing while it holds this much, and fewer events at a time when they are large. It holds more than
+   * this for a while when events are larger than those before, by at most one claim: as many events as would have fit, and
+   * no more than 500. One event fits always. @default {67_108_864} 64 MiB
+   */
+  prefetchBytes?: number;
+  /**
    * How long after its last renewal this consumer counts as dead, in milliseconds. Other consumers then take over its
    * deliveries. @default {30_000}
    */

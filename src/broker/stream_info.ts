@@ -31,7 +31,7 @@ export interface PartitionProgress extends Pick<PartitionInfo, "partition" | "st
 }
 
 /** One partition of a stream at one moment. */
-export interface PartitionInfo extends Pick<StreamInfo, "length" | "first" | "last" | "pinnedBy" | "groups"> {
+export interface PartitionInfo extends Pick<StreamInfo, "length" | "bytes" | "first" | "last" | "pinnedBy" | "groups"> {
   /**
    * The number of the partition, from 0. Undefined for the stream itself, with the events from before it had partitions.
    */
@@ -48,6 +48,12 @@ export interface StreamInfo {
   readonly stream: string;
   /** How many events the stream holds. */
   readonly length: number;
+  /**
+   * How many bytes the stream takes, as the store measures them. In memory and in SQLite it is the length of the names and
+   * values of its entries. On Redis it is the memory of the stream with its groups; of a stream with many events it is an
+   * estimate by the oldest of them. Undefined when this user may not know.
+   */
+  readonly bytes: number | undefined;
   /** The position of its oldest event; undefined when it is empty. */
   readonly first: Position | undefined;
   /** The last position that was given, also after that event was removed; undefined when there never was an event. */

@@ -17,7 +17,7 @@ export interface SubscriptionTypeInfo {
   readonly waiting: number;
   /** How many handlers run. With `consume`: how many deliveries are not settled. */
   readonly running: number;
-  /** Whether it has stopped reading because deliveries that wait for their keys fill `prefetch`. */
+  /** Whether it has stopped reading because deliveries that wait for their keys fill `prefetch` or `prefetchBytes`. */
   readonly stalled: boolean;
   /** When the last successful renewal of its lease was sent; at first, when the consumer joined the group. */
   readonly leaseRenewedAt: Date;

@@ -1,6 +1,9 @@
 import type { SchemaOutput, StandardSchemaV1 } from "./validation/standard_schema.ts";
 
-/** How many events of a type are kept, and how long. Events that a group has not read or settled are always kept. */
+/**
+ * How many events of a type are kept, how long, and in how many bytes. Events that a group has not read or settled are always
+ * kept. A stream may exceed `maxLength` and `maxBytes` by about a tenth before the oldest events are removed.
+ */
 export interface RetentionOptions {
   /**
    * The greatest age, in milliseconds.
@@ -14,6 +17,13 @@ export interface RetentionOptions {
    * @default {Infinity}
    */
   maxLength?: number;
+  /**
+   * The greatest number of bytes, as the store measures them: `info()` shows it as `bytes`. In memory and in SQLite it is
+   * the length of names and values. On Redis it is the memory of the stream, and at least some KB.
+   *
+   * @default {Infinity}
+   */
+  maxBytes?: number;
 }
 
 /** Options for `defineEvent`. */

@@ -13,13 +13,20 @@ import { DESTINATION, GROUP, PARTITION } from "./_attributes.ts";
 // How long the collection of metrics waits for the store, in milliseconds.
 const INFO_TIMEOUT = 2_000;
 
-type Gauge<Info> = readonly [name: string, unit: string, description: string, valueOf: (info: Info) => number];
+/** A gauge without a value is not observed. */
+type Gauge<Info> = readonly [
+  name: string,
+  unit: string,
+  description: string,
+  valueOf: (info: Info) => number | undefined,
+];
 
 // A flag has no unit: with the unit "1", its name in Prometheus would end with `_ratio`.
 const FLAG = "";
 
 const STREAM_GAUGES: readonly Gauge<StreamInfo>[] = [
   ["tidings.stream.length", "{event}", "Events that the stream holds.", ({ length }) => length],
+  ["tidings.stream.size", "By", "Bytes that the stream takes, as the store measures them.", ({ bytes }) => bytes],
   [
     "tidings.stream.pinned",
     FLAG,
@@ -69,6 +76,7 @@ const GROUP_GAUGES: readonly Gauge<GroupInfo>[] = [
 // Apart from those of streams and groups, so that sums over all series of a metric stay right.
 const PARTITION_GAUGES: readonly Gauge<PartitionInfo>[] = [
   ["tidings.partition.length", "{event}", "Events that the partition holds.", ({ length }) => length],
+  ["tidings.partition.size", "By", "Bytes that the partition takes, as the store measures them.", ({ bytes }) => bytes],
 ];
 
 const PARTITION_GROUP_GAUGES: readonly Gauge<GroupInfo>[] = [
@@ -158,17 +166,13 @@ export function observeState<C extends EventClass>(
       const info = await infoOf(event);
       if (info === undefined) return;
       const place = { ...attributes, [DESTINATION]: info.stream };
-      for (const [gauge, of] of streams) result.observe(gauge, of(info), place);
-      for (const group of info.groups) {
-        const groupPlace = { ...place, [GROUP]: group.name };
-        for (const [gauge, of] of groups) result.observe(gauge, of(group), groupPlace);
-      }
+      observeAll(result, streams, info, place);
+      for (const group of info.groups) observeAll(result, groups, group, { ...place, [GROUP]: group.name });
       for (const part of info.partitions ?? []) {
         const partPlace = { ...place, [PARTITION]: part.partition ?? "none" };
-        for (const [gauge, of] of partitions) result.observe(gauge, of(part), partPlace);
+        observeAll(result, partitions, part, partPlace);
         for (const group of part.groups) {
-          const groupPlace = { ...partPlace, [GROUP]: group.name };
-          for (const [gauge, of] of groupsOfPartitions) result.observe(gauge, of(group), groupPlace);
+          observeAll(result, groupsOfPartitions, group, { ...partPlace, [GROUP]: group.name });
         }
       }
     }));
@@ -178,6 +182,18 @@ export function observeState<C extends EventClass>(
     broker.removeEventListener("close", noteClosed);
     meter.removeBatchObservableCallback(observe, gauges);
   };
+}
+
+function observeAll<Info>(
+  result: BatchObservableResult,
+  gauges: readonly (readonly [ObservableGauge, Gauge<Info>[3]])[],
+  info: Info,
+  place: Attributes,
+): void {
+  for (const [gauge, valueOf] of gauges) {
+    const value = valueOf(info);
+    if (value !== undefined) result.observe(gauge, value, place);
+  }
 }
 
 /** Asks a broker about its streams; about each only once at a time, so that questions to a slow store do not pile up. */

@@ -16,6 +16,7 @@ import { uncertain } from "./broker/publishing/_uncertain.ts";
 import { revisions } from "./broker/publishing/_revisions.ts";
 import { reading } from "./broker/reading/_reading.ts";
 import { live } from "./broker/reading/_live.ts";
+import { bytes } from "./broker/operating/_bytes.ts";
 import { operating } from "./broker/operating/_operating.ts";
 import { health } from "./broker/operating/_health.ts";
 import { observing } from "./broker/operating/_observing.ts";
@@ -52,6 +53,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...reading,
   ...live,
   ...operating,
+  ...bytes,
   ...observing,
   ...health,
   ...sharing,

@@ -6,6 +6,7 @@ import { Fifo } from "../../src/store/_fifo.ts";
 import { subscribeSettings } from "../../src/broker/consuming/_consumer_settings.ts";
 import { IdleWaits } from "../../src/broker/operating/_idle.ts";
 import type { StreamAdmin, StreamState } from "../../src/store/mod.ts";
+import { ByteWindow } from "../../src/broker/consuming/_byte_window.ts";
 import { PrefetchWindow } from "../../src/broker/consuming/_prefetch_window.ts";
 
 const settings = (options: { concurrency?: number; prefetch?: number; key?: () => string }) =>
@@ -115,6 +116,41 @@ Deno.test("PrefetchWindow with keys or a given prefetch keeps its size", () => {
     }
     assertEquals(window.room(0, 0), 128);
   }
+});
+
+/** Records of these sizes, in characters. */
+const records = (...sizes: number[]) => sizes.map((size) => ({ position: "1-0" as const, fields: ["x".repeat(size)] }));
+
+Deno.test("ByteWindow asks for as many entries as fit by the largest one of the last claims", () => {
+  const window = new ByteWindow(1_000);
+  // No size is known: an entry of 16 MiB would fit alone.
+  assertEquals([window.room(true), window.probed], [1, false]);
+  window.claimed(records(100));
+  assertEquals([window.room(true), window.probed], [9, true]);
+  window.claimed(records(...Array<number>(9).fill(10)));
+  assertEquals([window.room(true), window.probed], [16, false]);
+  window.claimed(records(10));
+  assertEquals(window.room(true), 32);
+  window.claimed(records(800));
+  assertEquals(window.room(true), 0);
+  window.closed(800);
+  assertEquals(window.room(true), 1);
+});
+
+Deno.test("ByteWindow is refilled when half is free, or when handlers are idle, and holds any entry alone", () => {
+  const window = new ByteWindow(1_000);
+  window.claimed(records(100));
+  window.claimed(records(...Array<number>(5).fill(100)));
+  assertEquals([window.room(false), window.room(true)], [0, 4]);
+  window.closed(100);
+  assertEquals([window.room(false), window.room(true)], [5, 5]);
+  for (let closed = 0; closed < 5; closed++) window.closed(100);
+  window.claimed(records(5_000));
+  assertEquals([window.room(false), window.room(true)], [0, 0]);
+  window.closed(5_000);
+  assertEquals(window.room(false), 1);
+  const open = new ByteWindow(Infinity);
+  assertEquals(open.room(false), Infinity);
 });
 
 Deno.test("errorRecord() keeps name, message, stack and issues of a thrown value", () => {

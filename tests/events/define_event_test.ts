@@ -120,7 +120,7 @@ Deno.test("defineEvent() refuses unknown and malformed options", () => {
     [{ sensitive: ["card", "card..token"] }, '"card..token" is not a sensitive path'],
     [{ sensitive: [""] }, '"" is not a sensitive path'],
     [{ sensitive: [1] }, "1 is not a sensitive path"],
-    [{ retention: { age: 1 } }, 'unknown option "age"; use only maxAge, maxLength'],
+    [{ retention: { age: 1 } }, 'unknown option "age"; use only maxAge, maxLength, maxBytes'],
     [{ retention: 5 }, "the options must be an object, not 5"],
     [{ schema: {} }, "a plain object is not a Standard Schema"],
     [{ schema: null }, "null is not a Standard Schema"],

@@ -152,14 +152,15 @@ export const PROMISES: readonly Promised[] = [
   },
   {
     promise: "A consumer's memory is bounded",
-    numbers: [31],
-    details: "By `prefetch` events of each type (at most 1,000 by default). Retries wait in the store.",
+    numbers: [31, 44],
+    details:
+      "By `prefetch` events of each type (at most 1,000 by default), and by `prefetchBytes` (64 MiB); events that suddenly get larger exceed that by one claim. Retries wait in the store.",
   },
   {
     promise: "`retention` never removes events that a group has not read or settled",
-    numbers: [27],
+    numbers: [27, 44],
     details:
-      "A group without consumers keeps everything; `info().pinnedBy` names it. Entries that another program removed are reported by `entrieslost`.",
+      "By age, number (`maxLength`) or size (`maxBytes`). A group without consumers keeps everything; `info().pinnedBy` names it. Entries that another program removed are reported by `entrieslost`.",
   },
   {
     promise: "An event that its schema refuses is neither stored nor handled",

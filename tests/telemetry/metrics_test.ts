@@ -144,6 +144,7 @@ Deno.test("instrument() observes streams and groups", async () => {
     assertLess(gauge(name)!, (Date.now() - before + 1) / 1_000);
   }
   assertEquals([scrape.value("tidings_stream_length", { type: "Paid" })], [6]);
+  assertEquals(scrape.value("tidings_stream_size_bytes", { type: "Paid" }), (await broker.info(Paid)).bytes);
   assertEquals(["Paid", "Ended"].map((type) => scrape.value("tidings_stream_pinned", { type })), [1, 0]);
   assertEquals([scrape.value("tidings_broker_ready"), scrape.value("tidings_store_up")], [1, 1]);
   gate.open();
@@ -174,6 +175,7 @@ Deno.test("instrument() observes each partition, beside the sums", async () => {
   );
   const scrape = await metrics.scrape();
   await checkWithPromtool(scrape);
+  const { partitions } = await broker.info(BidPlaced);
   const [sum, own] = ["tidings_group_lag", "tidings_partition_lag"];
   assertEquals(scrape.values(own, "tidings_partition"), numbers);
   assertEquals([scrape.value(sum, { type: "Auction", group: "bids" }), scrape.value(own)], [36, 36]);
@@ -181,6 +183,7 @@ Deno.test("instrument() observes each partition, beside the sums", async () => {
     const length = auctions.filter((auction) => partitionOf(auction, 4) === nth).length;
     const place = { tidings_partition: partition, type: "Auction" };
     assertEquals(scrape.value("tidings_partition_length", place), length);
+    assertEquals(scrape.value("tidings_partition_size_bytes", place), partitions![nth]!.bytes);
     const inGroup = { ...place, group: "bids" };
     const values = ["lag", "pending", "consumers"].map((name) => scrape.value(`tidings_partition_${name}`, inGroup));
     assertEquals(values, [length - 1, 1, 1]);

@@ -103,7 +103,8 @@ export class EventCodecs implements Iterable<EventCodec> {
 /** Classes that share a stream share its retention: at most one of them may state it, or all the same. */
 function assertOneRetention(stream: string, codecs: readonly EventCodec[]): void {
   const stated = codecs.filter(({ definition }) => definition.retention !== undefined);
-  const key = ({ definition: { retention } }: EventCodec) => `${retention?.maxAge} ${retention?.maxLength}`;
+  const key = ({ definition: { retention } }: EventCodec) =>
+    `${retention?.maxAge} ${retention?.maxLength} ${retention?.maxBytes}`;
   const other = stated.find((codec) => key(codec) !== key(stated[0]!));
   if (other === undefined) return;
   throw new TypeError(

@@ -11,12 +11,16 @@ export const MAX_CLAIM = 500;
 // Enough to hide round trips, but few, since a caller that pulls may be slow and other consumers should get events.
 const PULLED_PREFETCH = 64;
 
+// Many times what is needed to hide round trips, and little for the memory of a process.
+const PREFETCH_BYTES = 64 * 2 ** 20;
+
 const WEEK = 7 * 24 * 3_600_000;
 
 const KEYS = [
   "group",
   "consumer",
   "prefetch",
+  "prefetchBytes",
   "lease",
   "retry",
   "startFrom",
@@ -36,6 +40,7 @@ export interface Settings {
   readonly concurrency: number;
   /** Undefined when it adapts. */
   readonly prefetch: number | undefined;
+  readonly prefetchBytes: number;
   readonly key: ((event: DomainEvent) => string) | undefined;
   readonly lease: number;
   readonly handlerTimeout: number;
@@ -81,6 +86,7 @@ function commonSettings(
     group,
     consumer,
     prefetch,
+    prefetchBytes = PREFETCH_BYTES,
     lease = 30_000,
     drainTimeout = 10_000,
     startFrom = "beginning",
@@ -94,6 +100,7 @@ function commonSettings(
   assertName("group", group);
   if (consumer !== undefined) assertName("consumer", consumer);
   if (prefetch !== undefined) checkNumber("prefetch", prefetch, { min: 1, max: 100_000, integer: true });
+  checkNumber("prefetchBytes", prefetchBytes, { min: 1 });
   checkNumber("lease (ms)", lease, { min: 100, max: 86_400_000 });
   checkNumber("deferTimeout (ms)", deferTimeout, { min: 0, max: deferTimeout === Infinity ? Infinity : 2 ** 40 });
   checkNumber("drainTimeout (ms)", drainTimeout, { min: 0 });
@@ -105,6 +112,7 @@ function commonSettings(
     group,
     consumer,
     prefetch,
+    prefetchBytes,
     lease,
     deferTimeout,
     drainTimeout,

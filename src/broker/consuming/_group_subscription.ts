@@ -32,7 +32,7 @@ export interface SubscriptionOwner {
   /** Takes an error that has no listener on the subscription. */
   report(error: unknown): void;
   /** `count` events of this type were settled. */
-  consumed(stream: string, count: number): void;
+  consumed(stream: string, count: number, bytes: number): void;
   /** The store could not be reached. */
   unreachable(error: unknown): void;
   /** Closing takes long, for a reason that the caller of `close` may know. */
@@ -192,8 +192,8 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     });
   }
 
-  wrote(stream: string, count: number): void {
-    this.#owner.consumed(stream, count);
+  wrote(stream: string, count: number, bytes: number): void {
+    this.#owner.consumed(stream, count, bytes);
   }
 
   recovered({ eventType, position }: Job): void {

@@ -1,4 +1,5 @@
 import type { DomainEvent } from "../../events/mod.ts";
+import { sizeOf } from "../../store/_size.ts";
 import type { ClaimedRecord, Outcome, Position } from "../../store/mod.ts";
 import type { DecodingFailure } from "../codec/_detail_contract.ts";
 import type { Decoded } from "../codec/_event_codec.ts";
@@ -43,7 +44,7 @@ export interface JobSource {
   handlerStarted(): void;
   handlerEnded(): void;
   /** A job no longer takes a place in the prefetch window. */
-  jobClosed(): void;
+  jobClosed(job: Job): void;
   /** Claims again if there is room. */
   updateRoom(): void;
 }
@@ -82,6 +83,8 @@ export class Job {
   readonly expired: boolean;
   /** Its number among all jobs of its consumer, from 1. Of several jobs for one entry, the highest number is the newest. */
   readonly sequence: number;
+  /** The size of its entry, in bytes. */
+  readonly size: number;
   #content: Content;
   #state: JobState = "waiting";
   #attempt: number;
@@ -107,6 +110,7 @@ export class Job {
     this.recovered = record.recovered;
     this.expired = record.expired === true;
     this.sequence = sequence;
+    this.size = sizeOf(record.fields);
     this.#attempt = record.attempt;
     if (record.dueIn !== undefined) this.#retryAt = performance.now() + record.dueIn;
     this.#content = content;
@@ -271,7 +275,7 @@ export class Job {
   close(): boolean {
     if (this.#busy || !this.#open) return false;
     this.#open = false;
-    this.source.jobClosed();
+    this.source.jobClosed(this);
     return true;
   }
 

@@ -19,8 +19,8 @@ export interface SettlerEvents {
   concluded(job: Job, outcome: Outcome, refused: boolean): void;
   /** These outcomes are about to be sent; the result is called with the store's reply or error. */
   sending(outcomes: readonly Outcome[], jobs: readonly Job[]): SettlingEnd | undefined;
-  /** The store has replied to `count` outcomes. */
-  wrote(count: number): void;
+  /** The store has replied to `count` outcomes, for entries of so many bytes. */
+  wrote(count: number, bytes: number): void;
   /** The store could not be reached; the next try comes after `delay` milliseconds. */
   retrying(error: unknown, delay: number): void;
   /** The store failed for good. */
@@ -111,7 +111,7 @@ export class Settler {
           this.#tell(jobs[nth]!, outcome, wasRefused);
         }
         ended?.({ refused: inDoubt ? [] : refused });
-        this.#events.wrote(outcomes.length);
+        this.#events.wrote(outcomes.length, jobs.reduce((sum, { size }) => sum + size, 0));
         break;
       } catch (error) {
         if (this.#stopped.signal.aborted || !isTransient(error)) {

@@ -18,6 +18,7 @@ import { MAX_CLAIM, type Settings } from "./_consumer_settings.ts";
 import { DecodingQueue } from "./_decoding_queue.ts";
 import { HeldJobs, Job, type JobSource } from "./_job.ts";
 import { Lease } from "./_lease.ts";
+import { ByteWindow } from "./_byte_window.ts";
 import { PrefetchWindow } from "./_prefetch_window.ts";
 import { Settler, type SettlingEnd } from "./_settler.ts";
 
@@ -45,8 +46,8 @@ export interface StreamConsumerOwner {
   readonly runner: JobSink;
   /** Outcomes are about to be sent; the result is called with the store's reply or error. */
   settling(source: JobSource, outcomes: readonly Outcome[], jobs: readonly Job[]): SettlingEnd | undefined;
-  /** The store has replied to `count` outcomes of this stream. */
-  wrote(stream: string, count: number): void;
+  /** The store has replied to `count` outcomes of this stream, for entries of so many bytes. */
+  wrote(stream: string, count: number, bytes: number): void;
   /** A job was taken over from a dead consumer. */
   recovered(job: Job): void;
   /** Entries were removed from the stream before this group had settled them. */
@@ -73,6 +74,7 @@ export class StreamConsumer implements JobSource {
   #decoding: DecodingQueue;
   #settler: Settler;
   #window: PrefetchWindow;
+  #bytes: ByteWindow;
   #held = new HeldJobs();
   /** How many entries were claimed so far. */
   #claimed = 0;
@@ -126,6 +128,7 @@ export class StreamConsumer implements JobSource {
     this.#decoding = new DecodingQueue(settings.handlerTimeout, (jobs) => this.#admit(jobs));
     this.#progressAt = joinedAt;
     this.#window = new PrefetchWindow(settings);
+    this.#bytes = new ByteWindow(settings.prefetchBytes);
     this.#lease = new Lease({
       member,
       duration: settings.lease,
@@ -140,9 +143,9 @@ export class StreamConsumer implements JobSource {
       settled: (job, outcome, refused) => this.#settled(job, outcome, refused),
       concluded: (job, outcome, refused) => owner.runner.concluded(job, outcome, refused),
       sending: (outcomes, jobs) => owner.settling(this, outcomes, jobs),
-      wrote: (count) => {
+      wrote: (count, bytes) => {
         this.#progressAt = Date.now();
-        owner.wrote(codec.stream, count);
+        owner.wrote(codec.stream, count, bytes);
         this.#room.wake();
       },
       retrying: (error, delay) => owner.retrying(error, delay),
@@ -184,7 +187,7 @@ export class StreamConsumer implements JobSource {
     const takesTurns = this.#settings.key === undefined;
     let [failures, sinceNew] = [0, 0];
     while (!signal.aborted) {
-      const limit = Math.min(MAX_CLAIM, this.#window.room(this.#open, this.#running));
+      const limit = Math.min(MAX_CLAIM, this.#roomFor());
       this.#checkStalled(limit === 0);
       if (limit === 0 || this.#settler.backlog > 4 * MAX_CLAIM) {
         await this.#room.wait(signal);
@@ -205,6 +208,13 @@ export class StreamConsumer implements JobSource {
     }
   }
 
+  /** How many entries may be claimed now. */
+  #roomFor(): number {
+    const running = this.#bytes.probed ? 0 : this.#running;
+    const entries = this.#window.room(this.#open, running);
+    return entries === 0 ? 0 : Math.min(entries, this.#bytes.room(running < this.#settings.concurrency));
+  }
+
   async #receive({ records, missing, removed, disturbed, healed }: Claim): Promise<void> {
     if (missing.length > 0) this.#owner.missing(this.eventType, rangeOf(missing), missing);
     if (removed !== undefined) this.#owner.missing(this.eventType, removed);
@@ -216,6 +226,7 @@ export class StreamConsumer implements JobSource {
     if (this.#open === 0) this.#progressAt = Date.now();
     this.#open += records.length;
     this.#window.claimed();
+    this.#bytes.claimed(records);
     this.#sinceTurn += records.length;
     // These records must not overtake records that wait for a later turn.
     if (this.#sinceTurn < LARGE_BATCH && this.#handing === 0) return this.#toJobs(records);
@@ -230,7 +241,7 @@ export class StreamConsumer implements JobSource {
       nextTurn(() => nextTurn(hand));
     });
     // If there is room for more entries, the next claim is sent before the handlers start.
-    if (this.#window.room(this.#open, this.#running) === 0) await this.#handed;
+    if (this.#roomFor() === 0) await this.#handed;
   }
 
   /** Whether there are entries before those of earlier claims, as after a rewind. */
@@ -281,7 +292,7 @@ export class StreamConsumer implements JobSource {
       for (const job of held) (barrier.isOpen(this.stream, job.position) ? open : this.#heldBack).push(job);
       if (open.length > 0) this.#owner.runner.admit(open);
       // The older entries that the barrier waits for may be claimed here only if there is room for them.
-      const full = this.#window.room(this.#open, this.#running) === 0;
+      const full = this.#roomFor() === 0;
       if (full && this.#open === this.#heldBack.length && barrier.waitsFor(this.stream)) {
         this.#owner.runner.releaseIdle(this.#heldBack.splice(0));
       }
@@ -302,8 +313,9 @@ export class StreamConsumer implements JobSource {
     return this.#running === 0 ? Promise.resolve() : new Promise((resolve) => this.#onIdle.push(resolve));
   }
 
-  jobClosed(): void {
+  jobClosed({ size }: Job): void {
     this.#open--;
+    this.#bytes.closed(size);
     this.#decoding.update();
     this.#window.done(this.#open);
     this.updateRoom();
@@ -311,7 +323,7 @@ export class StreamConsumer implements JobSource {
 
   // Wakes the reader only if there is room: to wake it for each handler would cost more than a handler.
   updateRoom(): void {
-    if (this.#window.room(this.#open, this.#running) > 0 || this.#isStalled(true) !== this.#stalled) this.#room.wake();
+    if (this.#roomFor() > 0 || this.#isStalled(true) !== this.#stalled) this.#room.wake();
   }
 
   /** The state of this consumer, as `subscription.info()` shows it. */

@@ -35,7 +35,7 @@ export interface SubscriptionsOwner {
   /** Takes an error that has no listener on the subscription. */
   report(error: unknown): void;
   /** `count` events of this stream were settled. */
-  consumed(stream: string, count: number): void;
+  consumed(stream: string, count: number, bytes: number): void;
   /** The store could not be reached. */
   unreachable(error: unknown): void;
   /** Dispatches an event on the broker. */

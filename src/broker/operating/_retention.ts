@@ -6,6 +6,8 @@ import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
 
 // A stream is trimmed after this many events, or a tenth of `maxLength` if that is more.
 const MIN_EVENTS = 100;
+// Or after this many bytes, or a tenth of `maxBytes` if that is more.
+const MIN_BYTES = 2 ** 16;
 // It is trimmed no later than this after the last time, in milliseconds, if an event was published or settled since.
 const MAX_INTERVAL = 60_000;
 
@@ -16,6 +18,8 @@ interface Plan {
   readonly retention: RetentionOptions;
   /** How many events were published or settled since the last trim. */
   events: number;
+  /** How many bytes they had. */
+  bytes: number;
   /** When the stream was last trimmed, in milliseconds since the epoch. */
   lastTrim: number;
   trimming: Promise<void> | undefined;
@@ -38,7 +42,8 @@ export class Retention {
 
   /** Trims this stream from now on. */
   keep(eventType: string, stream: string, retention: RetentionOptions): void {
-    this.#plans.set(stream, { eventType, stream, retention, events: 0, lastTrim: Date.now(), trimming: undefined });
+    const now = Date.now();
+    this.#plans.set(stream, { eventType, stream, retention, events: 0, bytes: 0, lastTrim: now, trimming: undefined });
   }
 
   /** The retention of a stream in the store, of a partition its share; undefined when the stream keeps everything. */
@@ -49,27 +54,29 @@ export class Retention {
     return shareOf(retention, layout.partitions);
   }
 
-  /** `count` events of the stream were published or settled: trims the stream if it is time. */
-  noted(stream: string, count: number): void {
+  /** `count` events of so many bytes were published or settled: trims their stream if it is time. */
+  noted(stream: string, count: number, bytes: number): void {
     const plan = this.#plans.get(stream) ?? this.#planOfPartition(stream);
     if (plan === undefined || plan.trimming !== undefined) return;
     plan.events += count;
-    const { maxLength = Infinity, maxAge = Infinity } = this.of(stream)!;
+    plan.bytes += bytes;
+    const { maxLength = Infinity, maxBytes = Infinity, maxAge = Infinity } = this.of(stream)!;
     // A stream may exceed its bounds by a tenth, so that it is trimmed rarely, and many entries at once.
-    const enough = plan.events >= Math.max(MIN_EVENTS, maxLength / 10);
+    const enough = plan.events >= Math.max(MIN_EVENTS, maxLength / 10) ||
+      plan.bytes >= Math.max(MIN_BYTES, maxBytes / 10);
     if (!enough && Date.now() - plan.lastTrim < Math.min(maxAge / 10, MAX_INTERVAL)) return;
     plan.trimming = this.#trim(plan);
     // Nothing is published to the partitions from before their number changed, but their events get older.
     const layout = this.#layouts.of(stream);
     if (layout === undefined || layout.layouts.length === 1) return;
     const current = new Set(streamsOf(layout.stream, [layout.newest]));
-    for (const former of layout.streams) if (!current.has(former) && former !== stream) this.noted(former, 0);
+    for (const former of layout.streams) if (!current.has(former) && former !== stream) this.noted(former, 0, 0);
   }
 
   #planOfPartition(stream: string): Plan | undefined {
     const whole = this.#plans.get(this.#layouts.of(stream)?.stream ?? "");
     if (whole === undefined) return undefined;
-    const plan = { ...whole, stream, events: 0, lastTrim: Date.now(), trimming: undefined };
+    const plan = { ...whole, stream, events: 0, bytes: 0, lastTrim: Date.now(), trimming: undefined };
     this.#plans.set(stream, plan);
     return plan;
   }
@@ -83,6 +90,7 @@ export class Retention {
       this.#failed(error);
     }
     plan.events = 0;
+    plan.bytes = 0;
     plan.lastTrim = Date.now();
     plan.trimming = undefined;
   }

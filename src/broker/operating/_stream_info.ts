@@ -19,8 +19,8 @@ export function streamInfo(
   { partitions, ...state }: State,
   retentionOf: RetentionOf,
 ): StreamInfo {
-  const { length, first, last, groups } = state;
-  const info = { type, stream: name, length, first, last };
+  const { length, bytes, first, last, groups } = state;
+  const info = { type, stream: name, length, bytes, first, last };
   if (partitions === undefined) {
     const pinned = pinnedBy(state, retentionOf(stream));
     return { ...info, pinnedBy: pinned?.name, groups: groups.map((group) => groupInfo(group, name)) };
@@ -29,6 +29,7 @@ export function streamInfo(
     partition: part.partition,
     stream: part.stream,
     length: part.length,
+    bytes: part.bytes,
     first: part.first,
     last: part.last,
     pinnedBy: pinnedBy(part, retentionOf(part.stream))?.name,
@@ -77,10 +78,11 @@ function progressOf({ partition, stream, groups }: PartitionInfo, name: string):
 
 /** The slowest group, if there are events beyond the retention. */
 function pinnedBy(
-  { length, first, groups }: StreamState,
-  { maxAge = Infinity, maxLength = Infinity }: RetentionOptions = {},
+  { length, bytes = 0, first, groups }: StreamState,
+  { maxAge = Infinity, maxLength = Infinity, maxBytes = Infinity }: RetentionOptions = {},
 ): GroupState | undefined {
-  const overdue = length > maxLength || first !== undefined && positionTime(first) < Date.now() - maxAge;
+  const overdue = length > maxLength || bytes > maxBytes ||
+    first !== undefined && positionTime(first) < Date.now() - maxAge;
   return overdue ? slowest(groups) : undefined;
 }
 

@@ -56,8 +56,8 @@ export interface StreamPublisherOptions {
   layout?(): number | undefined;
   /** The store could not be reached; the next try comes after `delay` milliseconds. */
   retrying(error: unknown, delay: number): void;
-  /** The store has appended `count` events. */
-  appended(count: number): void;
+  /** The store has appended `count` events of so many bytes. */
+  appended(count: number, bytes: number): void;
   /** The stream takes no more events of the layout by which publishes came to it: {@linkcode StreamPublisher.takeAll} them. */
   moved?(): void;
 }
@@ -247,7 +247,7 @@ export class StreamPublisher {
       for (const publish of batch.publishes) publish.refused(error);
       return;
     }
-    this.#options.appended(positions.length);
+    this.#options.appended(positions.length, batch.publishes.reduce((sum, { bytes }) => sum + bytes, 0));
     let from = 0;
     for (const publish of batch.publishes) {
       publish.stored(positions, from, revisions);

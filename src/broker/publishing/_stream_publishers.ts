@@ -13,8 +13,8 @@ export interface StreamPublishersOptions {
   readonly layouts?: StreamLayouts;
   /** The store could not be reached; the next try comes after `delay` milliseconds. */
   retrying(error: unknown, delay: number): void;
-  /** The store has appended `count` events to this stream. */
-  appended(stream: string, count: number): void;
+  /** The store has appended `count` events of so many bytes to this stream. */
+  appended(stream: string, count: number, bytes: number): void;
 }
 
 /** The publishers of all streams of one broker, one for each partition, and the routers that choose the partitions. */
@@ -64,7 +64,7 @@ export class StreamPublishers {
         append: layout?.revisions ? revisedAppend(store, stream, layout) : plainAppend(store, stream),
         ...(router && { layout: () => router.id, moved: () => router.follow() }),
         retrying,
-        appended: (count) => appended(stream, count),
+        appended: (count, bytes) => appended(stream, count, bytes),
       });
       this.#publishers.set(stream, publisher);
       router?.add(publisher);

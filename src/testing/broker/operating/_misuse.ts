@@ -48,6 +48,9 @@ const OPTIONS: readonly [object, ErrorClass, string][] = [
   [{ consumer: 5 }, TypeError, "consumer"],
   [{ prefetch: 0 }, RangeError, "prefetch"],
   [{ prefetch: 1.5 }, RangeError, "prefetch"],
+  [{ prefetchBytes: 0 }, RangeError, "prefetchBytes"],
+  [{ prefetchBytes: NaN }, RangeError, "prefetchBytes"],
+  [{ prefetchBytes: "1" }, RangeError, "prefetchBytes"],
   [{ lease: 10 }, RangeError, "lease"],
   [{ lease: Infinity }, RangeError, "lease"],
   [{ drainTimeout: -1 }, RangeError, "drainTimeout"],
@@ -173,6 +176,11 @@ export const refusing: readonly BrokerContract[] = [
     await refuses(() => connect([Counted], { prefix: "a b" }), TypeError, "white space");
     await refuses(() => connect([Counted], { publishTimout: 5 }), TypeError, '"publishTimout"');
     await refuses(() => connect([Counted], { retention: { maxLength: -1 } }), RangeError, "maxLength");
+    await refuses(() => connect([Counted], { retention: { maxBytes: 0 } }), RangeError, "maxBytes");
+    await refuses(() => connect([Counted], { retention: { maxBytes: 1.5 } }), RangeError, "maxBytes");
+    const kept = (type: string, maxBytes: number) =>
+      class extends defineEvent(type, { stream: "Shared", retention: { maxBytes } })<object> {};
+    await refuses(() => connect([kept("One", 1_000), kept("Two", 2_000)]), TypeError, "different retentions");
     await refuses(() => connect([Counted], { retention: { maxSize: 1 } }), TypeError, "maxSize");
   }),
 

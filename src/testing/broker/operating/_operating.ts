@@ -30,6 +30,7 @@ export const operating: readonly BrokerContract[] = [
       type: "Counted",
       stream: "Counted",
       length: 0,
+      bytes: 0,
       first: undefined,
       last: undefined,
       pinnedBy: undefined,

@@ -1,0 +1,51 @@
+import { sizeOf } from "../../store/_size.ts";
+import type { StoredRecord } from "../../store/mod.ts";
+
+// Assumed of each entry before the first claim, in bytes: no published event is larger.
+const LARGEST_EVENT = 16 * 2 ** 20;
+
+/**
+ * How many bytes a consumer holds at once. The size of an entry is known only once it was claimed. So a claim asks for as
+ * many entries as fit if none of them is larger than the largest one of the last claims.
+ */
+export class ByteWindow {
+  #most: number;
+  #held = 0;
+  #expected = LARGEST_EVENT;
+  #claims = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** Whether there was one claim, which was small because no size was known: a second one may follow at once. */
+  get probed(): boolean {
+    return this.#claims === 1;
+  }
+
+  /**
+   * How many entries to claim now, at least one while there is room. None until half of the window is free, unless handlers
+   * are idle.
+   */
+  room(idle: boolean): number {
+    const free = this.#most - this.#held;
+    if (free <= 0 || !idle && free * 2 < this.#most) return 0;
+    return Math.max(1, Math.floor(free / this.#expected));
+  }
+
+  claimed(records: readonly StoredRecord[]): void {
+    let largest = 1;
+    for (const { fields } of records) {
+      const size = sizeOf(fields);
+      this.#held += size;
+      if (size > largest) largest = size;
+    }
+    // A large entry is remembered for some claims.
+    this.#expected = this.#claims++ === 0 ? largest : Math.max(largest, this.#expected / 2);
+  }
+
+  /** An entry of this size is no longer held. */
+  closed(size: number): void {
+    this.#held -= size;
+  }
+}
