@@ -4,7 +4,7 @@ import { latencyCase } from "./cases/latency.ts";
 import { lostConsumerCase } from "./cases/lost_consumer.ts";
 import { memoryCase } from "./cases/memory.ts";
 import { IDLE_PING, pingCase } from "./cases/ping.ts";
-import { BATCHES, LOOP, publishCase, ROLLING_500, SHAPES } from "./cases/publish.ts";
+import { BATCHES, LOOP, ONE_AT_A_TIME, publishCase, ROLLING_500, SHAPES } from "./cases/publish.ts";
 import { redisBenchmarkCases } from "./cases/redis_benchmark.ts";
 import { startUpCase } from "./cases/start_up.ts";
 import { throughCase } from "./cases/through.ts";
@@ -14,6 +14,7 @@ import { emitterSystems } from "./systems/emitters.ts";
 import { insertSystem } from "./systems/insert.ts";
 import { NODE_REDIS, PAIRS, PEERS } from "./systems/mod.ts";
 import { rawSystem } from "./systems/raw.ts";
+import { revisedSystems } from "./systems/revisions.ts";
 import { telemetrySystems } from "./systems/telemetry.ts";
 import { checkedSystems, memorySystem, sqliteSystem } from "./systems/tidings.ts";
 
@@ -98,6 +99,16 @@ function* telemetryCases(): Generator<Case> {
   }
 }
 
+/** The cost of numbering the events of each subject: by `appendRevised` instead of `append`. */
+function* revisedCases(): Generator<Case> {
+  for (const { plain, revised } of revisedSystems) {
+    for (const shape of [ROLLING_500, ONE_AT_A_TIME]) {
+      yield publishCase(plain, shape, 190);
+      yield publishCase(revised, shape, 190, { against: [plain.name] });
+    }
+  }
+}
+
 function* otherCases(): Generator<Case> {
   for (const { raw, tidings } of PAIRS) {
     yield twoProcessesCase(raw);
@@ -133,7 +144,14 @@ function* otherCases(): Generator<Case> {
 
 /** The cases that match `only`, and the cases that these are compared with. */
 export function chooseCases(only: RegExp, quick: boolean): Case[] {
-  const all = [...publishCases(), ...consumeCases(), ...checkedCases(), ...telemetryCases(), ...otherCases()].filter((
+  const all = [
+    ...publishCases(),
+    ...consumeCases(),
+    ...checkedCases(),
+    ...telemetryCases(),
+    ...revisedCases(),
+    ...otherCases(),
+  ].filter((
     { slow },
   ) => !(slow && quick));
   const chosen = new Set(all.filter((each) => only.test(idOf(each))).map(idOf));

@@ -17,6 +17,7 @@ import { historyDepth } from "./growth/history.ts";
 import { parked } from "./growth/parked.ts";
 import { plot } from "./growth/_plot.ts";
 import { streamLength } from "./growth/stream_length.ts";
+import { subjectHistory } from "./growth/subject.ts";
 import { connections, subscriptions } from "./growth/subscriptions.ts";
 
 const { rounds = "3", only = ".", long, quick } = parseArgs(Deno.args, {
@@ -32,6 +33,7 @@ const all = [
   assignment,
   parked,
   historyDepth(longest),
+  subjectHistory(longest),
   abandoned,
 ];
 const curves = all.filter(({ name }) => new RegExp(only).test(name)).map((curve) => {

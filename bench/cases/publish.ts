@@ -18,6 +18,7 @@ const inFlight = (lanes: number, count: number): Shape => ({
 });
 
 export const ROLLING_500: Shape = inFlight(500, 50_000);
+export const ONE_AT_A_TIME: Shape = inFlight(1, 4_000);
 
 /** The shapes of the cases, each with the number of events that takes about a second on a small machine. */
 export const SHAPES: readonly Shape[] = [
@@ -28,7 +29,7 @@ export const SHAPES: readonly Shape[] = [
     run: (publisher, count, detail) => windows(count, 500, (index) => publisher.send(detail(index))),
   },
   inFlight(50, 25_000),
-  inFlight(1, 4_000),
+  ONE_AT_A_TIME,
 ];
 
 /** Sends batches in the system's own way, one batch after the other. */

@@ -90,6 +90,19 @@ export const PROMISES: readonly Promised[] = [
       "At most 500 events and 1 MiB. In an array of several types, each type stands alone, and so does each partition of a stream.",
   },
   {
+    promise: "`publish` with `expected` stores the events only if the subject has that revision",
+    numbers: [41],
+    details:
+      "Otherwise it rejects with a `ConflictError`, which has the revision found. The events of a subject are numbered 1, 2, 3, … in each stream whose classes all have the option `subject`; lost replies leave no gap.",
+    failover: LOSES,
+  },
+  {
+    promise: "`history` with `subject` reads the events of one subject by an index",
+    numbers: [42],
+    details:
+      "In the order of their revisions, from any revision, however long the stream is. Entries of other programs have no revision.",
+  },
+  {
     promise: "Memory for unanswered publishes is bounded",
     numbers: [31],
     details:

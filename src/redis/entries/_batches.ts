@@ -1,4 +1,4 @@
-import type { AppendOptions, Fields } from "../../store/mod.ts";
+import type { AppendOptions, Fields, RevisedRecord } from "../../store/mod.ts";
 import { StoreError } from "../../store/mod.ts";
 import { layoutChanged, PRODUCER_MEMORY, REMEMBERED_BATCHES } from "../../store/_producer.ts";
 import { layoutKey, producerKey } from "../_keys.ts";
@@ -31,21 +31,45 @@ export function batchHead(
 /**
  * Adds the records in runs: names are sent once for each run of records that have the same names, as most records of a
  * batch do.
- *
- * @param pushHead Adds what the script wants before the values of each record.
  */
-export function pushRuns(args: string[], records: readonly Fields[], pushHead?: (nth: number) => void): void {
+export function pushRuns(args: string[], records: readonly Fields[]): void {
   for (let from = 0, to: number; from < records.length; from = to) {
     const names = records[from]!;
     for (to = from + 1; to < records.length && sameNames(names, records[to]!);) to++;
     args.push(String(to - from), String(names.length / 2));
     for (let nth = 0; nth < names.length; nth += 2) args.push(names[nth]!);
+    for (let at = from; at < to; at++) pushValues(args, records[at]!);
+  }
+}
+
+/** The same for records with subjects. A subject that is a field of its record, at the same place, is not sent twice. */
+export function pushRevisedRuns(args: string[], records: readonly RevisedRecord[]): void {
+  for (let from = 0, to: number; from < records.length; from = to) {
+    const names = records[from]!.fields;
+    const own = subjectAt(records[from]!);
+    for (to = from + 1; to < records.length && sameNames(names, records[to]!.fields); to++) {
+      if (own > 0 ? records[to]!.fields[2 * own - 1] !== records[to]!.subject : subjectAt(records[to]!) > 0) break;
+    }
+    args.push(String(to - from), String(names.length / 2), String(own));
+    for (let nth = 0; nth < names.length; nth += 2) args.push(names[nth]!);
     for (let at = from; at < to; at++) {
-      const fields = records[at]!;
-      pushHead?.(at);
-      for (let nth = 1; nth < fields.length; nth += 2) args.push(fields[nth]!);
+      const { fields, subject } = records[at]!;
+      if (own === 0) args.push(subject);
+      pushValues(args, fields);
     }
   }
+}
+
+/** Which of the fields is the subject, from 1; 0 if none is. */
+function subjectAt({ fields, subject }: RevisedRecord): number {
+  for (let nth = 0; nth < fields.length; nth += 2) {
+    if (fields[nth] === "subject" && fields[nth + 1] === subject) return nth / 2 + 1;
+  }
+  return 0;
+}
+
+function pushValues(args: string[], fields: Fields): void {
+  for (let nth = 1; nth < fields.length; nth += 2) args.push(fields[nth]!);
 }
 
 function sameNames(a: Fields, b: Fields): boolean {

@@ -1,6 +1,6 @@
 import type { Position, Revised, RevisedOptions, RevisedRecord, StoredRecord, SubjectRange } from "../../store/mod.ts";
 import { conflict } from "../../store/_producer.ts";
-import { batchHead, pushRuns } from "./_batches.ts";
+import { batchHead, pushRevisedRuns } from "./_batches.ts";
 import { marksKey, subjectsKey } from "../_keys.ts";
 import { parseEntries, positionsFrom } from "../connection/_replies.ts";
 import type { Route } from "../connection/_topology.ts";
@@ -20,17 +20,14 @@ export function revisedBatch(
   const { keys, args } = batchHead(stream, options, [subjectsKey(stream), marksKey(stream)]);
   if (records.length === 0) return { keys, args };
   const { expected } = options;
-  // The expected subject is the first one, also when no record has it.
-  const subjects = new Map(expected === undefined ? [] : [[expected.subject, { number: 1, base: 0 }]]);
+  args.push(expected?.subject ?? "", expected === undefined ? "" : String(expected.revision));
+  const bases = new Map<string, number>();
   for (const { subject, base = 0 } of records) {
-    const known = subjects.get(subject);
-    if (known === undefined) subjects.set(subject, { number: subjects.size + 1, base });
-    else known.base = Math.max(known.base, base);
+    if (base > (bases.get(subject) ?? 0)) bases.set(subject, base);
   }
-  args.push(expected === undefined ? "" : String(expected.revision), String(subjects.size));
-  for (const [subject, { base }] of subjects) args.push(subject, String(base));
-  const fields = records.map(({ fields }) => fields);
-  pushRuns(args, fields, (nth) => args.push(String(subjects.get(records[nth]!.subject)!.number)));
+  args.push(String(bases.size));
+  for (const [subject, base] of bases) args.push(subject, String(base));
+  pushRevisedRuns(args, records);
   return { keys, args };
 }
 

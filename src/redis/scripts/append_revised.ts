@@ -11,9 +11,9 @@ export const MARK_EVERY = 128;
  * for the first one.
  *
  * KEYS: stream, the producer's hash, the hashes of the subjects and of their marks, and the layout of the stream if the
- * batch names one. ARGV: as for APPEND up to the layout, then the revision that the first subject must have (or empty), the
- * number of subjects, each subject with its base, and runs of records as for APPEND, with the number of its subject, from 1,
- * before the values of each record.
+ * batch names one. ARGV: as for APPEND up to the layout, then the expected subject and its revision (or empty), the number
+ * of subjects with a base, each of these with its base, and runs of records as for APPEND. After its size, a run says which
+ * of its fields is the subject; 0 if none is, and then the subject comes before the values of each record.
  *
  * Reply: the first position, whose successors are consecutive, and the revision of each record; an empty list for a batch
  * that was given up; `conflict` and the revision found. Errors: as APPEND.
@@ -30,44 +30,69 @@ local subjects, marks = KEYS[3], KEYS[4]
 -- A number as text. Lua would write a large one with an exponent.
 local function text(number) return string.format('%.0f', number) end
 
-local expected = ARGV[at]
-local all, names = {}, {}
-for nth = 1, tonumber(ARGV[at + 1]) do
-  names[nth] = ARGV[at + 2 * nth]
-  all[nth] = {name = names[nth], base = tonumber(ARGV[at + 1 + 2 * nth])}
+-- The subjects of the batch, each once; the expected one is the first.
+local names, numberOf = {}, {}
+local function note(name)
+  if numberOf[name] then return end
+  names[#names + 1] = name
+  numberOf[name] = #names
 end
-at = at + 2 + 2 * #all
+local expected = ARGV[at + 1]
+if expected ~= '' then note(ARGV[at]) end
+local bases = {}
+for nth = 1, tonumber(ARGV[at + 2]) do bases[ARGV[at + 1 + 2 * nth]] = tonumber(ARGV[at + 2 + 2 * nth]) end
+at = at + 3 + 2 * tonumber(ARGV[at + 2])
+local start = at
+while at <= #ARGV do
+  local records, size, own = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  at = at + 3 + size
+  for _ = 1, records do
+    note(ARGV[at + math.max(0, own - 1)])
+    at = at + size + (own == 0 and 1 or 0)
+  end
+end
+
+-- By the number of the subject: its last revision, the position of that entry, and how many entries it has had.
+local revisions, positions, counts = {}, {}, {}
 for nth, head in ipairs(redis.call('HMGET', subjects, unpack(names))) do
-  local subject = all[nth]
-  local revision, position, count = string.match(head or '0', '^(%d+) ?(%S*) ?(%d*)$')
-  subject.revision = math.max(tonumber(revision), subject.base)
-  subject.position = position
-  subject.count = tonumber(count ~= '' and count or revision)
+  if head then
+    local revision, position, count = string.match(head, '^(%d+) (%S+) ?(%d*)$')
+    revisions[nth], positions[nth] = tonumber(revision), position
+    counts[nth] = count == '' and revisions[nth] or tonumber(count)
+  else
+    revisions[nth], positions[nth], counts[nth] = 0, '', 0
+  end
+  local base = bases[names[nth]]
+  if base and base > revisions[nth] then revisions[nth] = base end
 end
-if expected ~= '' and all[1].revision ~= tonumber(expected) then
-  local found = text(all[1].revision)
+if expected ~= '' and revisions[1] ~= tonumber(expected) then
+  local found = text(revisions[1])
   remember('conflict', found)
   return {'conflict', found}
 end
 
-local reply, marked = {}, {}
+local reply, marked, changed = {}, {}, {}
 local id = '*'
+at = start
 while at <= #ARGV do
-  local records, size = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  local records, size, own = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   -- One command for the whole run: only its values change.
   local call = {'XADD', stream, id}
-  for nth = 1, size do call[2 + 2 * nth] = ARGV[at + 1 + nth] end
-  local own = 3 + 2 * size
-  call[own + 1], call[own + 3] = 'revision', 'previous'
-  at = at + 2 + size
+  for nth = 1, size do
+    call[2 + 2 * nth] = ARGV[at + 2 + nth]
+    call[3 + 2 * nth] = ''
+  end
+  local last = 3 + 2 * size
+  call[last + 1], call[last + 2], call[last + 3], call[last + 4] = 'revision', '', 'previous', ''
+  at = at + 3 + size
   for _ = 1, records do
-    local subject = all[tonumber(ARGV[at])]
-    for nth = 1, size do call[3 + 2 * nth] = ARGV[at + nth] end
-    at = at + size + 1
-    subject.revision = subject.revision + 1
-    subject.count = subject.count + 1
-    local revision = text(subject.revision)
-    call[own + 2], call[own + 4] = revision, subject.position
+    local name = ARGV[at + math.max(0, own - 1)]
+    local number = numberOf[name]
+    if own == 0 then at = at + 1 end
+    for nth = 1, size do call[3 + 2 * nth] = ARGV[at + nth - 1] end
+    at = at + size
+    local revision = text(revisions[number] + 1)
+    call[last + 2], call[last + 4] = revision, positions[number]
     local given = redis.call(unpack(call))
     if not reply[1] then
       reply[1] = given
@@ -76,23 +101,20 @@ while at <= #ARGV do
       call[3] = id
     end
     reply[#reply + 1] = revision
-    subject.position = given
-    subject.changed = true
-    if subject.count % ${MARK_EVERY} == 0 then
-      marked[#marked + 1] = subject.name .. ' ' .. text(subject.count / ${MARK_EVERY})
+    revisions[number], positions[number], changed[number] = revisions[number] + 1, given, revision
+    counts[number] = counts[number] + 1
+    if counts[number] % ${MARK_EVERY} == 0 then
+      marked[#marked + 1] = name .. ' ' .. text(counts[number] / ${MARK_EVERY})
       marked[#marked + 1] = revision .. ' ' .. given
     end
   end
 end
 local heads = {}
-for _, subject in ipairs(all) do
-  if subject.changed then
-    local head = text(subject.revision) .. ' ' .. subject.position
-    -- The count is the revision, unless the numbering went on from a base.
-    if subject.count ~= subject.revision then head = head .. ' ' .. text(subject.count) end
-    heads[#heads + 1] = subject.name
-    heads[#heads + 1] = head
-  end
+for number, revision in pairs(changed) do
+  heads[#heads + 1] = names[number]
+  -- The count is the revision, unless the numbering went on from a base.
+  heads[#heads + 1] = counts[number] == revisions[number] and revision .. ' ' .. positions[number] or
+    revision .. ' ' .. positions[number] .. ' ' .. text(counts[number])
 end
 redis.call('HSET', subjects, unpack(heads))
 if #marked > 0 then redis.call('HSET', marks, unpack(marked)) end

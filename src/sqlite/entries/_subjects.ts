@@ -26,13 +26,13 @@ export function appendRevised(
   const stream = makeStream(db, name);
   const { expected } = options;
   const batch = appendOnce(db, now, stream, options, records.length, () => {
-    const last = lastRevisions(db, stream, records);
+    const shares = sharesOf(records);
     if (expected !== undefined) {
       const { subject } = expected;
-      const found = last.get(subject)?.revision ?? findSubject(db, stream, subject)?.revision ?? 0;
+      const found = Math.max(findSubject(db, stream, subject)?.revision ?? 0, shares.get(subject)?.base ?? 0);
       if (found !== expected.revision) return { ...NOTHING, conflict: found };
     }
-    return insert(db, now, stream, numbered(db, stream, records, last));
+    return insert(db, now, stream, numbered(db, stream, records, shares));
   });
   if (batch === undefined) return layoutChanged(name, options.layout);
   if (batch.conflict !== null) return conflict(name, expected, batch.conflict);
@@ -40,41 +40,51 @@ export function appendRevised(
   return positionsOf(batch).map((position, nth) => ({ position, revision: revisions[nth]! }));
 }
 
-/** The last revision of each subject of the records; that of its base if it is higher. */
-function lastRevisions(db: Database, stream: StreamRow, records: readonly RevisedRecord[]) {
-  const last = new Map<string, { revision: number }>();
-  for (const { subject, base = 0 } of records) {
-    const known = last.get(subject) ?? { revision: findSubject(db, stream, subject)?.revision ?? 0 };
-    known.revision = Math.max(known.revision, base);
-    last.set(subject, known);
-  }
-  return last;
+/** What a batch has of one subject. */
+interface Share {
+  /** How many entries. */
+  count: number;
+  /** The highest base. */
+  base: number;
 }
 
-/** The entries with their revisions; the subjects have them from now on. */
+function sharesOf(records: readonly RevisedRecord[]): ReadonlyMap<string, Share> {
+  const shares = new Map<string, Share>();
+  for (const { subject, base = 0 } of records) {
+    const share = shares.get(subject);
+    if (share === undefined) shares.set(subject, { count: 1, base });
+    else {
+      share.count++;
+      share.base = Math.max(share.base, base);
+    }
+  }
+  return shares;
+}
+
+/** The entries with their revisions, which their subjects have from now on. */
 function numbered(
   db: Database,
   stream: StreamRow,
   records: readonly RevisedRecord[],
-  last: ReadonlyMap<string, { revision: number }>,
+  shares: ReadonlyMap<string, Share>,
 ): NewEntry[] {
-  const revisions = records.map(({ subject }) => ++last.get(subject)!.revision);
-  const ids = new Map<string, number>();
-  for (const [subject, { revision }] of last) {
-    const { id } = db.get<{ id: number }>(
-      `INSERT INTO subject (stream, name, revision) VALUES (?, ?, ?)
-        ON CONFLICT DO UPDATE SET revision = excluded.revision RETURNING id`,
+  const next = new Map<string, { readonly id: number; revision: number }>();
+  for (const [subject, { count, base }] of shares) {
+    const { id, revision } = db.get<SubjectRow>(
+      `INSERT INTO subject (stream, name, revision) VALUES (?1, ?2, ?3 + ?4)
+        ON CONFLICT DO UPDATE SET revision = max(revision, ?3) + ?4 RETURNING id, revision`,
       stream.id,
       subject,
-      revision,
+      base,
+      count,
     )!;
-    ids.set(subject, id);
+    next.set(subject, { id, revision: revision - count + 1 });
   }
-  return records.map(({ fields, subject }, nth) => ({
-    fields: [...fields, "revision", String(revisions[nth])],
-    subject: ids.get(subject)!,
-    revision: revisions[nth]!,
-  }));
+  return records.map(({ fields, subject }) => {
+    const { id, revision } = next.get(subject)!;
+    next.get(subject)!.revision++;
+    return { fields: [...fields, "revision", String(revision)], subject: id, revision };
+  });
 }
 
 function findSubject(db: Database, stream: StreamRow, name: string): SubjectRow | undefined {
