@@ -49,6 +49,7 @@ export {
   type Handler,
   type HandlerObservation,
   type HealthOptions,
+  HeldEvent,
   type IdleOptions,
   LeaseLostError,
   type LifecycleSource,

@@ -8,7 +8,7 @@ import { timeIn } from "../events/_foreign.ts";
 import { assertName } from "../events/_names.ts";
 import { checkRetention } from "../events/_retention.ts";
 import type { EventClass, RetentionOptions } from "../events/mod.ts";
-import { firstPositionAt, isPosition, lastPositionAt, type Position } from "../store/mod.ts";
+import { firstPositionAt, isPosition, lastPositionAt, type Position, type WhenDead } from "../store/mod.ts";
 import type { BrokerOptions, StartFrom, StreamOptions } from "./options.ts";
 import { MAX_PARTITIONS } from "./partition_of.ts";
 
@@ -90,4 +90,10 @@ function checkStreams(streams: Readonly<Record<string, StreamOptions>>): void {
     if (partitions === undefined) continue;
     checkNumber(`streams.${name}.partitions`, partitions, { min: 1, max: MAX_PARTITIONS, integer: true });
   }
+}
+
+/** Throws a TypeError unless the value is a policy for dead letters. */
+export function checkWhenDead(action: string, whenDead: unknown): asserts whenDead is WhenDead {
+  if (whenDead === "continue" || whenDead === "hold-key") return;
+  throw new TypeError(`Cannot ${action} with the whenDead ${show(whenDead)}: give "continue" or "hold-key"`);
 }

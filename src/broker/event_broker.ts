@@ -289,7 +289,11 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     assertHandler("subscribe", handler, "(event, delivery) => …");
     const codecs = this.#codecs.ofClasses(events);
     const deliver = callHandler(handler as Handler<DomainEvent>, this.#observers);
-    return await this.#subscriptions.open(codecs, deliver, subscribeSettings(options));
+    return await this.#subscriptions.open(
+      codecs,
+      deliver,
+      subscribeSettings(options, codecs.map(({ definition }) => definition)),
+    );
   }
 
   /**
@@ -426,7 +430,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
 
   /**
    * Resolves when groups have caught up: each of them has acknowledged every stored event of the broker's classes, or keeps
-   * it as a dead letter.
+   * it as a dead letter or behind one.
    *
    * @throws {RangeError} If none of the broker's event classes has such a group.
    * @throws {TypeError} If it is called inside a handler of such a group: the group is not idle before the handler ends.
@@ -448,19 +452,22 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   /**
-   * Changes the event types that a group of a shared stream is for, in one step. Events that the group has settled stay
-   * settled; events of types that are no longer among them are settled unseen.
+   * Changes the event types that a group of a shared stream is for, and its `whenDead` if that is given, in one step. Events
+   * that the group has settled stay settled; events of types that are no longer among them are settled unseen. With
+   * `whenDead: "continue"` waiting events return to the group; with `"hold-key"` later dead letters hold their keys.
    *
    * @param events The classes of one stream that the group is for from now on.
    * @param options.assignment Who reads the partitions of the stream from now on, as in `SubscribeOptions`. By default that
    * stays as it is.
+   * @param options.whenDead What the group does from now on with later events of a key whose event became a dead letter, as
+   * in `SubscribeOptions`. By default that stays as it is.
    * @throws {TypeError} If the classes are of several streams, or for an `assignment` without partitions.
    * @throws {RangeError} If there is no such group.
-   * @throws {StoreError} `"group-busy"` if the group has live consumers, which know the former types only.
+   * @throws {StoreError} `"group-busy"` if the group has live consumers, which know the former types and `whenDead` only.
    */
   async alterGroup<K extends C>(
     events: OneOrMore<K>,
-    options: { group: string; assignment?: "exclusive" | "shared" },
+    options: { group: string; assignment?: "exclusive" | "shared"; whenDead?: "continue" | "hold-key" },
   ): Promise<void> {
     await this.#operator.alterGroup(this.#codecs.ofClasses(events), options);
   }

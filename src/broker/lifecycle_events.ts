@@ -124,6 +124,21 @@ export class DeferredEvent extends DeliveryEvent {
 }
 
 /**
+ * An event waits in the store, because an earlier event of its key is a dead letter and the group has `whenDead: "hold-key"`.
+ * It comes back once that letter is redriven or discarded.
+ */
+export class HeldEvent extends DeliveryEvent {
+  /** The key of the event. */
+  readonly key: string;
+
+  /** Makes the event. */
+  constructor(eventType: string, position: Position, key: string) {
+    super("held", eventType, position);
+    this.key = key;
+  }
+}
+
+/**
  * Entries were removed from the stream before this group had read or settled them, so they are lost to the group. Another
  * program deleted them, or trimmed the stream without regard to groups.
  */
@@ -233,6 +248,8 @@ export interface SubscriptionEventMap {
   deadletter: DeadLetterEvent;
   /** An event has a version that this process does not know, and waits for a consumer that knows it. */
   deferred: DeferredEvent;
+  /** An event waits until the dead letter that holds its key is redriven or discarded. */
+  held: HeldEvent;
   /** An event was taken over from a dead consumer. */
   recovered: DeliveryEvent;
   /** This consumer lost a delivery to another consumer, or by a rewind, before it was settled. */

@@ -35,6 +35,7 @@ export {
   DeliveryEvent,
   EntriesLostEvent,
   GroupLostEvent,
+  HeldEvent,
   RebalanceEvent,
   ReconnectEvent,
   RetryEvent,

@@ -215,6 +215,14 @@ export interface SubscribeOptions<E extends DomainEvent> extends ConsumeOptions 
   concurrency?: number;
   /** Returns the key of an event. Events of one key are handled one at a time, in order, retries included. @default {none} */
   key?: (event: E) => string;
+  /**
+   * What happens to later events of a key whose event became a dead letter. `"continue"`: they are handled. `"hold-key"`: they
+   * wait in the store until the letter is redriven or discarded, and then come in order; events of other keys go on. It needs
+   * keys: the option `key`, or the option `subject` in each class, which is the key then. The store keeps it with the group: a
+   * subscription with another one is refused, and `alterGroup` changes it. At most 10,000 events wait in a group and stream;
+   * later ones become dead letters of the reason `held`. @default {"continue"}
+   */
+  whenDead?: "continue" | "hold-key";
   /** How long a handler may take before the attempt counts as failed, in milliseconds. @default {Infinity} */
   handlerTimeout?: number;
 }

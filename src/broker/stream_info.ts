@@ -75,7 +75,8 @@ export interface DeadLetter<E extends DomainEvent = DomainEvent> {
   /**
    * Why it became a dead letter. `attempts`: all attempts failed. `permanent`: a handler threw a `PermanentError`.
    * `undecodable`: the entry is no event of its class. `died`: its consumers died while they handled it. `version`: no
-   * consumer knew its version within `deferTimeout`.
+   * consumer knew its version within `deferTimeout`. `held`: an earlier event of its key is a dead letter, and too many events
+   * wait already.
    */
   readonly reason: DeadReason;
   /** How many attempts were counted. */
@@ -88,6 +89,8 @@ export interface DeadLetter<E extends DomainEvent = DomainEvent> {
   readonly consumer: string;
   /** The error of the last attempt. */
   readonly error: ErrorRecord;
+  /** Its key, with `whenDead: "hold-key"`: the letter holds later events of the key. Undefined where the key is not known. */
+  readonly key: string | undefined;
   /** The event; undefined when it cannot be decoded. */
   readonly event: E | undefined;
   /**

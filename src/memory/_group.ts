@@ -51,10 +51,10 @@ export class MemoryGroup {
   constructor(
     stream: MemoryStream,
     name: string,
-    { startFrom, ...terms }: Pick<MemberOptions, "startFrom" | "types" | "whenDead">,
+    { startFrom, types, whenDead }: Pick<MemberOptions, "startFrom" | "types" | "whenDead">,
   ) {
     this.#stream = stream;
-    this.#terms = terms;
+    this.#terms = { ...(types && { types }), ...(whenDead && { whenDead }) };
     this.name = name;
     this.#consumers = new Consumers(`group "${name}" of ${stream.name}`, stream.now);
     this.#cursor = new Cursor(stream, startFrom);
@@ -130,8 +130,8 @@ export class MemoryGroup {
   ): Omit<Claim, "disturbed"> {
     const found = this.#take(consumer, reach, limit, newFirst && !exclusive, exclusive);
     const removed = this.#cursor.takeRemoved();
-    const holding = this.#holdsKeys && this.#holds.state.keys > 0;
-    return { ...found, ...(removed && { removed }), ...(holding && { holding }) };
+    const holding = this.#holdsKeys ? this.#holds.holding : undefined;
+    return { ...found, ...(removed && { removed }), ...(holding !== undefined && { holding }) };
   }
 
   #take(

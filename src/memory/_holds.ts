@@ -21,9 +21,19 @@ interface Hold {
 export class Holds {
   #keys = new Map<string, Hold>();
   #waiting = 0;
+  #freed = 0;
+
+  /** How often letters have ceased to hold a key; undefined if no key is held. */
+  get holding(): number | undefined {
+    return this.#keys.size > 0 ? this.#freed : undefined;
+  }
 
   get state(): HeldState {
-    return { keys: this.#keys.size, waiting: this.#waiting };
+    let from: Position | undefined;
+    for (const { letters: [first] } of this.#keys.values()) {
+      if (from === undefined || comparePositions(first!.position, from) < 0) from = first!.position;
+    }
+    return { keys: this.#keys.size, waiting: this.#waiting, from };
   }
 
   /** Has a letter hold its key. */
@@ -48,6 +58,7 @@ export class Holds {
         position
       ),
       room: MAX_WAITING - this.#waiting,
+      freed: this.#freed,
     };
   }
 
@@ -78,6 +89,7 @@ export class Holds {
   #lift(key: string, ids: ReadonlySet<string>): Pending[] {
     const hold = this.#keys.get(key);
     if (hold === undefined) return [];
+    this.#freed++;
     hold.letters = hold.letters.filter(({ id }) => !ids.has(id));
     const freed = [...hold.waiting].filter(({ position }) => !this.#isBehind(position, key));
     for (const pending of freed) this.remove(pending);
@@ -87,6 +99,7 @@ export class Holds {
 
   /** Letters at or after a position hold their keys no longer. The deliveries behind them must have been removed before. */
   rewind(to: Position): void {
+    this.#freed++;
     for (const [key, hold] of this.#keys) {
       hold.letters = hold.letters.filter(({ position }) => comparePositions(position, to) < 0);
       if (hold.letters.length === 0) this.#keys.delete(key);
@@ -99,6 +112,7 @@ export class Holds {
     for (const pending of freed) pending.waitsFor = undefined;
     this.#keys.clear();
     this.#waiting = 0;
+    this.#freed++;
     return freed;
   }
 }

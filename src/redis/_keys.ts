@@ -4,7 +4,7 @@ export interface GroupKeys {
   readonly stream: string;
   /**
    * Hash: the state of the group. Fields: `life`, `bell`, `epoch`, `rewind:<epoch>`, `checkpoint`, `including`, `lives`,
-   * `mark`, `removed`, `types`, `whendead`, `skipped`, `exclusive` and `deleted`; for each consumer `gen:`, `lease:`,
+   * `mark`, `removed`, `types`, `whendead`, `freed`, `skipped`, `exclusive` and `deleted`; for each consumer `gen:`, `lease:`,
    * `stalled:`, `version:`, `conn:` and `serial:`.
    */
   readonly meta: string;

@@ -98,10 +98,11 @@ export interface Claim {
   /** True when this member may have lost deliveries since its last claim, by a rewind: `renew` says which. */
   readonly disturbed: boolean;
   /**
-   * True when the group holds keys, so that some of these deliveries may have to wait: `held` says which. Only for members
-   * with `whenDead: "hold-key"`. A key that another consumer began to hold at about the same time may not be known yet.
+   * Set when the group holds keys, so that some of these deliveries may have to wait: `held` says which. It is the number of
+   * {@linkcode HeldDeliveries.freed} as of this claim or before. Only for members with `whenDead: "hold-key"`. A key that
+   * another consumer began to hold at about the same time may not be known yet.
    */
-  readonly holding?: boolean;
+  readonly holding?: number;
   /** Set when the group was lost and this member made it again; all deliveries held before are lost. */
   readonly healed?: Healed;
 }
@@ -146,6 +147,11 @@ export interface HeldDeliveries {
   readonly positions: readonly Position[];
   /** How many more deliveries may wait in this group. */
   readonly room: number;
+  /**
+   * A number that rises whenever letters cease to hold a key. If it is another one than that of the claim, deliveries of the
+   * claim may have returned to the group before others of their key, and `wait` puts them in order again.
+   */
+  readonly freed: number;
 }
 
 /** How many deliveries of a group may wait behind dead letters at once, in each stream. */

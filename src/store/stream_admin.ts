@@ -29,6 +29,8 @@ export interface HeldState {
   readonly keys: number;
   /** How many deliveries wait behind these letters. */
   readonly waiting: number;
+  /** The lowest position of these letters; undefined when no key is held. A store may leave it out for more than 10,000 keys. */
+  readonly from: Position | undefined;
 }
 
 /** The state of a group. */

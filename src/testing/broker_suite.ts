@@ -27,6 +27,7 @@ import { schemas } from "./broker/codec/_schemas.ts";
 import { decoding } from "./broker/codec/_decoding.ts";
 import { preparing } from "./broker/publishing/_preparing.ts";
 import { neighbours } from "./broker/codec/_neighbours.ts";
+import { holding } from "./broker/consuming/_holds.ts";
 import { sharing } from "./broker/consuming/_shared_streams.ts";
 import { overPartitions } from "./broker/partitions/_over_partitions.ts";
 import { operatingPartitions } from "./broker/partitions/_operating.ts";
@@ -57,6 +58,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...observing,
   ...health,
   ...sharing,
+  ...holding,
   ...partitioned,
   ...overPartitions,
   ...operatingPartitions,

@@ -10,7 +10,7 @@ const IDLE: GroupState = {
   types: undefined,
   skipped: 0,
   whenDead: "continue",
-  held: { keys: 0, waiting: 0 },
+  held: { keys: 0, waiting: 0, from: undefined },
   deadLetters: 0,
   oldestDeadLetter: undefined,
   lag: 0,

@@ -74,7 +74,9 @@ Deno.test("open() upgrades a file with an earlier schema, and keeps its entries"
     `DROP TRIGGER letter_removed;
      DROP INDEX delivery_waits;
      DROP INDEX letter_holds;
+     DROP INDEX letter_holds_from;
      ALTER TABLE consumer_group DROP COLUMN when_dead;
+     ALTER TABLE consumer_group DROP COLUMN freed;
      ALTER TABLE delivery DROP COLUMN waits_for;
      ALTER TABLE letter DROP COLUMN holds;
      ALTER TABLE letter DROP COLUMN key;

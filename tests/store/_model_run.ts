@@ -347,7 +347,7 @@ export class Run {
         pending: group.pending.length,
         types: group.types,
         whenDead: "continue" as const,
-        held: { keys: 0, waiting: 0 },
+        held: { keys: 0, waiting: 0, from: undefined },
         skipped: group.skipped,
         retrying: group.pending.filter(({ retryAt }) => retryAt !== undefined && retryAt > model.now).length,
         deferred: group.deferred,

@@ -1,4 +1,3 @@
-import type { DomainEvent } from "../../events/mod.ts";
 import { isInstance } from "../../events/_foreign.ts";
 import { type EventStore, type GroupMember, StoreError } from "../../store/mod.ts";
 import { unlessAborted } from "../_store_retry.ts";
@@ -9,7 +8,8 @@ import { assertAssignment, SharedRoster } from "./assignment/_roster.ts";
 import { assignmentState } from "../partitions/_layout.ts";
 import type { Barrier } from "../partitions/_barrier.ts";
 import type { StreamLayout } from "../partitions/_stream_layout.ts";
-import type { Settings } from "./_consumer_settings.ts";
+import { bySubject, type Settings } from "./_consumer_settings.ts";
+import type { HeldKeys } from "./_held_keys.ts";
 import type { AssignedPartitions, GroupSubscription } from "./_group_subscription.ts";
 import type { JobSource } from "./_job.ts";
 import { StreamConsumer } from "./_stream_consumer.ts";
@@ -22,6 +22,8 @@ export interface AssignedStreamOptions {
   readonly codec: StreamCodec;
   readonly layout: StreamLayout;
   readonly barrier: Barrier;
+  /** Given if a dead letter holds its key. */
+  readonly Holds: typeof HeldKeys | undefined;
   /** The name of the consumer. */
   readonly consumer: string;
 }
@@ -125,11 +127,15 @@ export class AssignedStream implements AssignedPartitions {
   }
 
   async #join(partition: number): Promise<void> {
-    const { subscription, barrier } = this.#options;
+    const { subscription, barrier, Holds } = this.#options;
     const codec = this.#partitions[partition]!;
     const joinedAt = Date.now();
     const member = await this.#member(codec, true);
-    const consumer = new StreamConsumer(subscription, codec, member, joinedAt, { barrier, settings: this.#settings });
+    const consumer = new StreamConsumer(subscription, codec, member, joinedAt, {
+      barrier,
+      Holds,
+      settings: this.#settings,
+    });
     this.#consumers.set(partition, consumer);
     this.#all.add(consumer);
     subscription.attach(consumer);
@@ -177,9 +183,4 @@ export async function shareAll(store: EventStore, { stream }: StreamCodec, group
 
 function rosterOf(store: EventStore, stream: string, group: string): SharedRoster {
   return new SharedRoster(store.state(stream, assignmentState(group)), `group "${group}" of ${stream}`);
-}
-
-/** Events without a subject, which other programs may write, wait for no other event. */
-function bySubject({ subject, id }: DomainEvent): string {
-  return subject ?? id;
 }

@@ -1,8 +1,9 @@
 import { assertName } from "../../events/_names.ts";
 import type { DomainEvent } from "../../events/mod.ts";
-import type { Position } from "../../store/mod.ts";
+import type { EventDefinition } from "../../events/_definition.ts";
+import type { Position, WhenDead } from "../../store/mod.ts";
 import { checkKeys, checkNumber, checkSignal, show } from "../../events/_check.ts";
-import { startPoint } from "../_settings.ts";
+import { checkWhenDead, startPoint } from "../_settings.ts";
 import type { ConsumeOptions, RetryOptions, SubscribeOptions } from "../options.ts";
 
 /** The largest number of entries in one claim, and so of handlers that start in one turn of the event loop. */
@@ -29,7 +30,7 @@ const KEYS = [
   "assignment",
   "signal",
 ];
-const SUBSCRIBE_KEYS = [...KEYS, "concurrency", "key", "handlerTimeout"];
+const SUBSCRIBE_KEYS = [...KEYS, "concurrency", "key", "handlerTimeout", "whenDead"];
 const RETRY_KEYS = ["maxAttempts", "minTimeout", "maxTimeout", "multiplier", "jitter"];
 
 /** The options of a subscription, checked and with defaults. */
@@ -42,6 +43,7 @@ export interface Settings {
   readonly prefetch: number | undefined;
   readonly prefetchBytes: number;
   readonly key: ((event: DomainEvent) => string) | undefined;
+  readonly whenDead: WhenDead;
   readonly lease: number;
   readonly handlerTimeout: number;
   readonly retry: Required<RetryOptions>;
@@ -54,18 +56,30 @@ export interface Settings {
 }
 
 /** Checks the options of `subscribe` and fills in the defaults. */
-export function subscribeSettings<E extends DomainEvent>(options: SubscribeOptions<E>): Settings {
+export function subscribeSettings<E extends DomainEvent>(
+  options: SubscribeOptions<E>,
+  definitions: readonly EventDefinition[] = [],
+): Settings {
   checkKeys("subscribe", options ?? {}, SUBSCRIBE_KEYS);
-  const { concurrency = 1, key, handlerTimeout = Infinity } = options ?? {};
+  const { concurrency = 1, key, handlerTimeout = Infinity, whenDead = "continue" } = options ?? {};
   checkNumber("concurrency", concurrency, { min: 1, integer: true });
   checkNumber("handlerTimeout (ms)", handlerTimeout, { min: 1 });
   if (key !== undefined && typeof key !== "function") {
     throw new TypeError(`Cannot subscribe with the key ${show(key)}: give a function from an event to a string`);
   }
+  checkWhenDead("subscribe", whenDead);
+  const unordered = definitions.find(({ subject }) => subject === undefined);
+  if (whenDead === "hold-key" && key === undefined && unordered !== undefined) {
+    throw new TypeError(
+      `Cannot subscribe to ${unordered.type} with whenDead "hold-key": its events have no key; give the option key, or ` +
+        `the option subject in the class`,
+    );
+  }
   return {
     ...commonSettings("subscribe", options),
     concurrency,
-    key: key as Settings["key"],
+    key: key as Settings["key"] ?? (whenDead === "hold-key" ? bySubject : undefined),
+    whenDead,
     handlerTimeout,
   };
 }
@@ -75,13 +89,25 @@ export function consumeSettings(options: ConsumeOptions, types: number): Setting
   checkKeys("consume", options ?? {}, KEYS);
   const settings = commonSettings("consume", options);
   const prefetch = settings.prefetch ?? PULLED_PREFETCH;
-  return { ...settings, prefetch, concurrency: types * prefetch, key: undefined, handlerTimeout: Infinity };
+  return {
+    ...settings,
+    prefetch,
+    concurrency: types * prefetch,
+    key: undefined,
+    whenDead: "continue",
+    handlerTimeout: Infinity,
+  };
+}
+
+/** The default key. Events without a subject, which other programs may write, wait for no other event. */
+export function bySubject({ subject, id }: DomainEvent): string {
+  return subject ?? id;
 }
 
 function commonSettings(
   verb: string,
   options: ConsumeOptions,
-): Omit<Settings, "concurrency" | "key" | "handlerTimeout"> {
+): Omit<Settings, "concurrency" | "key" | "whenDead" | "handlerTimeout"> {
   const {
     group,
     consumer,

@@ -5,6 +5,7 @@ import type { DecodingFailure } from "../codec/_detail_contract.ts";
 import type { Decoded } from "../codec/_event_codec.ts";
 import type { OTHER_TYPE } from "../codec/_stream_codec.ts";
 import type { Call } from "../_causation.ts";
+import type { HeldKeys } from "./_held_keys.ts";
 import type { ObservedAttempt } from "../_observers.ts";
 import type { Delivery } from "../delivery.ts";
 import { UndecodableError } from "../errors.ts";
@@ -31,6 +32,8 @@ export interface JobSource {
   readonly consumer: string;
   /** Returns the key of an event; undefined without keys. */
   readonly key: ((event: DomainEvent) => string) | undefined;
+  /** Keeps jobs from starting whose key a dead letter holds; undefined if dead letters hold no keys. */
+  readonly heldKeys: HeldKeys | undefined;
   /** True when it is about to leave: no handler of its deliveries starts any more. */
   readonly draining: boolean;
   /** False when the lease may have expired: it must be renewed before another handler starts. */
@@ -96,6 +99,8 @@ export class Job {
   #retryAt = 0;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #slot = -1;
+  /** Whether it is about to become a dead letter that holds its key, so that no later event of the key may start yet. */
+  #keepsKey = false;
   #onSettled: ((refused: boolean) => void) | undefined;
   #observed: ObservedAttempt | undefined;
   #call: Call | undefined;
@@ -136,6 +141,11 @@ export class Job {
   /** The key of its event; undefined without keys. */
   get key(): string | undefined {
     return this.#key;
+  }
+
+  /** Whether it is about to become a dead letter that holds its key: the store has not replied yet. */
+  get keepsKey(): boolean {
+    return this.#keepsKey;
   }
 
   /** The error of the last attempt. */
@@ -254,6 +264,7 @@ export class Job {
     clearTimeout(this.#retryTimer);
     this.#state = "settling";
     this.#error = error;
+    this.#keepsKey = outcome.kind === "dead" && outcome.key !== undefined;
     // Frees the event: the reply of the store may take a while.
     if (outcome.kind === "ack") this.#content = undefined;
     this.source.settle(this, outcome);
@@ -262,6 +273,7 @@ export class Job {
   /** settling → gone: the store has replied, or will not be asked any more. */
   conclude(): void {
     this.#state = "gone";
+    this.#keepsKey = false;
   }
 
   /** any state → gone: this consumer no longer has the delivery. A settling job stays settling until the reply comes. */

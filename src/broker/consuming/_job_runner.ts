@@ -6,12 +6,12 @@ import { handling } from "../_causation.ts";
 import type { Observers } from "../_observers.ts";
 import type { Handler } from "../delivery.ts";
 import { LeaseLostError, type NewerVersionError, UndecodableError } from "../errors.ts";
-import { DeadLetterEvent, DeferredEvent, DeliveryEvent, RetryEvent } from "../lifecycle_events.ts";
+import { DeadLetterEvent, DeferredEvent, DeliveryEvent, HeldEvent, RetryEvent } from "../lifecycle_events.ts";
 import type { Settings } from "./_consumer_settings.ts";
 import { OTHER_TYPE } from "../codec/_stream_codec.ts";
 import { Deadlines } from "./_deadlines.ts";
 import { type Job, JobDelivery, type JobSource } from "./_job.ts";
-import { failed, refOf, undecodable, usedUp } from "./_outcomes.ts";
+import { cannotWait, failed, refOf, undecodable, usedUp } from "./_outcomes.ts";
 import { Scheduler } from "./_scheduler.ts";
 
 /** How a handler ended: it succeeded, it failed, or it gave the delivery back uncounted. Delays are in milliseconds. */
@@ -111,7 +111,7 @@ export class JobRunner {
 
   #setKey(job: Job): boolean {
     const { key: keyOf } = job.source;
-    if (keyOf === undefined) return true;
+    if (keyOf === undefined || job.key !== undefined) return true;
     try {
       const key: unknown = keyOf(job.content as DomainEvent);
       if (typeof key !== "string") {
@@ -164,7 +164,8 @@ export class JobRunner {
   #fail(job: Job, error: unknown, delay?: number): void {
     const outcome = failed(job, error, this.#settings.retry, delay);
     job.observed?.ended({ outcome: outcome.kind, error, delay: outcome.kind === "retry" ? outcome.delay : undefined });
-    if (outcome.kind === "retry" && job.key !== undefined && !this.#isEnding(job)) {
+    const inOrder = job.key !== undefined && !(job.content instanceof Error);
+    if (outcome.kind === "retry" && inOrder && !this.#isEnding(job)) {
       this.#hold(job, outcome.delay, error);
     } else this.#settle(job, outcome, error);
   }
@@ -189,21 +190,47 @@ export class JobRunner {
   }
 
   #settle(job: Job, outcome: Outcome, error?: unknown): void {
+    const isNew = job.state === "waiting";
     job.settle(outcome, error);
+    // It died before it could run, so that it has no place in the order of its key yet.
+    if (isNew && job.keepsKey) this.#scheduler.takePlace(job);
     this.#close(job);
+  }
+
+  wait(job: Job): void {
+    job.source.heldKeys!.waiting(job.key!);
+    this.#settle(job, { kind: "wait", key: job.key!, ...refOf(job) });
+  }
+
+  refuseToWait(job: Job): void {
+    const { outcome, error } = cannotWait(job);
+    this.#settle(job, outcome, error);
   }
 
   /** The job fills the window no longer, and the next of its key may start; not before its handler has ended. */
   #close(job: Job): void {
-    if (job.close()) this.#scheduler.leaveKey(job);
+    if (job.close() && !job.keepsKey) this.#scheduler.leaveKey(job);
   }
 
   /** The store has replied to the job's outcome, or will not be asked any more. */
   concluded(job: Job, outcome: Outcome, refused: boolean): void {
+    const keptKey = job.keepsKey;
     job.conclude();
     this.#scheduler.endExclusive(job);
+    if (keptKey) this.#died(job, refused);
+    if (outcome.kind === "wait") job.source.heldKeys!.answered(outcome.key);
     if (!refused) this.#report(job, outcome);
     job.notifySettled(refused);
+  }
+
+  /** The store has replied to a dead letter that was to hold its key. */
+  #died(job: Job, refused: boolean): void {
+    if (refused) {
+      if (!job.busy) this.#scheduler.leaveKey(job);
+      return;
+    }
+    job.source.heldKeys!.held(job.key!);
+    for (const later of this.#scheduler.holdKey(job)) this.wait(later);
   }
 
   #report({ eventType, position, error }: Job, outcome: Outcome): void {
@@ -211,6 +238,8 @@ export class JobRunner {
       this.#owner.dispatch(new RetryEvent(eventType, position, outcome.attempt, outcome.delay, error));
     } else if (outcome.kind === "defer") {
       this.#owner.dispatch(new DeferredEvent(eventType, position, (error as NewerVersionError).version));
+    } else if (outcome.kind === "wait") {
+      this.#owner.dispatch(new HeldEvent(eventType, position, outcome.key));
     } else if (outcome.kind === "dead") {
       this.#owner.dispatch(new DeadLetterEvent(eventType, position, outcome.attempts, outcome.reason, error));
     }

@@ -2,6 +2,7 @@ import { reasonOf } from "../../events/_check.ts";
 import { isErrorLike, isInstance, readProperty, readText } from "../../events/_foreign.ts";
 import { ValidationError } from "../../events/mod.ts";
 import type { DeadReason, DeliveryRef, ErrorRecord, Outcome } from "../../store/mod.ts";
+import { MAX_WAITING } from "../../store/mod.ts";
 import { backoff } from "../_store_retry.ts";
 import { isPermanent, NewerVersionError } from "../errors.ts";
 import type { RetryOptions } from "../options.ts";
@@ -17,7 +18,8 @@ export function refOf({ position, fence }: Job): DeliveryRef {
 }
 
 function dead(job: Job, reason: DeadReason, attempts: number, error: unknown): Extract<Outcome, { kind: "dead" }> {
-  return { kind: "dead", reason, attempts, error: errorRecord(error), ...refOf(job) };
+  const held = job.source.heldKeys !== undefined && job.key !== undefined ? { key: job.key } : {};
+  return { kind: "dead", reason, attempts, error: errorRecord(error), ...held, ...refOf(job) };
 }
 
 /** The outcome for an undecodable entry: a dead letter, or for a newer version a deferral until `deferTimeout` is over. */
@@ -35,6 +37,15 @@ export function usedUp(job: Job): { readonly outcome: Outcome; readonly error: E
     : ["attempts", `It failed ${attempts} times before`] as const;
   const error = new Error(message);
   return { outcome: dead(job, reason, attempts, error), error };
+}
+
+/** The outcome for a job that would have to wait behind a dead letter of its key, though too many wait. */
+export function cannotWait(job: Job): { readonly outcome: Outcome; readonly error: Error } {
+  const error = new Error(
+    `Cannot have ${job.eventType} at ${job.position} wait for its key: ${MAX_WAITING} events of the group wait already; ` +
+      `redrive or discard dead letters`,
+  );
+  return { outcome: dead(job, "held", job.attempt - 1, error), error };
 }
 
 /**

@@ -1,4 +1,5 @@
 import { Fifo } from "../../store/_fifo.ts";
+import { comparePositions } from "../../store/mod.ts";
 import type { Job } from "./_job.ts";
 
 /** What a scheduler asks its owner to do. */
@@ -129,13 +130,41 @@ export class Scheduler {
     this.pump();
   }
 
+  /**
+   * The job takes a place in the order of its key, though its handler does not start: it is about to become a dead letter that
+   * holds the key.
+   */
+  takePlace(job: Job): void {
+    const queue = this.#keys.get(job.key!);
+    if (queue !== undefined) queue.behind.push(job);
+    else this.#keys.set(job.key!, { current: job, behind: new Fifo() });
+  }
+
+  /**
+   * The job has become a dead letter that holds its key. Removes and returns the jobs of later events of the key, which have
+   * to wait in the store.
+   */
+  holdKey(job: Job): Job[] {
+    const queue = this.#keys.get(job.key!);
+    if (queue === undefined) return [];
+    const later: Job[] = [];
+    for (const other of queue.behind.drain()) {
+      const waits = other.source === job.source && comparePositions(other.position, job.position) > 0;
+      if (!waits || other.keepsKey) queue.behind.push(other);
+      else if (other.state === "waiting") later.push(other);
+    }
+    if (!job.busy) this.leaveKey(job);
+    return later;
+  }
+
   /** The job has ended: the next job of its key may start. */
   leaveKey(job: Job): void {
     const queue = job.key === undefined ? undefined : this.#keys.get(job.key);
     if (queue?.current !== job) return;
     let next = queue.behind.shift();
-    while (next !== undefined && next.state !== "waiting") next = queue.behind.shift();
+    while (next !== undefined && next.state !== "waiting" && !next.keepsKey) next = queue.behind.shift();
     if (next === undefined) this.#keys.delete(job.key!);
+    else if (next.keepsKey) queue.current = next;
     else {
       queue.current = next;
       this.enqueue(next);

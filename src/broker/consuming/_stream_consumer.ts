@@ -16,6 +16,7 @@ import type { SubscriptionTypeInfo } from "../subscription.ts";
 import { LeaseLostError } from "../errors.ts";
 import { MAX_CLAIM, type Settings } from "./_consumer_settings.ts";
 import { DecodingQueue } from "./_decoding_queue.ts";
+import type { HeldKeys } from "./_held_keys.ts";
 import { HeldJobs, Job, type JobSource } from "./_job.ts";
 import { Lease } from "./_lease.ts";
 import { ByteWindow } from "./_byte_window.ts";
@@ -34,6 +35,10 @@ export interface JobSink {
   admit(jobs: readonly Job[]): void;
   /** These jobs were lost, all at once, or the store refused their outcomes. */
   lost(jobs: readonly Job[]): void;
+  /** Has a job wait in the store until the dead letter that holds its key is gone. */
+  wait(job: Job): void;
+  /** Makes a job a dead letter that would have to wait, because too many wait. */
+  refuseToWait(job: Job): void;
   /** Releases those of the jobs whose handler does not run and is not about to start. */
   releaseIdle(jobs: readonly Job[]): void;
   /** The store has replied to the outcome that ends a job, or will not be asked any more. */
@@ -97,6 +102,7 @@ export class StreamConsumer implements JobSource {
   /** How many claims wait for the next turn of the event loop. */
   #handing = 0;
   #barrier: Barrier | undefined;
+  #heldKeys: HeldKeys | undefined;
   #lastClaimed: Position | undefined;
   /** Jobs that the barrier holds back. */
   #heldBack: Job[] = [];
@@ -105,6 +111,7 @@ export class StreamConsumer implements JobSource {
 
   /**
    * @param options.barrier Holds entries back while the number of partitions changes.
+   * @param options.Holds Given if a dead letter holds its key.
    * @param options.settings Those of the subscription, unless this consumer has a key of its own.
    */
   constructor(
@@ -112,8 +119,11 @@ export class StreamConsumer implements JobSource {
     codec: StreamCodec,
     member: GroupMember,
     joinedAt: number,
-    { barrier, settings = owner.settings }: { readonly barrier?: Barrier | undefined; readonly settings?: Settings } =
-      {},
+    { barrier, Holds, settings = owner.settings }: {
+      readonly barrier?: Barrier | undefined;
+      readonly Holds?: typeof HeldKeys | undefined;
+      readonly settings?: Settings;
+    } = {},
   ) {
     this.#owner = owner;
     this.#barrier = barrier;
@@ -126,6 +136,18 @@ export class StreamConsumer implements JobSource {
     this.#member = member;
     this.#codec = codec;
     this.#decoding = new DecodingQueue(settings.handlerTimeout, (jobs) => this.#admit(jobs));
+    this.#heldKeys = Holds && new Holds({
+      member,
+      key: settings.key!,
+      signal: this.#stopReading.signal,
+      oldest: () => this.#held.all().reduce((least, { sequence }) => Math.min(least, sequence), this.#claimed + 1),
+      decoding: () => this.#handing > 0 || this.#decoding.busy,
+      admit: (jobs) => owner.runner.admit(jobs),
+      wait: (job) => owner.runner.wait(job),
+      refuse: (job) => owner.runner.refuseToWait(job),
+      retrying: (error, delay) => owner.retrying(error, delay),
+      failed: (error) => owner.failed(error, this),
+    });
     this.#progressAt = joinedAt;
     this.#window = new PrefetchWindow(settings);
     this.#bytes = new ByteWindow(settings.prefetchBytes);
@@ -165,6 +187,10 @@ export class StreamConsumer implements JobSource {
     return this.#settings.key;
   }
 
+  get heldKeys(): HeldKeys | undefined {
+    return this.#heldKeys;
+  }
+
   get draining(): boolean {
     return this.#draining;
   }
@@ -195,7 +221,7 @@ export class StreamConsumer implements JobSource {
       }
       try {
         const newFirst = takesTurns && sinceNew >= REDELIVERIES_IN_A_ROW;
-        const claim = await this.#member.claim({ limit, signal, newFirst });
+        const claim = await this.#claim(limit, newFirst);
         failures = 0;
         sinceNew = newFirst ? 0 : sinceNew + claim.records.length;
         await this.#receive(claim);
@@ -215,7 +241,18 @@ export class StreamConsumer implements JobSource {
     return entries === 0 ? 0 : Math.min(entries, this.#bytes.room(running < this.#settings.concurrency));
   }
 
-  async #receive({ records, missing, removed, disturbed, healed }: Claim): Promise<void> {
+  async #claim(limit: number, newFirst: boolean): Promise<Claim> {
+    const { signal } = this.#stopReading;
+    const keys = this.#heldKeys;
+    if (keys === undefined) return await this.#member.claim({ limit, signal, newFirst });
+    await keys.settled();
+    const claim = await this.#member.claim({ limit, signal: keys.claiming(signal), newFirst });
+    keys.claimed(claim);
+    return claim;
+  }
+
+  async #receive(claim: Claim): Promise<void> {
+    const { records, missing, removed, disturbed, healed } = claim;
     if (missing.length > 0) this.#owner.missing(this.eventType, rangeOf(missing), missing);
     if (removed !== undefined) this.#owner.missing(this.eventType, removed);
     if (healed !== undefined) this.#owner.healed(this.eventType, healed);
@@ -229,13 +266,13 @@ export class StreamConsumer implements JobSource {
     this.#bytes.claimed(records);
     this.#sinceTurn += records.length;
     // These records must not overtake records that wait for a later turn.
-    if (this.#sinceTurn < LARGE_BATCH && this.#handing === 0) return this.#toJobs(records);
+    if (this.#sinceTurn < LARGE_BATCH && this.#handing === 0) return this.#toJobs(claim);
     this.#sinceTurn = 0;
     this.#handing++;
     this.#handed = new Promise<void>((resolve) => {
       const hand = () => {
         this.#handing--;
-        resolve(this.#toJobs(records));
+        resolve(this.#toJobs(claim));
       };
       // Some clients write their commands in the next turn of the event loop. This is the turn after it.
       nextTurn(() => nextTurn(hand));
@@ -255,7 +292,7 @@ export class StreamConsumer implements JobSource {
     return back;
   }
 
-  #toJobs(records: readonly ClaimedRecord[]): void {
+  #toJobs({ records, holding }: Pick<Claim, "records" | "holding">): void {
     const jobs: Job[] = [];
     let later = this.#decoding.busy;
     for (const record of records) {
@@ -267,6 +304,7 @@ export class StreamConsumer implements JobSource {
         later = true;
         this.#decoding.follow(job, decoded);
       }
+      this.#heldKeys?.made(job, record.fields, holding);
       this.#held.add(job);
       jobs.push(job);
       if (job.recovered > 0) this.#owner.recovered(job);
@@ -276,12 +314,19 @@ export class StreamConsumer implements JobSource {
   }
 
   #admit(jobs: readonly Job[]): void {
+    this.#heldKeys?.changed();
     const barrier = this.#barrier;
-    if (barrier === undefined) return this.#owner.runner.admit(jobs);
+    if (barrier === undefined) return this.#pass(jobs);
     const held = this.#heldBack.length;
     const open = jobs.filter((job) => barrier.isOpen(this.stream, job.position) || this.#heldBack.push(job) === 0);
-    if (open.length > 0) this.#owner.runner.admit(open);
+    if (open.length > 0) this.#pass(open);
     if (held === 0 && this.#heldBack.length > 0) void this.#untilOpen(barrier);
+  }
+
+  /** Has jobs start, except those whose key a dead letter holds. */
+  #pass(jobs: readonly Job[]): void {
+    if (this.#heldKeys === undefined) this.#owner.runner.admit(jobs);
+    else this.#heldKeys.admit(jobs);
   }
 
   async #untilOpen(barrier: Barrier): Promise<void> {
@@ -290,7 +335,7 @@ export class StreamConsumer implements JobSource {
       const held = this.#heldBack.splice(0).filter(({ state }) => state === "waiting");
       const open: Job[] = [];
       for (const job of held) (barrier.isOpen(this.stream, job.position) ? open : this.#heldBack).push(job);
-      if (open.length > 0) this.#owner.runner.admit(open);
+      if (open.length > 0) this.#pass(open);
       // The older entries that the barrier waits for may be claimed here only if there is room for them.
       const full = this.#roomFor() === 0;
       if (full && this.#open === this.#heldBack.length && barrier.waitsFor(this.stream)) {
@@ -317,6 +362,7 @@ export class StreamConsumer implements JobSource {
     this.#open--;
     this.#bytes.closed(size);
     this.#decoding.update();
+    this.#heldKeys?.changed();
     this.#window.done(this.#open);
     this.updateRoom();
   }

@@ -99,13 +99,15 @@ export class Subscriptions {
       dispatch(new ConsumerWaitingEvent(settings.group, consumer, name, holder, expiresIn));
     const signal = eitherSignal(settings.signal, closing);
     const barriers = new Map<string, Barrier>();
+    // Loaded on demand, since few groups hold keys.
+    const Holds = settings.whenDead === "hold-key" ? (await import("./_held_keys.ts")).HeldKeys : undefined;
     let added: typeof import("./_added_partitions.ts") | undefined;
     const join = async (codec: StreamCodec) => {
       const { stream, version, groupTypes: types } = codec;
       const joinedAt = Date.now();
       const options = { ...settings, consumer, version, ...(types && { types }) };
       const member = await unlessEnded(store.member(stream, settings.group, options), signal);
-      return new StreamConsumer(subscription, codec, member, joinedAt, { barrier: barriers.get(codec.logical) });
+      return new StreamConsumer(subscription, codec, member, joinedAt, { barrier: barriers.get(codec.logical), Holds });
     };
     try {
       const parts: StreamCodec[] = [];
@@ -130,7 +132,7 @@ export class Subscriptions {
           await unlessAborted(shareAll(store, codec, group), signal);
           barriers.set(codec.stream, barrier);
           parts.push(...layout.codecsOf(codec));
-        } else assigned.push(new AssignedStream({ store, subscription, codec, layout, barrier, consumer }));
+        } else assigned.push(new AssignedStream({ store, subscription, codec, layout, barrier, Holds, consumer }));
       }
       if (
         settings.assignment !== undefined && assigned.length === 0 &&

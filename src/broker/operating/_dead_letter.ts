@@ -23,6 +23,7 @@ export class DeadLetter<E extends DomainEvent> implements Shape<E> {
   readonly lastFailedAt: Date;
   readonly consumer: string;
   readonly error: ErrorRecord;
+  readonly key: string | undefined;
   readonly event: E | undefined;
   #undecodable: Error | undefined;
   #fields: LetterRecord["fields"];
@@ -36,6 +37,7 @@ export class DeadLetter<E extends DomainEvent> implements Shape<E> {
     this.lastFailedAt = new Date(record.lastFailedAt);
     this.consumer = record.consumer;
     this.error = record.error;
+    this.key = record.key;
     this.event = content instanceof Error ? undefined : content;
     this.#undecodable = content instanceof Error ? content : undefined;
     this.#fields = record.fields;

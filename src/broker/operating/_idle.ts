@@ -101,7 +101,8 @@ export class IdleWaits {
   }
 }
 
-// A deferred delivery waits for a consumer of a newer release: no consumer that runs now can handle it.
-function isIdle({ lag, pending, deferred }: GroupState): boolean {
-  return lag === 0 && pending === deferred.reduce((sum, { pending }) => sum + pending, 0);
+// A deferred delivery waits for a consumer of a newer release, one behind a dead letter for an operator: no consumer that
+// runs now can handle it.
+function isIdle({ lag, pending, deferred, held }: GroupState): boolean {
+  return lag === 0 && pending === deferred.reduce((sum, { pending }) => sum + pending, held.waiting);
 }

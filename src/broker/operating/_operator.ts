@@ -9,10 +9,11 @@ import type {
   LetterRecord,
   Position,
   StreamAdmin,
+  WhenDead,
 } from "../../store/mod.ts";
 import { unknownGroup } from "../../store/_groups.ts";
 import type { Observers } from "../_observers.ts";
-import { startPoint } from "../_settings.ts";
+import { checkWhenDead, startPoint } from "../_settings.ts";
 import { eitherSignal, unlessAborted } from "../_store_retry.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import { byStream, type StreamCodec, typeOf } from "../codec/_stream_codec.ts";
@@ -74,16 +75,21 @@ export class Operator {
 
   async alterGroup(
     classes: readonly EventCodec[],
-    options: { readonly group: string; readonly assignment?: "exclusive" | "shared" },
+    options: {
+      readonly group: string;
+      readonly assignment?: "exclusive" | "shared";
+      readonly whenDead?: WhenDead;
+    },
   ): Promise<void> {
-    checkKeys("alter a group", options, ["group", "assignment"]);
-    const { group, assignment } = options;
+    checkKeys("alter a group", options, ["group", "assignment", "whenDead"]);
+    const { group, assignment, whenDead } = options;
     assertName("group", group);
     if (assignment !== undefined && assignment !== "exclusive" && assignment !== "shared") {
       throw new TypeError(
         `Cannot alter group "${group}" to the assignment ${show(assignment)}: give "exclusive" or "shared"`,
       );
     }
+    if (whenDead !== undefined) checkWhenDead(`alter group "${group}"`, whenDead);
     const codec = oneStream(classes, `alter group "${group}" of`);
     this.#options.assertUsable("alter a group");
     const { stream, name: eventType, groupTypes: types } = codec;
@@ -96,7 +102,7 @@ export class Operator {
             "assignment out",
         );
       }
-      await admin.alterGroup(group, { types });
+      await admin.alterGroup(group, { types, whenDead });
       if (assignment === undefined) return;
       const { alterAssignment, SharedRoster } = await import("../consuming/assignment/_roster.ts");
       const roster = new SharedRoster(store.state(stream, assignmentState(group)), `group "${group}" of ${stream}`);

@@ -106,6 +106,9 @@ export class Barrier {
 function hasSettled(state: GroupState | undefined, cut: Position | undefined): boolean {
   if (cut === undefined) return true;
   if (state === undefined) return false;
+  // Later events of a held key must not overtake those that wait, nor be handled before the letter.
+  const { keys, from } = state.held;
+  if (keys > 0 && (from === undefined || comparePositions(from, cut) <= 0)) return false;
   return state.floor === undefined ? state.lag === 0 : comparePositions(state.floor, cut) > 0;
 }
 

@@ -27,6 +27,7 @@ function mergedGroup(parts: readonly GroupState[]): GroupState {
     held: {
       keys: sumOf(parts, ({ held }) => held.keys),
       waiting: sumOf(parts, ({ held }) => held.waiting),
+      from: lowest(parts.map(({ held }) => held.from)),
     },
     skipped: sumOf(parts, ({ skipped }) => skipped),
     deadLetters: sumOf(parts, ({ deadLetters }) => deadLetters),

@@ -2,6 +2,7 @@ import { reasonOf } from "../../events/_check.ts";
 import type {
   DeadLetterBox,
   EventStore,
+  GroupChange,
   GroupState,
   Position,
   SharedState,
@@ -101,7 +102,7 @@ export class PartitionedAdmin implements StreamAdmin {
     }
   }
 
-  async alterGroup(group: string, options: { readonly types: readonly string[] | undefined }): Promise<void> {
+  async alterGroup(group: string, options: GroupChange): Promise<void> {
     for (const [partition, state] of (await this.#groups(group)).entries()) {
       assertAlterable(state, this.#nameOf(partition));
     }

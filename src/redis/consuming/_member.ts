@@ -167,7 +167,8 @@ export class RedisMember implements GroupMember {
 
   #claimed(claim: Claim): Claim {
     this.#held.add(claim.records);
-    return this.#recovery.holdsKeys ? { ...claim, holding: true } : claim;
+    const { holding } = this.#recovery;
+    return holding === undefined ? claim : { ...claim, holding };
   }
 
   #reportHealing(healed: Healed): Claim {
@@ -321,11 +322,14 @@ export class RedisMember implements GroupMember {
   }
 
   async held(deliveries: readonly KeyedDelivery[]): Promise<HeldDeliveries> {
-    const { link, keys: { deadKeys, waiting } } = this.#context;
-    const [from, waits] = await Promise.all([
+    const { link, keys: { deadKeys, meta, waiting } } = this.#context;
+    const [from, waits, freed] = await Promise.all([
       deliveries.length === 0 ? [] : link.send(["HMGET", deadKeys, ...deliveries.map(({ key }) => key)]),
       link.send(["ZCARD", waiting]),
-    ]) as [readonly (Position | null)[], number];
+      // After the keys: if one of them is freed in between, this number tells.
+      link.send(["HGET", meta, "freed"]),
+    ]) as [readonly (Position | null)[], number, string | null];
+    this.#recovery.noteFreed(Number(freed ?? 0));
     const isBehind = ({ position }: KeyedDelivery, nth: number) => {
       const first = from[nth] ?? null;
       return first !== null && comparePositions(first, position) < 0;
@@ -333,6 +337,7 @@ export class RedisMember implements GroupMember {
     return {
       positions: deliveries.filter(isBehind).map(({ position }) => position),
       room: MAX_WAITING - Number(waits),
+      freed: Number(freed ?? 0),
     };
   }
 

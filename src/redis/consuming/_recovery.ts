@@ -92,6 +92,8 @@ export class Recovery {
   #tail = "0-0";
   /** Whether the group holds keys; true while this consumer does not know. */
   #holdsKeys: boolean;
+  /** How often letters had ceased to hold a key when the store last told. */
+  #freed = -1;
 
   constructor(context: RecoveryContext, { generation, epoch, life }: Joined) {
     this.#context = context;
@@ -116,9 +118,17 @@ export class Recovery {
     this.#generation = generation;
   }
 
-  /** Whether the group may hold a key, as far as this consumer knows. Other consumers ring the bell when they hold one. */
-  get holdsKeys(): boolean {
-    return this.#holdsKeys;
+  /**
+   * How often letters had ceased to hold a key when the store last told; undefined if the group holds no key, as far as this
+   * consumer knows. Other consumers ring the bell when they hold one.
+   */
+  get holding(): number | undefined {
+    return this.#holdsKeys ? this.#freed : undefined;
+  }
+
+  /** Notes how often letters have ceased to hold a key. */
+  noteFreed(freed: number): void {
+    this.#freed = freed;
   }
 
   /** Notes the number of held keys that a script has replied. */
@@ -231,7 +241,11 @@ export class Recovery {
     this.#generation = generation;
     this.#epoch = epoch;
     this.#lastBell = bell;
-    if (holding) this.noteHeldKeys((reply as readonly Reply[])[exclusive ? 10 : 8] as number);
+    if (holding) {
+      const [heldKeys, freed] = (reply as readonly number[]).slice(exclusive ? 10 : 8) as [number, number];
+      this.noteHeldKeys(heldKeys);
+      this.#freed = freed;
+    }
     // Entries that were read since the rewind, with the epoch before it, are orphans now.
     if (disturbed) this.expectOrphans();
     const nothing = taken.length === 0 && fresh.length === 0 && missing.length === 0 && !disturbed &&

@@ -128,6 +128,7 @@ export class RedisAdmin implements StreamAdmin {
       whenDead,
       keys,
       waiting,
+      from,
     ] = reply as [
       number,
       number,
@@ -143,6 +144,7 @@ export class RedisAdmin implements StreamAdmin {
       string,
       number,
       number,
+      Position | "",
     ];
     return {
       name,
@@ -154,7 +156,7 @@ export class RedisAdmin implements StreamAdmin {
       types: types === "" ? undefined : types.split(" "),
       skipped,
       whenDead: whenDead === "hold-key" ? whenDead : "continue",
-      held: { keys, waiting },
+      held: { keys, waiting, from: from === "" ? undefined : from },
       deadLetters,
       oldestDeadLetter: failedAt === "" ? undefined : Number(failedAt),
       lag,

@@ -25,7 +25,7 @@ import { REMOVED } from "./parts/_removed.ts";
  * - the deliveries, as `deliver` gives them,
  * - the group's bell,
  * - unread entries that were removed, as "from to count" with a dash for an unknown count, or empty,
- * - for a group that holds keys, how many keys are held.
+ * - for a group that holds keys, how many keys are held, and how often letters have ceased to hold one.
  *
  * Errors: `NAMETAKEN`, `OCCUPIED`, NOGROUP.
  */
@@ -187,7 +187,7 @@ end
 return {
   tonumber(redis.call('HGET', meta, 'gen:' .. me) or -1), epoch(),
   nextDue and math.max(0, nextDue - now) or -1, nextEnd, missing, reply, bell(), removed${
-    holding ? ", redis.call('HLEN', deadKeys)" : ""
+    holding ? ", redis.call('HLEN', deadKeys), freedCount()" : ""
   }
 }
 `);

@@ -19,7 +19,8 @@ import { REMOVED } from "./parts/_removed.ts";
  * - after how many ms a deferred delivery is expired (or empty for never).
  *
  * Reply: as that of CLAIM without times, then the unread entries, the last position of the stream if the reply has no
- * deliveries, and for a group that holds keys, how many keys are held. Errors: `NAMETAKEN`, `OCCUPIED`, `LATE`, NOGROUP.
+ * deliveries, and for a group that holds keys, how many keys are held, and how often letters have
+ * ceased to hold one. Errors: `NAMETAKEN`, `OCCUPIED`, `LATE`, NOGROUP.
  */
 function claimExclusive(holding: boolean): Script {
   return new Script(`${PRELUDE}${holding ? HOLDS : ""}${REMOVED}${DELIVER}${OTHERS}
@@ -98,7 +99,7 @@ if #reply == 0 and #parked <= limit then
 end
 return {
   tonumber(redis.call('HGET', meta, 'gen:' .. me) or -1), epoch(), -1, -1, missing, reply, bell(), removed, fresh, last${
-    holding ? ", redis.call('HLEN', deadKeys)" : ""
+    holding ? ", redis.call('HLEN', deadKeys), freedCount()" : ""
   }
 }
 `);

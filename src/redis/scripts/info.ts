@@ -15,7 +15,8 @@ import { READ_PRELUDE } from "./parts/_prelude.ts";
  * - for each version with deferred deliveries: version, pending deliveries,
  * - when the event of the oldest dead letter last failed, in ms (or empty),
  * - the event types of the group with spaces between (or empty), and how many entries of other types it has skipped,
- * - `hold-key` (or empty), how many keys are held, and how many deliveries wait for them.
+ * - `hold-key` (or empty), how many keys are held, how many deliveries wait for them, and the lowest position of the letters
+ *   that hold keys (empty if there are none, or too many to compare).
  */
 export const GROUP_INFO: Script = new Script(
   `${READ_PRELUDE}
@@ -80,6 +81,15 @@ local deferred = {}
 for name, count in pairs(held) do
   if heldVersion(name) and count > 0 then deferred[#deferred + 1] = {string.sub(name, 7), count} end
 end
+local heldKeys, heldFrom = redis.call('HLEN', KEYS[9]), ''
+if heldKeys > 0 and heldKeys <= 10000 then
+  local keys = redis.call('HKEYS', KEYS[9])
+  for at = 1, #keys, 1000 do
+    for _, id in ipairs(redis.call('HMGET', KEYS[9], unpack(keys, at, math.min(at + 999, #keys)))) do
+      if heldFrom == '' or less(id, heldFrom) then heldFrom = id end
+    end
+  end
+end
 local letter = redis.call('XRANGE', dead, '-', '+', 'COUNT', 1)[1]
 local failedAt = ''
 -- The letter's own fields come before those of its event.
@@ -92,7 +102,7 @@ end
 return {
   info[6] + copyCount, retrying, redis.call('XLEN', dead), lag, exact, floor, list, deferred, failedAt,
   redis.call('HGET', meta, 'types') or '', tonumber(redis.call('HGET', meta, 'skipped') or 0),
-  redis.call('HGET', meta, 'whendead') or '', redis.call('HLEN', KEYS[9]), redis.call('ZCOUNT', KEYS[11], '-inf', '+inf')
+  redis.call('HGET', meta, 'whendead') or '', heldKeys, redis.call('ZCOUNT', KEYS[11], '-inf', '+inf'), heldFrom
 }
 `,
   { readOnly: true },

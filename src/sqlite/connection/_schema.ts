@@ -54,6 +54,7 @@ const SUBJECTS = `
 const HOLDS = `
   CREATE INDEX delivery_waits ON delivery (grp, waits_for, ms, seq) WHERE waits_for IS NOT NULL;
   CREATE INDEX letter_holds ON letter (grp, key, ms, seq) WHERE holds = 1;
+  CREATE INDEX letter_holds_from ON letter (grp, ms, seq) WHERE holds = 1;
   CREATE TRIGGER letter_removed AFTER DELETE ON letter WHEN OLD.holds = 1
   BEGIN
     UPDATE delivery SET waits_for = NULL, due = 0
@@ -62,6 +63,7 @@ const HOLDS = `
           ORDER BY ms, seq LIMIT 1)
         UNION ALL SELECT 9223372036854775807, 0 LIMIT 1
       );
+    UPDATE consumer_group SET freed = freed + 1 WHERE id = OLD.grp;
   END;
 `;
 
@@ -106,6 +108,7 @@ const REMOVED = `
  * name of its exclusive consumer in the store, until another consumer joins.
  *
  * `when_dead` is what a group does with later deliveries of a key whose event became a dead letter; NULL for `continue`.
+ * `freed` counts how often letters have ceased to hold a key.
  *
  * A delivery is held (`owner` is set), parked (`due` is set), deferred (`version` and `deferred_at` are set), or waits
  * behind a dead letter of its key (`waits_for` is the key, as JSON). Each of these has its own partial index, so that the cost of a claim does not depend on how many deliveries wait.
@@ -181,6 +184,7 @@ const TABLES = `
     types TEXT,
     skipped INTEGER NOT NULL DEFAULT 0,
     when_dead TEXT,
+    freed INTEGER NOT NULL DEFAULT 0,
     exclusive TEXT,
     UNIQUE (stream, name)
   ) STRICT;
@@ -267,6 +271,7 @@ const UPGRADES: Readonly<Record<number, string>> = {
   `,
   5: `
     ALTER TABLE consumer_group ADD COLUMN when_dead TEXT;
+    ALTER TABLE consumer_group ADD COLUMN freed INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE consumer_group ADD COLUMN exclusive TEXT;
     ALTER TABLE delivery ADD COLUMN waits_for TEXT;
     ALTER TABLE letter ADD COLUMN key TEXT;

@@ -66,7 +66,7 @@ export function claim(db: Database, now: number, seat: Seat, limit: number, newF
     records,
     missing,
     ...(removed === undefined ? {} : { removed }),
-    ...(group.when_dead !== null && holdsKeys(db, group.id) ? { holding: true } : {}),
+    ...(group.when_dead !== null && holdsKeys(db, group.id) ? { holding: group.freed } : {}),
     epoch: group.epoch,
     nextChange: nextChange(db, group.id, seat),
   };

@@ -32,12 +32,14 @@ export interface GroupRow extends Cursor {
   readonly skipped: number;
   /** What it does with later deliveries of a key whose event became a dead letter; null for `continue`. */
   readonly when_dead: WhenDead | null;
+  /** How often letters have ceased to hold a key. */
+  readonly freed: number;
   /** The store name of its exclusive consumer, until another consumer joins; null without one. */
   readonly exclusive: string | null;
 }
 
 const GROUP =
-  `SELECT id, name, epoch, deliveries, removed, types, skipped, when_dead, exclusive, next_n, from_ms, from_seq
+  `SELECT id, name, epoch, deliveries, removed, types, skipped, when_dead, freed, exclusive, next_n, from_ms, from_seq
   FROM consumer_group`;
 
 /** Returns all groups of a stream, oldest first. */

@@ -1,6 +1,6 @@
 import { type HeldDeliveries, type HeldState, type KeyedDelivery, MAX_WAITING } from "../../store/mod.ts";
 import type { Database } from "../connection/_database.ts";
-import { type Place, placeOf } from "../entries/_records.ts";
+import { type Place, placeOf, positionOf } from "../entries/_records.ts";
 
 // Keys are kept as JSON, because SQLite's text may not contain a NUL. A letter holds its key while `holds` is 1. When it is deleted, a trigger returns the deliveries that wait behind it.
 
@@ -20,9 +20,13 @@ export function isBehind(db: Database, groupId: number, { ms, seq }: Place, key:
 }
 
 /** Implements `held` of the port. */
-export function held(db: Database, groupId: number, deliveries: readonly KeyedDelivery[]): HeldDeliveries {
-  const behind = deliveries.filter(({ key, position }) => isBehind(db, groupId, placeOf(position), key));
-  return { positions: behind.map(({ position }) => position), room: roomLeft(db, groupId) };
+export function held(
+  db: Database,
+  { id, freed }: { readonly id: number; readonly freed: number },
+  deliveries: readonly KeyedDelivery[],
+): HeldDeliveries {
+  const behind = deliveries.filter(({ key, position }) => isBehind(db, id, placeOf(position), key));
+  return { positions: behind.map(({ position }) => position), room: roomLeft(db, id), freed };
 }
 
 /** How many more deliveries of the group may wait. */
@@ -47,12 +51,21 @@ export function heldState(db: Database, groupId: number): HeldState {
     "SELECT count(DISTINCT key) AS keys FROM letter WHERE grp = ? AND holds = 1",
     groupId,
   )!;
-  return { keys, waiting: waitingIn(db, groupId) };
+  const first = db.get<Place>(
+    "SELECT ms, seq FROM letter WHERE grp = ? AND holds = 1 ORDER BY ms, seq LIMIT 1",
+    groupId,
+  );
+  return { keys, waiting: waitingIn(db, groupId), from: first && positionOf(first) };
 }
 
 /** Letters at or after a place hold their keys no longer. The deliveries behind them must have been deleted before. */
 export function rewindHolds(db: Database, groupId: number, { ms, seq }: Place): void {
   db.run("UPDATE letter SET holds = 0 WHERE grp = ? AND holds = 1 AND (ms, seq) >= (?, ?)", groupId, ms, seq);
+  noteFreed(db, groupId);
+}
+
+function noteFreed(db: Database, groupId: number): void {
+  db.run("UPDATE consumer_group SET freed = freed + 1 WHERE id = ?", groupId);
 }
 
 /** No letter holds its key any more, and all waiting deliveries return. */
@@ -63,4 +76,5 @@ export function clearHolds(db: Database, groupId: number): void {
     BEFORE_ALL,
     groupId,
   );
+  noteFreed(db, groupId);
 }

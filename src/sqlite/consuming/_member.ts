@@ -83,8 +83,7 @@ export class SqliteMember implements GroupMember {
 
   held(deliveries: readonly KeyedDelivery[]): Promise<HeldDeliveries> {
     return this.#db.read(() => {
-      assertGroup(this.#db, this.#seat);
-      return held(this.#db, this.#seat.groupId, deliveries);
+      return held(this.#db, assertGroup(this.#db, this.#seat), deliveries);
     });
   }
 

@@ -177,7 +177,7 @@ export const grouping: readonly StoreContract[] = [
       types: undefined,
       skipped: 0,
       whenDead: "continue",
-      held: { keys: 0, waiting: 0 },
+      held: { keys: 0, waiting: 0, from: undefined },
       deadLetters: 1,
       lag: 2,
       lagIsExact: true,

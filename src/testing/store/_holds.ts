@@ -1,5 +1,12 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { type ClaimedRecord, type GroupMember, MAX_WAITING, type Position, StoreError } from "../../store/mod.ts";
+import {
+  type ClaimedRecord,
+  type GroupMember,
+  type HeldState,
+  MAX_WAITING,
+  type Position,
+  StoreError,
+} from "../../store/mod.ts";
 import {
   ack,
   type Bench,
@@ -33,6 +40,12 @@ async function heldOf(member: GroupMember, positions: readonly Position[], key =
   return (await member.held(positions.map((position) => ({ position, key })))).positions;
 }
 
+/** How many keys are held, and how many deliveries wait. */
+async function countsOf(bench: Bench, group?: string): Promise<Omit<HeldState, "from">> {
+  const { held: { keys, waiting } } = await bench.group(group);
+  return { keys, waiting };
+}
+
 function lettersOf(bench: Bench) {
   return bench.admin.deadLetters("group");
 }
@@ -42,7 +55,7 @@ export const holding: readonly StoreContract[] = [
     const member = await bench.join("a", HOLDS);
     const all = await bench.append(4);
     const claim = await bench.claim(member);
-    assertEquals([claim.holding === true, (await bench.group()).held], [false, { keys: 0, waiting: 0 }]);
+    assertEquals([claim.holding, await countsOf(bench)], [undefined, { keys: 0, waiting: 0 }]);
     assertEquals(await heldOf(member, all), []);
     assertEquals(await member.settle(dead([claim.records[1]!], { key: "k" })), []);
     assertEquals(await heldOf(member, all), all.slice(2));
@@ -51,10 +64,14 @@ export const holding: readonly StoreContract[] = [
     const [letter] = await bench.letters();
     assertEquals([letter!.position, letter!.key], [all[1], "k"]);
     const { held, whenDead, pending } = await bench.group();
-    assertEquals({ held, whenDead, pending }, { held: { keys: 1, waiting: 0 }, whenDead: "hold-key", pending: 3 });
+    assertEquals({ held, whenDead, pending }, {
+      held: { keys: 1, waiting: 0, from: all[1] },
+      whenDead: "hold-key",
+      pending: 3,
+    });
     const [added] = await bench.append(1);
     const next = await bench.claim(member);
-    assertEquals([positionsOf(next.records), next.holding], [[added], true]);
+    assertEquals([positionsOf(next.records), next.holding], [[added], (await member.held([])).freed]);
   }),
 
   contract(
@@ -72,7 +89,7 @@ export const holding: readonly StoreContract[] = [
       await bench.nothing(other);
       const { pending, retrying, floor, held } = await bench.group();
       assertEquals({ pending, retrying, floor }, { pending: 2, retrying: 0, floor: all[1] });
-      assertEquals(held, { keys: 1, waiting: 2 });
+      assertEquals(held, { keys: 1, waiting: 2, from: all[0] });
       assertEquals((await other.held([])).room, MAX_WAITING - 2);
       assertEquals(await bench.admin.trim({ maxLength: 0 }), { removed: 1, pinnedBy: "group" });
     },
@@ -86,7 +103,7 @@ export const holding: readonly StoreContract[] = [
     const [added] = await bench.append(1);
     await member.settle(release(await bench.take(member)));
     assertEquals(await lettersOf(bench).redrive(), 1);
-    assertEquals((await bench.group()).held, { keys: 0, waiting: 0 });
+    assertEquals(await countsOf(bench), { keys: 0, waiting: 0 });
     assertEquals(await heldOf(member, all), []);
     const order: Position[] = [];
     while (order.length <= all.length) order.push(...positionsOf(await bench.take(member, 4)));
@@ -98,7 +115,7 @@ export const holding: readonly StoreContract[] = [
     const all = await bench.append(6);
     const [one, two, three, four, five, six] = await bench.take(member, 6);
     await member.settle([...dead([four!, one!], { key: "k" }), ...wait([two!, three!, five!, six!], "k")]);
-    assertEquals((await bench.group()).held, { keys: 1, waiting: 4 });
+    assertEquals(await countsOf(bench), { keys: 1, waiting: 4 });
     const idOf = async (position: Position) =>
       (await bench.letters()).find((letter) => letter.position === position)!.id;
     // The fourth still waits behind the first: a consumer that gets it has it wait.
@@ -111,7 +128,7 @@ export const holding: readonly StoreContract[] = [
     const first = await bench.take(member);
     assertEquals(positionsOf(first), all.slice(0, 3));
     assertEquals(await heldOf(member, all), all.slice(4));
-    assertEquals((await bench.group()).held, { keys: 1, waiting: 2 });
+    assertEquals(await countsOf(bench), { keys: 1, waiting: 2 });
     await member.settle(ack(first));
     assertEquals(await lettersOf(bench).redrive(), 1);
     assertEquals(await bench.drain(member), all.slice(3));
@@ -129,7 +146,7 @@ export const holding: readonly StoreContract[] = [
         assertEquals(await lettersOf(bench).discard(which), 1);
       });
       assertEquals(positionsOf(records), all.slice(1));
-      assertEquals((await bench.group()).held, { keys: 0, waiting: 0 });
+      assertEquals(await countsOf(bench), { keys: 0, waiting: 0 });
       assertEquals(await member.settle(ack(records)), []);
     }
   }),
@@ -180,7 +197,10 @@ export const holding: readonly StoreContract[] = [
     })();
     const heir = await bench.join("heir", HOLDS);
     const claim = await bench.claim(heir);
-    assertEquals([positionsOf(claim.records), claim.holding], [positionsOf(records.slice(1)), true]);
+    assertEquals([positionsOf(claim.records), claim.holding], [
+      positionsOf(records.slice(1)),
+      (await heir.held([])).freed,
+    ]);
     assertEquals(await heldOf(heir, positionsOf(records)), positionsOf(records.slice(1)));
     assertEquals(await heir.settle(wait(claim.records, "k")), []);
     await lettersOf(bench).redrive();
@@ -194,7 +214,7 @@ export const holding: readonly StoreContract[] = [
     const [one] = await bench.take(a, 1);
     await a.settle(dead([one!], { key: "k" }));
     const { records, holding } = await bench.claim(b);
-    assertEquals([records.length, holding], [1, true]);
+    assertEquals([records.length, holding], [1, (await b.held([])).freed]);
     assertEquals(await heldOf(b, positionsOf(records)), positionsOf(records));
   }),
 
@@ -210,7 +230,10 @@ export const holding: readonly StoreContract[] = [
       await bench.pass(bench.short);
       const heir = await bench.join("b", { ...HOLDS, exclusive: true });
       const claim = await bench.claim(heir, 2);
-      assertEquals([positionsOf(claim.records), claim.holding], [[one!.position, three!.position], true]);
+      assertEquals([positionsOf(claim.records), claim.holding], [
+        [one!.position, three!.position],
+        (await heir.held([])).freed,
+      ]);
       assertEquals(claim.records[0]!.dueIn !== undefined, true);
       assertEquals(positionsOf(await bench.take(heir)), all.slice(4));
       await bench.nothing(heir);
@@ -232,9 +255,9 @@ export const holding: readonly StoreContract[] = [
       ...wait([records[3]!], "late"),
       ...ack([records[5]!]),
     ]);
-    assertEquals((await bench.group()).held, { keys: 2, waiting: 3 });
+    assertEquals(await countsOf(bench), { keys: 2, waiting: 3 });
     assertEquals((await bench.admin.rewind("group", all[2]!)).dropped, 2);
-    assertEquals((await bench.group()).held, { keys: 1, waiting: 1 });
+    assertEquals(await countsOf(bench), { keys: 1, waiting: 1 });
     assertEquals([await heldOf(member, all, "late"), await heldOf(member, all, "early")], [[], all.slice(1)]);
     assertEquals((await bench.letters()).map(({ position, key }) => [position, key]), [[all[0], "early"], [
       all[2],
@@ -242,9 +265,9 @@ export const holding: readonly StoreContract[] = [
     ]]);
     assertEquals(positionsOf(await bench.take(member)), all.slice(2));
     assertEquals((await bench.admin.rewind("group", "now")).dropped, 0);
-    assertEquals((await bench.group()).held, { keys: 1, waiting: 1 });
+    assertEquals(await countsOf(bench), { keys: 1, waiting: 1 });
     await bench.admin.rewind("group", "beginning");
-    assertEquals((await bench.group()).held, { keys: 0, waiting: 0 });
+    assertEquals(await countsOf(bench), { keys: 0, waiting: 0 });
     // Its event has not been read again: the letter is only removed, and holds nothing.
     assertEquals(await lettersOf(bench).redrive(), 2);
     assertEquals(await bench.drain(member), all);
@@ -256,7 +279,7 @@ export const holding: readonly StoreContract[] = [
     await member.settle(wait(later, "k"));
     await bench.admin.trim({ maxLength: 1, force: true });
     await bench.nothing(member);
-    assertEquals((await bench.group()).held, { keys: 1, waiting: 2 });
+    assertEquals(await countsOf(bench), { keys: 1, waiting: 2 });
     await lettersOf(bench).redrive();
     const taken: Position[] = [];
     const missing: Position[] = [];
@@ -279,7 +302,7 @@ export const holding: readonly StoreContract[] = [
     const copies = await bench.take(member);
     assertEquals(await member.settle(wait(copies, "k")), []);
     await bench.nothing(member);
-    assertEquals((await bench.group()).held, { keys: 1, waiting: 2 });
+    assertEquals(await countsOf(bench), { keys: 1, waiting: 2 });
     assertEquals(await lettersOf(bench).redrive(), 1);
     const taken = [...await bench.take(member, 1), ...await bench.take(member, 1), ...await bench.take(member, 1)];
     assertEquals(positionsOf(taken), all);
@@ -297,7 +320,7 @@ export const holding: readonly StoreContract[] = [
     await member.settle(
       keys.flatMap((key, nth) => wait(records.slice(keys.length).filter((_, at) => at % keys.length === nth), key)),
     );
-    assertEquals((await bench.group()).held, { keys: keys.length, waiting: 2 * keys.length });
+    assertEquals(await countsOf(bench), { keys: keys.length, waiting: 2 * keys.length });
     const letters = await bench.letters();
     assertEquals(letters.map(({ key }) => key), keys);
     for (const [nth, key] of keys.entries()) {
@@ -320,15 +343,19 @@ export const holding: readonly StoreContract[] = [
       if (waiting === MAX_WAITING) last = taken[0];
       else assertEquals(await member.settle(wait(taken, "k")), []);
     }
-    assertEquals(await member.held([{ position: last!.position, key: "k" }]), { positions: [last!.position], room: 0 });
+    assertEquals(await member.held([{ position: last!.position, key: "k" }]), {
+      positions: [last!.position],
+      room: 0,
+      freed: (await member.held([])).freed,
+    });
     await member.settle(wait([last!], "k"));
     const [back] = await bench.take(member);
-    assertEquals([back!.position, (await bench.group()).held.waiting], [last!.position, MAX_WAITING]);
+    assertEquals([back!.position, (await countsOf(bench)).waiting], [last!.position, MAX_WAITING]);
     await member.settle(dead([back!], { key: "k", reason: "held" }));
     assertEquals((await bench.letters()).map(({ reason }) => reason), ["permanent", "held"]);
     const { id } = (await bench.letters())[0]!;
     assertEquals(await lettersOf(bench).redrive([id]), 1);
-    assertEquals((await bench.group()).held, { keys: 1, waiting: 0 });
+    assertEquals(await countsOf(bench), { keys: 1, waiting: 0 });
     assertEquals(positionsOf(await bench.take(member, 1)), all);
   }),
 
@@ -351,7 +378,7 @@ export const holding: readonly StoreContract[] = [
     assertEquals((await bench.group()).whenDead, "hold-key");
     await bench.admin.alterGroup("group", { types, whenDead: "continue" });
     const { held, whenDead } = await bench.group();
-    assertEquals({ held, whenDead }, { held: { keys: 0, waiting: 0 }, whenDead: "continue" });
+    assertEquals({ held, whenDead }, { held: { keys: 0, waiting: 0, from: undefined }, whenDead: "continue" });
     await assertRejects(() => bench.join("b", HOLDS), StoreError, 'the group has "continue"');
     const other = await bench.join("b");
     assertEquals(await bench.drain(other), all.slice(1));
@@ -366,10 +393,10 @@ export const holding: readonly StoreContract[] = [
     const member = await bench.join("a");
     const { all, later } = await holdFirst(bench, member, 2);
     assertEquals((await bench.letters())[0]!.key, "k");
-    assertEquals((await bench.group()).held, { keys: 0, waiting: 0 });
+    assertEquals(await countsOf(bench), { keys: 0, waiting: 0 });
     await member.settle(wait(later, "k"));
     const claim = await bench.claim(member);
-    assertEquals([positionsOf(claim.records), claim.holding === true], [[all[1]], false]);
+    assertEquals([positionsOf(claim.records), claim.holding], [[all[1]], undefined]);
   }),
 
   contract("43", "removeGroup() forgets held keys, and other groups have their own", async (bench) => {
@@ -378,12 +405,12 @@ export const holding: readonly StoreContract[] = [
     const { all, later } = await holdFirst(bench, member, 3);
     await member.settle(wait(later, "k"));
     assertEquals(await heldOf(other, all), []);
-    assertEquals((await bench.group("other")).held, { keys: 0, waiting: 0 });
+    assertEquals(await countsOf(bench, "other"), { keys: 0, waiting: 0 });
     await assertRejects(() => bench.admin.removeGroup("group"), StoreError);
     assert(await bench.admin.removeGroup("group", { force: true }));
     bench.abandon(member);
     const again = await bench.join("b", HOLDS);
-    assertEquals((await bench.group()).held, { keys: 0, waiting: 0 });
+    assertEquals(await countsOf(bench), { keys: 0, waiting: 0 });
     assertEquals([await heldOf(again, all), await bench.drain(again)], [[], all]);
   }),
 
@@ -396,6 +423,6 @@ export const holding: readonly StoreContract[] = [
     const heir = await bench.join("b", { ...HOLDS, store });
     assertEquals(await heldOf(heir, all), all.slice(1));
     const { records, holding } = await bench.wake(heir, () => lettersOf(bench).redrive());
-    assertEquals([positionsOf(records), holding === true], [all, false]);
+    assertEquals([positionsOf(records), holding], [all, undefined]);
   }, "second-store"),
 ];

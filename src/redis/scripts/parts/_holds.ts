@@ -52,9 +52,14 @@ local function returnFirst(id, c)
   parkAt(id, string.format('%.17g', math.min(score, now)), '_released', c)
 end
 
+-- Consumers compare this number: deliveries that they claimed before may belong behind those that returned since.
+local function noteFreed() redis.call('HINCRBY', meta, 'freed', 1) end
+local function freedCount() return tonumber(redis.call('HGET', meta, 'freed') or 0) end
+
 -- Some letters hold this key no longer. Returns the deliveries that wait behind none of the others; the result tells whether
 -- there are such.
 local function freeKey(key)
+  noteFreed()
   local prefix = prefixOf(key)
   local first = redis.call('ZRANGEBYLEX', deadHolds, '[' .. prefix, '(' .. prefix .. ':', 'LIMIT', 0, 1)[1]
   local _, from = parseMember(first or '0::')
@@ -119,6 +124,7 @@ local function clearHolds()
     returnFirst(unpadded(position), copyOf(unpadded(position)))
   end
   redis.call('DEL', deadKeys, deadHolds, waitingKey)
+  noteFreed()
   return #all > 0
 end
 `;

@@ -55,7 +55,7 @@ export const operating: readonly BrokerContract[] = [
       retrying: 1,
       deferred: [],
       whenDead: "continue",
-      held: { keys: 0, waiting: 0 },
+      held: { keys: 0, waiting: 0, from: undefined },
       deadLetters: 0,
       oldestDeadLetter: undefined,
       lag: 1,
