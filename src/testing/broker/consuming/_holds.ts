@@ -10,7 +10,6 @@ import {
 import { defineEvent } from "../../../events/mod.ts";
 import { type GroupMember, MAX_WAITING, StoreError } from "../../../store/mod.ts";
 import {
-  type BrokerBench,
   type BrokerContract,
   contract,
   Counted,
