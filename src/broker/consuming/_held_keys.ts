@@ -4,7 +4,7 @@ import { backoff, isTransient, RECONNECT, sleep } from "../_store_retry.ts";
 import { OTHER_TYPE } from "../codec/_stream_codec.ts";
 import { UndecodableError } from "../errors.ts";
 import { bySubject } from "./_consumer_settings.ts";
-import type { Job, JobSource } from "./_job.ts";
+import type { Job, JobSource, KeyHolds } from "./_job.ts";
 
 /** The part of a consumer that a gate uses. */
 export interface HeldKeysOptions {
@@ -48,7 +48,7 @@ interface OwnKey {
  * no claim is sent before it is known which deliveries of the last claim wait, and the store has replied: if it has returned
  * some of them instead, the next claim gets all of them, in order.
  */
-export class HeldKeys {
+export class HeldKeys implements KeyHolds {
   #options: HeldKeysOptions;
   #own = new Map<string, OwnKey>();
   /** Whether the group may hold keys, as of the last claim. */
@@ -210,20 +210,17 @@ export class HeldKeys {
     return own !== undefined && (own.unanswered > 0 || own.claiming || sequence <= own.through);
   }
 
-  /** A dead letter of this consumer holds the key from now on. */
   held(key: string): void {
     this.#mayHold = true;
     if (this.#claim !== undefined) this.#claim.heldSince = true;
     this.#note(key);
   }
 
-  /** A delivery of this key is about to wait. */
   waiting(key: string): void {
     this.#unanswered++;
     this.#note(key).unanswered++;
   }
 
-  /** The store has replied to it. */
   answered(key: string): void {
     this.#note(key).unanswered--;
     if (--this.#unanswered === 0) this.#changed.wake();

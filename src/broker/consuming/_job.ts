@@ -5,7 +5,6 @@ import type { DecodingFailure } from "../codec/_detail_contract.ts";
 import type { Decoded } from "../codec/_event_codec.ts";
 import type { OTHER_TYPE } from "../codec/_stream_codec.ts";
 import type { Call } from "../_causation.ts";
-import type { HeldKeys } from "./_held_keys.ts";
 import type { ObservedAttempt } from "../_observers.ts";
 import type { Delivery } from "../delivery.ts";
 import { UndecodableError } from "../errors.ts";
@@ -18,6 +17,16 @@ export type JobState = "decoding" | "waiting" | "starting" | "running" | "holdin
 
 /** The decoded event, or the error of decoding; undefined once a handler has succeeded. */
 export type Content = Decoded<DomainEvent> | DecodingFailure | typeof OTHER_TYPE | undefined;
+
+/** What a consumer is told of keys that its dead letters hold. */
+export interface KeyHolds {
+  /** A dead letter of this consumer holds the key from now on. */
+  held(key: string): void;
+  /** A delivery of this key is about to wait. */
+  waiting(key: string): void;
+  /** The store has replied to it. */
+  answered(key: string): void;
+}
 
 /** The consumer that claimed a job, as the job, the runner and the scheduler see it. */
 export interface JobSource {
@@ -33,7 +42,7 @@ export interface JobSource {
   /** Returns the key of an event; undefined without keys. */
   readonly key: ((event: DomainEvent) => string) | undefined;
   /** Keeps jobs from starting whose key a dead letter holds; undefined if dead letters hold no keys. */
-  readonly heldKeys: HeldKeys | undefined;
+  readonly heldKeys: KeyHolds | undefined;
   /** True when it is about to leave: no handler of its deliveries starts any more. */
   readonly draining: boolean;
   /** False when the lease may have expired: it must be renewed before another handler starts. */
