@@ -14,11 +14,14 @@ export class Storm {
   /** Times and faults, to explain a failure. */
   readonly entries: string[] = [];
   #random: Chance;
+  #told: (entry: string) => void;
   #inFlight = new Set<Promise<void>>();
   #busy = new Set<string>();
 
-  constructor(random: Chance) {
+  /** @param told Receives each entry at once. */
+  constructor(random: Chance, told: (entry: string) => void = () => {}) {
     this.#random = random;
+    this.#told = told;
   }
 
   /** Injects faults for this many seconds, then waits until all are undone. */
@@ -39,12 +42,14 @@ export class Storm {
   /** Counts a fault, and records it. */
   note(kind: string, detail: unknown = ""): void {
     this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
-    this.entries.push(`${Date.now()} ${kind} ${detail}`);
+    this.tell(kind, String(detail));
   }
 
   /** Records what happened to a target. */
   tell(target: string, fault: string): void {
-    this.entries.push(`${Date.now()} ${target} ${fault}`);
+    const entry = `${Date.now()} ${target} ${fault}`;
+    this.entries.push(entry);
+    this.#told(entry);
   }
 
   /** Does the work. Rejects while such work on the same target is still going on, so that it counts as done in vain. */

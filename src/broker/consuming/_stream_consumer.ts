@@ -104,6 +104,10 @@ export class StreamConsumer implements JobSource {
   #barrier: Barrier | undefined;
   #heldKeys: HeldKeys | undefined;
   #lastClaimed: Position | undefined;
+  #claiming = false;
+  #waitsForBarrier = false;
+  /** Resolves once the store has what the barrier held back, and other entries can be claimed. */
+  #releasing: Promise<unknown> | undefined;
   /** Jobs that the barrier holds back. */
   #heldBack: Job[] = [];
   #draining = false;
@@ -213,6 +217,7 @@ export class StreamConsumer implements JobSource {
     const takesTurns = this.#settings.key === undefined;
     let [failures, sinceNew] = [0, 0];
     while (!signal.aborted) {
+      if (this.#releasing !== undefined) await this.#releasing;
       const limit = Math.min(MAX_CLAIM, this.#roomFor());
       this.#checkStalled(limit === 0);
       if (limit === 0 || this.#settler.backlog > 4 * MAX_CLAIM) {
@@ -221,7 +226,8 @@ export class StreamConsumer implements JobSource {
       }
       try {
         const newFirst = takesTurns && sinceNew >= REDELIVERIES_IN_A_ROW;
-        const claim = await this.#claim(limit, newFirst);
+        this.#claiming = true;
+        const claim = await this.#claim(limit, newFirst).finally(() => this.#claiming = false);
         failures = 0;
         sinceNew = newFirst ? 0 : sinceNew + claim.records.length;
         await this.#receive(claim);
@@ -317,10 +323,18 @@ export class StreamConsumer implements JobSource {
     this.#heldKeys?.changed();
     const barrier = this.#barrier;
     if (barrier === undefined) return this.#pass(jobs);
-    const held = this.#heldBack.length;
-    const open = jobs.filter((job) => barrier.isOpen(this.stream, job.position) || this.#heldBack.push(job) === 0);
+    this.#admitOpen(barrier, jobs);
+    if (this.#heldBack.length > 0 && !this.#waitsForBarrier) void this.#untilOpen(barrier);
+  }
+
+  /** Admits what the barrier lets through. Jobs that it held back come first, so that no later job overtakes them. */
+  #admitOpen(barrier: Barrier, jobs: readonly Job[] = []): void {
+    const held = this.#heldBack.splice(0).filter(({ state }) => state === "waiting");
+    const open: Job[] = [];
+    for (const job of [...held, ...jobs]) {
+      (barrier.isOpen(this.stream, job.position) ? open : this.#heldBack).push(job);
+    }
     if (open.length > 0) this.#pass(open);
-    if (held === 0 && this.#heldBack.length > 0) void this.#untilOpen(barrier);
   }
 
   /** Has jobs start, except those whose key a dead letter holds. */
@@ -330,18 +344,26 @@ export class StreamConsumer implements JobSource {
   }
 
   async #untilOpen(barrier: Barrier): Promise<void> {
+    this.#waitsForBarrier = true;
     while (this.#heldBack.length > 0 && !this.#stopReading.signal.aborted) {
       await barrier.update();
-      const held = this.#heldBack.splice(0).filter(({ state }) => state === "waiting");
-      const open: Job[] = [];
-      for (const job of held) (barrier.isOpen(this.stream, job.position) ? open : this.#heldBack).push(job);
-      if (open.length > 0) this.#pass(open);
+      this.#admitOpen(barrier);
       // The older entries that the barrier waits for may be claimed here only if there is room for them.
-      const full = this.#roomFor() === 0;
+      const full = !this.#claiming && this.#roomFor() === 0;
       if (full && this.#open === this.#heldBack.length && barrier.waitsFor(this.stream)) {
-        this.#owner.runner.releaseIdle(this.#heldBack.splice(0));
+        await this.#releaseHeldBack();
       }
     }
+    this.#waitsForBarrier = false;
+  }
+
+  /** Releases what the barrier holds back. A claim that overtook the releases would take entries behind them. */
+  #releaseHeldBack(): Promise<unknown> {
+    const jobs = this.#heldBack.splice(0).filter(({ state }) => state === "waiting");
+    const releasing = Promise.all(jobs.map((job) => new Promise((resolve) => job.onSettled(resolve))));
+    this.#releasing = releasing.finally(() => this.#releasing = undefined);
+    this.#owner.runner.releaseIdle(jobs);
+    return releasing;
   }
 
   handlerStarted(): void {

@@ -83,7 +83,8 @@ function listen(subscription: Subscription, group: Group): void {
   subscription.addEventListener("grouplost", ({ from, mayRepeat }) => say("grouplost", group, `${from} ${mayRepeat}`));
   subscription.addEventListener("reconnect", ({ error }) => say("reconnect", group, textOf(error)));
   subscription.addEventListener("error", ({ error }) => say("error", group, textOf(error)));
-  subscription.closed.catch((error) => say("over", group, textOf(error)));
+  // While the process closes, the store may not reply.
+  subscription.closed.catch((error) => say(terminated.signal.aborted ? "unclean" : "over", group, textOf(error)));
 }
 
 async function pull(broker: Broker): Promise<void> {
@@ -203,6 +204,6 @@ if (broker !== undefined) {
   if (role.name === "consume") await consume(broker);
   else await publishOn(broker);
   await ending;
-  await broker.close();
+  await broker.close().catch((error) => say("unclean", "broker", textOf(error)));
 }
 say("closed");

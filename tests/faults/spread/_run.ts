@@ -49,9 +49,12 @@ export async function spread(name: string, seconds: number, place: Place): Promi
   const began = performance.now();
   const { folder, store, failovers } = place;
   const random = new Chance(SEED);
-  const storm = new Storm(random);
-  const broker: Broker = new EventBroker(store, brokerOptions(SIZES[0]));
   const log = `${folder}/all.log`;
+  const storm = new Storm(random, (entry) => {
+    const [time, ...words] = entry.split(" ");
+    Deno.writeTextFileSync(log, `${time} storm fault ${words.join(" ")}\n`, { append: true });
+  });
+  const broker: Broker = new EventBroker(store, brokerOptions(SIZES[0]));
   const size = new Size(broker, `${folder}/partitions`);
   const slots = SLOTS.map((slot, at) => {
     const { client, ...rest } = place.slot(at);
