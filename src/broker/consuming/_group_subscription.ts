@@ -43,6 +43,9 @@ export interface SubscriptionOwner {
   idle(streams: readonly string[], options: IdleOptions): Promise<void>;
 }
 
+// Errors of a consumer whose partition another consumer has: one of another process, or the next one of this subscription.
+const TAKEN = ["occupied", "name-taken"];
+
 /** The consumers of those partitions of a stream that a plan gives to a subscription. */
 export interface AssignedPartitions {
   /** Follows the plan from now on. */
@@ -223,8 +226,9 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   }
 
   failed(error: unknown, source?: JobSource): void {
-    if (isInstance(error, StoreError) && error.kind === "occupied" && source !== undefined) {
-      if (this.#assigned.some((partitions) => partitions.lost(source))) return;
+    if (source !== undefined && isInstance(error, StoreError) && TAKEN.includes(error.kind)) {
+      // A call of a consumer that is about to leave, or has left, may still be under way.
+      if (source.draining || this.#assigned.some((partitions) => partitions.lost(source))) return;
     }
     this.#failed = true;
     this.#lastError = { error, at: new Date() };
