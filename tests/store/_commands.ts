@@ -19,6 +19,22 @@ export type Ending = {
 export type Command =
   | { readonly do: "append"; readonly count: number }
   | {
+    readonly do: "revise";
+    /** The subjects of its entries, as indexes. */
+    readonly subjects: readonly number[];
+    /** The subject whose revision is expected, and how far the expected one is from the right one. */
+    readonly expected: { readonly subject: number; readonly off: number } | undefined;
+    readonly base: number;
+  }
+  | {
+    readonly do: "read subject";
+    readonly subject: number;
+    readonly from: number;
+    readonly to: number | undefined;
+    readonly limit: number | undefined;
+    readonly reverse: boolean;
+  }
+  | {
     readonly do: "join";
     readonly group: number;
     readonly name: number;
@@ -51,6 +67,7 @@ const index = fc.nat(11);
 const member = fc.nat(5);
 const group = fc.constantFrom(0, 0, 0, 1);
 const types = fc.nat(2);
+const subject = fc.nat(2);
 const place: fc.Arbitrary<Place> = fc.record({
   at: fc.constantFrom("beginning", "now", "entry", "entry", "between", "future"),
   index,
@@ -68,6 +85,24 @@ const as = <Name extends Command["do"], T>(name: Name, model: { [K in keyof T]: 
 export const commands: fc.Arbitrary<Command[]> = fc.array(
   fc.oneof(
     { weight: 6, arbitrary: as("append", { count: fc.integer({ min: 1, max: 4 }) }) },
+    {
+      weight: 4,
+      arbitrary: as("revise", {
+        subjects: fc.array(subject, { minLength: 1, maxLength: 4 }),
+        expected: fc.option(fc.record({ subject, off: fc.constantFrom(0, 0, 0, -1, 1) }), { nil: undefined }),
+        base: fc.constantFrom(0, 0, 0, 0, 5, 20),
+      }),
+    },
+    {
+      weight: 3,
+      arbitrary: as("read subject", {
+        subject,
+        from: fc.constantFrom(1, 1, 2, 4, 9),
+        to: fc.constantFrom(undefined, undefined, 1, 3, 8),
+        limit: fc.constantFrom(undefined, undefined, 1, 2),
+        reverse: fc.boolean(),
+      }),
+    },
     {
       weight: 4,
       arbitrary: as("join", {

@@ -10,6 +10,7 @@ import {
 } from "../../src/store/mod.ts";
 import { assertRefused, claimFor, outcomeOf } from "./_calls.ts";
 import type { Command, Ending, Place } from "./_commands.ts";
+import { ModelSubjects, ownFields } from "./_model_subjects.ts";
 import { type Delivery, type Hand, type Member, Model, ModelGroup, type Types } from "./_model.ts";
 
 const STREAM = "Stream";
@@ -58,12 +59,18 @@ export class Run {
   #turn = 0;
   #seats: Seat[] = [];
   #texts = 0;
+  #subjects = new ModelSubjects();
   #leeway: Leeway;
 
   private constructor(leeway: Leeway) {
     const { sizeOf } = leeway;
     this.#leeway = leeway;
-    this.model = new Model(sizeOf === "large" ? sizeOf : (text) => sizeOf(fieldsOf(text)));
+    this.model = new Model(sizeOf === "large" ? sizeOf : (text) => sizeOf(this.#fieldsOf(text)));
+  }
+
+  /** All fields of the entry with this text. */
+  #fieldsOf(text: string): string[] {
+    return [...fieldsOf(text), ...this.#subjects.fieldsOf(text)];
   }
 
   static async open(open: Open, leeway: Leeway): Promise<Run> {
@@ -102,6 +109,12 @@ export class Run {
     switch (command.do) {
       case "append":
         return await this.#append(command.count);
+      case "revise":
+        return await this.#revise(command);
+      case "read subject": {
+        const texts = new Set(this.model.entries.map(({ text }) => text));
+        return await this.#subjects.read(this.#store, STREAM, command, (text) => texts.has(text));
+      }
       case "join":
         return await this.#join(command);
       case "advance":
@@ -128,15 +141,28 @@ export class Run {
   }
 
   async #append(count: number): Promise<void> {
-    // Entries of different sizes.
-    const texts = Array.from({ length: count }, () => `${++this.#texts}`.padEnd((this.#texts * 7) % 25, "."));
+    const texts = this.#newTexts(count);
     const positions = await this.#store.append(STREAM, texts.map(fieldsOf));
-    for (const [index, position] of positions.entries()) {
-      if (this.model.last !== undefined) assert(comparePositions(this.model.last, position) < 0);
-      this.model.last = position;
-      this.model.entries.push({ position, text: texts[index]! });
-    }
+    for (const [index, position] of positions.entries()) this.#stored(texts[index]!, position);
     assertEquals(positions.length, count);
+  }
+
+  async #revise(command: Command & { do: "revise" }): Promise<void> {
+    const stores = [this.#store, this.#store] as const;
+    const stored = (text: string, position: Position) => this.#stored(text, position);
+    const texts = this.#newTexts(command.subjects.length);
+    await this.#subjects.append(stores, STREAM, command, texts, fieldsOf, stored);
+  }
+
+  /** Texts of entries of different sizes. */
+  #newTexts(count: number): string[] {
+    return Array.from({ length: count }, () => `${++this.#texts}`.padEnd((this.#texts * 7) % 25, "."));
+  }
+
+  #stored(text: string, position: Position): void {
+    if (this.model.last !== undefined) assert(comparePositions(this.model.last, position) < 0);
+    this.model.last = position;
+    this.model.entries.push({ position, text });
   }
 
   async #join(command: Command & { do: "join" }): Promise<void> {
@@ -208,8 +234,8 @@ export class Run {
       assert(delivery, `${position} was not available, but was delivered`);
       const tooLate = delivery.deferred !== undefined && !group.isKnown(delivery, model);
       const text = delivery.copy ?? this.model.textOf(position)!;
-      assertEquals({ fields, attempt, recovered, expired: expired === true, dueIn }, {
-        fields: fieldsOf(text),
+      assertEquals({ fields: ownFields(fields), attempt, recovered, expired: expired === true, dueIn }, {
+        fields: this.#fieldsOf(text),
         attempt: delivery.failures + 1,
         recovered: delivery.recovered,
         expired: tooLate,
@@ -364,6 +390,7 @@ export class Run {
     });
     const pages = await Array.fromAsync(this.#store.read(STREAM));
     assertEquals(pages.flat().map(({ position, fields }) => ({ position, text: fields[1] })), model.entries);
+    await this.#subjects.compare(this.#store, STREAM);
   }
 
   // When all consumers are dead and all deliveries are due, one new consumer gets everything that is left, each entry once.
