@@ -115,7 +115,8 @@ export class Proxy implements AsyncDisposable {
       if (state.fault === "swallow") continue;
       state.fault ??= this.#faultFor(number, bytes);
       if (state.fault === "swallow") continue;
-      if (state.fault === "half-close") await client.closeWrite();
+      // The client or the server may have closed the connection already.
+      if (state.fault === "half-close") await client.closeWrite().catch(() => {});
       if (state.fault === "half") {
         await write(server, bytes.subarray(0, bytes.length >> 1));
         close(client);
