@@ -165,7 +165,7 @@ Deno.test("errorRecord() keeps name, message, stack and issues of a thrown value
 
 Deno.test("idle() asks again soon when a delivery was settled while the store was asked", async () => {
   let asked = 0;
-  const group = { name: "group", lag: 0, deferred: [] };
+  const group = { name: "group", lag: 0, deferred: [], held: { keys: 0, waiting: 0 } };
   const info = () => {
     if (++asked === 1) queueMicrotask(() => waits.noted());
     return Promise.resolve({ groups: [{ ...group, pending: asked === 1 ? 1 : 0 }] } as unknown as StreamState);
