@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { NOTICE } from "../../src/broker/partitions/_stream_layout.ts";
 import { until } from "../../src/testing/_broker_bench.ts";
 import { defineEvent, EventBroker } from "../../mod.ts";
 import { InMemoryStore } from "../../src/memory/mod.ts";
@@ -103,4 +104,49 @@ Deno.test("a broker writes the layout again when the store has lost it", async (
   await state.write(undefined, version);
   await Array.fromAsync(broker.history(BidPlaced));
   assertEquals((await state.read()).text, text);
+});
+
+Deno.test("repartition() announces again what a failover has lost, and a broker writes a lost layout again", async () => {
+  const store = new InMemoryStore();
+  await using broker = new EventBroker(store, { events: [BidPlaced], streams: { Auction: { partitions: 2 } } });
+  await broker.publish(new BidPlaced({ auctionId: "a", amount: 1 }));
+  const state = store.state("events:Auction", "layout");
+  const before = (await state.read()).text!;
+  const change = broker.repartition(BidPlaced, { partitions: 3 });
+  await until(async () => (await state.read()).text!.includes("next"), "the change is announced");
+  await state.write(before, (await state.read()).version);
+  await change;
+  const { text, version } = await state.read();
+  assertEquals(JSON.parse(text!).layouts.map(({ partitions }: { partitions: number }) => partitions), [2, 3]);
+  await state.write(before, version);
+  await Array.fromAsync(broker.history(BidPlaced));
+  assertEquals((await state.read()).text, text);
+});
+
+Deno.test("repartition() gives its notice after the announcement is written, however long that takes", async () => {
+  const store = new InMemoryStore();
+  const announced: number[] = [];
+  const slow = new Proxy(store, {
+    get(target, name) {
+      if (name !== "state") {
+        const value = Reflect.get(target, name);
+        return typeof value === "function" ? value.bind(target) : value;
+      }
+      return (stream: string, kind: string) => {
+        const state = target.state(stream, kind);
+        const write = async (text: string | undefined, version: number) => {
+          const isAnnouncement = text?.includes("next") === true;
+          if (isAnnouncement) await new Promise((resolve) => setTimeout(resolve, 1_000));
+          const written = await state.write(text, version);
+          if (isAnnouncement || text?.includes("cuts")) announced.push((await state.read()).now);
+          return written;
+        };
+        return { read: () => state.read(), write };
+      };
+    },
+  });
+  await using broker = new EventBroker(slow, { events: [BidPlaced], streams: { Auction: { partitions: 2 } } });
+  await broker.repartition(BidPlaced, { partitions: 3 });
+  const [begun, ended] = announced;
+  assertEquals(ended! - begun! >= NOTICE, true, `${ended! - begun!} ms`);
 });

@@ -28,7 +28,11 @@ export async function restoreLayouts(store: EventStore, stream: string, layouts:
   const state = store.state(stream, LAYOUT_STATE);
   const { text, version } = await state.read();
   const record: LayoutRecord = { layouts };
-  if (text === undefined) await state.write(JSON.stringify(record), version);
+  const kept = text === undefined ? [] : parseLayouts(text, stream).layouts;
+  // A failover may have lost the last layouts only.
+  const isBeginning = kept.length < layouts.length &&
+    kept.every(({ id, partitions }, nth) => id === layouts[nth]!.id && partitions === layouts[nth]!.partitions);
+  if (isBeginning) await state.write(JSON.stringify(record), version);
 }
 
 /**

@@ -13,6 +13,7 @@ import { NOTICE } from "./_stream_layout.ts";
 
 // How long the consumer that makes a group on a new partition counts as alive, should it die before it leaves, in ms.
 const LEASE = 1_000;
+const UNPARTITIONED: LayoutRecord = { layouts: [{ id: 0, partitions: 0 }] };
 
 /**
  * Changes the number of partitions of the stream `<prefix>:<name>` while brokers publish and consume.
@@ -33,12 +34,41 @@ export async function repartition(
   partitions: number,
   signal?: AbortSignal,
 ): Promise<Layout> {
+  for (;;) {
+    const { record, next } = await begin(store, stream, partitions);
+    if (next === undefined) return record.layouts.at(-1)!;
+    const layout = await enforce(store, stream, record, next, signal);
+    // A failover may have lost the announcement: it is made again.
+    if (layout !== undefined) return layout;
+  }
+}
+
+/** Puts the announced layout in force; resolves with undefined if the store has lost the announcement. */
+async function enforce(
+  store: EventStore,
+  stream: string,
+  record: LayoutRecord,
+  next: AnnouncedLayout,
+  signal: AbortSignal | undefined,
+): Promise<Layout | undefined> {
   const state = store.state(stream, LAYOUT_STATE);
-  const { record, next } = await begin(store, stream, partitions);
-  if (next === undefined) return record.layouts.at(-1)!;
+  const look = async () => {
+    const { text, version, now } = await state.read();
+    const { layouts, next: announced } = text === undefined ? UNPARTITIONED : parseLayouts(text, stream);
+    const newest = layouts.at(-1)!;
+    // An earlier write may have succeeded though its answer was lost, or another process has ended this repartition.
+    const done = newest.id >= next.id ? newest : undefined;
+    const isLost = done === undefined && (announced?.id !== next.id || announced.notBefore !== next.notBefore);
+    return { version, now, layouts, done, isLost };
+  };
+  // The write of the announcement may have taken long: consumers get their notice from a read that came after it.
+  let noticed: number | undefined;
   for (let wait = Infinity; wait > 0;) {
     signal?.throwIfAborted();
-    wait = next.notBefore - (await state.read()).now;
+    const { now, done, isLost } = await look();
+    if (done !== undefined || isLost) return done;
+    noticed ??= now;
+    wait = Math.max(next.notBefore, noticed + NOTICE) - now;
     if (wait > 0) await sleep(wait, signal);
   }
   const existing = streamsOf(stream, record.layouts);
@@ -50,12 +80,10 @@ export async function repartition(
   }
   // After the fences, so that a group which begins with new entries is found, or begins in the new layout.
   await makeGroups(store, existing, all.filter((part) => !existing.includes(part)));
-  const layout: Layout = { id: next.id, partitions, cuts };
+  const layout: Layout = { id: next.id, partitions: next.partitions, cuts };
   for (;;) {
-    const { text, version } = await state.read();
-    const { layouts } = parseLayouts(text ?? "", stream);
-    // An earlier write may have succeeded though its answer was lost, or another process has ended this repartition.
-    if (layouts.at(-1)!.id >= next.id) return layouts.at(-1)!;
+    const { version, layouts, done, isLost } = await look();
+    if (done !== undefined || isLost) return done;
     if (await state.write(JSON.stringify({ layouts: [...layouts, layout] }), version)) return layout;
   }
 }
@@ -69,9 +97,7 @@ async function begin(
   const state = store.state(stream, LAYOUT_STATE);
   for (;;) {
     const { text, version, now } = await state.read();
-    const record: LayoutRecord = text === undefined
-      ? { layouts: [{ id: 0, partitions: 0 }] }
-      : parseLayouts(text, stream);
+    const record: LayoutRecord = text === undefined ? UNPARTITIONED : parseLayouts(text, stream);
     const { layouts, next: begun } = record;
     if (begun !== undefined) {
       if (begun.partitions === partitions) return { record, next: begun };
