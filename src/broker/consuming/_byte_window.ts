@@ -1,8 +1,9 @@
 import { sizeOf } from "../../store/_size.ts";
 import type { StoredRecord } from "../../store/mod.ts";
 
-// Assumed of each entry before the first claim, in bytes: no published event is larger.
-const LARGEST_EVENT = 16 * 2 ** 20;
+// Assumed of each entry before the first claim, in bytes. With the default of `prefetchBytes`, the first claim may then be as
+// large as any: a smaller one would leave entries of a small group to other consumers.
+const FIRST_GUESS = 128 * 2 ** 10;
 
 /**
  * How many bytes a consumer holds at once. The size of an entry is known only once it was claimed. So a claim asks for as
@@ -11,7 +12,7 @@ const LARGEST_EVENT = 16 * 2 ** 20;
 export class ByteWindow {
   #most: number;
   #held = 0;
-  #expected = LARGEST_EVENT;
+  #expected = FIRST_GUESS;
   #claims = 0;
 
   constructor(most: number) {

@@ -109,7 +109,7 @@ export const retrying: readonly BrokerContract[] = [
     assertStringIncludes(letter.error.stack ?? "", "broken 3");
     assert(letter.consumer.startsWith("me."), letter.consumer);
     assert(Math.abs(letter.firstFailedAt.getTime() - failures[0]!) < 1_000);
-    assert(letter.firstFailedAt < letter.lastFailedAt);
+    assert(letter.firstFailedAt <= letter.lastFailedAt);
     assertEquals((await lettersOf(broker, Counted, "other")).length, 0);
     assertEquals(retries.length, 2);
     assertEquals(
