@@ -25,6 +25,30 @@ export function isTransient(error: unknown): error is StoreError {
   return isInstance(error, StoreError) && (error.kind === "transient" || error.kind === "uncertain");
 }
 
+/**
+ * Calls the store, and again while it cannot be reached. Resolves with the result, or with undefined once the signal has
+ * aborted. Rejects with any other error.
+ *
+ * @param retrying Called before each wait, with the error and the delay in milliseconds.
+ */
+export async function untilReached<T>(
+  call: () => Promise<T>,
+  signal: AbortSignal,
+  retrying: (error: unknown, delay: number) => void,
+): Promise<T | undefined> {
+  for (let attempt = 1; !signal.aborted; attempt++) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!isTransient(error)) throw error;
+      const delay = backoff(RECONNECT, attempt);
+      retrying(error, delay);
+      await sleep(delay, signal);
+    }
+  }
+  return undefined;
+}
+
 /** Waits `ms` milliseconds, at most until the signal aborts; never rejects. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new WakeUp().wait(signal, ms);

@@ -1,4 +1,4 @@
-import { backoff, isTransient, RECONNECT, sleep } from "../_store_retry.ts";
+import { untilReached } from "../_store_retry.ts";
 import type { StreamCodec } from "../codec/_stream_codec.ts";
 import type { StreamLayout } from "../partitions/_stream_layout.ts";
 import type { GroupSubscription } from "./_group_subscription.ts";
@@ -20,19 +20,13 @@ export function followPartitions(
   const read = new Set(layout.streams);
   const { closing } = subscription;
   const add = async (part: StreamCodec) => {
-    for (let attempt = 1; !closing.aborted; attempt++) {
-      try {
-        const consumer = await join(part);
-        if (closing.aborted) await consumer.leave(AbortSignal.timeout(subscription.lease));
-        else subscription.attach(consumer);
-        return;
-      } catch (error) {
-        if (closing.aborted) return;
-        if (!isTransient(error)) return subscription.failed(error);
-        const delay = backoff(RECONNECT, attempt);
-        subscription.retrying(error, delay);
-        await sleep(delay, closing);
-      }
+    try {
+      const consumer = await untilReached(() => join(part), closing, (...why) => subscription.retrying(...why));
+      if (consumer === undefined) return;
+      if (closing.aborted) await consumer.leave(AbortSignal.timeout(subscription.lease));
+      else subscription.attach(consumer);
+    } catch (error) {
+      if (!closing.aborted) subscription.failed(error);
     }
   };
   const changed = () => {

@@ -1,6 +1,6 @@
 import { WakeUp } from "../../store/_wake_up.ts";
 import type { Claim, Fields, GroupMember, HeldDeliveries, KeyedDelivery } from "../../store/mod.ts";
-import { backoff, isTransient, RECONNECT, sleep } from "../_store_retry.ts";
+import { untilReached } from "../_store_retry.ts";
 import { OTHER_TYPE } from "../codec/_stream_codec.ts";
 import { UndecodableError } from "../errors.ts";
 import { bySubject } from "./_consumer_settings.ts";
@@ -161,19 +161,9 @@ export class HeldKeys implements KeyHolds {
   }
 
   /** Asks the store, and again while it cannot be reached. When the consumer ends, nothing is held: nothing starts then. */
-  async #held(keyed: readonly KeyedDelivery[]): Promise<HeldDeliveries | undefined> {
+  #held(keyed: readonly KeyedDelivery[]): Promise<HeldDeliveries | undefined> {
     const { member, signal, retrying } = this.#options;
-    for (let attempt = 1; !signal.aborted; attempt++) {
-      try {
-        return await member.held(keyed);
-      } catch (error) {
-        if (!isTransient(error)) throw error;
-        const delay = backoff(RECONNECT, attempt);
-        retrying(error, delay);
-        await sleep(delay, signal);
-      }
-    }
-    return undefined;
+    return untilReached(() => member.held(keyed), signal, retrying);
   }
 
   #decide(jobs: readonly Job[], answer?: HeldDeliveries): void {

@@ -1,5 +1,5 @@
 import type { GroupMember } from "../../store/mod.ts";
-import { backoff, isTransient, RECONNECT, sleep } from "../_store_retry.ts";
+import { backoff, isTransient, RECONNECT, sleep, untilReached } from "../_store_retry.ts";
 import type { HeldJobs, Job } from "./_job.ts";
 
 /** How a lease is kept, and for whom. */
@@ -84,17 +84,7 @@ export class Lease {
 
   /** Renews the lease, and tries again until the store replies or the lease is stopped. */
   async renewUntilDone(): Promise<void> {
-    const { signal } = this.#stopped;
-    for (let attempt = 1; !signal.aborted; attempt++) {
-      try {
-        return await this.renew();
-      } catch (error) {
-        if (!isTransient(error)) throw error;
-        const delay = backoff(RECONNECT, attempt);
-        this.#options.retrying(error, delay);
-        await sleep(delay, signal);
-      }
-    }
+    await untilReached(() => this.renew(), this.#stopped.signal, this.#options.retrying);
   }
 
   #lose(jobs: readonly Job[]): void {

@@ -1,5 +1,5 @@
 import { type EventStore, StoreError } from "../../store/mod.ts";
-import { type Layout, LAYOUT_STATE, type LayoutRecord, parseLayouts } from "./_layout.ts";
+import { type Layout, LAYOUT_STATE, type LayoutRecord, layoutsIn, UNPARTITIONED } from "./_layout.ts";
 
 /** A stream, and the number of partitions that the options of a broker give it. */
 export interface Wanted {
@@ -19,8 +19,7 @@ export interface KnownLayouts extends LayoutRecord {
 /** The layouts of a stream in the store, whatever their number of partitions; layout 0 if there are none. */
 export async function readLayouts(store: EventStore, stream: string): Promise<KnownLayouts> {
   const { text, now } = await store.state(stream, LAYOUT_STATE).read();
-  const record = text === undefined ? { layouts: [{ id: 0, partitions: 0 }] } : parseLayouts(text, stream);
-  return { ...record, now };
+  return { ...layoutsIn(text, stream), now };
 }
 
 /** Writes the layouts of a stream again if the store has lost them, for example because its data was deleted. */
@@ -28,7 +27,7 @@ export async function restoreLayouts(store: EventStore, stream: string, layouts:
   const state = store.state(stream, LAYOUT_STATE);
   const { text, version } = await state.read();
   const record: LayoutRecord = { layouts };
-  const kept = text === undefined ? [] : parseLayouts(text, stream).layouts;
+  const kept = text === undefined ? [] : layoutsIn(text, stream).layouts;
   // A failover may have lost the last layouts only.
   const isBeginning = kept.length < layouts.length &&
     kept.every(({ id, partitions }, nth) => id === layouts[nth]!.id && partitions === layouts[nth]!.partitions);
@@ -46,14 +45,13 @@ export async function agreedLayouts(store: EventStore, wanted: Wanted, write: bo
   for (;;) {
     const { text, version, now } = await state.read();
     if (text !== undefined) {
-      const record = parseLayouts(text, stream);
+      const record = layoutsIn(text, stream);
       const newest = record.layouts.at(-1)!;
       if (newest.partitions === partitions) return { ...record, now };
       throw partitionsDiffer(wanted, `the store has it with ${count(newest.partitions)}`);
     }
-    if (partitions === 0) return { layouts: [{ id: 0, partitions }], now };
-    await assertUnused(store, wanted);
-    if (!write) return { layouts: [{ id: 0, partitions }], now };
+    if (partitions > 0) await assertUnused(store, wanted);
+    if (partitions === 0 || !write) return { layouts: [UNPARTITIONED], now };
     const record: LayoutRecord = { layouts: [{ id: 1, partitions }] };
     // Another broker may have written one meanwhile.
     if (await state.write(JSON.stringify(record), version)) return { ...record, now };

@@ -24,6 +24,9 @@ export interface AnnouncedLayout extends Layout {
   readonly notBefore: number;
 }
 
+/** The layout of a stream that never had partitions. */
+export const UNPARTITIONED: Layout = { id: 0, partitions: 0 };
+
 /** The text of the shared state. */
 export interface LayoutRecord {
   /** All layouts that the stream had, oldest first. The last one is in force. */
@@ -32,8 +35,9 @@ export interface LayoutRecord {
   readonly next?: AnnouncedLayout;
 }
 
-/** The layouts in the text of the shared state. */
-export function parseLayouts(text: string, stream: string): LayoutRecord {
+/** The layouts in the text of the shared state; layout 0 alone if there is no text. */
+export function layoutsIn(text: string | undefined, stream: string): LayoutRecord {
+  if (text === undefined) return { layouts: [UNPARTITIONED] };
   try {
     const record = JSON.parse(text) as LayoutRecord;
     const isLayout = ({ id, partitions }: Layout) => Number.isInteger(id) && Number.isInteger(partitions);

@@ -6,14 +6,13 @@ import {
   type Layout,
   LAYOUT_STATE,
   type LayoutRecord,
-  parseLayouts,
+  layoutsIn,
   streamsOf,
 } from "./_layout.ts";
 import { NOTICE } from "./_stream_layout.ts";
 
 // How long the consumer that makes a group on a new partition counts as alive, should it die before it leaves, in ms.
 const LEASE = 1_000;
-const UNPARTITIONED: LayoutRecord = { layouts: [{ id: 0, partitions: 0 }] };
 
 /**
  * Changes the number of partitions of the stream `<prefix>:<name>` while brokers publish and consume.
@@ -54,7 +53,7 @@ async function enforce(
   const state = store.state(stream, LAYOUT_STATE);
   const look = async () => {
     const { text, version, now } = await state.read();
-    const { layouts, next: announced } = text === undefined ? UNPARTITIONED : parseLayouts(text, stream);
+    const { layouts, next: announced } = layoutsIn(text, stream);
     const newest = layouts.at(-1)!;
     // An earlier write may have succeeded though its answer was lost, or another process has ended this repartition.
     const done = newest.id >= next.id ? newest : undefined;
@@ -97,7 +96,7 @@ async function begin(
   const state = store.state(stream, LAYOUT_STATE);
   for (;;) {
     const { text, version, now } = await state.read();
-    const record: LayoutRecord = text === undefined ? UNPARTITIONED : parseLayouts(text, stream);
+    const record = layoutsIn(text, stream);
     const { layouts, next: begun } = record;
     if (begun !== undefined) {
       if (begun.partitions === partitions) return { record, next: begun };

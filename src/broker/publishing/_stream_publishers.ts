@@ -1,5 +1,5 @@
 import type { EventStore } from "../../store/mod.ts";
-import { backoff, isTransient, RECONNECT, sleep, unlessAborted } from "../_store_retry.ts";
+import { unlessAborted, untilReached } from "../_store_retry.ts";
 import type { StreamLayout } from "../partitions/_stream_layout.ts";
 import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
 import { plainAppend, revisedAppend } from "./_append.ts";
@@ -95,17 +95,9 @@ export class StreamPublishers {
     void publisher.holdUntil(learned.finally(() => this.#learning.delete(publisher)));
   }
 
-  async #agree(layout: StreamLayout): Promise<void> {
-    for (let attempt = 1; !this.closed.aborted; attempt++) {
-      try {
-        return await unlessAborted(layout.agree(), this.closed);
-      } catch (error) {
-        if (!isTransient(error)) throw error;
-        const delay = backoff(RECONNECT, attempt);
-        this.#options.retrying(error, delay);
-        await sleep(delay, this.closed);
-      }
-    }
+  #agree(layout: StreamLayout): Promise<void> {
+    const agree = () => unlessAborted(layout.agree(), this.closed);
+    return untilReached(agree, this.closed, this.#options.retrying);
   }
 
   /** Rejects publishes that have timed out. Returns false if none waits. */
