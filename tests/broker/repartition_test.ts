@@ -1,7 +1,7 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { NOTICE } from "../../src/broker/partitions/_stream_layout.ts";
 import { until } from "../../src/testing/_broker_bench.ts";
-import { defineEvent, EventBroker } from "../../mod.ts";
+import { defineEvent, EventBroker, PublishTimeoutError } from "../../mod.ts";
 import { InMemoryStore } from "../../src/memory/mod.ts";
 
 class BidPlaced extends defineEvent("BidPlaced", { stream: "Auction", subject: "auctionId" })<{
@@ -149,4 +149,30 @@ Deno.test("repartition() gives its notice after the announcement is written, how
   await broker.repartition(BidPlaced, { partitions: 3 });
   const [begun, ended] = announced;
   assertEquals(ended! - begun! >= NOTICE, true, `${ended! - begun!} ms`);
+});
+
+class Noted extends defineEvent("Noted", { stream: "Auction" })<{ text: string }> {}
+
+Deno.test("publish() rejects an event without a subject once another broker gave its stream partitions", async () => {
+  const store = new InMemoryStore();
+  store[Symbol.asyncDispose] = () => Promise.resolve();
+  await using broker = new EventBroker(store, { events: [BidPlaced, Noted] });
+  await using other = new EventBroker(store, { events: [BidPlaced] });
+  await broker.publish(new Noted({ text: "before" }));
+  await other.repartition(BidPlaced, { partitions: 3 });
+  await assertRejects(() => broker.publish(new Noted({ text: "after" })), TypeError, "subject");
+  await broker.publish(new BidPlaced({ auctionId: "a", amount: 1 }));
+});
+
+Deno.test("publish() rejects in time if nobody can read the layout that its stream was closed for", async () => {
+  const store = new InMemoryStore();
+  await using broker = new EventBroker(store, { events: [BidPlaced], publishTimeout: 300 });
+  await broker.publish(new BidPlaced({ auctionId: "a", amount: 1 }));
+  const state = store.state("events:Auction", "layout");
+  await state.write("nonsense", (await state.read()).version);
+  await store.admin("events:Auction").fence(9);
+  const reasons: string[] = [];
+  broker.addEventListener("reconnect", ({ error }) => void reasons.push(String(error)));
+  await assertRejects(() => broker.publish(new BidPlaced({ auctionId: "a", amount: 2 })), PublishTimeoutError);
+  assertStringIncludes(reasons[0]!, "another program wrote its state");
 });

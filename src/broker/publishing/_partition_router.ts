@@ -1,7 +1,7 @@
-import { backoff, isTransient, RECONNECT, sleep } from "../_store_retry.ts";
+import { backoff, RECONNECT, sleep } from "../_store_retry.ts";
 import type { Layout } from "../partitions/_layout.ts";
 import type { StreamLayout } from "../partitions/_stream_layout.ts";
-import { assertOneStream, type ExpectedRevision } from "./_expected_revision.ts";
+import { assertOneStream } from "./_expected_revision.ts";
 import { splitPublish } from "./_split_publish.ts";
 import type { QueuedPublish, StreamPublisher } from "./_stream_publisher.ts";
 
@@ -88,7 +88,7 @@ export class PartitionRouter {
         await layout.refresh();
         failures = 0;
       } catch (error) {
-        if (!isTransient(error)) throw error;
+        // Whatever the reason: the publishes that wait reject when their time is over.
         retrying(error, backoff(RECONNECT, ++failures));
       }
       if (layout.newest.id <= this.#applied.id) {
@@ -97,20 +97,23 @@ export class PartitionRouter {
     }
   }
 
-  #splitError(publish: QueuedPublish, expected: ExpectedRevision): unknown {
+  #push(publish: QueuedPublish): void {
     try {
-      return assertOneStream(publish.events, expected, (event) => this.streamOf(event.subject!));
+      this.#route(publish);
     } catch (error) {
-      return error;
+      // An event without a subject has no partition.
+      publish.refused(error);
     }
   }
 
-  #push(publish: QueuedPublish): void {
+  #route(publish: QueuedPublish): void {
     const byStream = Map.groupBy(publish.events.keys(), (nth) => this.streamOf(publish.events[nth]!.subject!));
     const [first] = byStream.keys();
     if (byStream.size === 1) return this.#options.publisher(first!).push(publish);
     // Its events were in one partition, and are not any more.
-    if (publish.expected !== undefined) return publish.refused(this.#splitError(publish, publish.expected));
+    if (publish.expected !== undefined) {
+      assertOneStream(publish.events, publish.expected, (event) => this.streamOf(event.subject!));
+    }
     const parts = splitPublish(publish, [...byStream.values()]);
     [...byStream.keys()].forEach((stream, nth) => this.#options.publisher(stream).push(parts[nth]!));
   }
