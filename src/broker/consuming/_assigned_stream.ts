@@ -6,12 +6,12 @@ import type { Partitions } from "./assignment/_plan.ts";
 import { AssignedConsumer } from "./assignment/_assigned.ts";
 import { assertAssignment, SharedRoster } from "./assignment/_roster.ts";
 import { assignmentState } from "../partitions/_layout.ts";
-import type { Barrier } from "../partitions/_barrier.ts";
 import type { StreamLayout } from "../partitions/_stream_layout.ts";
 import { bySubject, type Settings } from "./_consumer_settings.ts";
 import type { HeldKeys } from "./_held_keys.ts";
 import type { AssignedPartitions, GroupSubscription } from "./_group_subscription.ts";
 import type { JobSource } from "./_job.ts";
+import type { HoldBack } from "./_held_back.ts";
 import { StreamConsumer } from "./_stream_consumer.ts";
 
 /** How a subscription takes part in the assignment of a stream. */
@@ -21,7 +21,7 @@ export interface AssignedStreamOptions {
   /** The stream with all its partitions. */
   readonly codec: StreamCodec;
   readonly layout: StreamLayout;
-  readonly barrier: Barrier;
+  readonly holdBack: HoldBack;
   /** Given if a dead letter holds its key. */
   readonly Holds: typeof HeldKeys | undefined;
   /** The name of the consumer. */
@@ -127,12 +127,12 @@ export class AssignedStream implements AssignedPartitions {
   }
 
   async #join(partition: number): Promise<void> {
-    const { subscription, barrier, Holds } = this.#options;
+    const { subscription, holdBack, Holds } = this.#options;
     const codec = this.#partitions[partition]!;
     const joinedAt = Date.now();
     const member = await this.#member(codec, true);
     const consumer = new StreamConsumer(subscription, codec, member, joinedAt, {
-      barrier,
+      holdBack,
       Holds,
       settings: this.#settings,
     });

@@ -1,7 +1,6 @@
 import { WakeUp } from "../../store/_wake_up.ts";
 import {
   type Claim,
-  type ClaimedRecord,
   comparePositions,
   type GroupMember,
   type Healed,
@@ -11,11 +10,11 @@ import {
 } from "../../store/mod.ts";
 import { backoff, isTransient, nextTurn, RECONNECT, sleep, unlessAborted } from "../_store_retry.ts";
 import type { StreamCodec } from "../codec/_stream_codec.ts";
-import type { Barrier } from "../partitions/_barrier.ts";
 import type { SubscriptionTypeInfo } from "../subscription.ts";
 import { LeaseLostError } from "../errors.ts";
 import { MAX_CLAIM, type Settings } from "./_consumer_settings.ts";
 import { DecodingQueue } from "./_decoding_queue.ts";
+import type { HeldBack, HoldBack } from "./_held_back.ts";
 import type { HeldKeys } from "./_held_keys.ts";
 import { HeldJobs, Job, type JobSource } from "./_job.ts";
 import { Lease } from "./_lease.ts";
@@ -101,20 +100,14 @@ export class StreamConsumer implements JobSource {
   #handed: Promise<void> | undefined;
   /** How many claims wait for the next turn of the event loop. */
   #handing = 0;
-  #barrier: Barrier | undefined;
+  #heldBack: HeldBack | undefined;
   #heldKeys: HeldKeys | undefined;
-  #lastClaimed: Position | undefined;
   #claiming = false;
-  #waitsForBarrier = false;
-  /** Resolves once the store has what the barrier held back, and other entries can be claimed. */
-  #releasing: Promise<unknown> | undefined;
-  /** Jobs that the barrier holds back. */
-  #heldBack: Job[] = [];
   #draining = false;
   #onIdle: (() => void)[] = [];
 
   /**
-   * @param options.barrier Holds entries back while the number of partitions changes.
+   * @param options.holdBack Given if the number of partitions may change, which holds entries back.
    * @param options.Holds Given if a dead letter holds its key.
    * @param options.settings Those of the subscription, unless this consumer has a key of its own.
    */
@@ -123,14 +116,13 @@ export class StreamConsumer implements JobSource {
     codec: StreamCodec,
     member: GroupMember,
     joinedAt: number,
-    { barrier, Holds, settings = owner.settings }: {
-      readonly barrier?: Barrier | undefined;
+    { holdBack, Holds, settings = owner.settings }: {
+      readonly holdBack?: HoldBack | undefined;
       readonly Holds?: typeof HeldKeys | undefined;
       readonly settings?: Settings;
     } = {},
   ) {
     this.#owner = owner;
-    this.#barrier = barrier;
     this.#settings = settings;
     this.eventType = codec.name;
     this.stream = codec.stream;
@@ -140,6 +132,13 @@ export class StreamConsumer implements JobSource {
     this.#member = member;
     this.#codec = codec;
     this.#decoding = new DecodingQueue(settings.handlerTimeout, (jobs) => this.#admit(jobs));
+    this.#heldBack = holdBack?.({
+      stream: codec.stream,
+      signal: this.#stopReading.signal,
+      pass: (jobs) => this.#pass(jobs),
+      release: (jobs) => owner.runner.releaseIdle(jobs),
+      isFullOf: (jobs) => !this.#claiming && this.#open === jobs && this.#roomFor() === 0,
+    });
     this.#heldKeys = Holds && new Holds({
       member,
       key: settings.key!,
@@ -217,7 +216,7 @@ export class StreamConsumer implements JobSource {
     const takesTurns = this.#settings.key === undefined;
     let [failures, sinceNew] = [0, 0];
     while (!signal.aborted) {
-      if (this.#releasing !== undefined) await this.#releasing;
+      if (this.#heldBack?.released !== undefined) await this.#heldBack.released;
       const limit = Math.min(MAX_CLAIM, this.#roomFor());
       this.#checkStalled(limit === 0);
       if (limit === 0 || this.#settler.backlog > 4 * MAX_CLAIM) {
@@ -264,7 +263,7 @@ export class StreamConsumer implements JobSource {
     if (healed !== undefined) this.#owner.healed(this.eventType, healed);
     // Not awaited: this consumer has the claimed records in any case.
     if (disturbed) this.#lease.renewNow();
-    if (disturbed || this.#goesBack(records)) this.#barrier?.reset();
+    this.#heldBack?.claimed(records, disturbed);
     if (records.length === 0) return;
     if (this.#open === 0) this.#progressAt = Date.now();
     this.#open += records.length;
@@ -285,17 +284,6 @@ export class StreamConsumer implements JobSource {
     });
     // If there is room for more entries, the next claim is sent before the handlers start.
     if (this.#roomFor() === 0) await this.#handed;
-  }
-
-  /** Whether there are entries before those of earlier claims, as after a rewind. */
-  #goesBack(records: readonly ClaimedRecord[]): boolean {
-    if (this.#barrier === undefined || records.length === 0) return false;
-    const [first, last] = [records[0]!.position, records.at(-1)!.position];
-    const back = this.#lastClaimed !== undefined && comparePositions(first, this.#lastClaimed) <= 0;
-    if (back || this.#lastClaimed === undefined || comparePositions(last, this.#lastClaimed) > 0) {
-      this.#lastClaimed = last;
-    }
-    return back;
   }
 
   #toJobs({ records, holding }: Pick<Claim, "records" | "holding">): void {
@@ -321,49 +309,14 @@ export class StreamConsumer implements JobSource {
 
   #admit(jobs: readonly Job[]): void {
     this.#heldKeys?.changed();
-    const barrier = this.#barrier;
-    if (barrier === undefined) return this.#pass(jobs);
-    this.#admitOpen(barrier, jobs);
-    if (this.#heldBack.length > 0 && !this.#waitsForBarrier) void this.#untilOpen(barrier);
-  }
-
-  /** Admits what the barrier lets through. Jobs that it held back come first, so that no later job overtakes them. */
-  #admitOpen(barrier: Barrier, jobs: readonly Job[] = []): void {
-    const held = this.#heldBack.splice(0).filter(({ state }) => state === "waiting");
-    const open: Job[] = [];
-    for (const job of [...held, ...jobs]) {
-      (barrier.isOpen(this.stream, job.position) ? open : this.#heldBack).push(job);
-    }
-    if (open.length > 0) this.#pass(open);
+    if (this.#heldBack === undefined) this.#pass(jobs);
+    else this.#heldBack.admit(jobs);
   }
 
   /** Has jobs start, except those whose key a dead letter holds. */
   #pass(jobs: readonly Job[]): void {
     if (this.#heldKeys === undefined) this.#owner.runner.admit(jobs);
     else this.#heldKeys.admit(jobs);
-  }
-
-  async #untilOpen(barrier: Barrier): Promise<void> {
-    this.#waitsForBarrier = true;
-    while (this.#heldBack.length > 0 && !this.#stopReading.signal.aborted) {
-      await barrier.update();
-      this.#admitOpen(barrier);
-      // The older entries that the barrier waits for may be claimed here only if there is room for them.
-      const full = !this.#claiming && this.#roomFor() === 0;
-      if (full && this.#open === this.#heldBack.length && barrier.waitsFor(this.stream)) {
-        await this.#releaseHeldBack();
-      }
-    }
-    this.#waitsForBarrier = false;
-  }
-
-  /** Releases what the barrier holds back. A claim that overtook the releases would take entries behind them. */
-  #releaseHeldBack(): Promise<unknown> {
-    const jobs = this.#heldBack.splice(0).filter(({ state }) => state === "waiting");
-    const releasing = Promise.all(jobs.map((job) => new Promise((resolve) => job.onSettled(resolve))));
-    this.#releasing = releasing.finally(() => this.#releasing = undefined);
-    this.#owner.runner.releaseIdle(jobs);
-    return releasing;
   }
 
   handlerStarted(): void {

@@ -5,12 +5,12 @@ import type { Observers } from "../_observers.ts";
 import { eitherSignal, settledWithin, unlessAborted } from "../_store_retry.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import { byStream, type StreamCodec } from "../codec/_stream_codec.ts";
-import type { Barrier } from "../partitions/_barrier.ts";
 import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
 import { ConsumerWaitingEvent, WarningEvent } from "../lifecycle_events.ts";
 import type { IdleOptions } from "../options.ts";
 import type { AssignedStream } from "./_assigned_stream.ts";
 import type { Settings } from "./_consumer_settings.ts";
+import type { HoldBack } from "./_held_back.ts";
 import { GroupSubscription } from "./_group_subscription.ts";
 import type { Deliver } from "./_job_runner.ts";
 import { StreamConsumer } from "./_stream_consumer.ts";
@@ -98,7 +98,7 @@ export class Subscriptions {
     const told = (name: string) => (holder: string, expiresIn: number) =>
       dispatch(new ConsumerWaitingEvent(settings.group, consumer, name, holder, expiresIn));
     const signal = eitherSignal(settings.signal, closing);
-    const barriers = new Map<string, Barrier>();
+    const holdBacks = new Map<string, HoldBack>();
     // Loaded on demand, since few groups hold keys.
     const Holds = settings.whenDead === "hold-key" ? (await import("./_held_keys.ts")).HeldKeys : undefined;
     let added: typeof import("./_added_partitions.ts") | undefined;
@@ -107,7 +107,10 @@ export class Subscriptions {
       const joinedAt = Date.now();
       const options = { ...settings, consumer, version, ...(types && { types }) };
       const member = await unlessEnded(store.member(stream, settings.group, options), signal);
-      return new StreamConsumer(subscription, codec, member, joinedAt, { barrier: barriers.get(codec.logical), Holds });
+      return new StreamConsumer(subscription, codec, member, joinedAt, {
+        holdBack: holdBacks.get(codec.logical),
+        Holds,
+      });
     };
     try {
       const parts: StreamCodec[] = [];
@@ -124,15 +127,17 @@ export class Subscriptions {
         }
         // Loaded on demand, since few streams have partitions.
         const { Barrier } = await import("../partitions/_barrier.ts");
+        const { HeldBack } = await import("./_held_back.ts");
         const { AssignedStream, shareAll } = await import("./_assigned_stream.ts");
         const { group } = settings;
         const retrying = (error: unknown, delay: number) => subscription.retrying(error, delay);
         const barrier = new Barrier({ store, layout, group, signal: subscription.closing, retrying });
+        const holdBack: HoldBack = (options) => new HeldBack({ ...options, barrier });
         if (settings.assignment === "shared") {
           await unlessAborted(shareAll(store, codec, group), signal);
-          barriers.set(codec.stream, barrier);
+          holdBacks.set(codec.stream, holdBack);
           parts.push(...layout.codecsOf(codec));
-        } else assigned.push(new AssignedStream({ store, subscription, codec, layout, barrier, Holds, consumer }));
+        } else assigned.push(new AssignedStream({ store, subscription, codec, layout, holdBack, Holds, consumer }));
       }
       if (
         settings.assignment !== undefined && assigned.length === 0 &&
