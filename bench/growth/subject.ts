@@ -4,7 +4,7 @@ import { detailsOf } from "../_detail.ts";
 import { openRaw } from "../systems/_raw_clients.ts";
 import { Numbered } from "../systems/revisions.ts";
 import { marksKey, subjectsKey } from "../../src/redis/_keys.ts";
-import { MARK_EVERY } from "../../src/redis/scripts/append_revised.ts";
+import { MARK_EVERY } from "../../src/redis/scripts/entries/append_revised.ts";
 import { median } from "../_stats.ts";
 import type { Curve } from "./_curve.ts";
 

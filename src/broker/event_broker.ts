@@ -7,8 +7,8 @@ import { StreamCodec } from "./codec/_stream_codec.ts";
 import { handling } from "./_causation.ts";
 import { Closing } from "./_closing.ts";
 import { callHandler } from "./consuming/_job_runner.ts";
-import { Listeners } from "./_listeners.ts";
-import { Observers } from "./_observers.ts";
+import { Listeners } from "./observing/_listeners.ts";
+import { Observers } from "./observing/_observers.ts";
 import { HealthMonitor } from "./operating/_health.ts";
 import { IdleWaits } from "./operating/_idle.ts";
 import { Operator } from "./operating/_operator.ts";
@@ -24,8 +24,8 @@ import { consumeSettings, subscribeSettings } from "./consuming/_consumer_settin
 import { Subscriptions } from "./consuming/_subscriptions.ts";
 import { LiveTails } from "./reading/_live_tails.ts";
 import type { Handler, PulledDelivery } from "./delivery.ts";
-import type { BrokerHealth, HealthOptions } from "./health.ts";
-import type { BrokerObserver } from "./observer.ts";
+import type { BrokerHealth, HealthOptions } from "./operating/health.ts";
+import type { BrokerObserver } from "./observing/observer.ts";
 import { BrokerErrorEvent, type BrokerEventMap, ReconnectEvent, WarningEvent } from "./lifecycle_events.ts";
 import type {
   BrokerOptions,
@@ -38,7 +38,7 @@ import type {
   StartFrom,
   SubscribeOptions,
 } from "./options.ts";
-import type { DeadLetter, StreamInfo } from "./stream_info.ts";
+import type { DeadLetter, StreamInfo } from "./operating/stream_info.ts";
 import type { Subscription } from "./subscription.ts";
 import type { EventListenerOf, EventOf, OneOrMore } from "./types.ts";
 

@@ -11,7 +11,7 @@ export type {
   StoreHealth,
   SubscriptionHealth,
   SubscriptionTypeHealth,
-} from "./health.ts";
+} from "./operating/health.ts";
 export type { DetailCipher, SealedEvent } from "./detail_cipher.ts";
 export type { Delivery, Handler, PulledDelivery } from "./delivery.ts";
 export {
@@ -53,7 +53,7 @@ export type {
   SettlingBatch,
   SettlingObservation,
   SettlingOutcome,
-} from "./observer.ts";
+} from "./observing/observer.ts";
 export type {
   BrokerOptions,
   ConsumeOptions,
@@ -68,6 +68,6 @@ export type {
   SubscribeOptions,
 } from "./options.ts";
 export { partitionOf } from "./partition_of.ts";
-export type { DeadLetter, GroupInfo, PartitionInfo, PartitionProgress, StreamInfo } from "./stream_info.ts";
+export type { DeadLetter, GroupInfo, PartitionInfo, PartitionProgress, StreamInfo } from "./operating/stream_info.ts";
 export type { Subscription, SubscriptionInfo, SubscriptionTypeInfo } from "./subscription.ts";
 export type { EventListenerOf, EventOf, OneOrMore } from "./types.ts";

@@ -30,9 +30,9 @@ import { before, parseEntries, positionsFrom } from "./connection/_replies.ts";
 import type { Route, Topology } from "./connection/_topology.ts";
 import type { Script } from "./connection/_script.ts";
 import { lastRevision, readSubject, revisedBatch, revisedOf } from "./entries/_subjects.ts";
-import { APPEND } from "./scripts/append.ts";
-import { APPEND_REVISED } from "./scripts/append_revised.ts";
-import { JOIN } from "./scripts/join.ts";
+import { APPEND } from "./scripts/entries/append.ts";
+import { APPEND_REVISED } from "./scripts/entries/append_revised.ts";
+import { JOIN } from "./scripts/consuming/join.ts";
 import { Waker } from "./consuming/_waker.ts";
 
 // The most entries of one XRANGE.

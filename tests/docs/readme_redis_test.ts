@@ -87,7 +87,7 @@ Deno.test("docs/README_REDIS.md: every key and script of the store is named, and
   for (const key of all) assert(rows().includes(`\`${key}\``), `${key} is not in a table`);
 
   const scripts = [...modulesIn("src/redis/scripts")].map(pathOf).filter((path) => !path.includes("/_")).sort();
-  const named = [...page.matchAll(/\]\(\.\.\/(src\/redis\/scripts\/\w+\.ts)\)/g)].map(([, path]) => path!).sort();
+  const named = [...page.matchAll(/\]\(\.\.\/(src\/redis\/scripts\/\w+\/\w+\.ts)\)/g)].map(([, path]) => path!).sort();
   assertEquals(named, scripts);
 });
 

@@ -2,7 +2,7 @@
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { groupKeys } from "../../src/redis/_keys.ts";
-import { CLAIM } from "../../src/redis/scripts/claim.ts";
+import { CLAIM } from "../../src/redis/scripts/consuming/claim.ts";
 import type { ClaimedRecord, GroupMember } from "../../src/store/mod.ts";
 import { until } from "../../src/testing/_broker_bench.ts";
 import { openStore } from "../redis/_bench.ts";

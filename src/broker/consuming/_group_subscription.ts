@@ -3,8 +3,8 @@ import type { Healed, Outcome, Position, RemovedRange } from "../../store/mod.ts
 import { StoreError } from "../../store/mod.ts";
 import { reasonOf } from "../../events/_check.ts";
 import { enclosingDelivery, type HandledDelivery } from "../_causation.ts";
-import { Listeners } from "../_listeners.ts";
-import type { Observers } from "../_observers.ts";
+import { Listeners } from "../observing/_listeners.ts";
+import type { Observers } from "../observing/_observers.ts";
 import { settledWithin } from "../_store_retry.ts";
 import {
   DeliveryEvent,

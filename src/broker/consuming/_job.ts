@@ -5,7 +5,7 @@ import type { DecodingFailure } from "../codec/_detail_contract.ts";
 import type { Decoded } from "../codec/_event_codec.ts";
 import type { OTHER_TYPE } from "../codec/_stream_codec.ts";
 import type { Call } from "../_causation.ts";
-import type { ObservedAttempt } from "../_observers.ts";
+import type { ObservedAttempt } from "../observing/_observers.ts";
 import type { Delivery } from "../delivery.ts";
 import { UndecodableError } from "../errors.ts";
 

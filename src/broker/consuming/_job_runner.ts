@@ -3,7 +3,7 @@ import { thenable } from "../../events/_foreign.ts";
 import type { DomainEvent } from "../../events/mod.ts";
 import type { Outcome } from "../../store/mod.ts";
 import { handling } from "../_causation.ts";
-import type { Observers } from "../_observers.ts";
+import type { Observers } from "../observing/_observers.ts";
 import type { Handler } from "../delivery.ts";
 import { LeaseLostError, type NewerVersionError, UndecodableError } from "../errors.ts";
 import { DeadLetterEvent, DeferredEvent, DeliveryEvent, HeldEvent, RetryEvent } from "../lifecycle_events.ts";

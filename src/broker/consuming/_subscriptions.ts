@@ -1,7 +1,7 @@
 import { WakeUp } from "../../store/_wake_up.ts";
 import { type EventStore, type GroupMember, StoreError } from "../../store/mod.ts";
 import type { HandledDelivery } from "../_causation.ts";
-import type { Observers } from "../_observers.ts";
+import type { Observers } from "../observing/_observers.ts";
 import { eitherSignal, settledWithin, unlessAborted } from "../_store_retry.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import { byStream, type StreamCodec } from "../codec/_stream_codec.ts";

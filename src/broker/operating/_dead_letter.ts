@@ -2,7 +2,7 @@ import type { DomainEvent } from "../../events/mod.ts";
 import type { DeadReason, ErrorRecord, LetterRecord, Position } from "../../store/mod.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import { rawFields } from "../codec/_entry.ts";
-import type { DeadLetter as Shape } from "../stream_info.ts";
+import type { DeadLetter as Shape } from "./stream_info.ts";
 
 /** The event of a letter, or the error of decoding it. It never rejects: one letter must not end the list. */
 export async function contentOf<E extends DomainEvent>(record: LetterRecord, codec: EventCodec<E>): Promise<E | Error> {

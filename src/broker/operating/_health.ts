@@ -9,7 +9,7 @@ import type {
   StoreHealth,
   SubscriptionHealth,
   SubscriptionTypeHealth,
-} from "../health.ts";
+} from "./health.ts";
 import type { SubscriptionInfo } from "../subscription.ts";
 import { settledWithin } from "../_store_retry.ts";
 

@@ -12,7 +12,7 @@ import type {
   WhenDead,
 } from "../../store/mod.ts";
 import { unknownGroup } from "../../store/_groups.ts";
-import type { Observers } from "../_observers.ts";
+import type { Observers } from "../observing/_observers.ts";
 import { checkWhenDead, startPoint } from "../_settings.ts";
 import { eitherSignal, unlessAborted } from "../_store_retry.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
@@ -21,7 +21,7 @@ import { MAX_PARTITIONS } from "../partition_of.ts";
 import { assignmentState } from "../partitions/_layout.ts";
 import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
 import type { DiscardDeadLettersOptions, RedriveOptions, StartFrom } from "../options.ts";
-import type { StreamInfo } from "../stream_info.ts";
+import type { StreamInfo } from "./stream_info.ts";
 import { contentOf, DeadLetter } from "./_dead_letter.ts";
 
 /** The part of a broker that an operator uses. */

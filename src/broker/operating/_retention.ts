@@ -1,6 +1,6 @@
 import type { RetentionOptions } from "../../events/mod.ts";
 import type { EventStore } from "../../store/mod.ts";
-import type { Observers } from "../_observers.ts";
+import type { Observers } from "../observing/_observers.ts";
 import { shareOf, streamsOf } from "../partitions/_layout.ts";
 import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
 

@@ -2,7 +2,7 @@ import type { EventDefinition } from "../../events/_definition.ts";
 import type { RetentionOptions } from "../../events/mod.ts";
 import type { GroupState, StreamState } from "../../store/mod.ts";
 import { comparePositions, positionTime } from "../../store/mod.ts";
-import type { GroupInfo, PartitionInfo, PartitionProgress, StreamInfo } from "../stream_info.ts";
+import type { GroupInfo, PartitionInfo, PartitionProgress, StreamInfo } from "./stream_info.ts";
 
 /** The state of a stream; of each partition, too, if it has partitions. */
 interface State extends StreamState {

@@ -31,11 +31,11 @@ import { after } from "../connection/_replies.ts";
 import type { Script } from "../connection/_script.ts";
 import { StreamWatch } from "./_stream_watch.ts";
 import type { Route } from "../connection/_topology.ts";
-import { ANNOUNCE } from "../scripts/announce.ts";
-import { HEAL } from "../scripts/heal.ts";
-import { LEAVE } from "../scripts/leave.ts";
-import { RENEW } from "../scripts/renew.ts";
-import { SETTLE, SETTLE_HOLDING } from "../scripts/settle.ts";
+import { ANNOUNCE } from "../scripts/consuming/announce.ts";
+import { HEAL } from "../scripts/consuming/heal.ts";
+import { LEAVE } from "../scripts/consuming/leave.ts";
+import { RENEW } from "../scripts/consuming/renew.ts";
+import { SETTLE, SETTLE_HOLDING } from "../scripts/consuming/settle.ts";
 import type { Waker } from "./_waker.ts";
 
 // How many deliveries one LEAVE releases: more take several calls, so that none blocks the server for long.

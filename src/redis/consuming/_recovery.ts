@@ -17,9 +17,9 @@ import { parseEntries } from "../connection/_replies.ts";
 import { findOrphans, REPLY_TIME } from "./_orphans.ts";
 import type { Script } from "../connection/_script.ts";
 import type { Route } from "../connection/_topology.ts";
-import { ADOPT } from "../scripts/adopt.ts";
-import { CLAIM, CLAIM_HOLDING } from "../scripts/claim.ts";
-import { CLAIM_EXCLUSIVE, CLAIM_EXCLUSIVE_HOLDING } from "../scripts/claim_exclusive.ts";
+import { ADOPT } from "../scripts/consuming/adopt.ts";
+import { CLAIM, CLAIM_HOLDING } from "../scripts/consuming/claim.ts";
+import { CLAIM_EXCLUSIVE, CLAIM_EXCLUSIVE_HOLDING } from "../scripts/consuming/claim_exclusive.ts";
 
 // A consumer of another program has no lease. It counts as dead after so much idle time, in milliseconds.
 const FOREIGN_IDLE = 30_000;

@@ -5,7 +5,7 @@ import { marksKey, subjectsKey } from "../_keys.ts";
 import { parseEntries, positionsFrom } from "../connection/_replies.ts";
 import type { Route } from "../connection/_topology.ts";
 import type { Reply } from "../connection/client.ts";
-import { READ_SUBJECT } from "../scripts/read_subject.ts";
+import { READ_SUBJECT } from "../scripts/entries/read_subject.ts";
 
 // The most entries and bytes of one reply. A script that reads upwards finds no more entries than two marks are apart.
 const PAGE = 200;

@@ -17,13 +17,13 @@ import { type LetterContext, RedisLetterBox } from "./_letters.ts";
 import { before, parsePairs, serverTime } from "../connection/_replies.ts";
 import type { Write } from "../connection/_durability.ts";
 import type { Script } from "../connection/_script.ts";
-import { ALTER_GROUP } from "../scripts/alter_group.ts";
-import { FENCE } from "../scripts/fence.ts";
-import { FORCE_TRIM } from "../scripts/force_trim.ts";
-import { GROUP_INFO } from "../scripts/info.ts";
-import { REMOVE_GROUP } from "../scripts/remove_group.ts";
-import { REWIND } from "../scripts/rewind.ts";
-import { MEASURED_BLOCKS, TRIM } from "../scripts/trim.ts";
+import { ALTER_GROUP } from "../scripts/operating/alter_group.ts";
+import { FENCE } from "../scripts/operating/fence.ts";
+import { FORCE_TRIM } from "../scripts/operating/force_trim.ts";
+import { GROUP_INFO } from "../scripts/operating/info.ts";
+import { REMOVE_GROUP } from "../scripts/operating/remove_group.ts";
+import { REWIND } from "../scripts/operating/rewind.ts";
+import { MEASURED_BLOCKS, TRIM } from "../scripts/operating/trim.ts";
 
 // Where the server does not know a group's lag, unread entries are counted one by one, up to this many.
 const LAG_COUNT = 1_000;

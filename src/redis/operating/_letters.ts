@@ -13,8 +13,8 @@ import { parsePairs, serverTime } from "../connection/_replies.ts";
 import type { Route } from "../connection/_topology.ts";
 import type { Reply } from "../connection/client.ts";
 import type { Waker } from "../consuming/_waker.ts";
-import { DISCARD } from "../scripts/discard.ts";
-import { REDRIVE } from "../scripts/redrive.ts";
+import { DISCARD } from "../scripts/operating/discard.ts";
+import { REDRIVE } from "../scripts/operating/redrive.ts";
 
 const PAGE = 500;
 // Redriving a letter takes the server ten times as long as reading it.

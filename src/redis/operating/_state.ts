@@ -3,8 +3,8 @@ import type { SharedState, SharedText } from "../../store/mod.ts";
 import { stateKey } from "../_keys.ts";
 import type { Write } from "../connection/_durability.ts";
 import type { Route } from "../connection/_topology.ts";
-import { READ_STATE } from "../scripts/read_state.ts";
-import { WRITE_STATE } from "../scripts/write_state.ts";
+import { READ_STATE } from "../scripts/operating/read_state.ts";
+import { WRITE_STATE } from "../scripts/operating/write_state.ts";
 
 /** A shared text in Redis. */
 export class RedisState implements SharedState {

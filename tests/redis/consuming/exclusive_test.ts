@@ -1,7 +1,7 @@
 // Guarantee 39: an exclusive consumer on Redis, where a dead one may still read, and where replies are lost.
 
 import { assertEquals, assertRejects } from "@std/assert";
-import { CLAIM_EXCLUSIVE } from "../../../src/redis/scripts/claim_exclusive.ts";
+import { CLAIM_EXCLUSIVE } from "../../../src/redis/scripts/consuming/claim_exclusive.ts";
 import type { ClaimedRecord, EventStore, GroupMember, Outcome } from "../../../src/store/mod.ts";
 import { StoreError } from "../../../src/store/mod.ts";
 import { sleep, until } from "../../../src/testing/_broker_bench.ts";

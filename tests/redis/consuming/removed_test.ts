@@ -6,11 +6,11 @@ import { groupKeys, holdingKeyList, marksKey } from "../../../src/redis/_keys.ts
 import type { TimedConnection } from "../../../src/redis/connection/_connection.ts";
 import type { Reply } from "../../../src/redis/connection/client.ts";
 import type { Script } from "../../../src/redis/connection/_script.ts";
-import { CLAIM } from "../../../src/redis/scripts/claim.ts";
-import { FORCE_TRIM } from "../../../src/redis/scripts/force_trim.ts";
-import { JOIN } from "../../../src/redis/scripts/join.ts";
-import { LEAVE } from "../../../src/redis/scripts/leave.ts";
-import { REWIND } from "../../../src/redis/scripts/rewind.ts";
+import { CLAIM } from "../../../src/redis/scripts/consuming/claim.ts";
+import { FORCE_TRIM } from "../../../src/redis/scripts/operating/force_trim.ts";
+import { JOIN } from "../../../src/redis/scripts/consuming/join.ts";
+import { LEAVE } from "../../../src/redis/scripts/consuming/leave.ts";
+import { REWIND } from "../../../src/redis/scripts/operating/rewind.ts";
 import { openConnection } from "../_bench.ts";
 import { RedisServer } from "../_server.ts";
 

@@ -6,8 +6,8 @@ import type { TimedConnection } from "../../../src/redis/connection/_connection.
 import type { EventStore } from "../../../src/store/mod.ts";
 import { SingleServer } from "../../../src/redis/connection/_single_server.ts";
 import { RedisStore } from "../../../src/redis/redis_store.ts";
-import { APPEND } from "../../../src/redis/scripts/append.ts";
-import { CLAIM } from "../../../src/redis/scripts/claim.ts";
+import { APPEND } from "../../../src/redis/scripts/entries/append.ts";
+import { CLAIM } from "../../../src/redis/scripts/consuming/claim.ts";
 import { PRELUDE } from "../../../src/redis/scripts/parts/_prelude.ts";
 import { commands } from "../../store/_commands.ts";
 import { Run } from "../../store/_model_run.ts";

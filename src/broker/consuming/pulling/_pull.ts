@@ -2,7 +2,7 @@ import type { DomainEvent } from "../../../events/mod.ts";
 import { WakeUp } from "../../../store/_wake_up.ts";
 import { Fifo } from "../../../store/_fifo.ts";
 import type { PulledDelivery } from "../../delivery.ts";
-import type { Observers } from "../../_observers.ts";
+import type { Observers } from "../../observing/_observers.ts";
 import type { GroupSubscription } from "../_group_subscription.ts";
 import type { Deliver } from "../_job_runner.ts";
 import { Pulled } from "./_pulled_delivery.ts";

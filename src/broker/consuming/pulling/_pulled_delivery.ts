@@ -1,7 +1,7 @@
 import { checkKeys, checkNumber } from "../../../events/_check.ts";
 import type { DomainEvent } from "../../../events/mod.ts";
 import type { PulledDelivery } from "../../delivery.ts";
-import type { Observers } from "../../_observers.ts";
+import type { Observers } from "../../observing/_observers.ts";
 import { LeaseLostError } from "../../errors.ts";
 import { type Job, JobDelivery, type JobSource } from "../_job.ts";
 import type { HandlerEnd, OnHandlerEnd } from "../_job_runner.ts";

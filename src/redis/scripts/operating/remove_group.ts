@@ -1,5 +1,5 @@
-import { Script } from "../connection/_script.ts";
-import { PRELUDE } from "./parts/_prelude.ts";
+import { Script } from "../../connection/_script.ts";
+import { PRELUDE } from "../parts/_prelude.ts";
 
 /**
  * Deletes a group with all its helper keys. The field `deleted` stays for a while, so that members of the group end instead

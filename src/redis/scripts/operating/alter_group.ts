@@ -1,6 +1,6 @@
-import { Script } from "../connection/_script.ts";
-import { HOLDS } from "./parts/_holds.ts";
-import { PRELUDE } from "./parts/_prelude.ts";
+import { Script } from "../../connection/_script.ts";
+import { HOLDS } from "../parts/_holds.ts";
+import { PRELUDE } from "../parts/_prelude.ts";
 
 /**
  * Changes the terms of a group, unless it has live consumers. Scripts of consumers with other terms are refused from then

@@ -1,4 +1,4 @@
-import { Script } from "../connection/_script.ts";
+import { Script } from "../../connection/_script.ts";
 
 /** Reads a shared text. KEYS: its hash. Reply: its version, the time in ms, and the text if there is one. */
 export const READ_STATE: Script = new Script(

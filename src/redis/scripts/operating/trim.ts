@@ -1,8 +1,8 @@
-import { CUT } from "./parts/_cut.ts";
-import { SWEEP } from "./parts/_sweep.ts";
-import { Script } from "../connection/_script.ts";
+import { CUT } from "../parts/_cut.ts";
+import { SWEEP } from "../parts/_sweep.ts";
+import { Script } from "../../connection/_script.ts";
 
-export { MEASURED_BLOCKS } from "./parts/_bytes.ts";
+export { MEASURED_BLOCKS } from "../parts/_bytes.ts";
 
 /**
  * Removes old entries, but none that a group has not read or not settled.

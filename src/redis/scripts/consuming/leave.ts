@@ -1,6 +1,6 @@
-import { Script } from "../connection/_script.ts";
-import { PRELUDE } from "./parts/_prelude.ts";
-import { REMOVED } from "./parts/_removed.ts";
+import { Script } from "../../connection/_script.ts";
+import { PRELUDE } from "../parts/_prelude.ts";
+import { REMOVED } from "../parts/_removed.ts";
 
 /**
  * Releases deliveries of a consumer, and removes the consumer once it holds none.

@@ -1,5 +1,5 @@
-import { Script } from "../connection/_script.ts";
-import { batch } from "./parts/_batch.ts";
+import { Script } from "../../connection/_script.ts";
+import { batch } from "../parts/_batch.ts";
 
 /** Every so many entries of a subject, one has a mark: reading begins at a mark and walks back from there. */
 export const MARK_EVERY = 128;

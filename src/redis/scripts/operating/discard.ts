@@ -1,6 +1,6 @@
-import { Script } from "../connection/_script.ts";
-import { HOLDS } from "./parts/_holds.ts";
-import { PRELUDE } from "./parts/_prelude.ts";
+import { Script } from "../../connection/_script.ts";
+import { HOLDS } from "../parts/_holds.ts";
+import { PRELUDE } from "../parts/_prelude.ts";
 
 /**
  * Removes dead letters that may hold their keys for good.

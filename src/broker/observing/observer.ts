@@ -1,6 +1,6 @@
-import type { DomainEvent } from "../events/mod.ts";
-import type { Position } from "../store/mod.ts";
-import type { Delivery } from "./delivery.ts";
+import type { DomainEvent } from "../../events/mod.ts";
+import type { Position } from "../../store/mod.ts";
+import type { Delivery } from "../delivery.ts";
 
 /**
  * Follows what a broker does: tracing, metrics and diagnostics are built on it. Every method is optional. A method is

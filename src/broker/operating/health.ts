@@ -1,4 +1,4 @@
-import type { SubscriptionInfo, SubscriptionTypeInfo } from "./subscription.ts";
+import type { SubscriptionInfo, SubscriptionTypeInfo } from "../subscription.ts";
 
 /**
  * Whether a broker can do its work, and what it knows of the store and of its subscriptions.

@@ -1,7 +1,7 @@
-import { MAX_WAITING } from "../../store/mod.ts";
-import { Script } from "../connection/_script.ts";
-import { HOLDS } from "./parts/_holds.ts";
-import { PRELUDE } from "./parts/_prelude.ts";
+import { MAX_WAITING } from "../../../store/mod.ts";
+import { Script } from "../../connection/_script.ts";
+import { HOLDS } from "../parts/_holds.ts";
+import { PRELUDE } from "../parts/_prelude.ts";
 
 // Has a delivery wait for its key, if a letter below holds it and not too many wait; else the delivery returns at once.
 const WAIT = `

@@ -1,7 +1,7 @@
-import { CUT } from "./parts/_cut.ts";
-import { REMOVED_UNTRIED } from "./parts/_removed.ts";
-import { SWEEP } from "./parts/_sweep.ts";
-import { Script } from "../connection/_script.ts";
+import { CUT } from "../parts/_cut.ts";
+import { REMOVED_UNTRIED } from "../parts/_removed.ts";
+import { SWEEP } from "../parts/_sweep.ts";
+import { Script } from "../../connection/_script.ts";
 
 /**
  * Removes old entries, read or not, and notes for each group which unread ones were removed.

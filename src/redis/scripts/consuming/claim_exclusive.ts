@@ -1,9 +1,9 @@
-import { Script } from "../connection/_script.ts";
-import { DELIVER } from "./parts/_deliver.ts";
-import { HOLDS } from "./parts/_holds.ts";
-import { OTHERS } from "./parts/_others.ts";
-import { PRELUDE } from "./parts/_prelude.ts";
-import { REMOVED } from "./parts/_removed.ts";
+import { Script } from "../../connection/_script.ts";
+import { DELIVER } from "../parts/_deliver.ts";
+import { HOLDS } from "../parts/_holds.ts";
+import { OTHERS } from "../parts/_others.ts";
+import { PRELUDE } from "../parts/_prelude.ts";
+import { REMOVED } from "../parts/_removed.ts";
 
 /**
  * Takes deliveries for an exclusive consumer, in order of position: first all that returned to the group, also those whose

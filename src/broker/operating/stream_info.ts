@@ -1,5 +1,5 @@
-import type { DeadReason, ErrorRecord, GroupState, Position } from "../store/mod.ts";
-import type { DomainEvent } from "../events/mod.ts";
+import type { DeadReason, ErrorRecord, GroupState, Position } from "../../store/mod.ts";
+import type { DomainEvent } from "../../events/mod.ts";
 
 /** A consumer group of one stream. */
 export interface GroupInfo extends Omit<GroupState, "floor" | "types" | "oldestDeadLetter"> {

@@ -1,9 +1,9 @@
-import { show } from "../events/_check.ts";
-import { thenable } from "../events/_foreign.ts";
-import { recordIn } from "../events/_state.ts";
-import type { DomainEvent } from "../events/mod.ts";
-import { noteCause } from "./_causation.ts";
-import type { Delivery } from "./delivery.ts";
+import { show } from "../../events/_check.ts";
+import { thenable } from "../../events/_foreign.ts";
+import { recordIn } from "../../events/_state.ts";
+import type { DomainEvent } from "../../events/mod.ts";
+import { noteCause } from "../_causation.ts";
+import type { Delivery } from "../delivery.ts";
 import type { AttemptEnd, BrokerObserver, HandlerObservation, LifecycleSource, Operation } from "./observer.ts";
 import type { SettlingBatch, SettlingObservation } from "./observer.ts";
 

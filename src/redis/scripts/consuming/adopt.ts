@@ -1,6 +1,6 @@
-import { Script } from "../connection/_script.ts";
-import { DELIVER } from "./parts/_deliver.ts";
-import { PRELUDE } from "./parts/_prelude.ts";
+import { Script } from "../../connection/_script.ts";
+import { DELIVER } from "../parts/_deliver.ts";
+import { PRELUDE } from "../parts/_prelude.ts";
 
 /**
  * Gives a consumer its orphans: deliveries of a read or claim whose reply was lost.

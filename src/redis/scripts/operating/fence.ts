@@ -1,4 +1,4 @@
-import { Script } from "../connection/_script.ts";
+import { Script } from "../../connection/_script.ts";
 
 /**
  * Refuses appends of lower layouts from now on.

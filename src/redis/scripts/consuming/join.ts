@@ -1,9 +1,9 @@
-import { Script } from "../connection/_script.ts";
-import { HEAL_GROUP } from "./parts/_heal.ts";
-import { HOLDS } from "./parts/_holds.ts";
-import { OTHERS } from "./parts/_others.ts";
-import { PRELUDE } from "./parts/_prelude.ts";
-import { REMOVED } from "./parts/_removed.ts";
+import { Script } from "../../connection/_script.ts";
+import { HEAL_GROUP } from "../parts/_heal.ts";
+import { HOLDS } from "../parts/_holds.ts";
+import { OTHERS } from "../parts/_others.ts";
+import { PRELUDE } from "../parts/_prelude.ts";
+import { REMOVED } from "../parts/_removed.ts";
 
 /**
  * Creates the group if there is none, and enrols the consumer. A group with a checkpoint was lost: another program deleted

@@ -1,6 +1,6 @@
-import { checkSignal, show } from "../events/_check.ts";
-import { reportable, thenable, unreadable } from "../events/_foreign.ts";
-import { BrokerErrorEvent } from "./lifecycle_events.ts";
+import { checkSignal, show } from "../../events/_check.ts";
+import { reportable, thenable, unreadable } from "../../events/_foreign.ts";
+import { BrokerErrorEvent } from "../lifecycle_events.ts";
 
 type AnyListener = EventListenerOrEventListenerObject;
 

@@ -1,5 +1,5 @@
-import { Script } from "../connection/_script.ts";
-import { PRELUDE } from "./parts/_prelude.ts";
+import { Script } from "../../connection/_script.ts";
+import { PRELUDE } from "../parts/_prelude.ts";
 
 /**
  * Renews a consumer's lease, and finds out which deliveries it has lost.

@@ -1,8 +1,8 @@
-import { Script } from "../connection/_script.ts";
-import { DELIVER } from "./parts/_deliver.ts";
-import { HOLDS } from "./parts/_holds.ts";
-import { PRELUDE } from "./parts/_prelude.ts";
-import { REMOVED } from "./parts/_removed.ts";
+import { Script } from "../../connection/_script.ts";
+import { DELIVER } from "../parts/_deliver.ts";
+import { HOLDS } from "../parts/_holds.ts";
+import { PRELUDE } from "../parts/_prelude.ts";
+import { REMOVED } from "../parts/_removed.ts";
 
 /**
  * Takes deliveries that returned to the group: due retries, released deliveries, deliveries of dead consumers, and deferred

@@ -1,7 +1,7 @@
-import { Script } from "../connection/_script.ts";
-import { HOLDS } from "./parts/_holds.ts";
-import { PRELUDE } from "./parts/_prelude.ts";
-import { REMOVED_UNTRIED } from "./parts/_removed.ts";
+import { Script } from "../../connection/_script.ts";
+import { HOLDS } from "../parts/_holds.ts";
+import { PRELUDE } from "../parts/_prelude.ts";
+import { REMOVED_UNTRIED } from "../parts/_removed.ts";
 
 /**
  * Moves a group to a position, and drops its deliveries from there on.

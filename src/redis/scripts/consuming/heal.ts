@@ -1,7 +1,7 @@
-import { Script } from "../connection/_script.ts";
-import { HEAL_GROUP } from "./parts/_heal.ts";
-import { HOLDS } from "./parts/_holds.ts";
-import { PRELUDE } from "./parts/_prelude.ts";
+import { Script } from "../../connection/_script.ts";
+import { HEAL_GROUP } from "../parts/_heal.ts";
+import { HOLDS } from "../parts/_holds.ts";
+import { PRELUDE } from "../parts/_prelude.ts";
 
 /**
  * Creates a lost group again: at its checkpoint if the stream is still there, else at the beginning of a new stream.

@@ -1,4 +1,4 @@
-import { Script } from "../connection/_script.ts";
+import { Script } from "../../connection/_script.ts";
 
 /**
  * Writes a shared text if its version is still the same.

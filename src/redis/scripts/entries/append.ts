@@ -1,5 +1,5 @@
-import { Script } from "../connection/_script.ts";
-import { batch } from "./parts/_batch.ts";
+import { Script } from "../../connection/_script.ts";
+import { batch } from "../parts/_batch.ts";
 
 /**
  * Appends a producer's batch once, however often it is sent.

@@ -1,5 +1,5 @@
-import { Script } from "../connection/_script.ts";
-import { READ_PRELUDE } from "./parts/_prelude.ts";
+import { Script } from "../../connection/_script.ts";
+import { READ_PRELUDE } from "../parts/_prelude.ts";
 
 /**
  * The state of one group at one moment.

@@ -1,6 +1,6 @@
-import { Script } from "../connection/_script.ts";
+import { Script } from "../../connection/_script.ts";
 import { MARK_EVERY } from "./append_revised.ts";
-import { POSITIONS } from "./parts/_positions.ts";
+import { POSITIONS } from "../parts/_positions.ts";
 
 /**
  * Reads entries of a subject. Each entry knows the position of the one before it, so the script walks back: from the last

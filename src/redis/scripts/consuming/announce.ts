@@ -1,5 +1,5 @@
-import { Script } from "../connection/_script.ts";
-import { PRELUDE } from "./parts/_prelude.ts";
+import { Script } from "../../connection/_script.ts";
+import { PRELUDE } from "../parts/_prelude.ts";
 
 /**
  * Stores the connection on which a consumer waits, so that other consumers can end its blocked read.
