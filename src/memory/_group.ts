@@ -303,7 +303,7 @@ export class MemoryGroup {
       pending.owner = pending.retryAt = undefined;
       pending.isolated = false;
       if (this.#holds.wait(pending, outcome.key)) return false;
-      this.#park(pending, BEFORE_ALL);
+      this.#park(pending, this.#holdsKeys ? BEFORE_ALL : now);
       return true;
     }
     if (outcome.kind === "defer") {

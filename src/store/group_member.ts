@@ -183,13 +183,14 @@ export interface ErrorRecord {
  * - `release`: the delivery goes back to the group, and no attempt is counted. Any consumer may take it, at once or after
  *   `delay` milliseconds;
  * - `defer`: the entry has a `version` above this member's. No attempt is counted. The delivery waits for a member that
- * - `defer`: the entry has a `version` above this member's. No attempt is counted. The delivery waits for a member that
  *   understands the version, or until it is `expired` for another. It stays pending, so trimming keeps its entry. If the
  *   entry was removed before, the delivery is released instead, and the next claim reports it as missing;
+ * - `dead`: the delivery is acknowledged and its event becomes a dead letter of the group, in one step. If it has a `key`
  *   and the group has `whenDead: "hold-key"`, the letter holds the key: later deliveries of it have to wait;
  * - `wait`: the delivery waits in the store while its `key` is held by a letter of a lower position. No attempt is counted,
  *   and its due time is dropped. It stays pending, so trimming keeps its entry. It comes back, at once, when no such letter
- *   is left; also if there is none already, or if {@linkcode MAX_WAITING} deliveries wait;
+ *   is left; also if there is none already, or if {@linkcode MAX_WAITING} deliveries wait. A group with
+ *   `whenDead: "continue"` holds no keys, so that this is a `release`;
  * - `isolate`: the consumer keeps the delivery, starts its handler now, and runs nothing else. If the consumer dies before
  *   the delivery is settled, the store counts that as a failed attempt.
  */

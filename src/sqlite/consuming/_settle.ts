@@ -26,7 +26,7 @@ export function settle(db: Database, now: number, seat: Seat, outcomes: readonly
   let parked = false;
   let skipped = 0;
   const owner = consumerId(db, seat);
-  const waiting: Waiting = { room: undefined };
+  const waiting: Waiting = { room: undefined, due: undefined };
   for (const outcome of outcomes) {
     if (!apply(db, now, seat, owner, outcome, waiting)) refused.push(outcome.position);
     else {
@@ -38,9 +38,12 @@ export function settle(db: Database, now: number, seat: Seat, outcomes: readonly
   return { refused, parked };
 }
 
-/** How many more deliveries may wait behind dead letters; undefined until it is needed, since counting them takes time. */
+/** What the outcome `wait` needs to know of the group; undefined until the first one needs it, since it takes time to find. */
 interface Waiting {
+  /** How many more deliveries may wait behind dead letters. */
   room: number | undefined;
+  /** When a delivery is due that need not wait. */
+  due: number | undefined;
 }
 
 /** Applies one outcome. Returns false if this member no longer has the delivery. */
@@ -100,7 +103,7 @@ function apply(
       const done = db.run(
         `UPDATE delivery SET owner = NULL, isolated = 0, retry_at = NULL, waits_for = ?, due = ? WHERE ${THIS_DELIVERY}`,
         waits ? JSON.stringify(outcome.key) : null,
-        waits ? null : BEFORE_ALL,
+        waits ? null : waiting.due ??= returnedDue(db, now, seat),
         ...which,
       ) === 1;
       if (done && waits) waiting.room = room - 1;
@@ -109,6 +112,11 @@ function apply(
     case "dead":
       return moveToDeadLetters(db, now, seat, owner, outcome);
   }
+}
+
+/** A group that holds no keys treats `wait` as `release`. */
+function returnedDue(db: Database, now: number, { groupId }: Seat): number {
+  return groupById(db, groupId)!.when_dead === null ? Math.ceil(now) : BEFORE_ALL;
 }
 
 interface DyingRow {

@@ -4,6 +4,7 @@ import {
   type GroupMember,
   type HeldState,
   MAX_WAITING,
+  type Outcome,
   type Position,
   StoreError,
 } from "../../store/mod.ts";
@@ -397,6 +398,21 @@ export const holding: readonly StoreContract[] = [
     await member.settle(wait(later, "k"));
     const claim = await bench.claim(member);
     assertEquals([positionsOf(claim.records), claim.holding], [[all[1]], undefined]);
+  }),
+
+  contract("43", "settle() releases a delivery that is to wait in a group with whenDead continue", async (bench) => {
+    const member = await bench.join("a");
+    const orderAfter = async (outcomeOf: (record: ClaimedRecord) => Outcome[]): Promise<number[]> => {
+      const all = await bench.append(2);
+      const [first, second] = await bench.take(member, 2);
+      await member.settle(release([second!]));
+      await bench.pass(2);
+      await member.settle(outcomeOf(first!));
+      const taken = [...await bench.take(member, 1), ...await bench.take(member, 1)];
+      await member.settle(ack(taken));
+      return positionsOf(taken).map((position) => all.indexOf(position));
+    };
+    assertEquals(await orderAfter((record) => wait([record], "k")), await orderAfter((record) => release([record])));
   }),
 
   contract("43", "removeGroup() forgets held keys, and other groups have their own", async (bench) => {
