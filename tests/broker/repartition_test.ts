@@ -15,7 +15,8 @@ function brokers(count: number, partitions: number): EventBroker<typeof BidPlace
   store[Symbol.asyncDispose] = () => Promise.resolve();
   return Array.from(
     { length: count },
-    () => new EventBroker(store, { events: [BidPlaced], streams: { Auction: { partitions } } }),
+    () =>
+      new EventBroker(store, { events: [BidPlaced], ...(partitions > 0 && { streams: { Auction: { partitions } } }) }),
   );
 }
 
@@ -69,31 +70,34 @@ Deno.test("repartition() twice at once makes one change", async () => {
   await other!.close();
 });
 
-Deno.test("live listeners and history({ follow }) get the events of partitions that are added", async () => {
-  const [operator, listening] = brokers(2, 2);
-  const subjects = Array.from({ length: 40 }, (_, nth) => `auction-${nth}`);
-  const heard: string[] = [];
-  listening!.addEventListener("BidPlaced", ({ detail }) => void heard.push(`${detail.auctionId} ${detail.amount}`));
-  const followed: string[] = [];
-  const following = (async () => {
-    for await (const { detail } of listening!.history(BidPlaced, { follow: true, limit: 80 })) {
-      followed.push(`${detail.auctionId} ${detail.amount}`);
-    }
-  })();
-  const publish = (amount: number) =>
-    Promise.all(subjects.map((auctionId) => operator!.publish(new BidPlaced({ auctionId, amount }))));
-  await listening!.publish(new BidPlaced({ auctionId: "first", amount: 0 }));
-  await publish(1);
-  await operator!.repartition(BidPlaced, { partitions: 9 });
-  await publish(2);
-  await until(() => heard.length === 81, "81 events were heard");
-  const expected = ["first 0", ...subjects.flatMap((subject) => [`${subject} 1`, `${subject} 2`])].sort();
-  assertEquals(heard.toSorted(), expected);
-  await following;
-  assertEquals(new Set(followed).size, 80);
-  await operator!.close();
-  await listening!.close();
-});
+for (const before of [2, 0]) {
+  const what = before === 0 ? "the first partitions" : "partitions that are added";
+  Deno.test(`live listeners and history({ follow }) get the events of ${what}`, async () => {
+    const [operator, listening] = brokers(2, before);
+    const subjects = Array.from({ length: 40 }, (_, nth) => `auction-${nth}`);
+    const heard: string[] = [];
+    listening!.addEventListener("BidPlaced", ({ detail }) => void heard.push(`${detail.auctionId} ${detail.amount}`));
+    const followed: string[] = [];
+    const following = (async () => {
+      for await (const { detail } of listening!.history(BidPlaced, { follow: true, limit: 80 })) {
+        followed.push(`${detail.auctionId} ${detail.amount}`);
+      }
+    })();
+    const publish = (amount: number) =>
+      Promise.all(subjects.map((auctionId) => operator!.publish(new BidPlaced({ auctionId, amount }))));
+    await listening!.publish(new BidPlaced({ auctionId: "first", amount: 0 }));
+    await publish(1);
+    await operator!.repartition(BidPlaced, { partitions: 9 });
+    await publish(2);
+    await until(() => heard.length === 81, "81 events were heard");
+    const expected = ["first 0", ...subjects.flatMap((subject) => [`${subject} 1`, `${subject} 2`])].sort();
+    assertEquals(heard.toSorted(), expected);
+    await following;
+    assertEquals(new Set(followed).size, 80);
+    await operator!.close();
+    await listening!.close();
+  });
+}
 
 Deno.test("a broker writes the layout again when the store has lost it", async () => {
   const store = new InMemoryStore();

@@ -4,24 +4,26 @@ import type { StreamLayout } from "../partitions/_stream_layout.ts";
 import type { GroupSubscription } from "./_group_subscription.ts";
 import type { StreamConsumer } from "./_stream_consumer.ts";
 
-/** A subscription whose stream may get more partitions. */
-interface Followed {
+/** A subscription that reads all partitions of a stream. */
+export interface FollowedPartitions {
   readonly layout: StreamLayout;
   readonly subscription: GroupSubscription;
+  readonly codec: StreamCodec;
+  /** The streams that it reads already. */
+  readonly known: readonly string[];
+  /** Notes that the group reads all partitions. */
+  share(): Promise<void>;
+  join(codec: StreamCodec): Promise<StreamConsumer>;
 }
 
 /** Has a subscription that reads all partitions of a stream also read those that are added. */
-export function followPartitions(
-  { layout, codec, subscription, join }: Followed & {
-    readonly codec: StreamCodec;
-    join(codec: StreamCodec): Promise<StreamConsumer>;
-  },
-): void {
-  const read = new Set(layout.streams);
+export function followPartitions({ layout, codec, subscription, known, share, join }: FollowedPartitions): void {
+  const read = new Set(known);
   const { closing } = subscription;
   const add = async (part: StreamCodec) => {
     try {
-      const consumer = await untilReached(() => join(part), closing, (...why) => subscription.retrying(...why));
+      const shareAndJoin = () => share().then(() => join(part));
+      const consumer = await untilReached(shareAndJoin, closing, (...why) => subscription.retrying(...why));
       if (consumer === undefined) return;
       if (closing.aborted) await consumer.leave(AbortSignal.timeout(subscription.lease));
       else subscription.attach(consumer);
@@ -37,20 +39,6 @@ export function followPartitions(
     }
   };
   layout.watch(changed, closing);
-}
-
-/** Warns once if a stream without partitions gets some: a subscription from before reads the events from before only. */
-export function warnOfPartitions(
-  { layout, subscription, warn }: Followed & { warn(message: string): void },
-): void {
-  let warned = false;
-  layout.watch(() => {
-    if (warned || layout.partitions === 0) return;
-    warned = true;
-    warn(
-      `The stream ${layout.stream} has ${layout.partitions} partitions now. The subscription of group ` +
-        `"${subscription.group}" goes on with the events from before. Those that are published now wait for brokers that ` +
-        `are started with streams: { ${layout.name}: { partitions: ${layout.partitions} } }`,
-    );
-  }, subscription.closing);
+  // The layout may have changed since the known streams were.
+  changed();
 }

@@ -7,7 +7,7 @@ import { AssignedConsumer } from "./assignment/_assigned.ts";
 import { assertAssignment, SharedRoster } from "./assignment/_roster.ts";
 import { assignmentState } from "../partitions/_layout.ts";
 import type { StreamLayout } from "../partitions/_stream_layout.ts";
-import { bySubject, type Settings } from "./_consumer_settings.ts";
+import { bySubject, type Settings, startIn } from "./_consumer_settings.ts";
 import type { HeldKeys } from "./_held_keys.ts";
 import type { AssignedPartitions, GroupSubscription } from "./_group_subscription.ts";
 import type { JobSource } from "./_job.ts";
@@ -21,6 +21,8 @@ export interface AssignedStreamOptions {
   /** The stream with all its partitions. */
   readonly codec: StreamCodec;
   readonly layout: StreamLayout;
+  /** The streams of its partitions when the subscription began. */
+  readonly known: readonly string[];
   readonly holdBack: HoldBack;
   /** Given if a dead letter holds its key. */
   readonly Holds: typeof HeldKeys | undefined;
@@ -142,8 +144,9 @@ export class AssignedStream implements AssignedPartitions {
   }
 
   #member({ stream, version, groupTypes: types }: StreamCodec, exclusive: boolean): Promise<GroupMember> {
-    const { consumer, store } = this.#options;
-    const options = { ...this.#settings, consumer, version, exclusive, ...(types && { types }) };
+    const { consumer, store, known } = this.#options;
+    const startFrom = startIn(stream, this.#settings, known);
+    const options = { ...this.#settings, startFrom, consumer, version, exclusive, ...(types && { types }) };
     return store.member(stream, this.#settings.group, options);
   }
 
@@ -179,6 +182,12 @@ export async function shareAll(store: EventStore, { stream }: StreamCodec, group
     if (roster !== undefined) assertAssignment(roster, "shared", group, stream);
     return roster ?? { assignment: "shared", founded: true, seats: [], plan: undefined };
   });
+}
+
+/** Whether the consumers of the group read all partitions. */
+export async function isShared(store: EventStore, { stream }: StreamCodec, group: string): Promise<boolean> {
+  const { roster } = await rosterOf(store, stream, group).read();
+  return roster?.assignment === "shared";
 }
 
 function rosterOf(store: EventStore, stream: string, group: string): SharedRoster {

@@ -104,6 +104,14 @@ export function bySubject({ subject, id }: DomainEvent): string {
   return subject ?? id;
 }
 
+/**
+ * Where a group begins in a stream that it does not know. All events of a stream that is not among the known ones are later
+ * than the subscription, which began when there were the known ones.
+ */
+export function startIn(stream: string, { startFrom }: Settings, known: readonly string[]): Settings["startFrom"] {
+  return startFrom === "now" && !known.includes(stream) ? "beginning" : startFrom;
+}
+
 function commonSettings(
   verb: string,
   options: ConsumeOptions,

@@ -51,7 +51,7 @@ export interface AssignedPartitions {
   /** Follows the plan from now on. */
   start(): void;
   /** Whether it made this consumer, which has lost its partition to another consumer. */
-  lost(source: JobSource): boolean;
+  lost(source: JobSource, error: StoreError): boolean;
   /** Leaves the plan, drains and leaves all partitions. Resolves with the errors of leaving. */
   close(): Promise<unknown[]>;
 }
@@ -164,6 +164,11 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     this.#forget(consumer);
   }
 
+  /** The consumers of one stream in the store. */
+  consumersOf(stream: string): StreamConsumer[] {
+    return this.#consumers.filter((consumer) => consumer.stream === stream);
+  }
+
   #forget(consumer: StreamConsumer): void {
     this.#consumers = this.#consumers.filter((other) => other !== consumer);
   }
@@ -228,7 +233,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   failed(error: unknown, source?: JobSource): void {
     if (source !== undefined && isInstance(error, StoreError) && TAKEN.includes(error.kind)) {
       // A call of a consumer that is about to leave, or has left, may still be under way.
-      if (source.draining || this.#assigned.some((partitions) => partitions.lost(source))) return;
+      if (source.draining || this.#assigned.some((partitions) => partitions.lost(source, error))) return;
     }
     this.#failed = true;
     this.#lastError = { error, at: new Date() };

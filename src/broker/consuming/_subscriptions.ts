@@ -9,10 +9,11 @@ import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
 import { ConsumerWaitingEvent, WarningEvent } from "../lifecycle_events.ts";
 import type { IdleOptions } from "../options.ts";
 import type { AssignedStream } from "./_assigned_stream.ts";
-import type { Settings } from "./_consumer_settings.ts";
-import type { HoldBack } from "./_held_back.ts";
+import { type Settings, startIn } from "./_consumer_settings.ts";
+import type { FirstPartitions } from "./_first_partitions.ts";
 import { GroupSubscription } from "./_group_subscription.ts";
 import type { Deliver } from "./_job_runner.ts";
+import type { PartitionedSource } from "./_partitioned_source.ts";
 import { StreamConsumer } from "./_stream_consumer.ts";
 
 // How long closing waits for consumers that are about to join while the store does not reply, in milliseconds.
@@ -95,53 +96,52 @@ export class Subscriptions {
     const consumer = settings.consumer ?? this.#consumerName(settings.group);
     const sources: StreamConsumer[] = [];
     const assigned: AssignedStream[] = [];
+    const growing: FirstPartitions[] = [];
+    const shared: PartitionedSource[] = [];
     const told = (name: string) => (holder: string, expiresIn: number) =>
       dispatch(new ConsumerWaitingEvent(settings.group, consumer, name, holder, expiresIn));
     const signal = eitherSignal(settings.signal, closing);
-    const holdBacks = new Map<string, HoldBack>();
     // Loaded on demand, since few groups hold keys.
     const Holds = settings.whenDead === "hold-key" ? (await import("./_held_keys.ts")).HeldKeys : undefined;
-    let added: typeof import("./_added_partitions.ts") | undefined;
-    const join = async (codec: StreamCodec) => {
+    const join = async (codec: StreamCodec, source?: PartitionedSource) => {
       const { stream, version, groupTypes: types } = codec;
       const joinedAt = Date.now();
-      const options = { ...settings, consumer, version, ...(types && { types }) };
+      const startFrom = source === undefined ? settings.startFrom : startIn(stream, settings, source.known);
+      const options = { ...settings, startFrom, consumer, version, ...(types && { types }) };
       const member = await unlessEnded(store.member(stream, settings.group, options), signal);
-      return new StreamConsumer(subscription, codec, member, joinedAt, {
-        holdBack: holdBacks.get(codec.logical),
-        Holds,
-      });
+      return new StreamConsumer(subscription, codec, member, joinedAt, { holdBack: source?.holdBack, Holds });
     };
     try {
-      const parts: StreamCodec[] = [];
+      const parts: { readonly codec: StreamCodec; readonly source?: PartitionedSource }[] = [];
       for (const codec of codecs) {
         const layout = layouts.of(codec.stream);
         assertWanted();
-        if (layout !== undefined) {
-          await unlessAborted(layout.agree(), signal);
-          added ??= await import("./_added_partitions.ts");
-        }
-        if (layout === undefined || layout.partitions === 0) {
-          parts.push(codec);
+        if (layout === undefined) {
+          parts.push({ codec });
           continue;
         }
+        await unlessAborted(layout.agreeNow(), signal);
+        const { partitions, streams: known } = layout;
         // Loaded on demand, since few streams have partitions.
-        const { Barrier } = await import("../partitions/_barrier.ts");
-        const { HeldBack } = await import("./_held_back.ts");
-        const { AssignedStream, shareAll } = await import("./_assigned_stream.ts");
-        const { group } = settings;
-        const retrying = (error: unknown, delay: number) => subscription.retrying(error, delay);
-        const barrier = new Barrier({ store, layout, group, signal: subscription.closing, retrying });
-        const holdBack: HoldBack = (options) => new HeldBack({ ...options, barrier });
+        const sourceOf = async () => {
+          const { PartitionedSource } = await import("./_partitioned_source.ts");
+          return new PartitionedSource({ store, subscription, codec, layout, known, Holds, consumer, join });
+        };
         if (settings.assignment === "shared") {
-          await unlessAborted(shareAll(store, codec, group), signal);
-          holdBacks.set(codec.stream, holdBack);
-          parts.push(...layout.codecsOf(codec));
-        } else assigned.push(new AssignedStream({ store, subscription, codec, layout, holdBack, Holds, consumer }));
+          const source = await sourceOf();
+          if (partitions > 0) await unlessAborted(source.share(), signal);
+          shared.push(source);
+          parts.push(...source.codecs.map((codec) => ({ codec, source })));
+        } else if (partitions > 0) assigned.push((await sourceOf()).assigned());
+        else {
+          const { FirstPartitions } = await import("./_first_partitions.ts");
+          growing.push(new FirstPartitions({ layout, subscription, sourceOf }));
+          parts.push({ codec });
+        }
       }
       if (
         settings.assignment !== undefined && assigned.length === 0 &&
-        parts.every(({ partition }) => partition === undefined)
+        parts.every(({ codec }) => codec.partition === undefined)
       ) {
         throw new TypeError(
           `Cannot subscribe group "${settings.group}" with an assignment: ${
@@ -150,9 +150,9 @@ export class Subscriptions {
             "partitions; leave assignment out, or give the stream partitions by the broker's option streams",
         );
       }
-      for (const codec of parts) {
+      for (const { codec, source } of parts) {
         assertWanted();
-        sources.push(await joinAfterPredecessor(() => join(codec), told(codec.name), signal));
+        sources.push(await joinAfterPredecessor(() => join(codec, source), told(codec.name), signal));
       }
       for (const stream of assigned) {
         assertWanted();
@@ -171,13 +171,8 @@ export class Subscriptions {
     }
     this.#all.add(subscription);
     for (const name of names) this.#failed.delete(name);
-    subscription.start(sources, assigned);
-    for (const codec of codecs) {
-      const layout = layouts.of(codec.stream);
-      if (layout === undefined || assigned.some(({ name }) => name === codec.name)) continue;
-      if (settings.assignment === "shared") added!.followPartitions({ layout, codec, subscription, join });
-      else added!.warnOfPartitions({ layout, subscription, warn });
-    }
+    subscription.start(sources, [...assigned, ...growing]);
+    for (const source of shared) source.followAll();
     return subscription;
   }
 

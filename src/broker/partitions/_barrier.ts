@@ -40,6 +40,8 @@ export class Barrier {
   /** Whether an entry may be handled now. */
   isOpen(stream: string, position: Position): boolean {
     const { layout } = this.#options;
+    // All other layouts have partitions: entries of the stream itself are the oldest.
+    if (stream === layout.stream) return true;
     if (!layout.knows(position)) return false;
     const { layouts } = layout;
     if (layouts.length === 1) return true;

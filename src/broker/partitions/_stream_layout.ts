@@ -133,6 +133,11 @@ export class StreamLayout {
     this.#agreed = true;
   }
 
+  /** The same, and reads the layouts again if they are known: another broker may have changed them since. */
+  async agreeNow(): Promise<void> {
+    await (this.#agreed ? this.refresh() : this.agree());
+  }
+
   /** The same for callers that only read: it writes no layout where there is none. */
   async check(): Promise<void> {
     if (this.#agreed) return await this.refresh();
@@ -155,7 +160,8 @@ export class StreamLayout {
       await restoreLayouts(store, this.stream, this.#layouts);
       known = await readLayouts(store, this.stream);
     }
-    if (this.#agreed || known.layouts.at(-1)!.id > 0) this.#see(known);
+    // The partitions of the options may not be in the store yet.
+    if (this.#agreed || known.layouts.at(-1)!.id > 0 || this.partitions === 0) this.#see(known);
   }
 
   #see({ layouts, next, now }: KnownLayouts): void {

@@ -99,14 +99,7 @@ export const repartitioning: readonly BrokerContract[] = [
     await first.idle();
     await first.close();
     await before.publish(bids.round());
-    const warnings: string[] = [];
-    before.addEventListener("warning", ({ message }) => void warnings.push(message));
-    await before.subscribe(BidPlaced, () => {}, { group: "running" });
     await before.repartition(BidPlaced, { partitions: 4 });
-    assertEquals(
-      warnings.filter((message) => message.includes('"running"') && message.includes("4 partitions")).length,
-      1,
-    );
     // A broker that runs follows the store; one that starts needs the new number.
     await before.publish(bids.round());
     await assertRejects(async () => await (await connect(bench)).publish(bids.round()[0]!), StoreError, "4 partitions");
@@ -120,6 +113,90 @@ export const repartitioning: readonly BrokerContract[] = [
     await until(() => handled.length === bids.total, "the last events are handled");
     bids.assertAll(handled);
     bids.assertAll(await Array.fromAsync(after.history(BidPlaced)));
+  }),
+
+  contract("48", "consumers of a stream without partitions go on when it gets some", async (bench) => {
+    const [operator, one, two] = [await connect(bench), await connect(bench), await connect(bench)];
+    const bids = new Bids();
+    await one.publish(bids.round());
+    const handled: Record<string, BidPlaced[]> = { keyed: [], pulled: [], late: [], twoOfThem: [] };
+    const handle = (group: string) => async (event: BidPlaced) => {
+      // A slow handler: the group is behind when the partitions come.
+      if (handled[group]!.length % 8 === 0) await sleep(2);
+      handled[group]!.push(event);
+    };
+    const key = ({ subject }: BidPlaced) => subject!;
+    const keyed = await two.subscribe(BidPlaced, handle("keyed"), { group: "keyed", concurrency: 8, key });
+    const rebalanced: number[] = [];
+    keyed.addEventListener("rebalance", ({ assigned }) => void rebalanced.push(assigned.length));
+    for (const broker of [one, two]) {
+      await broker.subscribe(BidPlaced, handle("twoOfThem"), { group: "twoOfThem", concurrency: 2 });
+    }
+    const deliveries = two.consume(BidPlaced, { group: "pulled", prefetch: 5 });
+    const pulling = (async () => {
+      for await (const delivery of deliveries) {
+        handled.pulled!.push(delivery.event);
+        delivery.ack();
+      }
+    })();
+    const before = bids.total;
+    await two.subscribe(BidPlaced, handle("late"), { group: "late", startFrom: "now", key });
+    let publishing = true;
+    const run = async () => {
+      while (publishing) {
+        const [first, ...rest] = bids.round();
+        await Promise.all([one.publish(first!), one.publish(rest)]);
+        await sleep(20);
+      }
+    };
+    const running = run();
+    await operator.repartition(BidPlaced, { partitions: 4 });
+    await until(async () => await usedPartitions(await bench.store(), 4) === 4, "all partitions have events");
+    publishing = false;
+    await running;
+    const counts = () => Object.values(handled).map(({ length }) => length);
+    const expected = [bids.total, bids.total, bids.total - before, bids.total];
+    await until(() => counts().every((count, nth) => count >= expected[nth]!), "all events are handled", 30_000);
+    assertEquals(counts(), expected);
+    bids.assertAll(handled.keyed!);
+    bids.assertAll(handled.pulled!);
+    const late = Map.groupBy(handled.late!, ({ subject }) => subject!);
+    for (const events of late.values()) {
+      assertEquals(
+        events.map(({ detail }) => detail.n),
+        events.map((_, nth) => nth + 2),
+        "events after the first round",
+      );
+    }
+    assertEquals(rebalanced, [4]);
+    // The group goes on as that of any partitioned stream: consumers that come take their part.
+    const after = await connect(bench, 4);
+    await after.subscribe(BidPlaced, handle("keyed"), { group: "keyed", concurrency: 8 });
+    await until(() => rebalanced.at(-1) === 2, "the new consumer has two of four partitions");
+    await after.publish(bids.round());
+    await until(() => handled.keyed!.length >= bids.total, "the last events are handled");
+    bids.assertAll(handled.keyed!);
+    await two.close();
+    await pulling;
+  }),
+
+  contract("48", "a consumer from before the first partitions shares them if its group does", async (bench) => {
+    const [operator, before] = [await connect(bench), await connect(bench)];
+    const bids = new Bids();
+    const handled: BidPlaced[] = [];
+    const handle = (event: BidPlaced) => void handled.push(event);
+    const subscription = await before.subscribe(BidPlaced, handle, { group: "group" });
+    await before.publish(bids.round());
+    await operator.repartition(BidPlaced, { partitions: 3 });
+    const after = await connect(bench, 3);
+    await after.subscribe(BidPlaced, handle, { group: "group", assignment: "shared" });
+    await until(
+      () => new Set(subscription.info().types.map(({ partition }) => partition)).size === 4,
+      "the consumer reads the stream and its three partitions",
+    );
+    await after.publish(bids.round());
+    await until(() => handled.length >= bids.total, "all events are handled");
+    assertEquals(handled.length, bids.total);
   }),
 
   contract("48", "consumers that share all partitions read those that are added", async (bench) => {
