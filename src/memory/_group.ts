@@ -14,15 +14,13 @@ import type {
 } from "../store/mod.ts";
 import { comparePositions, StoreError } from "../store/mod.ts";
 import { assertTerms, type GroupTerms } from "../store/_groups.ts";
-import { TurnoverMap } from "../store/_turnover_map.ts";
 import type { Reach } from "../store/_reach.ts";
 import { type Consumer, Consumers } from "./_consumers.ts";
 import { Cursor } from "./_cursor.ts";
-import { Deferred } from "./_deferred.ts";
+import { Deliveries } from "./_deliveries.ts";
 import { Holds } from "./_holds.ts";
 import { letterOf } from "./_letters.ts";
-import { Parking } from "./_parking.ts";
-import { newPending, type Pending } from "./_pending.ts";
+import type { Pending } from "./_pending.ts";
 import type { MemoryStream } from "./_stream.ts";
 
 // Redriven deliveries of a group that holds keys, and those that waited for their key, come first, by position.
@@ -39,14 +37,10 @@ export class MemoryGroup {
   #skipped = 0;
   #stream: MemoryStream;
   #cursor: Cursor;
-  /** Unsettled deliveries by their number: looking up a number is faster than a position. */
-  #pending = new TurnoverMap<number, Pending>();
-  #parking = new Parking<Pending>();
-  #deferred = new Deferred();
+  #deliveries = new Deliveries();
   #holds = new Holds();
   #consumers: Consumers;
   #lettersEver = 0;
-  #deliveriesEver = 0;
 
   constructor(
     stream: MemoryStream,
@@ -68,7 +62,7 @@ export class MemoryGroup {
   /** Returns the index of the first entry that this group has not read or not settled: trimming must keep it. */
   floor(): number {
     let floor = this.#cursor.next();
-    for (const pending of this.#pending.values()) {
+    for (const pending of this.#deliveries.values()) {
       if (pending.index < floor && this.#isThere(pending)) floor = pending.index;
     }
     return floor;
@@ -112,14 +106,10 @@ export class MemoryGroup {
     throw new StoreError("group-deleted", `Cannot use group "${this.name}" of ${this.#stream.name}: ${why}`);
   }
 
-  /** Returns the delivery, if this consumer still holds exactly this one. */
-  #find(storeName: string, { position, fence }: DeliveryRef): Pending | undefined {
-    const pending = this.#pending.get(Number(fence));
-    return pending?.owner?.storeName === storeName && pending.position === position ? pending : undefined;
-  }
-
   lost(storeName: string, held: readonly DeliveryRef[]): Position[] {
-    return held.filter((delivery) => this.#find(storeName, delivery) === undefined).map(({ position }) => position);
+    return held.filter((delivery) => this.#deliveries.find(storeName, delivery) === undefined).map(({ position }) =>
+      position
+    );
   }
 
   /** Claims the entries that are there now, without waiting. */
@@ -158,21 +148,19 @@ export class MemoryGroup {
   ): ClaimedRecord[] {
     const now = this.#stream.now();
     this.#recoverDead(now);
-    const parked = exclusive ? this.#parkedInOrder() : undefined;
+    const returned = exclusive ? this.#deliveries.takeInOrder(reach, now) : this.#deliveries.takeDue(reach, now);
     const taken: Pending[] = [];
     while (taken.length < limit) {
-      const pending = (parked === undefined ? this.#parking.take(now) : parked.next().value) ??
-        this.#deferred.take(reach, now);
+      const pending = returned.next().value;
       if (pending === undefined) break;
       if (this.#recordOf(pending) !== undefined) taken.push(pending);
       else {
-        this.#pending.delete(pending.delivery);
+        this.#deliveries.delete(pending);
         missing.push(pending.position);
       }
     }
     return taken.sort((a, b) => comparePositions(a.position, b.position)).map((pending) => {
-      this.#pending.delete(pending.delivery);
-      this.#number(pending);
+      this.#deliveries.renumber(pending);
       const { deferred } = pending;
       pending.deferred = undefined;
       const record = this.#deliver(pending, consumer);
@@ -180,36 +168,18 @@ export class MemoryGroup {
     });
   }
 
-  /** Takes parked deliveries in order of position, whether or not they are due. */
-  *#parkedInOrder(): Generator<Pending, undefined> {
-    if (this.#parking.nextDue() === Infinity) return;
-    const parked = [...this.#pending.values()].filter(({ owner, deferred, waitsFor }) =>
-      owner === undefined && deferred === undefined && waitsFor === undefined
-    );
-    for (const pending of parked.sort((a, b) => comparePositions(a.position, b.position))) {
-      // The parking drops the ticket of a delivery without a due time.
-      pending.due = undefined;
-      yield pending;
-    }
-  }
-
   // Parks the deliveries of dead consumers, to be claimed at once or when their retry is due. The consumer that claims
   // has just renewed its lease, so it is never among them.
   #recoverDead(now: number): void {
     for (const dead of this.#consumers.values()) {
       if (dead.expires > now) continue;
-      for (const pending of this.#heldBy(dead)) {
+      for (const pending of this.#deliveries.heldBy(dead)) {
         pending.recovered++;
         if (pending.isolated) this.#countFailure(pending, now, pending.failures + 1);
-        this.#park(pending, Math.max(now, pending.retryAt ?? now));
+        this.#deliveries.park(pending, Math.max(now, pending.retryAt ?? now));
       }
       this.#consumers.remove(dead.storeName);
     }
-  }
-
-  // A search: this is rare, and an index would cost every delivery.
-  #heldBy(consumer: Consumer): Pending[] {
-    return [...this.#pending.values()].filter(({ owner }) => owner === consumer);
   }
 
   #countFailure(pending: Pending, now: number, failures: number): void {
@@ -219,32 +189,14 @@ export class MemoryGroup {
     pending.lastFailedAt = now;
   }
 
-  #park(pending: Pending, due: number): void {
-    pending.owner = undefined;
-    pending.isolated = false;
-    this.#parking.park(pending, due);
-  }
-
   #claimNew(consumer: Consumer, limit: number): ClaimedRecord[] {
     const records: ClaimedRecord[] = [];
     for (let index = this.#cursor.next(); index < this.#stream.end && records.length < limit; index++) {
       this.#cursor.advance(index + 1);
       const { position } = this.#stream.at(index)!;
-      records.push(this.#deliver(this.#newPending(position, index, undefined), consumer));
+      records.push(this.#deliver(this.#deliveries.add(position, index), consumer));
     }
     return records;
-  }
-
-  #newPending(position: Position, index: number, copy: StoredRecord | undefined): Pending {
-    const pending = newPending(position, index, copy);
-    this.#number(pending);
-    return pending;
-  }
-
-  /** Gives the delivery a new number, which is its fence: settles with the earlier fence are refused. */
-  #number(pending: Pending): void {
-    pending.delivery = ++this.#deliveriesEver;
-    this.#pending.set(pending.delivery, pending);
   }
 
   #recordOf({ copy, index }: Pending): StoredRecord | undefined {
@@ -271,7 +223,7 @@ export class MemoryGroup {
     const now = this.#stream.now();
     let parked = false;
     for (const outcome of outcomes) {
-      const pending = this.#find(storeName, outcome);
+      const pending = this.#deliveries.find(storeName, outcome);
       if (pending === undefined) refused.push(outcome.position);
       else parked = this.#apply(outcome, pending, now) || parked;
     }
@@ -296,20 +248,20 @@ export class MemoryGroup {
     if (outcome.kind === "retry" || outcome.kind === "release" || released) {
       if (outcome.kind === "release") pending.retryAt = outcome.delay ? now + outcome.delay : undefined;
       if (released) pending.retryAt = undefined;
-      this.#park(pending, pending.retryAt ?? now);
+      this.#deliveries.park(pending, pending.retryAt ?? now);
       return true;
     }
     if (outcome.kind === "wait") {
       pending.owner = pending.retryAt = undefined;
       pending.isolated = false;
       if (this.#holds.wait(pending, outcome.key)) return false;
-      this.#park(pending, this.#holdsKeys ? BEFORE_ALL : now);
+      this.#deliveries.park(pending, this.#holdsKeys ? BEFORE_ALL : now);
       return true;
     }
     if (outcome.kind === "defer") {
       pending.owner = pending.retryAt = undefined;
       pending.isolated = false;
-      this.#deferred.add(pending, outcome.version, now);
+      this.#deliveries.deferred.add(pending, outcome.version, now);
       return true;
     }
     if (outcome.kind === "dead") {
@@ -318,7 +270,7 @@ export class MemoryGroup {
       if (letter.key !== undefined && this.#holdsKeys) this.#holds.hold(letter.key, letter);
     }
     if (outcome.kind === "skip") this.#skipped++;
-    this.#pending.delete(pending.delivery);
+    this.#deliveries.delete(pending);
     return false;
   }
 
@@ -326,7 +278,9 @@ export class MemoryGroup {
     const consumer = this.#consumers.get(storeName);
     if (consumer === undefined) return true;
     const now = this.#stream.now();
-    for (const pending of this.#heldBy(consumer)) this.#park(pending, Math.max(now, pending.retryAt ?? now));
+    for (const pending of this.#deliveries.heldBy(consumer)) {
+      this.#deliveries.park(pending, Math.max(now, pending.retryAt ?? now));
+    }
     this.#consumers.remove(storeName);
     this.#stream.wakeUp.wake();
     return true;
@@ -334,7 +288,7 @@ export class MemoryGroup {
 
   /** Returns when a waiting claim should look again: a delivery falls due, or a lease may run out. */
   nextChange(waiting: Consumer, reach: Reach): number {
-    let next = Math.min(this.#parking.nextDue(), this.#deferred.next(reach));
+    let next = this.#deliveries.nextDue(reach);
     for (const consumer of this.#consumers.values()) {
       // This holds for consumers without deliveries too: a dead consumer has to be removed.
       if (consumer !== waiting) next = Math.min(next, consumer.expires);
@@ -355,7 +309,7 @@ export class MemoryGroup {
   /** Ends the group: its members lose their deliveries. */
   delete(): void {
     this.deleted = true;
-    this.#pending.clear();
+    this.#deliveries.clear();
     this.#consumers.clear();
   }
 
@@ -363,13 +317,10 @@ export class MemoryGroup {
     this.epoch++;
     this.#cursor.seek(to);
     let dropped = 0;
-    for (const pending of this.#pending.values()) {
+    for (const pending of this.#deliveries.values()) {
       if (to === "now" || (to !== "beginning" && comparePositions(pending.position, to) < 0)) continue;
-      this.#pending.delete(pending.delivery);
-      this.#deferred.remove(pending);
+      this.#deliveries.drop(pending);
       this.#holds.remove(pending);
-      pending.owner = undefined;
-      pending.due = undefined;
       dropped++;
     }
     if (to !== "now") this.#holds.rewind(to === "beginning" ? "0-0" : to);
@@ -379,7 +330,7 @@ export class MemoryGroup {
 
   redrive(letters: readonly LetterRecord[]): void {
     const due = this.#holdsKeys ? BEFORE_ALL : this.#stream.now();
-    const pending = new Set([...this.#pending.values()].map(({ position }) => position));
+    const pending = new Set([...this.#deliveries.values()].map(({ position }) => position));
     for (const { id, position, fields } of letters) {
       this.letters.delete(id);
       const index = this.#stream.indexOf(position);
@@ -387,7 +338,7 @@ export class MemoryGroup {
       if (pending.has(position) || (stillThere && index >= this.#cursor.next())) continue;
       pending.add(position);
       const copy = stillThere ? undefined : { position, fields };
-      this.#park(this.#newPending(position, index, copy), due);
+      this.#deliveries.park(this.#deliveries.add(position, index, copy), due);
     }
     this.#release(this.#holds.lift(letters));
     if (letters.length > 0) this.#stream.wakeUp.wake();
@@ -400,7 +351,7 @@ export class MemoryGroup {
 
   /** Returns deliveries that waited for their key. */
   #release(freed: readonly Pending[]): void {
-    for (const pending of freed) this.#park(pending, BEFORE_ALL);
+    for (const pending of freed) this.#deliveries.park(pending, BEFORE_ALL);
     if (freed.length > 0) this.#stream.wakeUp.wake();
   }
 
@@ -411,7 +362,7 @@ export class MemoryGroup {
 
   state(): GroupState {
     const now = this.#stream.now();
-    const all = [...this.#pending.values()];
+    const all = [...this.#deliveries.values()];
     const held = Map.groupBy(all, ({ owner }) => owner);
     const next = this.#cursor.next();
     const oldest = all.map(({ position }) => position).sort(comparePositions)[0];
@@ -423,7 +374,7 @@ export class MemoryGroup {
       name: this.name,
       pending: all.length,
       retrying: all.filter(({ retryAt = 0 }) => retryAt > now).length,
-      deferred: this.#deferred.state(),
+      deferred: this.#deliveries.deferred.state(),
       types: this.#terms.types,
       skipped: this.#skipped,
       whenDead: this.#terms.whenDead ?? "continue",
