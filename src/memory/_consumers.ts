@@ -1,5 +1,5 @@
 import { occupied } from "../store/_groups.ts";
-import { StoreError } from "../store/mod.ts";
+import { type ConsumerState, StoreError } from "../store/mod.ts";
 
 /** A consumer that joined, and neither left nor was given up for dead. */
 export interface Consumer {
@@ -105,5 +105,15 @@ export class Consumers {
     }
     consumer.expires = now + lease;
     return consumer;
+  }
+
+  /** What `info` says about them, given the deliveries that each one holds. */
+  state(now: number, held: ReadonlyMap<Consumer | undefined, readonly unknown[]>): ConsumerState[] {
+    return [...this.#all.values()].map((consumer) => ({
+      name: consumer.storeName,
+      pending: held.get(consumer)?.length ?? 0,
+      alive: consumer.expires > now,
+      stalled: consumer.stalled,
+    }));
   }
 }

@@ -1,10 +1,16 @@
-import { comparePositions, type DeliveryRef, type Position, type StoredRecord } from "../store/mod.ts";
+import { comparePositions, type DeliveryRef, type GroupState, type Position, type StoredRecord } from "../store/mod.ts";
 import type { Reach } from "../store/_reach.ts";
 import { TurnoverMap } from "../store/_turnover_map.ts";
 import type { Consumer } from "./_consumers.ts";
 import { Deferred } from "./_deferred.ts";
 import { Parking } from "./_parking.ts";
 import { newPending, type Pending } from "./_pending.ts";
+
+/** The state of the deliveries of a group. */
+export interface DeliveriesState extends Pick<GroupState, "pending" | "retrying" | "deferred" | "floor"> {
+  /** The deliveries of each consumer; under undefined those that nobody holds. */
+  readonly held: ReadonlyMap<Consumer | undefined, readonly Pending[]>;
+}
 
 /** The unsettled deliveries of a group: who holds each one, or when it may be taken. */
 export class Deliveries {
@@ -97,5 +103,19 @@ export class Deliveries {
 
   clear(): void {
     this.#all.clear();
+  }
+
+  /** What `info` says about them. @param unread The first position that the group has not read. */
+  state(now: number, unread: Position | undefined): DeliveriesState {
+    const all = [...this.#all.values()];
+    const oldest = all.map(({ position }) => position).sort(comparePositions)[0];
+    const isOlder = oldest !== undefined && (unread === undefined || comparePositions(oldest, unread) < 0);
+    return {
+      pending: all.length,
+      retrying: all.filter(({ retryAt = 0 }) => retryAt > now).length,
+      deferred: this.deferred.state(),
+      floor: isOlder ? oldest : unread,
+      held: Map.groupBy(all, ({ owner }) => owner),
+    };
   }
 }

@@ -26,6 +26,13 @@ import type { MemoryStream } from "./_stream.ts";
 // Redriven deliveries of a group that holds keys, and those that waited for their key, come first, by position.
 const BEFORE_ALL = 0;
 
+/** How a member claims. */
+interface Claiming {
+  readonly limit: number;
+  readonly newFirst: boolean;
+  readonly exclusive: boolean;
+}
+
 /** One group of one stream: its cursor, its unsettled deliveries, and its dead letters. */
 export class MemoryGroup {
   readonly name: string;
@@ -116,25 +123,19 @@ export class MemoryGroup {
   claim(
     consumer: Consumer,
     reach: Reach,
-    { limit, newFirst, exclusive }: { readonly limit: number; readonly newFirst: boolean; readonly exclusive: boolean },
+    claiming: Claiming,
   ): Omit<Claim, "disturbed"> {
-    const found = this.#take(consumer, reach, limit, newFirst && !exclusive, exclusive);
+    const found = this.#take(consumer, reach, claiming);
     const removed = this.#cursor.takeRemoved();
     const holding = this.#holdsKeys ? this.#holds.holding : undefined;
     return { ...found, ...(removed && { removed }), ...(holding !== undefined && { holding }) };
   }
 
-  #take(
-    consumer: Consumer,
-    reach: Reach,
-    limit: number,
-    newFirst: boolean,
-    exclusive: boolean,
-  ): Omit<Claim, "disturbed"> {
+  #take(consumer: Consumer, reach: Reach, { limit, newFirst, exclusive }: Claiming): Omit<Claim, "disturbed"> {
     const missing: Position[] = [];
-    const early = newFirst ? this.#claimNew(consumer, limit) : [];
+    const early = newFirst && !exclusive ? this.#claimNew(consumer, limit) : [];
     if (early.length > 0) return { records: early, missing };
-    const returned = this.#claimReturned(consumer, reach, limit, missing, exclusive);
+    const returned = this.#claimReturned(consumer, reach, { limit, exclusive }, missing);
     const records = returned.length > 0 ? returned : this.#claimNew(consumer, limit);
     return { records, missing };
   }
@@ -142,9 +143,8 @@ export class MemoryGroup {
   #claimReturned(
     consumer: Consumer,
     reach: Reach,
-    limit: number,
+    { limit, exclusive }: Pick<Claiming, "limit" | "exclusive">,
     missing: Position[],
-    exclusive: boolean,
   ): ClaimedRecord[] {
     const now = this.#stream.now();
     this.#recoverDead(now);
@@ -362,19 +362,11 @@ export class MemoryGroup {
 
   state(): GroupState {
     const now = this.#stream.now();
-    const all = [...this.#deliveries.values()];
-    const held = Map.groupBy(all, ({ owner }) => owner);
     const next = this.#cursor.next();
-    const oldest = all.map(({ position }) => position).sort(comparePositions)[0];
-    const unread = this.#stream.at(next)?.position;
-    const floor = oldest !== undefined && (unread === undefined || comparePositions(oldest, unread) < 0)
-      ? oldest
-      : unread;
+    const { floor, held, ...unsettled } = this.#deliveries.state(now, this.#stream.at(next)?.position);
     return {
       name: this.name,
-      pending: all.length,
-      retrying: all.filter(({ retryAt = 0 }) => retryAt > now).length,
-      deferred: this.#deliveries.deferred.state(),
+      ...unsettled,
       types: this.#terms.types,
       skipped: this.#skipped,
       whenDead: this.#terms.whenDead ?? "continue",
@@ -384,12 +376,7 @@ export class MemoryGroup {
       lag: this.#stream.end - next,
       lagIsExact: true,
       floor,
-      consumers: [...this.#consumers.values()].map((consumer) => ({
-        name: consumer.storeName,
-        pending: held.get(consumer)?.length ?? 0,
-        alive: consumer.expires > now,
-        stalled: consumer.stalled,
-      })),
+      consumers: this.#consumers.state(now, held),
     };
   }
 }
