@@ -1,32 +1,19 @@
 import { checkKeys, checkSignal, show } from "../events/_check.ts";
+import { Engine } from "./_engine.ts";
 import { brokerSettings } from "./_settings.ts";
 import type { DomainEvent, EventClass } from "../events/mod.ts";
 import type { EventStore, Position } from "../store/mod.ts";
-import { EventCodecs } from "./codec/_event_codecs.ts";
 import { StreamCodec } from "./codec/_stream_codec.ts";
-import { handling } from "./_causation.ts";
-import { Closing } from "./_closing.ts";
 import { callHandler } from "./consuming/_job_runner.ts";
 import { Listeners } from "./observing/_listeners.ts";
-import { Observers } from "./observing/_observers.ts";
-import { HealthMonitor } from "./operating/_health.ts";
-import { IdleWaits } from "./operating/_idle.ts";
-import { Operator } from "./operating/_operator.ts";
 import { checkExpected, type ExpectedRevision } from "./publishing/_expected_revision.ts";
-import { PublishQueue } from "./publishing/_publish_queue.ts";
-import { Publisher } from "./publishing/_publisher.ts";
-import { isTransient } from "./_store_retry.ts";
 import { pull } from "./consuming/pulling/_pull.ts";
 import { readEvents, readRange, replayEvents } from "./reading/_history.ts";
-import { StreamLayouts } from "./partitions/_stream_layouts.ts";
-import { Retention } from "./operating/_retention.ts";
 import { consumeSettings, subscribeSettings } from "./consuming/_consumer_settings.ts";
-import { Subscriptions } from "./consuming/_subscriptions.ts";
-import { LiveTails } from "./reading/_live_tails.ts";
 import type { Handler, PulledDelivery } from "./delivery.ts";
 import type { BrokerHealth, HealthOptions } from "./operating/health.ts";
 import type { BrokerObserver } from "./observing/observer.ts";
-import { BrokerErrorEvent, type BrokerEventMap, ReconnectEvent, WarningEvent } from "./lifecycle_events.ts";
+import { type BrokerEventMap, WarningEvent } from "./lifecycle_events.ts";
 import type {
   BrokerOptions,
   ConsumeOptions,
@@ -51,9 +38,6 @@ interface PublishTerms {
   readonly signal: AbortSignal | undefined;
 }
 
-// How long closing waits for replies to publishes, in milliseconds. A publish without a reply then rejects.
-const CLOSE_TIMEOUT = 10_000;
-
 /**
  * Publishes events of a set of classes to a store, and delivers them: durably to groups, and live to listeners. It is an
  * `EventTarget`, typed by its event classes.
@@ -61,26 +45,16 @@ const CLOSE_TIMEOUT = 10_000;
  * Usually made by {@linkcode connect} or as an {@linkcode InMemoryBroker}.
  */
 export class EventBroker<C extends EventClass = EventClass> extends EventTarget implements AsyncDisposable {
-  #observers = new Observers((error) => this.#listeners.report(error));
   /** The event classes that it publishes and delivers. */
   readonly events: readonly C[];
   #listeners = new Listeners({
     attach: (type, listener, options) => super.addEventListener(type, listener, options),
     detach: (type, listener, options) => super.removeEventListener(type, listener, options),
-    dispatch: (event) => this.#tell(event),
+    dispatch: (event) => this.#engine.tell(event),
     changed: (type) => this.#listenersChanged(type),
   });
   #store: EventStore;
-  #codecs: EventCodecs;
-  #layouts: StreamLayouts;
-  #publisher: Publisher;
-  #retention: Retention;
-  #idleWaits: IdleWaits;
-  #operator: Operator;
-  #health: HealthMonitor;
-  #tails: LiveTails;
-  #subscriptions: Subscriptions;
-  #closing: Closing;
+  #engine: Engine;
 
   /**
    * Makes a broker over a store. Closing the broker disposes the store.
@@ -92,101 +66,19 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   constructor(store: EventStore, options: BrokerOptions<C>) {
     super();
     const settings = brokerSettings(options);
-    const { publishTimeout, maxQueued, maxQueuedBytes, signal } = settings;
     this.#store = store;
-    this.#closing = new Closing({
-      signal,
-      insideHandler: () => this.#subscriptions.enclosing() !== undefined,
-      drain: () => this.#subscriptions.close(),
-      steps: [
-        () => this.#tails.end(),
-        () => this.#publisher.close(CLOSE_TIMEOUT),
-        () => this.#retention.close(),
-        () => store[Symbol.asyncDispose](),
-      ],
-      closed: () => this.#tell(new Event("close")),
-      failed: (error) => {
-        // Without a listener, an error of closing must not end the process.
-        if (this.#listeners.has("error")) this.#listeners.report(error);
-      },
+    this.#engine = new Engine(store, settings, {
+      listeners: this.#listeners,
+      dispatch: (event) => void this.dispatchEvent(event),
     });
-    const { begun: closing, drained } = this.#closing;
-    const notTrimmed = (error: unknown) =>
-      isTransient(error) ? this.#retrying(error, 0) : this.#listeners.report(error);
-    this.#codecs = new EventCodecs(settings.events, settings.prefix, settings.encryption);
     this.events = Object.freeze([...settings.events]);
-    const { streams } = settings;
-    const warn = (message: string) => this.#warn([message]);
-    this.#layouts = new StreamLayouts({ store, codecs: this.#codecs, streams, warn });
-    const admin = (stream: string) => this.#layouts.admin(stream);
-    this.#retention = new Retention(store, this.#layouts, this.#observers, notTrimmed);
-    for (const { definition: { type, retention }, stream } of this.#codecs) {
-      const kept = retention ?? settings.retention;
-      // Of classes that share a stream, one may state its retention for all.
-      if (kept === undefined || retention === undefined && this.#retention.of(stream) !== undefined) continue;
-      this.#retention.keep(type, stream, kept);
-    }
-    this.#publisher = new Publisher({
-      store,
-      publishTimeout,
-      codecs: this.#codecs,
-      ...(!this.#layouts.none && { layouts: this.#layouts }),
-      queue: new PublishQueue(maxQueued, maxQueuedBytes),
-      retrying: (error, delay) => this.#retrying(error, delay),
-      appended: (stream, count, bytes) => this.#retention.noted(stream, count, bytes),
-    });
-    this.#subscriptions = new Subscriptions({
-      store,
-      layouts: this.#layouts,
-      observers: this.#observers,
-      closing,
-      assertOpen: () => this.#closing.assertOpen("subscribe"),
-      report: (error) => this.#listeners.report(error),
-      consumed: (stream, count, bytes) => {
-        this.#retention.noted(stream, count, bytes);
-        this.#idleWaits.noted();
-      },
-      unreachable: (error) => this.#health.noted(error),
-      dispatch: (event) => this.#tell(event),
-      idle: (streams, options) => this.#idleWaits.wait(streams, options),
-    });
-    this.#idleWaits = new IdleWaits({
-      admin,
-      closing,
-      groupsOf: (stream) => this.#subscriptions.groupsOf(stream),
-      enclosing: () => this.#subscriptions.enclosing(),
-      retrying: (error, delay) => this.#retrying(error, delay),
-    });
-    this.#operator = new Operator({
-      store,
-      admin,
-      layouts: this.#layouts,
-      observers: this.#observers,
-      drained,
-      retentionOf: (stream) => this.#retention.of(stream),
-      assertUsable: (action) => this.#closing.assertUsable(action),
-    });
-    this.#health = new HealthMonitor({
-      admin,
-      streams: new Map([...this.#codecs].map(({ definition, stream }) => [definition.stream, stream])),
-      closed: () => this.#closing.hasBegun,
-      subscriptions: () => this.#subscriptions.watched(),
-    });
-    this.#tails = new LiveTails(store, {
-      listens: (type) => this.#listeners.has(type),
-      arrived: (event) =>
-        void handling({ event, delivery: undefined, outer: undefined }, () => this.dispatchEvent(event)),
-      failed: (error) => this.#listeners.report(error),
-      undecodable: (error) => this.#tell(new BrokerErrorEvent(error, "undecodable")),
-      retrying: (error, delay) => this.#retrying(error, delay),
-    });
     // In a later turn of the event loop, so that the caller can add a listener first.
     if (store.warnings?.length) setTimeout(() => this.#warn(store.warnings!), 0);
-    this.#closing.followSignal();
+    this.#engine.closing.followSignal();
   }
 
   #warn(warnings: readonly string[]): void {
-    for (const warning of warnings) this.#tell(new WarningEvent(warning));
+    for (const warning of warnings) this.#engine.tell(new WarningEvent(warning));
   }
 
   /**
@@ -227,12 +119,12 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       const signal = options?.signal;
       checkSignal(signal);
       const expected = options?.expected === undefined ? undefined : checkExpected(options.expected);
-      this.#closing.assertUsable("publish");
-      if (Array.isArray(events)) { for (const event of events) this.#codecs.assertPublishable(event); }
-      else this.#codecs.assertPublishable(events);
+      this.#engine.closing.assertUsable("publish");
+      if (Array.isArray(events)) { for (const event of events) this.#engine.codecs.assertPublishable(event); }
+      else this.#engine.codecs.assertPublishable(events);
       const checked = events as DomainEvent | readonly DomainEvent[];
       const terms = { expected, signal };
-      return this.#observers.active ? this.#publishObserved(checked, terms) : this.#publish(checked, terms);
+      return this.#engine.observers.active ? this.#publishObserved(checked, terms) : this.#publish(checked, terms);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -243,8 +135,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     { expected, signal }: PublishTerms,
   ): Promise<Position | Position[]> {
     if (expected !== undefined) return this.#publishExpected(events, expected, signal);
-    if (Array.isArray(events)) return this.#publisher.publishAll(events, signal);
-    return this.#publisher.publish(events as DomainEvent, signal);
+    if (Array.isArray(events)) return this.#engine.publisher.publishAll(events, signal);
+    return this.#engine.publisher.publish(events as DomainEvent, signal);
   }
 
   async #publishExpected(
@@ -254,9 +146,12 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   ): Promise<Position | Position[]> {
     const all: readonly DomainEvent[] = Array.isArray(events) ? events : [events];
     for (const event of all) {
-      this.#layouts.assertRevisions("publish with an expected revision", this.#codecs.ofEvent(event).stream);
+      this.#engine.layouts.assertRevisions(
+        "publish with an expected revision",
+        this.#engine.codecs.ofEvent(event).stream,
+      );
     }
-    const positions = await this.#publisher.publishExpected(all, expected, signal);
+    const positions = await this.#engine.publisher.publishExpected(all, expected, signal);
     return Array.isArray(events) ? [...positions] : positions[0]!;
   }
 
@@ -266,7 +161,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     terms: PublishTerms,
   ): Promise<Position | Position[]> {
     const all = Array.isArray(events) ? events : [events];
-    return this.#observers.publish(all, () => this.#publish(events, terms));
+    return this.#engine.observers.publish(all, () => this.#publish(events, terms));
   }
 
   /**
@@ -287,9 +182,9 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     options: SubscribeOptions<EventOf<K>>,
   ): Promise<Subscription> {
     assertHandler("subscribe", handler, "(event, delivery) => …");
-    const codecs = this.#codecs.ofClasses(events);
-    const deliver = callHandler(handler as Handler<DomainEvent>, this.#observers);
-    return await this.#subscriptions.open(
+    const codecs = this.#engine.codecs.ofClasses(events);
+    const deliver = callHandler(handler as Handler<DomainEvent>, this.#engine.observers);
+    return await this.#engine.subscriptions.open(
       codecs,
       deliver,
       subscribeSettings(options, codecs.map(({ definition }) => definition)),
@@ -326,9 +221,12 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     events: OneOrMore<K>,
     options: ConsumeOptions,
   ): AsyncGenerator<PulledDelivery<EventOf<K>>, void, void> {
-    const codecs = this.#codecs.ofClasses(events);
+    const codecs = this.#engine.codecs.ofClasses(events);
     const settings = consumeSettings(options, codecs.length);
-    return pull<EventOf<K>>((deliver) => this.#subscriptions.open(codecs, deliver, settings), this.#observers);
+    return pull<EventOf<K>>(
+      (deliver) => this.#engine.subscriptions.open(codecs, deliver, settings),
+      this.#engine.observers,
+    );
   }
 
   /**
@@ -342,8 +240,13 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * @throws {BrokerClosedError} If the broker has closed.
    */
   history<K extends C>(events: OneOrMore<K>, options: ReadOptions = {}): AsyncGenerator<EventOf<K>, void, void> {
-    const codecs = this.#codecs.ofClasses(events);
-    return readEvents(this.#store, this.#layouts, codecs, readRange("read history", options, this.#closing.drained));
+    const codecs = this.#engine.codecs.ofClasses(events);
+    return readEvents(
+      this.#store,
+      this.#engine.layouts,
+      codecs,
+      readRange("read history", options, this.#engine.closing.drained),
+    );
   }
 
   /**
@@ -355,9 +258,14 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     handler: (event: EventOf<K>) => unknown,
     options: ReadOptions = {},
   ): Promise<number> {
-    const codecs = this.#codecs.ofClasses(events);
+    const codecs = this.#engine.codecs.ofClasses(events);
     assertHandler("replay to", handler, "(event) => …");
-    const past = readEvents(this.#store, this.#layouts, codecs, readRange("replay", options, this.#closing.drained));
+    const past = readEvents(
+      this.#store,
+      this.#engine.layouts,
+      codecs,
+      readRange("replay", options, this.#engine.closing.drained),
+    );
     return await replayEvents(past, handler);
   }
 
@@ -372,16 +280,16 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     event: K,
     options: { group: string; to: StartFrom },
   ): Promise<{ dropped: number; first: Position | undefined }> {
-    const codec = this.#codecs.ofClass(event);
-    const rewound = await this.#operator.rewind(codec, options);
+    const codec = this.#engine.codecs.ofClass(event);
+    const rewound = await this.#engine.operator.rewind(codec, options);
     // This process learns at once which deliveries are lost, and others at their next claim or renewal.
-    this.#subscriptions.renew(options.group, codec.stream);
+    this.#engine.subscriptions.renew(options.group, codec.stream);
     return rewound;
   }
 
   /** The state of a stream and of its groups. */
   async info<K extends C>(event: K): Promise<StreamInfo> {
-    return await this.#operator.info(this.#codecs.ofClass(event));
+    return await this.#engine.operator.info(this.#engine.codecs.ofClass(event));
   }
 
   /**
@@ -393,7 +301,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * @throws {RangeError} If `stalledAfter` is no number of at least 0.
    */
   async health(options: HealthOptions = {}): Promise<BrokerHealth> {
-    return await this.#health.report(options);
+    return await this.#engine.health.report(options);
   }
 
   /**
@@ -405,7 +313,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     event: K,
     options: { group: string; signal?: AbortSignal },
   ): AsyncGenerator<DeadLetter<EventOf<K>>, void, void> {
-    return this.#operator.deadLetters(this.#codecs.ofClass(event), options);
+    return this.#engine.operator.deadLetters(this.#engine.codecs.ofClass(event), options);
   }
 
   /**
@@ -415,7 +323,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * @throws {RangeError} If there is no such group.
    */
   async redrive<K extends C>(event: K, options: RedriveOptions): Promise<number> {
-    return await this.#operator.redrive(this.#codecs.ofClass(event), options);
+    return await this.#engine.operator.redrive(this.#engine.codecs.ofClass(event), options);
   }
 
   /**
@@ -425,7 +333,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * @throws {RangeError} If there is no such group, or a bound is out of range.
    */
   async discardDeadLetters<K extends C>(event: K, options: DiscardDeadLettersOptions): Promise<number> {
-    return await this.#operator.discard(this.#codecs.ofClass(event), options);
+    return await this.#engine.operator.discard(this.#engine.codecs.ofClass(event), options);
   }
 
   /**
@@ -437,7 +345,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * @throws {BrokerClosedError} If the broker begins to close.
    */
   async idle(options: IdleOptions = {}): Promise<void> {
-    await this.#idleWaits.wait(this.#codecs.streams, options);
+    await this.#engine.idleWaits.wait(this.#engine.codecs.streams, options);
   }
 
   /**
@@ -448,7 +356,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * @throws {StoreError} If the group has any of those and `force` is not set.
    */
   async deleteGroup<K extends C>(event: K, options: { group: string; force?: boolean }): Promise<void> {
-    await this.#operator.deleteGroup(this.#codecs.ofClass(event), options);
+    await this.#engine.operator.deleteGroup(this.#engine.codecs.ofClass(event), options);
   }
 
   /**
@@ -469,7 +377,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     events: OneOrMore<K>,
     options: { group: string; assignment?: "exclusive" | "shared"; whenDead?: "continue" | "hold-key" },
   ): Promise<void> {
-    await this.#operator.alterGroup(this.#codecs.ofClasses(events), options);
+    await this.#engine.operator.alterGroup(this.#engine.codecs.ofClasses(events), options);
   }
 
   /**
@@ -490,7 +398,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     events: OneOrMore<K>,
     options: { partitions: number; signal?: AbortSignal },
   ): Promise<void> {
-    await this.#operator.repartition(this.#codecs.ofClasses(events), options);
+    await this.#engine.operator.repartition(this.#engine.codecs.ofClasses(events), options);
   }
 
   /**
@@ -515,14 +423,18 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   #listenersChanged(type: string): void {
-    const codec = this.#codecs.ofType(type);
-    if (codec === undefined || this.#closing.hasBegun) return;
-    const sharing = [...this.#codecs].filter(({ stream }) => stream === codec.stream);
+    const codec = this.#engine.codecs.ofType(type);
+    if (codec === undefined || this.#engine.closing.hasBegun) return;
+    const sharing = [...this.#engine.codecs].filter(({ stream }) => stream === codec.stream);
     const listened = sharing.some(({ definition }) => this.#listeners.has(definition.type));
-    const attached = this.#tails.follow(new StreamCodec(sharing), this.#layouts.of(codec.stream), listened);
+    const attached = this.#engine.tails.follow(
+      new StreamCodec(sharing),
+      this.#engine.layouts.of(codec.stream),
+      listened,
+    );
     // Publishing waits until the tail knows where it begins, so that a listener receives every event that is published
     // after addEventListener.
-    for (const [stream, known] of attached) this.#publisher.holdUntil(stream, known);
+    for (const [stream, known] of attached) this.#engine.publisher.holdUntil(stream, known);
   }
 
   /**
@@ -532,7 +444,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * @throws {TypeError} If the observer is no object, or one of its methods is no function.
    */
   observe(observer: BrokerObserver): Disposable {
-    return this.#observers.add(observer);
+    return this.#engine.observers.add(observer);
   }
 
   /**
@@ -545,23 +457,12 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * the same.
    */
   close(): Promise<void> {
-    return this.#closing.close();
+    return this.#engine.closing.close();
   }
 
   /** The same as `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  /** Dispatches a lifecycle event. */
-  #tell(event: Event): void {
-    if (this.#observers.active) this.#observers.lifecycle(event, { group: undefined });
-    this.dispatchEvent(event);
-  }
-
-  #retrying(error: unknown, delay: number): void {
-    this.#health.noted(error);
-    this.#tell(new ReconnectEvent(error, delay));
   }
 }
 

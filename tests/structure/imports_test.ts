@@ -129,7 +129,7 @@ const ROOMS: Record<string, Rooms> = {
       reading: ["codec", "partitions"],
       operating: ["codec", "partitions", "consuming/assignment", "observing"],
     },
-    users: ["event_broker.ts", "mod.ts"],
+    users: ["_engine.ts", "event_broker.ts", "mod.ts"],
   },
   sqlite: {
     rooms: {
