@@ -1,6 +1,5 @@
 import {
   type Claim,
-  type ClaimedRecord,
   type ClaimOptions,
   comparePositions,
   type DeliveryRef,
@@ -21,15 +20,16 @@ import { reachOf } from "../../store/_reach.ts";
 import type { BlockingReader } from "./_blocking_reader.ts";
 import type { Reply } from "../connection/client.ts";
 import { isNoGroup } from "../connection/_reply_error.ts";
+import { ExclusiveSource } from "./_exclusive_source.ts";
 import { outcomeArgs, parseFence } from "./_fence.ts";
 import { groupError } from "../_group_error.ts";
-import { type Batch, ReceiveBuffer } from "./_receive_buffer.ts";
 import { type GroupKeys, holdingKeyList, keyList } from "../_keys.ts";
 import { HeldClaims, type Settlement } from "./_held_claims.ts";
 import { type Joined, Recovery } from "./_recovery.ts";
 import { after } from "../connection/_replies.ts";
 import type { Script } from "../connection/_script.ts";
-import { StreamWatch } from "./_stream_watch.ts";
+import { SharedSource } from "./_shared_source.ts";
+import { claimOf, type Source } from "./_source.ts";
 import type { Route } from "../connection/_topology.ts";
 import { ANNOUNCE } from "../scripts/consuming/announce.ts";
 import { HEAL } from "../scripts/consuming/heal.ts";
@@ -61,8 +61,7 @@ export interface MemberContext {
 export class RedisMember implements GroupMember {
   readonly consumer: string;
   #context: MemberContext;
-  #buffer: ReceiveBuffer;
-  #watch: StreamWatch;
+  #source: Source;
   #recovery: Recovery;
   #held = new HeldClaims();
   #life: string;
@@ -88,17 +87,18 @@ export class RedisMember implements GroupMember {
       holding: this.#holding,
       run,
       known: () => {
-        const kept = new Set(this.#buffer.kept);
+        const kept = new Set(this.#source.kept);
         return (position) => this.#held.has(position) || kept.has(position);
       },
       // If the consumer was given up for dead, the group has forgotten its connection.
-      generationChanged: () => {
-        this.#buffer.announceAgain();
-        this.#watch.announceAgain();
-      },
+      generationChanged: () => this.#source.announceAgain(),
     }, joined);
-    const waiting = {
+    const reading = {
+      link,
+      keys,
       stream: keys.stream,
+      group,
+      consumer,
       reader,
       announce: (connection: string) => run(ANNOUNCE, [connection]),
       // Deliveries that returned before this moment did not end the read. Later ones do.
@@ -106,15 +106,9 @@ export class RedisMember implements GroupMember {
       woken: () => recovery.lookNow(),
       arrived: () => recovery.wake(),
     };
-    this.#watch = new StreamWatch(waiting);
-    this.#buffer = new ReceiveBuffer({
-      ...waiting,
-      link,
-      group,
-      consumer,
-      generation: () => recovery.generation,
-      failed: () => recovery.expectOrphans(),
-    });
+    this.#source = context.options.exclusive
+      ? new ExclusiveSource(recovery, reading)
+      : new SharedSource(recovery, reading);
   }
 
   async #run(script: Script, args: readonly string[]): Promise<Reply> {
@@ -138,31 +132,16 @@ export class RedisMember implements GroupMember {
   async claim({ limit, signal, newFirst = false }: ClaimOptions): Promise<Claim> {
     try {
       if (this.#healing !== undefined) return this.#reportHealing(this.#healing);
-      if (this.#context.options.exclusive) return await this.#claimInOrder(limit, signal);
-      for (let first = newFirst; !signal.aborted && !this.#leaving; first = false) {
-        const looking = first ? this.#readNew(limit) : this.#look(limit);
-        const claim = await looking.catch((error) => this.#healed(error));
+      for (let first = newFirst && !this.#context.options.exclusive; !signal.aborted && !this.#leaving; first = false) {
+        const claim = await this.#source.next(limit, first).catch((error) => this.#healed(error));
         if (this.#healing !== undefined) return this.#reportHealing(this.#healing);
         if (claim !== undefined) return this.#claimed(claim);
         if (!first) await this.#recovery.wait(signal);
       }
       return claimOf([]);
     } finally {
-      this.#buffer.pause();
-      this.#watch.pause();
+      this.#source.pause();
     }
-  }
-
-  /** A claim of an exclusive consumer: one script takes what returned, and then unread entries. */
-  async #claimInOrder(limit: number, signal: AbortSignal): Promise<Claim> {
-    while (!signal.aborted && !this.#leaving) {
-      const claim = await this.#recovery.look(limit).catch((error) => this.#healed(error));
-      if (this.#healing !== undefined) return this.#reportHealing(this.#healing);
-      if (claim !== undefined) return this.#claimed(claim);
-      this.#watch.wait(this.#recovery.tail);
-      await this.#recovery.wait(signal);
-    }
-    return claimOf([]);
   }
 
   #claimed(claim: Claim): Claim {
@@ -176,70 +155,9 @@ export class RedisMember implements GroupMember {
     return { ...claimOf([]), disturbed: true, healed };
   }
 
-  /** Claims entries that the group has not read; undefined if there are none. */
-  async #readNew(limit: number): Promise<Claim | undefined> {
-    const kept = await this.#claimRead(this.#buffer.take(limit));
-    if (kept !== undefined) return kept;
-    const [batch, same] = await Promise.all([this.#buffer.readAtOnce(limit), this.#recovery.check()]);
-    if (same) return await this.#claimRead(batch);
-    // First a look has to learn the new epoch.
-    this.#buffer.keep(batch);
-    return undefined;
-  }
-
-  /** Claims the records of a read that still belong to this consumer; undefined if there are none. */
-  async #claimRead(batch: Batch | undefined): Promise<Claim | undefined> {
-    if (batch === undefined || batch.records.length === 0) return undefined;
-    if (batch.generation === this.#recovery.generation) return claimOf(this.#recovery.claimedNew(batch.records));
-    // Deliveries were taken from this consumer since the read, perhaps these, by another consumer or by a rewind.
-    return await this.#recovery.adopt(batch.records.map(({ position }) => position));
-  }
-
-  /** Tries each source in turn; undefined if all are empty. Then a wait is under way that ends the recovery's wait. */
-  async #look(limit: number): Promise<Claim | undefined> {
-    // Once the consumer has left, the script would enrol it again.
-    while (!this.#leaving) {
-      const due = this.#recovery.due || this.#buffer.mayHaveMore && this.#recovery.stale;
-      const returned = due ? await this.#claimReturned(limit) : undefined;
-      if (returned !== undefined) return returned;
-      if (this.#buffer.unconfirmed) {
-        // A rewind may have come before the read of these records, which then belong to its epoch.
-        this.#buffer.confirm();
-        await this.#recovery.check();
-        if (this.#recovery.due) continue;
-      }
-      const kept = await this.#claimRead(this.#buffer.take(limit));
-      if (kept !== undefined) return kept;
-      if (this.#buffer.mayHaveMore) {
-        // In a backlog one round trip has to do: returned deliveries wait for one more batch.
-        if (!this.#buffer.flowing) await this.#recovery.check();
-        const claim = this.#recovery.due ? undefined : await this.#readNew(limit);
-        if (claim !== undefined) return claim;
-      }
-      if (this.#buffer.waiting) return undefined;
-      await this.#recovery.check();
-      if (this.#recovery.due || this.#buffer.unconfirmed) continue;
-      this.#buffer.wait(limit);
-      return undefined;
-    }
-    return undefined;
-  }
-
-  /** Claims returned deliveries; undefined if there are none. A claim that only reports something also gets new entries. */
-  async #claimReturned(limit: number): Promise<Claim | undefined> {
-    const claim = await this.#recovery.look(limit);
-    // Missing deliveries count towards the limit, so more may have returned. New entries come after all of them.
-    if (claim === undefined || claim.records.length > 0 || claim.missing.length > 0) return claim;
-    const reading = async () =>
-      await this.#claimRead(this.#buffer.take(limit)) ?? await this.#claimRead(await this.#buffer.readAtOnce(limit));
-    // A failure must not hide the rewind or the gap from the caller. The next look meets the failure again.
-    const read = await reading().catch(() => undefined);
-    return { ...claim, records: read?.records ?? [], missing: read?.missing ?? [] };
-  }
-
   /** Keeps records that came after their wait had ended. */
   spill(records: readonly StoredRecord[]): void {
-    this.#buffer.spill(records);
+    this.#source.spill(records);
   }
 
   /**
@@ -249,14 +167,14 @@ export class RedisMember implements GroupMember {
    */
   async #healed(error: unknown): Promise<undefined> {
     if (!isNoGroup(error)) throw error;
-    const held = [...this.#held.positions(), ...this.#buffer.kept].sort(comparePositions);
+    const held = [...this.#held.positions(), ...this.#source.kept].sort(comparePositions);
     const { types, whenDead } = this.#context.options;
-    const checkpoint = [held[0] ?? this.#buffer.last ?? "", held.length > 0 ? "1" : "0"];
+    const checkpoint = [held[0] ?? this.#source.last ?? "", held.length > 0 ? "1" : "0"];
     const reply = await this.#run(HEAL, [...checkpoint, types?.join(" ") ?? "", whenDeadArg(whenDead)]);
     const healed = healedOf(reply as HealReply);
     if (healed !== undefined) this.#healing = { ...healed, mayRepeat: healed.mayRepeat || held.length > 0 };
     // The new group will read the buffered records again.
-    this.#buffer.clear();
+    this.#source.clear();
     this.#recovery.lookNow();
   }
 
@@ -346,8 +264,7 @@ export class RedisMember implements GroupMember {
     this.#recovery.wake();
     const { waker, left } = this.#context;
     // A read that runs after the consumer was removed would create the consumer again, and take entries.
-    await this.#buffer.close();
-    this.#watch.close();
+    await this.#source.close();
     try {
       for (let gone = 0; gone === 0;) {
         const reply = await this.#run(LEAVE, [`${LEAVE_AT_ONCE}`]) as readonly [number, Reply];
@@ -383,8 +300,4 @@ export function healedOf([last, mayRepeat]: HealReply): Healed | undefined {
 /** Whether the group refuses this consumer for good. */
 function isRefusal(error: unknown): boolean {
   return error instanceof StoreError && REFUSING.includes(error.kind);
-}
-
-function claimOf(records: readonly ClaimedRecord[]): Claim {
-  return { records, missing: [], disturbed: false };
 }

@@ -29,6 +29,8 @@ const ORPHAN_TIME = 10_000;
 // Some servers hide removed entries once the group has read on behind them. So a backlog is read only if the last look is
 // not older than this, in milliseconds.
 const STALE = 250;
+// How many orphans one script gives back to the group.
+const RETURN_AT_ONCE = 1_000;
 
 /**
  * A delivery in the reply of CLAIM or ADOPT: position, delivery count, failures, recoveries, fields, 1 if XACK alone does
@@ -82,6 +84,8 @@ export class Recovery {
   #lastBell: string | undefined;
   /** When to look again, by `performance.now()`. */
   #next = 0;
+  /** How often a look was asked for. */
+  #asked = 0;
   /** When the last look began, by `performance.now()`. */
   #lookedAt = -Infinity;
   /** Until when there may be orphans, by `performance.now()`. */
@@ -89,7 +93,12 @@ export class Recovery {
   #wakeUp = new WakeUp();
   /** How many looks an exclusive consumer has begun. */
   #serial = 0;
-  #tail = "0-0";
+  /** Up to this position an exclusive consumer knows all deliveries that it has. The group has read no further. */
+  #readTo: Position = "0-0";
+  /** Positions that an exclusive consumer has read but may not claim before a look, which gives them back to the group. */
+  #refused: readonly Position[] = [];
+  /** Until when an exclusive consumer takes new entries by looks only, by `performance.now()`. */
+  #lookUntil = 0;
   /** Whether the group holds keys; true while this consumer does not know. */
   #holdsKeys: boolean;
   /** How often letters had ceased to hold a key when the store last told. */
@@ -108,9 +117,16 @@ export class Recovery {
     return this.#generation;
   }
 
-  /** The last position of the stream, when an exclusive consumer found nothing. */
-  get tail(): string {
-    return this.#tail;
+  /** The last position that the group has read, as far as an exclusive consumer knows. */
+  get readTo(): Position {
+    return this.#readTo;
+  }
+
+  /** The state of the group as an exclusive consumer knows it: arguments of CONFIRM_READ. */
+  get knowledge(): readonly string[] {
+    const { reach: { version }, holding } = this.#context;
+    const state = [this.#life, `${this.#epoch}`, `${this.#generation}`, this.#lastBell ?? ""];
+    return [this.#readTo, `${version}`, ...state, holding ? `${this.#freed}` : ""];
   }
 
   /** Notes the generation that another script has replied. */
@@ -146,8 +162,28 @@ export class Recovery {
     return performance.now() - this.#lookedAt >= STALE;
   }
 
+  /** Whether an exclusive consumer may take new entries only by a look. */
+  get mustLook(): boolean {
+    return this.stale || performance.now() < this.#lookUntil;
+  }
+
+  /** An exclusive consumer has read these entries, and may not claim them before a look. */
+  refuseRead(positions: readonly Position[]): void {
+    this.#refused = positions;
+    // In case that the next read would be refused, too: giving back entries costs more than a look does.
+    this.#lookUntil = performance.now() + STALE;
+    this.#next = 0;
+  }
+
+  /** The group was made again, so that an exclusive consumer has no deliveries. */
+  forgetReads(): void {
+    this.#readTo = "0-0";
+    this.#refused = [];
+  }
+
   /** Makes a look due now, and ends the wait. */
   lookNow(): void {
+    this.#asked++;
     this.#next = 0;
     this.#wakeUp.wake();
   }
@@ -191,19 +227,30 @@ export class Recovery {
 
   /** Looks for orphans and returned deliveries; undefined if there are none. Plans the next look. */
   async look(limit: number): Promise<Claim | undefined> {
-    return await this.#orphans(limit) ?? await this.#sweep(limit);
+    if (performance.now() > this.#orphansUntil) return await this.#sweep(limit);
+    if (!this.#context.exclusive) return await this.#orphans(limit) ?? await this.#sweep(limit);
+    await this.#returnOrphans();
+    return await this.#sweep(limit);
   }
 
-  /** Claims orphans, as long as there may be some. */
+  /** Claims orphans. */
   async #orphans(limit: number): Promise<Claim | undefined> {
-    if (performance.now() > this.#orphansUntil) return undefined;
-    const { exclusive, known } = this.#context;
-    // From now on no earlier look takes anything, so all orphans are there.
-    if (exclusive) await this.#runLook(0);
-    const orphans = await this.#orExpectOrphans(findOrphans(this.#context, limit, known(), exclusive ? 0 : REPLY_TIME));
-    if (!exclusive) this.#orphansUntil = Math.min(this.#orphansUntil, performance.now() + ORPHAN_TIME);
-    else if (orphans.length === 0) this.#orphansUntil = 0;
+    const orphans = await this.#orExpectOrphans(findOrphans(this.#context, limit, this.#context.known(), REPLY_TIME));
+    this.#orphansUntil = Math.min(this.#orphansUntil, performance.now() + ORPHAN_TIME);
     return orphans.length === 0 ? undefined : await this.adopt(orphans);
+  }
+
+  /** Gives all orphans of an exclusive consumer back to the group, so that they come in their place. */
+  async #returnOrphans(): Promise<void> {
+    // From now on no earlier look takes anything, so all orphans are there.
+    await this.#runLook(0);
+    const { known } = this.#context;
+    const orphans = await this.#orExpectOrphans(findOrphans(this.#context, Infinity, known(), 0));
+    for (let from = 0; from < orphans.length; from += RETURN_AT_ONCE) {
+      this.#refused = orphans.slice(from, from + RETURN_AT_ONCE);
+      await this.#runLook(0);
+    }
+    this.#orphansUntil = 0;
   }
 
   /** Claims those of these deliveries that belong to this consumer; undefined if none does. */
@@ -220,8 +267,9 @@ export class Recovery {
   async #sweep(limit: number): Promise<Claim | undefined> {
     const { lease, exclusive, holding, generationChanged } = this.#context;
     this.#lookedAt = performance.now();
+    const asked = this.#asked;
     const reply = await this.#runLook(limit);
-    const [generation, epoch, nextDue, nextEnd, missing, taken, bell, gap, entries, tail] = reply as readonly [
+    const [generation, epoch, nextDue, nextEnd, missing, taken, bell, gap, entries, readTo] = reply as readonly [
       number,
       number,
       number,
@@ -231,10 +279,10 @@ export class Recovery {
       string,
       string,
       Reply?,
-      string?,
+      Position?,
     ];
     const fresh = entries === undefined ? [] : parseEntries(entries);
-    if (tail) this.#tail = tail;
+    if (readTo) this.#readTo = readTo;
     const removed = parseGap(gap);
     const disturbed = epoch !== this.#epoch;
     if (generation !== this.#generation) generationChanged();
@@ -248,16 +296,15 @@ export class Recovery {
     }
     // Entries that were read since the rewind, with the epoch before it, are orphans now.
     if (disturbed) this.expectOrphans();
-    const nothing = taken.length === 0 && fresh.length === 0 && missing.length === 0 && !disturbed &&
-      removed === undefined;
+    const nothing = taken.length === 0 && missing.length === 0 && !disturbed && removed === undefined;
     const next = Math.min(
       lease / 4,
       nextDue < 0 ? Infinity : nextDue,
       nextEnd < 0 ? Infinity : nextEnd + 1,
       performance.now() < this.#orphansUntil ? REPLY_TIME : Infinity,
     );
-    this.#next = nothing ? performance.now() + Math.max(1, next) : 0;
-    if (nothing) return undefined;
+    this.#next = nothing && asked === this.#asked ? performance.now() + Math.max(1, next) : 0;
+    if (nothing && fresh.length === 0) return undefined;
     const records = [...this.#claimed(taken, generation), ...this.claimedNew(fresh)];
     return { records, missing, disturbed, ...(removed && { removed }) };
   }
@@ -265,10 +312,13 @@ export class Recovery {
   async #runLook(limit: number): Promise<Reply> {
     const { lease, reach: { version, deferTimeout }, exclusive, holding, run } = this.#context;
     const patience = deferTimeout === Infinity ? "" : `${Math.round(deferTimeout)}`;
-    const third = exclusive ? ++this.#serial : FOREIGN_IDLE;
-    const args = [`${lease}`, `${limit}`, `${third}`, `${version}`, patience];
-    const [plain, withHolds] = exclusive ? [CLAIM_EXCLUSIVE, CLAIM_EXCLUSIVE_HOLDING] : [CLAIM, CLAIM_HOLDING];
-    return await this.#orExpectOrphans(run(holding ? withHolds : plain, args));
+    const args = (third: number) => [`${lease}`, `${limit}`, `${third}`, `${version}`, patience];
+    if (!exclusive) return await this.#orExpectOrphans(run(holding ? CLAIM_HOLDING : CLAIM, args(FOREIGN_IDLE)));
+    const known = [this.#readTo, `${this.#epoch}`, ...this.#refused];
+    const script = holding ? CLAIM_EXCLUSIVE_HOLDING : CLAIM_EXCLUSIVE;
+    const reply = await this.#orExpectOrphans(run(script, [...args(++this.#serial), ...known]));
+    this.#refused = [];
+    return reply;
   }
 
   /** If the reply of a script is lost, entries may have been claimed without us knowing which. */
@@ -295,6 +345,12 @@ export class Recovery {
       }));
   }
 
+  /** New entries that an exclusive consumer has read by a command of its own, as claimed records. */
+  claimedRead(records: readonly StoredRecord[]): ClaimedRecord[] {
+    this.#readTo = records.at(-1)?.position ?? this.#readTo;
+    return this.claimedNew(records);
+  }
+
   /** New entries as claimed records. */
   claimedNew(records: readonly StoredRecord[]): ClaimedRecord[] {
     const fence = fenceText(this.#generation, this.#epoch, 1, true);
@@ -311,11 +367,10 @@ export class Recovery {
     // A defer of a removed entry has returned the delivery to the group, which only the bell tells.
     const deferred = outcomes.some(({ kind }) => kind === "defer");
     if (before === this.#lastBell && !deferred) this.#lastBell = bell;
-    let next = this.#next;
-    for (const outcome of outcomes) {
-      const delay = this.#returnsAfter(outcome);
-      if (delay < Infinity) next = Math.min(next, performance.now() + delay);
-    }
+    let delay = Infinity;
+    for (const outcome of outcomes) delay = Math.min(delay, this.#returnsAfter(outcome));
+    if (delay <= 0) return this.lookNow();
+    const next = performance.now() + delay;
     if (next >= this.#next) return;
     this.#next = next;
     this.#wakeUp.wake();
@@ -326,7 +381,9 @@ export class Recovery {
     if (staysHeld(outcome)) return Infinity;
     if (outcome.kind === "defer") return this.#context.reach.deferTimeout;
     if (outcome.kind === "wait") return this.#context.holding ? Infinity : 0;
-    return outcome.kind === "retry" || outcome.kind === "release" ? outcome.delay ?? 0 : Infinity;
+    if (outcome.kind !== "retry" && outcome.kind !== "release") return Infinity;
+    // An exclusive consumer gets it before it is due.
+    return this.#context.exclusive ? 0 : outcome.delay ?? 0;
   }
 }
 

@@ -240,14 +240,14 @@ export const excluding: readonly StoreContract[] = [
     await member.settle(dead(await bench.take(member, 3)));
     await bench.admin.trim({ maxLength: 2 });
     await bench.admin.deadLetters("group").redrive();
-    const taken = await bench.take(member);
+    const taken = await bench.take(member, 3);
     assertEquals(positionsOf(taken), all.slice(0, 3));
     // Copies of removed entries keep their place in the order, also after a death.
     await member.settle([...retry(taken.slice(0, 1), LONG), ...release(taken.slice(1))]);
     assertEquals((await bench.take(member, 2)).map(({ position }) => position), all.slice(0, 2));
     await member.leave();
     const heir = await bench.join("heir", { exclusive: true });
-    assertEquals((await bench.take(heir)).map(({ position, attempt }) => [position, attempt]), [
+    assertEquals((await bench.take(heir, 3)).map(({ position, attempt }) => [position, attempt]), [
       [all[0], 2],
       [all[1], 1],
       [all[2], 1],

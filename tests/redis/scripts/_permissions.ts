@@ -6,6 +6,7 @@ import { APPEND } from "../../../src/redis/scripts/entries/append.ts";
 import { APPEND_REVISED } from "../../../src/redis/scripts/entries/append_revised.ts";
 import { CLAIM, CLAIM_HOLDING } from "../../../src/redis/scripts/consuming/claim.ts";
 import { CLAIM_EXCLUSIVE, CLAIM_EXCLUSIVE_HOLDING } from "../../../src/redis/scripts/consuming/claim_exclusive.ts";
+import { CONFIRM_READ } from "../../../src/redis/scripts/consuming/confirm_read.ts";
 import { DISCARD } from "../../../src/redis/scripts/operating/discard.ts";
 import { HEAL } from "../../../src/redis/scripts/consuming/heal.ts";
 import { FENCE } from "../../../src/redis/scripts/operating/fence.ts";
@@ -47,6 +48,7 @@ export const ROLES = {
       CLAIM_HOLDING,
       CLAIM_EXCLUSIVE,
       CLAIM_EXCLUSIVE_HOLDING,
+      CONFIRM_READ,
       ADOPT,
       RENEW,
       SETTLE,
@@ -56,7 +58,7 @@ export const ROLES = {
       READ_STATE,
       WRITE_STATE,
     ],
-    commands: [...WRITING, ...READING_STATE, ...WAITING, "xreadgroup", "hmget", "hkeys", "xpending"],
+    commands: [...WRITING, ...READING_STATE, ...WAITING, "xreadgroup", "xread", "hmget", "hkeys", "xpending"],
   },
   observer: {
     scripts: [GROUP_INFO, READ_STATE, READ_SUBJECT],

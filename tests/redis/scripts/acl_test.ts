@@ -198,6 +198,23 @@ async function holdKey(store: EventStore): Promise<GroupMember> {
   return member;
 }
 
+/** Has an exclusive consumer claim what is there, and wait for a new event. */
+async function consumeAlone(server: RedisServer, store: EventStore, publish: () => Promise<unknown>): Promise<void> {
+  const member = await store.member("events:Sold", "alone", {
+    consumer: "me",
+    lease: 60_000,
+    startFrom: "beginning",
+    exclusive: true,
+  });
+  const claim = async () => (await member.claim({ limit: 100, signal: AbortSignal.timeout(5_000) })).records;
+  assert((await claim()).length > 0);
+  const next = claim();
+  await until(async () => (await server.cli("CLIENT", "LIST")).includes("cmd=xread "), "a read blocks");
+  await publish();
+  assertEquals((await next).length, 1);
+  await member.leave();
+}
+
 Deno.test("ACL rules of a consumer allow consuming, retries, dead letters, recovery and healing, and nothing else", async () => {
   await using server = await guarded();
   await using publisher = await as(server, "publisher");
@@ -233,6 +250,7 @@ Deno.test("ACL rules of a consumer allow consuming, retries, dead letters, recov
   await server.cli("XGROUP", "DESTROY", "events:Sold", "holder");
   await holder.renew([]);
   await holder.leave();
+  await consumeAlone(server, store, () => publisher.publish(new Sold({ n: 9 })));
   await store[Symbol.asyncDispose]();
   const again = await second.subscribe(Sold, handler, options);
   const recovered = told(again, "recovered");

@@ -8,7 +8,10 @@ import { REMOVED } from "../parts/_removed.ts";
 /**
  * Takes deliveries for an exclusive consumer, in order of position: first all that returned to the group, also those whose
  * retry is not due yet; then deferred ones that the consumer knows or that are expired for it; and only when there are none,
- * unread entries. Reading is part of the script, since a read of its own could overtake what a dead consumer has just read.
+ * unread entries. The consumer also reads by a command of its own, which costs the server less; see CONFIRM_READ.
+ *
+ * Deliveries of the consumer of which it does not know, because a reply was lost or came too late, return to the group first,
+ * so that they come in order with all others.
  *
  * KEYS and ARGV: see the prelude, then
  *
@@ -16,10 +19,12 @@ import { REMOVED } from "../parts/_removed.ts";
  * - how many deliveries to take at most; 0 takes none, and keeps earlier calls from taking any,
  * - the number of the call, which rises: a call whose number is not above that of an earlier one takes nothing,
  * - the highest version that the consumer knows,
- * - after how many ms a deferred delivery is expired (or empty for never).
+ * - after how many ms a deferred delivery is expired (or empty for never),
+ * - the last position up to which the consumer knows its deliveries: those behind it return to the group,
+ * - the group's epoch as the consumer knows it: of later rewinds, the consumer does not know what was read since,
+ * - positions of more deliveries that return to the group, if the consumer has them.
  *
- * Reply: as that of CLAIM without times, then the unread entries, the last position of the stream if the reply has no
- * deliveries, and for a group that holds keys, how many keys are held, and how often letters have
+ * Reply: as that of CLAIM without times, then the unread entries, the last position that the group has read, and for a group that holds keys, how many keys are held, and how often letters have
  * ceased to hold one. Errors: `NAMETAKEN`, `OCCUPIED`, `LATE`, NOGROUP.
  */
 function claimExclusive(holding: boolean): Script {
@@ -29,6 +34,31 @@ if serial <= tonumber(redis.call('HGET', meta, 'serial:' .. me) or 0) then retur
 local refused = renewLease(tonumber(ARGV[4]), true)
 if refused then return refused end
 redis.call('HSET', meta, 'serial:' .. me, serial)
+
+local function giveBack(id, c)
+  local retryAt = workOf(id).retryAt
+  park(id, math.max(now, retryAt), retryAt > now and '_retry' or '_released', c)
+end
+local known = ARGV[9]
+for n = tonumber(ARGV[10]) + 1, epoch() do
+  local to = redis.call('HGET', meta, 'rewind:' .. n)
+  if to and to ~= '' and not less(known, to) then known = before(to) end
+end
+while true do
+  local rows = redis.call('XPENDING', stream, group, '(' .. known, '+', 1000, me)
+  for _, row in ipairs(rows) do giveBack(row[1]) end
+  if #rows < 1000 then break end
+end
+for at = 11, #ARGV do
+  local id = ARGV[at]
+  local c = copyOf(id)
+  if #redis.call('XPENDING', stream, group, id, id, 1, me) == 1 then
+    giveBack(id)
+  elseif c and c.owner == me then
+    giveBack(id, c)
+  end
+end
+
 if limit == 0 then return {} end
 local version, deferTimeout = tonumber(ARGV[7]) or 1, tonumber(ARGV[8])
 if version > 1 then redis.call('HSET', meta, 'version:' .. me, version) end
@@ -90,12 +120,9 @@ local fresh, last = {}, ''
 if #reply == 0 and #parked <= limit then
   local read = redis.call('XREADGROUP', 'GROUP', group, me, 'COUNT', limit, 'STREAMS', stream, '>')
   if read then fresh = read[1][2] end
-  if #fresh == 0 then
-    local info = redis.call('XINFO', 'STREAM', stream)
-    for at = 1, #info, 2 do
-      if info[at] == 'last-generated-id' then last = info[at + 1] end
-    end
-  end
+end
+for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+  if info[2] == group then last = info[8] end
 end
 return {
   tonumber(redis.call('HGET', meta, 'gen:' .. me) or -1), epoch(), -1, -1, missing, reply, bell(), removed, fresh, last${
