@@ -31,7 +31,7 @@ export class Deferred {
     const { version } = pending.deferred ?? {};
     const waiting = version === undefined ? undefined : this.#versions.get(version);
     if (waiting === undefined) return;
-    pending.due = undefined;
+    pending.ticket = undefined;
     waiting.all.delete(pending);
     if (waiting.all.size === 0) this.#versions.delete(version!);
   }

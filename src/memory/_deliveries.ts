@@ -64,7 +64,7 @@ export class Deliveries {
     this.delete(pending);
     this.deferred.remove(pending);
     pending.owner = undefined;
-    pending.due = undefined;
+    pending.ticket = undefined;
   }
 
   /** Has a delivery wait for any consumer until it is due. */
@@ -89,8 +89,8 @@ export class Deliveries {
       owner === undefined && deferred === undefined && waitsFor === undefined;
     const parked = this.#parking.nextDue() === Infinity ? [] : [...this.#all.values()].filter(isParked);
     for (const pending of parked.sort((a, b) => comparePositions(a.position, b.position))) {
-      // The parking drops the ticket of a delivery without a due time.
-      pending.due = undefined;
+      // The parking drops its ticket later.
+      pending.ticket = undefined;
       yield pending;
     }
     yield* this.takeDue(reach, now);

@@ -2,28 +2,33 @@ import { comparePositions, type Position } from "../store/mod.ts";
 
 /** An item that can be parked until it is due. */
 export interface Parked {
-  /** When it may be taken, in milliseconds since the epoch; undefined while it is not parked. */
-  due: number | undefined;
+  /** Its ticket in the one parking that it is in; undefined while it is not parked. */
+  ticket: Ticket | undefined;
   /** Its place in the stream, which orders items with the same due time. */
   readonly index: number;
   /** Its position, which orders items whose entries were removed, so that they have the same place. */
   readonly position: Position;
 }
 
-interface Ticket<T> {
+/** When a parked item may be taken, in milliseconds since the epoch. */
+export interface Ticket {
   readonly due: number;
+}
+
+interface OwnTicket<T> extends Ticket {
   readonly item: T;
 }
 
 /** A binary heap of parked items, the earliest due first. Items that are no longer parked are skipped. */
 export class Parking<T extends Parked> {
-  #heap: Ticket<T>[] = [];
+  #heap: OwnTicket<T>[] = [];
 
   /** Parks an item until `due`. */
   park(item: T, due: number): void {
-    item.due = due;
+    const ticket = { due, item };
+    item.ticket = ticket;
     const heap = this.#heap;
-    let at = heap.push({ due, item }) - 1;
+    let at = heap.push(ticket) - 1;
     while (at > 0) {
       const parent = (at - 1) >> 1;
       if (!before(heap[at]!, heap[parent]!)) break;
@@ -49,14 +54,14 @@ export class Parking<T extends Parked> {
     if (this.nextDue() > now) return undefined;
     const { item } = this.#heap[0]!;
     this.#removeTop();
-    item.due = undefined;
+    item.ticket = undefined;
     return item;
   }
 
   // Removing a ticket from the middle would need a search. So the tickets of items that are no longer parked, or parked
-  // anew, stay in the heap; their due time differs from that of the item.
+  // anew, stay in the heap.
   #dropStale(): void {
-    while (this.#heap.length > 0 && this.#heap[0]!.item.due !== this.#heap[0]!.due) this.#removeTop();
+    while (this.#heap.length > 0 && this.#heap[0]!.item.ticket !== this.#heap[0]) this.#removeTop();
   }
 
   #removeTop(): void {
@@ -77,7 +82,7 @@ export class Parking<T extends Parked> {
   }
 }
 
-function before<T extends Parked>(a: Ticket<T>, b: Ticket<T>): boolean {
+function before<T extends Parked>(a: OwnTicket<T>, b: OwnTicket<T>): boolean {
   if (a.due !== b.due) return a.due < b.due;
   if (a.item.index !== b.item.index) return a.item.index < b.item.index;
   return comparePositions(a.item.position, b.item.position) < 0;

@@ -1,5 +1,6 @@
 import type { Position, StoredRecord } from "../store/mod.ts";
 import type { Consumer } from "./_consumers.ts";
+import type { Ticket } from "./_parking.ts";
 
 /** A delivery that is not settled: held by a consumer, or parked until it is due. */
 export interface Pending {
@@ -8,8 +9,8 @@ export interface Pending {
   /** The entry, if this is a redriven dead letter whose entry was removed from the stream. */
   readonly copy: StoredRecord | undefined;
   owner: Consumer | undefined;
-  /** When it may be taken, while it is parked. */
-  due: number | undefined;
+  /** Says when it may be taken, while it is parked. */
+  ticket: Ticket | undefined;
   /** When its next attempt is due, whether it is parked or held; undefined if it need not wait. */
   retryAt: number | undefined;
   failures: number;
@@ -32,7 +33,7 @@ export function newPending(position: Position, index: number, copy: StoredRecord
     index,
     copy,
     owner: undefined,
-    due: undefined,
+    ticket: undefined,
     retryAt: undefined,
     failures: 0,
     recovered: 0,

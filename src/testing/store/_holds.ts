@@ -13,6 +13,7 @@ import {
   type Bench,
   contract,
   dead,
+  defer,
   LONG,
   positionsOf,
   release,
@@ -244,6 +245,19 @@ export const holding: readonly StoreContract[] = [
       assertEquals(positionsOf(await bench.take(heir, 3)), [all[3]]);
     },
   ),
+
+  contract("39, 43", "claim() gives a redriven delivery once that an exclusive consumer deferred", async (bench) => {
+    const member = await bench.join("a", { ...HOLDS, exclusive: true });
+    const [position] = await bench.append(1);
+    await member.settle(dead(await bench.take(member), {}));
+    await lettersOf(bench).redrive();
+    await member.settle(defer(await bench.take(member), 2));
+    await bench.nothing(member);
+    await member.leave();
+    const heir = await bench.join("b", { ...HOLDS, version: 2 });
+    assertEquals(positionsOf(await bench.take(heir)), [position]);
+    await bench.nothing(heir);
+  }),
 
   contract("29, 43", "rewind() lifts the holds of letters whose events come again", async (bench) => {
     const member = await bench.join("a", HOLDS);
