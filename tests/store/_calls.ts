@@ -2,17 +2,27 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { type GroupMember, type Outcome, type Position, StoreError, type StoreErrorKind } from "../../src/store/mod.ts";
 import type { Ending } from "./_commands.ts";
 
-/** The outcome of the port for an ending. */
+/** How a run settles a delivery. */
+export interface Settlement extends Pick<Ending, "delay" | "version" | "keyed"> {
+  readonly kind: Ending["kind"] | "skip";
+  readonly attempt: number;
+  readonly key: string;
+}
+
+/** The outcome of the port for a settlement. */
 export function outcomeOf(
   held: { position: Position; fence: string },
-  kind: Exclude<Ending["kind"], "defer"> | "skip",
-  attempt: number,
-  delay: number,
+  { kind, attempt, delay, version, key, keyed }: Settlement,
 ): Outcome {
   if (kind === "hold") return { ...held, kind: "retry", attempt, delay, hold: true };
   if (kind === "retry") return { ...held, kind, attempt, delay };
   if (kind === "release") return { ...held, kind, delay };
-  if (kind === "dead") return { ...held, kind, reason: "attempts", attempts: 1, error: { name: "Error", message: "" } };
+  if (kind === "defer") return { ...held, kind, version };
+  if (kind === "wait") return { ...held, kind, key };
+  if (kind === "dead") {
+    const error = { name: "Error", message: "" };
+    return { ...held, kind, reason: "attempts", attempts: 1, error, ...(keyed && { key }) };
+  }
   return { ...held, kind };
 }
 

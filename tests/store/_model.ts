@@ -1,4 +1,11 @@
-import { comparePositions, firstPositionAt, type Position, type StoreErrorKind } from "../../src/store/mod.ts";
+import {
+  comparePositions,
+  firstPositionAt,
+  type HeldState,
+  type Position,
+  type StoreErrorKind,
+  type WhenDead,
+} from "../../src/store/mod.ts";
 
 /** An unsettled delivery, as the comments of the port describe it. */
 export interface Delivery {
@@ -15,6 +22,10 @@ export interface Delivery {
   isolated: boolean;
   /** The version that it waits for, and since when; set while it is deferred. */
   deferred: { readonly version: number; readonly since: number } | undefined;
+  /** The key that it waits for, while a letter holds it. */
+  waitsFor: string | undefined;
+  /** Whether it comes before all other returned deliveries, by position. */
+  early: boolean;
 }
 
 /** A delivery that a consumer was handed. It may be settled or lost by now. */
@@ -37,6 +48,7 @@ export interface Member {
   readonly deferTimeout: number;
   readonly exclusive: boolean;
   readonly types: Types;
+  readonly whenDead: WhenDead;
   expires: number;
   /** False after it left or was given up for dead. It joins again with its next call. */
   enrolled: boolean;
@@ -46,6 +58,9 @@ export interface Member {
 export interface Letter {
   readonly position: Position;
   readonly text: string | undefined;
+  readonly key: string | undefined;
+  /** Whether it holds its key. */
+  holds: boolean;
 }
 
 /**
@@ -119,15 +134,19 @@ export class ModelGroup {
   members: Member[] = [];
   epoch = 0;
   skipped = 0;
+  /** How often letters have ceased to hold a key. */
+  freed = 0;
   types: Types;
+  whenDead: WhenDead;
   /** The exclusive consumer that joined last, until another consumer joins. */
   alone: Member | undefined;
   #from: Position;
   #model: Model;
 
-  constructor(model: Model, startFrom: "beginning" | "now" | Position, types: Types) {
+  constructor(model: Model, startFrom: "beginning" | "now" | Position, types: Types, whenDead: WhenDead) {
     this.#model = model;
     this.types = types;
+    this.whenDead = whenDead;
     this.#from = this.#place(startFrom);
   }
 
@@ -165,19 +184,24 @@ export class ModelGroup {
     return this.types?.join() === types?.join();
   }
 
+  agreesWith({ types, whenDead }: Member): boolean {
+    return this.isFor(types) && whenDead === this.whenDead;
+  }
+
   /** Why a consumer may not join, if it may not. */
   refusal(
-    { name, types, exclusive }: Pick<Member, "name" | "types" | "exclusive">,
+    { name, types, whenDead, exclusive }: Pick<Member, "name" | "types" | "whenDead" | "exclusive">,
     self?: Member,
   ): StoreErrorKind | undefined {
     if (!this.isFor(types)) return "types-differ";
+    if (whenDead !== this.whenDead) return "policy-differs";
     if (this.nameIsTaken(name, self)) return "name-taken";
     const inTheWay = exclusive ? this.members : this.members.filter((member) => member === this.alone);
     const occupied = inTheWay.some((member) => member !== self && this.isAlive(member));
     return occupied || exclusive && self !== undefined && this.alone !== self ? "occupied" : undefined;
   }
 
-  join(options: Pick<Member, "name" | "lease" | "version" | "deferTimeout" | "exclusive" | "types">): Member {
+  join(options: Omit<Member, "expires" | "enrolled" | "seenEpoch">): Member {
     const expires = this.#model.now + options.lease;
     const member: Member = { ...options, expires, enrolled: true, seenEpoch: this.epoch };
     this.members.push(member);
@@ -201,7 +225,7 @@ export class ModelGroup {
   }
 
   holds(member: Member, { delivery, serial }: Hand): boolean {
-    return this.isFor(member.types) && this.pending.includes(delivery) && delivery.owner === member &&
+    return this.agreesWith(member) && this.pending.includes(delivery) && delivery.owner === member &&
       delivery.serial === serial;
   }
 
@@ -249,6 +273,7 @@ export class ModelGroup {
   #park(delivery: Delivery): void {
     delivery.owner = undefined;
     delivery.isolated = false;
+    delivery.early = false;
     delivery.due = Math.max(this.#model.now, delivery.retryAt ?? 0);
   }
 
@@ -269,6 +294,8 @@ export class ModelGroup {
       recovered: 0,
       isolated: false,
       deferred: undefined,
+      waitsFor: undefined,
+      early: false,
     };
     this.pending.push(delivery);
     return delivery;
@@ -278,6 +305,7 @@ export class ModelGroup {
     delivery.owner = member;
     if (this.dueIn(delivery) === undefined) delivery.retryAt = undefined;
     delivery.due = delivery.deferred = undefined;
+    delivery.early = false;
     return { delivery, text, serial: ++delivery.serial, fence, attempt: delivery.failures + 1 };
   }
 
@@ -319,15 +347,68 @@ export class ModelGroup {
     }));
   }
 
-  bury(delivery: Delivery): void {
+  /** Whether a letter of a lower position holds the key. */
+  isBehind(position: Position, key: string): boolean {
+    return this.letters.some((letter) => letter.holds && letter.key === key && before(letter.position, position));
+  }
+
+  wait(delivery: Delivery, key: string): void {
+    delivery.retryAt = undefined;
+    if (!this.isBehind(delivery.position, key)) return this.#returnEarly(delivery);
+    delivery.owner = undefined;
+    delivery.isolated = false;
+    delivery.waitsFor = key;
+  }
+
+  #returnEarly(delivery: Delivery): void {
+    this.#park(delivery);
+    delivery.waitsFor = undefined;
+    delivery.early = this.whenDead === "hold-key";
+  }
+
+  #lift(which: (letter: Letter) => boolean): void {
+    const lifted = this.letters.filter((letter) => letter.holds && which(letter));
+    for (const letter of lifted) letter.holds = false;
+    if (lifted.length > 0) this.freed++;
+  }
+
+  /** Letters hold their keys no longer: returns the deliveries that waited behind them and behind no other letter. */
+  #free(): void {
+    for (const delivery of this.pending) {
+      if (delivery.waitsFor !== undefined && !this.isBehind(delivery.position, delivery.waitsFor)) {
+        this.#returnEarly(delivery);
+      }
+    }
+  }
+
+  get held(): HeldState {
+    const holding = this.letters.filter(({ holds }) => holds);
+    return {
+      keys: new Set(holding.map(({ key }) => key)).size,
+      waiting: this.pending.filter(({ waitsFor }) => waitsFor !== undefined).length,
+      from: holding.map(({ position }) => position).toSorted(comparePositions)[0],
+    };
+  }
+
+  alter(types: Types, whenDead: WhenDead = this.whenDead): void {
+    this.types = types;
+    if (whenDead === "continue") {
+      this.#lift(() => true);
+      this.#free();
+    }
+    this.whenDead = whenDead;
+  }
+
+  bury(delivery: Delivery, key: string | undefined): void {
     this.drop(delivery);
     const { position, copy } = delivery;
-    this.letters.push({ position, text: copy ?? this.#model.textOf(position) });
+    const holds = key !== undefined && this.whenDead === "hold-key";
+    this.letters.push({ position, text: copy ?? this.#model.textOf(position), key, holds });
   }
 
   leave(member: Member): void {
     // Its deliveries are recovered as those of a dead consumer.
-    if (!this.isFor(member.types)) return;
+    if (!this.agreesWith(member)) return;
     for (const delivery of this.heldBy(member)) this.#park(delivery);
     member.enrolled = false;
   }
@@ -338,6 +419,7 @@ export class ModelGroup {
     const kept = this.pending.filter(({ position }) => before(position, this.#from));
     const dropped = this.pending.length - kept.length;
     this.pending = kept;
+    this.#lift((letter) => !before(letter.position, this.#from));
     return { dropped, first: this.unread[0] };
   }
 
@@ -345,11 +427,14 @@ export class ModelGroup {
     this.discard(letter);
     const { position, text } = letter;
     if (this.pending.some((delivery) => delivery.position === position) || this.unread.includes(position)) return;
-    this.#add(position, this.#model.textOf(position) === undefined ? text ?? "" : undefined);
+    const delivery = this.#add(position, this.#model.textOf(position) === undefined ? text ?? "" : undefined);
+    delivery.early = this.whenDead === "hold-key";
   }
 
   discard(letter: Letter): void {
+    this.#lift((other) => other === letter);
     this.letters = this.letters.filter((other) => other !== letter);
+    this.#free();
   }
 }
 

@@ -1,14 +1,17 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
+  type ClaimedRecord,
   comparePositions,
   type EventStore,
   type GroupMember,
   type LetterRecord,
+  MAX_WAITING,
   type Outcome,
   type Position,
   positionTime,
+  type WhenDead,
 } from "../../src/store/mod.ts";
-import { assertRefused, claimFor, outcomeOf } from "./_calls.ts";
+import { assertRefused, claimFor, outcomeOf, type Settlement } from "./_calls.ts";
 import type { Command, Ending, Place } from "./_commands.ts";
 import { ModelSubjects, ownFields } from "./_model_subjects.ts";
 import { type Delivery, type Hand, type Member, Model, ModelGroup, type Types } from "./_model.ts";
@@ -16,16 +19,30 @@ import { type Delivery, type Hand, type Member, Model, ModelGroup, type Types } 
 const STREAM = "Stream";
 const GROUPS = ["one", "two"];
 const LEASES = [50, 100, 1_000];
-const TYPES: readonly Types[] = [undefined, ["Placed"], ["Ended", "Placed"]];
+const KEYS = ["a", "b"];
 /** The types of entries; the last one is the stream's own. */
-const ENTRY_TYPES = ["Placed", "Ended", STREAM];
+const ENTRY_TYPES = ["Ended", "Placed", STREAM];
+const TYPES: readonly Types[] = [undefined, ["Placed"], ENTRY_TYPES];
+
+/** Acknowledges a delivery, whether or not its key is held. */
+const ACK: Ending = { kind: "ack", delay: 0, again: false, version: 2, keyed: true, heeds: false };
 
 /** The type of the entry with this text. */
 const typeOf = (text: string) => ENTRY_TYPES[parseInt(text) % ENTRY_TYPES.length]!;
 
+/** The key of the entry with this text. */
+const keyOf = (text: string) => KEYS[parseInt(text) % KEYS.length]!;
+
 /** The fields of the entry with this text: it says its type, unless the stream has the same name. */
 function fieldsOf(text: string): string[] {
   return typeOf(text) === STREAM ? ["id", text] : ["id", text, "type", typeOf(text)];
+}
+
+interface ClaimedHand extends Hand {
+  /** What its claim said of held keys. */
+  readonly holding: number | undefined;
+  /** How often the letters of the model had ceased to hold a key. */
+  readonly freed: number;
 }
 
 /** A member of the store, and the same member of the model. */
@@ -35,7 +52,7 @@ interface Seat {
   readonly model: Member;
   readonly real: GroupMember;
   /** The deliveries that it claimed, settled and lost ones included. */
-  hands: Hand[];
+  hands: ClaimedHand[];
 }
 
 /** Opens stores over the same data, with the same clock. */
@@ -50,6 +67,11 @@ export interface Leeway {
    * commands allow.
    */
   readonly sizeOf: ((fields: readonly string[]) => number) | "large";
+}
+
+/** The deliveries that a member still has. */
+function heldHands({ group, model, hands }: Seat): ClaimedHand[] {
+  return hands.filter((hand) => group.holds(model, hand));
 }
 
 /** Runs commands on a model and on a store, and asserts after each command that they agree. */
@@ -92,8 +114,13 @@ export class Run {
     return this.#stores[this.#turn++ % this.#stores.length]!;
   }
 
-  #seat(index: number): Seat | undefined {
-    return this.#seats[index % this.#seats.length];
+  #seat({ member, ...command }: Command & { member: number }): Seat | undefined {
+    // Mostly one that gets deliveries, or has some to settle: others do nothing.
+    const useful = this.#seats.filter((seat) =>
+      command.do === "claim" ? seat.group.refusal(seat.model, seat.model) === undefined : heldHands(seat).length > 0
+    );
+    const seats = useful.length > 0 && member < 5 ? useful : this.#seats;
+    return seats[member % seats.length];
   }
 
   #place({ at, index }: Place): "beginning" | "now" | Position {
@@ -125,12 +152,12 @@ export class Run {
       case "rewind":
         return await this.#rewind(GROUPS[command.group]!, this.#place(command.to));
       case "alter":
-        return await this.#alter(GROUPS[command.group]!, TYPES[command.types]);
+        return await this.#alter(GROUPS[command.group]!, TYPES[command.types], command.whenDead);
       case "redrive":
       case "discard":
         return await this.#pick(command.do, GROUPS[command.group]!, command.which);
     }
-    const seat = this.#seat(command.member);
+    const seat = this.#seat(command);
     if (seat === undefined) return;
     if (command.do === "claim") await this.#claim(seat, command.limit);
     else if (command.do === "settle") await this.#settle(seat, command.endings, command.late);
@@ -171,17 +198,21 @@ export class Run {
     const { version, deferTimeout, exclusive } = command;
     const [consumer, lease] = [`c${command.name}`, LEASES[command.lease]!];
     let group = this.model.groups.get(groupName);
-    const types = group === undefined || command.stranger ? TYPES[command.types] : group.types;
-    const options = { consumer, lease, startFrom, version, deferTimeout, exclusive, ...(types && { types }) };
+    const own = group === undefined || command.stranger;
+    const types = own ? TYPES[command.types] : group!.types;
+    const whenDead = own ? command.whenDead : group!.whenDead;
+    const options = { consumer, lease, startFrom, version, deferTimeout, exclusive, whenDead, ...(types && { types }) };
     const joining = this.#store.member(STREAM, groupName, options);
-    const refusal = group?.refusal({ name: consumer, types, exclusive });
+    const refusal = group?.refusal({ name: consumer, types, whenDead, exclusive });
     if (refusal !== undefined) return await assertRefused(joining, refusal);
-    if (group === undefined) this.model.groups.set(groupName, group = new ModelGroup(this.model, startFrom, types));
+    if (group === undefined) {
+      this.model.groups.set(groupName, group = new ModelGroup(this.model, startFrom, types, whenDead));
+    }
     const real = await joining;
     this.#seats.push({
       group,
       groupName,
-      model: group.join({ name: consumer, lease, version, deferTimeout, exclusive, types }),
+      model: group.join({ name: consumer, lease, version, deferTimeout, exclusive, types, whenDead }),
       real,
       hands: [],
     });
@@ -199,7 +230,8 @@ export class Run {
       ? { removed: { from: group.removed[0]!, to: group.removed.at(-1)!, count: group.removed.length } }
       : {};
     const nothing = !disturbed && !("removed" in removed) && returned.length + gone.length + fresh.length === 0;
-    const { removed: told, ...claim } = await claimFor(real, limit, nothing ? 1 : 2_000);
+    const { removed: told, holding, ...claim } = await claimFor(real, limit, nothing ? 1 : 2_000);
+    if (claim.records.length > 0) await assertHolds(seat, claim.records, holding);
     assertEquals(told === undefined ? {} : { removed: told }, removed, "removed");
     group.removed = [];
     if (nothing) return assertEquals(claim, { records: [], missing: [], disturbed: false });
@@ -226,6 +258,7 @@ export class Run {
     const positions = claim.records.map(({ position }) => position);
     assertEquals(positions, positions.toSorted(comparePositions), "order in a claim");
     if (model.exclusive) assertInOrder(positions, returned);
+    else assertEarlyFirst(positions, returned, group);
     if (returned.length === 0) assertEquals(positions, fresh.slice(0, positions.length), "new entries in a claim");
     for (const { position, fields, attempt, recovered, expired, dueIn, fence } of claim.records) {
       const delivery = returned.length === 0
@@ -241,43 +274,51 @@ export class Run {
         expired: tooLate,
         dueIn: group.dueIn(delivery),
       });
-      seat.hands.push(group.hand(delivery, model, fence, text));
+      seat.hands.push({ ...group.hand(delivery, model, fence, text), holding, freed: group.freed });
     }
   }
 
   async #settle(seat: Seat, endings: readonly Ending[], late: number): Promise<void> {
     const { group, model, real, hands } = seat;
-    // The newest deliveries, or sometimes older ones, which may be settled or lost by now.
-    const chosen = hands.slice(-(endings.length + late)).slice(0, endings.length);
+    const held = new Set(heldHands(seat));
+    // The newest deliveries, and sometimes those that were settled or lost.
+    const chosen = [...hands.filter((hand) => !held.has(hand)), ...held].slice(-(endings.length + late)).slice(
+      0,
+      endings.length,
+    );
     const refused: Position[] = [];
     const outcomes = chosen.map((hand, index): Outcome => {
-      const { delay, again } = endings[index]!;
-      // Only entries above the version of the consumer are deferred.
-      const version = Math.max(endings[index]!.version, model.version + 1);
       const { position } = hand.delivery;
-      const kind = (model.types ?? [STREAM]).includes(typeOf(hand.text)) ? endings[index]!.kind : "skip";
-      const attempt = again ? Math.max(1, hand.attempt - 1) : hand.attempt;
-      if (!group.holds(model, hand)) refused.push(position);
-      else if (kind === "defer") group.defer(hand.delivery, version);
-      else this.#end(group, hand, kind, attempt, delay);
-      const held = { position, fence: hand.fence };
-      return kind === "defer" ? { ...held, kind, version } : outcomeOf(held, kind, attempt, delay);
+      const settlement = this.#settlement(seat, hand, endings[index]!);
+      if (group.holds(model, hand)) this.#end(group, hand, settlement);
+      else refused.push(position);
+      return outcomeOf({ position, fence: hand.fence }, settlement);
     });
     assertEquals(await real.settle(outcomes), refused, "refused by settle");
   }
 
-  #end(
-    group: ModelGroup,
-    hand: Hand,
-    kind: Exclude<Ending["kind"], "defer"> | "skip",
-    attempt: number,
-    delay: number,
-  ): void {
+  #settlement({ group, model }: Seat, { delivery: { position }, text, attempt }: Hand, ending: Ending): Settlement {
+    const { heeds, again } = ending;
+    const key = keyOf(text);
+    const waits = ending.kind === "ack" && heeds && group.isBehind(position, key);
+    return {
+      ...ending,
+      kind: (model.types ?? [STREAM]).includes(typeOf(text)) ? (waits ? "wait" : ending.kind) : "skip",
+      attempt: again ? Math.max(1, attempt - 1) : attempt,
+      // Only entries above the version of the consumer are deferred.
+      version: Math.max(ending.version, model.version + 1),
+      key,
+    };
+  }
+
+  #end(group: ModelGroup, hand: Hand, { kind, attempt, delay, version, key, keyed }: Settlement): void {
     const { delivery } = hand;
     // The letter of a removed entry has no fields. The model leaves it out.
     if (kind === "skip") return group.skip(delivery);
     if (kind === "ack" || (kind === "dead" && group.isGone(delivery))) return group.drop(delivery);
-    if (kind === "dead") return group.bury(delivery);
+    if (kind === "dead") return group.bury(delivery, keyed ? key : undefined);
+    if (kind === "defer") return group.defer(delivery, version);
+    if (kind === "wait") return group.wait(delivery, key);
     if (kind === "isolate") delivery.isolated = true;
     else if (kind === "release") group.release(delivery, delay);
     else group.retry(delivery, attempt, delay, kind === "hold");
@@ -318,13 +359,13 @@ export class Run {
     else assertEquals(await rewinding, group.rewind(to));
   }
 
-  async #alter(groupName: string, types: Types): Promise<void> {
-    const altering = this.#store.admin(STREAM).alterGroup(groupName, { types });
+  async #alter(groupName: string, types: Types, whenDead: WhenDead | undefined): Promise<void> {
+    const altering = this.#store.admin(STREAM).alterGroup(groupName, { types, whenDead });
     const group = this.model.groups.get(groupName);
     if (group === undefined) return void await assertRejects(() => altering, RangeError);
     if (group.members.some((member) => group.isAlive(member))) return await assertRefused(altering, "group-busy");
     await altering;
-    group.types = types;
+    group.alter(types, whenDead);
   }
 
   async #pick(act: "redrive" | "discard", groupName: string, which: number): Promise<void> {
@@ -352,8 +393,8 @@ export class Run {
     for (const [name, group] of model.groups) {
       const records = await this.#letters(name);
       oldestLetters.set(name, records[0]?.lastFailedAt);
-      const letters = records.map(({ position, fields }) => ({ position, text: fields[1] }));
-      assertEquals(letters, group.letters, "letters");
+      const letters = records.map(({ position, fields, key }) => ({ position, text: fields[1], key }));
+      assertEquals(letters, group.letters.map(({ position, text, key }) => ({ position, text, key })), "letters");
     }
     const info = await this.#store.admin(STREAM).info();
     const shown = {
@@ -372,8 +413,8 @@ export class Run {
         name,
         pending: group.pending.length,
         types: group.types,
-        whenDead: "continue" as const,
-        held: { keys: 0, waiting: 0, from: undefined },
+        whenDead: group.whenDead,
+        held: group.held,
         skipped: group.skipped,
         retrying: group.pending.filter(({ retryAt }) => retryAt !== undefined && retryAt > model.now).length,
         deferred: group.deferred,
@@ -397,6 +438,8 @@ export class Run {
   async #drain(): Promise<void> {
     this.model.now += 10_000;
     for (const [groupName, group] of this.model.groups) {
+      // Otherwise deliveries that wait behind letters would never come.
+      await this.#pick("redrive", groupName, 0);
       await this.#join({
         do: "join",
         group: GROUPS.indexOf(groupName),
@@ -406,13 +449,14 @@ export class Run {
         deferTimeout: Infinity,
         exclusive: false,
         types: 0,
+        whenDead: "continue",
         stranger: false,
         from: { at: "now", index: 0 },
       });
       const seat = this.#seats.at(-1)!;
       while (group.pending.length + group.unread.length > 0) {
         await this.#claim(seat, 5);
-        await this.#settle(seat, seat.hands.map(() => ({ kind: "ack", delay: 0, again: false, version: 2 })), 0);
+        await this.#settle(seat, seat.hands.map(() => ACK), 0);
         seat.hands = [];
       }
       await this.#claim(seat, 5);
@@ -433,6 +477,36 @@ function assertInOrder(claimed: readonly Position[], returned: readonly Delivery
   assertEquals(taken, parked.toSorted(comparePositions).slice(0, taken.length), "order of an exclusive consumer");
   const others = claimed.filter((position) => returned.some((delivery) => delivery.position === position));
   if (others.length > taken.length) assertEquals(taken.length, parked.length, "deferred deliveries come last");
+}
+
+/** Deliveries that waited for their key, and redriven ones, come before all others, the lowest positions first. */
+function assertEarlyFirst(claimed: readonly Position[], returned: readonly Delivery[], { whenDead }: ModelGroup): void {
+  if (whenDead === "continue") return;
+  const early = returned.filter(({ early }) => early).map(({ position }) => position);
+  const taken = claimed.filter((position) => early.includes(position));
+  assertEquals(taken, early.toSorted(comparePositions).slice(0, taken.length), "order of freed deliveries");
+  const others = returned.filter(({ early, position }) => !early && claimed.includes(position));
+  if (others.length > 0) assertEquals(taken.length, early.length, "freed deliveries come first");
+}
+
+/** Asserts which of these deliveries have to wait for each key, and that their claim says so. */
+async function assertHolds(
+  { group, real, hands }: Seat,
+  records: readonly ClaimedRecord[],
+  holding: number | undefined,
+): Promise<void> {
+  if (group.whenDead === "continue") return assertEquals(holding, undefined, "a claim says that keys are held");
+  const keyed = records.flatMap(({ position }) => KEYS.map((key) => ({ position, key })));
+  const { positions, room, freed } = await real.held(keyed);
+  const behind = keyed.filter(({ position, key }) => group.isBehind(position, key));
+  assertEquals(positions, behind.map(({ position }) => position), "held");
+  assertEquals(room, MAX_WAITING - group.held.waiting, "room");
+  if (group.held.keys > 0) assert(holding !== undefined, "a claim does not say that keys are held");
+  for (const hand of hands) {
+    if (hand.holding !== undefined && hand.freed !== group.freed) {
+      assert(hand.holding !== freed, "letters ceased to hold a key since an earlier claim, and nothing says so");
+    }
+  }
 }
 
 // Stores may list groups in any order.
