@@ -42,6 +42,7 @@ export class AssignedStream implements AssignedPartitions {
   #consumers = new Map<number, StreamConsumer>();
   /** All consumers that have not ended, those that drain included. */
   #all = new Set<JobSource>();
+  #started = false;
   #closing = false;
   #failures: unknown[] = [];
 
@@ -69,15 +70,18 @@ export class AssignedStream implements AssignedPartitions {
   /**
    * Takes part in the assignment, and joins those partitions that the plan gives to this consumer and that are free.
    *
-   * @throws {StoreError} `"name-taken"` while another live consumer has the name.
+   * @throws {StoreError} `"name-taken"` while another live consumer has the name; `"types-differ"` or `"policy-differs"` if
+   * the group has other terms.
    */
   async join(signal: AbortSignal): Promise<void> {
-    await unlessAborted(this.#assigned.join(() => this.#found()), signal);
+    await unlessAborted(this.#assigned.join((isFounded) => this.#prepare(isFounded)), signal);
     const [failure] = this.#failures;
     if (failure !== undefined) throw failure;
   }
 
   start(): void {
+    this.#started = true;
+    for (const error of this.#failures) this.#options.subscription.failed(error);
     this.#assigned.start();
     const { codec, layout, subscription } = this.#options;
     const changed = () => {
@@ -117,15 +121,20 @@ export class AssignedStream implements AssignedPartitions {
     return this.#failures;
   }
 
-  // A group begins at the same place in all partitions, also in those that no consumer has joined yet.
-  async #found(): Promise<void> {
-    await Promise.all(this.#partitions.map(async (codec) => {
-      try {
-        await (await this.#member(codec, false)).leave();
-      } catch (error) {
-        if (!isInstance(error, StoreError) || error.kind !== "occupied" && error.kind !== "name-taken") throw error;
-      }
-    }));
+  /**
+   * Makes the group in all partitions, so that it begins at the same place in each of them. If it is there already, one
+   * partition tells whether its terms are those of this consumer: otherwise it must not take partitions from the others.
+   */
+  async #prepare(isFounded: boolean): Promise<void> {
+    await Promise.all(
+      this.#partitions.slice(0, isFounded ? 1 : undefined).map(async (codec) => {
+        try {
+          await (await this.#member(codec, false)).leave();
+        } catch (error) {
+          if (!isInstance(error, StoreError) || error.kind !== "occupied" && error.kind !== "name-taken") throw error;
+        }
+      }),
+    );
   }
 
   async #join(partition: number): Promise<void> {
@@ -172,7 +181,8 @@ export class AssignedStream implements AssignedPartitions {
 
   #failed(error: unknown): void {
     this.#failures.push(error);
-    this.#options.subscription.failed(error);
+    // Before that, `join` rejects with it.
+    if (this.#started) this.#options.subscription.failed(error);
   }
 }
 

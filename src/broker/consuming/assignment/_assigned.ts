@@ -66,19 +66,19 @@ export class AssignedConsumer {
   /**
    * Joins the other consumers.
    *
-   * @param found Makes the group in all partitions. Called if no consumer has done so.
+   * @param prepare Makes the group in all partitions, unless a consumer has done so, and rejects if its terms are others.
    * @throws {StoreError} `"name-taken"` while another live consumer has the name, `"assignment-differs"` if the group's
    * assignment is another one.
    */
-  join(found: () => Promise<void>): Promise<void> {
-    return this.#joining = this.#join(found);
+  join(prepare: (isFounded: boolean) => Promise<void>): Promise<void> {
+    return this.#joining = this.#join(prepare);
   }
 
-  async #join(found: () => Promise<void>): Promise<void> {
+  async #join(prepare: (isFounded: boolean) => Promise<void>): Promise<void> {
     const { roster, group, stream } = this.#options;
     const before = (await roster.read()).roster;
     if (before !== undefined) assertAssignment(before, "exclusive", group, stream);
-    if (before?.founded !== true) await found();
+    await prepare(before?.founded === true);
     const joined = await roster.update((current, now) => {
       if (current !== undefined) assertAssignment(current, "exclusive", group, stream);
       if (this.#stop.signal.aborted) return current;

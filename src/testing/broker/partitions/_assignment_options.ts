@@ -1,9 +1,13 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { RebalanceEvent } from "../../../broker/mod.ts";
-import type { EventClass } from "../../../events/mod.ts";
+import { defineEvent, type EventClass } from "../../../events/mod.ts";
 import { StoreError } from "../../../store/mod.ts";
-import { type BrokerContract, contract, Counted, told, until } from "../../_broker_bench.ts";
+import { type BrokerContract, contract, Counted, settled, told, until, within } from "../../_broker_bench.ts";
 import { AssignedGroup, BidPlaced, events, GROUP, options, PARTITIONS } from "./_assigned_group.ts";
+
+class AuctionEnded extends defineEvent("AuctionEnded", { stream: "Auction", subject: "auctionId" })<
+  { auctionId: string }
+> {}
 
 export const assignmentOptions: readonly BrokerContract[] = [
   contract("45", "subscribe() refuses another assignment than the group has, and names both", async (bench) => {
@@ -21,6 +25,28 @@ export const assignmentOptions: readonly BrokerContract[] = [
       }
       await other.subscribe(BidPlaced, () => {}, { group, assignment: first });
     }
+  }),
+
+  contract("45, 11", "a consumer with other terms is refused, and takes no partition from the group", async (bench) => {
+    const service = new AssignedGroup(bench);
+    const subscription = await service.start("a");
+    const changes = told<RebalanceEvent>(subscription, "rebalance");
+    const other = await bench.connect([BidPlaced, AuctionEnded], options());
+    const errors = told(other, "error");
+    const attempts = [
+      ["types-differ", () => other.subscribe(AuctionEnded, () => {}, { group: GROUP })],
+      ["types-differ", () => other.subscribe([BidPlaced, AuctionEnded], () => {}, { group: GROUP })],
+      ["policy-differs", () => other.subscribe(BidPlaced, () => {}, { group: GROUP, whenDead: "hold-key" })],
+    ] as const;
+    for (const [kind, attempt] of attempts) {
+      assertEquals((await within(assertRejects(attempt, StoreError), kind)).kind, kind);
+    }
+    await other.publish(new AuctionEnded({ auctionId: "auction-1" }));
+    await service.publish(await service.connect(), 40);
+    await settled(other, BidPlaced);
+    service.assertOrder();
+    assertEquals(service.handled.length, 40);
+    assertEquals([changes.flatMap(({ lost }) => lost), errors], [[], []]);
   }),
 
   contract("45", "alterGroup() changes the assignment of a group without live consumers", async (bench) => {
