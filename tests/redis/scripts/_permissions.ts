@@ -37,9 +37,14 @@ const WRITING = [...CONNECTING, "eval", "evalsha"];
 const READING = ["eval_ro", "evalsha_ro", "xinfo|groups", "xinfo|stream", "memory|usage", "xrange", "xrevrange"];
 const READING_STATE = ["eval_ro", "evalsha_ro"];
 const WAITING = ["client|id", "client|unblock"];
+// Whether a stream was used before it gets partitions.
+const LOOKING = ["xinfo|groups", "xinfo|stream"];
 
 export const ROLES = {
-  publisher: { scripts: [APPEND, APPEND_REVISED, READ_STATE, WRITE_STATE], commands: [...WRITING, ...READING_STATE] },
+  publisher: {
+    scripts: [APPEND, APPEND_REVISED, READ_STATE, WRITE_STATE],
+    commands: [...WRITING, ...READING_STATE, ...LOOKING],
+  },
   consumer: {
     scripts: [
       JOIN,
@@ -55,10 +60,21 @@ export const ROLES = {
       SETTLE_HOLDING,
       LEAVE,
       HEAL,
+      GROUP_INFO,
       READ_STATE,
       WRITE_STATE,
     ],
-    commands: [...WRITING, ...READING_STATE, ...WAITING, "xreadgroup", "xread", "hmget", "hkeys", "xpending"],
+    commands: [
+      ...WRITING,
+      ...READING_STATE,
+      ...WAITING,
+      ...LOOKING,
+      "xreadgroup",
+      "xread",
+      "hmget",
+      "hkeys",
+      "xpending",
+    ],
   },
   observer: {
     scripts: [GROUP_INFO, READ_STATE, READ_SUBJECT],
@@ -85,6 +101,9 @@ export const ROLES = {
 
 /** Commands of publishers and consumers with a retention, besides those of their role. */
 export const TRIMMING: Role = { scripts: [TRIM], commands: ["time"] };
+
+/** Commands of operators that change the number of partitions, besides those of their role. */
+export const REPARTITIONING: Role = { scripts: [JOIN, LEAVE], commands: [] };
 
 /** Commands of processes with metrics, besides those of their role. */
 export const MEASURING: Role = {

@@ -8,12 +8,15 @@ import { KINDS, LABELS, openBroker, openConnection, openStore } from "../_bench.
 import { readPage } from "../../docs/_markdown.ts";
 import type { EventStore, GroupMember } from "../../../src/store/mod.ts";
 import { modulesIn } from "../../structure/_imports.ts";
-import { allowedBy, MEASURING, neededBy, ROLES, rulesOf, TRIMMING } from "./_permissions.ts";
+import { allowedBy, MEASURING, neededBy, REPARTITIONING, ROLES, rulesOf, TRIMMING } from "./_permissions.ts";
 import { RedisCluster } from "../_cluster.ts";
 import { RedisServer } from "../_server.ts";
 import { measure } from "../../telemetry/_scrape.ts";
 
 class Sold extends defineEvent("Sold")<{ n: number }> {}
+class BidPlaced extends defineEvent("BidPlaced", { stream: "Auction", subject: "auctionId" })<
+  { auctionId: string; n: number }
+> {}
 const events = [Sold];
 const group = "shop";
 const REFUSED = /its user lacks a permission; grant it with ACL SETUSER/;
@@ -118,6 +121,9 @@ Deno.test("docs/README_REDIS.md allows trimming, measuring, and all commands to 
   assertEquals([...allowedBy(rulesOf("tidings"))].sort(), [...all, "select"].sort());
   assertEquals([...allowedBy(rulesOf("trimmer"))].sort(), [...neededBy(TRIMMING)].sort());
   assertEquals([...allowedBy(rulesOf("measured"))].sort(), [...neededBy(MEASURING)].sort());
+  const operator = allowedBy(rulesOf("operator"));
+  const more = [...neededBy(REPARTITIONING)].filter((command) => !operator.has(command));
+  assertEquals([...allowedBy(rulesOf("repartitioner"))].sort(), more.sort());
 });
 
 Deno.test("docs/README_REDIS.md has a role or a note for each command that the store sends", async () => {
@@ -156,6 +162,7 @@ for (const kind of KINDS) {
     const store = await openStore(urlOf(server, "publisher"), kind);
     await store.append("events:Other#0", [["id", "1"]], { layout: 1 });
     await useState(store);
+    await store.admin("events:New").info();
     await store[Symbol.asyncDispose]();
     const run = await commandsRun(server);
     for (const command of allowedBy(rulesOf("publisher"))) {
@@ -215,6 +222,51 @@ async function consumeAlone(server: RedisServer, store: EventStore, publish: () 
   await member.leave();
 }
 
+/** A broker of a stream with partitions. */
+const inPartitions = (server: RedisServer, role: RoleName, partitions = 2) =>
+  connect(urlOf(server, role), { events: [BidPlaced], streams: { Auction: { partitions } }, publishTimeout: 5_000 });
+
+for (const first of ["publisher", "consumer"] as const) {
+  Deno.test(`ACL rules allow to use a stream with partitions, and to change their number: the ${first} is first`, async () => {
+    await using server = await guarded();
+    const bids = (count: number) => Array.from({ length: count }, (_, n) => new BidPlaced({ auctionId: `a-${n}`, n }));
+    await using publisher = await inPartitions(server, "publisher");
+    await using consumer = await inPartitions(server, "consumer");
+    await using operator = await inPartitions(server, "operator");
+    await using observer = await inPartitions(server, "observer");
+    if (first === "publisher") await publisher.publish(bids(10));
+    const handled: number[] = [];
+    const failures: unknown[] = [];
+    for (const assignment of ["exclusive", "shared"] as const) {
+      const subscription = await consumer.subscribe(BidPlaced, ({ detail }) => void handled.push(detail.n), {
+        group: assignment,
+        assignment,
+      });
+      subscription.addEventListener("error", ({ error }) => failures.push(error));
+    }
+    if (first === "consumer") await publisher.publish(bids(10));
+    const [bid] = bids(1);
+    await publisher.publish(bid!, { expected: { subject: "a-0", revision: 1 } });
+    await until(() => handled.length === 22, "both groups have handled all events");
+    assertEquals((await observer.info(BidPlaced)).length, 11);
+
+    await assertRefused(server, { subscribe: () => operator.subscribe(BidPlaced, () => {}, { group }) });
+    const refused = await assertRejects(() => operator.repartition(BidPlaced, { partitions: 3 }), Error);
+    assertMatch(refused.message, REFUSED);
+    assertEquals(await server.cli("ACL", "SETUSER", "operator", ...rulesOf("repartitioner")), "OK");
+    await operator.repartition(BidPlaced, { partitions: 3 });
+    await publisher.publish(bids(10));
+    await until(() => handled.length === 42, "both groups have handled the events of the new partitions");
+    assertEquals(failures, []);
+    const revisions = await Array.fromAsync(
+      observer.history(BidPlaced, { subject: "a-0" }),
+      ({ revision }) => revision,
+    );
+    assertEquals(revisions, [1, 2, 3]);
+    await assertForbidden(server, "operator", ["XREADGROUP GROUP exclusive me STREAMS events:Auction#0 >"]);
+  });
+}
+
 Deno.test("ACL rules of a consumer allow consuming, retries, dead letters, recovery and healing, and nothing else", async () => {
   await using server = await guarded();
   await using publisher = await as(server, "publisher");
@@ -265,12 +317,12 @@ Deno.test("ACL rules of a consumer allow consuming, retries, dead letters, recov
   await again.close();
   assertEquals(await server.cli("XINFO", "CONSUMERS", "events:Sold", group), "");
 
+  await broker.info(Sold);
   const run = await commandsRun(server);
   for (const command of allowedBy(rulesOf("consumer"))) assert(run.has(command), `${command} was not needed`);
   await assertRefused(server, {
     publish: () => broker.publish(new Sold({ n: 6 })),
     history: () => Array.fromAsync(broker.history(Sold)),
-    info: () => broker.info(Sold),
     redrive: () => broker.redrive(Sold, { group }),
     rewind: () => broker.rewind(Sold, { group, to: "beginning" }),
     delete: () => broker.deleteGroup(Sold, { group, force: true }),
@@ -412,7 +464,7 @@ Deno.test("ACL rules of a publisher with a retention need trimming, and an error
   await until(async () => await server.cli("XLEN", "events:Sold") === "10", "the stream is trimmed");
 });
 
-Deno.test("ACL rules of a publisher and a consumer need more to measure streams and groups", async () => {
+Deno.test("ACL rules of a publisher need more to measure streams and groups, and those of a consumer for bytes", async () => {
   await using server = await guarded();
   await someHistory(server);
   await using publisher = await as(server, "publisher");
@@ -422,10 +474,12 @@ Deno.test("ACL rules of a publisher and a consumer need more to measure streams 
     await using metrics = measure(broker);
     const before = await metrics.scrape();
     assertEquals([before.value("tidings_store_up"), before.value("tidings_broker_ready")], [1, 1]);
-    assertEquals(before.value("tidings_group_lag", { group }), undefined);
+    assertEquals(before.value("tidings_group_lag", { group }), role === "publisher" ? undefined : 0);
+    assertEquals(before.value("tidings_stream_size_bytes"), undefined);
     assertEquals(await server.cli("ACL", "SETUSER", role, ...rulesOf("measured")), "OK");
     const scrape = await metrics.scrape();
     assertEquals([scrape.value("tidings_stream_length"), scrape.value("tidings_group_lag", { group })], [3, 0]);
+    assert(scrape.value("tidings_stream_size_bytes")! > 0);
   }
   const progress = async () => (await consumer.health()).subscriptions[0]!.types[0]!.group;
   await until(async () => typeof await progress() === "object", "health() shows the progress of the group");
