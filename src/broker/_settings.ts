@@ -76,7 +76,8 @@ export function positionOf(value: Position | Date, option: string, end: "low" | 
 
 /** Throws unless these are options of streams; whether the streams exist is checked with the event classes. */
 function checkStreams(streams: Readonly<Record<string, StreamOptions>>): void {
-  if (typeof streams !== "object" || streams === null || Array.isArray(streams)) {
+  // A Map is an object without keys, and would be ignored.
+  if (typeof streams !== "object" || streams === null || Array.isArray(streams) || streams instanceof Map) {
     throw new TypeError(
       `Cannot make a broker with the streams ${show(streams)}: give an object, such as { Auction: { partitions: 8 } }`,
     );

@@ -59,7 +59,7 @@ function shown(value: unknown): string {
     const name = className(value) || "plain object";
     return `${/^[AEIOU]/.test(name) ? "an" : "a"} ${name}`;
   }
-  return String(value);
+  return typeof value === "bigint" ? `${value}n` : String(value);
 }
 
 function className(value: object): string | undefined {

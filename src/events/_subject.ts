@@ -37,6 +37,21 @@ export function subjectOf(type: string, path: SubjectPath, detail: unknown, give
   );
 }
 
+/**
+ * Throws unless an event's detail still has its subject at the path: the detail may have been changed since, by the program
+ * or by an asynchronous schema.
+ */
+export function assertSubject(type: string, path: SubjectPath, detail: unknown, subject: string | undefined): void {
+  const found = subjectIn(path, detail);
+  if (found === subject) return;
+  throw new TypeError(
+    `Cannot publish ${show(type)} with the subject ${show(subject)}: its detail.${path.join(".")} is ${
+      show(found)
+    } by now; ` +
+      `make a new event of the changed detail`,
+  );
+}
+
 /** What a detail has at the path; undefined where the path ends early. */
 export function subjectIn(path: SubjectPath, detail: unknown): unknown {
   let at = detail;

@@ -44,6 +44,23 @@ Deno.test("merge() orders events of any number of streams, from both ends, and e
   }
 });
 
+Deno.test("merge() from the end gives the reverse, also of equal positions", async () => {
+  const streams = new Streams();
+  const parts = [[1, 2, 2, 5], [2, 5], [1, 1, 5]];
+  const merged = (reverse: boolean) => {
+    const from = new Map<Tick, number>();
+    const noted = parts.map(async function* (part, stream) {
+      for await (const event of streams.of(reverse ? part.toReversed() : part)) {
+        from.set(event, stream);
+        yield event;
+      }
+    });
+    const events = merge(noted, { reverse }, new AbortController());
+    return Array.fromAsync(events, (event) => `${event.detail.n} of stream ${from.get(event)}`);
+  };
+  assertEquals((await merged(true)).reverse(), await merged(false));
+});
+
 Deno.test("merge() keeps the order of the streams for equal positions, and takes another order", async () => {
   const streams = new Streams();
   const events = merge([streams.of([1, 2]), streams.of([1, 2])], {}, new AbortController(), (_a, _b, i, j) => j - i);

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { connect, defineEvent, InMemoryBroker } from "@tidings/broker";
 import { z } from "zod";
 
@@ -41,6 +41,33 @@ Deno.test("an event keeps its subject when it is published and read back", async
   await using broker = new InMemoryBroker({ events: [Bid] });
   await broker.publish(new Bid({ auction: { id: "a-1" } }));
   assertEquals(await Array.fromAsync(broker.history(Bid), ({ subject }) => subject), ["a-1"]);
+});
+
+Deno.test("publish() refuses an event whose detail has got another subject since, naming both", async () => {
+  await using broker = new InMemoryBroker({ events: [Bid] });
+  const detail = { auction: { id: "a-1" } };
+  const changed = new Bid(detail);
+  detail.auction.id = "a-2";
+  for (const events of [changed, [changed]] as const) {
+    const { message } = await assertRejects(async () => await broker.publish(events as Bid), TypeError);
+    assertEquals(
+      message,
+      'Cannot publish "Bid" with the subject "a-1": its detail.auction.id is "a-2" by now; make a new event of the ' +
+        "changed detail",
+    );
+  }
+  detail.auction.id = "a-1";
+  await broker.publish(changed);
+  assertEquals(changed.subject, "a-1");
+});
+
+Deno.test("publish() refuses an event whose asynchronous schema changes the subject", async () => {
+  const schema = z.object({ id: z.string().transform((id) => Promise.resolve(id.toLowerCase())).pipe(z.string()) });
+  class Lowered extends defineEvent("Lowered", { schema, subject: "id" }) {}
+  await using broker = new InMemoryBroker({ events: [Lowered] });
+  await assertRejects(() => broker.publish(new Lowered({ id: "A-1" })), TypeError, 'its detail.id is "a-1" by now');
+  await broker.publish(new Lowered({ id: "a-1" }));
+  assertEquals(await Array.fromAsync(broker.history(Lowered), ({ subject }) => subject), ["a-1"]);
 });
 
 Deno.test("an event that was stored without a subject has the one of its detail", async () => {

@@ -1,6 +1,7 @@
 import { definitionOf, type EventDefinition } from "../../events/_definition.ts";
 import { reasonOf } from "../../events/_check.ts";
 import { isInstance } from "../../events/_foreign.ts";
+import { assertSubject } from "../../events/_subject.ts";
 import { checkExtensions, EventRecord, NO_EXTENSIONS, recordIn, restore } from "../../events/_state.ts";
 import type { DomainEvent, EventClass } from "../../events/mod.ts";
 import type { Fields, StoredRecord } from "../../store/mod.ts";
@@ -67,11 +68,17 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
     return this.#contract.payload(event);
   }
 
-  /** The fields of the event's entry, always in the same order. After id and payload, only fields with a value. */
+  /**
+   * The fields of the event's entry, always in the same order. After id and payload, only fields with a value.
+   *
+   * @throws {TypeError} If a new event's detail has another subject than the event.
+   */
   encode(event: E, payload: string = this.payload(event)): Fields {
     const record = recordIn(event);
     const fields = ["id", record.id, "payload", payload];
-    const { type, stream, version } = this.definition;
+    const { type, stream, version, subject: path } = this.definition;
+    // An event that was read may come from a program that knows no path.
+    if (path !== undefined && record.position === undefined) assertSubject(type, path, event.detail, record.subject);
     if (type !== stream) fields.push("type", type);
     if (version !== 1) fields.push("version", String(version));
     if (record.ms !== undefined) fields.push("time", new Date(record.ms).toISOString());

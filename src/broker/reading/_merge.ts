@@ -20,7 +20,7 @@ export async function* merge<E extends DomainEvent>(
   compare: Order = byPosition,
 ): Events<E> {
   const sign = reverse ? -1 : 1;
-  const heads = new Heads<E>((a, b) => sign * compare(a.event, b.event, a.stream, b.stream) || a.stream - b.stream);
+  const heads = new Heads<E>((a, b) => sign * (compare(a.event, b.event, a.stream, b.stream) || a.stream - b.stream));
   const pull = async (stream: number) => {
     const { done, value } = await streams[stream]!.next();
     if (!done) heads.add({ stream, event: value });

@@ -162,11 +162,18 @@ export const partitioned: readonly BrokerContract[] = [
       [[BidPlaced], { Auction: { partitions: 1_000_000 } }, RangeError, "at least 1 and at most 1024"],
       [[BidPlaced], { Auction: { partitions: 1.5 } }, RangeError, "an integer"],
       [[BidPlaced], { Auction: { partitions: "8" } }, RangeError, 'Cannot use "8"'],
+      [[BidPlaced], { Auction: { partitions: 8n } }, RangeError, "Cannot use 8n"],
       [[BidPlaced], { Auction: { partition: 8 } }, TypeError, 'unknown option "partition"'],
       [[BidPlaced], { Auctoin: { partitions: 8 } }, TypeError, "its events have the streams Auction; check the name"],
       [[BidPlaced], { BidPlaced: { partitions: 8 } }, TypeError, 'the stream "BidPlaced"'],
       [[BidPlaced], [], TypeError, "Cannot make a broker with the streams an array"],
       [[BidPlaced], null, TypeError, "Cannot make a broker with the streams null"],
+      [
+        [BidPlaced],
+        new Map([["Auction", { partitions: 8 }]]),
+        TypeError,
+        "Cannot make a broker with the streams a Map",
+      ],
       [[BidPlaced], { Auction: null }, TypeError, "the options must be an object"],
       [[BidPlaced, Plain], { Plain: { partitions: 8 } }, TypeError, "the class Plain takes no subject from its detail"],
     ];
