@@ -32,6 +32,7 @@ import { sharing } from "./broker/consuming/_shared_streams.ts";
 import { overPartitions } from "./broker/partitions/_over_partitions.ts";
 import { operatingPartitions } from "./broker/partitions/_operating.ts";
 import { assigning } from "./broker/partitions/_assignment.ts";
+import { retryingEarly } from "./broker/partitions/_early_retries.ts";
 import { assignmentOptions } from "./broker/partitions/_assignment_options.ts";
 import { partitioned } from "./broker/partitions/_partitions.ts";
 import { repartitioning } from "./broker/partitions/_repartition.ts";
@@ -64,6 +65,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...overPartitions,
   ...operatingPartitions,
   ...assigning,
+  ...retryingEarly,
   ...assignmentOptions,
   ...repartitioning,
   ...refusing,

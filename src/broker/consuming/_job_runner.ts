@@ -96,9 +96,9 @@ export class JobRunner {
       else if (job.attempt > this.#settings.retry.maxAttempts) {
         const { outcome, error } = usedUp(job);
         this.#settle(job, outcome, error);
-      } else if (this.#isEnding(job)) this.#release(job);
+      } else if (this.#isEnding(job)) this.#release(job, job.retryDelay);
       // The schema or the decryption failed, not the entry: the next attempt may succeed.
-      else if (job.content instanceof Error) this.#fail(job, job.content);
+      else if (job.content instanceof Error) this.#failBeforeStart(job, job.content);
       else if (this.#setKey(job)) this.#scheduler.admit(job);
     }
     this.#scheduler.pump();
@@ -120,9 +120,15 @@ export class JobRunner {
       job.orderBy(key);
       return true;
     } catch (error) {
-      this.#fail(job, error);
+      this.#failBeforeStart(job, error);
       return false;
     }
+  }
+
+  /** Counts a failed attempt. One that is not due yet is made again, when it is due: the delivery comes once more. */
+  #failBeforeStart(job: Job, error: unknown): void {
+    if (job.retryDelay > 0) job.holdUntilDue(() => this.#release(job));
+    else this.#fail(job, error);
   }
 
   #isolate(job: Job): Promise<boolean> {
