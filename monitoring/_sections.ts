@@ -107,11 +107,12 @@ export const SECTIONS: readonly Section[] = [
       chart({
         title: "Read, but not settled",
         description:
-          "In flight: consumers hold them. Retrying: they wait for the next attempt. Deferred: they wait for a consumer that knows their version.",
+          "In flight: consumers hold them. Retrying: they wait for the next attempt. Deferred: they wait for a consumer that knows their version. Waiting: behind a dead letter of their key.",
         queries: [
           [groupMax("tidings_group_in_flight"), `in flight: ${GROUP}`],
           [groupMax("tidings_group_retrying"), `retrying: ${GROUP}`],
           [groupMax("tidings_group_deferred"), `deferred: ${GROUP}`],
+          [groupMax("tidings_group_waiting"), `waiting: ${GROUP}`],
         ],
       }),
       chart({
@@ -204,6 +205,11 @@ export const SECTIONS: readonly Section[] = [
         description: "How long the oldest letter has waited to be redriven or discarded.",
         queries: [[groupMax("tidings_dead_letters_oldest_age_seconds"), GROUP]],
         unit: "s",
+      }),
+      chart({
+        title: "Held keys",
+        description: "Keys whose events wait until a dead letter is redriven or discarded: whenDead is hold-key.",
+        queries: [[groupMax("tidings_group_held_keys"), GROUP]],
       }),
       chart({
         title: "New dead letters by reason",

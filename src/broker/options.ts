@@ -340,7 +340,8 @@ export interface DiscardDeadLettersOptions {
 /**
  * Which groups `idle` waits for. The store is asked at once, then every 250 ms, and after this process has settled
  * deliveries (at most every 20 ms). A group that waits for a retry is not idle. A group with dead letters, or with deferred
- * events of a version that no consumer knows, may be idle: no consumer that runs now can handle them. A group that another
+ * events of a version that no consumer knows, may be idle: no consumer that runs now can handle them. So may one whose events
+ * wait behind a dead letter of their key, with `whenDead: "hold-key"`. A group that another
  * program has deleted is not idle while this broker has a subscription that makes it again.
  *
  * @example Wait for a group in a test

@@ -59,6 +59,13 @@ const GROUP_GAUGES: readonly Gauge<GroupInfo>[] = [
     ({ deferred }) => sumOfPending(deferred),
   ],
   [
+    "tidings.group.waiting",
+    "{event}",
+    "Events that wait in the store behind a dead letter of their key.",
+    ({ held }) => held.waiting,
+  ],
+  ["tidings.group.held_keys", "{key}", "Keys whose events wait behind a dead letter.", ({ held }) => held.keys],
+  [
     "tidings.group.consumers",
     "{consumer}",
     "Consumers that are alive.",

@@ -9,6 +9,7 @@ import {
   EntriesLostEvent,
   GroupLostEvent,
   type HandlerObservation,
+  HeldEvent,
   type LifecycleSource,
   type Operation,
   type OperationObservation,
@@ -209,6 +210,7 @@ export class Counting implements BrokerObserver {
     else if (event instanceof DeadLetterEvent) {
       this.#events.dead_lettered.add(1, { ...own, [REASON]: event.reason });
     } else if (event instanceof DeferredEvent) this.#events.deferred.add(1, own);
+    else if (event instanceof HeldEvent) this.#events.held.add(1, own);
     else if (event instanceof DeliveryEvent) {
       if (event.type === "recovered") this.#events.recovered.add(1, own);
       else this.#leasesLost.add(1, own);
@@ -262,7 +264,13 @@ interface Place {
 
 const OUTCOME = "tidings.delivery.outcome";
 const REASON = "tidings.dead_letter.reason";
-const DEAD_REASONS: readonly DeadLetterEvent["reason"][] = ["attempts", "permanent", "undecodable", "died", "version"];
+// A record, so that the compiler finds a reason that is missing.
+const DEAD_REASONS = Object.keys(
+  { attempts: 0, permanent: 0, undecodable: 0, died: 0, version: 0, held: 0 } satisfies Record<
+    DeadLetterEvent["reason"],
+    0
+  >,
+);
 
 /** Totals of events, named `tidings.events.<name>`. */
 const EVENT_COUNTERS = {
@@ -276,13 +284,14 @@ const EVENT_COUNTERS = {
   discarded: "Dead letters that were discarded.",
   recovered: "Deliveries that came back from a consumer that died.",
   deferred: "Events of a newer version, which wait for a consumer that knows it.",
+  held: "Events that began to wait behind a dead letter of their key.",
   trimmed: "Events that retention has removed.",
   lost: "Events that were removed before a group had settled them; at least so many.",
 } as const;
 type EventCounter = keyof typeof EVENT_COUNTERS;
 
 /** Totals of a group that have no further attribute. */
-const GROUP_COUNTERS = ["handled", "skipped", "retried", "recovered", "deferred", "lost"] as const;
+const GROUP_COUNTERS = ["handled", "skipped", "retried", "recovered", "deferred", "held", "lost"] as const;
 
 const COUNTED_OPERATIONS: Partial<Record<Operation["name"], EventCounter>> = {
   redrive: "redriven",

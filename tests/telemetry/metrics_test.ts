@@ -41,6 +41,7 @@ Deno.test("instrument() counts publishes, attempts and what becomes of events", 
   assertEquals(totals("tidings_events_dead_lettered", "tidings_dead_letter_reason"), {
     attempts: 1,
     died: 0,
+    held: 0,
     permanent: 1,
     undecodable: 0,
     version: 0,
@@ -133,10 +134,10 @@ Deno.test("instrument() observes streams and groups", async () => {
   const [group] = (await broker.info(Paid)).groups;
   const gauge = (name: string) => scrape.value(`tidings_${name}`, mails);
   assertEquals(
-    ["lag", "lag_exact", "pending", "in_flight", "retrying", "deferred", "consumers"].map((name) =>
-      gauge(`group_${name}`)
-    ),
-    [group!.lag, 1, 3, 2, 1, 0, 1],
+    ["lag", "lag_exact", "pending", "in_flight", "retrying", "deferred", "waiting", "held_keys", "consumers"].map((
+      name,
+    ) => gauge(`group_${name}`)),
+    [group!.lag, 1, 3, 2, 1, 0, 0, 0, 1],
   );
   assertEquals(gauge("dead_letters"), 1);
   for (const name of ["group_oldest_age_seconds", "dead_letters_oldest_age_seconds"]) {
@@ -204,6 +205,29 @@ Deno.test("instrument() counts deferred events, and those that wait for a newer 
   await until(async () => (await groupOf(older, Paid, "mails")).deferred.length === 1, "the event is deferred");
   await until(async () => (await metrics.scrape()).value("tidings_events_deferred_total", mails) === 1, "it is told");
   assertEquals((await metrics.scrape()).value("tidings_group_deferred", mails), 1);
+});
+
+Deno.test("instrument() counts held keys, and events that wait behind their dead letter", async () => {
+  await using broker = new InMemoryBroker({ events });
+  await using metrics = measure(broker);
+  let fatal = true;
+  await broker.subscribe(Paid, ({ detail: { n } }) => {
+    if (n === 0 && fatal) throw new PermanentError("no good");
+  }, { group: "mails", key: ({ detail }) => `${detail.n % 2}`, whenDead: "hold-key" });
+  await broker.publish(paid(5));
+  await until(async () => (await groupOf(broker, Paid, "mails")).held.waiting === 2, "two events wait");
+  await until(async () => (await metrics.scrape()).value("tidings_events_held_total", mails) === 2, "they are told");
+  const scrape = await metrics.scrape();
+  assertEquals([scrape.value("tidings_group_held_keys", mails), scrape.value("tidings_group_waiting", mails)], [1, 2]);
+  assertEquals(
+    scrape.value("tidings_events_dead_lettered_total", { ...mails, tidings_dead_letter_reason: "held" }),
+    0,
+  );
+  fatal = false;
+  await broker.redrive(Paid, { group: "mails" });
+  await broker.idle({ group: "mails" });
+  const after = await metrics.scrape();
+  assertEquals([after.value("tidings_group_held_keys", mails), after.value("tidings_group_waiting", mails)], [0, 0]);
 });
 
 Deno.test("instrument() counts events that were removed before a group had read them", async () => {
@@ -283,7 +307,7 @@ Deno.test("instrument() starts totals at zero", async () => {
   await broker.subscribe(Paid, () => {}, { group: "mails" });
   const scrape = await metrics.scrape();
   for (const type of ["Paid", "Ended"]) assertEquals(scrape.value("tidings_events_published_total", { type }), 0);
-  for (const name of ["handled", "retried", "dead_lettered", "recovered", "deferred", "lost"]) {
+  for (const name of ["handled", "retried", "dead_lettered", "recovered", "deferred", "held", "lost"]) {
     assertEquals(scrape.value(`tidings_events_${name}_total`, mails), 0, name);
   }
   for (const name of ["leases_lost", "groups_lost"]) assertEquals(scrape.value(`tidings_${name}_total`, mails), 0);

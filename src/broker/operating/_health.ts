@@ -151,9 +151,10 @@ function knownGroup(states: readonly GroupState[] | { readonly error: unknown },
   if ("error" in states) return { group: undefined, groupError: states.error };
   const state = states.find(({ name }) => name === group);
   if (state === undefined) return { group: "missing", groupError: undefined };
-  const { lag, lagIsExact, pending, deadLetters, floor } = state;
+  const { lag, lagIsExact, pending, deadLetters, floor, held: { keys, waiting } } = state;
   const oldestUnsettled = floor === undefined ? undefined : new Date(positionTime(floor));
-  const progress: GroupProgress = { lag, lagIsExact, pending, deadLetters, oldestUnsettled, at: new Date() };
+  const held = { keys, waiting };
+  const progress: GroupProgress = { lag, lagIsExact, pending, deadLetters, held, oldestUnsettled, at: new Date() };
   return { group: progress, groupError: undefined };
 }
 

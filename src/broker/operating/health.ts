@@ -71,6 +71,11 @@ export interface GroupProgress {
   readonly pending: number;
   /** How many dead letters it has. */
   readonly deadLetters: number;
+  /**
+   * How many keys these letters hold, and how many events wait behind them, with `whenDead: "hold-key"`. As dead letters,
+   * they are no problem of the broker: an operator decides about them.
+   */
+  readonly held: { readonly keys: number; readonly waiting: number };
   /** The time of the oldest event that it has not settled; undefined when it has settled all. */
   readonly oldestUnsettled: Date | undefined;
   /** When the store gave this answer. */
