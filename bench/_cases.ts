@@ -1,5 +1,5 @@
 import { type Case, idOf } from "./_case.ts";
-import { consumeCase, HANDLINGS, SYNC_1 } from "./cases/consume.ts";
+import { ASYNC_BY_SUBJECT, consumeCase, HANDLINGS, SYNC_1, SYNC_BY_SUBJECT } from "./cases/consume.ts";
 import { latencyCase } from "./cases/latency.ts";
 import { lostConsumerCase } from "./cases/lost_consumer.ts";
 import { memoryCase } from "./cases/memory.ts";
@@ -13,8 +13,10 @@ import { WEIGHT } from "./cases/weight.ts";
 import { emitterSystems } from "./systems/emitters.ts";
 import { insertSystem } from "./systems/insert.ts";
 import { NODE_REDIS, PAIRS, PEERS } from "./systems/mod.ts";
+import { partitionedSystems } from "./systems/partitions.ts";
 import { rawSystem } from "./systems/raw.ts";
 import { revisedSystems } from "./systems/revisions.ts";
+import type { System } from "./systems/_system.ts";
 import { telemetrySystems } from "./systems/telemetry.ts";
 import { checkedSystems, memorySystem, sqliteSystem } from "./systems/tidings.ts";
 
@@ -109,6 +111,20 @@ function* revisedCases(): Generator<Case> {
   }
 }
 
+/** The cost of partitions: of 1, 8 and 48 beside a stream without partitions. */
+function* partitionedCases(): Generator<Case> {
+  const [plain, ...others] = partitionedSystems as [System, ...System[]];
+  const against = { against: [plain.name] };
+  for (const shape of [ROLLING_500, ONE_AT_A_TIME]) {
+    yield publishCase(plain, shape, 190);
+    for (const system of others) yield publishCase(system, shape, 190, against);
+  }
+  for (const handling of [SYNC_BY_SUBJECT, ASYNC_BY_SUBJECT]) {
+    yield consumeCase(plain, handling, 190);
+    for (const system of others) yield consumeCase(system, handling, 190, against);
+  }
+}
+
 function* otherCases(): Generator<Case> {
   for (const { raw, tidings } of PAIRS) {
     yield twoProcessesCase(raw);
@@ -150,6 +166,7 @@ export function chooseCases(only: RegExp, quick: boolean): Case[] {
     ...checkedCases(),
     ...telemetryCases(),
     ...revisedCases(),
+    ...partitionedCases(),
     ...otherCases(),
   ].filter((
     { slow },

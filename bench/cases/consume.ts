@@ -24,6 +24,9 @@ const async = (concurrency: number): Handling => ({
 
 export const SYNC_1: Handling = sync(1);
 export const ASYNC_50: Handling = async(50);
+/** The system has the key: the subject of an event, of which there are a thousand. */
+export const SYNC_BY_SUBJECT: Handling = { ...sync(1), name: "sync handler, 1 at once, by subject (1000)" };
+export const ASYNC_BY_SUBJECT: Handling = { ...ASYNC_50, name: "async handler, 50 at once, by subject (1000)" };
 export const HANDLINGS: readonly Handling[] = [
   SYNC_1,
   sync(50),

@@ -162,14 +162,20 @@ export interface ConsumeOptions {
   /**
    * How many deliveries of one type this consumer holds at once, including those whose handler runs and those that were
    * pulled. By default 64 for `consume`. For `subscribe` it adapts by default: it starts at `concurrency`, and grows up to
-   * 1,000 while handlers are fast, so that slow handlers leave events to other consumers.
+   * 1,000 while handlers are fast, so that slow handlers leave events to other consumers. With a key it is 16 times
+   * `concurrency`, and at least 128.
+   *
+   * Of a stream with partitions this is the sum over the partitions that this consumer reads. Half of it is divided among
+   * them, so that a busy partition keeps no other one waiting. At least one delivery of each partition fits always. By
+   * default the sum is at most 1,000, or 16 times `concurrency`, or 64 for each partition, whichever is largest.
    */
   prefetch?: number;
   /**
    * How many bytes of one type this consumer holds at once: names and values of the entries, where a character counts as one
    * byte. It claims nothing while it holds this much, and fewer events at a time when they are large. It holds more than
    * this for a while when events are larger than those before, by at most one claim: as many events as would have fit, and
-   * no more than 500. One event fits always. @default {67_108_864} 64 MiB
+   * no more than 500. One event fits always. Of a stream with partitions this is the sum over the partitions that this
+   * consumer reads, divided as `prefetch` is; one claim of each partition may exceed it. @default {67_108_864} 64 MiB
    */
   prefetchBytes?: number;
   /**

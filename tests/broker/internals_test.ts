@@ -8,6 +8,7 @@ import { IdleWaits } from "../../src/broker/operating/_idle.ts";
 import type { StreamAdmin, StreamState } from "../../src/store/mod.ts";
 import { ByteWindow } from "../../src/broker/consuming/_byte_window.ts";
 import { PrefetchWindow } from "../../src/broker/consuming/_prefetch_window.ts";
+import { SharedWindow } from "../../src/broker/consuming/_shared_window.ts";
 
 const settings = (options: { concurrency?: number; prefetch?: number; key?: () => string }) =>
   subscribeSettings({ group: "group", ...options });
@@ -120,6 +121,42 @@ Deno.test("PrefetchWindow with keys or a given prefetch keeps its size", () => {
 
 /** Records of these sizes, in characters. */
 const records = (...sizes: number[]) => sizes.map((size) => ({ position: "1-0" as const, fields: ["x".repeat(size)] }));
+
+Deno.test("SharedWindow bounds what all hold together, and keeps a part for each", () => {
+  const window = new SharedWindow(80);
+  const [busy, idle, other] = [window.join(), window.join(), window.join()];
+  // Of 80, half is divided: 13 for each.
+  assertEquals(busy.room(), 80 - 2 * 13);
+  busy.add(54);
+  assertEquals([busy.room(), idle.room(), other.room()], [0, 13, 13]);
+  idle.add(13);
+  other.add(13);
+  assertEquals([busy.room(), idle.room(), other.room()], [0, 0, 0]);
+  busy.add(-30);
+  assertEquals([busy.room(), idle.room()], [30, 30]);
+  other.leave();
+  // Of two, each may always hold 20.
+  assertEquals([busy.room(), idle.room()], [80 - 24 - 20, 80 - 24 - 13]);
+  other.add(-13);
+  assertEquals(busy.room(), 36);
+});
+
+Deno.test("SharedWindow lets each hold one, whatever their number, and tells those that wait", () => {
+  const window = new SharedWindow(2);
+  let told = 0;
+  const shares = Array.from({ length: 4 }, () => window.join(() => told++));
+  for (const share of shares) {
+    assertEquals(share.room() >= 1, true);
+    share.add(1);
+    assertEquals(share.room() <= 0, true);
+    share.wait();
+  }
+  assertEquals(told, 0);
+  shares[0]!.add(-1);
+  assertEquals(told, 4);
+  shares[1]!.add(-1);
+  assertEquals(told, 4);
+});
 
 Deno.test("ByteWindow asks for as many entries as fit by the largest one of the last claims", () => {
   const window = new ByteWindow(1_000);

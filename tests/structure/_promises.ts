@@ -167,7 +167,7 @@ export const PROMISES: readonly Promised[] = [
     promise: "A consumer's memory is bounded",
     numbers: [31, 44],
     details:
-      "By `prefetch` events of each type (at most 1,000 by default), and by `prefetchBytes` (64 MiB); events that suddenly get larger exceed that by one claim. Retries wait in the store.",
+      "By `prefetch` events of each type (at most 1,000 by default), and by `prefetchBytes` (64 MiB), over all partitions of a stream together; events that suddenly get larger exceed that by one claim. Retries wait in the store.",
   },
   {
     promise: "`retention` never removes events that a group has not read or settled",

@@ -12,6 +12,7 @@ import type { HeldKeys } from "./_held_keys.ts";
 import type { AssignedPartitions, GroupSubscription } from "./_group_subscription.ts";
 import type { JobSource } from "./_job.ts";
 import type { HoldBack } from "./_held_back.ts";
+import type { SharedWindows } from "./_shared_window.ts";
 import { StreamConsumer } from "./_stream_consumer.ts";
 
 /** How a subscription takes part in the assignment of a stream. */
@@ -24,6 +25,7 @@ export interface AssignedStreamOptions {
   /** The streams of its partitions when the subscription began. */
   readonly known: readonly string[];
   readonly holdBack: HoldBack;
+  readonly windows: SharedWindows;
   /** Given if a dead letter holds its key. */
   readonly Holds: typeof HeldKeys | undefined;
   /** The name of the consumer. */
@@ -138,12 +140,13 @@ export class AssignedStream implements AssignedPartitions {
   }
 
   async #join(partition: number): Promise<void> {
-    const { subscription, holdBack, Holds } = this.#options;
+    const { subscription, holdBack, windows, Holds } = this.#options;
     const codec = this.#partitions[partition]!;
     const joinedAt = Date.now();
     const member = await this.#member(codec, true);
     const consumer = new StreamConsumer(subscription, codec, member, joinedAt, {
       holdBack,
+      windows,
       Holds,
       settings: this.#settings,
     });

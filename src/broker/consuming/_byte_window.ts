@@ -1,5 +1,6 @@
 import { sizeOf } from "../../store/_size.ts";
 import type { StoredRecord } from "../../store/mod.ts";
+import type { Share } from "./_shared_window.ts";
 
 // Assumed of each entry before the first claim, in bytes. With the default of `prefetchBytes`, the first claim may then be as
 // large as any: a smaller one would leave entries of a small group to other consumers.
@@ -14,9 +15,12 @@ export class ByteWindow {
   #held = 0;
   #expected = FIRST_GUESS;
   #claims = 0;
+  #share: Share | undefined;
 
-  constructor(most: number) {
+  /** @param share Given if it reads one of several partitions. */
+  constructor(most: number, share?: Share) {
     this.#most = most;
+    this.#share = share;
   }
 
   /** Whether there was one claim, which was small because no size was known: a second one may follow at once. */
@@ -29,18 +33,22 @@ export class ByteWindow {
    * are idle.
    */
   room(idle: boolean): number {
-    const free = this.#most - this.#held;
-    if (free <= 0 || !idle && free * 2 < this.#most) return 0;
+    const free = this.#share?.room() ?? this.#most - this.#held;
+    const size = this.#share?.size() ?? this.#most;
+    if (free < size) this.#share?.wait();
+    if (free <= 0 || !idle && free * 2 < size) return 0;
     return Math.max(1, Math.floor(free / this.#expected));
   }
 
   claimed(records: readonly StoredRecord[]): void {
-    let largest = 1;
+    let [largest, sum] = [1, 0];
     for (const { fields } of records) {
       const size = sizeOf(fields);
-      this.#held += size;
+      sum += size;
       if (size > largest) largest = size;
     }
+    this.#held += sum;
+    this.#share?.add(sum);
     // A large entry is remembered for some claims.
     this.#expected = this.#claims++ === 0 ? largest : Math.max(largest, this.#expected / 2);
   }
@@ -48,5 +56,11 @@ export class ByteWindow {
   /** An entry of this size is no longer held. */
   closed(size: number): void {
     this.#held -= size;
+    this.#share?.add(-size);
+  }
+
+  /** The consumer has left. */
+  leave(): void {
+    this.#share?.leave();
   }
 }

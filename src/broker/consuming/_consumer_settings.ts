@@ -9,6 +9,9 @@ import type { ConsumeOptions, RetryOptions, SubscribeOptions } from "../options.
 /** The largest number of entries in one claim, and so of handlers that start in one turn of the event loop. */
 export const MAX_CLAIM = 500;
 
+/** How many deliveries a consumer holds at most without `prefetch`, unless so many handlers run at once. */
+export const LARGEST_WINDOW = 1_000;
+
 // Enough to hide round trips, but few, since a caller that pulls may be slow and other consumers should get events.
 const PULLED_PREFETCH = 64;
 

@@ -7,6 +7,7 @@ import { AssignedStream, isShared, shareAll } from "./_assigned_stream.ts";
 import type { GroupSubscription } from "./_group_subscription.ts";
 import { HeldBack, type HoldBack } from "./_held_back.ts";
 import type { HeldKeys } from "./_held_keys.ts";
+import { SharedWindows } from "./_shared_window.ts";
 import type { StreamConsumer } from "./_stream_consumer.ts";
 
 /** A subscription to a stream that has partitions, or may get some. */
@@ -30,6 +31,7 @@ export interface PartitionedSourceOptions {
 export class PartitionedSource {
   readonly known: readonly string[];
   readonly holdBack: HoldBack;
+  readonly windows: SharedWindows;
   #options: PartitionedSourceOptions;
 
   constructor(options: PartitionedSourceOptions) {
@@ -39,6 +41,7 @@ export class PartitionedSource {
     const barrier = new Barrier({ store, layout, group, signal, retrying });
     this.#options = options;
     this.known = known;
+    this.windows = new SharedWindows(subscription.settings);
     this.holdBack = (options) => new HeldBack({ ...options, barrier });
   }
 
@@ -68,6 +71,7 @@ export class PartitionedSource {
 
   /** Takes part in the assignment of the partitions. */
   assigned(): AssignedStream {
-    return new AssignedStream({ ...this.#options, holdBack: this.holdBack });
+    const { holdBack, windows } = this;
+    return new AssignedStream({ ...this.#options, holdBack, windows });
   }
 }

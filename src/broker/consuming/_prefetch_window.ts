@@ -1,7 +1,6 @@
-import type { Settings } from "./_consumer_settings.ts";
+import { LARGEST_WINDOW as LARGEST, type Settings } from "./_consumer_settings.ts";
+import type { Share } from "./_shared_window.ts";
 
-// How many deliveries an adaptive window holds at most.
-const LARGEST = 1_000;
 // A full window handled within this many milliseconds makes it grow; four times as long makes it shrink.
 const FAST = 50;
 
@@ -18,8 +17,11 @@ export class PrefetchWindow {
   /** For how long at least one job was open, in milliseconds, and since when a job is open now. */
   #busy = 0;
   #since: number | undefined;
+  #share: Share | undefined;
 
-  constructor({ prefetch, concurrency, key }: Settings) {
+  /** @param share Given if it reads one of several partitions. */
+  constructor({ prefetch, concurrency, key }: Settings, share?: Share) {
+    this.#share = share;
     // With keys the window does not adapt: to reach events of other keys, events behind a busy key must be held, too.
     const fixed = prefetch ?? (key === undefined ? undefined : Math.max(16 * concurrency, 128));
     this.#concurrency = concurrency;
@@ -34,15 +36,23 @@ export class PrefetchWindow {
    */
   room(open: number, running: number): number {
     if (open >= this.#size || running >= this.#concurrency && open * 2 > this.#size) return 0;
-    return this.#size - open;
+    const room = this.#size - open;
+    if (this.#share === undefined) return room;
+    const shared = this.#share.room();
+    const least = running >= this.#concurrency ? this.#share.size() / 4 : 1;
+    if (shared < room || shared < least) this.#share.wait();
+    return shared < least ? 0 : Math.min(room, shared);
   }
 
-  claimed(): void {
+  /** So many entries were claimed. */
+  claimed(count = 1): void {
+    this.#share?.add(count);
     this.#since ??= performance.now();
   }
 
   /** One more job has ended, and `open` jobs are still open. */
   done(open: number): void {
+    this.#share?.add(-1);
     const full = ++this.#done >= this.#size;
     if (!full && open > 0) return;
     const now = performance.now();
@@ -54,5 +64,10 @@ export class PrefetchWindow {
     else if (this.#busy > 4 * FAST) this.#size = Math.max(this.#smallest, this.#size >> 1);
     this.#done = 0;
     this.#busy = 0;
+  }
+
+  /** The consumer has left. */
+  leave(): void {
+    this.#share?.leave();
   }
 }

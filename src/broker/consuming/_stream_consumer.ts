@@ -20,6 +20,7 @@ import { HeldJobs, Job, type JobSource } from "./_job.ts";
 import { Lease } from "./_lease.ts";
 import { ByteWindow } from "./_byte_window.ts";
 import { PrefetchWindow } from "./_prefetch_window.ts";
+import type { SharedWindows } from "./_shared_window.ts";
 import { Settler, type SettlingEnd } from "./_settler.ts";
 
 // After this many redeliveries in a row, new entries are claimed first: they need not wait for a large backlog, and the
@@ -79,6 +80,7 @@ export class StreamConsumer implements JobSource {
   #settler: Settler;
   #window: PrefetchWindow;
   #bytes: ByteWindow;
+  #windows: SharedWindows | undefined;
   #held = new HeldJobs();
   /** How many entries were claimed so far. */
   #claimed = 0;
@@ -109,6 +111,7 @@ export class StreamConsumer implements JobSource {
   /**
    * @param options.holdBack Given if the number of partitions may change, which holds entries back.
    * @param options.Holds Given if a dead letter holds its key.
+   * @param options.windows Given if it reads one of several partitions.
    * @param options.settings Those of the subscription, unless this consumer has a key of its own.
    */
   constructor(
@@ -116,7 +119,8 @@ export class StreamConsumer implements JobSource {
     codec: StreamCodec,
     member: GroupMember,
     joinedAt: number,
-    { holdBack, Holds, settings = owner.settings }: {
+    { holdBack, Holds, windows, settings = owner.settings }: {
+      readonly windows?: SharedWindows | undefined;
       readonly holdBack?: HoldBack | undefined;
       readonly Holds?: typeof HeldKeys | undefined;
       readonly settings?: Settings;
@@ -152,8 +156,10 @@ export class StreamConsumer implements JobSource {
       failed: (error) => owner.failed(error, this),
     });
     this.#progressAt = joinedAt;
-    this.#window = new PrefetchWindow(settings);
-    this.#bytes = new ByteWindow(settings.prefetchBytes);
+    this.#windows = windows;
+    const freed = () => this.updateRoom();
+    this.#window = new PrefetchWindow(settings, windows?.entries.join(freed));
+    this.#bytes = new ByteWindow(settings.prefetchBytes, windows?.bytes.join(freed));
     this.#lease = new Lease({
       member,
       duration: settings.lease,
@@ -239,9 +245,14 @@ export class StreamConsumer implements JobSource {
     }
   }
 
+  /** How many handlers run for all partitions of the stream. */
+  get #allRunning(): number {
+    return this.#windows?.running ?? this.#running;
+  }
+
   /** How many entries may be claimed now. */
   #roomFor(): number {
-    const running = this.#bytes.probed ? 0 : this.#running;
+    const running = this.#bytes.probed ? 0 : this.#allRunning;
     const entries = this.#window.room(this.#open, running);
     return entries === 0 ? 0 : Math.min(entries, this.#bytes.room(running < this.#settings.concurrency));
   }
@@ -267,7 +278,7 @@ export class StreamConsumer implements JobSource {
     if (records.length === 0) return;
     if (this.#open === 0) this.#progressAt = Date.now();
     this.#open += records.length;
-    this.#window.claimed();
+    this.#window.claimed(records.length);
     this.#bytes.claimed(records);
     this.#sinceTurn += records.length;
     // These records must not overtake records that wait for a later turn.
@@ -321,10 +332,12 @@ export class StreamConsumer implements JobSource {
 
   handlerStarted(): void {
     this.#running++;
+    this.#windows?.handlerStarted();
   }
 
   handlerEnded(): void {
     this.#running--;
+    this.#windows?.handlerEnded();
     if (this.#running === 0) { for (const resolve of this.#onIdle.splice(0)) resolve(); }
   }
 
@@ -399,7 +412,7 @@ export class StreamConsumer implements JobSource {
 
   #isStalled(full: boolean): boolean {
     const { key, concurrency } = this.#settings;
-    return full && key !== undefined && this.#running < concurrency;
+    return full && key !== undefined && this.#allRunning < concurrency;
   }
 
   /** From now on no handler of its deliveries starts, though the subscription goes on. */
@@ -423,6 +436,8 @@ export class StreamConsumer implements JobSource {
       // Also if the store does not reply: a renewed lease would keep the deliveries from other consumers.
       await unlessAborted(this.#lease.stop(), deadline);
     }
+    this.#window.leave();
+    this.#bytes.leave();
     await this.#leaveGroup(deadline);
     for (const job of this.#held.all()) job.abort(new LeaseLostError("The subscription is closed"));
     this.#held.clear();

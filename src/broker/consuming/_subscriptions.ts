@@ -109,7 +109,8 @@ export class Subscriptions {
       const startFrom = source === undefined ? settings.startFrom : startIn(stream, settings, source.known);
       const options = { ...settings, startFrom, consumer, version, ...(types && { types }) };
       const member = await unlessEnded(store.member(stream, settings.group, options), signal);
-      return new StreamConsumer(subscription, codec, member, joinedAt, { holdBack: source?.holdBack, Holds });
+      const { holdBack, windows } = source ?? {};
+      return new StreamConsumer(subscription, codec, member, joinedAt, { holdBack, windows, Holds });
     };
     try {
       const parts: { readonly codec: StreamCodec; readonly source?: PartitionedSource }[] = [];

@@ -82,6 +82,36 @@ export const overPartitions: readonly BrokerContract[] = [
     assertOrderOfSubjects(pulled, 40);
   }),
 
+  contract("31, 47", "prefetch bounds the deliveries of all partitions together, and starves none", async (bench) => {
+    const broker = await connectTo(bench);
+    // Twice as many as fit in one partition, and two in each other one.
+    const [busy, ...others] = Array.from({ length: PARTITIONS }, (_, nth) => auctionIn(nth));
+    const publish = (auctionId: string, count: number) =>
+      broker.publish(Array.from({ length: count }, (_, n) => new BidPlaced({ auctionId, n })));
+    await publish(busy!, 40);
+    const gate = new Gate();
+    const handled: string[] = [];
+    const subscription = await broker.subscribe(BidPlaced, async ({ subject }) => {
+      await gate.opened;
+      handled.push(subject!);
+    }, { group: "group", concurrency: 50, prefetch: 16 });
+    const held = () => subscription.info().held;
+    // A part of the window is kept for the partitions without events.
+    await until(() => held() >= 10, "the busy partition fills its part");
+    for (const auctionId of others) await publish(auctionId, 2);
+    await until(
+      () => subscription.info().types.every(({ held }) => held > 0),
+      "deliveries of each partition are held",
+    );
+    for (const auctionId of others) await publish(auctionId, 20);
+    for (let look = 0; look < 5; look++) {
+      await sleep(10);
+      assert(held() <= 16, `${held()} deliveries are held`);
+    }
+    gate.open();
+    await until(() => handled.length === 40 + 22 * others.length, "all events are handled");
+  }),
+
   contract("14, 47", "a group begins where `startFrom` says in each partition", async (bench) => {
     const broker = await connectTo(bench);
     await broker.publish(bids(40));
