@@ -21,7 +21,8 @@ import { type Stored, Verdict } from "./_verdict.ts";
 /** How long the faults last, in seconds. */
 export const SECONDS = Number(Deno.env.get("CHAOS_SECONDS") ?? 600);
 
-const CHILD = new URL("./_child.ts", import.meta.url);
+/** The main module of the processes. */
+export const CHILD = new URL("./_child.ts", import.meta.url);
 const CONSUMERS = ["c1", "c2", "c3", "c4", "c5"];
 const PUBLISHERS = ["p1", "p2", "p3"];
 /** The names of all slots for processes. */
@@ -169,7 +170,7 @@ async function roll(storm: Storm, fleet: Fleet<SpreadRole>): Promise<void> {
 }
 
 /** Waits until every group has settled all events, including those of retries and dead consumers. */
-async function drained(broker: Broker): Promise<void> {
+export async function drained(broker: Broker): Promise<void> {
   let state = "";
   const isDrained = async () => {
     await sleep(100);
