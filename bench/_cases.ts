@@ -1,12 +1,15 @@
 import { type Case, idOf } from "./_case.ts";
+import { clusterCase } from "./cases/cluster.ts";
 import { ASYNC_BY_SUBJECT, consumeCase, HANDLINGS, SYNC_1, SYNC_BY_SUBJECT } from "./cases/consume.ts";
 import { latencyCase } from "./cases/latency.ts";
 import { lostConsumerCase } from "./cases/lost_consumer.ts";
 import { memoryCase } from "./cases/memory.ts";
 import { IDLE_PING, pingCase } from "./cases/ping.ts";
+import { processesCase } from "./cases/processes.ts";
 import { BATCHES, LOOP, ONE_AT_A_TIME, publishCase, ROLLING_500, SHAPES } from "./cases/publish.ts";
 import { redisBenchmarkCases } from "./cases/redis_benchmark.ts";
 import { startUpCase } from "./cases/start_up.ts";
+import { subjectIndexCase } from "./cases/subject_index.ts";
 import { throughCase } from "./cases/through.ts";
 import { twoProcessesCase } from "./cases/two_processes.ts";
 import { WEIGHT } from "./cases/weight.ts";
@@ -111,7 +114,7 @@ function* revisedCases(): Generator<Case> {
   }
 }
 
-/** The cost of partitions: of 1, 8 and 48 beside a stream without partitions. */
+/** The cost of partitions: of 1, 8 and 64 beside a stream without partitions; and how processes share them. */
 function* partitionedCases(): Generator<Case> {
   const [plain, ...others] = partitionedSystems as [System, ...System[]];
   const against = { against: [plain.name] };
@@ -123,6 +126,10 @@ function* partitionedCases(): Generator<Case> {
     yield consumeCase(plain, handling, 190);
     for (const system of others) yield consumeCase(system, handling, 190, against);
   }
+  yield clusterCase(plain);
+  for (const system of others) yield clusterCase(system, against.against);
+  for (const processes of [1, 2, 4, 8]) yield processesCase(processes);
+  for (const revisions of [false, true]) yield subjectIndexCase(revisions);
 }
 
 function* otherCases(): Generator<Case> {

@@ -10,6 +10,8 @@ import { detailsOf } from "./_detail.ts";
 import { rolling } from "./_load.ts";
 import type { Role } from "./_roles.ts";
 import { latencies } from "./_stats.ts";
+import { openPartitioned } from "./systems/partitions.ts";
+import { Numbered } from "./systems/revisions.ts";
 import { openRaw } from "./systems/_raw_clients.ts";
 import { findSystem } from "./systems/mod.ts";
 
@@ -42,6 +44,20 @@ const ROLES: { [K in Role["do"]]: (role: Extract<Role, { do: K }>) => Promise<vo
     await measured(() => counter.all);
     await consumer.close();
     counter.check(system);
+  },
+  share: async ({ place, partitions, ms, concurrency }) => {
+    const broker = await openPartitioned(place, partitions);
+    let handled = 0;
+    const handler = async () => {
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      handled++;
+    };
+    await broker.subscribe(Numbered, handler, { group: "group", concurrency });
+    await measured(async () => {
+      await nextLine();
+      return { handled };
+    });
+    await broker.close();
   },
   hold: async ({ system, place, lease }) => {
     const holding = Promise.withResolvers<void>();

@@ -16,5 +16,12 @@ export type Role =
     readonly count: number;
     readonly concurrency: number;
   }
+  | {
+    readonly do: "share";
+    readonly place: Place;
+    readonly partitions: number;
+    readonly ms: number;
+    readonly concurrency: number;
+  }
   | { readonly do: "hold"; readonly system: string; readonly place: Place; readonly lease?: number }
   | { readonly do: "ping"; readonly place: Place };

@@ -11,7 +11,8 @@ export const SUBJECTS = 1_000;
 // As many characters as in the details of other cases.
 const subjectOf = (detail: Detail) => String(1_000 + indexOf(detail) % SUBJECTS);
 
-const open = ({ redis }: Place, partitions: number) => {
+/** Opens a broker over a stream with this number of partitions. */
+export const openPartitioned = ({ redis }: Pick<Place, "redis">, partitions: number) => {
   const streams = partitions === 0 ? {} : { Measured: { partitions } };
   return RedisBroker.connect(redis, { client: "node-redis", events: [Numbered], streams });
 };
@@ -27,7 +28,7 @@ export function partitionedSystem(partitions: number): System {
   return {
     name: nameOf(partitions),
     publisher: async (place) => {
-      const broker = await open(place, partitions);
+      const broker = await openPartitioned(place, partitions);
       const event = (detail: Detail) => new Numbered({ ...detail, auctionId: subjectOf(detail) });
       return {
         send: (detail) => broker.publish(event(detail)),
@@ -36,7 +37,7 @@ export function partitionedSystem(partitions: number): System {
       };
     },
     consumer: async (place, { concurrency, handler }) => {
-      const broker = await open(place, partitions);
+      const broker = await openPartitioned(place, partitions);
       await broker.subscribe(Numbered, ({ detail }) => handler(detail), {
         group: "group",
         concurrency,
@@ -45,7 +46,7 @@ export function partitionedSystem(partitions: number): System {
       return broker;
     },
     unsettled: async (place) => {
-      const broker = await open(place, partitions);
+      const broker = await openPartitioned(place, partitions);
       const [group] = (await broker.info(Numbered)).groups;
       await broker.close();
       return group!.pending + group!.lag;
@@ -54,4 +55,4 @@ export function partitionedSystem(partitions: number): System {
 }
 
 /** One stream, and the partitions that it is compared with. */
-export const partitionedSystems: readonly System[] = [0, 1, 8, 48].map(partitionedSystem);
+export const partitionedSystems: readonly System[] = [0, 1, 8, 64].map(partitionedSystem);
