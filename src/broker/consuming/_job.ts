@@ -55,6 +55,8 @@ export interface JobSource {
   settle(job: Job, outcome: Outcome, onReply?: (refused: boolean) => void): void;
   handlerStarted(): void;
   handlerEnded(): void;
+  /** Jobs of it were lost, all at once. Called before any other job of their keys may start. */
+  noteLost(jobs: readonly Job[]): void;
   /** A job no longer takes a place in the prefetch window. */
   jobClosed(job: Job): void;
   /** Claims again if there is room. */
@@ -322,7 +324,7 @@ export class Job {
     return typeof event !== "object" || event instanceof Error ? undefined : event.traceparent;
   }
 
-  /** Calls back once the delivery has ended: with true if it was lost or refused. */
+  /** Calls back once the delivery or a failed attempt has ended: with true if it was lost or refused. */
   onSettled(callback: (refused: boolean) => void): void {
     this.#onSettled = callback;
   }
@@ -330,6 +332,13 @@ export class Job {
   /** Calls the callback of {@linkcode onSettled}. */
   notifySettled(lost: boolean): void {
     this.#onSettled?.(lost);
+  }
+
+  /** Takes the callback of {@linkcode onSettled}: a held retry ends the attempt for its caller, not the delivery. */
+  takeOnSettled(): ((refused: boolean) => void) | undefined {
+    const callback = this.#onSettled;
+    this.#onSettled = undefined;
+    return callback;
   }
 }
 

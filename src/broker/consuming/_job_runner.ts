@@ -183,6 +183,7 @@ export class JobRunner {
   // We keep the delivery, so later events of its key wait; the store records the due time for recovery.
   #hold(job: Job, delay: number, error: unknown): void {
     const { attempt } = job;
+    const onSettled = job.takeOnSettled();
     job.hold(delay, () => {
       this.#scheduler.enqueue(job);
       this.#scheduler.pump();
@@ -192,6 +193,7 @@ export class JobRunner {
       if (!refused) {
         this.#owner.dispatch(new RetryEvent(job.eventType, job.position, attempt, delay, error));
       }
+      onSettled?.(refused);
     });
   }
 
@@ -251,7 +253,7 @@ export class JobRunner {
     }
   }
 
-  /** This consumer no longer has the jobs, or the store refused their outcomes. */
+  /** These jobs of one consumer were lost, all at once, or the store refused their outcomes. */
   lost(jobs: readonly Job[]): void {
     const lost = jobs.filter(({ state }) => state !== "gone").map((job) => ({
       job,
@@ -262,6 +264,7 @@ export class JobRunner {
       const { eventType, source: { consumer } } = job;
       job.lose(new LeaseLostError(`Delivery of ${eventType} at ${job.position} was lost by ${consumer}`));
     }
+    lost[0]?.job.source.noteLost(lost.map(({ job }) => job));
     for (const { job, settling } of lost) {
       this.#close(job);
       if (!settling) job.notifySettled(true);
@@ -280,6 +283,12 @@ export class JobRunner {
     for (const job of jobs) {
       if (job.unsettled && !job.busy && job.state !== "starting") this.#release(job, job.retryDelay);
     }
+  }
+
+  /** Releases jobs that no handler has. None of them starts in the place of another one. */
+  releaseWaiting(jobs: readonly Job[]): void {
+    for (const job of jobs) job.settle({ kind: "release", delay: job.retryDelay, ...refOf(job) });
+    for (const job of jobs) this.#close(job);
   }
 
   /** Aborts the handlers that still run, and releases all jobs. */

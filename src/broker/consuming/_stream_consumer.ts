@@ -18,6 +18,7 @@ import type { HeldBack, HoldBack } from "./_held_back.ts";
 import type { HeldKeys } from "./_held_keys.ts";
 import { HeldJobs, Job, type JobSource } from "./_job.ts";
 import { Lease } from "./_lease.ts";
+import { LostKeys } from "./_lost_keys.ts";
 import { ByteWindow } from "./_byte_window.ts";
 import { PrefetchWindow } from "./_prefetch_window.ts";
 import type { SharedWindows } from "./_shared_window.ts";
@@ -41,6 +42,8 @@ export interface JobSink {
   refuseToWait(job: Job): void;
   /** Releases those of the jobs whose handler does not run and is not about to start. */
   releaseIdle(jobs: readonly Job[]): void;
+  /** Releases jobs that no handler has. None of them starts in the place of another one. */
+  releaseWaiting(jobs: readonly Job[]): void;
   /** The store has replied to the outcome that ends a job, or will not be asked any more. */
   concluded(job: Job, outcome: Outcome, refused: boolean): void;
 }
@@ -104,6 +107,7 @@ export class StreamConsumer implements JobSource {
   #handing = 0;
   #heldBack: HeldBack | undefined;
   #heldKeys: HeldKeys | undefined;
+  #lostKeys: LostKeys | undefined;
   #claiming = false;
   #draining = false;
   #onIdle: (() => void)[] = [];
@@ -154,6 +158,11 @@ export class StreamConsumer implements JobSource {
       refuse: (job) => owner.runner.refuseToWait(job),
       retrying: (error, delay) => owner.retrying(error, delay),
       failed: (error) => owner.failed(error, this),
+    });
+    this.#lostKeys = settings.key && new LostKeys({
+      key: settings.key,
+      jobs: () => this.#held.all(),
+      release: (jobs) => owner.runner.releaseWaiting(jobs),
     });
     this.#progressAt = joinedAt;
     this.#windows = windows;
@@ -223,6 +232,7 @@ export class StreamConsumer implements JobSource {
     let [failures, sinceNew] = [0, 0];
     while (!signal.aborted) {
       if (this.#heldBack?.released !== undefined) await this.#heldBack.released;
+      if (this.#lostKeys?.any) await this.#returned(this.#lostKeys);
       const limit = Math.min(MAX_CLAIM, this.#roomFor());
       this.#checkStalled(limit === 0);
       if (limit === 0 || this.#settler.backlog > 4 * MAX_CLAIM) {
@@ -248,6 +258,12 @@ export class StreamConsumer implements JobSource {
   /** How many handlers run for all partitions of the stream. */
   get #allRunning(): number {
     return this.#windows?.running ?? this.#running;
+  }
+
+  /** Waits until the store has later deliveries of lost keys, so that the next claim gets all of them in order. */
+  async #returned(lostKeys: LostKeys): Promise<void> {
+    await this.#handed;
+    await lostKeys.settled();
   }
 
   /** How many entries may be claimed now. */
@@ -314,8 +330,9 @@ export class StreamConsumer implements JobSource {
       jobs.push(job);
       if (job.recovered > 0) this.#owner.recovered(job);
     }
-    if (later) this.#decoding.push(jobs);
-    else this.#admit(jobs);
+    const inOrder = this.#lostKeys?.pass(jobs) ?? jobs;
+    if (later) this.#decoding.push(inOrder);
+    else this.#admit(inOrder);
   }
 
   #admit(jobs: readonly Job[]): void {
@@ -328,6 +345,10 @@ export class StreamConsumer implements JobSource {
   #pass(jobs: readonly Job[]): void {
     if (this.#heldKeys === undefined) this.#owner.runner.admit(jobs);
     else this.#heldKeys.admit(jobs);
+  }
+
+  noteLost(jobs: readonly Job[]): void {
+    this.#lostKeys?.note(jobs);
   }
 
   handlerStarted(): void {

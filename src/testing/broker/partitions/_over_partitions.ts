@@ -112,6 +112,26 @@ export const overPartitions: readonly BrokerContract[] = [
     await until(() => handled.length === 40 + 22 * others.length, "all events are handled");
   }),
 
+  contract(
+    "3, 9, 47",
+    "consume() keeps the order of each subject over partitions when deliveries are nacked",
+    async (bench) => {
+      const broker = await connectTo(bench);
+      await broker.publish(bids(40, { auctions: 5 }));
+      const pulled: DomainEvent[] = [];
+      for await (const delivery of broker.consume(BidPlaced, { group: "group", retry: SOON })) {
+        if (delivery.attempt < 3 && numberOf(delivery.event) % 3 === 0) {
+          await delivery.nack(new Error("again"));
+          continue;
+        }
+        pulled.push(delivery.event);
+        await delivery.ack();
+        if (pulled.length === 40) break;
+      }
+      assertOrderOfSubjects(pulled, 40);
+    },
+  ),
+
   contract("14, 47", "a group begins where `startFrom` says in each partition", async (bench) => {
     const broker = await connectTo(bench);
     await broker.publish(bids(40));
