@@ -4,7 +4,7 @@ import type { Chance } from "./_seed.ts";
 
 /** What every role of a process has. */
 export interface FleetRole {
-  readonly name: "consume" | "publish";
+  readonly name: "consume" | "publish" | "redrive";
   /** The seed of its random choices. */
   readonly seed: number;
   /** Whether its handlers never fail at random. */

@@ -27,8 +27,11 @@ export function brokerOptions(partitions: number) {
   return { events: CLASSES, streams: { Auction: { partitions } }, publishTimeout: 5_000 };
 }
 
-/** The groups, and how their consumers read. All but `shared` keep the order of each subject over all processes. */
-export const GROUPS = ["handled", "pulled", "shared"] as const;
+/**
+ * The groups, and how their consumers read. All but `shared` keep the order of each subject over all processes. Only events
+ * of `held` may become dead letters: there, later events of the subject wait until a process has redriven the letter.
+ */
+export const GROUPS = ["handled", "pulled", "shared", "held"] as const;
 /** A group. */
 export type Group = typeof GROUPS[number];
 
@@ -37,7 +40,7 @@ export const CONCURRENCY = 6;
 /** Deliveries that one consumer holds of one partition. */
 export const PREFETCH = 20;
 
-/** Options of all consumers. No event becomes a dead letter, since the order of its subject would end with that. */
+/** Options of all consumers. Events become dead letters only by permanent errors. */
 export const CONSUMING = {
   lease: 1_500,
   prefetch: PREFETCH,

@@ -10,6 +10,7 @@ import {
   connect,
   type Delivery,
   type EventBroker,
+  PermanentError,
   PublishError,
   RedisBroker,
   type Subscription,
@@ -65,20 +66,24 @@ async function reach<T>(name: string, attempt: () => Promise<T>): Promise<T | un
 async function handle(group: Group, { id }: Event, { position, attempt, recovered }: Delivery<Event>): Promise<void> {
   say("start", group, id, position, attempt, recovered);
   await sleep(chance.between(0, group === "pulled" ? 12 : 30));
-  if (!calm && chance.between(1, 100) <= 8) {
+  const luck = calm ? 100 : chance.between(1, 100);
+  if (luck <= 8) {
     say("failed", group, id);
-    throw new Error("By chance");
+    throw group === "held" && luck === 1 ? new PermanentError("By chance") : new Error("By chance");
   }
-  say("ok", group, id);
+  say("ok", group, id, position);
 }
 
 function listen(subscription: Subscription, group: Group): void {
   subscription.addEventListener("rebalance", ({ assigned, gained, lost }) => {
     say("rebalance", group, `[${assigned}] gained [${gained}] lost [${lost}]`);
   });
-  for (const kind of ["recovered", "leaselost", "deadletter"] as const) {
+  for (const kind of ["recovered", "leaselost", "held"] as const) {
     subscription.addEventListener(kind, ({ position }) => say(kind, group, position));
   }
+  subscription.addEventListener("deadletter", ({ position }) => {
+    say(group === "held" ? "letter" : "deadletter", group, position);
+  });
   subscription.addEventListener("entrieslost", ({ positions }) => say("entrieslost", group, ...positions));
   subscription.addEventListener("grouplost", ({ from, mayRepeat }) => say("grouplost", group, `${from} ${mayRepeat}`));
   subscription.addEventListener("reconnect", ({ error }) => say("reconnect", group, textOf(error)));
@@ -115,6 +120,7 @@ async function consume(broker: Broker): Promise<void> {
       ...CONSUMING,
       concurrency: CONCURRENCY,
       ...(group === "shared" && { assignment: "shared" as const }),
+      ...(group === "held" && { whenDead: "hold-key" as const }),
     };
     const handler = (event: Event, delivery: Delivery<Event>) => handle(group, event, delivery);
     const subscription = await reach(group, () => broker.subscribe(CLASSES, handler, options));
@@ -171,6 +177,21 @@ async function publishOn(broker: Broker): Promise<void> {
   }
 }
 
+/** Redrives all letters, again and again. */
+async function redrive(broker: Broker): Promise<void> {
+  while (!terminated.signal.aborted) {
+    for (const Class of CLASSES) {
+      await sleep(chance.between(50, 300));
+      try {
+        const count = await broker.redrive(Class, { group: "held" });
+        if (count > 0) say("redriven", count);
+      } catch (error) {
+        say("unreached", "letters", textOf(error));
+      }
+    }
+  }
+}
+
 /** Opens a broker with the number of partitions at the moment. */
 async function open(): Promise<Broker> {
   const { client, replicated, sizeFile } = role;
@@ -202,6 +223,7 @@ if (broker !== undefined) {
   broker.addEventListener("error", ({ error }) => say("error", "broker", textOf(error)));
   broker.addEventListener("warning", ({ message }) => say("warning", message));
   if (role.name === "consume") await consume(broker);
+  else if (role.name === "redrive") await redrive(broker);
   else await publishOn(broker);
   await ending;
   await broker.close().catch((error) => say("unclean", "broker", textOf(error)));

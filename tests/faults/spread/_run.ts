@@ -25,8 +25,9 @@ export const SECONDS = Number(Deno.env.get("CHAOS_SECONDS") ?? 600);
 export const CHILD = new URL("./_child.ts", import.meta.url);
 const CONSUMERS = ["c1", "c2", "c3", "c4", "c5"];
 const PUBLISHERS = ["p1", "p2", "p3"];
+const REDRIVERS = ["r1"];
 /** The names of all slots for processes. */
-export const SLOTS: readonly string[] = [...CONSUMERS, ...PUBLISHERS];
+export const SLOTS: readonly string[] = [...CONSUMERS, ...PUBLISHERS, ...REDRIVERS];
 // After the faults: leases, then all retries, on a machine that does other work too.
 const DRAIN = 120_000;
 // After the last change: looks at the plan, drains and joins.
@@ -59,11 +60,14 @@ export async function spread(name: string, seconds: number, place: Place): Promi
   const size = new Size(broker, `${folder}/partitions`);
   const slots = SLOTS.map((slot, at) => {
     const { client, ...rest } = place.slot(at);
-    const isConsumer = CONSUMERS.includes(slot);
     // What a failover loses may be published again behind events of other publishers, so each one has its own auctions.
     const auctions = failovers ? slot : undefined;
     const role = {
-      name: isConsumer ? "consume" as const : "publish" as const,
+      name: CONSUMERS.includes(slot)
+        ? "consume" as const
+        : PUBLISHERS.includes(slot)
+        ? "publish" as const
+        : "redrive" as const,
       client,
       replicated: failovers,
       auctions,
@@ -84,6 +88,7 @@ export async function spread(name: string, seconds: number, place: Place): Promi
     await fleet.end("publish");
     await drained(broker);
     await balanced(store, size.now);
+    await fleet.end("redrive");
     const history = await Array.fromAsync(broker.history(CLASSES), ({ id, position, detail }): Stored => {
       return { id, position: position!, ...detail };
     });
@@ -97,6 +102,7 @@ export async function spread(name: string, seconds: number, place: Place): Promi
     console.log(
       `${name}, seed ${SEED}: ${verdict.accepted} events accepted, ${history.length} stored ` +
         `(${verdict.kinds.get("uncertain") ?? 0} times uncertain), ${verdict.kinds.get("ok")} times handled, ` +
+        `${verdict.kinds.get("letter") ?? 0} dead letters, ${verdict.kinds.get("held") ?? 0} times held, ` +
         `${verdict.kinds.get("failed") ?? 0} failures, ${verdict.repeats} repeats, ${
           verdict.kinds.get("rebalance") ?? 0
         } rebalances, ${fleet.logs.size} processes; ${counts}; ${((performance.now() - began) / 1_000).toFixed(0)} s`,
@@ -179,11 +185,14 @@ export async function drained(broker: Broker): Promise<void> {
       if (!(error instanceof StoreError)) throw error;
       return { groups: [] };
     });
-    const behind = groups.filter(({ pending, retrying, lag, consumers }) => {
-      return pending + retrying + lag > 0 || consumers.some(({ alive }) => !alive);
+    const behind = groups.filter(({ name, pending, retrying, lag, deadLetters, consumers }) => {
+      const letters = name === "held" ? deadLetters : 0;
+      return pending + retrying + lag + letters > 0 || consumers.some(({ alive }) => !alive);
     });
-    state = JSON.stringify(behind.map(({ name, consumers, partitions }) => ({
+    state = JSON.stringify(behind.map(({ name, deadLetters, held, consumers, partitions }) => ({
       name,
+      deadLetters,
+      held,
       consumers: consumers.filter(({ alive, pending }) => !alive || pending > 0),
       partitions: partitions?.filter(({ lag, pending }) => lag + pending > 0),
     })));
