@@ -34,8 +34,8 @@ Deno.test("telemetry loads no SDK of OpenTelemetry, except for Prometheus", () =
 });
 
 // Slightly above the present values, documentation included. `deno task bench --only=weight` counts packages too.
-const MOST_MODULES = 107;
-const MOST_BYTES = 564_000;
+const MOST_MODULES = 108;
+const MOST_BYTES = 570_000;
 
 Deno.test("mod.ts stays light", () => {
   const { modules } = staticGraph("mod.ts");
