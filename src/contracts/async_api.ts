@@ -1,3 +1,4 @@
+import { show } from "../events/_check.ts";
 import { isObject, pointerPart, withReferences } from "./_schema.ts";
 import { type Catalogue, type Contract, streamOf } from "./catalogue.ts";
 
@@ -15,11 +16,18 @@ export interface AsyncApiOptions {
    * @default {"events"}
    */
   readonly prefix?: string;
+  /**
+   * The streams with partitions, by their names: those of the brokers' option `streams`. Without it no stream has some.
+   *
+   * @default {{}}
+   */
+  readonly streams?: Readonly<Record<string, { readonly partitions?: number }>>;
 }
 
 /**
  * Makes an AsyncAPI 3.0 document of a catalogue. It has a channel for each stream, with the messages of all types that
- * share it; the fields of an entry are the headers of its message.
+ * share it; the fields of an entry are the headers of its message. The address of a stream with partitions has the number of
+ * the partition as its parameter.
  *
  * @example A document for other teams
  * ```ts
@@ -32,15 +40,24 @@ export interface AsyncApiOptions {
  * ```
  *
  * @param catalogue The catalogue.
- * @param options The document's version, and the prefix of the streams.
+ * @param options The document's version, and the prefix and the partitions of the streams.
  * @returns A plain JSON value.
+ * @throws {TypeError} If `streams` names a stream that no class has.
  */
 export function asyncApi(catalogue: Catalogue, options: AsyncApiOptions = {}): { readonly [key: string]: unknown } {
-  const { version = "1.0.0", prefix = "events" } = options;
+  const { version = "1.0.0", prefix = "events", streams: settings = {} } = options;
   const names = namesOf(Object.keys(catalogue.$defs));
   const streams = new Map<string, string[]>();
   for (const [key, contract] of Object.entries(catalogue.$defs)) {
     streams.set(streamOf(contract), [...streams.get(streamOf(contract)) ?? [], names.get(key)!]);
+  }
+  const unknown = Object.keys(settings).find((name) => !streams.has(name));
+  if (unknown !== undefined) {
+    throw new TypeError(
+      `Cannot describe the partitions of ${show(unknown)}: no class of the catalogue has this stream; its streams are ${
+        [...streams.keys()].join(", ")
+      }`,
+    );
   }
   const channels = namesOf([...streams.keys()]);
   const each = <T>(make: (stream: string, name: string, messages: string[]) => [string, T][]): Record<string, T> =>
@@ -54,7 +71,10 @@ export function asyncApi(catalogue: Catalogue, options: AsyncApiOptions = {}): {
       description: "Events in Redis Streams: one stream for each type, or for several types that share it.",
     },
     defaultContentType: "application/json",
-    channels: each((stream, name, messages) => [[name, channel(`${prefix}:${stream}`, stream, messages)]]),
+    channels: each((stream, name, messages) => {
+      const partitions = Object.hasOwn(settings, stream) ? settings[stream]!.partitions ?? 0 : 0;
+      return [[name, channel(`${prefix}:${stream}`, stream, messages, partitions)]];
+    }),
     operations: each((_stream, name, messages) =>
       (["send", "receive"] as const).map((action) => [`${action}.${name}`, operation(action, name, messages)])
     ),
@@ -82,12 +102,19 @@ function namesOf(keys: readonly string[]): Map<string, string> {
   return names;
 }
 
-function channel(address: string, title: string, messages: readonly string[]): object {
+function channel(address: string, title: string, messages: readonly string[], partitions: number): object {
+  const one = "A Redis stream: an entry has the message's headers as fields, and its payload as the field `payload`.";
+  const partition = {
+    enum: Array.from({ length: partitions }, (_, number) => String(number)),
+    description: `The CRC-32 of the subject (UTF-8, as in zlib), modulo ${partitions}.`,
+  };
   return {
-    address,
+    address: partitions === 0 ? address : `${address}#{partition}`,
     title,
-    description:
-      "A Redis stream: an entry has the message's headers as fields, and its payload as the field `payload`.",
+    description: partitions === 0
+      ? one
+      : `${one} There is one for each partition; a subject is always in the same one.`,
+    ...(partitions > 0 && { parameters: { partition } }),
     messages: Object.fromEntries(messages.map((name) => [name, { $ref: `#/components/messages/${name}` }])),
     bindings: { redis: {} },
   };
@@ -168,6 +195,15 @@ const ENTRY_FIELDS = {
     correlationid: text("The id that all events with one origin have in common."),
     causationid: text("The id of the event that led to this one."),
     traceparent: text("W3C trace context."),
+    revision: {
+      type: "string",
+      pattern: "^[0-9]+$",
+      description:
+        "The number of the event among those of its subject, which the store writes; absent without revisions.",
+    },
+    previous: text(
+      "The position of the event of its subject before, which the store writes; absent without revisions.",
+    ),
     ext: {
       type: "string",
       contentMediaType: "application/json",

@@ -11,7 +11,7 @@ import { reasonOf } from "../events/_check.ts";
 import { findDefinition } from "../events/_definition.ts";
 import type { EventClass } from "../events/mod.ts";
 import { isObject } from "./_schema.ts";
-import { asyncApi } from "./async_api.ts";
+import { asyncApi, type AsyncApiOptions } from "./async_api.ts";
 import { type Catalogue, catalogue } from "./catalogue.ts";
 import { compare, type Finding } from "./compare.ts";
 
@@ -72,7 +72,7 @@ async function documents(module: string, { out, name, prefix }: Names): Promise<
   const text = (value: unknown): string => JSON.stringify(value, undefined, 2) + "\n";
   return new Map([
     [join(out, `${made.title}.schema.json`), text(made)],
-    [join(out, `${made.title}.asyncapi.json`), text(asyncApi(made, { prefix }))],
+    [join(out, `${made.title}.asyncapi.json`), text(asyncApi(made, { prefix, streams: await streamsOf(module) }))],
   ]);
 }
 
@@ -135,6 +135,17 @@ async function load(path: string, name = nameOf(path)): Promise<Catalogue> {
   const read: unknown = await readJson(path);
   if (isCatalogue(read)) return read;
   throw new Error(`Cannot read ${path}: it is not a catalogue; give a .schema.json file that "contracts write" wrote`);
+}
+
+/** The partitions of the streams: those of the module's export `streams`, if it has one. */
+async function streamsOf(path: string): Promise<NonNullable<AsyncApiOptions["streams"]>> {
+  if (path.endsWith(".json")) return {};
+  const { streams = {} } = await import(pathToFileURL(resolve(path)).href);
+  if (isObject(streams)) return streams as NonNullable<AsyncApiOptions["streams"]>;
+  throw new Error(
+    `Cannot catalogue ${path}: its export "streams" is no object; export the option streams of the brokers, such as ` +
+      `{ Auction: { partitions: 8 } }`,
+  );
 }
 
 async function readJson(path: string): Promise<unknown> {

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { defineEvent } from "@tidings/broker";
 import { asyncApi, catalogue } from "@tidings/broker/contracts";
@@ -50,6 +50,22 @@ Deno.test("the official parser reads tuples, unions and schemas that refer to th
   const { faults, addresses } = await parsed(asyncApi(await catalogue("odd", [defineEvent("Tree/Grown", { schema })])));
   assertEquals(faults.filter(({ severity }) => severity === 0), []);
   assertEquals(addresses[0], "events:Tree/Grown");
+});
+
+Deno.test("the official parser reads the partitions of a stream as a parameter of its channel", async () => {
+  const classes = [
+    defineEvent("BidPlaced", { stream: "Auction", subject: "auctionId" })<{ auctionId: string }>,
+    AuctionEnded,
+  ];
+  const made = await catalogue("auction", classes);
+  const document = asyncApi(made, { streams: { Auction: { partitions: 3 }, AuctionEnded: {} } });
+  const { faults, addresses } = await parsed(document);
+  assertEquals(faults.filter(({ severity }) => severity === 0), []);
+  assertEquals(addresses.sort(), ["events:Auction#{partition}", "events:AuctionEnded"]);
+  const { Auction } = document.channels as { Auction: { parameters: { partition: { enum: string[] } } } };
+  assertEquals(Auction.parameters.partition.enum, ["0", "1", "2"]);
+  const unknown = assertThrows(() => asyncApi(made, { streams: { Bids: { partitions: 3 } } }), TypeError);
+  assertStringIncludes(unknown.message, "AuctionEnded, Auction");
 });
 
 Deno.test("the official parser reads one channel for the types that share a stream", async () => {
