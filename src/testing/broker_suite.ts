@@ -14,6 +14,7 @@ import { publishing } from "./broker/publishing/_publish.ts";
 import { queueing } from "./broker/publishing/_queue.ts";
 import { uncertain } from "./broker/publishing/_uncertain.ts";
 import { revisions } from "./broker/publishing/_revisions.ts";
+import { subjectHistory } from "./broker/reading/_subject_history.ts";
 import { reading } from "./broker/reading/_reading.ts";
 import { live } from "./broker/reading/_live.ts";
 import { bytes } from "./broker/operating/_bytes.ts";
@@ -53,6 +54,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...queueing,
   ...uncertain,
   ...revisions,
+  ...subjectHistory,
   ...reading,
   ...live,
   ...operating,
