@@ -68,7 +68,13 @@ export class Engine {
     const notTrimmed = (error: unknown) => isTransient(error) ? this.retrying(error, 0) : listeners.report(error);
     this.codecs = new EventCodecs(settings.events, settings.prefix, settings.encryption);
     const warn = (message: string) => this.tell(new WarningEvent(message));
-    this.layouts = new StreamLayouts({ store, codecs: this.codecs, streams: settings.streams, warn });
+    this.layouts = new StreamLayouts({
+      store,
+      codecs: this.codecs,
+      streams: settings.streams,
+      warn,
+      ended: drained,
+    });
     const admin = (stream: string) => this.layouts.admin(stream);
     this.retention = new Retention(store, this.layouts, this.observers, notTrimmed);
     for (const { definition: { type, retention }, stream } of this.codecs) {

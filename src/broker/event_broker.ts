@@ -384,7 +384,8 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * Changes the number of partitions of a stream, while this and other brokers publish and consume. The order of each
    * subject is kept, and nothing is lost or doubled. The change is announced 1.5 seconds before; then publishes wait for
    * some milliseconds. A group handles events of the new partitions once it has settled all events from before. Afterwards
-   * start brokers with the new number in `streams`. Call it again if it fails: it goes on where it ended.
+   * start brokers with the new number in `streams`. Call it again if it fails: it goes on where it ended. If its process
+   * dies, another broker of the stream ends the change some seconds later, if its user of the store may do that.
    *
    * @param events One or more classes of the stream.
    * @param options.partitions How many partitions the stream gets, from 1 to 1,024.

@@ -28,6 +28,8 @@ async function amountsOf(broker: EventBroker<typeof BidPlaced>): Promise<Map<str
   return amounts;
 }
 
+class BidDrawn extends defineEvent("BidDrawn", { stream: "Auction", subject: "auctionId" })<{ auctionId: string }> {}
+
 Deno.test("repartition() while brokers publish keeps the order of each subject, and loses and doubles nothing", async () => {
   const [operator, ...publishers] = brokers(4, 4);
   let publishing = true;
@@ -153,6 +155,59 @@ Deno.test("repartition() gives its notice after the announcement is written, how
   await broker.repartition(BidPlaced, { partitions: 3 });
   const [begun, ended] = announced;
   assertEquals(ended! - begun! >= NOTICE, true, `${ended! - begun!} ms`);
+});
+
+for (const fenced of [0, 1, 3]) {
+  Deno.test(`a broker ends a change whose process died after it had closed ${fenced} of 3 streams`, async () => {
+    const store = new InMemoryStore();
+    store[Symbol.asyncDispose] = () => Promise.resolve();
+    const options = { events: [BidPlaced], streams: { Auction: { partitions: 2 } }, publishTimeout: 20_000 };
+    await using broker = new EventBroker(store, options);
+    await using consumer = new EventBroker(store, options);
+    const handled: number[] = [];
+    await consumer.subscribe(BidPlaced, ({ detail: { amount } }) => void handled.push(amount), { group: "bids" });
+    const bids = (from: number) =>
+      Array.from({ length: 10 }, (_, n) => new BidPlaced({ auctionId: `a-${n}`, amount: from + n }));
+    await broker.publish(bids(0));
+    const state = store.state("events:Auction", "layout");
+    const { text, version, now } = await state.read();
+    const next = { id: 2, partitions: 3, notBefore: now + NOTICE };
+    await state.write(JSON.stringify({ ...JSON.parse(text!), next }), version);
+    for (let nth = 0; nth < fenced; nth++) await store.admin(`events:Auction#${nth}`).fence(2);
+    await broker.publish(bids(10));
+    await until(async () => (await state.read()).text!.includes("cuts"), "the change is made", 15_000);
+    await broker.publish(bids(20));
+    await until(() => handled.length === 30, "all events are handled");
+    const { partitions, groups: [group] } = await broker.info(BidPlaced);
+    assertEquals([partitions!.length, group!.lag, new Set(handled).size], [3, 0, 30]);
+  });
+}
+
+Deno.test("repartition() makes, alters and deletes groups on new partitions as they change meanwhile", async () => {
+  const store = new InMemoryStore();
+  await using broker = new EventBroker(store, {
+    events: [BidPlaced, BidDrawn],
+    streams: { Auction: { partitions: 2 } },
+  });
+  for (const group of ["altered", "deleted", "kept"]) {
+    await (await broker.subscribe(BidPlaced, () => {}, { group })).close();
+  }
+  const change = broker.repartition(BidPlaced, { partitions: 4 });
+  const groupsOf = async (stream: string) => (await store.admin(stream).info()).groups;
+  await until(async () => (await groupsOf("events:Auction#3")).length === 3, "the groups are made");
+  await broker.alterGroup([BidPlaced, BidDrawn], { group: "altered" });
+  await broker.deleteGroup(BidPlaced, { group: "deleted" });
+  const late = await broker.subscribe(BidDrawn, () => {}, { group: "late", whenDead: "hold-key" });
+  await change;
+  await late.close();
+  for (const partition of [0, 1, 2, 3]) {
+    const groups = await groupsOf(`events:Auction#${partition}`);
+    assertEquals(groups.map(({ name, types, whenDead }) => [name, types, whenDead]).sort(), [
+      ["altered", ["BidDrawn", "BidPlaced"], "continue"],
+      ["kept", ["BidPlaced"], "continue"],
+      ["late", ["BidDrawn"], "hold-key"],
+    ]);
+  }
 });
 
 class Noted extends defineEvent("Noted", { stream: "Auction" })<{ text: string }> {}

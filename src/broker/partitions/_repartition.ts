@@ -1,5 +1,6 @@
-import { type EventStore, type GroupState, type Position, StoreError } from "../../store/mod.ts";
+import { type EventStore, type Position, StoreError } from "../../store/mod.ts";
 import { sleep } from "../_store_retry.ts";
+import { NewGroups } from "./_new_groups.ts";
 import {
   type AnnouncedLayout,
   cutKey,
@@ -10,9 +11,6 @@ import {
   streamsOf,
 } from "./_layout.ts";
 import { NOTICE } from "./_stream_layout.ts";
-
-// How long the consumer that makes a group on a new partition counts as alive, should it die before it leaves, in ms.
-const LEASE = 1_000;
 
 /**
  * Changes the number of partitions of the stream `<prefix>:<name>` while brokers publish and consume.
@@ -60,25 +58,31 @@ async function enforce(
     const isLost = done === undefined && (announced?.id !== next.id || announced.notBefore !== next.notBefore);
     return { version, now, layouts, done, isLost };
   };
-  // The write of the announcement may have taken long: consumers get their notice from a read that came after it.
-  let noticed: number | undefined;
-  for (let wait = Infinity; wait > 0;) {
-    signal?.throwIfAborted();
-    const { now, done, isLost } = await look();
-    if (done !== undefined || isLost) return done;
-    noticed ??= now;
-    wait = Math.max(next.notBefore, noticed + NOTICE) - now;
-    if (wait > 0) await sleep(wait, signal);
-  }
   const existing = streamsOf(stream, record.layouts);
   const all = streamsOf(stream, [...record.layouts, next]);
+  const groups = new NewGroups(store, existing, all.filter((part) => !existing.includes(part)));
+  // The write of the announcement may have taken long: consumers get their notice from a read that came after it.
+  let seen = await look();
+  const inForceFrom = Math.max(next.notBefore, seen.now + NOTICE);
+  // Publishes do not wait yet: only groups that come meanwhile are left for later.
+  if (seen.done === undefined && !seen.isLost) {
+    await groups.make();
+    seen = await look();
+  }
+  while (seen.done === undefined && !seen.isLost && seen.now < inForceFrom) {
+    signal?.throwIfAborted();
+    await sleep(inForceFrom - seen.now, signal);
+    seen = await look();
+  }
+  signal?.throwIfAborted();
+  if (seen.done !== undefined || seen.isLost) return seen.done;
   const cuts: Record<string, Position> = {};
-  for (const part of all) {
+  await Promise.all(all.map(async (part) => {
     const last = await store.admin(part).fence(next.id);
     if (last !== undefined) cuts[cutKey(part)] = last;
-  }
+  }));
   // After the fences, so that a group which begins with new entries is found, or begins in the new layout.
-  await makeGroups(store, existing, all.filter((part) => !existing.includes(part)));
+  await groups.make();
   const layout: Layout = { id: next.id, partitions: next.partitions, cuts };
   for (;;) {
     const { version, layouts, done, isLost } = await look();
@@ -134,23 +138,5 @@ async function assertSettling(store: EventStore, streams: readonly string[]): Pr
       `Cannot change the partitions of ${stream}: group "${waiting.name}" has events of a newer version than its ` +
         `consumers know; run consumers that know version ${waiting.deferred.at(-1)!.version} first`,
     );
-  }
-}
-
-/** Makes every group of the existing streams on the new ones, so that it misses no event, whatever its `startFrom`. */
-async function makeGroups(store: EventStore, existing: readonly string[], added: readonly string[]): Promise<void> {
-  if (added.length === 0) return;
-  const groups = new Map<string, GroupState>();
-  for (const stream of existing) {
-    for (const group of (await store.admin(stream).info()).groups) groups.set(group.name, group);
-  }
-  for (const stream of added) {
-    const made = new Set((await store.admin(stream).info()).groups.map(({ name }) => name));
-    for (const { name, types, whenDead } of groups.values()) {
-      if (made.has(name)) continue;
-      const options = { consumer: "repartition", lease: LEASE, startFrom: "beginning", whenDead } as const;
-      const member = await store.member(stream, name, types === undefined ? options : { ...options, types });
-      await member.leave();
-    }
   }
 }

@@ -13,6 +13,10 @@ import { partitionOf } from "../partition_of.ts";
 export const NOTICE = 1_500;
 // By how much the clocks of a store's servers may differ, in milliseconds.
 const CLOCK_DIFFERENCE = 500;
+// How long after the announced time a layout must be in force, in milliseconds. Then the process that announced it counts as
+// dead, and any broker puts the layout in force, since publishes may wait for it. If a broker fails to do so, it tries again
+// after the same time.
+const OVERDUE = 3_000;
 // How often a broker that delivers events of a stream reads its layouts, in milliseconds: often enough to see an announcement
 // before entries of the new layout come. Without partitions, a new layout has streams of its own, and none is missed.
 const WATCH = 300;
@@ -29,6 +33,8 @@ export interface StreamLayoutOptions {
   readonly revisions: boolean;
   /** Tells the users of the broker about a problem. */
   warn(message: string): void;
+  /** Aborts when the broker has drained. */
+  readonly ended: AbortSignal;
 }
 
 /**
@@ -50,6 +56,9 @@ export class StreamLayout {
   #known = false;
   #learning: Promise<KnownLayouts> | undefined;
   #refreshing: Promise<void> | undefined;
+  #finishing: Promise<void> | undefined;
+  /** When it may put an overdue layout in force, by `performance.now()`. */
+  #finishFrom = -Infinity;
   #listeners: ((added: boolean) => void)[] = [];
   #watchers = new Set<(added: boolean) => void>();
   #watching = false;
@@ -162,6 +171,18 @@ export class StreamLayout {
     }
     // The partitions of the options may not be in the store yet.
     if (this.#agreed || known.layouts.at(-1)!.id > 0 || this.partitions === 0) this.#see(known);
+    if (known.next !== undefined && known.now > known.next.notBefore + OVERDUE) this.#finish(known.next.partitions);
+  }
+
+  /** Ends a change of the number of partitions that another process has begun and not ended. */
+  #finish(partitions: number): void {
+    if (this.#finishing !== undefined || performance.now() < this.#finishFrom) return;
+    const { store, ended } = this.#options;
+    this.#finishing = import("./_repartition.ts")
+      .then(({ repartition }) => repartition(store, this.stream, partitions, ended))
+      // The user of this broker may lack the permission. Another broker, or the next call of `repartition`, ends it then.
+      .then(() => {}, () => void (this.#finishFrom = performance.now() + OVERDUE))
+      .finally(() => this.#finishing = undefined);
   }
 
   #see({ layouts, next, now }: KnownLayouts): void {

@@ -12,6 +12,8 @@ export interface StreamLayoutsOptions {
   readonly streams: Readonly<Record<string, StreamOptions>>;
   /** Tells the users of the broker about a problem. */
   warn(message: string): void;
+  /** Aborts when the broker has drained. */
+  readonly ended: AbortSignal;
 }
 
 /**
@@ -25,7 +27,7 @@ export class StreamLayouts {
   #withoutSubject = new Map<string, string>();
 
   /** @throws {TypeError} If a stream is unknown, or a class of a partitioned stream has no subject. */
-  constructor({ store, codecs, streams, warn }: StreamLayoutsOptions) {
+  constructor({ store, codecs, streams, warn, ended }: StreamLayoutsOptions) {
     this.#store = store;
     const byName = Map.groupBy(codecs, ({ definition }) => definition.stream);
     for (const name of Object.keys(streams)) {
@@ -56,6 +58,7 @@ export class StreamLayouts {
         partitions,
         revisions: without === undefined && revisions !== false,
         warn,
+        ended,
       });
       this.#byStream.set(layout.stream, layout);
     }

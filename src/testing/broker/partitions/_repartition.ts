@@ -235,6 +235,17 @@ export const repartitioning: readonly BrokerContract[] = [
     bids.assertAll(handled);
   }),
 
+  contract("48", "repartition() by three processes at once makes one change, with all groups", async (bench) => {
+    const brokers = [await connect(bench, 2), await connect(bench, 2), await connect(bench, 2)];
+    for (const group of ["a", "b", "c", "d"]) {
+      await (await brokers[0]!.subscribe(BidPlaced, () => {}, { group })).close();
+    }
+    await Promise.all(brokers.map((broker) => broker.repartition(BidPlaced, { partitions: 12 })));
+    const { partitions, groups } = await brokers[1]!.info(BidPlaced);
+    assertEquals(partitions!.map(({ groups }) => groups.length), Array.from({ length: 12 }, () => 4));
+    assertEquals(groups.map(({ consumers }) => consumers), [[], [], [], []]);
+  }),
+
   contract("48", "repartition() that was interrupted goes on when it is called again", async (bench) => {
     const broker = await connect(bench, 2);
     const bids = new Bids();
