@@ -34,6 +34,7 @@ import { overPartitions } from "./broker/partitions/_over_partitions.ts";
 import { operatingPartitions } from "./broker/partitions/_operating.ts";
 import { assigning } from "./broker/partitions/_assignment.ts";
 import { retryingEarly } from "./broker/partitions/_early_retries.ts";
+import { holdingPartitions } from "./broker/partitions/_held_keys.ts";
 import { assignmentOptions } from "./broker/partitions/_assignment_options.ts";
 import { partitioned } from "./broker/partitions/_partitions.ts";
 import { repartitioning } from "./broker/partitions/_repartition.ts";
@@ -67,6 +68,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...overPartitions,
   ...operatingPartitions,
   ...assigning,
+  ...holdingPartitions,
   ...retryingEarly,
   ...assignmentOptions,
   ...repartitioning,
