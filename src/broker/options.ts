@@ -224,7 +224,8 @@ export interface SubscribeOptions<E extends DomainEvent> extends ConsumeOptions 
   /**
    * What happens to later events of a key whose event became a dead letter. `"continue"`: they are handled. `"hold-key"`: they
    * wait in the store until the letter is redriven or discarded, and then come in order; events of other keys go on. It needs
-   * keys: the option `key`, or the option `subject` in each class, which is the key then. The store keeps it with the group: a
+   * keys: the option `key`, or the option `subject` in each class, which is the key then. A key has at most 4,096 characters; an
+   * event with a longer one becomes a dead letter at once, and holds no key. The store keeps it with the group: a
    * subscription with another one is refused, and `alterGroup` changes it. At most 10,000 events wait in a group and stream;
    * later ones become dead letters of the reason `held`. @default {"continue"}
    */

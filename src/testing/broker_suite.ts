@@ -29,6 +29,7 @@ import { decoding } from "./broker/codec/_decoding.ts";
 import { preparing } from "./broker/publishing/_preparing.ts";
 import { neighbours } from "./broker/codec/_neighbours.ts";
 import { holding } from "./broker/consuming/_holds.ts";
+import { hostileKeys } from "./broker/consuming/_hostile_keys.ts";
 import { sharing } from "./broker/consuming/_shared_streams.ts";
 import { overPartitions } from "./broker/partitions/_over_partitions.ts";
 import { operatingPartitions } from "./broker/partitions/_operating.ts";
@@ -64,6 +65,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...health,
   ...sharing,
   ...holding,
+  ...hostileKeys,
   ...partitioned,
   ...overPartitions,
   ...operatingPartitions,

@@ -102,6 +102,12 @@ export function consumeSettings(options: ConsumeOptions, types: number): Setting
   };
 }
 
+/**
+ * The longest key of a group that holds keys, in UTF-16 code units: the store keeps it with each letter and with each delivery
+ * that waits.
+ */
+export const MAX_KEY_LENGTH = 4_096;
+
 /** The default key. Events without a subject, which other programs may write, wait for no other event. */
 export function bySubject({ subject, id }: DomainEvent): string {
   return subject ?? id;

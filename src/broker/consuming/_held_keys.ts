@@ -3,7 +3,7 @@ import type { Claim, Fields, GroupMember, HeldDeliveries, KeyedDelivery } from "
 import { untilReached } from "../_store_retry.ts";
 import { OTHER_TYPE } from "../codec/_stream_codec.ts";
 import { UndecodableError } from "../errors.ts";
-import { bySubject } from "./_consumer_settings.ts";
+import { bySubject, MAX_KEY_LENGTH } from "./_consumer_settings.ts";
 import type { Job, JobSource, KeyHolds } from "./_job.ts";
 
 /** The part of a consumer that a gate uses. */
@@ -116,7 +116,7 @@ export class HeldKeys implements KeyHolds {
     if (this.#options.key !== bySubject) return;
     const at = fields.findIndex((name, nth) => nth % 2 === 0 && name === "subject");
     const subject = at === -1 ? undefined : fields[at + 1];
-    if (subject) job.orderBy(subject);
+    if (subject && subject.length <= MAX_KEY_LENGTH) job.orderBy(subject);
   }
 
   /** Takes decoded jobs, in order. */
@@ -131,7 +131,7 @@ export class HeldKeys implements KeyHolds {
     if (typeof content !== "object" || content instanceof Error) return;
     try {
       const key: unknown = this.#options.key(content);
-      if (typeof key === "string") job.orderBy(key);
+      if (typeof key === "string" && key.length <= MAX_KEY_LENGTH) job.orderBy(key);
     } catch {
       // The runner calls the function once more, and reports the error.
     }

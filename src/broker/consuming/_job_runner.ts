@@ -5,9 +5,9 @@ import type { Outcome } from "../../store/mod.ts";
 import { handling } from "../_causation.ts";
 import type { Observers } from "../observing/_observers.ts";
 import type { Handler } from "../delivery.ts";
-import { LeaseLostError, type NewerVersionError, UndecodableError } from "../errors.ts";
+import { LeaseLostError, type NewerVersionError, PermanentError, UndecodableError } from "../errors.ts";
 import { DeadLetterEvent, DeferredEvent, DeliveryEvent, HeldEvent, RetryEvent } from "../lifecycle_events.ts";
-import type { Settings } from "./_consumer_settings.ts";
+import { MAX_KEY_LENGTH, type Settings } from "./_consumer_settings.ts";
 import { OTHER_TYPE } from "../codec/_stream_codec.ts";
 import { Deadlines } from "./_deadlines.ts";
 import { type Job, JobDelivery, type JobSource } from "./_job.ts";
@@ -116,6 +116,10 @@ export class JobRunner {
       const key: unknown = keyOf(job.content as DomainEvent);
       if (typeof key !== "string") {
         throw new TypeError(`Cannot order ${job.eventType} by the key ${show(key)}: it must be a string`);
+      }
+      if (job.source.heldKeys !== undefined && key.length > MAX_KEY_LENGTH) {
+        const why = `whenDead "hold-key" keeps keys of at most ${MAX_KEY_LENGTH}; use a shorter one, such as its hash`;
+        throw new PermanentError(`Cannot order ${job.eventType} by a key of ${key.length} characters: ${why}`);
       }
       job.orderBy(key);
       return true;
