@@ -84,6 +84,7 @@ export async function spread(name: string, seconds: number, place: Place): Promi
       ["partitions changed", 1, () => storm.exclusively("partitions", () => size.change(storm, random))],
       ...place.faults(storm, random),
     ]);
+    await size.settle(storm, random);
     await fleet.calm();
     await fleet.end("publish");
     await drained(broker);
@@ -133,6 +134,8 @@ class Size {
   /** Tells new processes the number. */
   readonly file: string;
   now: number = SIZES[0];
+  /** The number that a call has announced and not put in force: only a call with the same number goes on with it. */
+  #next: number | undefined;
   #broker: Broker;
 
   constructor(broker: Broker, file: string) {
@@ -141,10 +144,16 @@ class Size {
     Deno.writeTextFileSync(file, String(this.now));
   }
 
+  /** Ends a change that faults have interrupted. */
+  async settle(storm: Storm, random: Chance): Promise<void> {
+    if (this.#next !== undefined) await this.change(storm, random);
+  }
+
   async change(storm: Storm, random: Chance): Promise<void> {
-    const next = random.pick(SIZES.filter((size) => size !== this.now));
+    const next = this.#next ??= random.pick(SIZES.filter((size) => size !== this.now));
     storm.tell("partitions", `change from ${this.now} to ${next}`);
     await eventuallySucceeds(() => this.#broker.repartition(CLASSES[0], { partitions: next }), 60_000);
+    this.#next = undefined;
     this.now = next;
     await Deno.writeTextFile(this.file, String(next));
     storm.tell("partitions", `are ${next}`);
