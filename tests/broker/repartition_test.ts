@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { NOTICE } from "../../src/broker/partitions/_stream_layout.ts";
-import { until } from "../../src/testing/_broker_bench.ts";
+import { Gate, until } from "../../src/testing/_broker_bench.ts";
 import { defineEvent, EventBroker, PublishTimeoutError } from "../../mod.ts";
 import { InMemoryStore } from "../../src/memory/mod.ts";
 
@@ -80,22 +80,34 @@ for (const before of [2, 0]) {
     const heard: string[] = [];
     listening!.addEventListener("BidPlaced", ({ detail }) => void heard.push(`${detail.auctionId} ${detail.amount}`));
     const followed: string[] = [];
+    const gate = new Gate();
     const following = (async () => {
       for await (const { detail } of listening!.history(BidPlaced, { follow: true, limit: 80 })) {
         followed.push(`${detail.auctionId} ${detail.amount}`);
+        // A slow reader: the partitions change while it has not read the old events.
+        await gate.opened;
       }
     })();
     const publish = (amount: number) =>
-      Promise.all(subjects.map((auctionId) => operator!.publish(new BidPlaced({ auctionId, amount }))));
+      Promise.all(subjects.map((auctionId) => listening!.publish(new BidPlaced({ auctionId, amount }))));
     await listening!.publish(new BidPlaced({ auctionId: "first", amount: 0 }));
     await publish(1);
     await operator!.repartition(BidPlaced, { partitions: 9 });
     await publish(2);
     await until(() => heard.length === 81, "81 events were heard");
+    gate.open();
     const expected = ["first 0", ...subjects.flatMap((subject) => [`${subject} 1`, `${subject} 2`])].sort();
     assertEquals(heard.toSorted(), expected);
     await following;
     assertEquals(new Set(followed).size, 80);
+    for (const subject of subjects) {
+      const inOrder = [`${subject} 1`, `${subject} 2`];
+      assertEquals(heard.filter((each) => inOrder.includes(each)), inOrder);
+      assertEquals(
+        followed.filter((each) => inOrder.includes(each)),
+        inOrder.slice(0, followed.includes(inOrder[1]!) ? 2 : 1),
+      );
+    }
     await operator!.close();
     await listening!.close();
   });

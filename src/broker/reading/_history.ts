@@ -8,6 +8,7 @@ import { byStream, OTHER_TYPE, type StreamCodec } from "../codec/_stream_codec.t
 import { replaying } from "../_causation.ts";
 import { layoutAt } from "../partitions/_layout.ts";
 import type { StreamLayout } from "../partitions/_stream_layout.ts";
+import { Turns } from "../partitions/_turns.ts";
 import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
 import { positionOf } from "../_settings.ts";
 import { eitherSignal, unlessAborted } from "../_store_retry.ts";
@@ -106,8 +107,10 @@ export function readEvents<E extends DomainEvent>(
     }
   };
   // The reading begins now, not when the caller pulls the first event: it ends at the newest event of this moment.
+  const turns = new Map(known.map((layout) => [layout.stream, new Turns(store, layout, range)]));
+  const turnsOf = ({ logical }: StreamCodec<E>) => turns.get(logical);
   const reading = Promise.all(known.map((layout) => layout.check()))
-    .then(() => readStreams(store, codecs.flatMap(partsOf), range, { grown, order: orderOf(known) }));
+    .then(() => readStreams(store, codecs.flatMap(partsOf), range, { grown, turnsOf, order: orderOf(known) }));
   // The caller may never pull an event; if it does, the pull reports the failure.
   reading.catch(() => {});
   return fromPromise(reading, range.signal);
@@ -164,6 +167,8 @@ async function* fromPromise<E>(
 interface Partitioned<E extends DomainEvent> {
   /** Calls back, until the signal aborts, with streams that have come since. */
   grown(add: (codec: StreamCodec<E>) => void, signal: AbortSignal): void;
+  /** The turns of the streams that are followed with this one. */
+  turnsOf(codec: StreamCodec<E>): Turns | undefined;
   /** The order of events in these streams. */
   order(streams: readonly string[]): Order;
 }
@@ -183,12 +188,13 @@ function readStreams<E extends DomainEvent>(
   // Ends the reads of all streams when the caller has enough or one of them fails: the others may be waiting.
   const left = new AbortController();
   const each = { ...range, signal: eitherSignal(range.signal, left.signal) };
-  const streams = codecs.map((codec, index) => readStream(store, codec, each, ends?.[index]));
+  const turnsOf = (codec: StreamCodec<E>) => range.follow ? partitioned?.turnsOf(codec) : undefined;
+  const streams = codecs.map((codec, index) => readStream(store, codec, each, ends?.[index], turnsOf(codec)));
   if (!range.follow) return merge(streams, range, left, partitioned?.order(codecs.map(({ stream }) => stream)));
   const more: AsyncGenerator<E, void, void>[] = [];
   const come = new WakeUp();
   partitioned?.grown((codec) => {
-    more.push(readStream(store, codec, each, undefined));
+    more.push(readStream(store, codec, each, undefined, turnsOf(codec)));
     come.wake();
   }, each.signal);
   return interleave(streams, { more, come }, range, left);
@@ -199,6 +205,7 @@ async function* readStream<E extends DomainEvent>(
   codec: StreamCodec<E>,
   { limit = Infinity, ...range }: EndedRange,
   end: Promise<Position | undefined> | undefined,
+  turns?: Turns,
 ): AsyncGenerator<E, void, void> {
   const { signal } = range;
   signal.throwIfAborted();
@@ -215,11 +222,18 @@ async function* readStream<E extends DomainEvent>(
     for await (const page of store.read(codec.stream, most)) {
       for (const record of page) {
         const decoded = codec.decode(codec.typeOf(record.fields), record);
-        if (decoded === OTHER_TYPE) continue;
+        if (decoded === OTHER_TYPE) {
+          turns?.passed(codec.stream, record.position);
+          continue;
+        }
         const event = decoded instanceof Promise ? await unlessAborted(decoded, signal) : decoded;
         if (event instanceof UndecodableError) throw event;
+        const turn = turns?.of(codec.stream, record.position, signal);
+        if (turn !== undefined) await turn;
+        signal.throwIfAborted();
         yield event;
         signal.throwIfAborted();
+        turns?.passed(codec.stream, record.position);
         if (++given === limit) return;
       }
     }

@@ -4,6 +4,7 @@ import { backoff, RECONNECT, sleep, unlessAborted } from "../_store_retry.ts";
 import type { Decoded } from "../codec/_event_codec.ts";
 import { OTHER_TYPE, type StreamCodec } from "../codec/_stream_codec.ts";
 import type { StreamLayout } from "../partitions/_stream_layout.ts";
+import { Turns } from "../partitions/_turns.ts";
 import { lastPosition } from "./_history.ts";
 import { UndecodableError } from "../errors.ts";
 
@@ -28,22 +29,38 @@ class Tail {
   #store: EventStore;
   #codec: StreamCodec;
   #events: TailEvents;
+  #turns: Turns | undefined;
   #last: Position | undefined;
   /** How many tries of the store failed since the last entry. */
   #failures = 0;
   #ended = new AbortController();
   #following: Promise<void>;
 
-  /** @param fromStart Whether to begin with the first entry, not after the last one. */
-  constructor(store: EventStore, codec: StreamCodec, events: TailEvents, fromStart: boolean) {
+  /**
+   * @param fromStart Whether to begin with the first entry, not after the last one.
+   * @param turns The turns of all partitions of the stream.
+   */
+  constructor(
+    store: EventStore,
+    codec: StreamCodec,
+    events: TailEvents,
+    fromStart: boolean,
+    turns: Turns | undefined,
+  ) {
+    this.#turns = turns;
     this.#store = store;
     this.#codec = codec;
     this.#events = events;
     const { signal } = this.#ended;
     this.attached = fromStart
       ? Promise.resolve()
-      : this.#untilEnded(async () => void (this.#last = await lastPosition(store, codec.stream, signal)));
+      : this.#untilEnded(async () => this.#passed(await lastPosition(store, codec.stream, signal)));
     this.#following = this.attached.then(() => this.#untilEnded(() => this.#follow()));
+  }
+
+  #passed(position: Position | undefined): void {
+    this.#last = position;
+    if (position !== undefined) this.#turns?.passed(this.#codec.stream, position);
   }
 
   async #follow(): Promise<void> {
@@ -57,8 +74,11 @@ class Tail {
         const type = this.#codec.typeOf(record.fields);
         const decoded = this.#events.listens(type) ? this.#codec.decode(type, record) : OTHER_TYPE;
         const event = decoded instanceof Promise ? await this.#decodedLater(decoded, record, type) : decoded;
+        const turn = this.#turns?.of(this.#codec.stream, record.position, this.#ended.signal);
+        if (turn !== undefined) await turn;
         if (this.#ended.signal.aborted) return;
-        this.#last = record.position;
+        // A listener may throw: the entry is dispatched once.
+        this.#passed(record.position);
         if (event === OTHER_TYPE) continue;
         if (event instanceof UndecodableError) this.#events.undecodable(event);
         else if (event !== undefined) this.#events.arrived(event);
@@ -115,6 +135,7 @@ export class LiveTails {
   #byStream = new Map<string, Tail>();
   /** Ends to follow the layout of a stream, by the stream that all partitions belong to. */
   #layouts = new Map<string, AbortController>();
+  #turns = new Map<string, Turns>();
   #ended = false;
 
   constructor(store: EventStore, events: TailEvents) {
@@ -146,7 +167,7 @@ export class LiveTails {
 
   #add(codec: StreamCodec, fromStart: boolean): Tail | undefined {
     if (this.#byStream.has(codec.stream)) return undefined;
-    const added = new Tail(this.#store, codec, this.#events, fromStart);
+    const added = new Tail(this.#store, codec, this.#events, fromStart, this.#turns.get(codec.logical));
     this.#byStream.set(codec.stream, added);
     return added;
   }
@@ -155,9 +176,11 @@ export class LiveTails {
     if (!listened) {
       this.#layouts.get(layout.stream)?.abort();
       this.#layouts.delete(layout.stream);
+      this.#turns.delete(layout.stream);
     } else if (!this.#layouts.has(layout.stream)) {
       const left = new AbortController();
       this.#layouts.set(layout.stream, left);
+      this.#turns.set(layout.stream, new Turns(this.#store, layout));
       // A partition that was added while this broker listened has only events that were published since.
       const grow = (added: boolean) => layout.codecsOf(codec).forEach((part) => this.#add(part, added));
       layout.watch(grow, left.signal);

@@ -64,6 +64,16 @@ export const repartitioning: readonly BrokerContract[] = [
       handled.push(event);
     };
     for (const broker of others) await broker.subscribe(BidPlaced, handle, { group: "group", concurrency: 8 });
+    const heard: BidPlaced[] = [];
+    others[1]!.addEventListener("BidPlaced", (event) => void heard.push(event));
+    const followed: BidPlaced[] = [];
+    const left = new AbortController();
+    const following = (async () => {
+      for await (const event of others[1]!.history(BidPlaced, { follow: true, signal: left.signal })) {
+        if (followed.length % 20 === 0) await sleep(1);
+        followed.push(event);
+      }
+    })().catch(() => {});
     let publishing = true;
     const run = async () => {
       while (publishing) {
@@ -86,6 +96,11 @@ export const repartitioning: readonly BrokerContract[] = [
     await until(() => handled.length >= bids.total, "all events are handled", 30_000);
     bids.assertAll(handled);
     bids.assertAll(await Array.fromAsync(operator!.history(BidPlaced)));
+    await until(() => heard.length === bids.total && followed.length === bids.total, "all events are heard and read");
+    left.abort();
+    await following;
+    bids.assertAll(heard);
+    bids.assertAll(followed);
     const { length, groups } = await operator!.info(BidPlaced);
     assertEquals([length, groups.length], [bids.total, 1]);
   }),
