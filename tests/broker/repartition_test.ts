@@ -2,6 +2,7 @@ import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { NOTICE } from "../../src/broker/partitions/_stream_layout.ts";
 import { Gate, until } from "../../src/testing/_broker_bench.ts";
 import { defineEvent, EventBroker, PublishTimeoutError } from "../../mod.ts";
+import { FaultyStore } from "../../src/testing/_faulty_store.ts";
 import { InMemoryStore } from "../../src/memory/mod.ts";
 
 class BidPlaced extends defineEvent("BidPlaced", { stream: "Auction", subject: "auctionId" })<{
@@ -246,4 +247,46 @@ Deno.test("publish() rejects in time if nobody can read the layout that its stre
   broker.addEventListener("reconnect", ({ error }) => void reasons.push(String(error)));
   await assertRejects(() => broker.publish(new BidPlaced({ auctionId: "a", amount: 2 })), PublishTimeoutError);
   assertStringIncludes(reasons[0]!, "another program wrote its state");
+});
+
+Deno.test("a consumer that was given up while its stream got partitions takes part in them when it goes on", async () => {
+  const store = new InMemoryStore();
+  store[Symbol.asyncDispose] = () => Promise.resolve();
+  const gate = new Gate();
+  let frozen = false;
+  const faulty = new FaultyStore(store);
+  faulty.onMember = (member) =>
+    new Proxy(member, {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name, target);
+        if (typeof value !== "function") return value;
+        return async (...args: unknown[]) => {
+          if (frozen && (name === "claim" || name === "renew")) await gate.opened;
+          return await value.apply(target, args);
+        };
+      },
+    });
+  await using before = new EventBroker(faulty, { events: [BidPlaced] });
+  await using after = new EventBroker(store, { events: [BidPlaced] });
+  const handled: number[] = [];
+  const handle = ({ detail }: BidPlaced) => void handled.push(detail.amount);
+  const subscription = await before.subscribe(BidPlaced, handle, { group: "group", lease: 300 });
+  const rebalanced: number[] = [];
+  subscription.addEventListener("rebalance", ({ assigned }) => void rebalanced.push(assigned.length));
+  for (const amount of [1, 2]) {
+    await after.publish(new BidPlaced({ auctionId: "a", amount }));
+    await until(() => handled.length === amount, `event ${amount} is handled`);
+    // The claim that waits ends by the second event, and the next one hangs.
+    frozen = true;
+  }
+  await after.repartition(BidPlaced, { partitions: 4 });
+  await after.subscribe(BidPlaced, handle, { group: "group", lease: 300 });
+  await after.publish(new BidPlaced({ auctionId: "a", amount: 3 }));
+  await until(() => handled.length === 3, "the other consumer handles the next event");
+  frozen = false;
+  gate.open();
+  await until(() => rebalanced.at(-1) === 2, "the consumer has two of four partitions");
+  await after.publish(["a", "b", "c", "d"].map((auctionId) => new BidPlaced({ auctionId, amount: 4 })));
+  await until(() => handled.length === 7, "all events are handled");
+  assertEquals([handled, subscription.info().state], [[1, 2, 3, 4, 4, 4, 4], "reading"]);
 });
