@@ -63,6 +63,12 @@ export const BARS: readonly Bar[] = [
   bar(/^memory .* \/ tidings, node-redis$/, { figure: "bytesPerEvent", than: "raw, node-redis", most: 1.05 }),
   bar(/^a consumer is killed, default lease \/ tidings/, { figure: "takenOverMs", most: 35_000 }),
   bar(/^a consumer is killed, lease 1000 ms \/ tidings/, { figure: "takenOverMs", most: 1_500 }),
+  bar(/^(publish|consume) 190 B.* \/ tidings, node-redis, 8 partitions$/, {
+    figure: "serverCpu",
+    than: "tidings, node-redis, no partitions",
+    most: 1.15,
+  }),
+  bar(/a cluster of three nodes \/ tidings, node-redis, 64 partitions$/, { figure: "busiestNode", most: 1.2 }),
   bar(/ \/ tidings, in memory, 500 in flight$/, { than: "JSON round trip, one after the other", least: 0.3 }),
 ];
 

@@ -66,6 +66,8 @@ export const repartitioning: readonly BrokerContract[] = [
     for (const broker of others) await broker.subscribe(BidPlaced, handle, { group: "group", concurrency: 8 });
     const heard: BidPlaced[] = [];
     others[1]!.addEventListener("BidPlaced", (event) => void heard.push(event));
+    // A publish waits until its broker's listeners hear it; those of other brokers may come too early.
+    await others[1]!.publish(bids.round());
     const followed: BidPlaced[] = [];
     const left = new AbortController();
     const following = (async () => {
@@ -96,7 +98,8 @@ export const repartitioning: readonly BrokerContract[] = [
     await until(() => handled.length >= bids.total, "all events are handled", 30_000);
     bids.assertAll(handled);
     bids.assertAll(await Array.fromAsync(operator!.history(BidPlaced)));
-    await until(() => heard.length === bids.total && followed.length === bids.total, "all events are heard and read");
+    await until(() => heard.length === bids.total, "all events are heard", 30_000);
+    await until(() => followed.length === bids.total, "all events are followed", 30_000);
     left.abort();
     await following;
     bids.assertAll(heard);
