@@ -45,11 +45,46 @@ local function hold(key, id, letter)
   return not from
 end
 
--- Returns a delivery to the group that comes before all others, by position. Its score is far below all times.
-local function returnFirst(id, c)
+-- The score of a delivery that comes before all others, by position: far below all times.
+local function firstScore(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
   local score = tonumber(ms) - 2e12 + math.min(tonumber(seq), 2047) / 2048
-  parkAt(id, string.format('%.17g', math.min(score, now)), '_released', c)
+  return string.format('%.17g', math.min(score, now))
+end
+
+-- Returns a delivery to the group that comes before all others.
+local function returnFirst(id, c) parkAt(id, firstScore(id), '_released', c) end
+
+-- Calls a function with up to 500 values of a list at once, because Lua unpacks only some thousands.
+local function inParts(list, use)
+  for from = 1, #list, 500 do use({unpack(list, from, math.min(from + 499, #list))}) end
+end
+
+-- The same as returnFirst for many deliveries. One by one would take the server several times as long.
+local function returnAllFirst(ids)
+  local anyCopy = redis.call('HLEN', copies) > 0
+  inParts(ids, function(part)
+    local scores, plain, kept = {}, {}, {}
+    for _, id in ipairs(part) do
+      local c = anyCopy and copyOf(id)
+      if c then
+        returnFirst(id, c)
+      else
+        plain[#plain + 1] = id
+        scores[#scores + 1] = firstScore(id)
+        scores[#scores + 1] = id
+      end
+    end
+    if #plain == 0 then return end
+    redis.call('ZADD', due, unpack(scores))
+    local claim = {stream, group, '_released', 0, unpack(plain)}
+    claim[#claim + 1] = 'JUSTID'
+    for _, id in ipairs(redis.call('XCLAIM', unpack(claim))) do kept[id] = true end
+    for _, id in ipairs(plain) do
+      -- As in parkAt: the entry was removed.
+      if not kept[id] then saveCopy(id, {owner = '', count = 0}) end
+    end
+  end)
 end
 
 -- Consumers compare this number: deliveries that they claimed before may belong behind those that returned since.
@@ -67,11 +102,10 @@ local function freeKey(key)
   local to = first and '[' .. prefix .. from or '(' .. prefix .. ':'
   local freed = redis.call('ZRANGEBYLEX', waitingKey, '[' .. prefix, to)
   if #freed == 0 then return false end
-  for _, member in ipairs(freed) do
-    local id = unpadded(string.sub(member, #prefix + 1))
-    redis.call('ZREM', waitingKey, member)
-    returnFirst(id, copyOf(id))
-  end
+  local ids = {}
+  for at, member in ipairs(freed) do ids[at] = unpadded(string.sub(member, #prefix + 1)) end
+  inParts(freed, function(part) redis.call('ZREM', waitingKey, unpack(part)) end)
+  returnAllFirst(ids)
   return true
 end
 
@@ -118,11 +152,12 @@ end
 
 -- No letter holds its key any more, and all deliveries that wait return. Returns whether there are such.
 local function clearHolds()
-  local all = redis.call('ZRANGE', waitingKey, 0, -1)
-  for _, member in ipairs(all) do
+  local all, ids = redis.call('ZRANGE', waitingKey, 0, -1), {}
+  for at, member in ipairs(all) do
     local _, position = parseMember(member)
-    returnFirst(unpadded(position), copyOf(unpadded(position)))
+    ids[at] = unpadded(position)
   end
+  returnAllFirst(ids)
   redis.call('DEL', deadKeys, deadHolds, waitingKey)
   noteFreed()
   return #all > 0
