@@ -40,6 +40,10 @@ export class ClusterFaults {
     return this.#random.between(0, this.#cluster.masters.length - 1);
   }
 
+  #pairs(): Promise<(readonly [primary: RedisServer, replica: RedisServer])[]> {
+    return Promise.all(this.#cluster.masters.map((_, nth) => pairOf(this.#cluster, nth)));
+  }
+
   async #kill(): Promise<void> {
     const nth = this.#any();
     const [primary, replica] = await pairOf(this.#cluster, nth);
@@ -86,11 +90,12 @@ export class ClusterFaults {
     const partition = this.#random.between(0, MOST_PARTITIONS - 1);
     const from = this.#homes[partition]!;
     const to = (from + this.#random.between(1, 2)) % this.#cluster.masters.length;
-    const pairs = await Promise.all(this.#cluster.masters.map((_, nth) => pairOf(this.#cluster, nth)));
-    const primaries = pairs.map(([primary]) => primary);
     const slot = String(slotOf(`events:Auction#${partition}`));
     this.#storm.tell(`partition ${partition}`, `moves from ${from} to ${to}`);
+    // On a busy machine a replica may take over meanwhile. Then the next try asks its new primary.
     await eventually(async () => {
+      const pairs = await this.#pairs();
+      const primaries = pairs.map(([primary]) => primary);
       await moveSlot(primaries, slot, primaries[from]!, primaries[to]!);
       return true;
     }, 60_000);
@@ -98,7 +103,8 @@ export class ClusterFaults {
     // A failover before the replicas know the new owner would bring back the old one.
     await this.#cluster.settled();
     await eventually(async () => {
-      const id = await primaries[to]!.cli("CLUSTER", "MYID");
+      const pairs = await this.#pairs();
+      const id = await pairs[to]![0].cli("CLUSTER", "MYID");
       const nodes = await Promise.all(pairs.flat().map((node) => node.cli("CLUSTER", "NODES")));
       return nodes.every((text) => text.split("\n").some((line) => line.startsWith(id) && hasSlot(line, Number(slot))));
     });

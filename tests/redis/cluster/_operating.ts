@@ -61,7 +61,9 @@ export async function moveSlot(
     const some = first && between.some ? keys.filter((key) => key.includes("}:producer:")) : keys;
     assert(some.length > 0, `No publisher has a key among ${keys}`);
     // A first try may have copied a key before it timed out.
-    await from.cli("MIGRATE", "127.0.0.1", String(to.port), "", "0", "5000", "REPLACE", "KEYS", ...some);
+    const reply = await from.cli("MIGRATE", "127.0.0.1", String(to.port), "", "0", "5000", "REPLACE", "KEYS", ...some);
+    // After a timeout it is tried again; a node that is no primary any more never moves a key.
+    assert(/^(OK|NOKEY|IOERR)/.test(reply), `Cannot migrate keys of slot ${slot}: ${reply}`);
     await (some === keys ? between.all : between.some)?.();
   }
   for (const node of [to, from, ...primaries]) {
