@@ -84,7 +84,7 @@ export interface StreamOptions {
 /**
  * How to publish.
  *
- * @example Publish only if nobody else has published about the auction since
+ * @example Publish only if no other event of the auction was published since
  * ```ts
  * import { ConflictError, defineEvent, InMemoryBroker } from "@tidings/broker";
  * import { assertEquals, assertRejects } from "@std/assert";

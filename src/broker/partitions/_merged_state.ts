@@ -6,7 +6,7 @@ export function mergedState(partitions: readonly StreamState[]): StreamState {
   const groups = Map.groupBy(partitions.flatMap(({ groups }) => groups), ({ name }) => name);
   return {
     length: sumOf(partitions, ({ length }) => length),
-    // One user sees the size of all partitions or of none.
+    // The user of the store may see the size of all partitions, or of none.
     bytes: partitions.some(({ bytes }) => bytes === undefined) ? undefined : sumOf(partitions, ({ bytes }) => bytes!),
     first: lowest(partitions.map(({ first }) => first)),
     last: highest(partitions.map(({ last }) => last)),

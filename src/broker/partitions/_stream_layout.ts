@@ -245,7 +245,7 @@ export class StreamLayout {
   async #follow(): Promise<void> {
     this.#watching = true;
     while (this.#watchers.size > 0) {
-      // What needs the layout reads it again, and reports that the store cannot be reached.
+      // A failure is not reported here: the next call that needs the layout reads it again, and reports it.
       await this.refresh().catch(() => {});
       const wait = this.partitions === 0 ? WATCH_UNPARTITIONED : WATCH;
       if (this.#watchers.size > 0) await this.#watched.wait(undefined, wait);
@@ -283,7 +283,7 @@ export class StreamLayout {
       `${stream} has an event of ${right}: the entry at ${event.position}, with the subject ${
         JSON.stringify(subject)
       }. ` +
-        `It is delivered, but in no order with others of its subject; whoever wrote it must choose the partition by ` +
+        `It is delivered, but in no order with others of its subject; the program that wrote it must choose the partition by ` +
         `partitionOf, and write to ${right}`,
     );
   }

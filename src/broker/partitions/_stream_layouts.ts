@@ -23,7 +23,7 @@ export interface StreamLayoutsOptions {
 export class StreamLayouts {
   #store: EventStore;
   #byStream = new Map<string, StreamLayout>();
-  /** By stream, a class that takes its subject from nowhere. */
+  /** By stream, a type whose class takes no subject from the detail. */
   #withoutSubject = new Map<string, string>();
 
   /** @throws {TypeError} If a stream is unknown, or a class of a partitioned stream has no subject. */

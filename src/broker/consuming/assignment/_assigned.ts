@@ -6,11 +6,11 @@ import { assertAssignment, type Roster, type Seat, seated, type SharedRoster } f
 
 // How often to look at the plan, in milliseconds.
 const POLL_INTERVAL = 250;
-// For so long, in milliseconds, the store must have replied without a break before a consumer whose lease is over counts as
-// dead: after an outage or a pause, the leases of all are over, and those that live renew them first.
+// How long the store must have replied without a break before a consumer with an expired lease counts as dead, in
+// milliseconds. After an outage all leases have expired, and living consumers need time to renew theirs.
 const STEADY = 1_000;
-// A roster that disappeared was deleted with its group, or lost with the store. It is made again after so many looks, so
-// that consumers of a deleted group end before.
+// A roster that is missing was deleted with its group, or lost with the data of the store. It is made again after this many
+// looks, so that the consumers of a deleted group have ended before.
 const MISSED = 4;
 // How long closing waits for a store that does not reply, in milliseconds. The lease ends the seat then.
 const LEAVE_TIMEOUT = 5_000;
@@ -29,7 +29,7 @@ export interface AssignedOptions {
   readonly lease: number;
 }
 
-/** What an assigned consumer has others do. */
+/** Tasks that an assigned consumer gives to its subscription. */
 export interface AssignedTasks extends PartitionTasks {
   /** The plan gives this consumer other partitions than before. */
   rebalanced(assigned: readonly number[], gained: readonly number[], lost: readonly number[]): void;
