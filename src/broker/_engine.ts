@@ -105,6 +105,7 @@ export class Engine {
       },
       unreachable: (error) => this.health.noted(error),
       dispatch: (event) => this.tell(event),
+      pauseGroup: (...pause) => this.operator.pauseFor(...pause),
       idle: (streams, options) => this.idleWaits.wait(streams, options),
     });
     this.idleWaits = new IdleWaits({

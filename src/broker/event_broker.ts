@@ -287,6 +287,58 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     return rewound;
   }
 
+  /**
+   * Pauses a group, in all processes, until `resume`: handlers that run are finished, and no other starts. Events that wait
+   * stay in the store; those that consumers have read return to the group, uncounted and in order. It takes effect everywhere
+   * within 100 ms, and lasts when all consumers end. Resolves with whether it changed anything: with false if the group was
+   * paused already.
+   *
+   * @param options.reason Why, for `info()` and the event `pause`: at most 500 characters.
+   * @throws {TypeError} If an option is unknown or malformed.
+   * @throws {RangeError} If there is no such group, or the reason is too long.
+   *
+   * @example Pause while the bank is down
+   * ```ts
+   * import { defineEvent, InMemoryBroker } from "@tidings/broker";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class CardCharged extends defineEvent("CardCharged")<{ amount: number }> {}
+   *
+   * await using broker = new InMemoryBroker({ events: [CardCharged] });
+   * const charged: number[] = [];
+   * await broker.subscribe(CardCharged, (event) => void charged.push(event.detail.amount), { group: "payments" });
+   *
+   * await broker.pause(CardCharged, { group: "payments", reason: "The bank is down" });
+   * await broker.publish(new CardCharged({ amount: 10 }));
+   * const [group] = (await broker.info(CardCharged)).groups;
+   * assertEquals([group?.paused?.reason, group?.lag, charged.length], ["The bank is down", 1, 0]);
+   *
+   * await broker.resume(CardCharged, { group: "payments" });
+   * await broker.idle({ group: "payments" });
+   * assertEquals(charged, [10]);
+   * ```
+   */
+  async pause<K extends C>(event: K, options: { group: string; reason?: string }): Promise<boolean> {
+    const codec = this.#engine.codecs.ofClass(event);
+    const changed = await this.#engine.operator.pause(codec, options);
+    await this.#engine.subscriptions.checkControl(options.group, codec.stream);
+    return changed;
+  }
+
+  /**
+   * Ends the pause of a group, in all processes, whoever has paused it: also one after failures in a row (`pauseAfter`).
+   * Resolves with whether it changed anything. A subscription that is paused alone stays so.
+   *
+   * @throws {TypeError} If an option is unknown or malformed.
+   * @throws {RangeError} If there is no such group.
+   */
+  async resume<K extends C>(event: K, options: { group: string }): Promise<boolean> {
+    const codec = this.#engine.codecs.ofClass(event);
+    const changed = await this.#engine.operator.resume(codec, options);
+    await this.#engine.subscriptions.checkControl(options.group, codec.stream);
+    return changed;
+  }
+
   /** The state of a stream and of its groups. */
   async info<K extends C>(event: K): Promise<StreamInfo> {
     return await this.#engine.operator.info(this.#engine.codecs.ofClass(event));

@@ -208,6 +208,58 @@ export class RebalanceEvent extends Event {
   }
 }
 
+/**
+ * The consumers of a subscription start no handlers from now on. Handlers that run are finished; events that wait stay in the
+ * store. Dispatched on the subscription and on its broker, also when a subscription begins while its group is paused.
+ */
+export class PauseEvent extends Event {
+  /** The group. */
+  readonly group: string;
+  /** The type of its events, or the name of the stream that several types share. */
+  readonly eventType: string;
+  /** Whether the group is paused, in all processes, or this subscription alone. */
+  readonly scope: "group" | "consumer";
+  /** Since when, by the clock of the store. */
+  readonly since: Date;
+  /** When the pause ends by itself, as after failures in a row; undefined if it lasts until `resume`. */
+  readonly until: Date | undefined;
+  /** The reason that was given. */
+  readonly reason: string | undefined;
+
+  /** Makes the event. */
+  constructor(
+    group: string,
+    eventType: string,
+    { scope, since, until, reason }: Pick<PauseEvent, "scope" | "since" | "until" | "reason">,
+  ) {
+    super("pause");
+    this.group = group;
+    this.eventType = eventType;
+    this.scope = scope;
+    this.since = since;
+    this.until = until;
+    this.reason = reason;
+  }
+}
+
+/** A pause is over: the subscription goes on. */
+export class ResumeEvent extends Event {
+  /** The group. */
+  readonly group: string;
+  /** The type of its events, or the name of the stream that several types share. */
+  readonly eventType: string;
+  /** Whether the group was paused, or this subscription alone. */
+  readonly scope: "group" | "consumer";
+
+  /** Makes the event. */
+  constructor(group: string, eventType: string, scope: "group" | "consumer") {
+    super("resume");
+    this.group = group;
+    this.eventType = eventType;
+    this.scope = scope;
+  }
+}
+
 /** Something works now, but may not do what its users expect. */
 export class WarningEvent extends Event {
   /** The problem, and the way out. */
@@ -236,6 +288,10 @@ export interface BrokerEventMap {
   warning: WarningEvent;
   /** A new consumer waits until the lease of another consumer with its name has expired. */
   waiting: ConsumerWaitingEvent;
+  /** A subscription of this broker is paused, or its group is. */
+  pause: PauseEvent;
+  /** A subscription that was paused goes on. */
+  resume: ResumeEvent;
   /** The broker has closed. */
   close: Event;
 }
@@ -260,6 +316,10 @@ export interface SubscriptionEventMap {
   entrieslost: EntriesLostEvent;
   /** The subscription gets other partitions of a stream, because consumers of the group came or left. */
   rebalance: RebalanceEvent;
+  /** The group or this subscription is paused: no handler starts. */
+  pause: PauseEvent;
+  /** The pause is over. */
+  resume: ResumeEvent;
   /** The error that ended the subscription, or another one that no caller awaits. */
   error: BrokerErrorEvent;
   /** The store could not be reached, and will be tried again. */
@@ -294,6 +354,8 @@ for (
     EntriesLostEvent,
     GroupLostEvent,
     RebalanceEvent,
+    PauseEvent,
+    ResumeEvent,
     WarningEvent,
   ]
 ) Object.assign(EventClass.prototype, INSPECTORS);

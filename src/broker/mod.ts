@@ -36,8 +36,10 @@ export {
   EntriesLostEvent,
   GroupLostEvent,
   HeldEvent,
+  PauseEvent,
   RebalanceEvent,
   ReconnectEvent,
+  ResumeEvent,
   RetryEvent,
   type SubscriptionEventMap,
   WarningEvent,
@@ -68,6 +70,13 @@ export type {
   SubscribeOptions,
 } from "./options.ts";
 export { partitionOf } from "./partition_of.ts";
-export type { DeadLetter, GroupInfo, PartitionInfo, PartitionProgress, StreamInfo } from "./operating/stream_info.ts";
-export type { Subscription, SubscriptionInfo, SubscriptionTypeInfo } from "./subscription.ts";
+export type {
+  DeadLetter,
+  GroupInfo,
+  PartitionInfo,
+  PartitionProgress,
+  PauseInfo,
+  StreamInfo,
+} from "./operating/stream_info.ts";
+export type { PauseState, Subscription, SubscriptionInfo, SubscriptionTypeInfo } from "./subscription.ts";
 export type { EventListenerOf, EventOf, OneOrMore } from "./types.ts";

@@ -211,6 +211,12 @@ export interface ConsumeOptions {
    * @default {"exclusive"} for streams with partitions
    */
   assignment?: "exclusive" | "shared";
+  /**
+   * Pauses the group, in all processes, when `failures` attempts of this subscription have failed in a row, without a success
+   * in between; attempts that end in a dead letter count as failures, too. It goes on by itself after `for` milliseconds: with one event, and with
+   * all others once a handler has succeeded. If that event fails, the group pauses again. @default {never}
+   */
+  pauseAfter?: { failures: number; for: number };
   /** Closes the subscription when it aborts. */
   signal?: AbortSignal;
 }
@@ -348,7 +354,8 @@ export interface DiscardDeadLettersOptions {
  * Which groups `idle` waits for. The store is asked at once, then every 250 ms, and after this process has settled
  * deliveries (at most every 20 ms). A group that waits for a retry is not idle. A group with dead letters, or with deferred
  * events of a version that no consumer knows, may be idle: no consumer that runs now can handle them. So may one whose events
- * wait behind a dead letter of their key, with `whenDead: "hold-key"`. A group that another
+ * wait behind a dead letter of their key, with `whenDead: "hold-key"`, and one that is paused without an end, once its consumers
+ * hold no event. A group that another
  * program has deleted is not idle while this broker has a subscription that makes it again.
  *
  * @example Wait for a group in a test

@@ -19,10 +19,24 @@ export interface SubscriptionTypeInfo {
   readonly running: number;
   /** Whether it has stopped reading because deliveries that wait for their keys fill `prefetch` or `prefetchBytes`. */
   readonly stalled: boolean;
+  /** Why no handler starts at the moment; undefined when it is not paused. */
+  readonly paused: PauseState | undefined;
   /** When the last successful renewal of its lease was sent; at first, when the consumer joined the group. */
   readonly leaseRenewedAt: Date;
   /** When the store last accepted outcomes, or when the consumer began to hold deliveries again: the later of the two. */
   readonly lastProgressAt: Date;
+}
+
+/** Why a subscription starts no handlers. */
+export interface PauseState {
+  /** Whether the group is paused, in all processes, or this subscription alone. */
+  readonly scope: "group" | "consumer";
+  /** Since when. */
+  readonly since: Date;
+  /** When the pause ends by itself; undefined if it lasts until `resume`. */
+  readonly until: Date | undefined;
+  /** The reason that was given. */
+  readonly reason: string | undefined;
 }
 
 /** The state of a subscription at one moment. */
@@ -69,6 +83,14 @@ export interface Subscription extends EventTarget, AsyncDisposable {
    * consumer's lease has expired. The subscription is closed all the same.
    */
   close(): Promise<void>;
+  /**
+   * Pauses this subscription alone, until `resume`: handlers that run are finished, and no other starts. Events that it has
+   * read return to the group, uncounted, so that other consumers handle them. {@linkcode EventBroker.pause} pauses the whole
+   * group.
+   */
+  pause(): void;
+  /** Ends the pause of this subscription. A pause of its group goes on. */
+  resume(): void;
   /** The state of this subscription, by what this process knows: the store is not asked. */
   info(): SubscriptionInfo;
   /**

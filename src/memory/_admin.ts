@@ -2,12 +2,14 @@ import type {
   DeadLetterBox,
   GroupChange,
   Position,
+  SharedState,
   StreamAdmin,
   StreamState,
   TrimOptions,
   TrimResult,
 } from "../store/mod.ts";
 import { assertAlterable, assertIdle, unknownGroup } from "../store/_groups.ts";
+import { assertControlSize, nextVersion } from "../store/_shared_state.ts";
 import type { MemoryGroup } from "./_group.ts";
 import { MemoryLetterBox } from "./_letters.ts";
 import type { MemoryStream } from "./_stream.ts";
@@ -73,6 +75,23 @@ export class MemoryAdmin implements StreamAdmin {
 
   fence(layout: number): Promise<Position | undefined> {
     return Promise.resolve(this.#stream.fence(layout));
+  }
+
+  control(name: string): SharedState {
+    const stream = this.#stream;
+    return {
+      // deno-lint-ignore require-await -- async turns thrown errors into rejections
+      read: async () => ({ ...this.#find(name).control, now: stream.now() }),
+      // deno-lint-ignore require-await -- async turns thrown errors into rejections
+      write: async (text, version) => {
+        assertControlSize(stream.name, name, text);
+        const group = this.#find(name);
+        if (version !== group.control.version) return false;
+        group.control = { text, version: nextVersion(version, stream.now()) };
+        stream.wakeUp.wake();
+        return true;
+      },
+    };
   }
 
   deadLetters(name: string): DeadLetterBox {

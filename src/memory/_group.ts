@@ -40,6 +40,8 @@ export class MemoryGroup {
   /** Raised by each rewind. Members compare it to notice the rewind. */
   epoch = 0;
   deleted = false;
+  /** The text by which operators control its consumers, with its version; version 0 before the first write. */
+  control: { readonly text: string | undefined; readonly version: number } = { text: undefined, version: 0 };
   #terms: GroupTerms;
   #skipped = 0;
   #stream: MemoryStream;
@@ -377,6 +379,7 @@ export class MemoryGroup {
       lagIsExact: true,
       floor,
       consumers: this.#consumers.state(now, held),
+      control: this.control.text,
     };
   }
 }

@@ -8,6 +8,7 @@ import type {
   MemberOptions,
   Outcome,
   Position,
+  SharedText,
 } from "../store/mod.ts";
 import { haveSameTerms } from "../store/_groups.ts";
 import { type Reach, reachOf } from "../store/_reach.ts";
@@ -23,6 +24,8 @@ export class MemoryMember implements GroupMember {
   #reach: Reach;
   #exclusive: boolean;
   #epoch: number;
+  /** The version of the group's control that this member knows. */
+  #controlVersion = 0;
   #left = new AbortController();
 
   constructor(stream: MemoryStream, group: MemoryGroup, options: MemberOptions) {
@@ -39,6 +42,10 @@ export class MemoryMember implements GroupMember {
     const ended = AbortSignal.any([signal, this.#left.signal]);
     while (!ended.aborted) {
       const consumer = this.#group.touch(this.consumer, this.#options);
+      const control = this.#group.control.version === this.#controlVersion ? undefined : this.#learn();
+      if (control !== undefined || limit === 0) {
+        return { records: [], missing: [], disturbed: false, ...(control && { control }) };
+      }
       const found = this.#group.claim(consumer, this.#reach, { limit, newFirst, exclusive: this.#exclusive });
       const disturbed = this.#group.epoch !== this.#epoch;
       this.#epoch = this.#group.epoch;
@@ -70,6 +77,17 @@ export class MemoryMember implements GroupMember {
   // deno-lint-ignore require-await -- async turns thrown errors into rejections
   async held(deliveries: readonly KeyedDelivery[]): Promise<HeldDeliveries> {
     return this.#group.held(deliveries);
+  }
+
+  control(): Promise<SharedText> {
+    return Promise.resolve(this.#learn());
+  }
+
+  #learn(): SharedText {
+    const { control, deleted } = this.#group;
+    this.#controlVersion = control.version;
+    const known = deleted ? { text: undefined, version: 0 } : control;
+    return { ...known, now: this.#stream.now() };
   }
 
   // deno-lint-ignore require-await -- async turns thrown errors into rejections

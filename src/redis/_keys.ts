@@ -4,7 +4,8 @@ export interface GroupKeys {
   readonly stream: string;
   /**
    * Hash: the state of the group. Fields: `life`, `bell`, `epoch`, `rewind:<epoch>`, `checkpoint`, `including`, `lives`,
-   * `mark`, `removed`, `types`, `whendead`, `freed`, `skipped`, `exclusive` and `deleted`; for each consumer `gen:`, `lease:`,
+   * `mark`, `removed`, `types`, `whendead`, `freed`, `skipped`, `exclusive`, `control`,
+   * `controltext` and `deleted`; for each consumer `gen:`, `lease:`,
    * `stalled:`, `version:`, `conn:` and `serial:`.
    */
   readonly meta: string;

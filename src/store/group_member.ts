@@ -1,5 +1,6 @@
 import type { StoredRecord } from "./event_store.ts";
 import type { Position } from "./position.ts";
+import type { SharedText } from "./shared_state.ts";
 
 /** How to join a group. */
 export interface MemberOptions {
@@ -68,7 +69,10 @@ export interface ClaimedRecord extends StoredRecord {
 
 /** How to claim. */
 export interface ClaimOptions {
-  /** The most entries to take, at least 1. */
+  /**
+   * The most entries to take. A call with 0 takes nothing and waits for nothing: it resolves with all records that an earlier
+   * call had taken and not returned, because its signal aborted.
+   */
   readonly limit: number;
   /** Ends the wait when it aborts; the claim then resolves. */
   readonly signal: AbortSignal;
@@ -105,6 +109,12 @@ export interface Claim {
   readonly holding?: number;
   /** Set when the group was lost and this member made it again; all deliveries held before are lost. */
   readonly healed?: Healed;
+  /**
+   * The group's control, if it has changed since this member last learned of it: by a claim or by `control`. A new member
+   * knows of none, so its first claim tells the control of a group that has had one. Such a claim does not wait, and it may
+   * return records as well.
+   */
+  readonly control?: SharedText;
 }
 
 /** A gap in a stream: entries that were trimmed or deleted before a group read them. */
@@ -273,6 +283,12 @@ export interface GroupMember {
    * returned them. Changes nothing.
    */
   held(deliveries: readonly KeyedDelivery[]): Promise<HeldDeliveries>;
+
+  /**
+   * Reads the group's control, as {@linkcode StreamAdmin.control} does, at the cost of one small read. The engine calls it
+   * now and then while it makes no claims. A group that does not exist has none.
+   */
+  control(): Promise<SharedText>;
 
   /**
    * Ends this member in one step: releases the deliveries that it still holds, without counting an attempt and keeping

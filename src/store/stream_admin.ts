@@ -1,7 +1,9 @@
 // deno-lint-ignore no-unused-vars -- the comment of `fence` links to AppendOptions
 import type { AppendOptions, StoredRecord } from "./event_store.ts";
-import type { DeadReason, ErrorRecord, WhenDead } from "./group_member.ts";
+// deno-lint-ignore no-unused-vars -- the comment of `control` links to Claim
+import type { Claim, DeadReason, ErrorRecord, WhenDead } from "./group_member.ts";
 import type { Position } from "./position.ts";
+import type { SharedState } from "./shared_state.ts";
 
 /** The state of a consumer. */
 export interface ConsumerState {
@@ -67,6 +69,8 @@ export interface GroupState {
    * and settled everything.
    */
   readonly floor: Position | undefined;
+  /** The text of its control; undefined without one. */
+  readonly control: string | undefined;
   /** Its consumers. */
   readonly consumers: readonly ConsumerState[];
 }
@@ -221,6 +225,16 @@ export interface StreamAdmin {
    * lowers an earlier fence, and may be called again. Appends without a layout, reading and consuming go on.
    */
   fence(layout: number): Promise<Position | undefined>;
+
+  /**
+   * A small text by which operators control the consumers of a group, for example to pause them. The store does not interpret
+   * it. It stays when consumers come and go, and when the group is rewound or altered; it ends with the group. Members learn
+   * of a change by {@linkcode Claim.control}: a write ends their claims that wait.
+   *
+   * `write` rejects with a RangeError if the text has more than 4 KiB in UTF-8. Both methods reject with a RangeError that
+   * names the existing groups if there is no group of that name.
+   */
+  control(group: string): SharedState;
 
   /** The dead letters of a group. */
   deadLetters(group: string): DeadLetterBox;

@@ -65,6 +65,7 @@ const GROUP_GAUGES: readonly Gauge<GroupInfo>[] = [
     ({ held }) => held.waiting,
   ],
   ["tidings.group.held_keys", "{key}", "Keys whose events wait behind a dead letter.", ({ held }) => held.keys],
+  ["tidings.group.paused", FLAG, "1 while the group is paused, else 0.", ({ paused }) => paused === undefined ? 0 : 1],
   [
     "tidings.group.consumers",
     "{consumer}",

@@ -46,6 +46,7 @@ export class Renewals implements AsyncDisposable {
       claim: (options) => member.claim(options),
       settle: (outcomes) => member.settle(outcomes),
       held: (deliveries) => member.held(deliveries),
+      control: () => member.control(),
       renew: async (held, options) => {
         const asked = performance.now();
         const lost = await member.renew(held, options);

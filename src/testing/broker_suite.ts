@@ -10,6 +10,7 @@ import { closing } from "./broker/consuming/_closing.ts";
 import { ending } from "./broker/consuming/_ending.ts";
 import { waiting } from "./broker/consuming/_waits.ts";
 import { pulling } from "./broker/consuming/_pull.ts";
+import { pausing } from "./broker/consuming/_pausing.ts";
 import { publishing } from "./broker/publishing/_publish.ts";
 import { queueing } from "./broker/publishing/_queue.ts";
 import { uncertain } from "./broker/publishing/_uncertain.ts";
@@ -38,6 +39,7 @@ import { retryingEarly } from "./broker/partitions/_early_retries.ts";
 import { holdingPartitions } from "./broker/partitions/_held_keys.ts";
 import { assignmentOptions } from "./broker/partitions/_assignment_options.ts";
 import { partitioned } from "./broker/partitions/_partitions.ts";
+import { pausingPartitions } from "./broker/partitions/_pausing.ts";
 import { repartitioning } from "./broker/partitions/_repartition.ts";
 
 /** Contracts that a broker keeps over any store. */
@@ -66,6 +68,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...sharing,
   ...holding,
   ...hostileKeys,
+  ...pausing,
   ...partitioned,
   ...overPartitions,
   ...operatingPartitions,
@@ -74,6 +77,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...retryingEarly,
   ...assignmentOptions,
   ...repartitioning,
+  ...pausingPartitions,
   ...refusing,
   ...entries,
   ...versions,

@@ -2,6 +2,7 @@ import { register, type SuiteOptions } from "./_contract.ts";
 import { appending } from "./store/_append.ts";
 import { bytes } from "./store/_bytes.ts";
 import { claiming } from "./store/_claims.ts";
+import { controlling } from "./store/_control.ts";
 import { deferring } from "./store/_deferring.ts";
 import { excluding } from "./store/_exclusive.ts";
 import { fencing } from "./store/_layouts.ts";
@@ -36,6 +37,7 @@ export const storeContracts: readonly StoreContract[] = [
   ...bytes,
   ...grouping,
   ...sharing,
+  ...controlling,
   ...fencing,
 ];
 

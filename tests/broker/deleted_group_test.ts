@@ -13,7 +13,15 @@ class DeletedGroups extends InMemoryStore {
       await new Promise((resolve) => setTimeout(resolve));
       throw new StoreError("group-deleted", `Cannot use group "${group}": it was deleted`);
     };
-    return { consumer: member.consumer, claim: gone, renew: gone, settle: gone, held: gone, leave: gone };
+    return {
+      consumer: member.consumer,
+      claim: gone,
+      renew: gone,
+      settle: gone,
+      held: gone,
+      control: gone,
+      leave: gone,
+    };
   }
 }
 

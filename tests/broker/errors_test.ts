@@ -101,6 +101,7 @@ Deno.test("a subscription's error goes to its listeners, else to the broker's, e
             renew: (held) => member.renew(held),
             settle: () => Promise.reject(final),
             held: (deliveries) => member.held(deliveries),
+            control: () => member.control(),
             leave: () => member.leave(),
           };
         },

@@ -29,6 +29,7 @@ class HangingStore implements EventStore {
       renew: (...args) => this.#reply(() => member.renew(...args)),
       settle: (outcomes) => this.#reply(() => member.settle(outcomes)),
       held: (deliveries) => this.#reply(() => member.held(deliveries)),
+      control: () => this.#reply(() => member.control()),
       leave: () => this.#reply(() => member.leave()),
     };
   }

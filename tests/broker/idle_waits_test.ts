@@ -16,6 +16,7 @@ const IDLE: GroupState = {
   lag: 0,
   lagIsExact: true,
   floor: undefined,
+  control: undefined,
   consumers: [],
 };
 

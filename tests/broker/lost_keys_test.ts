@@ -40,6 +40,7 @@ class LosingStore extends InMemoryStore {
       settle: (outcomes) => this.#settle(member, outcomes),
       renew: (...args) => member.renew(...args),
       held: (deliveries) => member.held(deliveries),
+      control: () => member.control(),
       leave: () => member.leave(),
     };
   }

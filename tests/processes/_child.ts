@@ -8,7 +8,7 @@ import { connect, type Delivery, type EventBroker, type SubscribeOptions } from 
 import { Counted, CountedNow } from "./_counted.ts";
 
 /** The role of a process. */
-export type Role = ConsumeRole | PublishRole | { readonly name: "listen" | "visit" | "linger" };
+export type Role = ConsumeRole | PublishRole | { readonly name: "listen" | "visit" | "linger" | "toggle" };
 
 /** Consumes until SIGTERM, then closes and ends; ends at once when `subscribe` rejects. */
 export interface ConsumeRole extends SubscribeOptions<Counted> {
@@ -40,7 +40,8 @@ export interface PublishRole {
 export interface Line {
   /**
    * `ready` or `closed`; of a handler `started`, `ended` or `aborted`; of a live listener `heard`; of an error of the broker
-   * `refused`; or a lifecycle event of the subscription: `recovered`, `leaselost`, `retry`, `deadletter`, `deferred`.
+   * `refused`; or a lifecycle event of the subscription: `recovered`, `leaselost`, `retry`, `deadletter`, `deferred`,
+   * `pause`, `resume`.
    */
   readonly kind: string;
   /** The id of the event. */
@@ -55,6 +56,8 @@ export interface Line {
   /** The name of the error, or of the signal's reason. */
   readonly error?: string;
   readonly message?: string;
+  /** When a handler started or the subscription paused, in milliseconds since the epoch. */
+  readonly at?: number;
 }
 
 // A handler of version 1 can handle version 2, which only adds a property.
@@ -75,7 +78,7 @@ async function consume(broker: EventBroker<typeof Counted>, role: ConsumeRole): 
   const handler = async ({ id, detail }: Counted, delivery: Delivery<Counted>) => {
     const { signal, consumer, attempt, recovered } = delivery;
     const { n } = detail;
-    say({ kind: "started", id, consumer, attempt, recovered, detail });
+    say({ kind: "started", id, consumer, attempt, recovered, detail, at: Date.now() });
     signal.addEventListener("abort", () => say({ kind: "aborted", id, error: signal.reason.name }));
     if (n === deadly) Deno.exit(9);
     if (recovered === 0) {
@@ -90,6 +93,9 @@ async function consume(broker: EventBroker<typeof Counted>, role: ConsumeRole): 
   const subscription = await broker.subscribe(next ? Next : Counted, handler, options);
   for (const kind of ["recovered", "leaselost", "retry", "deadletter", "deferred"] as const) {
     subscription.addEventListener(kind, ({ position }) => say({ kind, position }));
+  }
+  for (const kind of ["pause", "resume"] as const) {
+    subscription.addEventListener(kind, () => say({ kind, at: Date.now() }));
   }
   say({ kind: "ready" });
   await terminated;
@@ -130,6 +136,17 @@ async function linger(broker: EventBroker<typeof Counted>): Promise<void> {
   await subscription.close();
 }
 
+/** Pauses and resumes a group in turn, until it is killed. */
+async function toggle(broker: EventBroker<typeof Counted>): Promise<void> {
+  say({ kind: "ready" });
+  for (;;) {
+    await broker.pause(Counted, { group: "group", reason: "toggled" });
+    await sleep(20);
+    await broker.resume(Counted, { group: "group" });
+    await sleep(20);
+  }
+}
+
 async function play(broker: EventBroker<typeof Counted>, role: Role): Promise<void> {
   switch (role.name) {
     case "consume":
@@ -140,6 +157,8 @@ async function play(broker: EventBroker<typeof Counted>, role: Role): Promise<vo
       return await listen(broker);
     case "visit":
       return await visit(broker);
+    case "toggle":
+      return await toggle(broker);
     case "linger":
       return await linger(broker);
   }

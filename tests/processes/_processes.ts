@@ -83,6 +83,11 @@ export class Process implements AsyncDisposable {
     return this.#lines.filter((line) => line.kind === kind);
   }
 
+  /** Its last line of one of these kinds. */
+  last(...kinds: readonly string[]): Line | undefined {
+    return this.#lines.findLast(({ kind }) => kinds.includes(kind));
+  }
+
   /** The event ids of its lines of this kind, in order. */
   ids(kind: string): string[] {
     return this.said(kind).map(({ id }) => id!);

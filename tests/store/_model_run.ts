@@ -423,6 +423,7 @@ export class Run {
         lag: group.unread.length,
         lagIsExact: true,
         floor: group.floor,
+        control: undefined,
         alive: this.#seats
           .filter((seat) => seat.group === group && group.isAlive(seat.model))
           .map(({ model, real }) => `${real.consumer}: ${group.heldBy(model).length}`)

@@ -48,6 +48,7 @@ export const GUARANTEES: Readonly<Record<number, string>> = {
   46: "Each event is in the partition of its subject, and each subject is in order",
   47: "Everything that works on a stream works over all its partitions",
   48: "The number of partitions changes while brokers publish and consume",
+  51: "A paused group starts nothing, in any process, until it is resumed, and goes on where it was",
 };
 
 /** A promise of README, with the numbers of its guarantees, its settings and its cost. */
@@ -143,6 +144,13 @@ export const PROMISES: readonly Promised[] = [
     promise: "`close()` loses nothing",
     numbers: [10, 12, 13, 32],
     details: "Running handlers finish, for up to `drainTimeout` (10 s); the rest is released, uncounted.",
+  },
+  {
+    promise: "A paused group starts no handler in any process",
+    numbers: [51],
+    details:
+      "Within 100 ms of `broker.pause`, until `resume`, also after restarts and in partitions that are added. Running handlers finish; what consumers have read returns to the group, uncounted. With `pauseAfter`, failures in a row pause the group for a while.",
+    failover: "a failover undoes a pause that no replica has",
   },
   {
     promise: "Events of one `key` are handled in order",

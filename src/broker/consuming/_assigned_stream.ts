@@ -2,6 +2,7 @@ import { isInstance } from "../../events/_foreign.ts";
 import { type EventStore, type GroupMember, StoreError } from "../../store/mod.ts";
 import { unlessAborted } from "../_store_retry.ts";
 import type { StreamCodec } from "../codec/_stream_codec.ts";
+import { inheritControl } from "./flow/_change.ts";
 import type { Partitions } from "./assignment/_plan.ts";
 import { AssignedConsumer } from "./assignment/_assigned.ts";
 import { assertAssignment, SharedRoster } from "./assignment/_roster.ts";
@@ -148,6 +149,7 @@ export class AssignedStream implements AssignedPartitions {
       holdBack,
       windows,
       Holds,
+      breaker: subscription.breakerOf(codec.logical),
       settings: this.#settings,
     });
     this.#consumers.set(partition, consumer);
@@ -155,11 +157,14 @@ export class AssignedStream implements AssignedPartitions {
     subscription.attach(consumer);
   }
 
-  #member({ stream, version, groupTypes: types }: StreamCodec, exclusive: boolean): Promise<GroupMember> {
-    const { consumer, store, known } = this.#options;
+  async #member({ stream, version, groupTypes: types }: StreamCodec, exclusive: boolean): Promise<GroupMember> {
+    const { consumer, store, known, layout } = this.#options;
+    const { group } = this.#settings;
     const startFrom = startIn(stream, this.#settings, known);
     const options = { ...this.#settings, startFrom, consumer, version, exclusive, ...(types && { types }) };
-    return store.member(stream, this.#settings.group, options);
+    const member = await store.member(stream, group, options);
+    await inheritControl({ store, layout, group }, stream, member);
+    return member;
   }
 
   async #leave(partition: number): Promise<void> {

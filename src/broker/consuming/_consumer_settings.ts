@@ -31,6 +31,7 @@ const KEYS = [
   "deferTimeout",
   "drainTimeout",
   "assignment",
+  "pauseAfter",
   "signal",
 ];
 const SUBSCRIBE_KEYS = [...KEYS, "concurrency", "key", "handlerTimeout", "whenDead"];
@@ -55,6 +56,7 @@ export interface Settings {
   readonly drainTimeout: number;
   /** Undefined for the default of the stream. */
   readonly assignment: "exclusive" | "shared" | undefined;
+  readonly pauseAfter: { readonly failures: number; readonly for: number } | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -135,6 +137,7 @@ function commonSettings(
     startFrom = "beginning",
     deferTimeout = WEEK,
     assignment,
+    pauseAfter,
     signal,
   } = options ?? {};
   if (group === undefined) {
@@ -150,6 +153,7 @@ function commonSettings(
   if (assignment !== undefined && assignment !== "exclusive" && assignment !== "shared") {
     throw new TypeError(`Cannot ${verb} with the assignment ${show(assignment)}: give "exclusive" or "shared"`);
   }
+  if (pauseAfter !== undefined) checkPauseAfter(verb, pauseAfter);
   checkSignal(signal);
   return {
     group,
@@ -160,10 +164,17 @@ function commonSettings(
     deferTimeout,
     drainTimeout,
     assignment,
+    pauseAfter: pauseAfter && { ...pauseAfter },
     startFrom: startPoint(startFrom, "startFrom"),
     retry: retrySettings(verb, options.retry),
     signal,
   };
+}
+
+function checkPauseAfter(verb: string, pauseAfter: NonNullable<ConsumeOptions["pauseAfter"]>): void {
+  checkKeys(`${verb} with pauseAfter`, pauseAfter, ["failures", "for"]);
+  checkNumber("pauseAfter.failures", pauseAfter.failures, { min: 1, integer: true });
+  checkNumber("pauseAfter.for (ms)", pauseAfter.for, { min: 1, max: 2 ** 40 });
 }
 
 function retrySettings(verb: string, retry: RetryOptions = {}): Required<RetryOptions> {

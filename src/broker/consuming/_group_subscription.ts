@@ -21,6 +21,9 @@ import type { Settings } from "./_consumer_settings.ts";
 import type { Job, JobSource } from "./_job.ts";
 import { type Deliver, JobRunner } from "./_job_runner.ts";
 import type { SettlingEnd } from "./_settler.ts";
+import type { Breaker as FailureBreaker } from "./flow/_breaker.ts";
+import type { Pause } from "./flow/_pausing.ts";
+import { SubscriptionFlow } from "./flow/_subscription_flow.ts";
 import type { StreamConsumer, StreamConsumerOwner } from "./_stream_consumer.ts";
 
 // How long closing waits for a store that does not reply, in milliseconds. Leases have to expire after that.
@@ -35,6 +38,10 @@ export interface SubscriptionOwner {
   consumed(stream: string, count: number, bytes: number): void;
   /** The store could not be reached. */
   unreachable(error: unknown): void;
+  /** Pauses a group for so many milliseconds. */
+  pauseGroup(stream: string, group: string, reason: string, duration: number): Promise<void>;
+  /** Dispatches an event on the broker. */
+  dispatch(event: Event): void;
   /** Closing takes long, for a reason that the caller of `close` may know. */
   warn(message: string): void;
   /** The subscription has closed. */
@@ -68,6 +75,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     dispatch: (event) => this.#tell(event),
     unheard: (error) => this.#owner.report(error),
   });
+  #flow: SubscriptionFlow;
   #owner: SubscriptionOwner;
   #streams: readonly string[];
   #consumers: StreamConsumer[] = [];
@@ -86,8 +94,17 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   #lastError: SubscriptionInfo["lastError"];
   #abort = () => this.#closeAlone();
 
-  /** @param streams The streams that it reads; one that has partitions counts once. */
-  constructor(owner: SubscriptionOwner, streams: readonly string[], settings: Settings, deliver: Deliver) {
+  /**
+   * @param streams The streams that it reads; one that has partitions counts once.
+   * @param Breaker Given if failures in a row pause the group.
+   */
+  constructor(
+    owner: SubscriptionOwner,
+    streams: readonly string[],
+    settings: Settings,
+    deliver: Deliver,
+    Breaker?: typeof FailureBreaker,
+  ) {
     super();
     this.#owner = owner;
     this.#streams = streams;
@@ -95,6 +112,16 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     this.runner = new JobRunner(settings, deliver, {
       dispatch: (event) => this.#tell(event),
       failed: (error, source) => this.failed(error, source),
+    });
+    this.#flow = new SubscriptionFlow({
+      group: settings.group,
+      pauseAfter: settings.pauseAfter,
+      Breaker,
+      consumers: () => this.#consumers,
+      pauseGroup: (stream, ...pause) => owner.pauseGroup(stream, settings.group, ...pause),
+      tell: (event) => this.#tell(event),
+      tellBroker: (event) => owner.dispatch(event),
+      retrying: (error) => this.retrying(error, 0),
     });
     this.#closed = new Promise((resolve, reject) => [this.#resolveClosed, this.#rejectClosed] = [resolve, reject]);
     this.#closed.catch(() => {});
@@ -120,7 +147,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
 
   /** Begins to deliver from these consumers, and from those that it has or will have by an assignment. */
   start(consumers: readonly StreamConsumer[], assigned: readonly AssignedPartitions[] = []): void {
-    this.#consumers.push(...consumers);
+    for (const consumer of consumers) this.attach(consumer);
     this.#assigned = assigned;
     this.#started = true;
     for (const partitions of assigned) partitions.start();
@@ -132,6 +159,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   /** Takes the consumer of a partition, and begins to deliver from it. */
   attach(consumer: StreamConsumer): void {
     this.#consumers.push(consumer);
+    this.#flow.joined(consumer);
     if (this.#started) consumer.start();
   }
 
@@ -176,6 +204,29 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   /** Renews the leases for this stream and its partitions now, to learn which deliveries were lost. */
   renew(stream: string): void {
     for (const consumer of this.#consumers) if (consumer.logical === stream) consumer.renewNow();
+  }
+
+  /** Has its consumers of a stream and its partitions read the control of the group now. */
+  async checkControl(stream: string): Promise<void> {
+    await this.#flow.check(stream);
+  }
+
+  /** What counts the failures of a stream; undefined if none pause it. */
+  breakerOf(stream: string): FailureBreaker | undefined {
+    return this.#flow.breakerOf(stream);
+  }
+
+  pausing(source: JobSource, pause: Pause | undefined): void {
+    this.#flow.changed(source, pause);
+    if (pause !== undefined) this.onDrain(source);
+  }
+
+  pause(): void {
+    this.#flow.pauseHere(true);
+  }
+
+  resume(): void {
+    this.#flow.pauseHere(false);
   }
 
   /** Dispatches a lifecycle event. */

@@ -7,6 +7,7 @@ import type { OTHER_TYPE } from "../codec/_stream_codec.ts";
 import type { Call } from "../_causation.ts";
 import type { ObservedAttempt } from "../observing/_observers.ts";
 import type { Delivery } from "../delivery.ts";
+import type { Breaker } from "./flow/_breaker.ts";
 import { UndecodableError } from "../errors.ts";
 
 // The longest delay of setTimeout, in milliseconds.
@@ -45,6 +46,10 @@ export interface JobSource {
   readonly heldKeys: KeyHolds | undefined;
   /** True when it is about to leave: no handler of its deliveries starts any more. */
   readonly draining: boolean;
+  /** True when no handler of its deliveries may start, because it drains or is paused. */
+  readonly stopped: boolean;
+  /** Pauses the group after failures in a row; undefined if none is wanted. */
+  readonly breaker: Breaker | undefined;
   /** False when the lease may have expired: it must be renewed before another handler starts. */
   readonly fresh: boolean;
   /** The number that the store compares for a version of this type; see `StreamCodec.version`. */

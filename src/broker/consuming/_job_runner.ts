@@ -78,6 +78,7 @@ export class JobRunner {
     this.#scheduler = new Scheduler(settings.concurrency, {
       run: (job) => this.#run(job),
       isolate: (job) => this.#isolate(job),
+      release: (job) => this.#release(job),
       renew: (job) => job.source.renewUntilDone().catch((error) => owner.failed(error, job.source)),
     });
     this.#deadlines = new Deadlines(settings.handlerTimeout, ({ job, attempt }) => this.#timedOut(job, attempt));
@@ -106,7 +107,7 @@ export class JobRunner {
 
   /** Whether no handler of this job may start any more. */
   #isEnding(job: Job): boolean {
-    return this.#closing || job.source.draining;
+    return this.#closing || job.source.stopped;
   }
 
   #setKey(job: Job): boolean {
@@ -162,6 +163,7 @@ export class JobRunner {
       this.#close(job);
     } else if (end.kind === "ack") {
       job.observed?.ended({ outcome: "ack" });
+      job.source.breaker?.succeeded();
       this.#settle(job, { kind: "ack", position: job.position, fence: job.fence });
     } else if (end.kind === "release") {
       job.observed?.ended({ outcome: "release", delay: end.delay });
@@ -172,6 +174,7 @@ export class JobRunner {
   }
 
   #fail(job: Job, error: unknown, delay?: number): void {
+    job.source.breaker?.failed(error);
     const outcome = failed(job, error, this.#settings.retry, delay);
     job.observed?.ended({ outcome: outcome.kind, error, delay: outcome.kind === "retry" ? outcome.delay : undefined });
     const inOrder = job.key !== undefined && !(job.content instanceof Error);

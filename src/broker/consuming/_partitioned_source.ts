@@ -1,9 +1,10 @@
-import type { EventStore } from "../../store/mod.ts";
+import type { EventStore, GroupMember } from "../../store/mod.ts";
 import type { StreamCodec } from "../codec/_stream_codec.ts";
 import { Barrier } from "../partitions/_barrier.ts";
 import type { StreamLayout } from "../partitions/_stream_layout.ts";
 import { followPartitions } from "./_added_partitions.ts";
 import { AssignedStream, isShared, shareAll } from "./_assigned_stream.ts";
+import { inheritControl } from "./flow/_change.ts";
 import type { GroupSubscription } from "./_group_subscription.ts";
 import { HeldBack, type HoldBack } from "./_held_back.ts";
 import type { HeldKeys } from "./_held_keys.ts";
@@ -61,6 +62,12 @@ export class PartitionedSource {
   async share(): Promise<void> {
     const { store, codec, subscription } = this.#options;
     await shareAll(store, codec, subscription.group);
+  }
+
+  /** A consumer has joined the group on one stream in the store, which may be new to the group. */
+  async joined(stream: string, member: GroupMember): Promise<void> {
+    const { store, layout, subscription: { group } } = this.#options;
+    await inheritControl({ store, layout, group }, stream, member);
   }
 
   /** Also reads partitions that are added, and those that the stream gets if it has none. */

@@ -8,6 +8,8 @@ export interface SchedulerTasks {
   run(job: Job): void;
   /** Has the store record that the job runs exclusively; resolves with false when the delivery is lost. */
   isolate(job: Job): Promise<boolean>;
+  /** Gives the job back, because its consumer has stopped before its handler could start. */
+  release(job: Job): void;
   /** Renews the lease of the job's consumer; never rejects. */
   renew(job: Job): Promise<void>;
 }
@@ -81,7 +83,7 @@ export class Scheduler {
     const queue = this.#suspects.length > 0 ? this.#suspects : this.#ready;
     const job = queue.peek();
     if (job === undefined) return false;
-    if (job.state !== "waiting" || job.source.draining) {
+    if (job.state !== "waiting" || job.source.stopped) {
       // It was lost or released while it was queued, or is about to be released.
       queue.shift();
       return true;
@@ -106,8 +108,11 @@ export class Scheduler {
   async #startExclusively(job: Job): Promise<void> {
     this.#exclusive = job;
     job.startExclusively();
-    if (await this.#tasks.isolate(job) && !this.#stopped && !job.source.draining) this.#start(job);
-    else this.endExclusive(job);
+    if (await this.#tasks.isolate(job) && !this.#stopped) {
+      if (!job.source.stopped) return this.#start(job);
+      this.#tasks.release(job);
+    }
+    this.endExclusive(job);
   }
 
   #start(job: Job): void {

@@ -13,6 +13,9 @@ import type { StreamCodec } from "../codec/_stream_codec.ts";
 import type { SubscriptionTypeInfo } from "../subscription.ts";
 import { LeaseLostError } from "../errors.ts";
 import { MAX_CLAIM, type Settings } from "./_consumer_settings.ts";
+import { controlPoll } from "./flow/_control_poll.ts";
+import { type Pause, Pausing } from "./flow/_pausing.ts";
+import type { Breaker } from "./flow/_breaker.ts";
 import { DecodingQueue } from "./_decoding_queue.ts";
 import type { HeldBack, HoldBack } from "./_held_back.ts";
 import type { HeldKeys } from "./_held_keys.ts";
@@ -64,6 +67,8 @@ export interface StreamConsumerOwner {
   healed(eventType: string, healed: Healed): void;
   /** The store could not be reached; the next try comes after `delay` milliseconds. */
   retrying(error: unknown, delay: number): void;
+  /** The consumer has paused, or goes on. Deliveries that wait to be pulled can be released. */
+  pausing(source: JobSource, pause: Pause | undefined): void;
   /** Ends the subscription, unless only this consumer has to end. */
   failed(error: unknown, source: JobSource): void;
 }
@@ -75,6 +80,7 @@ export class StreamConsumer implements JobSource {
   readonly logical: string;
   readonly group: string;
   readonly partition: number | undefined;
+  readonly breaker: Breaker | undefined;
   #member: GroupMember;
   #owner: StreamConsumerOwner;
   #settings: Settings;
@@ -94,6 +100,12 @@ export class StreamConsumer implements JobSource {
   /** Wakes the reader when there may be room for more entries. */
   #room = new WakeUp();
   #stopReading = new AbortController();
+  #pausing: Pausing;
+  /** Ends the claim that is under way, when the consumer pauses or stops reading. */
+  #endClaim = new AbortController();
+  /** Whether one delivery has to succeed before more are claimed. */
+  #probing = false;
+  #started = false;
   #lease: Lease;
   #stalled = false;
   /** When the store last took outcomes, or the window began to fill. */
@@ -116,6 +128,7 @@ export class StreamConsumer implements JobSource {
    * @param options.holdBack Given if the number of partitions may change, which holds entries back.
    * @param options.Holds Given if a dead letter holds its key.
    * @param options.windows Given if it reads one of several partitions.
+   * @param options.breaker Given if failures in a row pause the group.
    * @param options.settings Those of the subscription, unless this consumer has a key of its own.
    */
   constructor(
@@ -123,9 +136,10 @@ export class StreamConsumer implements JobSource {
     codec: StreamCodec,
     member: GroupMember,
     joinedAt: number,
-    { holdBack, Holds, windows, settings = owner.settings }: {
+    { holdBack, Holds, windows, breaker, settings = owner.settings }: {
       readonly windows?: SharedWindows | undefined;
       readonly holdBack?: HoldBack | undefined;
+      readonly breaker?: Breaker | undefined;
       readonly Holds?: typeof HeldKeys | undefined;
       readonly settings?: Settings;
     } = {},
@@ -139,6 +153,8 @@ export class StreamConsumer implements JobSource {
     this.group = settings.group;
     this.#member = member;
     this.#codec = codec;
+    this.breaker = breaker;
+    this.#pausing = new Pausing({ member, changed: (...change) => this.#paused(...change) });
     this.#decoding = new DecodingQueue(settings.handlerTimeout, (jobs) => this.#admit(jobs));
     this.#heldBack = holdBack?.({
       stream: codec.stream,
@@ -213,11 +229,17 @@ export class StreamConsumer implements JobSource {
     return this.#draining;
   }
 
+  get stopped(): boolean {
+    return this.#draining || this.#pausing.pause !== undefined;
+  }
+
   get fresh(): boolean {
     return this.#lease.fresh;
   }
 
   start(): void {
+    this.#started = true;
+    controlPoll.started();
     // In the next turn of the event loop: the caller of `subscribe` can add its listeners before.
     this.#reading = new Promise<void>((resolve) => nextTurn(resolve))
       .then(() => this.#read())
@@ -231,12 +253,16 @@ export class StreamConsumer implements JobSource {
     const takesTurns = this.#settings.key === undefined;
     let [failures, sinceNew] = [0, 0];
     while (!signal.aborted) {
+      if (this.#pausing.update() !== undefined) {
+        await this.#whilePaused(signal);
+        continue;
+      }
       if (this.#heldBack?.released !== undefined) await this.#heldBack.released;
       if (this.#lostKeys?.any) await this.#returned(this.#lostKeys);
       const limit = Math.min(MAX_CLAIM, this.#roomFor());
       this.#checkStalled(limit === 0);
       if (limit === 0 || this.#settler.backlog > 4 * MAX_CLAIM) {
-        await this.#room.wait(signal);
+        await controlPoll.during(this, this.#room.wait(signal));
         continue;
       }
       try {
@@ -255,6 +281,60 @@ export class StreamConsumer implements JobSource {
     }
   }
 
+  /** Waits until the pause is over, and the store has all deliveries that were released. */
+  async #whilePaused(signal: AbortSignal): Promise<void> {
+    this.#checkStalled(false);
+    try {
+      // An ended claim may have taken entries that it did not return.
+      await this.#receive(await this.#member.claim({ limit: 0, signal }));
+    } catch (error) {
+      if (!isTransient(error)) throw error;
+      this.#owner.retrying(error, backoff(RECONNECT, 1));
+      await sleep(backoff(RECONNECT, 1), signal);
+      return;
+    }
+    while (this.#pausing.update() !== undefined && !signal.aborted) {
+      await controlPoll.during(this, this.#room.wait(signal, this.#pausing.left));
+    }
+    // A claim before that would take entries behind them.
+    while (this.#settler.backlog > 0 && !signal.aborted) await this.#room.wait(signal);
+  }
+
+  /** The consumer has paused, or goes on. */
+  #paused(pause: Pause | undefined, byItself: boolean): void {
+    this.#owner.pausing(this, pause);
+    if (pause === undefined) {
+      this.#probing = byItself && this.breaker !== undefined;
+      if (this.#probing) this.breaker?.probe();
+      if (!this.#stopReading.signal.aborted) this.#endClaim = new AbortController();
+    } else {
+      this.#endClaim.abort();
+      // In their order, so that they come back in it.
+      const jobs = this.#held.all().sort((a, b) => a.sequence - b.sequence);
+      this.#owner.runner.releaseIdle(jobs);
+    }
+    this.#room.wake();
+  }
+
+  /** Pauses or resumes this consumer alone. */
+  pauseHere(paused: boolean): void {
+    if (paused) this.#pausing.pauseHere();
+    else this.#pausing.resumeHere();
+  }
+
+  /** Starts no handler until the control of the group is read again, because the group is about to be paused. */
+  expectPause(pause: Pause | undefined): void {
+    this.#pausing.expect(pause);
+  }
+
+  pollControl(): void {
+    void this.#pausing.poll();
+  }
+
+  checkControl(): Promise<void> {
+    return this.#pausing.check();
+  }
+
   /** How many handlers run for all partitions of the stream. */
   get #allRunning(): number {
     return this.#windows?.running ?? this.#running;
@@ -268,13 +348,14 @@ export class StreamConsumer implements JobSource {
 
   /** How many entries may be claimed now. */
   #roomFor(): number {
+    if (this.#probing && this.#open > 0) return 0;
     const running = this.#bytes.probed ? 0 : this.#allRunning;
-    const entries = this.#window.room(this.#open, running);
+    const entries = this.#probing ? 1 : this.#window.room(this.#open, running);
     return entries === 0 ? 0 : Math.min(entries, this.#bytes.room(running < this.#settings.concurrency));
   }
 
   async #claim(limit: number, newFirst: boolean): Promise<Claim> {
-    const { signal } = this.#stopReading;
+    const { signal } = this.#endClaim;
     const keys = this.#heldKeys;
     if (keys === undefined) return await this.#member.claim({ limit, signal, newFirst });
     await keys.settled();
@@ -284,7 +365,8 @@ export class StreamConsumer implements JobSource {
   }
 
   async #receive(claim: Claim): Promise<void> {
-    const { records, missing, removed, disturbed, healed } = claim;
+    const { records, missing, removed, disturbed, healed, control } = claim;
+    if (control !== undefined) this.#pausing.learn(control);
     if (missing.length > 0) this.#owner.missing(this.eventType, rangeOf(missing), missing);
     if (removed !== undefined) this.#owner.missing(this.eventType, removed);
     if (healed !== undefined) this.#owner.healed(this.eventType, healed);
@@ -394,6 +476,7 @@ export class StreamConsumer implements JobSource {
       waiting,
       running: this.#running,
       stalled: this.#stalled,
+      paused: this.#pausing.pause,
       leaseRenewedAt: new Date(this.#lease.renewedAt),
       lastProgressAt: new Date(this.#progressAt),
     };
@@ -411,6 +494,7 @@ export class StreamConsumer implements JobSource {
   #settled(job: Job, outcome: Outcome, refused: boolean): void {
     const goesOn = !refused && (outcome.kind === "isolate" || outcome.kind === "retry" && outcome.hold === true);
     if (!goesOn) this.#held.remove(job);
+    if (this.#probing && outcome.kind === "ack") this.#probing = false;
     if (refused) this.#owner.runner.lost([job]);
   }
 
@@ -444,12 +528,15 @@ export class StreamConsumer implements JobSource {
   /** Stops claiming. The records of the last claim still become jobs. */
   async stopReading(): Promise<void> {
     this.#stopReading.abort();
+    this.#endClaim.abort();
     await this.#reading;
     await this.#handed;
   }
 
   /** Waits until the store has all outcomes, and leaves the group, which releases all other deliveries. */
   async leave(deadline: AbortSignal): Promise<void> {
+    if (this.#started) controlPoll.ended();
+    this.#started = false;
     this.#decoding.close();
     try {
       await this.#settler.drain(deadline);

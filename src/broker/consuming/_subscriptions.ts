@@ -41,6 +41,8 @@ export interface SubscriptionsOwner {
   unreachable(error: unknown): void;
   /** Dispatches an event on the broker. */
   dispatch(event: Event): void;
+  /** Pauses a group for so many milliseconds. */
+  pauseGroup(stream: string, group: string, reason: string, duration: number): Promise<void>;
   /** Resolves when a group has caught up with these streams. */
   idle(streams: readonly string[], options: IdleOptions): Promise<void>;
 }
@@ -72,8 +74,19 @@ export class Subscriptions {
   }
 
   async #open(classes: readonly EventCodec[], deliver: Deliver, settings: Settings): Promise<GroupSubscription> {
-    const { store, layouts, observers, closing, assertOpen, report, consumed, unreachable, dispatch, idle } =
-      this.#owner;
+    const {
+      store,
+      layouts,
+      observers,
+      closing,
+      assertOpen,
+      report,
+      consumed,
+      unreachable,
+      dispatch,
+      pauseGroup,
+      idle,
+    } = this.#owner;
     const assertWanted = () => {
       assertOpen();
       settings.signal?.throwIfAborted();
@@ -87,11 +100,14 @@ export class Subscriptions {
       release();
     };
     const warn = (message: string) => dispatch(new WarningEvent(message));
+    // Loaded on demand, since few subscriptions use it.
+    const Breaker = settings.pauseAfter && (await import("./flow/_breaker.ts")).Breaker;
     const subscription = new GroupSubscription(
-      { observers, report, consumed, unreachable, warn, ended, idle },
+      { observers, report, consumed, unreachable, dispatch, pauseGroup, warn, ended, idle },
       codecs.map(({ stream }) => stream),
       settings,
       deliver,
+      Breaker,
     );
     const consumer = settings.consumer ?? this.#consumerName(settings.group);
     const sources: StreamConsumer[] = [];
@@ -109,8 +125,10 @@ export class Subscriptions {
       const startFrom = source === undefined ? settings.startFrom : startIn(stream, settings, source.known);
       const options = { ...settings, startFrom, consumer, version, ...(types && { types }) };
       const member = await unlessEnded(store.member(stream, settings.group, options), signal);
+      await source?.joined(stream, member);
       const { holdBack, windows } = source ?? {};
-      return new StreamConsumer(subscription, codec, member, joinedAt, { holdBack, windows, Holds });
+      const breaker = subscription.breakerOf(codec.logical);
+      return new StreamConsumer(subscription, codec, member, joinedAt, { holdBack, windows, breaker, Holds });
     };
     try {
       const parts: { readonly codec: StreamCodec; readonly source?: PartitionedSource }[] = [];
@@ -206,6 +224,12 @@ export class Subscriptions {
       if (![...this.#taken].some((name) => name.endsWith(` ${group}`))) this.#consumerNames.delete(group);
     };
     return { names, release };
+  }
+
+  /** Has the consumers of a group read its control now, which has changed. */
+  async checkControl(group: string, stream: string): Promise<void> {
+    const own = [...this.#all].filter((subscription) => subscription.group === group);
+    await Promise.all(own.map((subscription) => subscription.checkControl(stream)));
   }
 
   /** Renews the leases of a group's consumers now, so that they learn which deliveries of a stream they lost. */

@@ -132,7 +132,16 @@ export interface SettlingObservation {
 /** A change to a stream or a group, other than publishing and settling. */
 export interface Operation {
   /** The name of the operation. The broker itself trims, too, for retention. */
-  readonly name: "redrive" | "discard" | "rewind" | "alter_group" | "delete_group" | "repartition" | "trim";
+  readonly name:
+    | "redrive"
+    | "discard"
+    | "rewind"
+    | "alter_group"
+    | "delete_group"
+    | "pause"
+    | "resume"
+    | "repartition"
+    | "trim";
   /** The type of the stream's events. */
   readonly eventType: string;
   /** The group that is changed; undefined when it is the stream. */

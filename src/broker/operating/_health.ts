@@ -1,6 +1,6 @@
 import { checkKeys, checkNumber, reasonOf } from "../../events/_check.ts";
 import { isInstance } from "../../events/_foreign.ts";
-import type { GroupState, StreamAdmin } from "../../store/mod.ts";
+import type { GroupState } from "../../store/mod.ts";
 import { positionTime, StoreError } from "../../store/mod.ts";
 import type {
   BrokerHealth,
@@ -10,6 +10,7 @@ import type {
   SubscriptionHealth,
   SubscriptionTypeHealth,
 } from "./health.ts";
+import type { WholeAdmin } from "../partitions/_whole_admin.ts";
 import type { SubscriptionInfo } from "../subscription.ts";
 import { settledWithin } from "../_store_retry.ts";
 
@@ -33,7 +34,7 @@ export interface WatchedSubscription {
 /** The part of a broker whose health is watched. */
 export interface HealthSubject {
   /** The operations on a stream and all its partitions. */
-  admin(stream: string): Promise<StreamAdmin>;
+  admin(stream: string): Promise<WholeAdmin>;
   /** All streams of the broker as the store names them, by their names. */
   readonly streams: ReadonlyMap<string, string>;
   /** Whether the broker has begun to close. */

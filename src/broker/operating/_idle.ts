@@ -2,9 +2,11 @@ import { checkKeys, checkSignal } from "../../events/_check.ts";
 import { assertName } from "../../events/_names.ts";
 import { WakeUp } from "../../store/_wake_up.ts";
 import { unknownGroup } from "../../store/_groups.ts";
-import type { GroupState, StreamAdmin } from "../../store/mod.ts";
+import type { GroupState } from "../../store/mod.ts";
 import type { HandledDelivery } from "../_causation.ts";
 import { backoff, eitherSignal, isTransient, RECONNECT, sleep, unlessAborted } from "../_store_retry.ts";
+import { parseControl } from "../consuming/flow/_control.ts";
+import type { WholeAdmin } from "../partitions/_whole_admin.ts";
 import type { IdleOptions } from "../options.ts";
 
 // Other processes do not tell this one that they have settled deliveries: the store is asked this often, in milliseconds.
@@ -15,7 +17,7 @@ const MIN_INTERVAL = 20;
 /** The part of a broker that waits for idle groups use. */
 export interface IdleWaitsOptions {
   /** The operations on a stream and all its partitions. */
-  admin(stream: string): Promise<StreamAdmin>;
+  admin(stream: string): Promise<WholeAdmin>;
   /** Aborts when the broker begins to close, which ends the waits. */
   readonly closing: AbortSignal;
   /** The groups for which the broker reads a stream. */
@@ -103,6 +105,15 @@ export class IdleWaits {
 
 // A deferred delivery waits for a consumer of a newer release, one behind a dead letter for an operator: no consumer that
 // runs now can handle it.
-function isIdle({ lag, pending, deferred, held }: GroupState): boolean {
+// A paused group waits for an operator, too, once the handlers that ran have ended. A pause with an end is a delay.
+function isIdle({ lag, pending, deferred, held, control, consumers }: GroupState): boolean {
+  if (control !== undefined && isPaused(control)) {
+    return consumers.every(({ alive, pending }) => !alive || pending === 0);
+  }
   return lag === 0 && pending === deferred.reduce((sum, { pending }) => sum + pending, held.waiting);
+}
+
+function isPaused(control: string): boolean {
+  const { paused } = parseControl(control);
+  return paused !== undefined && paused.until === undefined;
 }

@@ -8,17 +8,18 @@ import type {
   GroupState,
   LetterRecord,
   Position,
-  StreamAdmin,
   WhenDead,
 } from "../../store/mod.ts";
 import { unknownGroup } from "../../store/_groups.ts";
 import type { Observers } from "../observing/_observers.ts";
+import type { WholeAdmin } from "../partitions/_whole_admin.ts";
 import { checkWhenDead, startPoint } from "../_settings.ts";
 import { eitherSignal, unlessAborted } from "../_store_retry.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import { byStream, type StreamCodec, typeOf } from "../codec/_stream_codec.ts";
 import { MAX_PARTITIONS } from "../partition_of.ts";
 import { assignmentState } from "../partitions/_layout.ts";
+import type { ControlChange } from "../consuming/flow/_change.ts";
 import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
 import type { DiscardDeadLettersOptions, RedriveOptions, StartFrom } from "../options.ts";
 import type { StreamInfo } from "./stream_info.ts";
@@ -28,7 +29,7 @@ import { contentOf, DeadLetter } from "./_dead_letter.ts";
 export interface OperatorOptions {
   readonly store: EventStore;
   /** The operations on a stream and all its partitions. */
-  admin(stream: string): Promise<StreamAdmin>;
+  admin(stream: string): Promise<WholeAdmin>;
   readonly observers: Observers;
   readonly layouts: StreamLayouts;
   /** The retention of a stream; undefined when the stream keeps everything. */
@@ -109,6 +110,47 @@ export class Operator {
       await alterAssignment(roster, assignment, group, stream);
     };
     await this.#observers.operate({ name: "alter_group", eventType, group }, alter);
+  }
+
+  /** Pauses a group; resolves with false if it was paused already. */
+  async pause(codec: EventCodec, options: { readonly group: string; readonly reason?: string }): Promise<boolean> {
+    checkKeys("pause a group", options, ["group", "reason"]);
+    const { group, reason } = options;
+    assertName("group", group);
+    checkReason(reason);
+    const { pausing } = await import("../consuming/flow/_change.ts");
+    return await this.#control(codec, group, "pause", pausing(reason));
+  }
+
+  /** Ends the pause of a group; resolves with false if it was not paused. */
+  async resume(codec: EventCodec, options: { readonly group: string }): Promise<boolean> {
+    checkKeys("resume a group", options, ["group"]);
+    const { group } = options;
+    assertName("group", group);
+    const { resuming } = await import("../consuming/flow/_change.ts");
+    return await this.#control(codec, group, "resume", resuming);
+  }
+
+  /** Pauses a group for so many milliseconds, unless it is paused. */
+  async pauseFor(stream: string, group: string, reason: string, duration: number): Promise<void> {
+    const { changeControl, pausing } = await import("../consuming/flow/_change.ts");
+    const { store, layouts } = this.#options;
+    const controlled = { store, stream, layout: layouts.of(stream), group };
+    await changeControl(controlled, `pause group "${group}" of ${stream}`, pausing(reason, duration));
+  }
+
+  async #control(
+    { stream, definition: { type: eventType } }: EventCodec,
+    group: string,
+    name: "pause" | "resume",
+    change: ControlChange,
+  ): Promise<boolean> {
+    this.#options.assertUsable(`${name} a group`);
+    const { store, layouts } = this.#options;
+    const { changeControl } = await import("../consuming/flow/_change.ts");
+    const controlled = { store, stream, layout: layouts.of(stream), group };
+    const act = () => changeControl(controlled, `${name} group "${group}" of ${stream}`, change);
+    return await this.#observers.operate({ name, eventType, group }, act);
   }
 
   async repartition(
@@ -205,7 +247,7 @@ interface Letters {
 
 /** The dead letters of a group of one type; throws a RangeError unless the stream has this group. */
 async function lettersOf<E extends DomainEvent>(
-  admin: StreamAdmin,
+  admin: WholeAdmin,
   codec: EventCodec<E>,
   group: string,
 ): Promise<Letters> {
@@ -222,7 +264,7 @@ function oneStream(classes: readonly EventCodec[], action: string): StreamCodec 
   throw new TypeError(`Cannot ${action} ${codec!.name} and ${other.name} at once: give the classes of one stream`);
 }
 
-async function findGroup(admin: StreamAdmin, stream: string, group: string): Promise<GroupState> {
+async function findGroup(admin: WholeAdmin, stream: string, group: string): Promise<GroupState> {
   const { groups } = await admin.info();
   const found = groups.find(({ name }) => name === group);
   if (found === undefined) throw unknownGroup(group, stream, groups.map(({ name }) => name));
@@ -230,7 +272,7 @@ async function findGroup(admin: StreamAdmin, stream: string, group: string): Pro
 }
 
 async function* deadLetters<E extends DomainEvent>(
-  admin: () => Promise<StreamAdmin>,
+  admin: () => Promise<WholeAdmin>,
   codec: EventCodec<E>,
   group: string,
   signal: AbortSignal,
@@ -294,6 +336,20 @@ function checkDiscard(options: DiscardDeadLettersOptions): void {
   if (ids !== undefined && (maxAge !== undefined || maxLength !== undefined)) {
     throw new TypeError("Cannot discard dead letters by both ids and bounds: give ids alone, or maxAge and maxLength");
   }
+}
+
+// The control of a group has room for 4 KiB.
+const MOST_REASON = 500;
+
+function checkReason(reason: unknown): void {
+  if (reason === undefined) return;
+  if (typeof reason !== "string") {
+    throw new TypeError(`Cannot pause a group for the reason ${show(reason)}: give a string`);
+  }
+  if (reason.length <= MOST_REASON) return;
+  throw new RangeError(
+    `Cannot pause a group: the reason has ${reason.length} characters, and at most ${MOST_REASON} are allowed; shorten it`,
+  );
 }
 
 function checkIds(ids: unknown): void {

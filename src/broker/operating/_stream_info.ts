@@ -2,7 +2,8 @@ import type { EventDefinition } from "../../events/_definition.ts";
 import type { RetentionOptions } from "../../events/mod.ts";
 import type { GroupState, StreamState } from "../../store/mod.ts";
 import { comparePositions, positionTime } from "../../store/mod.ts";
-import type { GroupInfo, PartitionInfo, PartitionProgress, StreamInfo } from "./stream_info.ts";
+import { parseControl, pauseAt } from "../consuming/flow/_control.ts";
+import type { GroupInfo, PartitionInfo, PartitionProgress, PauseInfo, StreamInfo } from "./stream_info.ts";
 
 /** The state of a stream; of each partition, too, if it has partitions. */
 interface State extends StreamState {
@@ -47,13 +48,21 @@ export function streamInfo(
   };
 }
 
-function groupInfo({ floor, oldestDeadLetter, types, ...group }: GroupState, name: string): GroupInfo {
+function groupInfo({ floor, oldestDeadLetter, types, control, ...group }: GroupState, name: string): GroupInfo {
   return {
     ...group,
+    paused: pauseInfo(control),
     types: types ?? [name],
     oldestUnsettled: floor === undefined ? undefined : new Date(positionTime(floor)),
     oldestDeadLetter: oldestDeadLetter === undefined ? undefined : new Date(oldestDeadLetter),
   };
+}
+
+function pauseInfo(control: string | undefined): PauseInfo | undefined {
+  const pause = control === undefined ? undefined : pauseAt(parseControl(control), Date.now());
+  if (pause === undefined) return undefined;
+  const { since, until, reason } = pause;
+  return { since: new Date(since), until: until === undefined ? undefined : new Date(until), reason };
 }
 
 /** How far a group is in one partition; empty if it does not exist there. */

@@ -1,8 +1,20 @@
 import type { DeadReason, ErrorRecord, GroupState, Position } from "../../store/mod.ts";
 import type { DomainEvent } from "../../events/mod.ts";
 
+/** The pause of a group. */
+export interface PauseInfo {
+  /** Since when, by the clock of the store. */
+  readonly since: Date;
+  /** When it ends by itself; undefined if it lasts until `resume`. */
+  readonly until: Date | undefined;
+  /** The reason that was given. */
+  readonly reason: string | undefined;
+}
+
 /** A consumer group of one stream. */
-export interface GroupInfo extends Omit<GroupState, "floor" | "types" | "oldestDeadLetter"> {
+export interface GroupInfo extends Omit<GroupState, "floor" | "types" | "oldestDeadLetter" | "control"> {
+  /** Set while the group is paused; of a stream with partitions, while it is paused in one of them. */
+  readonly paused: PauseInfo | undefined;
   /** The event types that it is for. Entries of other types are settled unseen, and counted as `skipped`. */
   readonly types: readonly string[];
   /** Publication time of the oldest event that the group has not read or not settled; undefined when there is none. */

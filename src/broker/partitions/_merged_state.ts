@@ -35,6 +35,7 @@ function mergedGroup(parts: readonly GroupState[]): GroupState {
     lag: sumOf(parts, ({ lag }) => lag),
     lagIsExact: parts.every(({ lagIsExact }) => lagIsExact),
     floor: lowest(parts.map(({ floor }) => floor)),
+    control: parts.find(({ control }) => control !== undefined)?.control,
     consumers: mergedConsumers(parts.flatMap(({ consumers }) => consumers)),
   };
 }

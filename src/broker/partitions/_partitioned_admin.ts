@@ -17,6 +17,7 @@ import { assignmentState, cutKey, rewindState, shareOf } from "./_layout.ts";
 import { mergedState } from "./_merged_state.ts";
 import { PartitionedLetters } from "./_partitioned_letters.ts";
 import type { StreamLayout } from "./_stream_layout.ts";
+import type { WholeAdmin } from "./_whole_admin.ts";
 
 // A rewind whose process died counts as ended after this time, in milliseconds.
 const REWIND_TIMEOUT = 30_000;
@@ -35,7 +36,7 @@ export interface PartitionState extends StreamState {
 }
 
 /** The operations on all partitions of a stream together. */
-export class PartitionedAdmin implements StreamAdmin {
+export class PartitionedAdmin implements WholeAdmin {
   #store: EventStore;
   #stream: string;
   /** The streams in the store, and their operations in the same order. */

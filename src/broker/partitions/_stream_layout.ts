@@ -2,11 +2,12 @@ import { subjectIn } from "../../events/_subject.ts";
 import type { DomainEvent } from "../../events/mod.ts";
 import { WakeUp } from "../../store/_wake_up.ts";
 import { isInstance } from "../../events/_foreign.ts";
-import { type EventStore, type Position, positionTime, StoreError, type StreamAdmin } from "../../store/mod.ts";
+import { type EventStore, type Position, positionTime, StoreError } from "../../store/mod.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import type { StreamCodec } from "../codec/_stream_codec.ts";
 import type { KnownLayouts } from "./_agreement.ts";
 import { type Layout, layoutAt, streamsOf } from "./_layout.ts";
+import type { WholeAdmin } from "./_whole_admin.ts";
 import { partitionOf } from "../partition_of.ts";
 
 // `repartition` announces a layout this long before any entry of it is appended, in milliseconds by the store's clock.
@@ -262,7 +263,7 @@ export class StreamLayout {
   }
 
   /** The operations on all partitions together. */
-  async admin(): Promise<StreamAdmin> {
+  async admin(): Promise<WholeAdmin> {
     await this.check();
     const { store } = this.#options;
     if (this.streams.length === 1 && this.partitions === 0) return store.admin(this.stream);

@@ -1,7 +1,8 @@
 import { show } from "../../events/_check.ts";
-import type { EventStore, StreamAdmin } from "../../store/mod.ts";
+import type { EventStore } from "../../store/mod.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import type { StreamOptions } from "../options.ts";
+import type { WholeAdmin } from "./_whole_admin.ts";
 import { StreamLayout } from "./_stream_layout.ts";
 
 /** The part of a broker whose streams may have partitions. */
@@ -90,7 +91,7 @@ export class StreamLayouts {
   }
 
   /** The operations on a stream and all its partitions. */
-  async admin(stream: string): Promise<StreamAdmin> {
+  async admin(stream: string): Promise<WholeAdmin> {
     return await this.#byStream.get(stream)?.admin() ?? this.#store.admin(stream);
   }
 }

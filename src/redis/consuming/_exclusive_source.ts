@@ -79,7 +79,8 @@ export class ExclusiveSource implements Source {
         CONFIRM_READ.run(link, [stream, meta, redrive], [group, consumer, ...knowledge]),
       ]);
       const records = Array.isArray(reply) ? parseEntries((reply[0] as readonly Reply[])[1]!) : [];
-      const [first, same] = confirmed as readonly [Position | "", number];
+      const [first, same, control] = confirmed as readonly [Position | "", number, number | string];
+      recovery.noteControl(Number(control));
       // Only if the first entry is there, the script ran after the read: a moved slot may have delayed the read.
       const confirms = same === 1 && first === (records[0]?.position ?? "");
       // Another call may have learned meanwhile that deliveries were taken from this consumer.
@@ -94,6 +95,11 @@ export class ExclusiveSource implements Source {
       recovery.expectOrphans();
       throw error;
     }
+  }
+
+  async rest(): Promise<readonly Claim[]> {
+    await this.#recovery.check();
+    return [];
   }
 
   spill(): void {}

@@ -11,6 +11,7 @@ import {
   type MemberOptions,
   type Outcome,
   type Position,
+  type SharedText,
   type StoredRecord,
   StoreError,
   type StoreErrorKind,
@@ -20,6 +21,7 @@ import { reachOf } from "../../store/_reach.ts";
 import type { BlockingReader } from "./_blocking_reader.ts";
 import type { Reply } from "../connection/client.ts";
 import { isNoGroup } from "../connection/_reply_error.ts";
+import { readControl } from "./_control.ts";
 import { ExclusiveSource } from "./_exclusive_source.ts";
 import { outcomeArgs, parseFence } from "./_fence.ts";
 import { groupError } from "../_group_error.ts";
@@ -130,13 +132,15 @@ export class RedisMember implements GroupMember {
   }
 
   async claim({ limit, signal, newFirst = false }: ClaimOptions): Promise<Claim> {
+    if (limit === 0) return await this.#claimKept();
     try {
       if (this.#healing !== undefined) return this.#reportHealing(this.#healing);
       for (let first = newFirst && !this.#context.options.exclusive; !signal.aborted && !this.#leaving; first = false) {
         const claim = await this.#source.next(limit, first).catch((error) => this.#healed(error));
         if (this.#healing !== undefined) return this.#reportHealing(this.#healing);
-        if (claim !== undefined) return this.#claimed(claim);
-        if (!first) await this.#recovery.wait(signal);
+        if (claim !== undefined || this.#recovery.controlChanged) return await this.#claimed(claim ?? claimOf([]));
+        // Leaving wakes the wait once: it must not begin after that.
+        if (!first && !this.#leaving) await this.#recovery.wait(signal);
       }
       return claimOf([]);
     } finally {
@@ -144,10 +148,36 @@ export class RedisMember implements GroupMember {
     }
   }
 
-  #claimed(claim: Claim): Claim {
+  async #claimed(claim: Claim): Promise<Claim> {
     this.#held.add(claim.records);
-    const { holding } = this.#recovery;
-    return holding === undefined ? claim : { ...claim, holding };
+    const { holding, controlChanged } = this.#recovery;
+    const told = holding === undefined ? claim : { ...claim, holding };
+    return controlChanged ? await this.#withControl(told) : told;
+  }
+
+  async #withControl(claim: Claim): Promise<Claim> {
+    try {
+      return { ...claim, control: await this.control() };
+    } catch (error) {
+      // What else there is to tell must reach the caller. The next claim tells the control.
+      const { records, missing, removed, disturbed } = claim;
+      if (records.length === 0 && missing.length === 0 && removed === undefined && !disturbed) throw error;
+      return claim;
+    }
+  }
+
+  /** All records that were taken for claims that have ended. */
+  async #claimKept(): Promise<Claim> {
+    const claims = await this.#source.rest();
+    const records = claims.flatMap(({ records }) => records);
+    return await this.#claimed({ ...claimOf(records), missing: claims.flatMap(({ missing }) => missing) });
+  }
+
+  async control(): Promise<SharedText> {
+    const { link, keys } = this.#context;
+    const control = await readControl(link, keys.meta);
+    this.#recovery.learnedControl(control.version);
+    return control;
   }
 
   #reportHealing(healed: Healed): Claim {

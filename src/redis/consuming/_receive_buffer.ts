@@ -194,10 +194,15 @@ export class ReceiveBuffer {
     this.#waiting = undefined;
   }
 
+  /** Resolves once no read of a wait that has ended is in flight. */
+  async ended(): Promise<void> {
+    await this.#context.reader.ended(this.#context.stream);
+  }
+
   /** Ends the wait for good, and resolves once no read is in flight that could take entries. */
   async close(): Promise<void> {
     this.#closed = true;
     this.pause();
-    await this.#context.reader.ended(this.#context.stream);
+    await this.ended();
   }
 }

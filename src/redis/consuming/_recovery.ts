@@ -90,6 +90,9 @@ export class Recovery {
   #lookedAt = -Infinity;
   /** Until when there may be orphans, by `performance.now()`. */
   #orphansUntil = 0;
+  /** The version of the group's control, and the version that the consumer knows. */
+  #control = 0;
+  #knownControl = 0;
   #wakeUp = new WakeUp();
   /** How many looks an exclusive consumer has begun. */
   #serial = 0;
@@ -150,6 +153,23 @@ export class Recovery {
   /** Notes the number of held keys that a script has replied. */
   noteHeldKeys(count: number): void {
     this.#holdsKeys = count > 0;
+  }
+
+  /** Notes the version of the group's control that the store has told. */
+  noteControl(version: number): void {
+    if (version === this.#control) return;
+    this.#control = version;
+    if (this.controlChanged) this.wake();
+  }
+
+  /** Whether the group's control has changed since the consumer learned of it. */
+  get controlChanged(): boolean {
+    return this.#control !== this.#knownControl;
+  }
+
+  /** The consumer has learned of this version of the group's control. */
+  learnedControl(version: number): void {
+    this.#control = this.#knownControl = version;
   }
 
   /** Whether it is time to look. */
@@ -214,9 +234,10 @@ export class Recovery {
   async check(): Promise<boolean> {
     const { link, keys: { meta } } = this.#context;
     try {
-      const reply = await link.send(["HMGET", meta, "bell", "life", "epoch"]) as readonly (string | null)[];
+      const reply = await link.send(["HMGET", meta, "bell", "life", "epoch", "control"]) as readonly (string | null)[];
       const same = reply[1] === this.#life && Number(reply[2]) === this.#epoch;
       if (!same || (reply[0] ?? "") !== this.#lastBell) this.lookNow();
+      this.noteControl(Number(reply[3] ?? 0));
       return same;
     } catch {
       // The look that is due now meets the same failure and reports it.
@@ -283,6 +304,7 @@ export class Recovery {
     ];
     const fresh = entries === undefined ? [] : parseEntries(entries);
     if (readTo) this.#readTo = readTo;
+    this.noteControl(Number((reply as readonly Reply[]).at(-1)));
     const removed = parseGap(gap);
     const disturbed = epoch !== this.#epoch;
     if (generation !== this.#generation) generationChanged();

@@ -91,6 +91,17 @@ export class SharedSource implements Source {
     return { ...claim, records: read?.records ?? [], missing: read?.missing ?? [] };
   }
 
+  async rest(): Promise<readonly Claim[]> {
+    await this.#buffer.ended();
+    await this.#recovery.check();
+    const claims: Claim[] = [];
+    for (let batch; (batch = this.#buffer.take(Infinity)) !== undefined;) {
+      const claim = await this.#claimRead(batch);
+      if (claim !== undefined) claims.push(claim);
+    }
+    return claims;
+  }
+
   spill(records: readonly StoredRecord[]): void {
     this.#buffer.spill(records);
   }

@@ -11,6 +11,8 @@ export interface Source {
    * is set: then it has only looked for new entries.
    */
   next(limit: number, newFirst: boolean): Promise<Claim | undefined>;
+  /** Claims all entries that were read for claims that have ended. */
+  rest(): Promise<readonly Claim[]>;
   /** Keeps records that came after their wait had ended. */
   spill(records: readonly StoredRecord[]): void;
   /** Drops all entries that are kept: the group that they were read from is gone. */

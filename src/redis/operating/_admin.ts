@@ -4,6 +4,7 @@ import {
   type GroupChange,
   type GroupState,
   type Position,
+  type SharedState,
   type StreamAdmin,
   type StreamState,
   type TrimOptions,
@@ -13,6 +14,7 @@ import { assertAlterable, assertIdle, unknownGroup } from "../../store/_groups.t
 import type { Reply } from "../connection/client.ts";
 import { isNoKey, isUnknownCommand, replyOf } from "../connection/_reply_error.ts";
 import { groupKeys, holdingKeyList, layoutKey, marksKey, producerKey } from "../_keys.ts";
+import { RedisControl } from "./_control.ts";
 import { type LetterContext, RedisLetterBox } from "./_letters.ts";
 import { before, parsePairs, serverTime } from "../connection/_replies.ts";
 import type { Write } from "../connection/_durability.ts";
@@ -129,6 +131,7 @@ export class RedisAdmin implements StreamAdmin {
       keys,
       waiting,
       from,
+      control,
     ] = reply as [
       number,
       number,
@@ -145,6 +148,7 @@ export class RedisAdmin implements StreamAdmin {
       number,
       number,
       Position | "",
+      string?,
     ];
     return {
       name,
@@ -162,6 +166,7 @@ export class RedisAdmin implements StreamAdmin {
       lag,
       lagIsExact: exact === 1,
       floor: floor === "" ? undefined : floor,
+      control,
       consumers: consumers.map(([consumer, held, alive, stalled]) => ({
         name: consumer,
         pending: held,
@@ -227,6 +232,10 @@ export class RedisAdmin implements StreamAdmin {
     const { stream } = this.#context;
     const last = await this.#write(FENCE, [stream, layoutKey(stream)], [String(layout)]) as Position | "";
     return last === "" ? undefined : last;
+  }
+
+  control(group: string): SharedState {
+    return new RedisControl({ ...this.#context, write: this.#write, groups: () => this.#groups() }, group);
   }
 
   deadLetters(group: string): DeadLetterBox {

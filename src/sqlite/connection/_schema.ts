@@ -12,7 +12,7 @@ interface Connection {
 export const APPLICATION_ID = 0x54494445;
 
 /** The version of the tables below. */
-export const SCHEMA_VERSION = 8;
+export const SCHEMA_VERSION = 9;
 
 const sizeOf = (row: string): string =>
   ["id", "payload", "fields"].map((column) => `ifnull(octet_length(${row}.${column}), 0)`).join(" + ");
@@ -108,7 +108,7 @@ const REMOVED = `
  * name of its exclusive consumer in the store, until another consumer joins.
  *
  * `when_dead` is what a group does with later deliveries of a key whose event became a dead letter; NULL for `continue`.
- * `freed` counts how often letters have ceased to hold a key.
+ * `freed` counts how often letters have ceased to hold a key. `control` is the text by which operators control the group.
  *
  * A delivery is held (`owner` is set), parked (`due` is set), deferred (`version` and `deferred_at` are set), or waits
  * behind a dead letter of its key (`waits_for` is the key, as JSON). Each of these has its own partial index, so that the cost of a claim does not depend on how many deliveries wait.
@@ -186,6 +186,8 @@ const TABLES = `
     when_dead TEXT,
     freed INTEGER NOT NULL DEFAULT 0,
     exclusive TEXT,
+    control TEXT,
+    control_version INTEGER NOT NULL DEFAULT 0,
     UNIQUE (stream, name)
   ) STRICT;
 
@@ -290,6 +292,10 @@ const UPGRADES: Readonly<Record<number, string>> = {
     UPDATE stream SET bytes = (SELECT ifnull(sum(${ROW_SIZE}), 0) FROM entry WHERE stream = stream.id);
     DROP TRIGGER IF EXISTS entry_removed;
     ${REMOVED}
+  `,
+  8: `
+    ALTER TABLE consumer_group ADD COLUMN control TEXT;
+    ALTER TABLE consumer_group ADD COLUMN control_version INTEGER NOT NULL DEFAULT 0;
   `,
 };
 

@@ -1,4 +1,4 @@
-import type { Claim, ClaimedRecord, Position } from "../../store/mod.ts";
+import type { Claim, ClaimedRecord, ClaimOptions, Position } from "../../store/mod.ts";
 import type { Reach } from "../../store/_reach.ts";
 import type { Database } from "../connection/_database.ts";
 import { decodeFields, type EntryRow, positionOf, toRecord } from "../entries/_records.ts";
@@ -6,7 +6,7 @@ import { findStream, readPage, type StreamRow } from "../entries/_stream.ts";
 import { assertGroup, type LiveConsumer, type Seat, touch } from "./_consumer.ts";
 import { deferredFor, nextDeferred } from "./_deferred.ts";
 import { holdsKeys } from "./_holds.ts";
-import { type GroupRow, nextNumber, takeRemoved } from "./_group.ts";
+import { controlOf, type GroupRow, nextNumber, takeRemoved } from "./_group.ts";
 
 // The most deliveries of dead consumers that one claim parks: it must not hold the lock for long.
 const MAX_RECOVERED = 1_000;
@@ -15,6 +15,8 @@ const MAX_RECOVERED = 1_000;
 export interface Found extends Omit<Claim, "disturbed"> {
   /** The group's epoch, which each rewind raises. */
   readonly epoch: number;
+  /** The version of the group's control. */
+  readonly controlVersion: number;
   /**
    * When to try again without a wake-up, in milliseconds since the epoch: a delivery falls due, or a lease may run out.
    */
@@ -45,9 +47,27 @@ interface DueRow extends Omit<EntryRow, "n"> {
   readonly retry_at: number | null;
 }
 
+/** What a member knows of its group. */
+export interface Known {
+  readonly epoch: number;
+  readonly controlVersion: number;
+}
+
 /** Takes the deliveries that are available now, without waiting. To be called in a write transaction. */
-export function claim(db: Database, now: number, seat: Seat, limit: number, newFirst: boolean): Found {
+export function claim(
+  db: Database,
+  now: number,
+  seat: Seat,
+  known: Known,
+  { limit, newFirst = false }: Pick<ClaimOptions, "limit" | "newFirst">,
+): Found {
   const group = assertGroup(db, seat);
+  const { control_version: controlVersion } = group;
+  if (limit === 0 || controlVersion !== known.controlVersion) {
+    touch(db, now, seat);
+    const control = controlVersion === known.controlVersion ? undefined : controlOf(group, now);
+    return { records: [], missing: [], ...(control && { control }), epoch: known.epoch, controlVersion, nextChange: 0 };
+  }
   const work: Work = {
     db,
     now,
@@ -68,15 +88,17 @@ export function claim(db: Database, now: number, seat: Seat, limit: number, newF
     ...(removed === undefined ? {} : { removed }),
     ...(group.when_dead !== null && holdsKeys(db, group.id) ? { holding: group.freed } : {}),
     epoch: group.epoch,
+    controlVersion,
     nextChange: nextChange(db, group.id, seat),
   };
 }
 
 /** Returns when to try a claim: -Infinity if it would return something now. Only reads. */
-export function nextClaim(db: Database, seat: Seat, epoch: number): number {
+export function nextClaim(db: Database, seat: Seat, { epoch, controlVersion }: Known): number {
   const group = assertGroup(db, seat);
   const stream = findStream(db, seat.stream)!;
-  const ready = group.epoch !== epoch || group.removed > 0 || nextNumber(db, stream, group) < stream.next_n;
+  const changed = group.epoch !== epoch || group.control_version !== controlVersion;
+  const ready = changed || group.removed > 0 || nextNumber(db, stream, group) < stream.next_n;
   return ready ? -Infinity : nextChange(db, group.id, seat);
 }
 

@@ -1,4 +1,13 @@
-import type { GroupChange, GroupState, MemberOptions, Position, RemovedRange, WhenDead } from "../../store/mod.ts";
+import type {
+  GroupChange,
+  GroupState,
+  MemberOptions,
+  Position,
+  RemovedRange,
+  SharedText,
+  WhenDead,
+} from "../../store/mod.ts";
+import { nextVersion } from "../../store/_shared_state.ts";
 import type { GroupTerms } from "../../store/_groups.ts";
 import { comparePositions } from "../../store/mod.ts";
 import type { Database } from "../connection/_database.ts";
@@ -36,10 +45,15 @@ export interface GroupRow extends Cursor {
   readonly freed: number;
   /** The store name of its exclusive consumer, until another consumer joins; null without one. */
   readonly exclusive: string | null;
+  /** The text by which operators control its consumers. */
+  readonly control: string | null;
+  /** The version of that text; 0 before the first write. */
+  readonly control_version: number;
 }
 
 const GROUP =
-  `SELECT id, name, epoch, deliveries, removed, types, skipped, when_dead, freed, exclusive, next_n, from_ms, from_seq
+  `SELECT id, name, epoch, deliveries, removed, types, skipped, when_dead, freed, exclusive, control, control_version,
+    next_n, from_ms, from_seq
   FROM consumer_group`;
 
 /** Returns all groups of a stream, oldest first. */
@@ -129,6 +143,29 @@ export function whenDeadText(whenDead: WhenDead | undefined): string | null {
   return whenDead === "hold-key" ? whenDead : null;
 }
 
+/** Returns the control of a group, for the port. */
+export function controlOf(group: GroupRow | undefined, now: number): SharedText {
+  return { text: group?.control ?? undefined, version: group?.control_version ?? 0, now };
+}
+
+/** Writes the control of a group, unless its version has changed. To be called in a write transaction. */
+export function writeControl(
+  db: Database,
+  now: number,
+  group: GroupRow,
+  text: string | undefined,
+  version: number,
+): boolean {
+  if (version !== group.control_version) return false;
+  db.run(
+    "UPDATE consumer_group SET control = ?, control_version = ? WHERE id = ?",
+    text ?? null,
+    nextVersion(version, now),
+    group.id,
+  );
+  return true;
+}
+
 /** Implements `alterGroup` of the port. To be called in a write transaction. */
 export function alterGroup(db: Database, group: GroupRow, change: GroupChange): void {
   const { types, whenDead = group.when_dead ?? undefined } = change;
@@ -211,6 +248,7 @@ export function groupState(db: Database, now: number, stream: StreamRow, group: 
     lag: stream.next_n - next,
     lagIsExact: true,
     floor: floorPosition(db, stream, group, next),
+    control: group.control ?? undefined,
     consumers: consumers.map(({ name, pending, expires, stalled }) => ({
       name,
       pending,

@@ -7,11 +7,13 @@ import type {
   KeyedDelivery,
   Outcome,
   Position,
+  SharedText,
 } from "../../store/mod.ts";
 import type { Changes } from "../connection/_changes.ts";
 import type { Database } from "../connection/_database.ts";
-import { claim, nextClaim } from "./_claim.ts";
+import { claim, type Known, nextClaim } from "./_claim.ts";
 import { assertGroup, leave, lost, type Seat, setStalled, touch } from "./_consumer.ts";
+import { controlOf, groupById } from "./_group.ts";
 import { held } from "./_holds.ts";
 import { settle } from "./_settle.ts";
 
@@ -22,7 +24,7 @@ export class SqliteMember implements GroupMember {
   #changes: Changes;
   #now: () => number;
   #seat: Seat;
-  #epoch: number;
+  #known: Known;
   #left = new AbortController();
 
   constructor(db: Database, changes: Changes, now: () => number, seat: Seat, epoch: number) {
@@ -31,20 +33,25 @@ export class SqliteMember implements GroupMember {
     this.#changes = changes;
     this.#now = now;
     this.#seat = seat;
-    this.#epoch = epoch;
+    this.#known = { epoch, controlVersion: 0 };
   }
 
   async claim({ limit, signal, newFirst = false }: ClaimOptions): Promise<Claim> {
+    const which = { limit, newFirst };
     const ended = AbortSignal.any([signal, this.#left.signal]);
     try {
       while (!ended.aborted) {
         const seen = this.#changes.count(this.#seat.stream);
-        const found = await this.#db.write(() => claim(this.#db, this.#now(), this.#seat, limit, newFirst), ended);
-        const { epoch, nextChange, ...claimed } = found;
-        const disturbed = epoch !== this.#epoch;
-        this.#epoch = epoch;
-        const { records, missing, removed } = claimed;
-        if (records.length > 0 || missing.length > 0 || removed !== undefined || disturbed) {
+        const found = await this.#db.write(
+          () => claim(this.#db, this.#now(), this.#seat, this.#known, which),
+          ended,
+        );
+        const { epoch, controlVersion, nextChange, ...claimed } = found;
+        const disturbed = epoch !== this.#known.epoch;
+        this.#known = { epoch, controlVersion };
+        const { records, missing, removed, control } = claimed;
+        const isNews = missing.length > 0 || removed !== undefined || control !== undefined || disturbed;
+        if (records.length > 0 || isNews || limit === 0) {
           return { ...claimed, disturbed };
         }
         await this.#wait(nextChange, seen, ended);
@@ -62,7 +69,7 @@ export class SqliteMember implements GroupMember {
       await this.#changes.wait(this.#seat.stream, seen, ended, next - this.#now());
       if (ended.aborted) return;
       seen = this.#changes.count(this.#seat.stream);
-      next = await this.#db.read(() => nextClaim(this.#db, this.#seat, this.#epoch));
+      next = await this.#db.read(() => nextClaim(this.#db, this.#seat, this.#known));
     }
   }
 
@@ -85,6 +92,12 @@ export class SqliteMember implements GroupMember {
     return this.#db.read(() => {
       return held(this.#db, assertGroup(this.#db, this.#seat), deliveries);
     });
+  }
+
+  async control(): Promise<SharedText> {
+    const control = await this.#db.read(() => controlOf(groupById(this.#db, this.#seat.groupId), this.#now()));
+    this.#known = { ...this.#known, controlVersion: control.version };
+    return control;
   }
 
   async leave(): Promise<boolean> {

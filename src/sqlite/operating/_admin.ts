@@ -3,22 +3,26 @@ import type {
   GroupChange,
   MemberOptions,
   Position,
+  SharedState,
   StreamAdmin,
   StreamState,
   TrimOptions,
   TrimResult,
 } from "../../store/mod.ts";
 import { assertAlterable, assertIdle, unknownGroup } from "../../store/_groups.ts";
+import { assertControlSize } from "../../store/_shared_state.ts";
 import type { Changes } from "../connection/_changes.ts";
 import type { Database } from "../connection/_database.ts";
 import {
   allGroups,
   alterGroup,
+  controlOf,
   findGroup,
   type GroupRow,
   groupState,
   removeGroup,
   rewind,
+  writeControl,
 } from "../consuming/_group.ts";
 import { positionOf } from "../entries/_records.ts";
 import { entryFrom, findStream, makeStream, type StreamRow } from "../entries/_stream.ts";
@@ -121,6 +125,19 @@ export class SqliteAdmin implements StreamAdmin {
       db.run("UPDATE stream SET layout = max(layout, ?) WHERE id = ?", layout, id);
       return ms === null || seq === null ? undefined : positionOf({ ms, seq });
     });
+  }
+
+  control(group: string): SharedState {
+    const db = this.#db;
+    return {
+      read: () => db.read(() => controlOf(this.#find(group).group, this.#now())),
+      write: async (text, version) => {
+        assertControlSize(this.#name, group, text);
+        const wrote = await db.write(() => writeControl(db, this.#now(), this.#find(group).group, text, version));
+        if (wrote) this.#changes.wake(this.#name);
+        return wrote;
+      },
+    };
   }
 
   deadLetters(group: string): DeadLetterBox {

@@ -182,6 +182,7 @@ export const grouping: readonly StoreContract[] = [
       lag: 2,
       lagIsExact: true,
       floor: all[1],
+      control: undefined,
     });
     assertEquals(
       consumers.toSorted((x, y) => x.name < y.name ? -1 : 1),

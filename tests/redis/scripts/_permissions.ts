@@ -16,12 +16,14 @@ import { JOIN } from "../../../src/redis/scripts/consuming/join.ts";
 import { LEAVE } from "../../../src/redis/scripts/consuming/leave.ts";
 import { READ_STATE } from "../../../src/redis/scripts/operating/read_state.ts";
 import { READ_SUBJECT } from "../../../src/redis/scripts/entries/read_subject.ts";
+import { READ_CONTROL } from "../../../src/redis/scripts/consuming/read_control.ts";
 import { REDRIVE } from "../../../src/redis/scripts/operating/redrive.ts";
 import { REMOVE_GROUP } from "../../../src/redis/scripts/operating/remove_group.ts";
 import { RENEW } from "../../../src/redis/scripts/consuming/renew.ts";
 import { REWIND } from "../../../src/redis/scripts/operating/rewind.ts";
 import { SETTLE, SETTLE_HOLDING } from "../../../src/redis/scripts/consuming/settle.ts";
 import { TRIM } from "../../../src/redis/scripts/operating/trim.ts";
+import { WRITE_CONTROL } from "../../../src/redis/scripts/operating/write_control.ts";
 import { WRITE_STATE } from "../../../src/redis/scripts/operating/write_state.ts";
 import { readPage, words } from "../../docs/_markdown.ts";
 
@@ -63,6 +65,8 @@ export const ROLES = {
       GROUP_INFO,
       READ_STATE,
       WRITE_STATE,
+      READ_CONTROL,
+      WRITE_CONTROL,
     ],
     commands: [
       ...WRITING,
@@ -92,6 +96,8 @@ export const ROLES = {
       FORCE_TRIM,
       READ_STATE,
       WRITE_STATE,
+      READ_CONTROL,
+      WRITE_CONTROL,
       FENCE,
       READ_SUBJECT,
     ],

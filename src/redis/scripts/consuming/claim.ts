@@ -25,7 +25,8 @@ import { REMOVED } from "../parts/_removed.ts";
  * - the deliveries, as `deliver` gives them,
  * - the group's bell,
  * - unread entries that were removed, as "from to count" with a dash for an unknown count, or empty,
- * - for a group that holds keys, how many keys are held, and how often letters have ceased to hold one.
+ * - for a group that holds keys, how many keys are held, and how often letters have ceased to hold one,
+ * - the version of the group's control (or 0).
  *
  * Errors: `NAMETAKEN`, `OCCUPIED`, NOGROUP.
  */
@@ -184,11 +185,12 @@ local first = redis.call('ZRANGE', consumers, 0, 1, 'WITHSCORES')
 for at = 1, #first, 2 do
   if nextEnd == -1 and first[at] ~= me then nextEnd = math.max(0, tonumber(first[at + 1]) - now) end
 end
+local state = redis.call('HMGET', meta, 'gen:' .. me, 'epoch', 'control', 'bell')
 return {
-  tonumber(redis.call('HGET', meta, 'gen:' .. me) or -1), epoch(),
-  nextDue and math.max(0, nextDue - now) or -1, nextEnd, missing, reply, bell(), removed${
+  tonumber(state[1] or -1), tonumber(state[2] or 0),
+  nextDue and math.max(0, nextDue - now) or -1, nextEnd, missing, reply, state[4] or '', removed${
     holding ? ", redis.call('HLEN', deadKeys), freedCount()" : ""
-  }
+  }, state[3] or 0
 }
 `);
 }

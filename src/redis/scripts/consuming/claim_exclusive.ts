@@ -25,7 +25,7 @@ import { REMOVED } from "../parts/_removed.ts";
  * - positions of more deliveries that return to the group, if the consumer has them.
  *
  * Reply: as that of CLAIM without times, then the unread entries, the last position that the group has read, and for a group that holds keys, how many keys are held, and how often letters have
- * ceased to hold one. Errors: `NAMETAKEN`, `OCCUPIED`, `LATE`, NOGROUP.
+ * ceased to hold one; and the version of the group's control (or 0). Errors: `NAMETAKEN`, `OCCUPIED`, `LATE`, NOGROUP.
  */
 function claimExclusive(holding: boolean): Script {
   return new Script(`${PRELUDE}${holding ? HOLDS : ""}${REMOVED}${DELIVER}${OTHERS}
@@ -127,7 +127,7 @@ end
 return {
   tonumber(redis.call('HGET', meta, 'gen:' .. me) or -1), epoch(), -1, -1, missing, reply, bell(), removed, fresh, last${
     holding ? ", redis.call('HLEN', deadKeys), freedCount()" : ""
-  }
+  }, redis.call('HGET', meta, 'control') or 0
 }
 `);
 }

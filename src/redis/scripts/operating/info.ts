@@ -16,7 +16,8 @@ import { READ_PRELUDE } from "../parts/_prelude.ts";
  * - when the event of the oldest dead letter last failed, in ms (or empty),
  * - the event types of the group with spaces between (or empty), and how many entries of other types it has skipped,
  * - `hold-key` (or empty), how many keys are held, how many deliveries wait for them, and the lowest position of the letters
- *   that hold keys (empty if there are none, or too many to compare).
+ *   that hold keys (empty if there are none, or too many to compare),
+ * - the text of its control, if it has one.
  */
 export const GROUP_INFO: Script = new Script(
   `${READ_PRELUDE}
@@ -99,11 +100,13 @@ for at = 1, letter and #letter[2] or 0, 2 do
     break
   end
 end
-return {
+local reply = {
   info[6] + copyCount, retrying, redis.call('XLEN', dead), lag, exact, floor, list, deferred, failedAt,
   redis.call('HGET', meta, 'types') or '', tonumber(redis.call('HGET', meta, 'skipped') or 0),
   redis.call('HGET', meta, 'whendead') or '', heldKeys, redis.call('ZCOUNT', KEYS[11], '-inf', '+inf'), heldFrom
 }
+reply[#reply + 1] = redis.call('HGET', meta, 'controltext') or nil
+return reply
 `,
   { readOnly: true },
 );

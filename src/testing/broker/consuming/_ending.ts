@@ -35,7 +35,7 @@ export const ending: readonly BrokerContract[] = [
       assertEquals(all, { group: "group", state: "reading", held: 5, waiting: 3, running: 2, lastError: undefined });
       const [first, second] = types;
       const { consumer, leaseRenewedAt, lastProgressAt, ...rest } = first!;
-      const counts = { held: 5, waiting: 3, running: 2, stalled: false };
+      const counts = { held: 5, waiting: 3, running: 2, stalled: false, paused: undefined };
       assertEquals(rest, { eventType: "Counted", eventTypes: ["Counted"], ...counts });
       for (const time of [leaseRenewedAt.getTime(), lastProgressAt.getTime()]) {
         assert(time >= before - 1 && time <= Date.now());
@@ -142,6 +142,7 @@ function failingMembers(store: EventStore, away: () => void): EventStore {
     renew: (held, options) => member.renew(held, options),
     settle: (outcomes) => member.settle(outcomes),
     held: (deliveries) => member.held(deliveries),
+    control: () => member.control(),
     leave: async () => {
       away();
       return await member.leave();

@@ -235,6 +235,7 @@ export const holding: readonly BrokerContract[] = [
       consumer: member.consumer,
       claim: (options) => member.claim(options),
       renew: (held, options) => member.renew(held, options),
+      control: () => member.control(),
       leave: () => member.leave(),
       held: async (deliveries) => {
         if (lost.push("held") <= 1) throw new StoreError("transient", "the server is loading");
@@ -327,6 +328,7 @@ export const holding: readonly BrokerContract[] = [
       consumer: member.consumer,
       claim: (options) => member.claim(options),
       renew: (held, options) => member.renew(held, options),
+      control: () => member.control(),
       leave: () => member.leave(),
       settle: (outcomes) => member.settle(outcomes),
       held: async (deliveries) => ({ ...await member.held(deliveries), room: 1 }),

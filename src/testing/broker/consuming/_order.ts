@@ -227,6 +227,7 @@ export const ordering: readonly BrokerContract[] = [
       claim: (options) => member.claim(options),
       renew: (held, options) => member.renew(held, options),
       held: (deliveries) => member.held(deliveries),
+      control: () => member.control(),
       leave: () => member.leave(),
       settle: async (outcomes) => {
         const refused = await member.settle(outcomes);

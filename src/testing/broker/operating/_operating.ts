@@ -56,6 +56,7 @@ export const operating: readonly BrokerContract[] = [
       deferred: [],
       whenDead: "continue",
       held: { keys: 0, waiting: 0, from: undefined },
+      paused: undefined,
       deadLetters: 0,
       oldestDeadLetter: undefined,
       lag: 1,
@@ -274,6 +275,7 @@ function unreachable(member: GroupMember, down: () => boolean): GroupMember {
     renew: guard((held, options) => member.renew(held, options)),
     settle: guard((outcomes) => member.settle(outcomes)),
     held: guard((deliveries) => member.held(deliveries)),
+    control: guard(() => member.control()),
     leave: () => member.leave(),
   };
 }

@@ -1,0 +1,110 @@
+import { PauseEvent, ResumeEvent } from "../../lifecycle_events.ts";
+import type { Breaker } from "./_breaker.ts";
+import type { Pause } from "./_pausing.ts";
+
+/** A consumer of a subscription, for one stream or partition. */
+export interface FlowConsumer {
+  /** The stream that it is a partition of; the same as its stream without partitions. */
+  readonly logical: string;
+  /** The name of the stream. */
+  readonly eventType: string;
+  pauseHere(paused: boolean): void;
+  expectPause(pause: Pause | undefined): void;
+  checkControl(): Promise<void>;
+}
+
+/** The subscription of a flow. */
+export interface FlowOptions {
+  readonly group: string;
+  /** When failures in a row pause the group. */
+  readonly pauseAfter: { readonly failures: number; readonly for: number } | undefined;
+  /** Given if they do. */
+  readonly Breaker: typeof Breaker | undefined;
+  /** The consumers that it has now. */
+  consumers(): readonly FlowConsumer[];
+  /** Pauses the group for so many milliseconds. */
+  pauseGroup(stream: string, reason: string, duration: number): Promise<void>;
+  /** Dispatches an event on the subscription. */
+  tell(event: Event): void;
+  /** Dispatches an event on the broker. */
+  tellBroker(event: Event): void;
+  /** The store could not be reached. */
+  retrying(error: unknown): void;
+}
+
+/** Whether a subscription is paused, by stream. */
+export class SubscriptionFlow {
+  #options: FlowOptions;
+  #own = false;
+  /** The pauses that were told, by stream. */
+  #told = new Map<string, Pause>();
+  #breakers = new Map<string, Breaker>();
+
+  constructor(options: FlowOptions) {
+    this.#options = options;
+  }
+
+  /** Pauses or resumes this subscription alone. */
+  pauseHere(paused: boolean): void {
+    this.#own = paused;
+    for (const consumer of this.#options.consumers()) consumer.pauseHere(paused);
+  }
+
+  /** The subscription has one more consumer. */
+  joined(consumer: FlowConsumer): void {
+    if (this.#own) consumer.pauseHere(true);
+  }
+
+  /** Has the consumers of a stream read the control of the group now. */
+  async check(stream: string): Promise<void> {
+    await Promise.all(this.#of(stream).map((consumer) => consumer.checkControl()));
+  }
+
+  #of(stream: string): FlowConsumer[] {
+    return this.#options.consumers().filter(({ logical }) => logical === stream);
+  }
+
+  /** A consumer has paused, or goes on. Tells it once for all partitions of a stream. */
+  changed({ logical, eventType }: Pick<FlowConsumer, "logical" | "eventType">, pause: Pause | undefined): void {
+    if (pause?.expected) return;
+    const before = this.#told.get(logical);
+    const { group, tell, tellBroker } = this.#options;
+    if (pause !== undefined) {
+      if (before?.scope === pause.scope && before.since.getTime() === pause.since.getTime()) return;
+      this.#told.set(logical, pause);
+      for (const dispatch of [tell, tellBroker]) dispatch(new PauseEvent(group, eventType, pause));
+    } else if (before !== undefined) {
+      this.#told.delete(logical);
+      for (const dispatch of [tell, tellBroker]) dispatch(new ResumeEvent(group, eventType, before.scope));
+    }
+  }
+
+  /** What counts the failures of a stream; undefined if none pause it. */
+  breakerOf(stream: string): Breaker | undefined {
+    const { pauseAfter, Breaker } = this.#options;
+    if (pauseAfter === undefined || Breaker === undefined) return undefined;
+    let breaker = this.#breakers.get(stream);
+    if (breaker === undefined) {
+      const pause = (reason: string, duration: number) => this.#trip(stream, reason, duration);
+      this.#breakers.set(stream, breaker = new Breaker({ ...pauseAfter, pause }));
+    }
+    return breaker;
+  }
+
+  /** Pauses the group. No handler starts here meanwhile. */
+  async #trip(stream: string, reason: string, duration: number): Promise<void> {
+    const { pauseGroup, retrying } = this.#options;
+    const now = Date.now();
+    const until = new Date(now + duration);
+    const expected: Pause = { scope: "group", since: new Date(now), until, reason, expected: true };
+    const consumers = this.#of(stream);
+    for (const consumer of consumers) consumer.expectPause(expected);
+    try {
+      await pauseGroup(stream, reason, duration);
+      await Promise.all(consumers.map((consumer) => consumer.checkControl()));
+    } catch (error) {
+      retrying(error);
+    }
+    for (const consumer of consumers) consumer.expectPause(undefined);
+  }
+}
