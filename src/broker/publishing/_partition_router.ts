@@ -3,7 +3,7 @@ import type { Layout } from "../partitions/_layout.ts";
 import type { StreamLayout } from "../partitions/_stream_layout.ts";
 import { assertOneStream } from "./_expected_revision.ts";
 import { splitPublish } from "./_split_publish.ts";
-import type { QueuedPublish, StreamPublisher } from "./_stream_publisher.ts";
+import { MAX_IN_FLIGHT, type QueuedPublish, type StreamPublisher } from "./_stream_publisher.ts";
 
 // How often the layout is read while another process changes it, in milliseconds.
 const INTERVAL = 20;
@@ -42,6 +42,14 @@ export class PartitionRouter {
   /** The number of the layout by which events are routed. */
   get id(): number {
     return this.#applied.id;
+  }
+
+  /**
+   * How many batches of one partition may be in flight. If each had as many as a stream without partitions, events would
+   * hardly gather, and batches would be small, which cost the store more.
+   */
+  get inFlight(): number {
+    return Math.max(1, Math.floor(MAX_IN_FLIGHT / Math.max(1, this.#applied.partitions)));
   }
 
   /** The stream in the store for events of this subject. */

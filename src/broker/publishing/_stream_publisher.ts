@@ -14,7 +14,8 @@ export const MAX_BATCH_BYTES: number = 2 ** 20;
 
 // Batches of this size, with this many in flight, were the fastest in measurements: client and store work in parallel.
 const USUAL_BATCH = 125;
-const MAX_IN_FLIGHT = 8;
+/** How many batches of a stream are in flight at once, over all its partitions. */
+export const MAX_IN_FLIGHT = 8;
 
 /** The records of one call of `publish`, which are appended together or not at all. */
 export interface QueuedPublish extends Appendable {
@@ -54,6 +55,8 @@ export interface StreamPublisherOptions {
   readonly producer: string;
   /** The layout by which publishes come to this stream; left out for a stream that never has partitions. */
   layout?(): number | undefined;
+  /** How many batches may be in flight. @default {8} */
+  inFlight?(): number;
   /** The store could not be reached; the next try comes after `delay` milliseconds. */
   retrying(error: unknown, delay: number): void;
   /** The store has appended `count` events of so many bytes. */
@@ -153,8 +156,9 @@ export class StreamPublisher {
   }
 
   #flush(): void {
-    while (!this.#recovering && this.#blockers === 0 && this.#unanswered.length < MAX_IN_FLIGHT) {
-      const publishes = this.#nextBatch(MAX_IN_FLIGHT - this.#unanswered.length);
+    const most = this.#options.inFlight?.() ?? MAX_IN_FLIGHT;
+    while (!this.#recovering && this.#blockers === 0 && this.#unanswered.length < most) {
+      const publishes = this.#nextBatch(most - this.#unanswered.length);
       if (publishes.length === 0) break;
       const deadline = Math.min(...publishes.map((publish) => publish.deadline));
       const sequence = ++this.#sequence;

@@ -62,7 +62,7 @@ export class StreamPublishers {
         stream,
         producer: this.#producer,
         append: layout?.revisions ? revisedAppend(store, stream, layout) : plainAppend(store, stream),
-        ...(router && { layout: () => router.id, moved: () => router.follow() }),
+        ...(router && { layout: () => router.id, inFlight: () => router.inFlight, moved: () => router.follow() }),
         retrying,
         appended: (count, bytes) => appended(stream, count, bytes),
       });
