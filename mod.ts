@@ -70,6 +70,7 @@ export {
   PublishQueueFullError,
   PublishTimeoutError,
   type PulledDelivery,
+  RateLimitedError,
   type ReadOptions,
   RebalanceEvent,
   ReconnectEvent,

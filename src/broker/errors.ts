@@ -1,3 +1,4 @@
+import { checkNumber } from "../events/_check.ts";
 import { isInstance, readProperty } from "../events/_foreign.ts";
 import type { Position } from "../store/mod.ts";
 
@@ -28,6 +29,59 @@ Object.defineProperty(PermanentError.prototype, PERMANENT, { value: true });
 /** Whether a thrown value is a PermanentError, of this or of another copy of this package. */
 export function isPermanent(error: unknown): boolean {
   return isInstance(error, PermanentError) || readProperty(error, PERMANENT) === true;
+}
+
+/**
+ * Thrown by a handler whose service allows no more calls for a while, as by a response with the status 429. The event returns
+ * to its group, and no attempt is counted. The whole group pauses for that time, in all processes, and then goes on by itself.
+ * That of another copy of this package does the same.
+ *
+ * @example Wait as long as the mail provider asks
+ * ```ts
+ * import { RateLimitedError } from "@tidings/broker";
+ * import { assertRejects } from "@std/assert";
+ *
+ * async function send(post: () => Promise<Response>) {
+ *   const response = await post();
+ *   if (response.status !== 429) return;
+ *   const seconds = Number(response.headers.get("retry-after") ?? 1);
+ *   throw new RateLimitedError({ retryAfter: seconds * 1_000 });
+ * }
+ *
+ * const refused = new Response(null, { status: 429, headers: { "retry-after": "2" } });
+ * const { retryAfter } = await assertRejects(() => send(() => Promise.resolve(refused)), RateLimitedError);
+ * if (retryAfter !== 2_000) throw new Error("not as long as asked");
+ * ```
+ */
+export class RateLimitedError extends Error {
+  /** Always `"RateLimitedError"`. */
+  override readonly name = "RateLimitedError";
+  /** For how long the group pauses, in milliseconds. */
+  readonly retryAfter: number;
+
+  /**
+   * Makes the error.
+   *
+   * @throws {RangeError} If `retryAfter` is no number from 0 to 34 years.
+   */
+  constructor(options: ErrorOptions & { readonly retryAfter: number; readonly message?: string }) {
+    const { retryAfter, message = `No more calls are allowed for ${retryAfter} ms` } = options;
+    super(message, options);
+    checkNumber("retryAfter (ms)", retryAfter, { min: 0, max: LONGEST_RETRY });
+    this.retryAfter = retryAfter;
+  }
+}
+
+const LONGEST_RETRY = 2 ** 40;
+const RATE_LIMITED = Symbol.for("@tidings/broker RateLimitedError");
+Object.defineProperty(RateLimitedError.prototype, RATE_LIMITED, { value: true });
+
+/** For how long a group pauses because of this thrown value, in milliseconds; undefined if it is no RateLimitedError. */
+export function retryAfterOf(error: unknown): number | undefined {
+  if (!isInstance(error, RateLimitedError) && readProperty(error, RATE_LIMITED) !== true) return undefined;
+  const retryAfter = readProperty(error, "retryAfter");
+  const isValid = typeof retryAfter === "number" && retryAfter >= 0 && retryAfter <= LONGEST_RETRY;
+  return isValid ? retryAfter : undefined;
 }
 
 /**

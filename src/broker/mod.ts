@@ -23,6 +23,7 @@ export {
   PublishError,
   PublishQueueFullError,
   PublishTimeoutError,
+  RateLimitedError,
   UncertainPublishError,
   UndecodableError,
 } from "./errors.ts";

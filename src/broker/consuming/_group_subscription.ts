@@ -117,6 +117,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
       group: settings.group,
       pauseAfter: settings.pauseAfter,
       Breaker,
+      closing: this.closing,
       consumers: () => this.#consumers,
       pauseGroup: (stream, ...pause) => owner.pauseGroup(stream, settings.group, ...pause),
       tell: (event) => this.#tell(event),
@@ -214,6 +215,10 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   /** What counts the failures of a stream; undefined if none pause it. */
   breakerOf(stream: string): FailureBreaker | undefined {
     return this.#flow.breakerOf(stream);
+  }
+
+  throttle({ logical }: JobSource, error: unknown, duration: number): void {
+    this.#flow.throttle(logical, error, duration);
   }
 
   pausing(source: JobSource, pause: Pause | undefined): void {

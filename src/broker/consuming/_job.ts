@@ -48,6 +48,8 @@ export interface JobSource {
   readonly draining: boolean;
   /** True when no handler of its deliveries may start, because it drains or is paused. */
   readonly stopped: boolean;
+  /** Pauses the group for so many milliseconds, because a handler may do no more. */
+  throttle(error: unknown, duration: number): void;
   /** Pauses the group after failures in a row; undefined if none is wanted. */
   readonly breaker: Breaker | undefined;
   /** False when the lease may have expired: it must be renewed before another handler starts. */

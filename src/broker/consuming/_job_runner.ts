@@ -5,7 +5,7 @@ import type { Outcome } from "../../store/mod.ts";
 import { handling } from "../_causation.ts";
 import type { Observers } from "../observing/_observers.ts";
 import type { Handler } from "../delivery.ts";
-import { LeaseLostError, type NewerVersionError, PermanentError, UndecodableError } from "../errors.ts";
+import { LeaseLostError, type NewerVersionError, PermanentError, retryAfterOf, UndecodableError } from "../errors.ts";
 import { DeadLetterEvent, DeferredEvent, DeliveryEvent, HeldEvent, RetryEvent } from "../lifecycle_events.ts";
 import { MAX_KEY_LENGTH, type Settings } from "./_consumer_settings.ts";
 import { OTHER_TYPE } from "../codec/_stream_codec.ts";
@@ -174,13 +174,24 @@ export class JobRunner {
   }
 
   #fail(job: Job, error: unknown, delay?: number): void {
-    job.source.breaker?.failed(error);
+    const retryAfter = retryAfterOf(error);
+    if (retryAfter !== undefined) return this.#throttle(job, error, retryAfter);
     const outcome = failed(job, error, this.#settings.retry, delay);
     job.observed?.ended({ outcome: outcome.kind, error, delay: outcome.kind === "retry" ? outcome.delay : undefined });
     const inOrder = job.key !== undefined && !(job.content instanceof Error);
     if (outcome.kind === "retry" && inOrder && !this.#isEnding(job)) {
       this.#hold(job, outcome.delay, error);
     } else this.#settle(job, outcome, error);
+    // It may pause the group, which releases all jobs that do not run.
+    job.source.breaker?.failed(error);
+  }
+
+  // All events of the group wait, so this one keeps its place among them.
+  #throttle(job: Job, error: unknown, retryAfter: number): void {
+    job.observed?.ended({ outcome: "release", error, delay: retryAfter });
+    // Pausing releases all jobs that do not run, so this one first.
+    this.#release(job);
+    job.source.throttle(error, retryAfter);
   }
 
   #release(job: Job, delay = 0): void {

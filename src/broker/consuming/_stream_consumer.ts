@@ -67,6 +67,8 @@ export interface StreamConsumerOwner {
   healed(eventType: string, healed: Healed): void;
   /** The store could not be reached; the next try comes after `delay` milliseconds. */
   retrying(error: unknown, delay: number): void;
+  /** A handler may do no more for so many milliseconds. */
+  throttle(source: JobSource, error: unknown, duration: number): void;
   /** The consumer has paused, or goes on. Deliveries that wait to be pulled can be released. */
   pausing(source: JobSource, pause: Pause | undefined): void;
   /** Ends the subscription, unless only this consumer has to end. */
@@ -314,6 +316,10 @@ export class StreamConsumer implements JobSource {
       this.#owner.runner.releaseIdle(jobs);
     }
     this.#room.wake();
+  }
+
+  throttle(error: unknown, duration: number): void {
+    this.#owner.throttle(this, error, duration);
   }
 
   /** Pauses or resumes this consumer alone. */

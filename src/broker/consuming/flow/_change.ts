@@ -70,13 +70,16 @@ async function changeOne(state: SharedState, change: ControlChange): Promise<boo
   }
 }
 
-/** Pauses a group. A pause without an end replaces one with an end. */
+/** Pauses a group. A pause without an end, or with a later one, replaces one with an end. */
 export function pausing(reason: string | undefined, duration?: number): ControlChange {
   // The same in all partitions.
   let since: number | undefined;
   return (control, now) => {
     const before = pauseAt(control, now);
-    if (before !== undefined && (before.until === undefined || duration !== undefined)) return undefined;
+    if (before !== undefined) {
+      const until = duration === undefined ? Infinity : now + duration;
+      if (before.until === undefined || before.until >= until) return undefined;
+    }
     return {
       ...control,
       paused: {

@@ -1,6 +1,13 @@
 import { PauseEvent, ResumeEvent } from "../../lifecycle_events.ts";
+import { reasonOf } from "../../../events/_check.ts";
+import { sleep } from "../../_store_retry.ts";
 import type { Breaker } from "./_breaker.ts";
 import type { Pause } from "./_pausing.ts";
+
+// The most characters of an error that the reason of a pause shows.
+const MOST_CHARACTERS = 500;
+// For how long at most this process pauses alone if the store cannot be reached, in milliseconds.
+const FALLBACK = 5_000;
 
 /** A consumer of a subscription, for one stream or partition. */
 export interface FlowConsumer {
@@ -20,6 +27,8 @@ export interface FlowOptions {
   readonly pauseAfter: { readonly failures: number; readonly for: number } | undefined;
   /** Given if they do. */
   readonly Breaker: typeof Breaker | undefined;
+  /** Aborts when the subscription begins to close. */
+  readonly closing: AbortSignal;
   /** The consumers that it has now. */
   consumers(): readonly FlowConsumer[];
   /** Pauses the group for so many milliseconds. */
@@ -39,6 +48,8 @@ export class SubscriptionFlow {
   /** The pauses that were told, by stream. */
   #told = new Map<string, Pause>();
   #breakers = new Map<string, Breaker>();
+  /** By stream, until when its handlers are not allowed to do more, by `performance.now()`. */
+  #throttled = new Map<string, number>();
 
   constructor(options: FlowOptions) {
     this.#options = options;
@@ -91,9 +102,18 @@ export class SubscriptionFlow {
     return breaker;
   }
 
+  /** A handler may do no more for so many milliseconds: the group pauses. Of several handlers, the longest time counts. */
+  throttle(stream: string, error: unknown, duration: number): void {
+    const end = performance.now() + duration;
+    // Handlers that run at once are usually refused at once.
+    if (end <= (this.#throttled.get(stream) ?? 0)) return;
+    this.#throttled.set(stream, end);
+    void this.#trip(stream, `rate limited: ${reasonOf(error)}`.slice(0, MOST_CHARACTERS), duration);
+  }
+
   /** Pauses the group. No handler starts here meanwhile. */
   async #trip(stream: string, reason: string, duration: number): Promise<void> {
-    const { pauseGroup, retrying } = this.#options;
+    const { pauseGroup, retrying, closing } = this.#options;
     const now = Date.now();
     const until = new Date(now + duration);
     const expected: Pause = { scope: "group", since: new Date(now), until, reason, expected: true };
@@ -104,6 +124,8 @@ export class SubscriptionFlow {
       await Promise.all(consumers.map((consumer) => consumer.checkControl()));
     } catch (error) {
       retrying(error);
+      // Trying again at once would do harm.
+      await sleep(Math.min(duration, FALLBACK), closing);
     }
     for (const consumer of consumers) consumer.expectPause(undefined);
   }

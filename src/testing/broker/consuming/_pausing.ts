@@ -1,5 +1,12 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { EventBroker, PauseEvent, PulledDelivery, ResumeEvent } from "../../../broker/mod.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  type Delivery,
+  type EventBroker,
+  type PauseEvent,
+  type PulledDelivery,
+  RateLimitedError,
+  type ResumeEvent,
+} from "../../../broker/mod.ts";
 import { StoreError } from "../../../store/mod.ts";
 import {
   assertOrder,
@@ -374,6 +381,7 @@ export const pausing: readonly BrokerContract[] = [
     const subscription = await one.subscribe(Counted, handle, options);
     const pauses = told<PauseEvent>(subscription, "pause");
     const resumes = told<ResumeEvent>(subscription, "resume");
+    const lost = told(subscription, "leaselost");
     await one.publish(counted(20));
     await knows(pauses, 1);
     assert(attempts <= 5, `${attempts} attempts before the pause`);
@@ -390,7 +398,32 @@ export const pausing: readonly BrokerContract[] = [
     assert(attempts - before <= 3, `${attempts - before} attempts before the second pause`);
     down = false;
     await settled(one, Counted);
-    assertEquals((await lettersOf(one, Counted)).length, 0);
+    assertEquals([(await lettersOf(one, Counted)).length, lost.length], [0, 0]);
+  }),
+
+  contract("51", "pauseAfter counts each failed attempt once, also the one that pauses the group", async (bench) => {
+    const broker = await bench.broker();
+    for (const key of [undefined, () => "same"]) {
+      const group = key === undefined ? "plain" : "keyed";
+      const attempts: number[] = [];
+      const options = {
+        group,
+        retry: SOON,
+        pauseAfter: { failures: 2, for: 50 },
+        startFrom: "now" as const,
+        ...(key && { key }),
+      };
+      const subscription = await broker.subscribe(Counted, (_event, { attempt }) => {
+        attempts.push(attempt);
+        if (attempt < 6) throw new Error("not yet");
+      }, options);
+      const lost = told(subscription, "leaselost");
+      await broker.publish(counted(1));
+      await until(() => attempts.length > 5, "the sixth attempt succeeds");
+      await settled(broker, Counted, group);
+      assertEquals([attempts, lost.length], [[1, 2, 3, 4, 5, 6], 0]);
+      await subscription.close();
+    }
   }),
 
   contract(
@@ -417,6 +450,56 @@ export const pausing: readonly BrokerContract[] = [
       await settled(broker, Counted);
     },
   ),
+
+  contract("51", "a RateLimitedError has the whole group wait that long, and counts no attempt", async (bench) => {
+    const [one, two] = [await bench.broker(), await bench.broker()];
+    const attempts: [n: number, attempt: number, at: number][] = [];
+    let refusing = true;
+    let refusedAt = 0;
+    const handle = ({ detail: { n } }: Counted, { attempt }: Delivery<Counted>) => {
+      attempts.push([n, attempt, performance.now()]);
+      if (!refusing) return;
+      refusing = false;
+      refusedAt = performance.now();
+      throw new RateLimitedError({ retryAfter: 400 });
+    };
+    const options = { group, retry: { maxAttempts: 1 } };
+    const first = await one.subscribe(Counted, handle, options);
+    const second = await two.subscribe(Counted, handle, options);
+    const [pauses, others] = [told<PauseEvent>(first, "pause"), told<PauseEvent>(second, "pause")];
+    await one.publish(counted(10));
+    await knows(pauses, 1);
+    await knows(others, 1);
+    assert(pauses[0]!.reason!.startsWith("rate limited: No more calls are allowed for 400 ms"), pauses[0]!.reason);
+    assertEquals(pauses[0]!.until!.getTime() - pauses[0]!.since.getTime(), 400);
+    await settled(one, Counted);
+    assertEquals((await lettersOf(one, Counted)).length, 0);
+    const again = attempts.slice(1);
+    assert(attempts.every(([, attempt]) => attempt === 1));
+    assertEquals(again.map(([n]) => n).filter((n, at, all) => all.indexOf(n) === at).length, 10);
+    assert(again.at(-1)![2] >= refusedAt + 390, "the group has waited");
+  }),
+
+  contract("51, 34", "a RateLimitedError needs a time, and nack() takes it too", async (bench) => {
+    for (const retryAfter of [-1, NaN, Infinity]) assertThrows(() => new RateLimitedError({ retryAfter }), RangeError);
+    const broker = await bench.broker();
+    await broker.publish(counted(2));
+    const got: number[] = [];
+    let refusedAt = 0;
+    for await (const delivery of broker.consume(Counted, { group, retry: { maxAttempts: 1 } })) {
+      got.push(delivery.event.detail.n);
+      assertEquals(delivery.attempt, 1);
+      if (got.length > 1) {
+        assert(performance.now() >= refusedAt + 190, "the consumer has waited");
+        await delivery.ack();
+      } else {
+        refusedAt = performance.now();
+        await delivery.nack(new RateLimitedError({ retryAfter: 200, message: "too many" }));
+      }
+      if (got.length === 3) break;
+    }
+    assertEquals(got, [0, 0, 1]);
+  }),
 
   contract("51", "a control of another program or a newer release does no harm", async (bench) => {
     const broker = await bench.broker();
