@@ -35,7 +35,7 @@ Deno.test("telemetry loads no SDK of OpenTelemetry, except for Prometheus", () =
 
 // Slightly above the present values, documentation included. `deno task bench --only=weight` counts packages too.
 const MOST_MODULES = 113;
-const MOST_BYTES = 608_000;
+const MOST_BYTES = 615_000;
 
 Deno.test("mod.ts stays light", () => {
   const { modules } = staticGraph("mod.ts");
