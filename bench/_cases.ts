@@ -18,6 +18,7 @@ import { insertSystem } from "./systems/insert.ts";
 import { NODE_REDIS, PAIRS, PEERS } from "./systems/mod.ts";
 import { partitionedSystems } from "./systems/partitions.ts";
 import { rawSystem } from "./systems/raw.ts";
+import { scheduledSystems } from "./systems/scheduled.ts";
 import { revisedSystems } from "./systems/revisions.ts";
 import type { System } from "./systems/_system.ts";
 import { telemetrySystems } from "./systems/telemetry.ts";
@@ -114,6 +115,16 @@ function* revisedCases(): Generator<Case> {
   }
 }
 
+/** The cost of publishing later instead of at once. */
+function* scheduledCases(): Generator<Case> {
+  for (const { plain, scheduled } of scheduledSystems) {
+    for (const shape of [ROLLING_500, ONE_AT_A_TIME]) {
+      yield publishCase(plain, shape, 190);
+      yield publishCase(scheduled, shape, 190, { against: [plain.name] });
+    }
+  }
+}
+
 /** The cost of partitions: of 1, 8 and 64 beside a stream without partitions; and how processes share them. */
 function* partitionedCases(): Generator<Case> {
   const [plain, ...others] = partitionedSystems as [System, ...System[]];
@@ -173,6 +184,7 @@ export function chooseCases(only: RegExp, quick: boolean): Case[] {
     ...checkedCases(),
     ...telemetryCases(),
     ...revisedCases(),
+    ...scheduledCases(),
     ...partitionedCases(),
     ...otherCases(),
   ].filter((

@@ -303,6 +303,11 @@ export const SECTIONS: readonly Section[] = [
         unit: "bytes",
       }),
       chart({
+        title: "Scheduled events",
+        description: "Events that wait for their time.",
+        queries: [[`max by (messaging_destination_name) (tidings_scheduled_waiting{${ofType}})`, TYPE]],
+      }),
+      chart({
         title: "Retention pinned",
         description: "1 while a group keeps overdue events from being removed.",
         queries: [[`max by (messaging_destination_name) (tidings_stream_pinned{${ofType}})`, TYPE]],

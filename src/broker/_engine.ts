@@ -14,6 +14,7 @@ import type { BrokerSettings } from "./_settings.ts";
 import { isTransient } from "./_store_retry.ts";
 import { StreamLayouts } from "./partitions/_stream_layouts.ts";
 import { Retention } from "./operating/_retention.ts";
+import { Scheduling } from "./scheduling/_scheduling.ts";
 import { Subscriptions } from "./consuming/_subscriptions.ts";
 import { LiveTails } from "./reading/_live_tails.ts";
 import { BrokerErrorEvent, ReconnectEvent, WarningEvent } from "./lifecycle_events.ts";
@@ -35,6 +36,7 @@ export class Engine {
   readonly codecs: EventCodecs;
   readonly layouts: StreamLayouts;
   readonly publisher: Publisher;
+  readonly scheduling: Scheduling;
   readonly subscriptions: Subscriptions;
   readonly tails: LiveTails;
   readonly operator: Operator;
@@ -54,6 +56,7 @@ export class Engine {
       drain: () => this.subscriptions.close(),
       steps: [
         () => this.tails.end(),
+        () => this.scheduling.close(),
         () => this.publisher.close(CLOSE_TIMEOUT),
         () => this.retention.close(),
         () => store[Symbol.asyncDispose](),
@@ -91,6 +94,15 @@ export class Engine {
       queue: new PublishQueue(maxQueued, maxQueuedBytes),
       retrying: (error, delay) => this.retrying(error, delay),
       appended: (stream, count, bytes) => this.retention.noted(stream, count, bytes),
+      scheduled: (stream, layout, wait) => this.scheduling.note(stream, layout, wait),
+    });
+    this.scheduling = new Scheduling({
+      store,
+      streams: this.codecs.streams,
+      layoutOf: (stream) => this.layouts.of(stream),
+      retrying: (error, delay) => this.retrying(error, delay),
+      failed: (error) => listeners.report(error),
+      promoted: (stream, count, bytes) => this.retention.noted(stream, count, bytes),
     });
     this.subscriptions = new Subscriptions({
       store,
@@ -122,6 +134,7 @@ export class Engine {
       observers: this.observers,
       drained,
       retentionOf: (stream) => this.retention.of(stream),
+      rescheduled: ({ stream, layout }, wait) => this.scheduling.note(stream, layout, wait),
       assertUsable: (action) => this.closing.assertUsable(action),
     });
     this.health = new HealthMonitor({
@@ -129,6 +142,7 @@ export class Engine {
       streams: new Map([...this.codecs].map(({ definition, stream }) => [definition.stream, stream])),
       closed: () => this.closing.hasBegun,
       subscriptions: () => this.subscriptions.watched(),
+      unscheduled: () => this.scheduling.errors,
     });
     this.tails = new LiveTails(store, {
       listens: (type) => listeners.has(type),

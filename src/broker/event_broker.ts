@@ -2,10 +2,11 @@ import { checkKeys, checkSignal, show } from "../events/_check.ts";
 import { Engine } from "./_engine.ts";
 import { brokerSettings } from "./_settings.ts";
 import type { DomainEvent, EventClass } from "../events/mod.ts";
-import type { EventStore, Position } from "../store/mod.ts";
+import type { EventStore, Position, When } from "../store/mod.ts";
 import { StreamCodec } from "./codec/_stream_codec.ts";
 import { callHandler } from "./consuming/_job_runner.ts";
 import { Listeners } from "./observing/_listeners.ts";
+import { checkDue, checkScheduled } from "./scheduling/_due.ts";
 import { checkExpected, type ExpectedRevision } from "./publishing/_expected_revision.ts";
 import { pull } from "./consuming/pulling/_pull.ts";
 import { readEvents, readRange, replayEvents } from "./reading/_history.ts";
@@ -18,10 +19,13 @@ import type {
   BrokerOptions,
   ConsumeOptions,
   DiscardDeadLettersOptions,
+  Due,
   IdleOptions,
   PublishOptions,
   ReadOptions,
   RedriveOptions,
+  ScheduledOptions,
+  ScheduleOptions,
   StartFrom,
   SubscribeOptions,
 } from "./options.ts";
@@ -35,6 +39,7 @@ export type EventMap<C extends EventClass> = { [K in C as K["type"]]: InstanceTy
 /** The options of `publish`, checked. */
 interface PublishTerms {
   readonly expected: ExpectedRevision | undefined;
+  readonly when: When | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -109,21 +114,52 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * were stored. With one, the error is that of a single publish.
    */
   publish(events: readonly EventOf<C>[], options?: PublishOptions): Promise<Position[]>;
+  /**
+   * Publishes events of one stream later: at a time, or after a delay in milliseconds, by the clock of the store. Resolves with
+   * their time, of several partitions with the latest one, once the store has them, as durably as any event. A time in the past
+   * is now. At its time an event is appended to its stream, once, within 50 ms while a broker with its class is open, and when
+   * one opens otherwise. If the process that published it dies within a second, the event may be one second late. Its position
+   * and its place in the order are those of its appending; events of one time keep the order of the calls.
+   *
+   * A waiting event of the same type and id is replaced.
+   *
+   * @throws {TypeError} If both `delay` and `at` are given, or `expected`; or for events of several streams, or none; or if an
+   * event was published before without a time.
+   * @throws {RangeError} For a delay of more than 1,000 years, `NaN`, or a date after the year 9999.
+   * @throws The same errors as without a time.
+   *
+   * @example A reminder that is cancelled
+   * ```ts
+   * import { defineEvent, InMemoryBroker } from "@tidings/broker";
+   * import { assert, assertEquals } from "@std/assert";
+   *
+   * class Reminder extends defineEvent("Reminder")<{ text: string }> {}
+   *
+   * await using broker = new InMemoryBroker({ events: [Reminder] });
+   * const reminder = new Reminder({ text: "Pay the bill" });
+   * const due = await broker.publish(reminder, { delay: 60_000 });
+   * assert(due > new Date());
+   * assertEquals((await broker.info(Reminder)).scheduled, { waiting: 1, next: due });
+   * assert(await broker.unschedule(Reminder, reminder.id));
+   * ```
+   */
+  publish(events: EventOf<C> | readonly EventOf<C>[], options: ScheduleOptions): Promise<Date>;
   // There is no await before the events are queued, so that events keep the order of the calls.
   publish(
     events: EventOf<C> | readonly EventOf<C>[],
-    options?: PublishOptions,
-  ): Promise<Position | Position[]> {
+    options?: PublishOptions | ScheduleOptions,
+  ): Promise<Position | Position[] | Date> {
     try {
-      if (options !== undefined) checkKeys("publish", options, ["expected", "signal"]);
+      const when = options === undefined ? undefined : checkPublish(options);
       const signal = options?.signal;
       checkSignal(signal);
-      const expected = options?.expected === undefined ? undefined : checkExpected(options.expected);
+      const expectation = (options as PublishOptions | undefined)?.expected;
+      const expected = expectation === undefined ? undefined : checkExpected(expectation);
       this.#engine.closing.assertUsable("publish");
       if (Array.isArray(events)) { for (const event of events) this.#engine.codecs.assertPublishable(event); }
       else this.#engine.codecs.assertPublishable(events);
       const checked = events as DomainEvent | readonly DomainEvent[];
-      const terms = { expected, signal };
+      const terms = { expected, when, signal };
       return this.#engine.observers.active ? this.#publishObserved(checked, terms) : this.#publish(checked, terms);
     } catch (error) {
       return Promise.reject(error);
@@ -132,11 +168,27 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
 
   #publish(
     events: DomainEvent | readonly DomainEvent[],
-    { expected, signal }: PublishTerms,
-  ): Promise<Position | Position[]> {
+    { expected, when, signal }: PublishTerms,
+  ): Promise<Position | Position[] | Date> {
+    if (when !== undefined) return this.#publishLater(events, when, signal);
     if (expected !== undefined) return this.#publishExpected(events, expected, signal);
     if (Array.isArray(events)) return this.#engine.publisher.publishAll(events, signal);
     return this.#engine.publisher.publish(events as DomainEvent, signal);
+  }
+
+  async #publishLater(
+    events: DomainEvent | readonly DomainEvent[],
+    when: When,
+    signal: AbortSignal | undefined,
+  ): Promise<Date> {
+    const all: readonly DomainEvent[] = Array.isArray(events) ? events : [events];
+    const streams = new Set(all.map((event) => this.#engine.codecs.ofEvent(event).stream));
+    if (streams.size !== 1) {
+      const why = streams.size === 0 ? "there are none" : `they belong to several streams (${[...streams].join(", ")})`;
+      throw new TypeError(`Cannot publish events later: ${why}; give events of one stream`);
+    }
+    await this.#engine.publisher.publishScheduled(all, when, signal);
+    return new Date(Math.max(...all.map((event) => event.scheduledFor!.getTime())));
   }
 
   async #publishExpected(
@@ -159,7 +211,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   #publishObserved(
     events: DomainEvent | readonly DomainEvent[],
     terms: PublishTerms,
-  ): Promise<Position | Position[]> {
+  ): Promise<Position | Position[] | Date> {
     const all = Array.isArray(events) ? events : [events];
     return this.#engine.observers.publish(all, () => this.#publish(events, terms));
   }
@@ -337,6 +389,42 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     const changed = await this.#engine.operator.resume(codec, options);
     await this.#engine.subscriptions.checkControl(options.group, codec.stream);
     return changed;
+  }
+
+  /**
+   * The events of a class that were published with `delay` or `at`, and wait for their time, by that time. Their
+   * `scheduledFor` tells it. It reads page by page; events that fall due meanwhile may be left out.
+   *
+   * @throws {TypeError} If an option is unknown or malformed.
+   * @throws {UndecodableError} If one of them is no event of its class.
+   */
+  scheduled<K extends C>(event: K, options: ScheduledOptions = {}): AsyncGenerator<EventOf<K>, void, void> {
+    const codec = this.#engine.codecs.ofClass(event);
+    const range = checkScheduled(options);
+    this.#engine.closing.assertUsable("list scheduled events");
+    return this.#engine.operator.scheduled(codec, range) as AsyncGenerator<EventOf<K>, void, void>;
+  }
+
+  /**
+   * Cancels an event that waits for its time. Resolves with true if it was in time: the event is not stored then. After a lost
+   * reply a second call may resolve with false although the first one cancelled the event.
+   */
+  async unschedule<K extends C>(event: K, id: string): Promise<boolean> {
+    return await this.#engine.operator.unschedule(this.#engine.codecs.ofClass(event), id);
+  }
+
+  /**
+   * Changes the time of an event that waits for it. Resolves with true if it was still waiting.
+   *
+   * @throws {TypeError} Unless exactly one of `delay` and `at` is given.
+   * @throws {RangeError} For a delay of more than 1,000 years, `NaN`, or a date after the year 9999.
+   */
+  async reschedule<K extends C>(event: K, id: string, due: Due): Promise<boolean> {
+    return await this.#engine.operator.reschedule(
+      this.#engine.codecs.ofClass(event),
+      id,
+      checkDue("reschedule an event", due),
+    );
   }
 
   /** The state of a stream and of its groups. */
@@ -517,6 +605,18 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+/** Checks the keys of the options of `publish`. Returns when the events are due, if they are published later. */
+function checkPublish(options: PublishOptions | ScheduleOptions): When | undefined {
+  checkKeys("publish", options, ["expected", "delay", "at", "signal"]);
+  const { expected, delay, at } = options as PublishOptions & Partial<ScheduleOptions>;
+  if (delay === undefined && at === undefined) return undefined;
+  if (expected === undefined) return checkDue("publish", { delay, at } as Due);
+  throw new TypeError(
+    "Cannot publish with expected and a time: the revision would be compared before that time; leave one of them out, and " +
+      "publish with expected in a handler of the scheduled event",
+  );
 }
 
 function assertHandler(action: string, handler: unknown, shape: string): void {

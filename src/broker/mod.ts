@@ -61,11 +61,14 @@ export type {
   BrokerOptions,
   ConsumeOptions,
   DiscardDeadLettersOptions,
+  Due,
   IdleOptions,
   PublishOptions,
   ReadOptions,
   RedriveOptions,
   RetryOptions,
+  ScheduledOptions,
+  ScheduleOptions,
   StartFrom,
   StreamOptions,
   SubscribeOptions,
@@ -77,6 +80,7 @@ export type {
   PartitionInfo,
   PartitionProgress,
   PauseInfo,
+  ScheduledInfo,
   StreamInfo,
 } from "./operating/stream_info.ts";
 export type { PauseState, Subscription, SubscriptionInfo, SubscriptionTypeInfo } from "./subscription.ts";

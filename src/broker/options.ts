@@ -114,6 +114,32 @@ export interface PublishOptions {
   signal?: AbortSignal;
 }
 
+/** When an event is due, by the clock of the store: after a time, or at a time. A time in the past is now. */
+export type Due =
+  | {
+    /** How long to wait, in milliseconds; at most 1,000 years. */
+    delay: number;
+    at?: undefined;
+  }
+  | {
+    /** The time; before the year 10000. */
+    at: Date;
+    delay?: undefined;
+  };
+
+/** How to publish events later. */
+export type ScheduleOptions = Due & Pick<PublishOptions, "signal">;
+
+/** Which scheduled events to list, by their times, both included. */
+export interface ScheduledOptions {
+  /** The first time. @default {that of the first event} */
+  from?: Date;
+  /** The last time. @default {that of the last event} */
+  to?: Date;
+  /** Ends the listing: it rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
 /**
  * When a failed event is retried: after `minTimeout * multiplier ** (attempt - 1)`, at most `maxTimeout`, minus the random
  * part that `jitter` allows.

@@ -17,7 +17,7 @@ const EXTENSION_NAME = /^[a-z0-9]{1,20}$/;
 // The attributes of CloudEvents, and the fields of a stored entry, which extensions must not shadow.
 const RESERVED_EXTENSIONS = new Set(
   ("id source type specversion time subject datacontenttype dataschema data correlationid causationid traceparent " +
-    "version payload ext position revision").split(" "),
+    "version payload ext position revision scheduledfor").split(" "),
 );
 // The first time, in ms, that does not fit into the 48 bits of a UUIDv7.
 const UUID_TIME_LIMIT = 2 ** 48;
@@ -37,6 +37,8 @@ export class EventRecord {
   ms: number | undefined = undefined;
   position: `${number}-${number}` | undefined = undefined;
   revision: number | undefined = undefined;
+  /** When it was due, in milliseconds since the epoch. */
+  scheduledFor: number | undefined = undefined;
   source: string | undefined = undefined;
   subject: string | undefined = undefined;
   correlationId: string | undefined = undefined;

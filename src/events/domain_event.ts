@@ -164,6 +164,12 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
     return this.#record.revision;
   }
 
+  /** When the event is or was to be stored; undefined for an event that was not published with `delay` or `at`. */
+  get scheduledFor(): Date | undefined {
+    const ms = this.#record.scheduledFor;
+    return ms === undefined ? undefined : new Date(ms);
+  }
+
   /**
    * A plain object for logs, with sensitive values masked. `console.log` shows the same.
    *
@@ -179,7 +185,7 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
    * assertEquals(event.toCloudEvent().data, { token: "tok_1" });
    * ```
    *
-   * @returns The defined ones of `id`, `type`, `time`, `position`, `revision`, `source`, `subject`, `correlationId`,
+   * @returns The defined ones of `id`, `type`, `time`, `position`, `revision`, `scheduledFor`, `source`, `subject`, `correlationId`,
    * `causationId`, `traceparent`, `extensions`, `unknownFields`, `version` and `detail`, in this order.
    */
   toJSON(): unknown {
@@ -189,7 +195,8 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
       id: this.id,
       type: this.type,
       time: this.time.toISOString(),
-      ...defined({ position, revision, source, subject, correlationId, causationId, traceparent }),
+      ...defined({ position, revision, scheduledFor: this.scheduledFor?.toISOString() }),
+      ...defined({ source, subject, correlationId, causationId, traceparent }),
       ...(Object.keys(extensions).length > 0 && { extensions: { ...extensions } }),
       ...(Object.keys(unknownFields).length > 0 && { unknownFields: { ...unknownFields } }),
       version: versionOf(this),
@@ -199,8 +206,8 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
 
   /**
    * The complete event in the JSON format of CloudEvents 1.0, for export. Sensitive values are included, unmasked. These
-   * become extensions: `correlationid`, `causationid`, `traceparent`, `version` (if it is not 1), `position` and
-   * `revision` (once published), the event's own extensions, and unknown fields whose names are valid for extensions.
+   * become extensions: `correlationid`, `causationid`, `traceparent`, `version` (if it is not 1), `position`, `revision`
+   * and `scheduledfor` (once published), the event's own extensions, and unknown fields whose names are valid for extensions.
    *
    * @example Export an event
    * ```ts
@@ -238,7 +245,7 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
       datacontenttype: "application/json",
       ...defined({ correlationid: correlationId, causationid: causationId, traceparent }),
       ...(version !== 1 && { version }),
-      ...defined({ position, revision }),
+      ...defined({ position, revision, scheduledfor: this.scheduledFor?.toISOString() }),
       ...Object.fromEntries(Object.entries(unknownFields).filter(([name]) => isExtension(name))),
       ...extensions,
       data: this.detail,

@@ -9,22 +9,25 @@ import type {
   Revised,
   RevisedOptions,
   RevisedRecord,
+  ScheduledRecord,
   SharedState,
   StoredRecord,
+  StreamSchedule,
   SubjectRange,
   TrimOptions,
   TrimResult,
 } from "../store/mod.ts";
 import { comparePositions, firstPositionAt, StoreError } from "../store/mod.ts";
 import type { MemoryGroup } from "./_group.ts";
+import { MemorySchedule, Waiting } from "./_schedule.ts";
 import { MemoryState } from "./_state.ts";
 import { Subjects } from "./_subjects.ts";
 
 /**
- * The answer to a batch: positions, with revisions where it has them; or the conflict that decided it. No positions if it was
- * refused for its layout.
+ * The answer to a batch: positions, with revisions where it has them; due times of scheduled entries; or the conflict that
+ * decided it. No positions if it was refused for its layout.
  */
-type Answer = readonly Position[] | readonly Revised[] | StoreError;
+type Answer = readonly Position[] | readonly Revised[] | readonly number[] | StoreError;
 
 interface Remembered {
   last: number;
@@ -49,6 +52,8 @@ export class MemoryStream {
   #layout = 0;
   #states = new Map<string, SharedState>();
   #subjects = new Subjects();
+  /** By layout. */
+  #schedules = new Map<number, Waiting>();
 
   constructor(name: string, now: () => number) {
     this.name = name;
@@ -157,6 +162,23 @@ export class MemoryStream {
     let state = this.#states.get(name);
     if (state === undefined) this.#states.set(name, state = new MemoryState(this.name, name, this.now));
     return state;
+  }
+
+  /** What is to be appended later by callers that chose this stream by this layout. */
+  schedule(layout: number | undefined): StreamSchedule {
+    let waiting = this.#schedules.get(layout ?? 0);
+    if (waiting === undefined) this.#schedules.set(layout ?? 0, waiting = new Waiting());
+    return new MemorySchedule(this, waiting, layout);
+  }
+
+  /** Adds a batch of entries to a schedule once. */
+  addOnce(waiting: Waiting, records: readonly ScheduledRecord[], options: AppendOptions): readonly number[] {
+    return this.#once(options, records.length, () => waiting.add(records, this.now()));
+  }
+
+  /** Throws if a later layout than this one is in force. */
+  assertLayout(layout: number | undefined): void {
+    if (layout !== undefined && layout < this.#layout) throw layoutChanged(this.name, layout);
   }
 
   // Positions must rise even if the clock stands still or goes back.

@@ -12,6 +12,7 @@ import type {
   SharedState,
   StoredRecord,
   StreamAdmin,
+  StreamSchedule,
   SubjectRange,
 } from "../store/mod.ts";
 import { MemoryAdmin } from "./_admin.ts";
@@ -93,6 +94,10 @@ export class InMemoryStore implements EventStore {
 
   state(stream: string, name: string): SharedState {
     return this.#stream(stream).state(name);
+  }
+
+  schedule(stream: string, layout?: number): StreamSchedule {
+    return this.#stream(stream).schedule(layout);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

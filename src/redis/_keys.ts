@@ -84,3 +84,12 @@ export function subjectsKey(stream: string): string {
 export function marksKey(stream: string): string {
   return `{${stream}}:index:marks`;
 }
+
+/**
+ * The entries that are appended later, by callers that chose the stream by this layout. Sorted set: a number in the order of
+ * adding, and the id, by due time in milliseconds. Hash: by id, the entry in MessagePack; without a name, counters.
+ */
+export function scheduleKeys(stream: string, layout: number): [waiting: string, records: string] {
+  const end = layout === 0 ? "" : `:${layout}`;
+  return [`{${stream}}:schedule${end}`, `{${stream}}:scheduled${end}`];
+}

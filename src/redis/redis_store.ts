@@ -13,6 +13,7 @@ import {
   type SharedState,
   type StoredRecord,
   type StreamAdmin,
+  type StreamSchedule,
   type SubjectRange,
 } from "../store/mod.ts";
 import type { DurabilityOptions } from "../redis_options.ts";
@@ -29,6 +30,7 @@ import { DurableRoute, type Write } from "./connection/_durability.ts";
 import { before, parseEntries, positionsFrom } from "./connection/_replies.ts";
 import type { Route, Topology } from "./connection/_topology.ts";
 import type { Script } from "./connection/_script.ts";
+import { RedisSchedule } from "./entries/_schedule.ts";
 import { lastRevision, readSubject, revisedBatch, revisedOf } from "./entries/_subjects.ts";
 import { APPEND } from "./scripts/entries/append.ts";
 import { APPEND_REVISED } from "./scripts/entries/append_revised.ts";
@@ -283,6 +285,10 @@ export class RedisStore implements EventStore {
 
   state(stream: string, name: string): SharedState {
     return new RedisState(this.#shared(stream).link, this.#write(stream), stream, name);
+  }
+
+  schedule(stream: string, layout?: number): StreamSchedule {
+    return new RedisSchedule(this.#shared(stream).link, this.#write(stream), { stream, layout });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -12,6 +12,7 @@ import type {
   SharedState,
   StoredRecord,
   StreamAdmin,
+  StreamSchedule,
   SubjectRange,
 } from "../store/mod.ts";
 import { layoutChanged } from "../store/_producer.ts";
@@ -25,6 +26,7 @@ import { assertTerms } from "../store/_groups.ts";
 import { SqliteMember } from "./consuming/_member.ts";
 import { append } from "./entries/_append.ts";
 import { makeStream, readStream } from "./entries/_stream.ts";
+import { SqliteSchedule } from "./entries/_schedule.ts";
 import { SqliteState } from "./entries/_state.ts";
 import { appendRevised, lastRevision, readSubject } from "./entries/_subjects.ts";
 import { SqliteAdmin } from "./operating/_admin.ts";
@@ -214,6 +216,10 @@ export class SqliteStore implements EventStore {
 
   state(stream: string, name: string): SharedState {
     return new SqliteState(this.#db, this.#now, stream, name);
+  }
+
+  schedule(stream: string, layout?: number): StreamSchedule {
+    return new SqliteSchedule(this.#db, this.#changes, this.#now, { stream, layout });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,6 +2,7 @@ import type { Position } from "./position.ts";
 import type { GroupMember, MemberOptions } from "./group_member.ts";
 import type { SharedState } from "./shared_state.ts";
 import type { Revised, RevisedOptions, RevisedRecord, SubjectRange } from "./revisions.ts";
+import type { StreamSchedule } from "./schedule.ts";
 import type { StreamAdmin } from "./stream_admin.ts";
 
 /**
@@ -148,6 +149,14 @@ export interface EventStore extends AsyncDisposable {
    * other, and so are streams; the stream need not exist.
    */
   state(stream: string, name: string): SharedState;
+
+  /**
+   * The entries that are to be appended to a stream later. The call itself creates nothing.
+   *
+   * @param layout The layout by which the caller chose this stream. Each layout has a schedule of its own; that of layout 0
+   * is also the one without a layout, which is never refused for it.
+   */
+  schedule(stream: string, layout?: number): StreamSchedule;
 
   /**
    * Closes everything that the store opened, but no client or connection that was passed to it. May be called twice. The

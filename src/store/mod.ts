@@ -1,9 +1,9 @@
 /**
  * The port between the broker and its stores, for authors of stores.
  *
- * A store implements four interfaces. {@linkcode EventStore} appends and reads entries, {@linkcode GroupMember} delivers
- * them to one consumer of a group, {@linkcode StreamAdmin} is for operating a stream, and {@linkcode SharedState} is a
- * small text that processes share. Their comments say what a caller may rely on. The suite in `@tidings/broker/testing` checks these promises: `testEventStore("MyStore", open)`.
+ * A store implements five interfaces. {@linkcode EventStore} appends and reads entries, {@linkcode GroupMember} delivers
+ * them to one consumer of a group, {@linkcode StreamAdmin} is for operating a stream, {@linkcode StreamSchedule} keeps the
+ * entries that are appended later, and {@linkcode SharedState} is a small text that processes share. Their comments say what a caller may rely on. The suite in `@tidings/broker/testing` checks these promises: `testEventStore("MyStore", open)`.
  *
  * @example Wrap a store, to make it read-only
  * ```ts
@@ -24,6 +24,7 @@
  *   member: (...args) => inner.member(...args),
  *   admin: (...args) => inner.admin(...args),
  *   state: (...args) => inner.state(...args),
+ *   schedule: (...args) => inner.schedule(...args),
  *   [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
  * };
  *
@@ -57,6 +58,18 @@ export type {
   RemovedRange,
   WhenDead,
 } from "./group_member.ts";
+export type {
+  Added,
+  AddOptions,
+  Leaving,
+  Promoted,
+  ScheduledRecord,
+  ScheduleRange,
+  ScheduleState,
+  StreamSchedule,
+  WaitingRecord,
+  When,
+} from "./schedule.ts";
 export type { SharedState, SharedText } from "./shared_state.ts";
 export type {
   ConsumerState,

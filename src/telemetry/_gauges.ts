@@ -28,6 +28,12 @@ const STREAM_GAUGES: readonly Gauge<StreamInfo>[] = [
   ["tidings.stream.length", "{event}", "Events that the stream holds.", ({ length }) => length],
   ["tidings.stream.size", "By", "Bytes that the stream takes, as the store measures them.", ({ bytes }) => bytes],
   [
+    "tidings.scheduled.waiting",
+    "{event}",
+    "Events that wait for their time.",
+    ({ scheduled }) => scheduled.waiting,
+  ],
+  [
     "tidings.stream.pinned",
     FLAG,
     "1 while a group keeps overdue events from being removed, else 0.",

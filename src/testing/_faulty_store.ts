@@ -13,6 +13,7 @@ import {
   type StoredRecord,
   StoreError,
   type StreamAdmin,
+  type StreamSchedule,
   type SubjectRange,
 } from "../store/mod.ts";
 
@@ -128,6 +129,22 @@ export class FaultyStore implements EventStore {
 
   state(stream: string, name: string): SharedState {
     return this.#store.state(stream, name);
+  }
+
+  /** Adding is an append: it fails as that does. */
+  schedule(stream: string, layout?: number): StreamSchedule {
+    const schedule = this.#store.schedule(stream, layout);
+    return {
+      add: (records, options) =>
+        this.#appendBy(stream, records.map(({ fields }) => fields), () => schedule.add(records, options)),
+      promote: (limit) => schedule.promote(limit),
+      state: () => schedule.state(),
+      list: (range) => schedule.list(range),
+      cancel: (id) => schedule.cancel(id),
+      move: (id, when) => schedule.move(id, when),
+      take: (limit) => schedule.take(limit),
+      taken: (batch) => schedule.taken(batch),
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -13,6 +13,7 @@ import type {
   SharedState,
   StoredRecord,
   StreamAdmin,
+  StreamSchedule,
   SubjectRange,
 } from "../store/mod.ts";
 
@@ -96,6 +97,10 @@ export class FrozenStore implements EventStore {
 
   state(stream: string, name: string): SharedState {
     return this.#passing(this.#store.state(stream, name));
+  }
+
+  schedule(stream: string, layout?: number): StreamSchedule {
+    return this.#passing(this.#store.schedule(stream, layout));
   }
 
   /** The same object, whose methods wait. */

@@ -14,6 +14,7 @@ import { pausing } from "./broker/consuming/_pausing.ts";
 import { publishing } from "./broker/publishing/_publish.ts";
 import { queueing } from "./broker/publishing/_queue.ts";
 import { uncertain } from "./broker/publishing/_uncertain.ts";
+import { later } from "./broker/scheduling/_later.ts";
 import { revisions } from "./broker/publishing/_revisions.ts";
 import { subjectHistory } from "./broker/reading/_subject_history.ts";
 import { reading } from "./broker/reading/_reading.ts";
@@ -59,6 +60,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...uncertain,
   ...revisions,
   ...subjectHistory,
+  ...later,
   ...reading,
   ...live,
   ...operating,

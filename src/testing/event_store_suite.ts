@@ -14,6 +14,7 @@ import { producing } from "./store/_producers.ts";
 import { reading } from "./store/_read.ts";
 import { rewinding } from "./store/_rewind.ts";
 import { revising } from "./store/_revisions.ts";
+import { scheduling } from "./store/_schedules.ts";
 import { settling } from "./store/_settling.ts";
 import { sharing } from "./store/_states.ts";
 import { Bench, type StoreContract, type StoreFeature, type StoreUnderTest } from "./_store_bench.ts";
@@ -39,6 +40,7 @@ export const storeContracts: readonly StoreContract[] = [
   ...sharing,
   ...controlling,
   ...fencing,
+  ...scheduling,
 ];
 
 /**

@@ -1,7 +1,7 @@
 import { BrokerClosedError, defineEvent, EventBroker, UncertainPublishError } from "@tidings/broker";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { InMemoryStore } from "../../src/memory/mod.ts";
-import type { EventStore, GroupMember, SharedState, StreamAdmin } from "../../src/store/mod.ts";
+import type { EventStore, GroupMember, SharedState, StreamAdmin, StreamSchedule } from "../../src/store/mod.ts";
 
 class Counted extends defineEvent("Counted", { retention: { maxLength: 1 } })<{ n: number }> {}
 
@@ -36,6 +36,20 @@ class HangingStore implements EventStore {
 
   admin(stream: string): StreamAdmin {
     return this.#hanging(this.#inner.admin(stream));
+  }
+
+  schedule(stream: string, layout?: number): StreamSchedule {
+    const inner = this.#inner.schedule(stream, layout);
+    return {
+      add: (...args) => this.#reply(() => inner.add(...args)),
+      promote: (...args) => this.#reply(() => inner.promote(...args)),
+      state: () => this.#reply(() => inner.state()),
+      list: (...args) => this.#pages(inner.list(...args)),
+      cancel: (...args) => this.#reply(() => inner.cancel(...args)),
+      move: (...args) => this.#reply(() => inner.move(...args)),
+      take: (...args) => this.#reply(() => inner.take(...args)),
+      taken: (...args) => this.#reply(() => inner.taken(...args)),
+    };
   }
 
   state(stream: string, name: string): SharedState {

@@ -27,6 +27,7 @@ Deno.test("Publisher.close() rejects a publish that is prepared at that moment, 
       queue: new PublishQueue(10, 1_000),
       retrying: () => {},
       appended: () => {},
+      scheduled: () => {},
     });
     const outcome = publisher.publish(new Asked({ n: 0 }), undefined).then(() => "stored", (error) => error);
     await validation.started(0);

@@ -31,7 +31,7 @@ class Recorded {
       this.#append(stream, records, options);
     this.publisher = new StreamPublisher({
       stream: "Stream",
-      append: plainAppend({ append } as Partial<EventStore> as EventStore, "Stream"),
+      append: plainAppend({ append } as Partial<EventStore> as EventStore, "Stream", () => {}),
       producer: "producer",
       retrying: () => this.retries++,
       appended: () => {},
@@ -64,6 +64,8 @@ class Recorded {
       ids: [name],
       deadline: performance.now() + timeout,
       expected: undefined,
+      when: undefined,
+      scheduled: () => this.told.push(`${name}: scheduled`),
       stored: (positions: readonly Position[], from: number) =>
         this.told.push(`${name}: ${positions.slice(from, from + count).length} stored`),
       refused: () => this.told.push(`${name}: refused`),

@@ -107,6 +107,10 @@ class PrefixedStore implements EventStore {
     return this.#store.admin(this.#prefix + stream);
   }
 
+  schedule(stream: string, layout?: number) {
+    return this.#store.schedule(this.#prefix + stream, layout);
+  }
+
   state(stream: string, name: string) {
     return this.#store.state(this.#prefix + stream, name);
   }

@@ -48,6 +48,7 @@ export const GUARANTEES: Readonly<Record<number, string>> = {
   46: "Each event is in the partition of its subject, and each subject is in order",
   47: "Everything that works on a stream works over all its partitions",
   48: "The number of partitions changes while brokers publish and consume",
+  49: "Scheduled events are stored like any event, and appended once, at their time",
   51: "A paused group starts nothing, in any process, until it is resumed, and goes on where it was",
 };
 
@@ -95,6 +96,13 @@ export const PROMISES: readonly Promised[] = [
     numbers: [41],
     details:
       "Otherwise it rejects with a `ConflictError`, which has the revision found. The events of a subject are numbered 1, 2, 3, … in each stream whose classes all have the option `subject`; lost replies leave no gap.",
+    failover: LOSES,
+  },
+  {
+    promise: "`publish` with `delay` or `at` stores an event once, at its time",
+    numbers: [49],
+    details:
+      "By the clock of the store, within 50 ms while a broker with its class is open, and when the next one opens otherwise; a second late at most if the process that published it has died within a second. `unschedule` and `reschedule` say whether the event was still waiting.",
     failover: LOSES,
   },
   {

@@ -61,7 +61,13 @@ const TYPE_CIRCLES: readonly (readonly string[])[] = [
   // A stream and its groups are one structure in memory.
   ["src/memory/_group.ts", "src/memory/_letters.ts", "src/memory/_stream.ts"],
   // The store port: a store hands out members and admins, whose types refer to entries.
-  ["src/store/event_store.ts", "src/store/group_member.ts", "src/store/revisions.ts", "src/store/stream_admin.ts"],
+  [
+    "src/store/event_store.ts",
+    "src/store/group_member.ts",
+    "src/store/revisions.ts",
+    "src/store/schedule.ts",
+    "src/store/stream_admin.ts",
+  ],
 ];
 
 /** Groups of files that import each other, directly or through others in the group; each group and the list are sorted. */
@@ -128,7 +134,8 @@ const ROOMS: Record<string, Rooms> = {
       consuming: ["codec", "partitions", "consuming/assignment", "consuming/flow", "observing"],
       "consuming/pulling": ["consuming", "observing"],
       reading: ["codec", "partitions"],
-      operating: ["codec", "partitions", "consuming/assignment", "consuming/flow", "observing"],
+      scheduling: ["codec", "partitions", "publishing"],
+      operating: ["codec", "partitions", "consuming/assignment", "consuming/flow", "observing", "scheduling"],
     },
     users: ["_engine.ts", "event_broker.ts", "mod.ts"],
   },
@@ -151,7 +158,8 @@ const ROOMS: Record<string, Rooms> = {
       "scripts/entries": ["scripts/parts", "connection"],
       "scripts/consuming": ["scripts/parts", "connection"],
       "scripts/operating": ["scripts/parts", "connection"],
-      entries: ["scripts/entries", "connection"],
+      "scripts/scheduling": ["scripts/parts", "scripts/entries", "connection"],
+      entries: ["scripts/entries", "scripts/scheduling", "connection"],
       consuming: ["scripts/consuming", "connection"],
       operating: ["consuming", "scripts/operating", "connection"],
     },

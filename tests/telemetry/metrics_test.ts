@@ -124,6 +124,7 @@ Deno.test("instrument() observes streams and groups", async () => {
   }, { group: "mails", prefetch: 2, retry: { minTimeout: 60_000, jitter: 0 } });
   const before = Date.now();
   await broker.publish(paid(6));
+  await broker.publish(paid(3), { delay: 3_600_000 });
   await until(async () => {
     const { deadLetters, retrying, pending } = await groupOf(broker, Paid, "mails");
     return deadLetters === 1 && retrying === 1 && pending === 3;
@@ -145,6 +146,7 @@ Deno.test("instrument() observes streams and groups", async () => {
     assertLess(gauge(name)!, (Date.now() - before + 1) / 1_000);
   }
   assertEquals([scrape.value("tidings_stream_length", { type: "Paid" })], [6]);
+  assertEquals(["Paid", "Ended"].map((type) => scrape.value("tidings_scheduled_waiting", { type })), [3, 0]);
   assertEquals(scrape.value("tidings_stream_size_bytes", { type: "Paid" }), (await broker.info(Paid)).bytes);
   assertEquals(["Paid", "Ended"].map((type) => scrape.value("tidings_stream_pinned", { type })), [1, 0]);
   assertEquals([scrape.value("tidings_broker_ready"), scrape.value("tidings_store_up")], [1, 1]);

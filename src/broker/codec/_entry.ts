@@ -7,6 +7,7 @@ const NAMES = new Set<string>(
   "id payload type version time source subject correlationid causationid traceparent ext".split(" "),
 );
 const REVISION = /^[1-9]\d{0,15}$/;
+const SCHEDULED = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const TEXTS = ["source", "subject", "correlationid", "causationid", "traceparent"] as const;
 
 /**
@@ -48,6 +49,11 @@ function sortedFields(fields: Fields): Entry {
     delete unknown.revision;
     // A store adds it to a revision, for itself.
     delete unknown.previous;
+  }
+  // A store adds it to an entry that was scheduled.
+  if (unknown.scheduledfor !== undefined && SCHEDULED.test(unknown.scheduledfor)) {
+    entry.scheduledfor = unknown.scheduledfor;
+    delete unknown.scheduledfor;
   }
   entry.unknown = Object.keys(unknown).length === 0 ? NO_EXTENSIONS : Object.freeze(unknown);
   return entry;

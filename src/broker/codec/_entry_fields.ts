@@ -12,6 +12,7 @@ export interface Entry {
   traceparent?: string;
   ext?: string;
   revision?: number;
+  scheduledfor?: string;
   /** Fields that this package does not know: frozen, without a prototype. */
   unknown?: Readonly<Record<string, string>>;
 }

@@ -143,6 +143,7 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
     const record = new EventRecord(entry.id ?? `${this.definition.type}:${position}`);
     record.position = position;
     record.revision = entry.revision;
+    if (entry.scheduledfor !== undefined) record.scheduledFor = parseTime(entry.scheduledfor);
     if (entry.time !== undefined) record.ms = parseTime(entry.time);
     else if (entry.id === undefined) record.ms = positionTime(position);
     record.source = entry.source;

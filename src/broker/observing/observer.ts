@@ -141,6 +141,8 @@ export interface Operation {
     | "pause"
     | "resume"
     | "repartition"
+    | "unschedule"
+    | "reschedule"
     | "trim";
   /** The type of the stream's events. */
   readonly eventType: string;

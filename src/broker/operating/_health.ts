@@ -39,6 +39,8 @@ export interface HealthSubject {
   readonly streams: ReadonlyMap<string, string>;
   /** Whether the broker has begun to close. */
   closed(): boolean;
+  /** Why scheduled events cannot be stored, by stream. */
+  unscheduled(): ReadonlyMap<string, unknown>;
   /** Subscriptions that are open, or that an error has ended. */
   subscriptions(): readonly WatchedSubscription[];
 }
@@ -77,6 +79,7 @@ export class HealthMonitor {
     const problems = [
       ...(closed ? ["The broker is closed"] : []),
       ...storeProblems(this.#store),
+      ...scheduleProblems(this.#subject.unscheduled()),
       ...this.#subject.subscriptions().flatMap(({ lease }, nth) =>
         subscriptionProblems(subscriptions[nth]!, lease, stalledAfter)
       ),
@@ -164,6 +167,10 @@ function storeProblems({ state, since, error }: StoreHealth): string[] {
   const reason = error === undefined ? "it does not answer" : reasonOf(error);
   const what = state === "refusing" ? "takes no events" : "cannot be reached";
   return [`The store ${what} since ${since.toISOString()}: ${reason}`];
+}
+
+function scheduleProblems(errors: ReadonlyMap<string, unknown>): string[] {
+  return [...errors].map(([stream, error]) => `Scheduled events of ${stream} cannot be stored: ${reasonOf(error)}`);
 }
 
 function subscriptionProblems(

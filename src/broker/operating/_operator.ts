@@ -8,6 +8,8 @@ import type {
   GroupState,
   LetterRecord,
   Position,
+  ScheduleRange,
+  When,
   WhenDead,
 } from "../../store/mod.ts";
 import { unknownGroup } from "../../store/_groups.ts";
@@ -23,6 +25,8 @@ import type { ControlChange } from "../consuming/flow/_change.ts";
 import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
 import type { DiscardDeadLettersOptions, RedriveOptions, StartFrom } from "../options.ts";
 import type { StreamInfo } from "./stream_info.ts";
+import type { Place } from "../scheduling/_places.ts";
+import type { Scheduled } from "../scheduling/_scheduled.ts";
 import { contentOf, DeadLetter } from "./_dead_letter.ts";
 
 /** The part of a broker that an operator uses. */
@@ -34,6 +38,8 @@ export interface OperatorOptions {
   readonly layouts: StreamLayouts;
   /** The retention of a stream; undefined when the stream keeps everything. */
   retentionOf(stream: string): RetentionOptions | undefined;
+  /** An event was given another time; it is due in `wait` milliseconds. */
+  rescheduled(place: Place, wait: number): void;
   /** Aborts when the broker has closed, which ends the reading of dead letters. */
   readonly drained: AbortSignal;
   /** Throws when the broker has closed; the error message says that it cannot do `action`. */
@@ -55,8 +61,44 @@ export class Operator {
   async info({ stream, definition }: EventCodec): Promise<StreamInfo> {
     this.#options.assertUsable("inspect a stream");
     const admin = await this.#admin(stream);
-    const { streamInfo } = await import("./_stream_info.ts");
-    return streamInfo(definition, stream, await admin.info(), this.#options.retentionOf);
+    const [{ streamInfo }, scheduled] = await Promise.all([import("./_stream_info.ts"), this.#scheduled()]);
+    const [state, waiting] = await Promise.all([admin.info(), scheduled.state(stream)]);
+    return streamInfo(definition, stream, state, waiting, this.#options.retentionOf);
+  }
+
+  // Loaded on first use.
+  async #scheduled(): Promise<Scheduled> {
+    const { Scheduled } = await import("../scheduling/_scheduled.ts");
+    return new Scheduled(this.#options.store, this.#options.layouts);
+  }
+
+  /** The events of a class that wait for their time. */
+  async *scheduled<E extends DomainEvent>(
+    codec: EventCodec<E>,
+    range: ScheduleRange,
+  ): AsyncGenerator<E, void, void> {
+    const signal = eitherSignal(range.signal, this.#options.drained);
+    yield* (await this.#scheduled()).list(codec, { ...range, signal });
+  }
+
+  async unschedule(codec: EventCodec, id: string): Promise<boolean> {
+    assertId("unschedule an event", id);
+    this.#options.assertUsable("unschedule an event");
+    const { type } = codec.definition;
+    const cancel = async () => await (await this.#scheduled()).cancel(codec, id);
+    return await this.#observers.operate({ name: "unschedule", eventType: type, group: undefined }, cancel, Number);
+  }
+
+  async reschedule(codec: EventCodec, id: string, when: When): Promise<boolean> {
+    assertId("reschedule an event", id);
+    this.#options.assertUsable("reschedule an event");
+    const { type } = codec.definition;
+    const move = async () => {
+      const moved = await (await this.#scheduled()).move(codec, id, when);
+      if (moved !== undefined) this.#options.rescheduled(moved.place, moved.wait);
+      return moved !== undefined;
+    };
+    return await this.#observers.operate({ name: "reschedule", eventType: type, group: undefined }, move, Number);
   }
 
   /** Makes a group read again from `to`. Resolves with the number of dropped deliveries and the first position to read. */
@@ -358,4 +400,9 @@ function checkIds(ids: unknown): void {
   for (const id of ids) {
     if (typeof id !== "string") throw new TypeError(`Cannot use ${show(id)} as the id of a dead letter: give a string`);
   }
+}
+
+function assertId(action: string, id: unknown): void {
+  if (typeof id === "string") return;
+  throw new TypeError(`Cannot ${action} ${show(id)}: give the id of the event, a string`);
 }

@@ -1,6 +1,6 @@
 import type { EventDefinition } from "../../events/_definition.ts";
 import type { RetentionOptions } from "../../events/mod.ts";
-import type { GroupState, StreamState } from "../../store/mod.ts";
+import type { GroupState, ScheduleState, StreamState } from "../../store/mod.ts";
 import { comparePositions, positionTime } from "../../store/mod.ts";
 import { parseControl, pauseAt } from "../consuming/flow/_control.ts";
 import type { GroupInfo, PartitionInfo, PartitionProgress, PauseInfo, StreamInfo } from "./stream_info.ts";
@@ -18,10 +18,12 @@ export function streamInfo(
   { type, stream: name }: EventDefinition,
   stream: string,
   { partitions, ...state }: State,
+  { waiting, due }: Pick<ScheduleState, "waiting" | "due">,
   retentionOf: RetentionOf,
 ): StreamInfo {
   const { length, bytes, first, last, groups } = state;
-  const info = { type, stream: name, length, bytes, first, last };
+  const scheduled = { waiting, next: due === undefined ? undefined : new Date(due) };
+  const info = { type, stream: name, length, bytes, first, last, scheduled };
   if (partitions === undefined) {
     const pinned = pinnedBy(state, retentionOf(stream));
     return { ...info, pinnedBy: pinned?.name, groups: groups.map((group) => groupInfo(group, name)) };

@@ -52,6 +52,14 @@ export interface PartitionInfo extends Pick<StreamInfo, "length" | "bytes" | "fi
   readonly stream: string;
 }
 
+/** The scheduled events of a stream at one moment. */
+export interface ScheduledInfo {
+  /** How many events wait for their time. */
+  readonly waiting: number;
+  /** When the first of them is due; undefined when none waits. */
+  readonly next: Date | undefined;
+}
+
 /** A stream and its groups at one moment. Of a stream with partitions, numbers are sums over all of them. */
 export interface StreamInfo {
   /** The event type that was asked for. */
@@ -70,6 +78,8 @@ export interface StreamInfo {
   readonly first: Position | undefined;
   /** The last position that was given, also after that event was removed; undefined when there never was an event. */
   readonly last: Position | undefined;
+  /** Events that were published with `delay` or `at`, and are not in the stream yet. */
+  readonly scheduled: ScheduledInfo;
   /** The slowest group, when retention cannot remove overdue events because that group has not settled them. */
   readonly pinnedBy: string | undefined;
   /** Its consumer groups. */

@@ -26,7 +26,7 @@ export class Bases {
   }
 
   /** The records with their bases. */
-  async add(records: readonly RevisedRecord[]): Promise<RevisedRecord[]> {
+  async add<R extends RevisedRecord>(records: readonly R[]): Promise<R[]> {
     const subjects = [...new Set(records.map(({ subject }) => subject))];
     const turn = Promise.all([Promise.all(subjects.map((subject) => this.#of(subject))), this.#turn]);
     this.#turn = turn.catch(() => {});

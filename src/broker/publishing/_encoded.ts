@@ -1,6 +1,6 @@
 import type { DomainEvent } from "../../events/mod.ts";
 import { sizeOf } from "../../store/_size.ts";
-import type { Fields } from "../../store/mod.ts";
+import type { Fields, When } from "../../store/mod.ts";
 import type { ExpectedRevision } from "./_expected_revision.ts";
 import { MAX_BATCH, MAX_BATCH_BYTES } from "./_stream_publisher.ts";
 
@@ -17,12 +17,14 @@ export interface Encoded {
   /** When the publish times out, by `performance.now()`. */
   readonly deadline: number;
   readonly expected: ExpectedRevision | undefined;
+  readonly when: When | undefined;
 }
 
 /** How to encode the events of a call. */
 export interface Encoding {
   readonly deadline: number;
   readonly expected: ExpectedRevision | undefined;
+  readonly when: When | undefined;
   encode(event: DomainEvent): Fields;
 }
 
@@ -34,12 +36,12 @@ export interface Encoding {
 export function encodeAll(
   stream: string,
   events: readonly DomainEvent[],
-  { deadline, expected, encode }: Encoding,
+  { deadline, expected, when, encode }: Encoding,
 ): Encoded {
   const records = events.map(encode);
   const bytes = records.reduce((sum, fields) => sum + sizeOf(fields), 0);
   checkSize(stream, events.length, bytes);
-  return { stream, events, records, bytes, deadline, expected };
+  return { stream, events, records, bytes, deadline, expected, when };
 }
 
 function checkSize(stream: string, count: number, bytes: number): void {

@@ -1,6 +1,6 @@
 import { notePublication, type Publication as Noted, publicationOf, recordIn } from "../../events/_state.ts";
 import type { DomainEvent } from "../../events/mod.ts";
-import type { Fields, Position } from "../../store/mod.ts";
+import type { Fields, Position, When } from "../../store/mod.ts";
 import type { PublishError, UncertainPublishError } from "../errors.ts";
 import type { Encoded } from "./_encoded.ts";
 import type { ExpectedRevision } from "./_expected_revision.ts";
@@ -25,6 +25,7 @@ export class Publication implements QueuedPublish, Noted {
   readonly bytes: number;
   readonly deadline: number;
   readonly expected: ExpectedRevision | undefined;
+  readonly when: When | undefined;
   withdrawn = false;
   /** The final outcome; undefined before it is known. */
   outcome: PublishOutcome | undefined;
@@ -35,13 +36,14 @@ export class Publication implements QueuedPublish, Noted {
   #onKnown: (() => void)[] | undefined;
 
   /** @param single Whether the caller awaits one position, and not an array. */
-  constructor(by: PublicationOwner, { events, records, bytes, deadline, expected }: Encoded, single: boolean) {
+  constructor(by: PublicationOwner, { events, records, bytes, deadline, expected, when }: Encoded, single: boolean) {
     this.by = by;
     this.events = events;
     this.records = records;
     this.bytes = bytes;
     this.deadline = deadline;
     this.expected = expected;
+    this.when = when;
     this.#single = single;
     this.#promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -73,6 +75,12 @@ export class Publication implements QueuedPublish, Noted {
     }
     this.#known(own);
     this.#resolve(this.#single ? own[0] : own);
+  }
+
+  scheduled(dues: readonly number[], from: number): void {
+    for (const [nth, event] of this.events.entries()) recordIn(event).scheduledFor = dues[from + nth]!;
+    this.#known([]);
+    this.#resolve([]);
   }
 
   refused(error: unknown): void {

@@ -1,5 +1,5 @@
 import type { DomainEvent } from "../../events/mod.ts";
-import type { Position } from "../../store/mod.ts";
+import type { Position, When } from "../../store/mod.ts";
 import { noteCause } from "../_causation.ts";
 import { settledWithin, sleep } from "../_store_retry.ts";
 import type { EventCodecs } from "../codec/_event_codecs.ts";
@@ -27,6 +27,8 @@ export interface PublisherOptions extends StreamPublishersOptions {
 interface Terms {
   /** The revision that a subject must have. */
   readonly expected?: ExpectedRevision | undefined;
+  /** When the events are due; by default they are stored at once. */
+  readonly when?: When | undefined;
   /** The prepared payloads, if the events were prepared. */
   readonly payloads?: ReadonlyMap<DomainEvent, string>;
   /** When the call times out, by `performance.now()`; by default `publishTimeout` from now. */
@@ -97,6 +99,7 @@ export class Publisher {
     signal?.throwIfAborted();
     // A refused event has no publication any more, unless a concurrent call has published it again.
     for (let earlier = this.#sent.get(event); earlier !== undefined; earlier = this.#sent.get(event)) {
+      assertSameKind([earlier], false);
       const positions = await this.#find(earlier, signal);
       if (positions !== undefined) return positions[earlier.events.indexOf(event)]!;
     }
@@ -128,9 +131,26 @@ export class Publisher {
     return await this.#publishNew(events, signal, { expected });
   }
 
+  /** Schedules events of one stream, those of one partition together or not at all. Their `scheduledFor` tells the time. */
+  async publishScheduled(
+    events: readonly DomainEvent[],
+    when: When,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    signal?.throwIfAborted();
+    assertDistinct(events);
+    const earlier = new Set(events.flatMap((event) => this.#sent.get(event) ?? []));
+    assertSameKind([...earlier], true);
+    for (const publication of earlier) await this.#find(publication, signal);
+    const missing = events.filter((event) => this.#sent.get(event) === undefined);
+    noteCause(missing);
+    if (missing.length > 0) await this.#publishNew(missing, signal, { when });
+  }
+
   /** The publication of an earlier call with these events; undefined if they are new. */
   #earlier(events: readonly DomainEvent[]): Publication | undefined {
     const [earlier, ...others] = new Set(events.map((event) => this.#sent.get(event)));
+    if (earlier !== undefined) assertSameKind([earlier], false);
     const same = earlier === undefined || earlier.events.every((event, nth) => event === events[nth]);
     if (others.length === 0 && same) return earlier;
     throw new TypeError(
@@ -250,6 +270,7 @@ export class Publisher {
     terms: Terms,
   ): Promise<readonly Position[]> {
     if (fresh.events.length === events.length) return await this.#sendAll(fresh, signal);
+    assertSameKind(events.flatMap((event) => this.#sent.get(event) ?? []), terms.when !== undefined);
     // Some events were published before. They are looked up, and only the events that are not stored are sent.
     for (const event of events) {
       const earlier = this.#sent.get(event);
@@ -261,6 +282,7 @@ export class Publisher {
       this.#options.queue.assertRoom(stream, missing.length, encoded.bytes);
       await this.#sendAll(encoded, signal);
     }
+    if (terms.when !== undefined) return [];
     return await Promise.all(events.map((event) => this.publish(event, signal)));
   }
 
@@ -284,9 +306,13 @@ export class Publisher {
     return outcome;
   }
 
-  #encode(stream: string, events: readonly DomainEvent[], { expected, payloads, deadline }: Terms = {}): Encoded {
+  #encode(
+    stream: string,
+    events: readonly DomainEvent[],
+    { expected, when, payloads, deadline }: Terms = {},
+  ): Encoded {
     const encode = (event: DomainEvent) => this.#codecs.ofEvent(event).encode(event, payloads?.get(event));
-    return encodeAll(stream, events, { deadline: deadline ?? this.#deadline(), expected, encode });
+    return encodeAll(stream, events, { deadline: deadline ?? this.#deadline(), expected, when, encode });
   }
 
   async #sendAll(encoded: Encoded, signal: AbortSignal | undefined): Promise<readonly Position[]> {
@@ -337,6 +363,16 @@ export class Publisher {
     clearTimeout(this.#watch);
     this.#streams.close();
   }
+}
+
+/** Throws a TypeError if an event is stored at once in one call and later in another. */
+function assertSameKind(earlier: readonly Publication[], scheduled: boolean): void {
+  const other = earlier.find(({ when }) => (when !== undefined) !== scheduled);
+  if (other === undefined) return;
+  const [before, wayOut] = scheduled
+    ? ["published", "publish a new event"]
+    : ["scheduled", "call reschedule, or publish a new event"];
+  throw new TypeError(`Cannot publish event ${other.ids[0]} again: it was ${before} by an earlier call; ${wayOut}`);
 }
 
 function assertDistinct(events: readonly DomainEvent[]): void {

@@ -1,5 +1,5 @@
 import type { DomainEvent } from "../../events/mod.ts";
-import type { Fields, Position } from "../../store/mod.ts";
+import type { Fields, Position, When } from "../../store/mod.ts";
 import { PublishError, type UncertainPublishError } from "../errors.ts";
 import type { QueuedPublish } from "./_stream_publisher.ts";
 
@@ -12,10 +12,12 @@ import type { QueuedPublish } from "./_stream_publisher.ts";
 export function splitPublish(whole: QueuedPublish, parts: readonly (readonly number[])[]): QueuedPublish[] {
   const positions: (Position | undefined)[] = whole.events.map(() => undefined);
   const revisions: number[] = [];
+  const dues: number[] = [];
   const errors: unknown[] = [];
   let open = parts.length;
   const closed = () => {
     if (--open > 0) return;
+    if (errors.length === 0 && whole.when !== undefined) return whole.scheduled(dues, 0);
     if (errors.length === 0) return whole.stored(positions as Position[], 0, revisions);
     if (errors.length === parts.length) return whole.refused(errors[0]);
     const message =
@@ -23,7 +25,7 @@ export function splitPublish(whole: QueuedPublish, parts: readonly (readonly num
       `tells which events were stored`;
     whole.uncertain(new PublishError(errors, message, positions), true);
   };
-  return parts.map((indexes) => new PublishPart(whole, indexes, { positions, revisions, errors, closed }));
+  return parts.map((indexes) => new PublishPart(whole, indexes, { positions, revisions, dues, errors, closed }));
 }
 
 /** What the parts of a split publish have in common. */
@@ -32,6 +34,8 @@ interface Parts {
   readonly positions: (Position | undefined)[];
   /** The same; empty in a stream without revisions. */
   readonly revisions: number[];
+  /** The same; empty for a publish that is not scheduled. */
+  readonly dues: number[];
   readonly errors: unknown[];
   /** The outcome of a part is known. */
   closed(): void;
@@ -63,6 +67,10 @@ class PublishPart implements QueuedPublish {
     return this.events.map(({ id }) => id);
   }
 
+  get when(): When | undefined {
+    return this.#whole.when;
+  }
+
   get withdrawn(): boolean {
     return this.#whole.withdrawn;
   }
@@ -74,6 +82,11 @@ class PublishPart implements QueuedPublish {
       if (revisions !== undefined) numbers[index] = revisions[from + nth]!;
     }
     closed();
+  }
+
+  scheduled(dues: readonly number[], from: number): void {
+    for (const [nth, index] of this.#indexes.entries()) this.#parts.dues[index] = dues[from + nth]!;
+    this.#parts.closed();
   }
 
   refused(error: unknown): void {

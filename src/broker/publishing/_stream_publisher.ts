@@ -26,6 +26,8 @@ export interface QueuedPublish extends Appendable {
   readonly deadline: number;
   /** The store has the batch at these positions and revisions. Those of this publish begin at index `from`. */
   stored(positions: readonly Position[], from: number, revisions: readonly number[] | undefined): void;
+  /** The store has scheduled the batch for these times, in milliseconds since the epoch; those of this publish from `from` on. */
+  scheduled(dues: readonly number[], from: number): void;
   /** The store certainly does not have the records. */
   refused(error: unknown): void;
   /** The outcome is unknown. With `forgotten` it stays unknown; otherwise `stored` or `refused` may follow. */
@@ -179,7 +181,9 @@ export class StreamPublisher {
       const size = next.records.length;
       if (next.withdrawn) next.refused(timedOut(this.#options.stream, undefined));
       else {
-        const alone = next.expected !== undefined || publishes[0]?.expected !== undefined;
+        const first = publishes[0];
+        const alone = next.expected !== undefined || first?.expected !== undefined ||
+          (next.when === undefined) !== (first?.when === undefined);
         if (count > 0 && (alone || count + size > most || bytes + next.bytes > MAX_BATCH_BYTES)) break;
         publishes.push(next);
         count += size;
@@ -206,6 +210,7 @@ export class StreamPublisher {
       const appended = await append(
         givenUp ? [] : publishes,
         layout === undefined ? { producer } : { producer, layout },
+        publishes[0]!.when !== undefined,
       );
       this.#replied();
       this.#answered(batch, appended);
@@ -243,18 +248,21 @@ export class StreamPublisher {
     if (at >= 0) this.#unanswered.splice(at, 1);
   }
 
-  #answered(batch: Batch, { positions, revisions }: Appended): void {
+  #answered(batch: Batch, { positions, revisions, dues }: Appended): void {
     this.#remove(batch);
-    if (positions.length === 0) {
+    if ((dues ?? positions).length === 0) {
       const error = batch.lastError ??
         new Error(`Cannot publish to ${this.#options.stream}: the store does not have the events; publish them again`);
       for (const publish of batch.publishes) publish.refused(error);
       return;
     }
-    this.#options.appended(positions.length, batch.publishes.reduce((sum, { bytes }) => sum + bytes, 0));
+    if (dues === undefined) {
+      this.#options.appended(positions.length, batch.publishes.reduce((sum, { bytes }) => sum + bytes, 0));
+    }
     let from = 0;
     for (const publish of batch.publishes) {
-      publish.stored(positions, from, revisions);
+      if (dues === undefined) publish.stored(positions, from, revisions);
+      else publish.scheduled(dues, from);
       from += publish.records.length;
     }
   }

@@ -15,6 +15,8 @@ export interface StreamPublishersOptions {
   retrying(error: unknown, delay: number): void;
   /** The store has appended `count` events of so many bytes to this stream. */
   appended(stream: string, count: number, bytes: number): void;
+  /** The store has scheduled events of this stream; the first of them is due in `wait` milliseconds. */
+  scheduled(stream: string, layout: number | undefined, wait: number): void;
 }
 
 /** The publishers of all streams of one broker, one for each partition, and the routers that choose the partitions. */
@@ -55,13 +57,14 @@ export class StreamPublishers {
   of(stream: string): StreamPublisher {
     let publisher = this.#publishers.get(stream);
     if (publisher === undefined) {
-      const { store, retrying, appended } = this.#options;
+      const { store, retrying, appended, scheduled } = this.#options;
+      const note = (layout: number | undefined, wait: number) => scheduled(stream, layout, wait);
       const router = this.#router(stream);
       const layout = this.#layouts?.of(stream);
       publisher = new StreamPublisher({
         stream,
         producer: this.#producer,
-        append: layout?.revisions ? revisedAppend(store, stream, layout) : plainAppend(store, stream),
+        append: layout?.revisions ? revisedAppend(store, stream, layout, note) : plainAppend(store, stream, note),
         ...(router && { layout: () => router.id, inFlight: () => router.inFlight, moved: () => router.follow() }),
         retrying,
         appended: (count, bytes) => appended(stream, count, bytes),

@@ -61,7 +61,7 @@ export function pushRevisedRuns(args: string[], records: readonly RevisedRecord[
 }
 
 /** Which of the fields is the subject, from 1; 0 if none is. */
-function subjectAt({ fields, subject }: RevisedRecord): number {
+export function subjectAt({ fields, subject }: Pick<RevisedRecord, "fields" | "subject">): number {
   for (let nth = 0; nth < fields.length; nth += 2) {
     if (fields[nth] === "subject" && fields[nth + 1] === subject) return nth / 2 + 1;
   }

@@ -12,7 +12,7 @@ interface Connection {
 export const APPLICATION_ID = 0x54494445;
 
 /** The version of the tables below. */
-export const SCHEMA_VERSION = 9;
+export const SCHEMA_VERSION = 10;
 
 const sizeOf = (row: string): string =>
   ["id", "payload", "fields"].map((column) => `ifnull(octet_length(${row}.${column}), 0)`).join(" + ");
@@ -33,6 +33,42 @@ const STATE = `
     text TEXT,
     PRIMARY KEY (stream, name)
   ) STRICT, WITHOUT ROWID;
+`;
+
+/*
+ * Entries to be appended later, by due time and the order `n` of adding. A stream has a schedule for each layout, with a row that
+ * counts its `waiting` entries, so that none must be counted. Of a schedule whose layout is over, `handed_out` entries are in the
+ * batch with the number `batch`.
+ */
+const SCHEDULES = `
+  CREATE TABLE scheduled (
+    n INTEGER PRIMARY KEY,
+    stream INTEGER NOT NULL,
+    layout INTEGER NOT NULL,
+    due INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    fields TEXT NOT NULL,
+    subject TEXT,
+    base INTEGER NOT NULL,
+    UNIQUE (stream, layout, id)
+  ) STRICT;
+  CREATE INDEX scheduled_due ON scheduled (stream, layout, due, n);
+  CREATE TABLE schedule (
+    stream INTEGER NOT NULL,
+    layout INTEGER NOT NULL,
+    waiting INTEGER NOT NULL DEFAULT 0,
+    batch INTEGER NOT NULL DEFAULT 1,
+    handed_out INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (stream, layout)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER scheduled_added AFTER INSERT ON scheduled
+  BEGIN
+    UPDATE schedule SET waiting = waiting + 1 WHERE stream = NEW.stream AND layout = NEW.layout;
+  END;
+  CREATE TRIGGER scheduled_removed AFTER DELETE ON scheduled
+  BEGIN
+    UPDATE schedule SET waiting = waiting - 1 WHERE stream = OLD.stream AND layout = OLD.layout;
+  END;
 `;
 
 // The last revision of a subject stays when its entries are trimmed.
@@ -102,7 +138,7 @@ const REMOVED = `
  * `from_ms` and `from_seq` are set only while it waits for a position that is still to come.
  *
  * An entry with a revision has its `subject`, and the revision also among its fields. A batch of such entries keeps their
- * `revisions` as a JSON array; a batch that was refused keeps the revision that was in `conflict` with the expected one.
+ * `revisions` as a JSON array, and a batch of scheduled entries their due times there; a batch that was refused keeps the revision that was in `conflict` with the expected one.
  *
  * `types` holds the event types that a group is for as a JSON array; NULL for the stream's own type. `exclusive` is the
  * name of its exclusive consumer in the store, until another consumer joins.
@@ -242,6 +278,7 @@ const TABLES = `
   ) STRICT;
 
   ${STATE}
+  ${SCHEDULES}
   ${HOLDS}
   ${SUBJECTS}
   ${REMOVED}
@@ -297,6 +334,7 @@ const UPGRADES: Readonly<Record<number, string>> = {
     ALTER TABLE consumer_group ADD COLUMN control TEXT;
     ALTER TABLE consumer_group ADD COLUMN control_version INTEGER NOT NULL DEFAULT 0;
   `,
+  9: SCHEDULES,
 };
 
 /**

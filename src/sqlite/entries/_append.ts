@@ -12,7 +12,7 @@ interface ProducerRow {
 /** A batch. The positions of its entries are consecutive, so the first one and the length are enough. */
 export interface BatchRow extends Place {
   readonly length: number;
-  /** The revisions of its entries as a JSON array, if they have any. */
+  /** The revisions of its entries as a JSON array, if they have any; of scheduled entries, their due times. */
   readonly revisions: string | null;
   /** The revision found, if the batch was refused because another one was expected. */
   readonly conflict: number | null;

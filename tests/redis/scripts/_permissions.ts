@@ -24,6 +24,11 @@ import { REWIND } from "../../../src/redis/scripts/operating/rewind.ts";
 import { SETTLE, SETTLE_HOLDING } from "../../../src/redis/scripts/consuming/settle.ts";
 import { TRIM } from "../../../src/redis/scripts/operating/trim.ts";
 import { WRITE_CONTROL } from "../../../src/redis/scripts/operating/write_control.ts";
+import { ADD } from "../../../src/redis/scripts/scheduling/add.ts";
+import { CHANGE } from "../../../src/redis/scripts/scheduling/change.ts";
+import { LIST, STATE } from "../../../src/redis/scripts/scheduling/list.ts";
+import { PROMOTE } from "../../../src/redis/scripts/scheduling/promote.ts";
+import { TAKE, TAKEN } from "../../../src/redis/scripts/scheduling/take.ts";
 import { WRITE_STATE } from "../../../src/redis/scripts/operating/write_state.ts";
 import { readPage, words } from "../../docs/_markdown.ts";
 
@@ -44,7 +49,7 @@ const LOOKING = ["xinfo|groups", "xinfo|stream"];
 
 export const ROLES = {
   publisher: {
-    scripts: [APPEND, APPEND_REVISED, READ_STATE, WRITE_STATE],
+    scripts: [APPEND, APPEND_REVISED, READ_STATE, WRITE_STATE, ADD, PROMOTE, STATE, LIST, CHANGE, TAKE, TAKEN],
     commands: [...WRITING, ...READING_STATE, ...LOOKING],
   },
   consumer: {
@@ -67,6 +72,7 @@ export const ROLES = {
       WRITE_STATE,
       READ_CONTROL,
       WRITE_CONTROL,
+      STATE,
     ],
     commands: [
       ...WRITING,
@@ -81,7 +87,7 @@ export const ROLES = {
     ],
   },
   observer: {
-    scripts: [GROUP_INFO, READ_STATE, READ_SUBJECT],
+    scripts: [GROUP_INFO, READ_STATE, READ_SUBJECT, STATE, LIST],
     commands: [...CONNECTING, ...READING, ...WAITING, "xread", "hmget"],
   },
   operator: {
@@ -100,6 +106,11 @@ export const ROLES = {
       WRITE_CONTROL,
       FENCE,
       READ_SUBJECT,
+      STATE,
+      LIST,
+      CHANGE,
+      TAKE,
+      TAKEN,
     ],
     commands: [...WRITING, ...READING, "client|unblock", "xdel", "time"],
   },
@@ -113,7 +124,7 @@ export const REPARTITIONING: Role = { scripts: [JOIN, LEAVE], commands: [] };
 
 /** Commands of processes with metrics, besides those of their role. */
 export const MEASURING: Role = {
-  scripts: [GROUP_INFO, READ_STATE],
+  scripts: [GROUP_INFO, READ_STATE, STATE],
   commands: ["eval_ro", "evalsha_ro", "xinfo|groups", "xinfo|stream", "memory|usage"],
 };
 

@@ -163,7 +163,17 @@ for (const kind of KINDS) {
     await store.append("events:Other#0", [["id", "1"]], { layout: 1 });
     await useState(store);
     await store.admin("events:New").info();
+    const schedule = store.schedule("events:Other#0", 1);
+    await schedule.add([{ id: "a", fields: ["id", "a"], when: { delay: 0 } }]);
+    assertEquals((await schedule.take(1)).records.length, 1);
+    await schedule.taken(1);
     await store[Symbol.asyncDispose]();
+    const [kept, cancelled] = [new Sold({ n: 6 }), new Sold({ n: 7 })];
+    await broker.publish([kept, cancelled], { delay: 60_000 });
+    assertEquals(numbers(await Array.fromAsync(broker.scheduled(Sold))), [6, 7]);
+    assert(await broker.unschedule(Sold, cancelled.id));
+    assert(await broker.reschedule(Sold, kept.id, { delay: 0 }));
+    await until(async () => await server.cli("XLEN", "events:Sold") === "7", "the scheduled event is stored");
     const run = await commandsRun(server);
     for (const command of allowedBy(rulesOf("publisher"))) {
       // Only `connect` sends it.
@@ -355,6 +365,7 @@ Deno.test("ACL rules of an observer allow reading events, groups and dead letter
   assertEquals(numbers(await Array.fromAsync(broker.history(Sold, { reverse: true, limit: 2 }))), [2, 1]);
   const letters = await Array.fromAsync(broker.deadLetters(Sold, { group }));
   assertEquals(letters.map(({ event }) => event?.detail.n), [1]);
+  assertEquals(await Array.fromAsync(broker.scheduled(Sold)), []);
   assertEquals(await broker.redrive(Sold, { group, dryRun: true }), 1);
   const store = await openRedisStore(urlOf(server, "observer"));
   assertEquals((await store.state("events:Sold", "layout").read()).version, 0);
@@ -387,6 +398,8 @@ Deno.test("ACL rules of an observer allow reading events, groups and dead letter
   await assertRefused(server, {
     publish: () => broker.publish(new Sold({ n: 6 })),
     subscribe: () => broker.subscribe(Sold, () => {}, { group }),
+    later: () => broker.publish(new Sold({ n: 6 }), { delay: 1 }),
+    unschedule: () => broker.unschedule(Sold, "1"),
     redrive: () => broker.redrive(Sold, { group }),
     rewind: () => broker.rewind(Sold, { group, to: "beginning" }),
     delete: () => broker.deleteGroup(Sold, { group, force: true }),

@@ -106,6 +106,7 @@ export const ending: readonly BrokerContract[] = [
         member: (...args) => broken.member(...args),
         admin: (...args) => broken.admin(...args),
         state: (...args) => broken.state(...args),
+        schedule: (...args) => broken.schedule(...args),
         [Symbol.asyncDispose]: () => {
           disposals++;
           // Thrown and not rejected: a store of a user may do either.

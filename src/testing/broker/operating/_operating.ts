@@ -33,6 +33,7 @@ export const operating: readonly BrokerContract[] = [
       bytes: 0,
       first: undefined,
       last: undefined,
+      scheduled: { waiting: 0, next: undefined },
       pinnedBy: undefined,
       groups: [],
     });
