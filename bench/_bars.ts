@@ -58,6 +58,16 @@ export const BARS: readonly Bar[] = [
   bar(/^consume 190 B.* \/ tidings, node-redis$/, { than: "raw, node-redis", least: 0.9 }),
   bar(/^consume 190 B.* \/ tidings, node-redis$/, { than: "moleculer-channels", least: 10 }),
   bar(/^consume 190 B.* \/ tidings, node-redis$/, { than: "BullMQ", least: 8 }),
+  bar(/^publish .* then consume.* \/ tidings, node-redis, 8 partitions$/, {
+    figure: "serverCpu",
+    than: "tidings, node-redis, no partitions",
+    most: 1.15,
+  }),
+  bar(/^publish to handler .* \/ tidings, node-redis, 8 partitions, 500 in flight$/, {
+    figure: "serverCpu",
+    than: "tidings, node-redis, no partitions, 500 in flight",
+    most: 1.15,
+  }),
   bar(/^latency .* at 500\/s \/ tidings, node-redis$/, { figure: "p50", most: 0.5 }),
   bar(/^latency .* at 500\/s \/ tidings, node-redis$/, { figure: "p99", than: "raw, node-redis", most: 2 }),
   bar(/^memory .* \/ tidings, node-redis$/, { figure: "bytesPerEvent", than: "raw, node-redis", most: 1.05 }),

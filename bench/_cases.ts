@@ -1,4 +1,5 @@
 import { type Case, idOf } from "./_case.ts";
+import { bothCase } from "./cases/both.ts";
 import { clusterCase } from "./cases/cluster.ts";
 import { ASYNC_BY_SUBJECT, consumeCase, HANDLINGS, SYNC_1, SYNC_BY_SUBJECT } from "./cases/consume.ts";
 import { latencyCase } from "./cases/latency.ts";
@@ -133,9 +134,14 @@ function* partitionedCases(): Generator<Case> {
     yield publishCase(plain, shape, 190);
     for (const system of others) yield publishCase(system, shape, 190, against);
   }
+  const live = { against: [`${plain.name}, ${ROLLING_500.name}`] };
   for (const handling of [SYNC_BY_SUBJECT, ASYNC_BY_SUBJECT]) {
     yield consumeCase(plain, handling, 190);
     for (const system of others) yield consumeCase(system, handling, 190, against);
+    yield bothCase(plain, ROLLING_500, handling, 190);
+    for (const system of others) yield bothCase(system, ROLLING_500, handling, 190, against);
+    yield throughCase(plain, ROLLING_500, handling, 190);
+    for (const system of others) yield throughCase(system, ROLLING_500, handling, 190, live);
   }
   yield clusterCase(plain);
   for (const system of others) yield clusterCase(system, against.against);
