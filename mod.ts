@@ -22,6 +22,10 @@ export { RedisBroker, type RedisBrokerOptions } from "./src/redis_broker.ts";
 export type { DurabilityOptions, RedisOptions, TlsOptions } from "./src/redis_options.ts";
 export {
   type AttemptEnd,
+  type Batch,
+  BatchError,
+  type BatchHandler,
+  type BatchOptions,
   BrokerClosedError,
   BrokerErrorEvent,
   type BrokerEventMap,

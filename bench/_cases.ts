@@ -14,6 +14,7 @@ import { subjectIndexCase } from "./cases/subject_index.ts";
 import { throughCase } from "./cases/through.ts";
 import { twoProcessesCase } from "./cases/two_processes.ts";
 import { WEIGHT } from "./cases/weight.ts";
+import { writingSystems } from "./systems/batches.ts";
 import { emitterSystems } from "./systems/emitters.ts";
 import { insertSystem } from "./systems/insert.ts";
 import { NODE_REDIS, PAIRS, PEERS } from "./systems/mod.ts";
@@ -149,6 +150,15 @@ function* partitionedCases(): Generator<Case> {
   for (const revisions of [false, true]) yield subjectIndexCase(revisions);
 }
 
+/** The gain of handling events in batches, where the handler writes to a database. */
+function* batchCases(): Generator<Case> {
+  const handling = { ...SYNC_1, name: "a handler that writes to SQLite" };
+  for (const { single, batches } of writingSystems) {
+    yield consumeCase(single, handling, 190, { count: 20_000 });
+    yield consumeCase(batches, handling, 190, { count: 20_000, against: [single.name] });
+  }
+}
+
 function* otherCases(): Generator<Case> {
   for (const { raw, tidings } of PAIRS) {
     yield twoProcessesCase(raw);
@@ -192,6 +202,7 @@ export function chooseCases(only: RegExp, quick: boolean): Case[] {
     ...revisedCases(),
     ...scheduledCases(),
     ...partitionedCases(),
+    ...batchCases(),
     ...otherCases(),
   ].filter((
     { slow },

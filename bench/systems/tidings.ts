@@ -31,10 +31,10 @@ export function openRedis(kind: ClientKind): Open {
 
 export const openMemory: Open = ({ run }, events) => connect(`memory:${run}`, { events, encryption });
 
+export const openSqlite: Open = ({ folder, run }, events) => connect(`sqlite:${folder}/${run}.db`, { events });
+
 /** The broker over an SQLite file. */
-export const sqliteSystem = brokerSystem("SQLite", ({ folder, run }, events) => {
-  return connect(`sqlite:${folder}/${run}.db`, { events });
-});
+export const sqliteSystem = brokerSystem("SQLite", openSqlite);
 
 /** The broker in memory. The publisher and the consumer are two brokers over the same store. */
 export const memorySystem = brokerSystem("in memory", openMemory);

@@ -13,7 +13,8 @@ export interface HandledDelivery {
 
 /** A call of a handler, of live listeners, or of a function that was given to `replay`. */
 export interface Call {
-  readonly event: DomainEvent;
+  /** Undefined for a batch of several events. */
+  readonly event: DomainEvent | undefined;
   /**
    * The delivery whose handler is called; undefined outside of groups, and once the handler has ended. It is removed then,
    * because Deno keeps a call until garbage is collected, and collecting costs time for all that the call leads to.

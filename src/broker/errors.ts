@@ -1,5 +1,6 @@
 import { checkNumber } from "../events/_check.ts";
 import { isInstance, readProperty } from "../events/_foreign.ts";
+import type { DomainEvent } from "../events/mod.ts";
 import type { Position } from "../store/mod.ts";
 
 /**
@@ -82,6 +83,64 @@ export function retryAfterOf(error: unknown): number | undefined {
   const retryAfter = readProperty(error, "retryAfter");
   const isValid = typeof retryAfter === "number" && retryAfter >= 0 && retryAfter <= LONGEST_RETRY;
   return isValid ? retryAfter : undefined;
+}
+
+/**
+ * Thrown by the handler of a batch when only some of its events failed: an attempt is counted for these, and the others are
+ * acknowledged. With a `key`, an event that is behind a failed one of its key is neither: it is delivered again after that
+ * one, uncounted. An event whose own error is a `PermanentError` becomes a dead letter at once.
+ *
+ * @example Store what can be stored
+ * ```ts
+ * import { BatchError, defineEvent, InMemoryBroker, PermanentError } from "@tidings/broker";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class BidPlaced extends defineEvent("BidPlaced")<{ amount: number }> {}
+ *
+ * await using broker = new InMemoryBroker({ events: [BidPlaced] });
+ * const stored: number[] = [];
+ * await broker.subscribe(BidPlaced, (batch) => {
+ *   const failed = new Map<BidPlaced, unknown>();
+ *   for (const event of batch.events) {
+ *     if (event.detail.amount > 0) stored.push(event.detail.amount);
+ *     else failed.set(event, new PermanentError("The amount is not positive"));
+ *   }
+ *   if (failed.size > 0) throw new BatchError(failed);
+ * }, { group: "store", batch: { size: 100 } });
+ *
+ * await broker.publish([1, -1, 2].map((amount) => new BidPlaced({ amount })));
+ * await broker.idle({ group: "store" });
+ * assertEquals(stored, [1, 2]);
+ * assertEquals((await Array.fromAsync(broker.deadLetters(BidPlaced, { group: "store" }))).length, 1);
+ * ```
+ */
+export class BatchError extends Error {
+  /** Always `"BatchError"`. */
+  override readonly name = "BatchError";
+  /** The failed events, and the error of each. */
+  readonly failed: ReadonlyMap<DomainEvent, unknown>;
+
+  /** Makes the error. Of events without an error of their own, this error is the error. */
+  constructor(
+    failed: ReadonlyMap<DomainEvent, unknown> | readonly DomainEvent[],
+    message = "Some events of a batch failed",
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.failed = failed instanceof Map
+      ? failed
+      : new Map(Array.from(failed as readonly DomainEvent[], (event) => [event, this]));
+  }
+}
+
+const BATCH = Symbol.for("@tidings/broker BatchError");
+Object.defineProperty(BatchError.prototype, BATCH, { value: true });
+
+/** The failed events that a thrown value names; undefined if it is no BatchError, of this or of another copy of this package. */
+export function failedEvents(error: unknown): ReadonlyMap<unknown, unknown> | undefined {
+  if (!isInstance(error, BatchError) && readProperty(error, BATCH) !== true) return undefined;
+  const failed = readProperty(error, "failed");
+  return failed instanceof Map ? failed : undefined;
 }
 
 /**

@@ -4,13 +4,14 @@ import { brokerSettings } from "./_settings.ts";
 import type { DomainEvent, EventClass } from "../events/mod.ts";
 import type { EventStore, Position, When } from "../store/mod.ts";
 import { StreamCodec } from "./codec/_stream_codec.ts";
-import { callHandler } from "./consuming/_job_runner.ts";
+import { callHandler, type Deliver } from "./consuming/_job_runner.ts";
 import { Listeners } from "./observing/_listeners.ts";
 import { checkDue, checkScheduled } from "./scheduling/_due.ts";
 import { checkExpected, type ExpectedRevision } from "./publishing/_expected_revision.ts";
 import { pull } from "./consuming/pulling/_pull.ts";
 import { readEvents, readRange, replayEvents } from "./reading/_history.ts";
-import { consumeSettings, subscribeSettings } from "./consuming/_consumer_settings.ts";
+import { consumeSettings, type Settings, subscribeSettings } from "./consuming/_consumer_settings.ts";
+import type { BatchHandler, BatchOptions } from "./batch.ts";
 import type { Handler, PulledDelivery } from "./delivery.ts";
 import type { BrokerHealth, HealthOptions } from "./operating/health.ts";
 import type { BrokerObserver } from "./observing/observer.ts";
@@ -217,6 +218,20 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   }
 
   /**
+   * Subscribes a handler of batches to a group: it gets up to `batch.size` events at once, as soon as there are as many, or
+   * after `batch.wait` milliseconds. When it resolves, all are acknowledged. When it throws, each is retried with its own
+   * attempts, or only those that a `BatchError` names. `concurrency` batches are handled at once. With a `key`, a batch may
+   * have several events of a key, in order.
+   *
+   * @throws {TypeError} If `batch.size` is larger than `prefetch`, and as for other handlers.
+   * @throws {RangeError} If a number is out of range.
+   */
+  subscribe<K extends C>(
+    events: OneOrMore<K>,
+    handler: BatchHandler<EventOf<K>>,
+    options: SubscribeOptions<EventOf<K>> & { batch: BatchOptions },
+  ): Promise<Subscription>;
+  /**
    * Subscribes a handler to a group. Each event is handled by one consumer of the group, at least once, also when
    * processes crash. When the handler resolves, the event is acknowledged. When it throws, the event is retried after a
    * delay; after `maxAttempts` it becomes a dead letter. The promise resolves once the consumer has joined the group, and
@@ -228,19 +243,27 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    * @throws {StoreError} If the store refuses, such as when a live consumer of the group has the same name.
    * @throws {BrokerClosedError} If the broker is closing or closed.
    */
-  async subscribe<K extends C>(
+  subscribe<K extends C>(
     events: OneOrMore<K>,
     handler: Handler<EventOf<K>>,
-    options: SubscribeOptions<EventOf<K>>,
+    options: SubscribeOptions<EventOf<K>> & { batch?: undefined },
+  ): Promise<Subscription>;
+  async subscribe<K extends C>(
+    events: OneOrMore<K>,
+    handler: Handler<EventOf<K>> | BatchHandler<EventOf<K>>,
+    options: SubscribeOptions<EventOf<K>> & { batch?: BatchOptions | undefined },
   ): Promise<Subscription> {
     assertHandler("subscribe", handler, "(event, delivery) => …");
     const codecs = this.#engine.codecs.ofClasses(events);
-    const deliver = callHandler(handler as Handler<DomainEvent>, this.#engine.observers);
-    return await this.#engine.subscriptions.open(
-      codecs,
-      deliver,
-      subscribeSettings(options, codecs.map(({ definition }) => definition)),
-    );
+    const settings = subscribeSettings(options, codecs.map(({ definition }) => definition));
+    return await this.#engine.subscriptions.open(codecs, await this.#deliver(handler, settings), settings);
+  }
+
+  async #deliver(handler: unknown, { batch }: Settings): Promise<Deliver> {
+    if (batch === undefined) return callHandler(handler as Handler<DomainEvent>, this.#engine.observers);
+    // Loaded on demand, since few handlers take batches.
+    const { deliverBatches } = await import("./consuming/batches/_batches.ts");
+    return deliverBatches(handler as BatchHandler<DomainEvent>, batch, this.#engine.observers);
   }
 
   /**

@@ -57,7 +57,7 @@ export class ConsumerWaitingEvent extends Event {
   }
 }
 
-/** An event about one delivery: `recovered` or `leaselost`, or a subclass. */
+/** An event about one delivery: `expired`, `recovered` or `leaselost`, or a subclass. */
 export class DeliveryEvent extends Event {
   /** The type of the delivered event. */
   readonly eventType: string;
@@ -306,6 +306,8 @@ export interface SubscriptionEventMap {
   deferred: DeferredEvent;
   /** An event waits until the dead letter that holds its key is redriven or discarded. */
   held: HeldEvent;
+  /** The end of an event was over before a handler began, so that it was settled without being handled. */
+  expired: DeliveryEvent;
   /** An event was taken over from a dead consumer. */
   recovered: DeliveryEvent;
   /** This consumer lost a delivery to another consumer, or by a rewind, before it was settled. */

@@ -14,7 +14,9 @@ export type {
 } from "./operating/health.ts";
 export type { DetailCipher, SealedEvent } from "./detail_cipher.ts";
 export type { Delivery, Handler, PulledDelivery } from "./delivery.ts";
+export type { Batch, BatchHandler, BatchOptions } from "./batch.ts";
 export {
+  BatchError,
   BrokerClosedError,
   ConflictError,
   LeaseLostError,

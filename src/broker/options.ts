@@ -222,6 +222,12 @@ export interface ConsumeOptions {
    */
   deferTimeout?: number;
   /**
+   * What happens to an event whose `expires` is over before its handler starts. `"skip"`: it is settled, counted as `expired`
+   * by `info`, and an `expired` event is dispatched. `"dead-letter"`: it becomes a dead letter of the reason `expired`. The
+   * clock is that of this consumer. @default {"skip"}
+   */
+  whenExpired?: "skip" | "dead-letter";
+  /**
    * How long closing waits for running handlers and pulled deliveries, in milliseconds. Then it aborts their signals, and
    * releases their events. @default {10_000}
    */

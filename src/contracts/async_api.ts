@@ -204,6 +204,12 @@ const ENTRY_FIELDS = {
     previous: text(
       "The position of the event of its subject before, which the store writes; absent without revisions.",
     ),
+
+    expires: {
+      type: "string",
+      format: "date-time",
+      description: "Until when groups handle the event; absent if for ever.",
+    },
     ext: {
       type: "string",
       contentMediaType: "application/json",

@@ -8,7 +8,17 @@ const STORED: unique symbol = Symbol("stored");
 
 /** The extensions of an event without extensions. */
 export const NO_EXTENSIONS: Readonly<Record<string, string>> = Object.freeze(Object.create(null));
-const INIT_KEYS = ["id", "time", "source", "subject", "correlationId", "causationId", "traceparent", "extensions"];
+const INIT_KEYS = [
+  "id",
+  "time",
+  "source",
+  "subject",
+  "correlationId",
+  "causationId",
+  "traceparent",
+  "extensions",
+  "expires",
+];
 /** How many characters the id of an event may have. */
 export const MAX_ID_LENGTH = 256;
 // CloudEvents allows no control characters and no lone surrogates in a string.
@@ -17,7 +27,7 @@ const EXTENSION_NAME = /^[a-z0-9]{1,20}$/;
 // The attributes of CloudEvents, and the fields of a stored entry, which extensions must not shadow.
 const RESERVED_EXTENSIONS = new Set(
   ("id source type specversion time subject datacontenttype dataschema data correlationid causationid traceparent " +
-    "version payload ext position revision scheduledfor").split(" "),
+    "version payload ext position revision scheduledfor expires").split(" "),
 );
 // The first time, in ms, that does not fit into the 48 bits of a UUIDv7.
 const UUID_TIME_LIMIT = 2 ** 48;
@@ -39,6 +49,8 @@ export class EventRecord {
   revision: number | undefined = undefined;
   /** When it was due, in milliseconds since the epoch. */
   scheduledFor: number | undefined = undefined;
+  /** Until when it is handled, in milliseconds since the epoch. */
+  expires: number | undefined = undefined;
   source: string | undefined = undefined;
   subject: string | undefined = undefined;
   correlationId: string | undefined = undefined;
@@ -81,6 +93,7 @@ function checkedRecord(init: DomainEventInit): EventRecord {
   record.correlationId = checkedText("correlationId", init.correlationId);
   record.causationId = checkedText("causationId", init.causationId);
   record.traceparent = checkedText("traceparent", init.traceparent);
+  if (init.expires !== undefined) record.expires = checkedExpiry(init.expires, record);
   if (init.extensions !== undefined) record.extensions = checkExtensions(init.extensions);
   return record;
 }
@@ -111,6 +124,20 @@ function checkedTime(time: unknown): number {
   if (!Number.isNaN(ms)) return ms;
   throw new TypeError(
     `Cannot use ${isInstance(time, Date) ? "an invalid Date" : show(time)} as the time of an event: give a valid Date`,
+  );
+}
+
+// The last moment whose year has four digits.
+const LATEST = Date.UTC(10_000, 0) - 1;
+
+function checkedExpiry(expires: unknown, record: EventRecord): number {
+  const ms = typeof expires === "number" && expires >= 0 ? timeOf(record) + expires : timeIn(expires);
+  if (ms >= 0 && ms <= LATEST) return Math.floor(ms);
+  throw new TypeError(
+    `Cannot use ${
+      isInstance(expires, Date) ? String(expires) : show(expires)
+    } as the end of an event: give a Date from 1970 ` +
+      `to 9999, or milliseconds after the event's time`,
   );
 }
 

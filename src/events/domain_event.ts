@@ -151,6 +151,12 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
     return this.#record.unknownFields;
   }
 
+  /** Until when groups handle the event; a new Date for each access. Undefined without an end. */
+  get expires(): Date | undefined {
+    const { expires } = this.#record;
+    return expires === undefined ? undefined : new Date(expires);
+  }
+
   /** The position in the stream; undefined until published. */
   get position(): `${number}-${number}` | undefined {
     return this.#record.position;
@@ -186,17 +192,18 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
    * ```
    *
    * @returns The defined ones of `id`, `type`, `time`, `position`, `revision`, `scheduledFor`, `source`, `subject`, `correlationId`,
-   * `causationId`, `traceparent`, `extensions`, `unknownFields`, `version` and `detail`, in this order.
+   * `causationId`, `traceparent`, `expires`, `extensions`, `unknownFields`, `version` and `detail`, in this order.
    */
   toJSON(): unknown {
     const { position, revision, source, subject, correlationId, causationId, traceparent } = this;
     const { extensions, unknownFields } = this;
+    const expires = this.expires?.toISOString();
     return {
       id: this.id,
       type: this.type,
       time: this.time.toISOString(),
       ...defined({ position, revision, scheduledFor: this.scheduledFor?.toISOString() }),
-      ...defined({ source, subject, correlationId, causationId, traceparent }),
+      ...defined({ source, subject, correlationId, causationId, traceparent, expires }),
       ...(Object.keys(extensions).length > 0 && { extensions: { ...extensions } }),
       ...(Object.keys(unknownFields).length > 0 && { unknownFields: { ...unknownFields } }),
       version: versionOf(this),
@@ -206,7 +213,7 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
 
   /**
    * The complete event in the JSON format of CloudEvents 1.0, for export. Sensitive values are included, unmasked. These
-   * become extensions: `correlationid`, `causationid`, `traceparent`, `version` (if it is not 1), `position`, `revision`
+   * become extensions: `correlationid`, `causationid`, `traceparent`, `expires`, `version` (if it is not 1), `position`, `revision`
    * and `scheduledfor` (once published), the event's own extensions, and unknown fields whose names are valid for extensions.
    *
    * @example Export an event
@@ -243,7 +250,12 @@ export class DomainEvent<Type extends string = string, Detail = unknown> extends
       time: this.time.toISOString(),
       ...defined({ subject }),
       datacontenttype: "application/json",
-      ...defined({ correlationid: correlationId, causationid: causationId, traceparent }),
+      ...defined({
+        correlationid: correlationId,
+        causationid: causationId,
+        traceparent,
+        expires: this.expires?.toISOString(),
+      }),
       ...(version !== 1 && { version }),
       ...defined({ position, revision, scheduledfor: this.scheduledFor?.toISOString() }),
       ...Object.fromEntries(Object.entries(unknownFields).filter(([name]) => isExtension(name))),

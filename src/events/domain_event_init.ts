@@ -12,6 +12,14 @@ export interface DomainEventInit {
    * @default {the time in a UUIDv7 `id`, otherwise now}
    */
   time?: Date;
+  /**
+   * Until when groups handle the event: a Date, or milliseconds after `time`. A group that has not begun to handle it by then
+   * settles it as expired, by the clock of its consumer; see the option `whenExpired` of `subscribe`. The event stays in the
+   * stream, for history and live listeners.
+   *
+   * @default {for ever}
+   */
+  expires?: Date | number;
   /** Where the event happened: a URI or a path, such as `"/auctions/eu"`. */
   source?: string;
   /** The thing that the event is about, within its source, such as the id of an auction. */

@@ -1,3 +1,4 @@
+import { keptWith } from "../store/_kept.ts";
 import type {
   Claim,
   ClaimedRecord,
@@ -44,6 +45,7 @@ export class MemoryGroup {
   control: { readonly text: string | undefined; readonly version: number } = { text: undefined, version: 0 };
   #terms: GroupTerms;
   #skipped = 0;
+  #expired = 0;
   #stream: MemoryStream;
   #cursor: Cursor;
   #deliveries = new Deliveries();
@@ -272,6 +274,7 @@ export class MemoryGroup {
       if (letter.key !== undefined && this.#holdsKeys) this.#holds.hold(letter.key, letter);
     }
     if (outcome.kind === "skip") this.#skipped++;
+    if (outcome.kind === "expire") this.#expired++;
     this.#deliveries.delete(pending);
     return false;
   }
@@ -301,6 +304,18 @@ export class MemoryGroup {
   held(deliveries: readonly KeyedDelivery[]): HeldDeliveries {
     this.#assertThere();
     return this.#holds.held(deliveries);
+  }
+
+  /** Keeps a text beside a delivery; returns false if this consumer no longer has it. */
+  keep(storeName: string, delivery: DeliveryRef, name: string, text: string): boolean {
+    const pending = this.#deliveries.find(storeName, delivery);
+    if (pending === undefined) return false;
+    pending.kept = keptWith(pending.kept, name, text);
+    return true;
+  }
+
+  kept(storeName: string, delivery: DeliveryRef): Readonly<Record<string, string>> {
+    return { ...this.#deliveries.find(storeName, delivery)?.kept };
   }
 
   setStalled(storeName: string, stalled: boolean): void {
@@ -371,6 +386,7 @@ export class MemoryGroup {
       ...unsettled,
       types: this.#terms.types,
       skipped: this.#skipped,
+      expired: this.#expired,
       whenDead: this.#terms.whenDead ?? "continue",
       held: this.#holds.state,
       deadLetters: this.letters.size,

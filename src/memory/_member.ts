@@ -91,6 +91,16 @@ export class MemoryMember implements GroupMember {
   }
 
   // deno-lint-ignore require-await -- async turns thrown errors into rejections
+  async keep(delivery: DeliveryRef, name: string, text: string): Promise<boolean> {
+    return this.#hasTerms && this.#group.keep(this.consumer, delivery, name, text);
+  }
+
+  // deno-lint-ignore require-await -- async turns thrown errors into rejections
+  async kept(delivery: DeliveryRef): Promise<Readonly<Record<string, string>>> {
+    return this.#group.kept(this.consumer, delivery);
+  }
+
+  // deno-lint-ignore require-await -- async turns thrown errors into rejections
   async leave(): Promise<boolean> {
     this.#left.abort();
     return !this.#hasTerms || this.#group.leave(this.consumer);

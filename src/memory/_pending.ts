@@ -22,6 +22,8 @@ export interface Pending {
   deferred: { readonly version: number; readonly since: number } | undefined;
   /** The key that it waits for, while a dead letter holds it. */
   waitsFor: string | undefined;
+  /** What its consumers keep beside it, by name. */
+  kept: Readonly<Record<string, string>> | undefined;
   firstFailedAt: number | undefined;
   lastFailedAt: number | undefined;
 }
@@ -41,6 +43,7 @@ export function newPending(position: Position, index: number, copy: StoredRecord
     isolated: false,
     deferred: undefined,
     waitsFor: undefined,
+    kept: undefined,
     firstFailedAt: undefined,
     lastFailedAt: undefined,
   };

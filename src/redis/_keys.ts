@@ -4,7 +4,7 @@ export interface GroupKeys {
   readonly stream: string;
   /**
    * Hash: the state of the group. Fields: `life`, `bell`, `epoch`, `rewind:<epoch>`, `checkpoint`, `including`, `lives`,
-   * `mark`, `removed`, `types`, `whendead`, `freed`, `skipped`, `exclusive`, `control`,
+   * `mark`, `removed`, `types`, `whendead`, `freed`, `skipped`, `expired`, `exclusive`, `control`,
    * `controltext` and `deleted`; for each consumer `gen:`, `lease:`,
    * `stalled:`, `version:`, `conn:` and `serial:`.
    */
@@ -13,7 +13,7 @@ export interface GroupKeys {
   readonly consumers: string;
   /** Sorted set: positions of parked deliveries by the time when they are due, in milliseconds. */
   readonly due: string;
-  /** Hash: by position, the history of each unsettled delivery that failed or was recovered. */
+  /** Hash: by position, the history of each unsettled delivery that failed or was recovered, and what is kept beside it. */
   readonly work: string;
   /** Hash: by position, copies of deliveries that were redriven or parked after their entry was removed. */
   readonly redrive: string;

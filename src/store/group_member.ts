@@ -168,7 +168,7 @@ export interface HeldDeliveries {
 export const MAX_WAITING = 10_000;
 
 /** Why an event is a dead letter. */
-export type DeadReason = "attempts" | "permanent" | "undecodable" | "died" | "version" | "held";
+export type DeadReason = "attempts" | "permanent" | "undecodable" | "died" | "version" | "held" | "expired";
 
 /** The error of a failed attempt, as a dead letter keeps it. */
 export interface ErrorRecord {
@@ -187,6 +187,7 @@ export interface ErrorRecord {
  *
  * - `ack`: the delivery is done, and the group never gets its entry again;
  * - `skip`: as `ack`, for an entry that is of none of the group's types; the store counts it;
+ * - `expire`: as `ack`, for an event that is not to be handled any more; the store counts it;
  * - `retry`: its `attempt`, from 1, failed. The store counts at least that many failures from now on, so reporting an
  *   attempt twice counts once. Any consumer may take the delivery once `delay` milliseconds have passed. With `hold` the
  *   consumer keeps the delivery and tries again itself; the store records the due time for recovery;
@@ -207,7 +208,7 @@ export interface ErrorRecord {
 export type Outcome =
   & DeliveryRef
   & (
-    | { readonly kind: "ack" | "skip" }
+    | { readonly kind: "ack" | "skip" | "expire" }
     | { readonly kind: "retry"; readonly attempt: number; readonly delay: number; readonly hold?: boolean }
     | { readonly kind: "release"; readonly delay?: number }
     | { readonly kind: "defer"; readonly version: number }
@@ -289,6 +290,19 @@ export interface GroupMember {
    * now and then while it makes no claims. A group that does not exist has none.
    */
   control(): Promise<SharedText>;
+
+  /**
+   * Keeps a text beside a delivery under a name, in place of an earlier one of that name, until the delivery has ended: it
+   * was settled by `ack`, `skip`, `expire` or `dead`, or was dropped. Every later consumer of the delivery can read it.
+   * Resolves with false, and keeps nothing, when this member no longer has the delivery, as `settle` refuses. Calling again
+   * after a failure is safe.
+   *
+   * @throws {RangeError} If the delivery would have more than 64 texts, or more than 64 KiB of names and texts.
+   */
+  keep(delivery: DeliveryRef, name: string, text: string): Promise<boolean>;
+
+  /** The texts that are kept beside a delivery, by name. Changes nothing. */
+  kept(delivery: DeliveryRef): Promise<Readonly<Record<string, string>>>;
 
   /**
    * Ends this member in one step: releases the deliveries that it still holds, without counting an attempt and keeping

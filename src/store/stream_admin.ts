@@ -49,6 +49,8 @@ export interface GroupState {
   readonly types: readonly string[] | undefined;
   /** How many entries of other types it has settled unseen. */
   readonly skipped: number;
+  /** How many expired events it has settled without handling them. */
+  readonly expired: number;
   /** What it does with later deliveries of a key whose event became a dead letter. */
   readonly whenDead: WhenDead;
   /** The keys that it holds. */

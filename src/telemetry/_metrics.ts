@@ -143,10 +143,13 @@ export class Counting implements BrokerObserver {
     };
   }
 
-  handling({ event: { type }, group, position }: Delivery, kind: "handler" | "pulled"): HandlerObservation {
+  handling(
+    { event: { type }, group, position }: Delivery,
+    kind: "handler" | "pulled" | "batch",
+  ): HandlerObservation {
     const start = performance.now();
     const place = this.#of(type, group);
-    const { begun, acknowledged } = place[kind];
+    const { begun, acknowledged } = place[kind === "pulled" ? "pulled" : "handler"];
     this.#consumed.add(1, begun);
     return {
       ended: ({ outcome, error }) => {
@@ -213,6 +216,7 @@ export class Counting implements BrokerObserver {
     else if (event instanceof HeldEvent) this.#events.held.add(1, own);
     else if (event instanceof DeliveryEvent) {
       if (event.type === "recovered") this.#events.recovered.add(1, own);
+      else if (event.type === "expired") this.#events.expired.add(1, own);
       else this.#leasesLost.add(1, own);
     } else if (event instanceof EntriesLostEvent) this.#events.lost.add(event.count ?? 1, own);
     else if (event instanceof GroupLostEvent) this.#groupsLost.add(1, own);
@@ -266,7 +270,7 @@ const OUTCOME = "tidings.delivery.outcome";
 const REASON = "tidings.dead_letter.reason";
 // A record, so that the compiler finds a reason that is missing.
 const DEAD_REASONS = Object.keys(
-  { attempts: 0, permanent: 0, undecodable: 0, died: 0, version: 0, held: 0 } satisfies Record<
+  { attempts: 0, permanent: 0, undecodable: 0, died: 0, version: 0, held: 0, expired: 0 } satisfies Record<
     DeadLetterEvent["reason"],
     0
   >,
@@ -283,6 +287,7 @@ const EVENT_COUNTERS = {
   redriven: "Dead letters that were returned to their group.",
   discarded: "Dead letters that were discarded.",
   recovered: "Deliveries that came back from a consumer that died.",
+  expired: "Events whose end was over before a handler began, settled without being handled.",
   deferred: "Events of a newer version, which wait for a consumer that knows it.",
   held: "Events that began to wait behind a dead letter of their key.",
   trimmed: "Events that retention has removed.",
@@ -291,7 +296,7 @@ const EVENT_COUNTERS = {
 type EventCounter = keyof typeof EVENT_COUNTERS;
 
 /** Totals of a group that have no further attribute. */
-const GROUP_COUNTERS = ["handled", "skipped", "retried", "recovered", "deferred", "held", "lost"] as const;
+const GROUP_COUNTERS = ["handled", "skipped", "retried", "recovered", "expired", "deferred", "held", "lost"] as const;
 
 const COUNTED_OPERATIONS: Partial<Record<Operation["name"], EventCounter>> = {
   redrive: "redriven",

@@ -87,13 +87,13 @@ export class Tracing implements BrokerObserver {
     return { traceparents: [traceparentOf(span.spanContext())], ended: ({ error }) => this.#end(span, error) };
   }
 
-  handling(delivery: Delivery, kind: "handler" | "pulled"): HandlerObservation | undefined {
+  handling(delivery: Delivery, kind: "handler" | "pulled" | "batch"): HandlerObservation | undefined {
     if (this.#options.silent()) return undefined;
     const { event, group, consumer, attempt, recovered } = delivery;
     const created = contextOf(event);
-    const name = kind === "handler" ? "process" : "receive";
+    const name = kind === "pulled" ? "receive" : "process";
     const span = this.#start(`${name} ${event.type}`, {
-      kind: kind === "handler" ? SpanKind.CONSUMER : SpanKind.CLIENT,
+      kind: kind === "pulled" ? SpanKind.CLIENT : SpanKind.CONSUMER,
       attributes: {
         ...this.#of(name, event.type, group),
         ...messageOf(event),

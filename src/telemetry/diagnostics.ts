@@ -35,8 +35,8 @@ export interface PublishMessage {
 export interface HandleMessage {
   /** The delivery that is handled. */
   readonly delivery: Delivery;
-  /** Whether a handler is called with it, or `consume()` yields it. */
-  readonly kind: "handler" | "pulled";
+  /** Whether a handler is called with it, alone or in a batch, or `consume()` yields it. */
+  readonly kind: "handler" | "pulled" | "batch";
   /** How the attempt ended; set at the end. */
   outcome?: AttemptEnd["outcome"];
   /** The error of a failed attempt; set at the end. */
@@ -126,7 +126,7 @@ function observerOf(diagnostics: DiagnosticsChannel): BrokerObserver {
     handling(delivery, kind) {
       if (!isHeard(handle)) return undefined;
       const message: HandleMessage = { delivery, kind };
-      if (kind === "pulled") handle.start.publish(message);
+      if (kind !== "handler") handle.start.publish(message);
       return {
         run: (handler) => handle.start.runStores(message, handler),
         ended({ outcome, error }) {

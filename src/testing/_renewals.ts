@@ -47,6 +47,8 @@ export class Renewals implements AsyncDisposable {
       settle: (outcomes) => member.settle(outcomes),
       held: (deliveries) => member.held(deliveries),
       control: () => member.control(),
+      keep: (delivery, name, text) => member.keep(delivery, name, text),
+      kept: (delivery) => member.kept(delivery),
       renew: async (held, options) => {
         const asked = performance.now();
         const lost = await member.renew(held, options);

@@ -1,5 +1,7 @@
 import { register, type SuiteOptions } from "./_contract.ts";
 import { BrokerBench, type BrokerContract, type BrokerFeature, type BrokerUnderTest, within } from "./_broker_bench.ts";
+import { batches } from "./broker/consuming/_batches.ts";
+import { expiring } from "./broker/consuming/_expiring.ts";
 import { delivering } from "./broker/consuming/_delivery.ts";
 import { ordering } from "./broker/consuming/_order.ts";
 import { retrying } from "./broker/consuming/_retry.ts";
@@ -46,6 +48,8 @@ import { repartitioning } from "./broker/partitions/_repartition.ts";
 /** Contracts that a broker keeps over any store. */
 export const brokerContracts: readonly BrokerContract[] = [
   ...delivering,
+  ...batches,
+  ...expiring,
   ...ordering,
   ...retrying,
   ...deadLetters,

@@ -7,6 +7,7 @@ import { deferring } from "./store/_deferring.ts";
 import { excluding } from "./store/_exclusive.ts";
 import { fencing } from "./store/_layouts.ts";
 import { grouping } from "./store/_groups.ts";
+import { keeping } from "./store/_kept.ts";
 import { holding } from "./store/_holds.ts";
 import { leasing } from "./store/_leases.ts";
 import { letters } from "./store/_letters.ts";
@@ -33,6 +34,7 @@ export const storeContracts: readonly StoreContract[] = [
   ...deferring,
   ...letters,
   ...holding,
+  ...keeping,
   ...rewinding,
   ...trimming,
   ...bytes,

@@ -20,6 +20,8 @@ class DeletedGroups extends InMemoryStore {
       settle: gone,
       held: gone,
       control: gone,
+      keep: gone,
+      kept: gone,
       leave: gone,
     };
   }

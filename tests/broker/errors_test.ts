@@ -103,6 +103,8 @@ Deno.test("a subscription's error goes to its listeners, else to the broker's, e
             settle: () => Promise.reject(final),
             held: (deliveries) => member.held(deliveries),
             control: () => member.control(),
+            keep: (delivery, name, text) => member.keep(delivery, name, text),
+            kept: (delivery) => member.kept(delivery),
             leave: () => member.leave(),
           };
         },

@@ -30,6 +30,8 @@ class HangingStore implements EventStore {
       settle: (outcomes) => this.#reply(() => member.settle(outcomes)),
       held: (deliveries) => this.#reply(() => member.held(deliveries)),
       control: () => this.#reply(() => member.control()),
+      keep: (delivery, name, text) => this.#reply(() => member.keep(delivery, name, text)),
+      kept: (delivery) => this.#reply(() => member.kept(delivery)),
       leave: () => this.#reply(() => member.leave()),
     };
   }

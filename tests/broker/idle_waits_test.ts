@@ -9,6 +9,7 @@ const IDLE: GroupState = {
   deferred: [],
   types: undefined,
   skipped: 0,
+  expired: 0,
   whenDead: "continue",
   held: { keys: 0, waiting: 0, from: undefined },
   deadLetters: 0,

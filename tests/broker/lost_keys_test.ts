@@ -41,6 +41,8 @@ class LosingStore extends InMemoryStore {
       renew: (...args) => member.renew(...args),
       held: (deliveries) => member.held(deliveries),
       control: () => member.control(),
+      keep: (delivery, name, text) => member.keep(delivery, name, text),
+      kept: (delivery) => member.kept(delivery),
       leave: () => member.leave(),
     };
   }

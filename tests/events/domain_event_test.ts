@@ -42,16 +42,29 @@ Deno.test("DomainEvent keeps its init", () => {
     causationId: "d",
     traceparent: "00-1-2-01",
     extensions: { region: "eu", empty: "" },
+    expires: new Date(7),
   };
   const event = withInit(init);
-  const { id, time, source, subject, correlationId, causationId, traceparent, extensions } = event;
+  const { id, time, source, subject, correlationId, causationId, traceparent, extensions, expires } = event;
   assertEquals(
-    { id, time, source, subject, correlationId, causationId, traceparent, extensions: { ...extensions } },
-    init,
+    { id, time, source, subject, correlationId, causationId, traceparent, extensions: { ...extensions }, expires },
+    init as object,
   );
   assert(Object.isFrozen(extensions));
   assertEquals(Object.getPrototypeOf(extensions), null);
   assertEquals(new DomainEvent("Any", undefined).detail, null);
+});
+
+Deno.test("DomainEvent.expires is a Date, or milliseconds after its time", () => {
+  assertEquals(withInit({ time: new Date(1_000), expires: 500.7 }).expires, new Date(1_500));
+  const event = withInit({ id: "a", time: new Date(0), expires: new Date(2_000) });
+  assertEquals((event.toJSON() as { expires: string }).expires, "1970-01-01T00:00:02.000Z");
+  assertEquals(event.toCloudEvent().expires, "1970-01-01T00:00:02.000Z");
+  for (
+    const expires of [NaN, -1, Infinity, new Date(NaN), new Date(Date.UTC(10_000, 0)), new Date(-1), "2026" as never]
+  ) {
+    assertThrows(() => withInit({ expires }), TypeError, "as the end of an event");
+  }
 });
 
 Deno.test("DomainEvent puts a given time into the id that it generates, if it fits", () => {

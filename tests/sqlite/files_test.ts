@@ -83,6 +83,8 @@ Deno.test("open() upgrades a file with an earlier schema, and keeps its entries"
      DROP INDEX delivery_version;
      DROP INDEX delivery_deferred;
      DROP TRIGGER entry_removed;
+     DROP TABLE scheduled;
+     DROP TABLE schedule;
      DROP TABLE state;
      DROP INDEX entry_revision;
      DROP TABLE subject;
@@ -100,6 +102,10 @@ Deno.test("open() upgrades a file with an earlier schema, and keeps its entries"
      ALTER TABLE consumer_group DROP COLUMN removed_from_seq;
      ALTER TABLE consumer_group DROP COLUMN removed_to_ms;
      ALTER TABLE consumer_group DROP COLUMN removed_to_seq;
+     ALTER TABLE consumer_group DROP COLUMN control;
+     ALTER TABLE consumer_group DROP COLUMN control_version;
+     ALTER TABLE consumer_group DROP COLUMN expired;
+     ALTER TABLE delivery DROP COLUMN kept;
      ALTER TABLE delivery DROP COLUMN version;
      ALTER TABLE delivery DROP COLUMN deferred_at;
      PRAGMA user_version = 1`,

@@ -83,7 +83,7 @@ const place: fc.Arbitrary<Place> = fc.record({
   at: fc.constantFrom("beginning", "now", "entry", "entry", "between", "future"),
   index,
 });
-const ENDINGS = ["ack", "ack", "retry", "hold", "release", "dead", "wait", "isolate", "defer"] as const;
+const ENDINGS = ["ack", "ack", "expire", "retry", "hold", "release", "dead", "wait", "isolate", "defer"] as const;
 const endingOf = (kinds: readonly Ending["kind"][]): fc.Arbitrary<Ending> =>
   fc.record({
     kind: fc.constantFrom(...kinds),

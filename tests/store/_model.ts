@@ -134,6 +134,7 @@ export class ModelGroup {
   members: Member[] = [];
   epoch = 0;
   skipped = 0;
+  expired = 0;
   /** How often letters have ceased to hold a key. */
   freed = 0;
   types: Types;
@@ -311,6 +312,11 @@ export class ModelGroup {
 
   skip(delivery: Delivery): void {
     this.skipped++;
+    this.drop(delivery);
+  }
+
+  expire(delivery: Delivery): void {
+    this.expired++;
     this.drop(delivery);
   }
 

@@ -315,6 +315,7 @@ export class Run {
     const { delivery } = hand;
     // The letter of a removed entry has no fields. The model leaves it out.
     if (kind === "skip") return group.skip(delivery);
+    if (kind === "expire") return group.expire(delivery);
     if (kind === "ack" || (kind === "dead" && group.isGone(delivery))) return group.drop(delivery);
     if (kind === "dead") return group.bury(delivery, keyed ? key : undefined);
     if (kind === "defer") return group.defer(delivery, version);
@@ -416,6 +417,7 @@ export class Run {
         whenDead: group.whenDead,
         held: group.held,
         skipped: group.skipped,
+        expired: group.expired,
         retrying: group.pending.filter(({ retryAt }) => retryAt !== undefined && retryAt > model.now).length,
         deferred: group.deferred,
         deadLetters: group.letters.length,

@@ -50,6 +50,9 @@ export const GUARANTEES: Readonly<Record<number, string>> = {
   48: "The number of partitions changes while brokers publish and consume",
   49: "Scheduled events are stored like any event, and appended once, at their time",
   51: "A paused group starts nothing, in any process, until it is resumed, and goes on where it was",
+  53: "A batch of events is handled together, and each of its events settles by itself",
+  54: "What a handler keeps beside its delivery outlives failures and consumers, and ends with the delivery",
+  55: "An expired event is not handled: its group settles and counts it, or makes it a dead letter",
 };
 
 /** A promise of README, with the numbers of its guarantees, its settings and its cost. */
@@ -165,6 +168,18 @@ export const PROMISES: readonly Promised[] = [
     numbers: [5, 9],
     details:
       "Within one subscription, retries included. Events behind a waiting retry count in `prefetch`; when they fill it, reading stops and `info()` says `stalled`.",
+  },
+  {
+    promise: "An event whose `expires` is over is not handled",
+    numbers: [55],
+    details:
+      "By the clock of the consumer, before the handler starts. The group settles and counts it, or keeps it as a dead letter, with `whenExpired`. See [Deadlines](USAGE.md#deadlines).",
+  },
+  {
+    promise: "Events can be handled in batches, and each settles by itself",
+    numbers: [53],
+    details:
+      "A failed batch costs each of its events one attempt, and a `BatchError` only those that it names. Order, leases and dead letters are those of single events: see [Consuming in batches](USAGE.md#consuming-in-batches).",
   },
   {
     promise: 'With `whenDead: "hold-key"`, later events of a key wait behind its dead letter',

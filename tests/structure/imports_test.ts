@@ -133,6 +133,7 @@ const ROOMS: Record<string, Rooms> = {
       "consuming/flow": ["partitions"],
       consuming: ["codec", "partitions", "consuming/assignment", "consuming/flow", "observing"],
       "consuming/pulling": ["consuming", "observing"],
+      "consuming/batches": ["consuming", "observing"],
       reading: ["codec", "partitions"],
       scheduling: ["codec", "partitions", "publishing"],
       operating: ["codec", "partitions", "consuming/assignment", "consuming/flow", "observing", "scheduling"],

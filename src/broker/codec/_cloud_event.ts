@@ -1,6 +1,6 @@
 import { isExtension, NO_EXTENSIONS } from "../../events/_state.ts";
 import type { Fields } from "../../store/mod.ts";
-import type { Entry } from "./_entry_fields.ts";
+import { type Entry, expiryOf } from "./_entry_fields.ts";
 import { parseJson } from "./_json.ts";
 
 type Envelope = Readonly<Record<string, unknown>>;
@@ -80,6 +80,11 @@ function inside(envelope: Envelope, entry: Entry, type: string): Entry {
   // A CloudEvent without a version is version 1, and not an entry of the Python predecessor.
   found.version ??= String(envelope.version ?? 1);
   const [extensions, unknown] = otherAttributes(envelope, entry);
+  const expires = expiryOf(unknown.expires);
+  if (expires !== undefined) {
+    found.expires = expires;
+    delete unknown.expires;
+  }
   if (Object.keys(extensions).length > 0) found.ext = JSON.stringify(extensions);
   found.unknown = Object.keys(unknown).length === 0 ? NO_EXTENSIONS : Object.freeze(unknown);
   return found;

@@ -1,7 +1,7 @@
 import { isPrintable, MAX_ID_LENGTH, NO_EXTENSIONS } from "../../events/_state.ts";
 import type { Fields } from "../../store/mod.ts";
 import { unwrapped } from "./_cloud_event.ts";
-import type { Entry } from "./_entry_fields.ts";
+import { type Entry, expiryOf } from "./_entry_fields.ts";
 
 const NAMES = new Set<string>(
   "id payload type version time source subject correlationid causationid traceparent ext".split(" "),
@@ -54,6 +54,12 @@ function sortedFields(fields: Fields): Entry {
   if (unknown.scheduledfor !== undefined && SCHEDULED.test(unknown.scheduledfor)) {
     entry.scheduledfor = unknown.scheduledfor;
     delete unknown.scheduledfor;
+  }
+  // A field of that name without a time belongs to another program.
+  const expires = expiryOf(unknown.expires);
+  if (expires !== undefined) {
+    entry.expires = expires;
+    delete unknown.expires;
   }
   entry.unknown = Object.keys(unknown).length === 0 ? NO_EXTENSIONS : Object.freeze(unknown);
   return entry;

@@ -8,15 +8,13 @@ import type { Fields, StoredRecord } from "../../store/mod.ts";
 import { type Position, positionTime } from "../../store/mod.ts";
 import { Contract, DecodingFailure } from "./_detail_contract.ts";
 import { rawFields, readEntry } from "./_entry.ts";
-import type { Entry } from "./_entry_fields.ts";
+import { DATE_TIME, type Entry } from "./_entry_fields.ts";
 import { parseJson } from "./_json.ts";
 import type { DetailCipher } from "../detail_cipher.ts";
 import { NewerVersionError, UndecodableError } from "../errors.ts";
 
 /** The event of an entry, or the error for an entry that is no event of its class. */
 export type Decoded<E extends DomainEvent> = E | UndecodableError;
-
-const DATE_TIME = /^([+-]\d\d)?\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i;
 
 /** The entry has a newer version than its class in this process. */
 class TooNew extends TypeError {
@@ -87,6 +85,7 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
     if (record.correlationId !== undefined) fields.push("correlationid", record.correlationId);
     if (record.causationId !== undefined) fields.push("causationid", record.causationId);
     if (record.traceparent !== undefined) fields.push("traceparent", record.traceparent);
+    if (record.expires !== undefined) fields.push("expires", new Date(record.expires).toISOString());
     const { extensions } = record;
     if (extensions !== NO_EXTENSIONS && Object.keys(extensions).length > 0) {
       fields.push("ext", JSON.stringify(extensions));
@@ -151,6 +150,7 @@ export class EventCodec<E extends DomainEvent = DomainEvent> {
     record.correlationId = entry.correlationid;
     record.causationId = entry.causationid;
     record.traceparent = entry.traceparent;
+    record.expires = entry.expires;
     if (entry.unknown !== undefined) record.unknownFields = entry.unknown;
     if (entry.ext !== undefined) record.extensions = checkExtensions(parseJson("its ext", entry.ext));
     return record;

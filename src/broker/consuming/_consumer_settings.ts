@@ -4,6 +4,7 @@ import type { EventDefinition } from "../../events/_definition.ts";
 import type { Position, WhenDead } from "../../store/mod.ts";
 import { checkKeys, checkNumber, checkSignal, show } from "../../events/_check.ts";
 import { checkWhenDead, startPoint } from "../_settings.ts";
+import type { BatchOptions } from "../batch.ts";
 import type { ConsumeOptions, RetryOptions, SubscribeOptions } from "../options.ts";
 
 /** The largest number of entries in one claim, and so of handlers that start in one turn of the event loop. */
@@ -15,8 +16,13 @@ export const LARGEST_WINDOW = 1_000;
 // Enough to hide round trips, but few, since a caller that pulls may be slow and other consumers should get events.
 const PULLED_PREFETCH = 64;
 
+const MOST_PREFETCHED = 100_000;
+
 // Many times what is needed to hide round trips, and little for the memory of a process.
 const PREFETCH_BYTES = 64 * 2 ** 20;
+
+const LARGEST_BATCH = 10_000;
+const LONGEST_BATCH_WAIT = 3_600_000;
 
 const WEEK = 7 * 24 * 3_600_000;
 
@@ -29,20 +35,31 @@ const KEYS = [
   "retry",
   "startFrom",
   "deferTimeout",
+  "whenExpired",
   "drainTimeout",
   "assignment",
   "pauseAfter",
   "signal",
 ];
-const SUBSCRIBE_KEYS = [...KEYS, "concurrency", "key", "handlerTimeout", "whenDead"];
+const SUBSCRIBE_KEYS = [...KEYS, "concurrency", "key", "handlerTimeout", "whenDead", "batch"];
+const BATCH_KEYS = ["size", "wait", "bytes"];
 const RETRY_KEYS = ["maxAttempts", "minTimeout", "maxTimeout", "multiplier", "jitter"];
+
+/** How a subscription gathers batches, checked and with defaults. */
+export interface BatchSettings extends Required<BatchOptions> {
+  /** How many batches may be handled at once. */
+  readonly concurrency: number;
+}
 
 /** The options of a subscription, checked and with defaults. */
 export interface Settings {
   readonly group: string;
   /** Undefined when the broker generates the name. */
   readonly consumer: string | undefined;
+  /** How many events may be handled at once. */
   readonly concurrency: number;
+  /** Undefined when events are handled one by one. */
+  readonly batch?: BatchSettings;
   /** Undefined when it adapts. */
   readonly prefetch: number | undefined;
   readonly prefetchBytes: number;
@@ -53,6 +70,7 @@ export interface Settings {
   readonly retry: Required<RetryOptions>;
   readonly startFrom: "beginning" | "now" | Position;
   readonly deferTimeout: number;
+  readonly whenExpired: "skip" | "dead-letter";
   readonly drainTimeout: number;
   /** Undefined for the default of the stream. */
   readonly assignment: "exclusive" | "shared" | undefined;
@@ -62,7 +80,7 @@ export interface Settings {
 
 /** Checks the options of `subscribe` and fills in the defaults. */
 export function subscribeSettings<E extends DomainEvent>(
-  options: SubscribeOptions<E>,
+  options: SubscribeOptions<E> & { batch?: BatchOptions | undefined },
   definitions: readonly EventDefinition[] = [],
 ): Settings {
   checkKeys("subscribe", options ?? {}, SUBSCRIBE_KEYS);
@@ -80,9 +98,11 @@ export function subscribeSettings<E extends DomainEvent>(
         `the option subject in the class`,
     );
   }
+  const settings = commonSettings("subscribe", options);
+  const { batch } = options;
   return {
-    ...commonSettings("subscribe", options),
-    concurrency,
+    ...settings,
+    ...(batch === undefined ? { concurrency } : batchSettings(batch, concurrency, settings.prefetch)),
     key: key as Settings["key"] ?? (whenDead === "hold-key" ? bySubject : undefined),
     whenDead,
     handlerTimeout,
@@ -110,6 +130,31 @@ export function consumeSettings(options: ConsumeOptions, types: number): Setting
  */
 export const MAX_KEY_LENGTH = 4_096;
 
+function batchSettings(
+  batch: BatchOptions,
+  concurrency: number,
+  prefetch: number | undefined,
+): Pick<Settings, "concurrency" | "batch" | "prefetch"> {
+  checkKeys("subscribe with batch options", batch, BATCH_KEYS);
+  const { size, wait = 50, bytes = Infinity } = batch;
+  checkNumber("batch.size", size, { min: 1, max: LARGEST_BATCH, integer: true });
+  checkNumber("batch.wait (ms)", wait, { min: 0, max: LONGEST_BATCH_WAIT });
+  checkNumber("batch.bytes", bytes, { min: 1 });
+  if (prefetch !== undefined && size > prefetch) {
+    throw new TypeError(
+      `Cannot subscribe with batches of ${size} events: prefetch is ${prefetch}, so that a batch would never be full; raise ` +
+        `prefetch, or lower batch.size`,
+    );
+  }
+  const most = concurrency * size;
+  return {
+    concurrency: most,
+    batch: { size, wait, bytes, concurrency },
+    // The next batches gather while these run.
+    prefetch: prefetch ?? Math.max(size, Math.min(2 * most, MOST_PREFETCHED)),
+  };
+}
+
 /** The default key. Events without a subject, which other programs may write, wait for no other event. */
 export function bySubject({ subject, id }: DomainEvent): string {
   return subject ?? id;
@@ -126,7 +171,7 @@ export function startIn(stream: string, { startFrom }: Settings, known: readonly
 function commonSettings(
   verb: string,
   options: ConsumeOptions,
-): Omit<Settings, "concurrency" | "key" | "whenDead" | "handlerTimeout"> {
+): Omit<Settings, "concurrency" | "batch" | "key" | "whenDead" | "handlerTimeout"> {
   const {
     group,
     consumer,
@@ -136,6 +181,7 @@ function commonSettings(
     drainTimeout = 10_000,
     startFrom = "beginning",
     deferTimeout = WEEK,
+    whenExpired = "skip",
     assignment,
     pauseAfter,
     signal,
@@ -145,7 +191,7 @@ function commonSettings(
   }
   assertName("group", group);
   if (consumer !== undefined) assertName("consumer", consumer);
-  if (prefetch !== undefined) checkNumber("prefetch", prefetch, { min: 1, max: 100_000, integer: true });
+  if (prefetch !== undefined) checkNumber("prefetch", prefetch, { min: 1, max: MOST_PREFETCHED, integer: true });
   checkNumber("prefetchBytes", prefetchBytes, { min: 1 });
   checkNumber("lease (ms)", lease, { min: 100, max: 86_400_000 });
   checkNumber("deferTimeout (ms)", deferTimeout, { min: 0, max: deferTimeout === Infinity ? Infinity : 2 ** 40 });
@@ -154,6 +200,9 @@ function commonSettings(
     throw new TypeError(`Cannot ${verb} with the assignment ${show(assignment)}: give "exclusive" or "shared"`);
   }
   if (pauseAfter !== undefined) checkPauseAfter(verb, pauseAfter);
+  if (whenExpired !== "skip" && whenExpired !== "dead-letter") {
+    throw new TypeError(`Cannot ${verb} with whenExpired ${show(whenExpired)}: give "skip" or "dead-letter"`);
+  }
   checkSignal(signal);
   return {
     group,
@@ -162,6 +211,7 @@ function commonSettings(
     prefetchBytes,
     lease,
     deferTimeout,
+    whenExpired,
     drainTimeout,
     assignment,
     pauseAfter: pauseAfter && { ...pauseAfter },

@@ -1,4 +1,5 @@
-import type { DomainEvent } from "../../events/mod.ts";
+import { recordIn } from "../../events/_state.ts";
+import { DomainEvent } from "../../events/mod.ts";
 import { sizeOf } from "../../store/_size.ts";
 import type { ClaimedRecord, Outcome, Position } from "../../store/mod.ts";
 import type { DecodingFailure } from "../codec/_detail_contract.ts";
@@ -110,6 +111,8 @@ export class Job {
   #state: JobState = "waiting";
   #attempt: number;
   #busy = false;
+  /** How often its handler was started here. */
+  #starts = 0;
   #open = true;
   #key: string | undefined;
   #error: unknown;
@@ -156,6 +159,11 @@ export class Job {
     return this.#busy;
   }
 
+  /** How often its handler was started here: tells a start from an earlier one of the same attempt. */
+  get starts(): number {
+    return this.#starts;
+  }
+
   /** The key of its event; undefined without keys. */
   get key(): string | undefined {
     return this.#key;
@@ -179,6 +187,14 @@ export class Job {
   /** Whether it is neither settled nor lost yet. */
   get unsettled(): boolean {
     return this.#state !== "settling" && this.#state !== "gone";
+  }
+
+  /** Whether its event is not to be handled any more, by the clock of this process. */
+  get isExpired(): boolean {
+    const expires = typeof this.#content === "object" && this.#content instanceof DomainEvent
+      ? recordIn(this.#content).expires
+      : undefined;
+    return expires !== undefined && expires <= Date.now();
   }
 
   /** It was taken over from two dead consumers and may be the cause, so its next attempt runs exclusively. */
@@ -230,6 +246,7 @@ export class Job {
   start(): void {
     this.#state = "running";
     this.#busy = true;
+    this.#starts++;
     this.#observed = undefined;
     this.source.handlerStarted();
   }
@@ -264,12 +281,17 @@ export class Job {
     const step = Math.min(delay, LONGEST_TIMER);
     this.#retryTimer = setTimeout(() => {
       if (delay > step) return this.#retryIn(delay - step, onDue);
-      this.#state = "waiting";
-      // Each attempt has a signal of its own.
-      this.#controller = undefined;
-      this.#abortReason = undefined;
+      this.repeat();
       onDue();
     }, step);
+  }
+
+  /** running, holding → waiting: it starts again, with the attempt that it has now. */
+  repeat(): void {
+    this.#state = "waiting";
+    // Each start has a signal of its own.
+    this.#controller = undefined;
+    this.#abortReason = undefined;
   }
 
   /** When its next attempt is due, in milliseconds from now; 0 when it may start now. */

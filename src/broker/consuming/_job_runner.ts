@@ -11,20 +11,28 @@ import { MAX_KEY_LENGTH, type Settings } from "./_consumer_settings.ts";
 import { OTHER_TYPE } from "../codec/_stream_codec.ts";
 import { Deadlines } from "./_deadlines.ts";
 import { type Job, JobDelivery, type JobSource } from "./_job.ts";
-import { cannotWait, failed, refOf, undecodable, usedUp } from "./_outcomes.ts";
-import { Scheduler } from "./_scheduler.ts";
+import { cannotWait, expired, failed, refOf, undecodable, usedUp } from "./_outcomes.ts";
+import { type JobScheduler, Scheduler, type SchedulerTasks } from "./_scheduler.ts";
 
 /** How a handler ended: it succeeded, it failed, or it gave the delivery back uncounted. Delays are in milliseconds. */
 export type HandlerEnd =
   | { readonly kind: "ack" }
   | { readonly kind: "fail"; readonly error: unknown; readonly delay?: number | undefined }
-  | { readonly kind: "release"; readonly delay?: number | undefined };
+  | { readonly kind: "release"; readonly delay?: number | undefined }
+  /** Its handler has to run again in its place, with the same attempt: an earlier event of its key failed. */
+  | { readonly kind: "again" }
+  /** It was given to no handler in time. */
+  | { readonly kind: "expire" };
 
 /** Tells the runner how the handler of this attempt ended. Only the first call for an attempt counts. */
 export type OnHandlerEnd = (job: Job, attempt: number, end: HandlerEnd) => void;
 
 /** Gives a job to its handler. */
-export type Deliver = (job: Job, onEnd: OnHandlerEnd) => void;
+export interface Deliver {
+  (job: Job, onEnd: OnHandlerEnd): void;
+  /** Makes the scheduler, if jobs do not start one by one. */
+  readonly schedulerFor?: (tasks: SchedulerTasks) => JobScheduler;
+}
 
 /** The subscription of a runner. */
 export interface JobRunnerOwner {
@@ -66,8 +74,8 @@ export class JobRunner {
   #settings: Settings;
   #owner: JobRunnerOwner;
   #deliver: Deliver;
-  #scheduler: Scheduler;
-  #deadlines: Deadlines<{ job: Job; attempt: number }>;
+  #scheduler: JobScheduler;
+  #deadlines: Deadlines<{ job: Job; starts: number }>;
   #closing = false;
   #onEnd: OnHandlerEnd = (job, attempt, end) => this.#ended(job, attempt, end);
 
@@ -75,13 +83,15 @@ export class JobRunner {
     this.#settings = settings;
     this.#deliver = deliver;
     this.#owner = owner;
-    this.#scheduler = new Scheduler(settings.concurrency, {
+    const tasks: SchedulerTasks = {
       run: (job) => this.#run(job),
+      expire: (job) => this.#expireIfDue(job),
       isolate: (job) => this.#isolate(job),
       release: (job) => this.#release(job),
       renew: (job) => job.source.renewUntilDone().catch((error) => owner.failed(error, job.source)),
-    });
-    this.#deadlines = new Deadlines(settings.handlerTimeout, ({ job, attempt }) => this.#timedOut(job, attempt));
+    };
+    this.#scheduler = deliver.schedulerFor?.(tasks) ?? new Scheduler(settings.concurrency, tasks);
+    this.#deadlines = new Deadlines(settings.handlerTimeout, ({ job, starts }) => this.#timedOut(job, starts));
   }
 
   /** How many handlers run. */
@@ -144,16 +154,16 @@ export class JobRunner {
   }
 
   #run(job: Job): void {
-    if (this.#settings.handlerTimeout !== Infinity) this.#deadlines.add({ job, attempt: job.attempt });
+    if (this.#settings.handlerTimeout !== Infinity) this.#deadlines.add({ job, starts: job.starts });
     this.#deliver(job, this.#onEnd);
   }
 
-  #timedOut(job: Job, attempt: number): void {
-    if (job.state !== "running" || job.attempt !== attempt) return;
+  #timedOut(job: Job, starts: number): void {
+    if (job.state !== "running" || job.starts !== starts) return;
     const { handlerTimeout } = this.#settings;
     const error = new DOMException(`The handler took longer than ${handlerTimeout} ms`, "TimeoutError");
     job.abort(error);
-    this.#ended(job, attempt, { kind: "fail", error });
+    this.#ended(job, job.attempt, { kind: "fail", error });
   }
 
   #ended(job: Job, attempt: number, end: HandlerEnd): void {
@@ -168,8 +178,10 @@ export class JobRunner {
     } else if (end.kind === "release") {
       job.observed?.ended({ outcome: "release", delay: end.delay });
       this.#release(job, end.delay);
-    } else this.#fail(job, end.error, end.delay);
-    this.#scheduler.handlerEnded();
+    } else if (end.kind === "again") this.#again(job);
+    else if (end.kind === "expire") this.#expire(job);
+    else this.#fail(job, end.error, end.delay);
+    this.#scheduler.handlerEnded(job);
     job.source.updateRoom();
   }
 
@@ -192,6 +204,27 @@ export class JobRunner {
     // Pausing releases all jobs that do not run, so this one first.
     this.#release(job);
     job.source.throttle(error, retryAfter);
+  }
+
+  #expireIfDue(job: Job): boolean {
+    if (!job.isExpired) return false;
+    this.#expire(job);
+    return true;
+  }
+
+  /** The job keeps its place in the order of its key until it has ended. */
+  #expire(job: Job): void {
+    const { outcome, error } = expired(job, this.#settings.whenExpired);
+    job.observed?.ended({ outcome: "release" });
+    job.settle(outcome, error);
+    this.#close(job);
+  }
+
+  #again(job: Job): void {
+    job.observed?.ended({ outcome: "release" });
+    if (this.#isEnding(job)) return this.#release(job);
+    job.repeat();
+    this.#scheduler.enqueue(job);
   }
 
   #release(job: Job, delay = 0): void {
@@ -264,6 +297,8 @@ export class JobRunner {
       this.#owner.dispatch(new RetryEvent(eventType, position, outcome.attempt, outcome.delay, error));
     } else if (outcome.kind === "defer") {
       this.#owner.dispatch(new DeferredEvent(eventType, position, (error as NewerVersionError).version));
+    } else if (outcome.kind === "expire") {
+      this.#owner.dispatch(new DeliveryEvent("expired", eventType, position));
     } else if (outcome.kind === "wait") {
       this.#owner.dispatch(new HeldEvent(eventType, position, outcome.key));
     } else if (outcome.kind === "dead") {

@@ -1,6 +1,6 @@
 import { reasonOf } from "../../events/_check.ts";
 import { isErrorLike, isInstance, readProperty, readText } from "../../events/_foreign.ts";
-import { ValidationError } from "../../events/mod.ts";
+import { type DomainEvent, ValidationError } from "../../events/mod.ts";
 import type { DeadReason, DeliveryRef, ErrorRecord, Outcome } from "../../store/mod.ts";
 import { MAX_WAITING } from "../../store/mod.ts";
 import { backoff } from "../_store_retry.ts";
@@ -37,6 +37,17 @@ export function usedUp(job: Job): { readonly outcome: Outcome; readonly error: E
     : ["attempts", `It failed ${attempts} times before`] as const;
   const error = new Error(message);
   return { outcome: dead(job, reason, attempts, error), error };
+}
+
+/** The outcome for a job whose event is not to be handled any more. */
+export function expired(
+  job: Job,
+  whenExpired: "skip" | "dead-letter",
+): { readonly outcome: Outcome; readonly error: Error } {
+  const { expires } = job.content as DomainEvent;
+  const error = new Error(`It has expired at ${expires!.toISOString()}, before a handler began`);
+  if (whenExpired === "skip") return { outcome: { kind: "expire", ...refOf(job) }, error };
+  return { outcome: dead(job, "expired", job.attempt - 1, error), error };
 }
 
 /** The outcome for a job that would have to wait behind a dead letter of its key, though too many wait. */

@@ -6,12 +6,46 @@ import type { Job } from "./_job.ts";
 export interface SchedulerTasks {
   /** Runs the job's handler; {@linkcode Scheduler.handlerEnded} is called at its end. */
   run(job: Job): void;
+  /** Settles a waiting job whose event has expired; returns false for any other one. */
+  expire(job: Job): boolean;
   /** Has the store record that the job runs exclusively; resolves with false when the delivery is lost. */
   isolate(job: Job): Promise<boolean>;
   /** Gives the job back, because its consumer has stopped before its handler could start. */
   release(job: Job): void;
   /** Renews the lease of the job's consumer; never rejects. */
   renew(job: Job): Promise<void>;
+}
+
+/** Decides when jobs start. */
+export interface JobScheduler {
+  /** Takes a waiting job, whose key is set if there are keys. */
+  admit(job: Job): void;
+  /** The waiting job may start: its next attempt is due, or it has to run again. */
+  enqueue(job: Job): void;
+  /** Starts jobs while there is room. */
+  pump(): void;
+  /** The handler of a job has ended, or has timed out. */
+  handlerEnded(job: Job): void;
+  /** If this job ran exclusively, other jobs may start now: it is settled, lost or holding. */
+  endExclusive(job: Job): void;
+  /**
+   * The job takes a place in the order of its key, though its handler does not start: it is about to become a dead letter that
+   * holds the key.
+   */
+  takePlace(job: Job): void;
+  /**
+   * The job has become a dead letter that holds its key. Removes and returns the jobs of later events of the key, which have
+   * to wait in the store.
+   */
+  holdKey(job: Job): Job[];
+  /** The job has ended: the next job of its key may start. */
+  leaveKey(job: Job): void;
+  /** Starts no job from now on. */
+  stop(): void;
+  /** How many handlers run. */
+  readonly running: number;
+  /** Resolves when no handler runs. */
+  idle(): Promise<void>;
 }
 
 /** Jobs of one key, in order. */
@@ -25,7 +59,7 @@ interface KeyQueue {
  * Decides when jobs start: at most `concurrency` handlers run at once, at most one of each key, and a suspect job (see
  * {@linkcode Job.suspect}) runs exclusively.
  */
-export class Scheduler {
+export class Scheduler implements JobScheduler {
   #concurrency: number;
   #tasks: SchedulerTasks;
   #ready = new Fifo<Job>();
@@ -43,7 +77,6 @@ export class Scheduler {
     this.#tasks = tasks;
   }
 
-  /** Takes a waiting job, whose key is set if there are keys. */
   admit(job: Job): void {
     if (job.key === undefined) return this.enqueue(job);
     const queue = this.#keys.get(job.key);
@@ -52,7 +85,6 @@ export class Scheduler {
     this.enqueue(job);
   }
 
-  /** The waiting job may start: it is the first of its key, or its next attempt is due. */
   enqueue(job: Job): void {
     if (job.retryDelay > 0) return this.#enqueueWhenDue(job);
     (job.suspect ? this.#suspects : this.#ready).push(job);
@@ -65,7 +97,6 @@ export class Scheduler {
     });
   }
 
-  /** Starts jobs while there is room. */
   pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
@@ -85,6 +116,10 @@ export class Scheduler {
     if (job === undefined) return false;
     if (job.state !== "waiting" || job.source.stopped) {
       // It was lost or released while it was queued, or is about to be released.
+      queue.shift();
+      return true;
+    }
+    if (this.#tasks.expire(job)) {
       queue.shift();
       return true;
     }
@@ -121,34 +156,24 @@ export class Scheduler {
     this.#tasks.run(job);
   }
 
-  /** A handler ended and frees its place. */
   handlerEnded(): void {
     this.#running--;
     if (this.#running === 0) { for (const resolve of this.#onIdle.splice(0)) resolve(); }
     this.pump();
   }
 
-  /** If this job ran exclusively, other jobs may start now: it is settled, lost or holding. */
   endExclusive(job: Job): void {
     if (this.#exclusive !== job) return;
     this.#exclusive = undefined;
     this.pump();
   }
 
-  /**
-   * The job takes a place in the order of its key, though its handler does not start: it is about to become a dead letter that
-   * holds the key.
-   */
   takePlace(job: Job): void {
     const queue = this.#keys.get(job.key!);
     if (queue !== undefined) queue.behind.push(job);
     else this.#keys.set(job.key!, { current: job, behind: new Fifo() });
   }
 
-  /**
-   * The job has become a dead letter that holds its key. Removes and returns the jobs of later events of the key, which have
-   * to wait in the store.
-   */
   holdKey(job: Job): Job[] {
     const queue = this.#keys.get(job.key!);
     if (queue === undefined) return [];
@@ -162,7 +187,6 @@ export class Scheduler {
     return later;
   }
 
-  /** The job has ended: the next job of its key may start. */
   leaveKey(job: Job): void {
     const queue = job.key === undefined ? undefined : this.#keys.get(job.key);
     if (queue?.current !== job) return;
@@ -177,17 +201,14 @@ export class Scheduler {
     }
   }
 
-  /** Starts no job from now on. */
   stop(): void {
     this.#stopped = true;
   }
 
-  /** How many handlers run. */
   get running(): number {
     return this.#running;
   }
 
-  /** Resolves when no handler runs. */
   idle(): Promise<void> {
     return this.#running === 0 ? Promise.resolve() : new Promise((resolve) => this.#onIdle.push(resolve));
   }

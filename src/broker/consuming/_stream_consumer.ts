@@ -522,8 +522,8 @@ export class StreamConsumer implements JobSource {
   }
 
   #isStalled(full: boolean): boolean {
-    const { key, concurrency } = this.#settings;
-    return full && key !== undefined && this.#allRunning < concurrency;
+    const { key, concurrency, batch } = this.#settings;
+    return full && key !== undefined && this.#allRunning < (batch === undefined ? concurrency : 1);
   }
 
   /** From now on no handler of its deliveries starts, though the subscription goes on. */

@@ -77,7 +77,7 @@ export class Observers {
     return this.#until(observations, publish, () => ({}));
   }
 
-  handling(delivery: Delivery, kind: "handler" | "pulled"): ObservedAttempt {
+  handling(delivery: Delivery, kind: "handler" | "pulled" | "batch"): ObservedAttempt {
     const observations = this.#begin("handling", (observer) => observer.handling?.(delivery, kind));
     return {
       delivery,

@@ -49,8 +49,11 @@ export interface BrokerObserver {
   active?(): boolean;
   /** `publish()` was called with these events, which are not encoded yet. */
   publishing?(events: readonly DomainEvent[]): PublishObservation | undefined;
-  /** A handler is about to be called with this delivery, or `consume()` is about to yield it. */
-  handling?(delivery: Delivery, kind: "handler" | "pulled"): HandlerObservation | undefined;
+  /**
+   * A handler is about to be called with this delivery, or `consume()` is about to yield it (`"pulled"`), or the handler of a
+   * batch is about to be called, once for each delivery in it (`"batch"`). `run` is called for `"handler"` alone.
+   */
+  handling?(delivery: Delivery, kind: "handler" | "pulled" | "batch"): HandlerObservation | undefined;
   /** Outcomes of deliveries are about to be sent to the store, in one round trip. */
   settling?(batch: SettlingBatch): SettlingObservation | undefined;
   /** The broker or its caller changes a stream or a group. */
@@ -110,10 +113,11 @@ export interface SettlingOutcome {
   /** The position of the event in its stream. */
   readonly position: Position;
   /**
-   * `ack`, `retry`, `dead` and `release` as in {@linkcode AttemptEnd}; `defer`: waits for a consumer that knows its
+   * `ack`, `retry`, `dead` and `release` as in {@linkcode AttemptEnd}; `skip`: of another type; `expire`: not to be handled any
+   * more; `defer`: waits for a consumer that knows its
    * version; `wait`: waits until the dead letter that holds its key is redriven or discarded; `isolate`: is about to be handled exclusively.
    */
-  readonly outcome: "ack" | "skip" | "retry" | "dead" | "release" | "defer" | "wait" | "isolate";
+  readonly outcome: "ack" | "skip" | "expire" | "retry" | "dead" | "release" | "defer" | "wait" | "isolate";
   /** The delivery that `handling` was called with; undefined if no handler was called. */
   readonly delivery: Delivery | undefined;
   /** The W3C `traceparent` of the event, also if no handler was called; undefined if the event has none. */

@@ -98,7 +98,7 @@ export interface DeadLetter<E extends DomainEvent = DomainEvent> {
    * Why it became a dead letter. `attempts`: all attempts failed. `permanent`: a handler threw a `PermanentError`.
    * `undecodable`: the entry is no event of its class. `died`: its consumers died while they handled it. `version`: no
    * consumer knew its version within `deferTimeout`. `held`: an earlier event of its key is a dead letter, and too many events
-   * wait already.
+   * wait already. `expired`: its `expires` was over before a handler began.
    */
   readonly reason: DeadReason;
   /** How many attempts were counted. */

@@ -30,6 +30,7 @@ function mergedGroup(parts: readonly GroupState[]): GroupState {
       from: lowest(parts.map(({ held }) => held.from)),
     },
     skipped: sumOf(parts, ({ skipped }) => skipped),
+    expired: sumOf(parts, ({ expired }) => expired),
     deadLetters: sumOf(parts, ({ deadLetters }) => deadLetters),
     oldestDeadLetter: failures.length === 0 ? undefined : Math.min(...failures),
     lag: sumOf(parts, ({ lag }) => lag),

@@ -28,6 +28,11 @@ export class HeldClaims {
     }
   }
 
+  /** The group may keep state of this delivery from now on. */
+  keepsState(position: Position): void {
+    this.#withState.add(position);
+  }
+
   /** Whether a delivery of this entry is held. */
   has(position: Position): boolean {
     return this.#fences.has(position);

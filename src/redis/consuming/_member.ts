@@ -17,6 +17,7 @@ import {
   type StoreErrorKind,
   type WhenDead,
 } from "../../store/mod.ts";
+import { tooMuchKept } from "../../store/_kept.ts";
 import { reachOf } from "../../store/_reach.ts";
 import type { BlockingReader } from "./_blocking_reader.ts";
 import type { Reply } from "../connection/client.ts";
@@ -35,6 +36,7 @@ import { claimOf, type Source } from "./_source.ts";
 import type { Route } from "../connection/_topology.ts";
 import { ANNOUNCE } from "../scripts/consuming/announce.ts";
 import { HEAL } from "../scripts/consuming/heal.ts";
+import { KEEP } from "../scripts/consuming/keep.ts";
 import { LEAVE } from "../scripts/consuming/leave.ts";
 import { RENEW } from "../scripts/consuming/renew.ts";
 import { SETTLE, SETTLE_HOLDING } from "../scripts/consuming/settle.ts";
@@ -287,6 +289,29 @@ export class RedisMember implements GroupMember {
       room: MAX_WAITING - Number(waits),
       freed: Number(freed ?? 0),
     };
+  }
+
+  async keep({ position, fence }: DeliveryRef, name: string, text: string): Promise<boolean> {
+    if (!this.#held.holds(position, fence)) return false;
+    // Before the reply, which may be lost.
+    this.#held.keepsState(position);
+    const { epoch, count } = parseFence(fence);
+    try {
+      const reply = await this.#run(KEEP, [position, epoch, count, name, text]);
+      if (reply === 2) throw tooMuchKept(name);
+      return reply === 1;
+    } catch (error) {
+      if (!isRefusal(error)) await this.#healed(error);
+      return false;
+    }
+  }
+
+  async kept({ position }: DeliveryRef): Promise<Readonly<Record<string, string>>> {
+    const { link, keys: { work } } = this.#context;
+    const line = await link.send(["HGET", work, position]) as string | null;
+    // Behind six numbers.
+    const text = line?.split(" ").slice(6).join(" ");
+    return text ? JSON.parse(text) as Record<string, string> : {};
   }
 
   async leave(): Promise<boolean> {

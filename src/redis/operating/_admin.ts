@@ -131,6 +131,7 @@ export class RedisAdmin implements StreamAdmin {
       keys,
       waiting,
       from,
+      expired,
       control,
     ] = reply as [
       number,
@@ -148,6 +149,7 @@ export class RedisAdmin implements StreamAdmin {
       number,
       number,
       Position | "",
+      number,
       string?,
     ];
     return {
@@ -159,6 +161,7 @@ export class RedisAdmin implements StreamAdmin {
       ),
       types: types === "" ? undefined : types.split(" "),
       skipped,
+      expired,
       whenDead: whenDead === "hold-key" ? whenDead : "continue",
       held: { keys, waiting, from: from === "" ? undefined : from },
       deadLetters,

@@ -12,7 +12,7 @@ interface Connection {
 export const APPLICATION_ID = 0x54494445;
 
 /** The version of the tables below. */
-export const SCHEMA_VERSION = 10;
+export const SCHEMA_VERSION = 11;
 
 const sizeOf = (row: string): string =>
   ["id", "payload", "fields"].map((column) => `ifnull(octet_length(${row}.${column}), 0)`).join(" + ");
@@ -149,7 +149,7 @@ const REMOVED = `
  * A delivery is held (`owner` is set), parked (`due` is set), deferred (`version` and `deferred_at` are set), or waits
  * behind a dead letter of its key (`waits_for` is the key, as JSON). Each of these has its own partial index, so that the cost of a claim does not depend on how many deliveries wait.
  * `number` counts the deliveries of the group, and is the fence. `copy` holds the fields of a redriven dead letter whose entry is no longer in the stream. The row
- * is deleted when the delivery is acknowledged.
+ * is deleted when the delivery is acknowledged. `kept` holds what its consumers keep beside it, as a JSON object.
  */
 const TABLES = `
   CREATE TABLE stream (
@@ -219,6 +219,7 @@ const TABLES = `
     removed_to_seq INTEGER,
     types TEXT,
     skipped INTEGER NOT NULL DEFAULT 0,
+    expired INTEGER NOT NULL DEFAULT 0,
     when_dead TEXT,
     freed INTEGER NOT NULL DEFAULT 0,
     exclusive TEXT,
@@ -255,6 +256,7 @@ const TABLES = `
     version INTEGER,
     deferred_at INTEGER,
     waits_for TEXT,
+    kept TEXT,
     PRIMARY KEY (grp, ms, seq)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX delivery_held ON delivery (owner) WHERE owner IS NOT NULL;
@@ -335,6 +337,10 @@ const UPGRADES: Readonly<Record<number, string>> = {
     ALTER TABLE consumer_group ADD COLUMN control_version INTEGER NOT NULL DEFAULT 0;
   `,
   9: SCHEDULES,
+  10: `
+    ALTER TABLE consumer_group ADD COLUMN expired INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE delivery ADD COLUMN kept TEXT;
+  `,
 };
 
 /**

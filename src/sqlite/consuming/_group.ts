@@ -39,6 +39,8 @@ export interface GroupRow extends Cursor {
   readonly types: string | null;
   /** How many entries of other types it has settled unseen. */
   readonly skipped: number;
+  /** How many expired events it has settled without handling them. */
+  readonly expired: number;
   /** What it does with later deliveries of a key whose event became a dead letter; null for `continue`. */
   readonly when_dead: WhenDead | null;
   /** How often letters have ceased to hold a key. */
@@ -52,7 +54,7 @@ export interface GroupRow extends Cursor {
 }
 
 const GROUP =
-  `SELECT id, name, epoch, deliveries, removed, types, skipped, when_dead, freed, exclusive, control, control_version,
+  `SELECT id, name, epoch, deliveries, removed, types, skipped, expired, when_dead, freed, exclusive, control, control_version,
     next_n, from_ms, from_seq
   FROM consumer_group`;
 
@@ -241,6 +243,7 @@ export function groupState(db: Database, now: number, stream: StreamRow, group: 
     deferred: deferredState(db, group.id),
     types: termsOf(group).types,
     skipped: group.skipped,
+    expired: group.expired,
     whenDead: group.when_dead ?? "continue",
     held: heldState(db, group.id),
     deadLetters: letters,

@@ -15,6 +15,7 @@ import { claim, type Known, nextClaim } from "./_claim.ts";
 import { assertGroup, leave, lost, type Seat, setStalled, touch } from "./_consumer.ts";
 import { controlOf, groupById } from "./_group.ts";
 import { held } from "./_holds.ts";
+import { keep, kept } from "./_kept.ts";
 import { settle } from "./_settle.ts";
 
 /** One consumer of a group in an SQLite file. */
@@ -98,6 +99,14 @@ export class SqliteMember implements GroupMember {
     const control = await this.#db.read(() => controlOf(groupById(this.#db, this.#seat.groupId), this.#now()));
     this.#known = { ...this.#known, controlVersion: control.version };
     return control;
+  }
+
+  keep(delivery: DeliveryRef, name: string, text: string): Promise<boolean> {
+    return this.#db.write(() => keep(this.#db, this.#seat, delivery, name, text));
+  }
+
+  kept(delivery: DeliveryRef): Promise<Readonly<Record<string, string>>> {
+    return this.#db.read(() => kept(this.#db, this.#seat, delivery));
   }
 
   async leave(): Promise<boolean> {

@@ -25,6 +25,7 @@ export function settle(db: Database, now: number, seat: Seat, outcomes: readonly
   const refused: Position[] = [];
   let parked = false;
   let skipped = 0;
+  let expired = 0;
   const owner = consumerId(db, seat);
   const waiting: Waiting = { room: undefined, due: undefined };
   for (const outcome of outcomes) {
@@ -32,9 +33,11 @@ export function settle(db: Database, now: number, seat: Seat, outcomes: readonly
     else {
       parked ||= COME_BACK.has(outcome.kind);
       if (outcome.kind === "skip") skipped++;
+      if (outcome.kind === "expire") expired++;
     }
   }
   if (skipped > 0) db.run("UPDATE consumer_group SET skipped = skipped + ? WHERE id = ?", skipped, seat.groupId);
+  if (expired > 0) db.run("UPDATE consumer_group SET expired = expired + ? WHERE id = ?", expired, seat.groupId);
   return { refused, parked };
 }
 
@@ -59,6 +62,7 @@ function apply(
   switch (outcome.kind) {
     case "ack":
     case "skip":
+    case "expire":
       return db.run(`DELETE FROM delivery WHERE ${THIS_DELIVERY}`, ...which) === 1;
     case "isolate":
       return db.run(`UPDATE delivery SET isolated = 1 WHERE ${THIS_DELIVERY}`, ...which) === 1;

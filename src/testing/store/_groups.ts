@@ -176,6 +176,7 @@ export const grouping: readonly StoreContract[] = [
       deferred: [],
       types: undefined,
       skipped: 0,
+      expired: 0,
       whenDead: "continue",
       held: { keys: 0, waiting: 0, from: undefined },
       deadLetters: 1,

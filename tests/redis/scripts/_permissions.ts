@@ -13,6 +13,7 @@ import { FENCE } from "../../../src/redis/scripts/operating/fence.ts";
 import { FORCE_TRIM } from "../../../src/redis/scripts/operating/force_trim.ts";
 import { GROUP_INFO } from "../../../src/redis/scripts/operating/info.ts";
 import { JOIN } from "../../../src/redis/scripts/consuming/join.ts";
+import { KEEP } from "../../../src/redis/scripts/consuming/keep.ts";
 import { LEAVE } from "../../../src/redis/scripts/consuming/leave.ts";
 import { READ_STATE } from "../../../src/redis/scripts/operating/read_state.ts";
 import { READ_SUBJECT } from "../../../src/redis/scripts/entries/read_subject.ts";
@@ -65,6 +66,7 @@ export const ROLES = {
       RENEW,
       SETTLE,
       SETTLE_HOLDING,
+      KEEP,
       LEAVE,
       HEAL,
       GROUP_INFO,

@@ -519,6 +519,7 @@ test("GROUP_INFO returns the state of a group, and nothing when the group does n
     0,
     0,
     "",
+    0,
   ]);
   const other = groupKeys(STREAM, "other");
   assertEquals(await GROUP_INFO.run(bench.connection, holdingKeyList(other), ["other", "", "", "1000"]), []);

@@ -63,6 +63,7 @@ export async function* pull<E extends DomainEvent>(
       const next = arrived.shift();
       if (next === undefined) await arrival.wait(undefined);
       else if (next.signal.aborted) next.giveBack();
+      else if (next.isExpired) next.expire();
       else {
         next.pulled(observers);
         yield next;

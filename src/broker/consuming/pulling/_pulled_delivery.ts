@@ -46,6 +46,16 @@ export class Pulled<E extends DomainEvent> extends JobDelivery<E> implements Pul
     await this.#settle({ kind: "release", delay: checkedDelay("release", options) });
   }
 
+  /** Whether its event has expired before it was pulled. */
+  get isExpired(): boolean {
+    return this.#job.isExpired;
+  }
+
+  expire(): void {
+    this.#ended = true;
+    this.#end({ kind: "expire" });
+  }
+
   /** Releases the delivery unless it is settled. */
   giveBack(): void {
     if (this.#ended) return;

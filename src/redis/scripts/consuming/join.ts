@@ -35,7 +35,7 @@ redis.call('HSET', meta, 'lease:' .. me, ARGV[4])
 if not life or not made.err then saveTerms(life or ARGV[6], ARGV[7], own) end
 -- The mark of an earlier group of this name does not fit a new group.
 if not made.err then
-  redis.call('HDEL', meta, 'mark', 'removed', 'skipped')
+  redis.call('HDEL', meta, 'mark', 'removed', 'skipped', 'expired')
   redis.call('DEL', deadKeys, deadHolds, waitingKey)
 end
 -- All others are dead. They lose their deliveries at once, so that none of them settles beside this consumer.

@@ -33,7 +33,7 @@ end
  * - eight arguments for each other outcome, empty where they do not apply: kind, position, epoch, delivery count, delay in
  *   ms or key, reason of a dead letter, a number, error of a dead letter as JSON. The number is the attempts of `dead`, the
  *   failed attempts of `retry` and `hold`, and the version of `defer`. `deadkey` is `dead` with a key, and `wait` has a key,
- *   too. The other kinds are `ack`, `skip`, `release` and `isolate`.
+ *   too. The other kinds are `ack`, `skip`, `expire`, `release` and `isolate`.
  *
  * Plain deliveries are acknowledged only if the consumer's generation is the given one: then none of them was taken from
  * it. Else nothing is settled, the reply is 0, and the consumer sends all outcomes with their fences.
@@ -43,7 +43,7 @@ end
  */
 function settle(holding: boolean): Script {
   return new Script(`${PRELUDE}${holding ? HOLDS : ""}
-local plain, skipped = tonumber(ARGV[5]), tonumber(ARGV[6])
+local plain, skipped, expired = tonumber(ARGV[5]), tonumber(ARGV[6]), 0
 -- A dead consumer may still have read entries after an exclusive one had joined.
 local only = redis.call('HGET', meta, 'exclusive')
 if only and only ~= '' and only ~= me then
@@ -89,9 +89,10 @@ for at = 7 + plain, #ARGV, 8 do
   local ours, c = holds(id, tonumber(since), tonumber(count))
   if not ours then
     refused[#refused + 1] = id
-  elseif kind == 'ack' or kind == 'skip' then
+  elseif kind == 'ack' or kind == 'skip' or kind == 'expire' then
     acknowledge(id, c)
     if kind == 'skip' then skipped = skipped + 1 end
+    if kind == 'expire' then expired = expired + 1 end
   elseif kind == 'dead' or kind == 'deadkey' then
     local letter = addLetter(id, c, count, reason, attempts, err, kind == 'deadkey' and delay)
     acknowledge(id, c)
@@ -136,6 +137,7 @@ for at = 7 + plain, #ARGV, 8 do
   end
 end
 if skipped > 0 then redis.call('HINCRBY', meta, 'skipped', skipped) end
+if expired > 0 then redis.call('HINCRBY', meta, 'expired', expired) end
 saveCheckpoint()
 -- Another consumer learns of an earlier due time, in case that this consumer is gone by then.
 local dueNow = firstDue()

@@ -17,6 +17,7 @@ import { READ_PRELUDE } from "../parts/_prelude.ts";
  * - the event types of the group with spaces between (or empty), and how many entries of other types it has skipped,
  * - `hold-key` (or empty), how many keys are held, how many deliveries wait for them, and the lowest position of the letters
  *   that hold keys (empty if there are none, or too many to compare),
+ * - how many expired events it has settled,
  * - the text of its control, if it has one.
  */
 export const GROUP_INFO: Script = new Script(
@@ -103,7 +104,8 @@ end
 local reply = {
   info[6] + copyCount, retrying, redis.call('XLEN', dead), lag, exact, floor, list, deferred, failedAt,
   redis.call('HGET', meta, 'types') or '', tonumber(redis.call('HGET', meta, 'skipped') or 0),
-  redis.call('HGET', meta, 'whendead') or '', heldKeys, redis.call('ZCOUNT', KEYS[11], '-inf', '+inf'), heldFrom
+  redis.call('HGET', meta, 'whendead') or '', heldKeys, redis.call('ZCOUNT', KEYS[11], '-inf', '+inf'), heldFrom,
+  tonumber(redis.call('HGET', meta, 'expired') or 0)
 }
 reply[#reply + 1] = redis.call('HGET', meta, 'controltext') or nil
 return reply

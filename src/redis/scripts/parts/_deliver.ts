@@ -37,7 +37,7 @@ local function deliver(taken)
     end
     if fields then
       -- XACK alone does not remove a line of "work" or a copy.
-      local plain = w.failures == 0 and w.recovered == 0 and dueIn == 0 and not t.copy
+      local plain = w.failures == 0 and w.recovered == 0 and dueIn == 0 and not t.copy and w.kept == ''
       -- No larger payload can be decoded, and a reply with it may have crashed the consumer that took it before.
       fields = bounded(fields, 192 * 1048576)
       reply[#reply + 1] = {

@@ -28,22 +28,22 @@ local function text(number) return string.format('%.0f', number) end
 -- The name of a consumer without its incarnation.
 local function baseOf(consumer) return string.match(consumer, '^(.*)%.[^.]*$') or consumer end
 
--- The line of a delivery in the hash "work".
+-- The line of a delivery in the hash "work": six numbers, and behind them what its consumers keep, as JSON.
 local function workOf(id)
   local line = redis.call('HGET', workKey, id)
-  if not line then return {failures = 0, recovered = 0, first = 0, last = 0, isolated = 0, retryAt = 0} end
-  local f, r, a, z, i, t = string.match(line, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
+  if not line then return {failures = 0, recovered = 0, first = 0, last = 0, isolated = 0, retryAt = 0, kept = ''} end
+  local f, r, a, z, i, t, kept = string.match(line, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) ?(.*)$')
   return {failures = tonumber(f), recovered = tonumber(r), first = tonumber(a), last = tonumber(z),
-    isolated = tonumber(i), retryAt = tonumber(t)}
+    isolated = tonumber(i), retryAt = tonumber(t), kept = kept}
 end
 
 -- Stores the line of a delivery, or removes one that says nothing.
 local function saveWork(id, w)
-  if w.failures == 0 and w.recovered == 0 and w.isolated == 0 and w.retryAt == 0 then
+  if w.failures == 0 and w.recovered == 0 and w.isolated == 0 and w.retryAt == 0 and w.kept == '' then
     redis.call('HDEL', workKey, id)
   else
     redis.call('HSET', workKey, id, w.failures .. ' ' .. w.recovered .. ' ' .. text(w.first) .. ' ' .. text(w.last)
-      .. ' ' .. w.isolated .. ' ' .. text(w.retryAt))
+      .. ' ' .. w.isolated .. ' ' .. text(w.retryAt) .. (w.kept == '' and '' or ' ' .. w.kept))
   end
 end
 

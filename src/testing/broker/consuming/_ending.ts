@@ -144,6 +144,8 @@ function failingMembers(store: EventStore, away: () => void): EventStore {
     settle: (outcomes) => member.settle(outcomes),
     held: (deliveries) => member.held(deliveries),
     control: () => member.control(),
+    keep: (delivery, name, text) => member.keep(delivery, name, text),
+    kept: (delivery) => member.kept(delivery),
     leave: async () => {
       away();
       return await member.leave();

@@ -52,6 +52,7 @@ export const operating: readonly BrokerContract[] = [
       name: "group",
       types: ["Counted"],
       skipped: 0,
+      expired: 0,
       pending: 3,
       retrying: 1,
       deferred: [],
@@ -277,6 +278,8 @@ function unreachable(member: GroupMember, down: () => boolean): GroupMember {
     settle: guard((outcomes) => member.settle(outcomes)),
     held: guard((deliveries) => member.held(deliveries)),
     control: guard(() => member.control()),
+    keep: guard((delivery, name, text) => member.keep(delivery, name, text)),
+    kept: guard((delivery) => member.kept(delivery)),
     leave: () => member.leave(),
   };
 }
