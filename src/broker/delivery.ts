@@ -20,6 +20,41 @@ export interface Delivery<E extends DomainEvent = DomainEvent> {
    * `drainTimeout`. After that, the end of the handler settles nothing.
    */
   readonly signal: AbortSignal;
+  /**
+   * Does a step of the handler once, and keeps its answer beside the delivery in the store. Later attempts, also in other
+   * processes, get the answer without doing the step. The answers of a delivery are dropped when it ends: when it is
+   * acknowledged, becomes a dead letter, or is rewound. If the process dies after the step and before the store has the
+   * answer, the step is done again: give the other side a key that makes the call idempotent, such as `event.id`.
+   *
+   * @param name Names the step within this handler: 1 to 200 characters.
+   * @param step Returns the answer: plain JSON data, or undefined. A step that throws is not kept.
+   * @throws {TypeError} If the name is malformed, or JSON cannot hold the answer without loss.
+   * @throws {RangeError} If the delivery would have more than 64 answers, or more than 64 KiB of them. The step was done.
+   * @throws {LeaseLostError} If this consumer no longer has the delivery.
+   *
+   * @example Charge once, mail until it succeeds
+   * ```ts
+   * import { defineEvent, InMemoryBroker } from "@tidings/broker";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class AuctionEnded extends defineEvent("AuctionEnded")<{ price: number }> {}
+   *
+   * await using broker = new InMemoryBroker({ events: [AuctionEnded] });
+   * const done: string[] = [];
+   * await broker.subscribe(AuctionEnded, async (_event, delivery) => {
+   *   const id = await delivery.once("charge", () => {
+   *     done.push("charged");
+   *     return "charge-1";
+   *   });
+   *   if (delivery.attempt === 1) throw new Error("The mail server is down");
+   *   done.push(`mailed about ${id}`);
+   * }, { group: "payments", retry: { minTimeout: 10 } });
+   * await broker.publish(new AuctionEnded({ price: 5 }));
+   * await broker.idle({ group: "payments" });
+   * assertEquals(done, ["charged", "mailed about charge-1"]);
+   * ```
+   */
+  once<T>(name: string, step: () => T | PromiseLike<T>): Promise<T>;
 }
 
 /** A delivery that the caller settles. Disposing of an unsettled delivery releases it, uncounted. */

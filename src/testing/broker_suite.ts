@@ -1,6 +1,7 @@
 import { register, type SuiteOptions } from "./_contract.ts";
 import { BrokerBench, type BrokerContract, type BrokerFeature, type BrokerUnderTest, within } from "./_broker_bench.ts";
 import { batches } from "./broker/consuming/_batches.ts";
+import { steps } from "./broker/consuming/_steps.ts";
 import { expiring } from "./broker/consuming/_expiring.ts";
 import { delivering } from "./broker/consuming/_delivery.ts";
 import { ordering } from "./broker/consuming/_order.ts";
@@ -50,6 +51,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...delivering,
   ...batches,
   ...expiring,
+  ...steps,
   ...ordering,
   ...retrying,
   ...deadLetters,

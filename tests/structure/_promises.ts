@@ -170,6 +170,13 @@ export const PROMISES: readonly Promised[] = [
       "Within one subscription, retries included. Events behind a waiting retry count in `prefetch`; when they fill it, reading stops and `info()` says `stalled`.",
   },
   {
+    promise: "`delivery.once` does a step once over all attempts of an event",
+    numbers: [54],
+    details:
+      "Its answer is kept in the store beside the delivery, until that ends. A step whose process dies before the store has the answer is done again. At most 64 answers and 64 KiB. See [Steps](USAGE.md#steps-that-are-not-repeated).",
+    failover: "a failover forgets an answer that no replica has",
+  },
+  {
     promise: "An event whose `expires` is over is not handled",
     numbers: [55],
     details:

@@ -6,6 +6,7 @@ import type { DecodingFailure } from "../codec/_detail_contract.ts";
 import type { Decoded } from "../codec/_event_codec.ts";
 import type { OTHER_TYPE } from "../codec/_stream_codec.ts";
 import type { Call } from "../_causation.ts";
+import type { SteppedDelivery, Steps } from "./_steps.ts";
 import type { ObservedAttempt } from "../observing/_observers.ts";
 import type { Delivery } from "../delivery.ts";
 import type { Breaker } from "./flow/_breaker.ts";
@@ -61,6 +62,10 @@ export interface JobSource {
   renewUntilDone(): Promise<void>;
   /** Sends an outcome to the store. With `onReply` the job goes on, and the callback learns whether the store refused. */
   settle(job: Job, outcome: Outcome, onReply?: (refused: boolean) => void): void;
+  /** Keeps a text beside the delivery in the store; resolves with false if it is lost, or the signal has aborted. */
+  keep(job: Job, name: string, text: string, signal: AbortSignal): Promise<boolean>;
+  /** The texts that are kept beside the delivery, by name. */
+  kept(job: Job, signal: AbortSignal): Promise<Readonly<Record<string, string>>>;
   handlerStarted(): void;
   handlerEnded(): void;
   /** Jobs of it were lost, all at once. Called before any other job of their keys may start. */
@@ -381,6 +386,7 @@ export class JobDelivery<E extends DomainEvent> implements Delivery<E> {
   readonly recovered: number;
   #job: Job;
   #signal: AbortSignal | undefined;
+  #steps: Promise<Steps> | undefined;
 
   constructor(job: Job) {
     this.#job = job;
@@ -395,6 +401,25 @@ export class JobDelivery<E extends DomainEvent> implements Delivery<E> {
   get signal(): AbortSignal {
     // Kept here, since the next attempt of the same job has another signal.
     return this.#signal ??= this.#job.signal;
+  }
+
+  async once<T>(name: string, step: () => T | PromiseLike<T>): Promise<T> {
+    // Loaded on demand, since few handlers have steps.
+    const steps = this.#steps ??= import("./_steps.ts").then(({ Steps }) => new Steps(this.#stepped()));
+    return await (await steps).once(name, step);
+  }
+
+  #stepped(): SteppedDelivery {
+    const job = this.#job;
+    const { signal, position, consumer } = this;
+    return {
+      eventType: job.eventType,
+      position,
+      consumer,
+      signal,
+      keep: (name, text) => job.source.keep(job, name, text, signal),
+      kept: () => job.source.kept(job, signal),
+    };
   }
 }
 

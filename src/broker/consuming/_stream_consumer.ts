@@ -8,7 +8,7 @@ import {
   type Position,
   type RemovedRange,
 } from "../../store/mod.ts";
-import { backoff, isTransient, nextTurn, RECONNECT, sleep, unlessAborted } from "../_store_retry.ts";
+import { backoff, isTransient, nextTurn, RECONNECT, sleep, unlessAborted, untilReached } from "../_store_retry.ts";
 import type { StreamCodec } from "../codec/_stream_codec.ts";
 import type { SubscriptionTypeInfo } from "../subscription.ts";
 import { LeaseLostError } from "../errors.ts";
@@ -502,6 +502,16 @@ export class StreamConsumer implements JobSource {
     if (!goesOn) this.#held.remove(job);
     if (this.#probing && outcome.kind === "ack") this.#probing = false;
     if (refused) this.#owner.runner.lost([job]);
+  }
+
+  async keep({ position, fence }: Job, name: string, text: string, signal: AbortSignal): Promise<boolean> {
+    const keep = () => this.#member.keep({ position, fence }, name, text);
+    return await untilReached(keep, signal, (error, delay) => this.#owner.retrying(error, delay)) ?? false;
+  }
+
+  async kept({ position, fence }: Job, signal: AbortSignal): Promise<Readonly<Record<string, string>>> {
+    const read = () => this.#member.kept({ position, fence });
+    return await untilReached(read, signal, (error, delay) => this.#owner.retrying(error, delay)) ?? {};
   }
 
   /** Renews the lease now, to learn which deliveries were lost. */
