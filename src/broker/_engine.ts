@@ -10,6 +10,7 @@ import { IdleWaits } from "./operating/_idle.ts";
 import { Operator } from "./operating/_operator.ts";
 import { PublishQueue } from "./publishing/_publish_queue.ts";
 import { Publisher } from "./publishing/_publisher.ts";
+import type { Repeater } from "./repeating/_repeater.ts";
 import type { BrokerSettings } from "./_settings.ts";
 import { isTransient } from "./_store_retry.ts";
 import { StreamLayouts } from "./partitions/_stream_layouts.ts";
@@ -44,10 +45,17 @@ export class Engine {
   readonly idleWaits: IdleWaits;
   readonly health: HealthMonitor;
   readonly closing: Closing;
+  #store: EventStore;
+  #prefix: string;
+  #repeater: Promise<Repeater> | undefined;
+  #listeners: Listeners;
   #dispatch: (event: Event) => void;
 
   constructor(store: EventStore, settings: BrokerSettings<EventClass>, { listeners, dispatch }: EngineOwner) {
     this.#dispatch = dispatch;
+    this.#store = store;
+    this.#prefix = settings.prefix;
+    this.#listeners = listeners;
     this.observers = new Observers((error) => listeners.report(error));
     const { publishTimeout, maxQueued, maxQueuedBytes, signal } = settings;
     this.closing = new Closing({
@@ -57,6 +65,7 @@ export class Engine {
       steps: [
         () => this.tails.end(),
         () => this.scheduling.close(),
+        async () => await (await this.#repeater)?.close(),
         () => this.publisher.close(CLOSE_TIMEOUT),
         () => this.retention.close(),
         () => store[Symbol.asyncDispose](),
@@ -151,6 +160,22 @@ export class Engine {
       undecodable: (error) => this.tell(new BrokerErrorEvent(error, "undecodable")),
       retrying: (error, delay) => this.retrying(error, delay),
     });
+  }
+
+  /** The schedules of the broker, which are loaded on first use. */
+  repeater(): Promise<Repeater> {
+    return this.#repeater ??= import("./repeating/_repeater.ts").then(({ Repeater }) =>
+      new Repeater({
+        store: this.#store,
+        stream: `${this.#prefix}:schedules`,
+        codecs: this.codecs,
+        layoutOf: (stream) => this.layouts.of(stream),
+        observed: (event, publish) => this.observers.active ? this.observers.publish([event], publish) : publish(),
+        retrying: (error, delay) => this.retrying(error, delay),
+        failed: (error) => this.#listeners.report(error),
+        appended: (stream, count, bytes) => this.retention.noted(stream, count, bytes),
+      })
+    );
   }
 
   /** Dispatches a lifecycle event. */

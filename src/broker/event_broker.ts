@@ -6,6 +6,7 @@ import type { EventStore, Position, When } from "../store/mod.ts";
 import { StreamCodec } from "./codec/_stream_codec.ts";
 import { callHandler, type Deliver } from "./consuming/_job_runner.ts";
 import { Listeners } from "./observing/_listeners.ts";
+import { assertScheduleName, checkRule } from "./repeating/_ticks.ts";
 import { checkDue, checkScheduled } from "./scheduling/_due.ts";
 import { checkExpected, type ExpectedRevision } from "./publishing/_expected_revision.ts";
 import { pull } from "./consuming/pulling/_pull.ts";
@@ -22,15 +23,17 @@ import type {
   DiscardDeadLettersOptions,
   Due,
   IdleOptions,
+  MissedTicks,
   PublishOptions,
   ReadOptions,
   RedriveOptions,
   ScheduledOptions,
   ScheduleOptions,
+  ScheduleRule,
   StartFrom,
   SubscribeOptions,
 } from "./options.ts";
-import type { DeadLetter, StreamInfo } from "./operating/stream_info.ts";
+import type { DeadLetter, ScheduleInfo, StreamInfo } from "./operating/stream_info.ts";
 import type { Subscription } from "./subscription.ts";
 import type { EventListenerOf, EventOf, OneOrMore } from "./types.ts";
 
@@ -448,6 +451,68 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       id,
       checkDue("reschedule an event", due),
     );
+  }
+
+  /**
+   * Publishes an event again and again: by a cron pattern in a time zone, or each `every` milliseconds. The schedule is kept in
+   * the store under its name, for all processes: each tick is published once, by one of the brokers that have called this and
+   * are open, and by another one if that broker dies. Calling it again with the same rule changes nothing but the factory; with
+   * another rule it changes the schedule, which begins anew, in all processes. The clock is that of the store.
+   *
+   * @param factory Makes the event of a tick. If it throws, an `error` event is dispatched, and it is called again a second
+   * later. The encoded event has at most about 60 KiB.
+   * @param options.missed What to do with ticks that were missed. By default `"once"`.
+   * @throws {TypeError} If an argument is malformed.
+   * @throws {RangeError} If the pattern or the time zone is unknown, or the period is out of range.
+   * @throws {BrokerClosedError} If the broker is closing or closed.
+   *
+   * @example A report each working day
+   * ```ts
+   * import { defineEvent, InMemoryBroker } from "@tidings/broker";
+   * import { assert, assertEquals } from "@std/assert";
+   *
+   * class ReportDue extends defineEvent("ReportDue")<{ day: string }> {}
+   *
+   * await using broker = new InMemoryBroker({ events: [ReportDue] });
+   * await broker.schedule(
+   *   "report",
+   *   { cron: "0 9 * * 1-5", timezone: "Europe/Berlin" },
+   *   ({ time }) => new ReportDue({ day: time.toISOString().slice(0, 10) }),
+   * );
+   * const [schedule] = await broker.schedules();
+   * assertEquals([schedule?.name, schedule?.published], ["report", 0]);
+   * assert(await broker.removeSchedule("report"));
+   * ```
+   */
+  async schedule(
+    name: string,
+    rule: ScheduleRule,
+    factory: (tick: { readonly name: string; readonly time: Date }) => EventOf<C> | Promise<EventOf<C>>,
+    options: { missed?: MissedTicks } = {},
+  ): Promise<void> {
+    checkKeys("schedule events", options, ["missed"]);
+    const { missed = "once" } = options;
+    if (missed !== "skip" && missed !== "once" && missed !== "all") {
+      throw new TypeError(`Cannot schedule events with missed ${show(missed)}: give "skip", "once" or "all"`);
+    }
+    assertScheduleName(name);
+    const checked = checkRule(name, rule);
+    assertHandler("schedule", factory, "({ name, time }) => event");
+    this.#engine.closing.assertOpen("schedule events");
+    await (await this.#engine.repeater()).add(name, checked, missed, factory);
+  }
+
+  /** Removes a schedule for good, in all processes. Resolves with false if there is none of that name. */
+  async removeSchedule(name: string): Promise<boolean> {
+    assertScheduleName(name);
+    this.#engine.closing.assertUsable("remove a schedule");
+    return await (await this.#engine.repeater()).remove(name);
+  }
+
+  /** The schedules of all brokers over the store. */
+  async schedules(): Promise<ScheduleInfo[]> {
+    this.#engine.closing.assertUsable("list the schedules");
+    return await (await this.#engine.repeater()).list();
   }
 
   /** The state of a stream and of its groups. */

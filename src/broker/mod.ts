@@ -65,12 +65,14 @@ export type {
   DiscardDeadLettersOptions,
   Due,
   IdleOptions,
+  MissedTicks,
   PublishOptions,
   ReadOptions,
   RedriveOptions,
   RetryOptions,
   ScheduledOptions,
   ScheduleOptions,
+  ScheduleRule,
   StartFrom,
   StreamOptions,
   SubscribeOptions,
@@ -83,6 +85,7 @@ export type {
   PartitionProgress,
   PauseInfo,
   ScheduledInfo,
+  ScheduleInfo,
   StreamInfo,
 } from "./operating/stream_info.ts";
 export type { PauseState, Subscription, SubscriptionInfo, SubscriptionTypeInfo } from "./subscription.ts";

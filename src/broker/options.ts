@@ -130,6 +130,28 @@ export type Due =
 /** How to publish events later. */
 export type ScheduleOptions = Due & Pick<PublishOptions, "signal">;
 
+/** When a schedule publishes: by a cron pattern, or each so many milliseconds. */
+export type ScheduleRule =
+  | {
+    /** Five fields, or six that begin with seconds: `"0 9 * * 1-5"` is nine o'clock on working days. */
+    readonly cron: string;
+    /** The time zone of the pattern, by its IANA name. @default {"UTC"} */
+    readonly timezone?: string;
+    readonly every?: undefined;
+  }
+  | {
+    /** The period in milliseconds, at least 100, counted from when the schedule was defined. */
+    readonly every: number;
+    readonly cron?: undefined;
+    readonly timezone?: undefined;
+  };
+
+/**
+ * What to do with ticks that were missed for more than five seconds, because no broker with the schedule was open: leave them
+ * out, publish only the last one, or publish all, one after the other.
+ */
+export type MissedTicks = "skip" | "once" | "all";
+
 /** Which scheduled events to list, by their times, both included. */
 export interface ScheduledOptions {
   /** The first time. @default {that of the first event} */

@@ -17,6 +17,7 @@ import { pausing } from "./broker/consuming/_pausing.ts";
 import { publishing } from "./broker/publishing/_publish.ts";
 import { queueing } from "./broker/publishing/_queue.ts";
 import { uncertain } from "./broker/publishing/_uncertain.ts";
+import { again } from "./broker/scheduling/_again.ts";
 import { later } from "./broker/scheduling/_later.ts";
 import { revisions } from "./broker/publishing/_revisions.ts";
 import { subjectHistory } from "./broker/reading/_subject_history.ts";
@@ -67,6 +68,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...revisions,
   ...subjectHistory,
   ...later,
+  ...again,
   ...reading,
   ...live,
   ...operating,

@@ -49,6 +49,7 @@ export const GUARANTEES: Readonly<Record<number, string>> = {
   47: "Everything that works on a stream works over all its partitions",
   48: "The number of partitions changes while brokers publish and consume",
   49: "Scheduled events are stored like any event, and appended once, at their time",
+  50: "Each tick of a schedule is published once over all processes, missed ticks by its policy",
   51: "A paused group starts nothing, in any process, until it is resumed, and goes on where it was",
   53: "A batch of events is handled together, and each of its events settles by itself",
   54: "What a handler keeps beside its delivery outlives failures and consumers, and ends with the delivery",
@@ -106,6 +107,13 @@ export const PROMISES: readonly Promised[] = [
     numbers: [49],
     details:
       "By the clock of the store, within 50 ms while a broker with its class is open, and when the next one opens otherwise; a second late at most if the process that published it has died within a second. `unschedule` and `reschedule` say whether the event was still waiting.",
+    failover: LOSES,
+  },
+  {
+    promise: "`schedule` publishes each tick once over all processes",
+    numbers: [50],
+    details:
+      "By a cron pattern with a time zone, or each so many milliseconds; changed and removed by name. Ticks that were missed come by a policy: `skip`, `once` or `all`. If the broker that has claimed a tick dies, another one publishes it a second later.",
     failover: LOSES,
   },
   {

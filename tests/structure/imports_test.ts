@@ -15,7 +15,7 @@ interface Rule {
 const RULES: Record<string, Rule> = {
   events: { layers: [], packages: /^@std\/uuid\/v7$/ },
   store: { layers: [], packages: /^@std\/uuid\/v7$/ },
-  broker: { layers: ["events", "store"], packages: /^@std\/uuid\/v7$/ },
+  broker: { layers: ["events", "store"], packages: /^(@std\/uuid\/v7|croner)$/ },
   memory: { layers: ["store"] },
   sqlite: { layers: ["store"], packages: /^node:/ },
   encryption: { layers: ["events", "broker"], packages: /^(@std\/encoding\/base64url|node:sqlite)$/ },
@@ -136,6 +136,7 @@ const ROOMS: Record<string, Rooms> = {
       "consuming/batches": ["consuming", "observing"],
       reading: ["codec", "partitions"],
       scheduling: ["codec", "partitions", "publishing"],
+      repeating: ["codec", "partitions", "publishing", "scheduling", "operating"],
       operating: ["codec", "partitions", "consuming/assignment", "consuming/flow", "observing", "scheduling"],
     },
     users: ["_engine.ts", "event_broker.ts", "mod.ts"],

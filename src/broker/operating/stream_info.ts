@@ -1,5 +1,6 @@
 import type { DeadReason, ErrorRecord, GroupState, Position } from "../../store/mod.ts";
 import type { DomainEvent } from "../../events/mod.ts";
+import type { MissedTicks } from "../options.ts";
 
 /** The pause of a group. */
 export interface PauseInfo {
@@ -50,6 +51,26 @@ export interface PartitionInfo extends Pick<StreamInfo, "length" | "bytes" | "fi
   readonly partition: number | undefined;
   /** The stream in the store: `<prefix>:<stream>#<partition>`. */
   readonly stream: string;
+}
+
+/** A schedule, as all brokers over the store have it. */
+export interface ScheduleInfo {
+  /** Its name. */
+  readonly name: string;
+  /** Its cron pattern; left out for one with a period. */
+  readonly cron?: string | undefined;
+  /** The time zone of its pattern. */
+  readonly timezone?: string | undefined;
+  /** Its period in milliseconds; left out for one with a pattern. */
+  readonly every?: number | undefined;
+  /** What it does with missed ticks. */
+  readonly missed: MissedTicks;
+  /** How many ticks it has published since it was defined or changed. */
+  readonly published: number;
+  /** Its last tick; undefined before the first one. */
+  readonly last: Date | undefined;
+  /** Its next tick; undefined if none comes. */
+  readonly next: Date | undefined;
 }
 
 /** The scheduled events of a stream at one moment. */
