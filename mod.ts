@@ -81,6 +81,7 @@ export {
   RebalanceEvent,
   ReconnectEvent,
   type RedriveOptions,
+  type RequestOptions,
   ResumeEvent,
   RetryEvent,
   type RetryOptions,

@@ -12,6 +12,7 @@ import { checkExpected, type ExpectedRevision } from "./publishing/_expected_rev
 import { pull } from "./consuming/pulling/_pull.ts";
 import { readEvents, readRange, replayEvents } from "./reading/_history.ts";
 import { consumeSettings, type Settings, subscribeSettings } from "./consuming/_consumer_settings.ts";
+import type { RequestOptions } from "./request_options.ts";
 import type { BatchHandler, BatchOptions } from "./batch.ts";
 import type { Handler, PulledDelivery } from "./delivery.ts";
 import type { BrokerHealth, HealthOptions } from "./operating/health.ts";
@@ -305,6 +306,49 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
       (deliver) => this.#engine.subscriptions.open(codecs, deliver, settings),
       this.#engine.observers,
     );
+  }
+
+  /**
+   * Publishes an event, and resolves with the reply: the first event of the class `reply` that is published in a handler of
+   * the event, in any process, or that has the event's id as its `causationId` or `correlationId`. The reply is received by a
+   * live listener: if this process ends, nobody receives it. For replies that must arrive, subscribe a group to them.
+   *
+   * @throws {DOMException} `"TimeoutError"` if no reply comes in time. The event may be handled all the same.
+   * @throws {BrokerClosedError} If the broker begins to close.
+   * @throws The errors of `publish`, and the reason of the signal.
+   *
+   * @example Ask for a price
+   * ```ts
+   * import { defineEvent, InMemoryBroker } from "@tidings/broker";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class PriceAsked extends defineEvent("PriceAsked")<{ lot: string }> {}
+   * class PriceTold extends defineEvent("PriceTold")<{ price: number }> {}
+   *
+   * await using broker = new InMemoryBroker({ events: [PriceAsked, PriceTold] });
+   * await broker.subscribe(PriceAsked, async () => {
+   *   await broker.publish(new PriceTold({ price: 5 }));
+   * }, { group: "prices" });
+   * const { detail } = await broker.request(new PriceAsked({ lot: "lamp" }), { reply: PriceTold, timeout: 5_000 });
+   * assertEquals(detail.price, 5);
+   * ```
+   */
+  async request<R extends C>(event: EventOf<C>, options: RequestOptions<R>): Promise<EventOf<R>> {
+    // Loaded on demand, since few programs ask.
+    const { request, requestTimeout } = await import("./reading/_request.ts");
+    const timeout = requestTimeout(options);
+    this.#engine.codecs.ofClass(options.reply);
+    const requesting = {
+      target: this,
+      closing: this.#engine.closing.begun,
+      attached: (reply: EventClass) => {
+        const { stream } = this.#engine.codecs.ofClass(reply);
+        const sharing = [...this.#engine.codecs].filter((codec) => codec.stream === stream);
+        return this.#engine.tails.attached(new StreamCodec(sharing), this.#engine.layouts.of(stream));
+      },
+      publish: (event: DomainEvent, signal: AbortSignal) => this.publish(event as EventOf<C>, { signal }),
+    };
+    return await request(requesting, event, options, timeout) as EventOf<R>;
   }
 
   /**

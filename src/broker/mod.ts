@@ -77,6 +77,7 @@ export type {
   StreamOptions,
   SubscribeOptions,
 } from "./options.ts";
+export type { RequestOptions } from "./request_options.ts";
 export { partitionOf } from "./partition_of.ts";
 export type {
   DeadLetter,

@@ -21,6 +21,7 @@ import { again } from "./broker/scheduling/_again.ts";
 import { later } from "./broker/scheduling/_later.ts";
 import { revisions } from "./broker/publishing/_revisions.ts";
 import { subjectHistory } from "./broker/reading/_subject_history.ts";
+import { requesting } from "./broker/reading/_requests.ts";
 import { reading } from "./broker/reading/_reading.ts";
 import { live } from "./broker/reading/_live.ts";
 import { bytes } from "./broker/operating/_bytes.ts";
@@ -71,6 +72,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...again,
   ...reading,
   ...live,
+  ...requesting,
   ...operating,
   ...bytes,
   ...observing,

@@ -165,6 +165,12 @@ export class LiveTails {
     return attached;
   }
 
+  /** Resolves when the tails of a stream that is followed know where they begin. */
+  async attached(codec: StreamCodec, layout: StreamLayout | undefined): Promise<void> {
+    const parts = layout?.codecsOf(codec) ?? [codec];
+    await Promise.all(parts.map(({ stream }) => this.#byStream.get(stream)?.attached));
+  }
+
   #add(codec: StreamCodec, fromStart: boolean): Tail | undefined {
     if (this.#byStream.has(codec.stream)) return undefined;
     const added = new Tail(this.#store, codec, this.#events, fromStart, this.#turns.get(codec.logical));
