@@ -184,7 +184,7 @@ export class Job {
     return this.#error;
   }
 
-  /** Its index in {@linkcode HeldJobs}, which keeps it up to date by {@linkcode moveTo}. */
+  /** Its index in the list of held jobs, which keeps it up to date by {@linkcode moveTo}. */
   get slot(): number {
     return this.#slot;
   }
@@ -420,42 +420,5 @@ export class JobDelivery<E extends DomainEvent> implements Delivery<E> {
       keep: (name, text) => job.source.keep(job, name, text, signal),
       kept: () => job.source.kept(job, signal),
     };
-  }
-}
-
-/** The deliveries that the store has given to one consumer. Adding and removing take constant time; there is no order. */
-export class HeldJobs {
-  #jobs: Job[] = [];
-
-  add(job: Job): void {
-    job.moveTo(this.#jobs.push(job) - 1);
-  }
-
-  /** Removes the job, if it is there. */
-  remove(job: Job): void {
-    if (this.#jobs[job.slot] !== job) return;
-    const last = this.#jobs.pop()!;
-    if (last === job) return;
-    this.#jobs[job.slot] = last;
-    last.moveTo(job.slot);
-  }
-
-  /** A copy of the list. */
-  all(): Job[] {
-    return [...this.#jobs];
-  }
-
-  /** Jobs superseded by a newer delivery of the same entry: they were lost before the entry was delivered again. */
-  superseded(): Job[] {
-    const newest = new Map<string, Job>();
-    for (const job of this.#jobs) {
-      const other = newest.get(job.position);
-      if (other === undefined || other.sequence < job.sequence) newest.set(job.position, job);
-    }
-    return newest.size === this.#jobs.length ? [] : this.#jobs.filter((job) => newest.get(job.position) !== job);
-  }
-
-  clear(): void {
-    this.#jobs = [];
   }
 }

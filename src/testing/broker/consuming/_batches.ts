@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type Batch, BatchError, LeaseLostError, PermanentError, type RetryEvent } from "../../../broker/mod.ts";
+import { defineEvent } from "../../../events/mod.ts";
 import {
   assertOrder,
   assertSame,
@@ -21,6 +22,9 @@ import {
   within,
 } from "../../_broker_bench.ts";
 
+class Booked extends defineEvent("Booked", { subject: "account" })<{ account: string; n: number }> {}
+
+const ACCOUNTS = ["ada", "bob", "cleo", "dan", "eve", "fay"];
 const numbersOf = (events: readonly Counted[]) => events.map(({ detail }) => detail.n);
 
 export const batches: readonly BrokerContract[] = [
@@ -294,6 +298,53 @@ export const batches: readonly BrokerContract[] = [
     const suspects = [...sizes].filter(([, size]) => size === 1).map(([n]) => n);
     assert(suspects.includes(0), `The suspect was in a batch of ${sizes.get(0)}`);
   }, "store"),
+
+  contract("51, 53", "A pause keeps batches from starting, and what gathered comes after it", async (bench) => {
+    const broker = await bench.broker();
+    await broker.publish(counted(5));
+    const seen: number[] = [];
+    const subscription = await broker.subscribe(Counted, (batch) => void seen.push(...numbersOf(batch.events)), {
+      group: "group",
+      batch: { size: 10, wait: 3_600_000 },
+    });
+    await until(() => subscription.info().held === 5, "the events gather");
+    await broker.pause(Counted, { group: "group" });
+    await until(async () => (await groupOf(broker, Counted)).consumers[0]!.pending === 0, "they have returned");
+    await broker.publish(counted(5, 5));
+    assertEquals(seen, []);
+    await broker.resume(Counted, { group: "group" });
+    await settled(broker, Counted);
+    assertEquals(seen, counted(10).map(({ detail }) => detail.n));
+  }),
+
+  contract(
+    "45, 46, 53",
+    "Batches of a stream with partitions keep the order of each subject over consumers",
+    async (bench) => {
+      const options = { streams: { Booked: { partitions: 4 } } };
+      const [one, two] = [await bench.connect([Booked], options), await bench.connect([Booked], options)];
+      const seen = new Map<string, number[]>();
+      const subscribe = (broker: typeof one) =>
+        broker.subscribe(Booked, async (batch) => {
+          await sleep(1);
+          for (const { detail: { account, n } } of batch.events) {
+            seen.set(account, [...seen.get(account) ?? [], n]);
+          }
+        }, { group: "group", concurrency: 2, batch: { size: 8, wait: 5 } });
+      const first = await subscribe(one);
+      const publishing = (async () => {
+        for (let n = 0; n < 40; n++) {
+          await one.publish(ACCOUNTS.map((account) => new Booked({ account, n })));
+          await sleep(2);
+        }
+      })();
+      await subscribe(two);
+      await publishing;
+      await first.close();
+      await until(() => ACCOUNTS.every((account) => seen.get(account)?.length === 40), "all events were handled");
+      for (const account of ACCOUNTS) assertEquals(seen.get(account), Array.from({ length: 40 }, (_, n) => n));
+    },
+  ),
 
   contract("53", "subscribe() refuses batches that cannot be", async (bench) => {
     const broker = await bench.broker();
