@@ -63,6 +63,11 @@ export interface Leeway {
   /** Whether a claim may overlook deferred deliveries that are expired: the port allows a quarter of the lease. */
   readonly expiresLate?: boolean;
   /**
+   * Whether a claim of an exclusive member may also read new entries and give them back to the group, because deliveries have
+   * returned that come before them.
+   */
+  readonly readsAhead?: boolean;
+  /**
    * How many bytes the store counts for an entry. `"large"` if it measures approximately, and any entry takes more than the
    * commands allow.
    */
@@ -219,6 +224,16 @@ export class Run {
   }
 
   async #claim(seat: Seat, limit: number): Promise<void> {
+    await this.#claimOnce(seat, limit);
+    if (!this.#leeway.readsAhead || !seat.model.exclusive) return;
+    const { groups } = await this.#store.admin(STREAM).info();
+    const { lag } = groups.find(({ name }) => name === seat.groupName)!;
+    const ahead = seat.group.unread.slice(0, Math.max(0, seat.group.unread.length - lag));
+    assert(ahead.length <= limit, `${ahead.length} entries were read ahead`);
+    for (const position of ahead) seat.group.read(position);
+  }
+
+  async #claimOnce(seat: Seat, limit: number): Promise<void> {
     const { group, model, real } = seat;
     const refusal = group.touch(model);
     if (refusal !== undefined) {

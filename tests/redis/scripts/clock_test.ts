@@ -67,7 +67,7 @@ Deno.test("RedisStore does the same as the model when commands come in random or
       const stores = await Promise.all([open(keys.url, now), open(keys.url, now)]);
       for (const store of stores) settleReads(store, check!);
       return stores.map((store) => keys.over(store));
-    }, { expiresLate: true, sizeOf: "large" });
+    }, { expiresLate: true, readsAhead: true, sizeOf: "large" });
     try {
       await run.all(commands);
     } finally {
