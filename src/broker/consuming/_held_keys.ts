@@ -1,5 +1,12 @@
 import { WakeUp } from "../../store/_wake_up.ts";
-import type { Claim, Fields, GroupMember, HeldDeliveries, KeyedDelivery } from "../../store/mod.ts";
+import {
+  type Claim,
+  comparePositions,
+  type Fields,
+  type GroupMember,
+  type HeldDeliveries,
+  type KeyedDelivery,
+} from "../../store/mod.ts";
 import { untilReached } from "../_store_retry.ts";
 import { OTHER_TYPE } from "../codec/_stream_codec.ts";
 import { UndecodableError } from "../errors.ts";
@@ -17,6 +24,8 @@ export interface HeldKeysOptions {
   oldest(): number;
   /** Whether claimed deliveries are still to be decoded. */
   decoding(): boolean;
+  /** The jobs of the deliveries that this consumer has. */
+  jobs(): readonly Job[];
   /** Takes jobs that may start. */
   admit(jobs: readonly Job[]): void;
   /** Has a job wait in the store until its key is free. */
@@ -200,10 +209,14 @@ export class HeldKeys implements KeyHolds {
     return own !== undefined && (own.unanswered > 0 || own.claiming || sequence <= own.through);
   }
 
-  held(key: string): void {
+  held(letter: Job): void {
     this.#mayHold = true;
     if (this.#claim !== undefined) this.#claim.heldSince = true;
-    this.#note(key);
+    this.#note(letter.key!);
+    const later = this.#options.jobs().filter(({ key, state, position }) => {
+      return key === letter.key && state === "waiting" && comparePositions(position, letter.position) > 0;
+    });
+    for (const job of later.sort((one, other) => one.sequence - other.sequence)) this.#options.wait(job);
   }
 
   waiting(key: string): void {

@@ -23,8 +23,8 @@ export type Content = Decoded<DomainEvent> | DecodingFailure | typeof OTHER_TYPE
 
 /** What a consumer is told of keys that its dead letters hold. */
 export interface KeyHolds {
-  /** A dead letter of this consumer holds the key from now on. */
-  held(key: string): void;
+  /** This job has become a dead letter that holds its key from now on: later ones of the key wait. */
+  held(letter: Job): void;
   /** A delivery of this key is about to wait. */
   waiting(key: string): void;
   /** The store has replied to it. */

@@ -288,7 +288,7 @@ export class JobRunner {
       if (!job.busy) this.#scheduler.leaveKey(job);
       return;
     }
-    job.source.heldKeys!.held(job.key!);
+    job.source.heldKeys!.held(job);
     for (const later of this.#scheduler.holdKey(job)) this.wait(later);
   }
 

@@ -162,7 +162,7 @@ export class StreamConsumer implements JobSource {
     this.#heldBack = holdBack?.({
       stream: codec.stream,
       signal: this.#stopReading.signal,
-      pass: (jobs) => this.#pass(jobs),
+      pass: (jobs) => owner.runner.admit(jobs),
       release: (jobs) => owner.runner.releaseIdle(jobs),
       isFullOf: (jobs) => !this.#claiming && this.#open === jobs && this.#roomFor() === 0,
     });
@@ -172,7 +172,8 @@ export class StreamConsumer implements JobSource {
       signal: this.#stopReading.signal,
       oldest: () => this.#held.all().reduce((least, { sequence }) => Math.min(least, sequence), this.#claimed + 1),
       decoding: () => this.#handing > 0 || this.#decoding.busy,
-      admit: (jobs) => owner.runner.admit(jobs),
+      admit: (jobs) => this.#pass(jobs),
+      jobs: () => this.#held.all(),
       wait: (job) => owner.runner.wait(job),
       refuse: (job) => owner.runner.refuseToWait(job),
       retrying: (error, delay) => owner.retrying(error, delay),
@@ -426,14 +427,15 @@ export class StreamConsumer implements JobSource {
 
   #admit(jobs: readonly Job[]): void {
     this.#heldKeys?.changed();
-    if (this.#heldBack === undefined) this.#pass(jobs);
-    else this.#heldBack.admit(jobs);
+    // First, because a job that has to go back must do so before the next claim.
+    if (this.#heldKeys === undefined) this.#pass(jobs);
+    else this.#heldKeys.admit(jobs);
   }
 
-  /** Has jobs start, except those whose key a dead letter holds. */
+  /** Has jobs start whose key no dead letter holds, except those that a change of the partitions holds back. */
   #pass(jobs: readonly Job[]): void {
-    if (this.#heldKeys === undefined) this.#owner.runner.admit(jobs);
-    else this.#heldKeys.admit(jobs);
+    if (this.#heldBack === undefined) this.#owner.runner.admit(jobs);
+    else this.#heldBack.admit(jobs);
   }
 
   noteLost(jobs: readonly Job[]): void {
