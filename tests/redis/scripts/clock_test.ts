@@ -7,6 +7,7 @@ import type { EventStore } from "../../../src/store/mod.ts";
 import { SingleServer } from "../../../src/redis/connection/_single_server.ts";
 import { RedisStore } from "../../../src/redis/redis_store.ts";
 import { APPEND } from "../../../src/redis/scripts/entries/append.ts";
+import { PROMOTE } from "../../../src/redis/scripts/scheduling/promote.ts";
 import { CLAIM } from "../../../src/redis/scripts/consuming/claim.ts";
 import { PRELUDE } from "../../../src/redis/scripts/parts/_prelude.ts";
 import { commands } from "../../store/_commands.ts";
@@ -22,7 +23,7 @@ Deno.test("withClock() finds each use of the time in the scripts", () => {
   assertEquals(PRELUDE.split("redis.call('TIME')").length, 2);
   assertEquals(PRELUDE.split("keeper, 0, id, 'JUSTID'").length, 2);
   assertEquals(CLAIM.source.split("'IDLE', ARGV[8]").length, 2);
-  assertEquals(APPEND.source.split("local id = '*'").length, 2);
+  for (const { source } of [APPEND, PROMOTE]) assertEquals(source.split("local id = '*'").length, 2);
 });
 
 testEventStore("RedisStore by the test's clock", async () => {

@@ -52,6 +52,7 @@ end
 local limit, most = tonumber(ARGV[2]), tonumber(ARGV[3])
 local due = redis.call('ZRANGEBYSCORE', waiting, '-inf', clock(), 'WITHSCORES', 'LIMIT', 0, limit)
 local appended, bytes = 0, 0
+local id = '*'
 for nth = 1, #due, 2 do
   if bytes > most then break end
   local member = due[nth]
@@ -59,7 +60,7 @@ for nth = 1, #due, 2 do
   -- An entry whose value was deleted by hand cannot be appended.
   if e then
     local fields, own, base = e[1], e[2], e[3]
-    local call = {'XADD', stream, '*', unpack(fields)}
+    local call = {'XADD', stream, id, unpack(fields)}
     call[#call + 1] = 'scheduledfor'
     call[#call + 1] = iso(tonumber(due[nth + 1]))
     if own then
