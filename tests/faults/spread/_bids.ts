@@ -37,8 +37,11 @@ export type Group = typeof GROUPS[number];
 
 /** The most handlers that run at once in one subscription. */
 export const CONCURRENCY = 6;
-/** Deliveries that one consumer holds of one partition. */
-export const PREFETCH = 20;
+/**
+ * Deliveries that one consumer holds of all its partitions. A third of all events is about three subjects: with much fewer, a
+ * backlog of these fills the window, and handlers of other subjects wait.
+ */
+export const PREFETCH = 200;
 
 /** Options of all consumers. Events become dead letters only by permanent errors. */
 export const CONSUMING = {

@@ -6,16 +6,7 @@ import { Fleet, type Slot } from "../_chaos_fleet.ts";
 import { eventuallySucceeds } from "../_insist.ts";
 import { Chance, SEED } from "../_seed.ts";
 import { type Fault, processFaults, Storm } from "../_storm.ts";
-import {
-  brokerOptions,
-  CLASSES,
-  CONCURRENCY,
-  GROUPS,
-  MOST_PARTITIONS,
-  PREFETCH,
-  SIZES,
-  type SpreadRole,
-} from "./_bids.ts";
+import { brokerOptions, CLASSES, CONCURRENCY, GROUPS, PREFETCH, SIZES, type SpreadRole } from "./_bids.ts";
 import { type Stored, Verdict } from "./_verdict.ts";
 
 /** How long the faults last, in seconds. */
@@ -113,7 +104,7 @@ export async function spread(name: string, seconds: number, place: Place): Promi
     // However slow the machine is, there must have been events to lose.
     assert(verdict.accepted > 3 * seconds, "Hardly anything was published");
     const disruptions = [...storm.counts.values()].reduce((sum, count) => sum + count, 0);
-    const inFlight = GROUPS.length * MOST_PARTITIONS * PREFETCH + CONCURRENCY;
+    const inFlight = GROUPS.length * PREFETCH + CONCURRENCY;
     assert(verdict.repeats <= disruptions * inFlight, `${verdict.repeats} repeats of ${disruptions} disruptions`);
   } catch (error) {
     const kept = await Deno.makeTempFile({ prefix: "tidings-spread-", suffix: ".log" });
