@@ -77,6 +77,7 @@ export {
   PublishTimeoutError,
   type PulledDelivery,
   RateLimitedError,
+  type RateOptions,
   type ReadOptions,
   RebalanceEvent,
   ReconnectEvent,

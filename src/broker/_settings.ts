@@ -8,7 +8,14 @@ import { timeIn } from "../events/_foreign.ts";
 import { assertName } from "../events/_names.ts";
 import { checkRetention } from "../events/_retention.ts";
 import type { EventClass, RetentionOptions } from "../events/mod.ts";
-import { firstPositionAt, isPosition, lastPositionAt, type Position, type WhenDead } from "../store/mod.ts";
+import {
+  firstPositionAt,
+  isPosition,
+  lastPositionAt,
+  type Position,
+  type RateLimit,
+  type WhenDead,
+} from "../store/mod.ts";
 import type { BrokerOptions, StartFrom, StreamOptions } from "./options.ts";
 import { MAX_PARTITIONS } from "./partition_of.ts";
 
@@ -97,4 +104,19 @@ function checkStreams(streams: Readonly<Record<string, StreamOptions>>): void {
 export function checkWhenDead(action: string, whenDead: unknown): asserts whenDead is WhenDead {
   if (whenDead === "continue" || whenDead === "hold-key") return;
   throw new TypeError(`Cannot ${action} with the whenDead ${show(whenDead)}: give "continue" or "hold-key"`);
+}
+
+/** Throws unless `rate` limits how often something starts. */
+export function checkRate(
+  action: string,
+  rate: RateLimit & { readonly by?: unknown },
+  others: readonly string[] = [],
+): void {
+  checkKeys(action, rate, ["limit", "per", "burst", ...others]);
+  const { limit, per, burst = 1, by } = rate;
+  checkNumber("rate.limit", limit, { min: 1, max: 1e6, integer: true });
+  checkNumber("rate.per (ms)", per, { min: 1, max: 2 ** 40 });
+  checkNumber("rate.burst", burst, { min: 1, max: 1e6, integer: true });
+  if (by === undefined || typeof by === "function") return;
+  throw new TypeError(`Cannot ${action} by ${show(by)}: give a function from an event to a string`);
 }

@@ -559,6 +559,24 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
     return await (await this.#engine.repeater()).list();
   }
 
+  /**
+   * Changes how often handlers of a group start, in all processes, while they run: it replaces the option `rate` of all
+   * subscriptions until it is set to undefined, and lasts when all processes end. Keys of `by` keep their limits apart. Resolves
+   * with whether it changed anything.
+   *
+   * @throws {TypeError} If an option is unknown or malformed.
+   * @throws {RangeError} If there is no such group, or a number is out of range.
+   */
+  async setRate<K extends C>(
+    event: K,
+    options: { group: string; rate: { limit: number; per: number; burst?: number } | undefined },
+  ): Promise<boolean> {
+    const codec = this.#engine.codecs.ofClass(event);
+    const changed = await this.#engine.operator.setRate(codec, options);
+    await this.#engine.subscriptions.checkControl(options.group, codec.stream);
+    return changed;
+  }
+
   /** The state of a stream and of its groups. */
   async info<K extends C>(event: K): Promise<StreamInfo> {
     return await this.#engine.operator.info(this.#engine.codecs.ofClass(event));

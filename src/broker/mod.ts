@@ -67,6 +67,7 @@ export type {
   IdleOptions,
   MissedTicks,
   PublishOptions,
+  RateOptions,
   ReadOptions,
   RedriveOptions,
   RetryOptions,

@@ -271,8 +271,29 @@ export interface ConsumeOptions {
    * all others once a handler has succeeded. If that event fails, the group pauses again. @default {never}
    */
   pauseAfter?: { failures: number; for: number };
+  /**
+   * How often handlers of the group start, over all its processes: at most `limit` times in `per` milliseconds, evenly spread,
+   * by the clock of the store. After a time without starts, up to `burst` (1) may come at once. With `by`, each key that the
+   * function returns has this limit. Retries count as starts. All subscriptions of a group need the same rate, and
+   * {@linkcode EventBroker.setRate} changes it for all of them. With `consume`, pulling starts an event.
+   * @default {no limit}
+   */
+  rate?: RateOptions;
   /** Closes the subscription when it aborts. */
   signal?: AbortSignal;
+}
+
+/** How often something starts. */
+export interface RateOptions {
+  /** How many starts in `per` milliseconds, from 1 to 1,000,000. */
+  limit: number;
+  /** In milliseconds. */
+  per: number;
+  /** How many starts may come at once after a time without any. @default {1} */
+  burst?: number;
+  /** Returns the key of an event: each key has a limit of its own. @default {one limit for all} */
+  // deno-lint-ignore no-explicit-any -- the events of several classes have no common type
+  by?: (event: any) => string;
 }
 
 /** How to subscribe a handler. */

@@ -4,6 +4,7 @@ import { conflict, isConflict, judge, layoutChanged, PRODUCER_MEMORY, REMEMBERED
 import type {
   AppendOptions,
   Fields,
+  Limiter,
   Position,
   ReadRange,
   Revised,
@@ -20,6 +21,7 @@ import type {
 import { comparePositions, firstPositionAt, StoreError } from "../store/mod.ts";
 import type { MemoryGroup } from "./_group.ts";
 import { MemorySchedule, Waiting } from "./_schedule.ts";
+import { MemoryLimiter } from "./_limiter.ts";
 import { MemoryState } from "./_state.ts";
 import { Subjects } from "./_subjects.ts";
 
@@ -51,6 +53,7 @@ export class MemoryStream {
   /** Appends of lower layouts are refused. */
   #layout = 0;
   #states = new Map<string, SharedState>();
+  #limiters = new Map<string, Limiter>();
   #subjects = new Subjects();
   /** By layout. */
   #schedules = new Map<number, Waiting>();
@@ -179,6 +182,13 @@ export class MemoryStream {
   /** Throws if a later layout than this one is in force. */
   assertLayout(layout: number | undefined): void {
     if (layout !== undefined && layout < this.#layout) throw layoutChanged(this.name, layout);
+  }
+
+  /** The limiter of this name. */
+  limiter(name: string): Limiter {
+    let limiter = this.#limiters.get(name);
+    if (limiter === undefined) this.#limiters.set(name, limiter = new MemoryLimiter(this.now));
+    return limiter;
   }
 
   // Positions must rise even if the clock stands still or goes back.

@@ -3,6 +3,7 @@ import type {
   EventStore,
   Fields,
   GroupMember,
+  Limiter,
   MemberOptions,
   Position,
   ReadRange,
@@ -98,6 +99,10 @@ export class InMemoryStore implements EventStore {
 
   schedule(stream: string, layout?: number): StreamSchedule {
     return this.#stream(stream).schedule(layout);
+  }
+
+  limiter(stream: string, name: string): Limiter {
+    return this.#stream(stream).limiter(name);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

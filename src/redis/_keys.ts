@@ -93,3 +93,8 @@ export function scheduleKeys(stream: string, layout: number): [waiting: string, 
   const end = layout === 0 ? "" : `:${layout}`;
   return [`{${stream}}:schedule${end}`, `{${stream}}:scheduled${end}`];
 }
+
+/** String: when the next start of a limiter is due, for each key. */
+export function limitKey(stream: string, name: string, key: string): string {
+  return `{${stream}}:rate:${name}:${key}`;
+}

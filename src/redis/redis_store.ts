@@ -4,6 +4,7 @@ import {
   type EventStore,
   type Fields,
   type GroupMember,
+  type Limiter,
   type MemberOptions,
   type Position,
   type ReadRange,
@@ -23,6 +24,7 @@ import { BlockingReader } from "./consuming/_blocking_reader.ts";
 import type { Reply } from "./connection/client.ts";
 import { groupError } from "./_group_error.ts";
 import { groupKeys, holdingKeyList } from "./_keys.ts";
+import { RedisLimiter } from "./operating/_limiter.ts";
 import { RedisState } from "./operating/_state.ts";
 import { healedOf, type HealReply, RedisMember, whenDeadArg } from "./consuming/_member.ts";
 import { Readers } from "./consuming/_readers.ts";
@@ -289,6 +291,10 @@ export class RedisStore implements EventStore {
 
   schedule(stream: string, layout?: number): StreamSchedule {
     return new RedisSchedule(this.#shared(stream).link, this.#write(stream), { stream, layout });
+  }
+
+  limiter(stream: string, name: string): Limiter {
+    return new RedisLimiter(this.#shared(stream).link, stream, name);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -3,6 +3,7 @@ import type {
   EventStore,
   Fields,
   GroupMember,
+  Limiter,
   MemberOptions,
   Position,
   ReadRange,
@@ -27,6 +28,7 @@ import { SqliteMember } from "./consuming/_member.ts";
 import { append } from "./entries/_append.ts";
 import { makeStream, readStream } from "./entries/_stream.ts";
 import { SqliteSchedule } from "./entries/_schedule.ts";
+import { SqliteLimiter } from "./entries/_limiter.ts";
 import { SqliteState } from "./entries/_state.ts";
 import { appendRevised, lastRevision, readSubject } from "./entries/_subjects.ts";
 import { SqliteAdmin } from "./operating/_admin.ts";
@@ -220,6 +222,10 @@ export class SqliteStore implements EventStore {
 
   schedule(stream: string, layout?: number): StreamSchedule {
     return new SqliteSchedule(this.#db, this.#changes, this.#now, { stream, layout });
+  }
+
+  limiter(stream: string, name: string): Limiter {
+    return new SqliteLimiter(this.#db, this.#now, stream, name);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

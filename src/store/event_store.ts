@@ -1,4 +1,5 @@
 import type { Position } from "./position.ts";
+import type { Limiter } from "./limiter.ts";
 import type { GroupMember, MemberOptions } from "./group_member.ts";
 import type { SharedState } from "./shared_state.ts";
 import type { Revised, RevisedOptions, RevisedRecord, SubjectRange } from "./revisions.ts";
@@ -149,6 +150,9 @@ export interface EventStore extends AsyncDisposable {
    * other, and so are streams; the stream need not exist.
    */
   state(stream: string, name: string): SharedState;
+
+  /** Limits starts over all processes. The call itself creates nothing. Names are independent of each other. */
+  limiter(stream: string, name: string): Limiter;
 
   /**
    * The entries that are to be appended to a stream later. The call itself creates nothing.

@@ -25,6 +25,7 @@
  *   admin: (...args) => inner.admin(...args),
  *   state: (...args) => inner.state(...args),
  *   schedule: (...args) => inner.schedule(...args),
+ *   limiter: (...args) => inner.limiter(...args),
  *   [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
  * };
  *
@@ -70,6 +71,7 @@ export type {
   WaitingRecord,
   When,
 } from "./schedule.ts";
+export type { Limiter, RateLimit, Taken, TakeOptions } from "./limiter.ts";
 export type { SharedState, SharedText } from "./shared_state.ts";
 export type {
   ConsumerState,

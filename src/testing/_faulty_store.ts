@@ -3,6 +3,7 @@ import {
   type EventStore,
   type Fields,
   type GroupMember,
+  type Limiter,
   type MemberOptions,
   type Position,
   type ReadRange,
@@ -145,6 +146,10 @@ export class FaultyStore implements EventStore {
       take: (limit) => schedule.take(limit),
       taken: (batch) => schedule.taken(batch),
     };
+  }
+
+  limiter(stream: string, name: string): Limiter {
+    return this.#store.limiter(stream, name);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

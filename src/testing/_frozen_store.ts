@@ -4,6 +4,7 @@ import type {
   EventStore,
   Fields,
   GroupMember,
+  Limiter,
   MemberOptions,
   Position,
   ReadRange,
@@ -101,6 +102,10 @@ export class FrozenStore implements EventStore {
 
   schedule(stream: string, layout?: number): StreamSchedule {
     return this.#passing(this.#store.schedule(stream, layout));
+  }
+
+  limiter(stream: string, name: string): Limiter {
+    return this.#passing(this.#store.limiter(stream, name));
   }
 
   /** The same object, whose methods wait. */

@@ -14,6 +14,7 @@ import { ending } from "./broker/consuming/_ending.ts";
 import { waiting } from "./broker/consuming/_waits.ts";
 import { pulling } from "./broker/consuming/_pull.ts";
 import { pausing } from "./broker/consuming/_pausing.ts";
+import { rating } from "./broker/consuming/_rates.ts";
 import { publishing } from "./broker/publishing/_publish.ts";
 import { queueing } from "./broker/publishing/_queue.ts";
 import { uncertain } from "./broker/publishing/_uncertain.ts";
@@ -81,6 +82,7 @@ export const brokerContracts: readonly BrokerContract[] = [
   ...holding,
   ...hostileKeys,
   ...pausing,
+  ...rating,
   ...partitioned,
   ...overPartitions,
   ...operatingPartitions,

@@ -12,6 +12,7 @@ import { holding } from "./store/_holds.ts";
 import { leasing } from "./store/_leases.ts";
 import { letters } from "./store/_letters.ts";
 import { producing } from "./store/_producers.ts";
+import { limiting } from "./store/_limiters.ts";
 import { reading } from "./store/_read.ts";
 import { rewinding } from "./store/_rewind.ts";
 import { revising } from "./store/_revisions.ts";
@@ -41,6 +42,7 @@ export const storeContracts: readonly StoreContract[] = [
   ...grouping,
   ...sharing,
   ...controlling,
+  ...limiting,
   ...fencing,
   ...scheduling,
 ];

@@ -94,6 +94,7 @@ Deno.test("a subscription's error goes to its listeners, else to the broker's, e
         admin: (stream) => inner.admin(stream),
         state: (...args) => inner.state(...args),
         schedule: (...args) => inner.schedule(...args),
+        limiter: (...args) => inner.limiter(...args),
         member: async (stream: string, group: string, options: MemberOptions): Promise<GroupMember> => {
           const member = await inner.member(stream, group, options);
           return {
@@ -134,6 +135,7 @@ Deno.test("EventBroker goes on after trimming failed", async () => {
     member: (...args) => inner.member(...args),
     state: (...args) => inner.state(...args),
     schedule: (...args) => inner.schedule(...args),
+    limiter: (...args) => inner.limiter(...args),
     admin: (stream) =>
       Object.assign(inner.admin(stream), { trim: () => Promise.reject(new StoreError("transient", "locked")) }),
     [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),

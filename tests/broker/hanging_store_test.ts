@@ -1,7 +1,14 @@
 import { BrokerClosedError, defineEvent, EventBroker, UncertainPublishError } from "@tidings/broker";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { InMemoryStore } from "../../src/memory/mod.ts";
-import type { EventStore, GroupMember, SharedState, StreamAdmin, StreamSchedule } from "../../src/store/mod.ts";
+import type {
+  EventStore,
+  GroupMember,
+  Limiter,
+  SharedState,
+  StreamAdmin,
+  StreamSchedule,
+} from "../../src/store/mod.ts";
 
 class Counted extends defineEvent("Counted", { retention: { maxLength: 1 } })<{ n: number }> {}
 
@@ -56,6 +63,10 @@ class HangingStore implements EventStore {
 
   state(stream: string, name: string): SharedState {
     return this.#hanging(this.#inner.state(stream, name));
+  }
+
+  limiter(stream: string, name: string): Limiter {
+    return this.#hanging(this.#inner.limiter(stream, name));
   }
 
   #hanging<T extends object>(inner: T): T {

@@ -2,13 +2,21 @@ import { Bench, type ProcessContract, type SharedData } from "./_bench.ts";
 import { deaths } from "./_deaths.ts";
 import { flow } from "./_flow.ts";
 import { pausing } from "./_pausing.ts";
+import { rates } from "./_rates.ts";
 import { rolling } from "./_rolling.ts";
 import { takeover } from "./_takeover.ts";
 
 export type { SharedData } from "./_bench.ts";
 
 /** All tests of processes that share a durable store. */
-export const processContracts: readonly ProcessContract[] = [...takeover, ...deaths, ...flow, ...pausing, ...rolling];
+export const processContracts: readonly ProcessContract[] = [
+  ...takeover,
+  ...deaths,
+  ...flow,
+  ...pausing,
+  ...rates,
+  ...rolling,
+];
 
 /**
  * Registers the tests that every durable store passes. Each has data of its own, and real processes that are killed and

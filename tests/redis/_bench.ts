@@ -115,6 +115,10 @@ class PrefixedStore implements EventStore {
     return this.#store.state(this.#prefix + stream, name);
   }
 
+  limiter(stream: string, name: string) {
+    return this.#store.limiter(this.#prefix + stream, name);
+  }
+
   [Symbol.asyncDispose]() {
     return this.#store[Symbol.asyncDispose]();
   }

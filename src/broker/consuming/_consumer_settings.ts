@@ -1,9 +1,9 @@
 import { assertName } from "../../events/_names.ts";
 import type { DomainEvent } from "../../events/mod.ts";
 import type { EventDefinition } from "../../events/_definition.ts";
-import type { Position, WhenDead } from "../../store/mod.ts";
+import type { Position, RateLimit, WhenDead } from "../../store/mod.ts";
 import { checkKeys, checkNumber, checkSignal, show } from "../../events/_check.ts";
-import { checkWhenDead, startPoint } from "../_settings.ts";
+import { checkRate, checkWhenDead, startPoint } from "../_settings.ts";
 import type { BatchOptions } from "../batch.ts";
 import type { ConsumeOptions, RetryOptions, SubscribeOptions } from "../options.ts";
 
@@ -39,6 +39,7 @@ const KEYS = [
   "drainTimeout",
   "assignment",
   "pauseAfter",
+  "rate",
   "signal",
 ];
 const SUBSCRIBE_KEYS = [...KEYS, "concurrency", "key", "handlerTimeout", "whenDead", "batch"];
@@ -75,6 +76,7 @@ export interface Settings {
   /** Undefined for the default of the stream. */
   readonly assignment: "exclusive" | "shared" | undefined;
   readonly pauseAfter: { readonly failures: number; readonly for: number } | undefined;
+  readonly rate: (RateLimit & { readonly by?: ((event: DomainEvent) => string) | undefined }) | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -184,6 +186,7 @@ function commonSettings(
     whenExpired = "skip",
     assignment,
     pauseAfter,
+    rate,
     signal,
   } = options ?? {};
   if (group === undefined) {
@@ -203,6 +206,7 @@ function commonSettings(
   if (whenExpired !== "skip" && whenExpired !== "dead-letter") {
     throw new TypeError(`Cannot ${verb} with whenExpired ${show(whenExpired)}: give "skip" or "dead-letter"`);
   }
+  if (rate !== undefined) checkRate(`${verb} with a rate`, rate, ["by"]);
   checkSignal(signal);
   return {
     group,
@@ -215,6 +219,7 @@ function commonSettings(
     drainTimeout,
     assignment,
     pauseAfter: pauseAfter && { ...pauseAfter },
+    rate: rate && { ...rate } as Settings["rate"],
     startFrom: startPoint(startFrom, "startFrom"),
     retry: retrySettings(verb, options.retry),
     signal,

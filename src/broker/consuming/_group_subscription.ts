@@ -1,7 +1,8 @@
 import { isInstance } from "../../events/_foreign.ts";
-import type { Healed, Outcome, Position, RemovedRange } from "../../store/mod.ts";
+import type { Healed, Limiter, Outcome, Position, RateLimit, RemovedRange } from "../../store/mod.ts";
 import { StoreError } from "../../store/mod.ts";
-import { reasonOf } from "../../events/_check.ts";
+import { reasonOf, show } from "../../events/_check.ts";
+import type { DomainEvent } from "../../events/mod.ts";
 import { enclosingDelivery, type HandledDelivery } from "../_causation.ts";
 import { Listeners } from "../observing/_listeners.ts";
 import type { Observers } from "../observing/_observers.ts";
@@ -23,6 +24,7 @@ import { type Deliver, JobRunner } from "./_job_runner.ts";
 import type { SettlingEnd } from "./_settler.ts";
 import type { Breaker as FailureBreaker } from "./flow/_breaker.ts";
 import type { Pause } from "./flow/_pausing.ts";
+import type { RateGate } from "./flow/_rate_gate.ts";
 import { SubscriptionFlow } from "./flow/_subscription_flow.ts";
 import type { StreamConsumer, StreamConsumerOwner } from "./_stream_consumer.ts";
 
@@ -40,6 +42,8 @@ export interface SubscriptionOwner {
   unreachable(error: unknown): void;
   /** Pauses a group for so many milliseconds. */
   pauseGroup(stream: string, group: string, reason: string, duration: number): Promise<void>;
+  /** Limits the starts of handlers of a group. */
+  limiter(stream: string, group: string): Limiter;
   /** Dispatches an event on the broker. */
   dispatch(event: Event): void;
   /** Closing takes long, for a reason that the caller of `close` may know. */
@@ -75,7 +79,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
     dispatch: (event) => this.#tell(event),
     unheard: (error) => this.#owner.report(error),
   });
-  #flow: SubscriptionFlow;
+  #flow: SubscriptionFlow<Job>;
   #owner: SubscriptionOwner;
   #streams: readonly string[];
   #consumers: StreamConsumer[] = [];
@@ -118,6 +122,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
       pauseAfter: settings.pauseAfter,
       Breaker,
       closing: this.closing,
+      gate: (stream) => this.#gate(stream),
       consumers: () => this.#consumers,
       pauseGroup: (stream, ...pause) => owner.pauseGroup(stream, settings.group, ...pause),
       tell: (event) => this.#tell(event),
@@ -215,6 +220,34 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   /** What counts the failures of a stream; undefined if none pause it. */
   breakerOf(stream: string): FailureBreaker | undefined {
     return this.#flow.breakerOf(stream);
+  }
+
+  gateOf({ logical }: JobSource): RateGate<Job> | undefined {
+    return this.#flow.gateOf(logical);
+  }
+
+  limited({ logical }: JobSource, rate: RateLimit | undefined): void {
+    this.#flow.limited(logical, rate).then(() => this.runner.pump(), (error) => this.failed(error));
+  }
+
+  /** Limits the starts of handlers for a stream, if the subscription has a limit. */
+  async limit(stream: string): Promise<void> {
+    if (this.settings.rate !== undefined) await this.#flow.limit(stream);
+  }
+
+  async #gate(stream: string): Promise<RateGate<Job>> {
+    const { RateGate } = await import("./flow/_rate_gate.ts");
+    const { group, rate } = this.settings;
+    const by = rate?.by;
+    return new RateGate<Job>({
+      limiter: this.#owner.limiter(stream, group),
+      rate,
+      by: by && ((job) => keyOf(by, job)),
+      closing: this.closing,
+      pump: () => this.runner.pump(),
+      failed: (job, error) => this.runner.cannotStart(job, error),
+      retrying: (error, delay) => this.retrying(error, delay),
+    });
   }
 
   throttle({ logical }: JobSource, error: unknown, duration: number): void {
@@ -455,4 +488,11 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+/** The key whose limit a job has. */
+function keyOf(by: (event: DomainEvent) => string, { content, eventType }: Job): string {
+  const key: unknown = by(content as DomainEvent);
+  if (typeof key === "string") return key;
+  throw new TypeError(`Cannot limit the rate of ${eventType} by the key ${show(key)}: it must be a string`);
 }

@@ -10,6 +10,7 @@ import type { SteppedDelivery, Steps } from "./_steps.ts";
 import type { ObservedAttempt } from "../observing/_observers.ts";
 import type { Delivery } from "../delivery.ts";
 import type { Breaker } from "./flow/_breaker.ts";
+import type { RateGate } from "./flow/_rate_gate.ts";
 import { UndecodableError } from "../errors.ts";
 
 // The longest delay of setTimeout, in milliseconds.
@@ -50,6 +51,8 @@ export interface JobSource {
   readonly draining: boolean;
   /** True when no handler of its deliveries may start, because it drains or is paused. */
   readonly stopped: boolean;
+  /** Keeps jobs until the limit of the group allows them to start; undefined without a limit. */
+  readonly gate: RateGate<Job> | undefined;
   /** Pauses the group for so many milliseconds, because a handler may do no more. */
   throttle(error: unknown, duration: number): void;
   /** Pauses the group after failures in a row; undefined if none is wanted. */

@@ -325,6 +325,16 @@ export class JobRunner {
     }
   }
 
+  /** Starts jobs that may start now. */
+  pump(): void {
+    this.#scheduler.pump();
+  }
+
+  /** A job cannot start for this reason, which counts as a failed attempt. */
+  cannotStart(job: Job, error: unknown): void {
+    this.#fail(job, error);
+  }
+
   /** Starts no handler from now on, and holds no retry. */
   stop(): void {
     this.#closing = true;

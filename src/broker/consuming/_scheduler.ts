@@ -1,5 +1,6 @@
 import { Fifo } from "../../store/_fifo.ts";
 import { comparePositions } from "../../store/mod.ts";
+import type { RateGate } from "./flow/_rate_gate.ts";
 import type { Job } from "./_job.ts";
 
 /** What a scheduler asks its owner to do. */
@@ -64,6 +65,9 @@ export class Scheduler implements JobScheduler {
   #tasks: SchedulerTasks;
   #ready = new Fifo<Job>();
   #suspects = new Fifo<Job>();
+  /** Gates that may have jobs, and jobs that have passed theirs. */
+  #gates = new Set<RateGate<Job>>();
+  #granted = new Set<Job>();
   #keys = new Map<string, KeyQueue>();
   #running = 0;
   #exclusive: Job | undefined;
@@ -113,10 +117,11 @@ export class Scheduler implements JobScheduler {
     }
     const queue = this.#suspects.length > 0 ? this.#suspects : this.#ready;
     const job = queue.peek();
-    if (job === undefined) return false;
+    if (job === undefined) return this.#letThrough();
     if (job.state !== "waiting" || job.source.stopped) {
       // It was lost or released while it was queued, or is about to be released.
       queue.shift();
+      this.#granted.delete(job);
       return true;
     }
     if (this.#tasks.expire(job)) {
@@ -124,11 +129,31 @@ export class Scheduler implements JobScheduler {
       return true;
     }
     if (queue === this.#suspects && this.#running > 0) return false;
+    const { gate } = job.source;
+    if (gate !== undefined && queue === this.#ready && !this.#granted.has(job)) {
+      queue.shift();
+      gate.push(job);
+      this.#gates.add(gate);
+      return true;
+    }
     if (!job.source.fresh) return this.#renewFirst(job);
     queue.shift();
+    this.#granted.delete(job);
     if (queue === this.#suspects) void this.#startExclusively(job);
     else this.#start(job);
     return true;
+  }
+
+  /** Takes a job that the limit of its group allows to start. */
+  #letThrough(): boolean {
+    for (const gate of this.#gates) {
+      const job = gate.shift();
+      if (job === undefined) continue;
+      this.#granted.add(job);
+      this.#ready.push(job);
+      return true;
+    }
+    return false;
   }
 
   #renewFirst(job: Job): false {

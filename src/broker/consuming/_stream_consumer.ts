@@ -6,6 +6,7 @@ import {
   type Healed,
   type Outcome,
   type Position,
+  type RateLimit,
   type RemovedRange,
 } from "../../store/mod.ts";
 import { backoff, isTransient, nextTurn, RECONNECT, sleep, unlessAborted, untilReached } from "../_store_retry.ts";
@@ -16,6 +17,7 @@ import { MAX_CLAIM, type Settings } from "./_consumer_settings.ts";
 import { controlPoll } from "./flow/_control_poll.ts";
 import { type Pause, Pausing } from "./flow/_pausing.ts";
 import type { Breaker } from "./flow/_breaker.ts";
+import type { RateGate } from "./flow/_rate_gate.ts";
 import { DecodingQueue } from "./_decoding_queue.ts";
 import type { HeldBack, HoldBack } from "./_held_back.ts";
 import type { HeldKeys } from "./_held_keys.ts";
@@ -68,6 +70,10 @@ export interface StreamConsumerOwner {
   healed(eventType: string, healed: Healed): void;
   /** The store could not be reached; the next try comes after `delay` milliseconds. */
   retrying(error: unknown, delay: number): void;
+  /** Keeps jobs of this stream until they may start; undefined without a limit. */
+  gateOf(source: JobSource): RateGate<Job> | undefined;
+  /** The group has this limit from now on. */
+  limited(source: JobSource, rate: RateLimit | undefined): void;
   /** A handler may do no more for so many milliseconds. */
   throttle(source: JobSource, error: unknown, duration: number): void;
   /** The consumer has paused, or goes on. Deliveries that wait to be pulled can be released. */
@@ -157,7 +163,11 @@ export class StreamConsumer implements JobSource {
     this.#member = member;
     this.#codec = codec;
     this.breaker = breaker;
-    this.#pausing = new Pausing({ member, changed: (...change) => this.#paused(...change) });
+    this.#pausing = new Pausing({
+      member,
+      changed: (...change) => this.#paused(...change),
+      limited: (rate) => owner.limited(this, rate),
+    });
     this.#decoding = new DecodingQueue(settings.handlerTimeout, (jobs) => this.#admit(jobs));
     this.#heldBack = holdBack?.({
       stream: codec.stream,
@@ -318,6 +328,10 @@ export class StreamConsumer implements JobSource {
       this.#owner.runner.releaseIdle(jobs);
     }
     this.#room.wake();
+  }
+
+  get gate(): RateGate<Job> | undefined {
+    return this.#owner.gateOf(this);
   }
 
   throttle(error: unknown, duration: number): void {

@@ -100,10 +100,11 @@ export class Subscriptions {
       release();
     };
     const warn = (message: string) => dispatch(new WarningEvent(message));
+    const limiter = (stream: string, group: string) => store.limiter(stream, group);
     // Loaded on demand, since few subscriptions use it.
     const Breaker = settings.pauseAfter && (await import("./flow/_breaker.ts")).Breaker;
     const subscription = new GroupSubscription(
-      { observers, report, consumed, unreachable, dispatch, pauseGroup, warn, ended, idle },
+      { observers, report, consumed, unreachable, dispatch, pauseGroup, limiter, warn, ended, idle },
       codecs.map(({ stream }) => stream),
       settings,
       deliver,
@@ -131,6 +132,7 @@ export class Subscriptions {
       return new StreamConsumer(subscription, codec, member, joinedAt, { holdBack, windows, breaker, Holds });
     };
     try {
+      for (const { stream } of codecs) await subscription.limit(stream);
       const parts: { readonly codec: StreamCodec; readonly source?: PartitionedSource }[] = [];
       for (const codec of codecs) {
         const layout = layouts.of(codec.stream);

@@ -144,6 +144,7 @@ export interface Operation {
     | "delete_group"
     | "pause"
     | "resume"
+    | "set_rate"
     | "repartition"
     | "unschedule"
     | "reschedule"

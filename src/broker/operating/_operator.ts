@@ -8,6 +8,7 @@ import type {
   GroupState,
   LetterRecord,
   Position,
+  RateLimit,
   ScheduleRange,
   When,
   WhenDead,
@@ -15,7 +16,7 @@ import type {
 import { unknownGroup } from "../../store/_groups.ts";
 import type { Observers } from "../observing/_observers.ts";
 import type { WholeAdmin } from "../partitions/_whole_admin.ts";
-import { checkWhenDead, startPoint } from "../_settings.ts";
+import { checkRate, checkWhenDead, startPoint } from "../_settings.ts";
 import { eitherSignal, unlessAborted } from "../_store_retry.ts";
 import type { EventCodec } from "../codec/_event_codec.ts";
 import { byStream, type StreamCodec, typeOf } from "../codec/_stream_codec.ts";
@@ -173,6 +174,19 @@ export class Operator {
     return await this.#control(codec, group, "resume", resuming);
   }
 
+  /** Changes the limit of a group; resolves with false if it had this one. */
+  async setRate(
+    codec: EventCodec,
+    options: { readonly group: string; readonly rate: RateLimit | undefined },
+  ): Promise<boolean> {
+    checkKeys("set the rate of a group", options, ["group", "rate"]);
+    const { group, rate } = options;
+    assertName("group", group);
+    if (rate !== undefined) checkRate("set the rate of a group", rate);
+    const { limiting } = await import("../consuming/flow/_change.ts");
+    return await this.#control(codec, group, "set_rate", limiting(rate && { ...rate }));
+  }
+
   /** Pauses a group for so many milliseconds, unless it is paused. */
   async pauseFor(stream: string, group: string, reason: string, duration: number): Promise<void> {
     const { changeControl, pausing } = await import("../consuming/flow/_change.ts");
@@ -184,14 +198,15 @@ export class Operator {
   async #control(
     { stream, definition: { type: eventType } }: EventCodec,
     group: string,
-    name: "pause" | "resume",
+    name: "pause" | "resume" | "set_rate",
     change: ControlChange,
   ): Promise<boolean> {
-    this.#options.assertUsable(`${name} a group`);
+    const action = name === "set_rate" ? "set the rate of" : name;
+    this.#options.assertUsable(`${action} a group`);
     const { store, layouts } = this.#options;
     const { changeControl } = await import("../consuming/flow/_change.ts");
     const controlled = { store, stream, layout: layouts.of(stream), group };
-    const act = () => changeControl(controlled, `${name} group "${group}" of ${stream}`, change);
+    const act = () => changeControl(controlled, `${action} group "${group}" of ${stream}`, change);
     return await this.#observers.operate({ name, eventType, group }, act);
   }
 

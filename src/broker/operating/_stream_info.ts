@@ -54,6 +54,7 @@ function groupInfo({ floor, oldestDeadLetter, types, control, ...group }: GroupS
   return {
     ...group,
     paused: pauseInfo(control),
+    rate: control === undefined ? undefined : parseControl(control).rate,
     types: types ?? [name],
     oldestUnsettled: floor === undefined ? undefined : new Date(positionTime(floor)),
     oldestDeadLetter: oldestDeadLetter === undefined ? undefined : new Date(oldestDeadLetter),

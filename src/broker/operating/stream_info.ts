@@ -1,4 +1,4 @@
-import type { DeadReason, ErrorRecord, GroupState, Position } from "../../store/mod.ts";
+import type { DeadReason, ErrorRecord, GroupState, Position, RateLimit } from "../../store/mod.ts";
 import type { DomainEvent } from "../../events/mod.ts";
 import type { MissedTicks } from "../options.ts";
 
@@ -16,6 +16,8 @@ export interface PauseInfo {
 export interface GroupInfo extends Omit<GroupState, "floor" | "types" | "oldestDeadLetter" | "control"> {
   /** Set while the group is paused; of a stream with partitions, while it is paused in one of them. */
   readonly paused: PauseInfo | undefined;
+  /** The limit that `setRate` has given it; undefined without one. */
+  readonly rate: RateLimit | undefined;
   /** The event types that it is for. Entries of other types are settled unseen, and counted as `skipped`. */
   readonly types: readonly string[];
   /** Publication time of the oldest event that the group has not read or not settled; undefined when there is none. */

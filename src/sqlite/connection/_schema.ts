@@ -12,7 +12,7 @@ interface Connection {
 export const APPLICATION_ID = 0x54494445;
 
 /** The version of the tables below. */
-export const SCHEMA_VERSION = 11;
+export const SCHEMA_VERSION = 12;
 
 const sizeOf = (row: string): string =>
   ["id", "payload", "fields"].map((column) => `ifnull(octet_length(${row}.${column}), 0)`).join(" + ");
@@ -69,6 +69,17 @@ const SCHEDULES = `
   BEGIN
     UPDATE schedule SET waiting = waiting - 1 WHERE stream = OLD.stream AND layout = OLD.layout;
   END;
+`;
+
+// When the next start is due, for each limiter and key.
+const RATE = `
+  CREATE TABLE rate (
+    stream TEXT NOT NULL,
+    name TEXT NOT NULL,
+    key TEXT NOT NULL,
+    tat REAL NOT NULL,
+    PRIMARY KEY (stream, name, key)
+  ) STRICT, WITHOUT ROWID;
 `;
 
 // The last revision of a subject stays when its entries are trimmed.
@@ -281,6 +292,7 @@ const TABLES = `
 
   ${STATE}
   ${SCHEDULES}
+  ${RATE}
   ${HOLDS}
   ${SUBJECTS}
   ${REMOVED}
@@ -341,6 +353,7 @@ const UPGRADES: Readonly<Record<number, string>> = {
     ALTER TABLE consumer_group ADD COLUMN expired INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE delivery ADD COLUMN kept TEXT;
   `,
+  11: RATE,
 };
 
 /**

@@ -23,6 +23,7 @@ import { REMOVE_GROUP } from "../../../src/redis/scripts/operating/remove_group.
 import { RENEW } from "../../../src/redis/scripts/consuming/renew.ts";
 import { REWIND } from "../../../src/redis/scripts/operating/rewind.ts";
 import { SETTLE, SETTLE_HOLDING } from "../../../src/redis/scripts/consuming/settle.ts";
+import { RESERVE } from "../../../src/redis/scripts/operating/reserve.ts";
 import { TRIM } from "../../../src/redis/scripts/operating/trim.ts";
 import { WRITE_CONTROL } from "../../../src/redis/scripts/operating/write_control.ts";
 import { ADD } from "../../../src/redis/scripts/scheduling/add.ts";
@@ -75,6 +76,7 @@ export const ROLES = {
       READ_CONTROL,
       WRITE_CONTROL,
       STATE,
+      RESERVE,
     ],
     commands: [
       ...WRITING,

@@ -1,6 +1,6 @@
 import { reasonOf } from "../../../events/_check.ts";
 import { isInstance } from "../../../events/_foreign.ts";
-import type { EventStore, GroupMember, SharedState } from "../../../store/mod.ts";
+import type { EventStore, GroupMember, RateLimit, SharedState } from "../../../store/mod.ts";
 import type { StreamLayout } from "../../partitions/_stream_layout.ts";
 import { type Control, controlText, parseControl, pauseAt } from "./_control.ts";
 
@@ -97,6 +97,19 @@ export const resuming: ControlChange = (control, now) => {
   const { paused: _, ...rest } = control;
   return rest;
 };
+
+/** Gives a group a limit that replaces those of its subscriptions, or takes it away. */
+export function limiting(rate: RateLimit | undefined): ControlChange {
+  return (control) => {
+    if (isSameRate(control.rate, rate)) return undefined;
+    const { rate: _, ...rest } = control;
+    return { ...rest, ...(rate && { rate }) };
+  };
+}
+
+function isSameRate(one: RateLimit | undefined, other: RateLimit | undefined): boolean {
+  return one?.limit === other?.limit && one?.per === other?.per && (one?.burst ?? 1) === (other?.burst ?? 1);
+}
 
 /**
  * Gives the group in a partition that is new to it the control that it has in the stream from before. If that fails, the member

@@ -1,3 +1,5 @@
+import type { RateLimit } from "../../../store/mod.ts";
+
 /** Why and until when a group is paused. Times are the store's, in milliseconds since the epoch. */
 export interface GroupPause {
   readonly since: number;
@@ -9,6 +11,8 @@ export interface GroupPause {
 export interface Control {
   /** The pause is over after its `until`. */
   readonly paused?: GroupPause;
+  /** Replaces the limits that subscriptions have. */
+  readonly rate?: RateLimit;
   /** What a newer release has set, which is kept. */
   readonly [other: string]: unknown;
 }
@@ -23,8 +27,14 @@ export function parseControl(text: string | undefined): Control {
     return {};
   }
   if (typeof control !== "object" || control === null || Array.isArray(control)) return {};
-  const { paused, ...rest } = control as { readonly paused?: unknown };
-  return isPause(paused) ? { ...rest, paused } : rest;
+  const { paused, rate, ...rest } = control as { readonly paused?: unknown; readonly rate?: unknown };
+  return { ...rest, ...(isPause(paused) && { paused }), ...(isRate(rate) && { rate }) };
+}
+
+function isRate(rate: unknown): rate is RateLimit {
+  if (typeof rate !== "object" || rate === null) return false;
+  const { limit, per, burst = 1 } = rate as Partial<Record<string, unknown>>;
+  return [limit, per, burst].every((number) => typeof number === "number" && number > 0);
 }
 
 function isPause(pause: unknown): pause is GroupPause {

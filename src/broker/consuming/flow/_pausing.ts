@@ -1,4 +1,4 @@
-import type { GroupMember, SharedText } from "../../../store/mod.ts";
+import type { GroupMember, RateLimit, SharedText } from "../../../store/mod.ts";
 import { type Control, parseControl, pauseAt } from "./_control.ts";
 
 /** Why a consumer starts no handlers. */
@@ -22,6 +22,8 @@ export interface PausingOptions {
    * The consumer has paused, or goes on. `byItself` is true when a pause of the group ended because its time was over.
    */
   changed(pause: Pause | undefined, byItself: boolean): void;
+  /** The group has this limit from now on. */
+  limited(rate: RateLimit | undefined): void;
 }
 
 /** Whether a consumer is paused: by the control of its group, or by its subscription. */
@@ -63,7 +65,9 @@ export class Pausing {
     if (version < this.#version && version !== 0) return;
     this.#version = version;
     this.#offset = now - performance.now();
+    const before = this.#control.rate;
     this.#control = parseControl(text);
+    if (before !== undefined || this.#control.rate !== undefined) this.#options.limited(this.#control.rate);
     this.update();
   }
 

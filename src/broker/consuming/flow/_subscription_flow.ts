@@ -1,7 +1,9 @@
 import { PauseEvent, ResumeEvent } from "../../lifecycle_events.ts";
 import { reasonOf } from "../../../events/_check.ts";
 import { sleep } from "../../_store_retry.ts";
+import type { RateLimit } from "../../../store/mod.ts";
 import type { Breaker } from "./_breaker.ts";
+import type { RatedJob, RateGate } from "./_rate_gate.ts";
 import type { Pause } from "./_pausing.ts";
 
 // The most characters of an error that the reason of a pause shows.
@@ -21,7 +23,7 @@ export interface FlowConsumer {
 }
 
 /** The subscription of a flow. */
-export interface FlowOptions {
+export interface FlowOptions<J extends RatedJob> {
   readonly group: string;
   /** When failures in a row pause the group. */
   readonly pauseAfter: { readonly failures: number; readonly for: number } | undefined;
@@ -33,6 +35,8 @@ export interface FlowOptions {
   consumers(): readonly FlowConsumer[];
   /** Pauses the group for so many milliseconds. */
   pauseGroup(stream: string, reason: string, duration: number): Promise<void>;
+  /** Makes the gate of a stream. */
+  gate(stream: string): Promise<RateGate<J>>;
   /** Dispatches an event on the subscription. */
   tell(event: Event): void;
   /** Dispatches an event on the broker. */
@@ -42,16 +46,17 @@ export interface FlowOptions {
 }
 
 /** Whether a subscription is paused, by stream. */
-export class SubscriptionFlow {
-  #options: FlowOptions;
+export class SubscriptionFlow<J extends RatedJob> {
+  #options: FlowOptions<J>;
   #own = false;
+  #gates = new Map<string, RateGate<J>>();
   /** The pauses that were told, by stream. */
   #told = new Map<string, Pause>();
   #breakers = new Map<string, Breaker>();
   /** By stream, until when its handlers are not allowed to do more, by `performance.now()`. */
   #throttled = new Map<string, number>();
 
-  constructor(options: FlowOptions) {
+  constructor(options: FlowOptions<J>) {
     this.#options = options;
   }
 
@@ -100,6 +105,23 @@ export class SubscriptionFlow {
       this.#breakers.set(stream, breaker = new Breaker({ ...pauseAfter, pause }));
     }
     return breaker;
+  }
+
+  /** Keeps jobs of a stream until they may start; undefined without a limit. */
+  gateOf(stream: string): RateGate<J> | undefined {
+    return this.#gates.get(stream);
+  }
+
+  /** Limits a stream by the option of the subscription. */
+  async limit(stream: string): Promise<void> {
+    const { gate } = this.#options;
+    if (!this.#gates.has(stream)) this.#gates.set(stream, await gate(stream));
+  }
+
+  /** The group has this limit from now on. */
+  async limited(stream: string, rate: RateLimit | undefined): Promise<void> {
+    await this.limit(stream);
+    this.#gates.get(stream)!.own = rate;
   }
 
   /** A handler may do no more for so many milliseconds: the group pauses. Of several handlers, the longest time counts. */

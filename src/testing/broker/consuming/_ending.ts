@@ -107,6 +107,7 @@ export const ending: readonly BrokerContract[] = [
         admin: (...args) => broken.admin(...args),
         state: (...args) => broken.state(...args),
         schedule: (...args) => broken.schedule(...args),
+        limiter: (...args) => broken.limiter(...args),
         [Symbol.asyncDispose]: () => {
           disposals++;
           // Thrown and not rejected: a store of a user may do either.

@@ -59,6 +59,7 @@ export const operating: readonly BrokerContract[] = [
       whenDead: "continue",
       held: { keys: 0, waiting: 0, from: undefined },
       paused: undefined,
+      rate: undefined,
       deadLetters: 0,
       oldestDeadLetter: undefined,
       lag: 1,

@@ -179,6 +179,28 @@ export const pausingPartitions: readonly BrokerContract[] = [
     assertEquals(handled.length, 2 * PARTITIONS);
   }, "store"),
 
+  contract(
+    "52, 47",
+    "rate limits the starts of all partitions and brokers together, by subject in order",
+    async (bench) => {
+      const rate = { limit: 100, per: 1_000 };
+      const handled: DomainEvent[] = [];
+      const starts: number[] = [];
+      for (const broker of [await connectTo(bench), await connectTo(bench)]) {
+        await broker.subscribe(BidPlaced, (event) => {
+          starts.push(performance.now());
+          handled.push(event);
+        }, { group, concurrency: 4, rate, lease: 600 });
+      }
+      const broker = await connectTo(bench);
+      await broker.publish(bids(60));
+      await settled(broker, BidPlaced);
+      assertOrderOfSubjects(handled, 60);
+      const took = starts.at(-1)! - starts[0]!;
+      assert(took > 59 * 10 - 60, `60 starts took ${took} ms`);
+    },
+  ),
+
   contract("51, 47", "pauseAfter counts the failures of all partitions, and pauses all of them", async (bench) => {
     const broker = await connectTo(bench);
     let down = true;
