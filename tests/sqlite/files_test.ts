@@ -86,6 +86,9 @@ Deno.test("open() upgrades a file with an earlier schema, and keeps its entries"
      DROP TABLE scheduled;
      DROP TABLE schedule;
      DROP TABLE state;
+     DROP TABLE rate;
+     ALTER TABLE consumer_group DROP COLUMN control;
+     ALTER TABLE consumer_group DROP COLUMN control_version;
      DROP INDEX entry_revision;
      DROP TABLE subject;
      ALTER TABLE entry DROP COLUMN subject;
@@ -123,6 +126,9 @@ Deno.test("open() upgrades a file with an earlier schema, and keeps its entries"
   assertEquals((await c!.claim({ limit: 2, signal: never })).removed, { from: unread!, to: unread!, count: 1 });
   assertEquals(await stores[0]!.state("Stream", "layout").write("text", 0), true);
   assertEquals(await stores[1]!.admin("Stream").fence(1), unread);
+  assertEquals(await stores[0]!.admin("Stream").control("group").write("text", 0), true);
+  const rate = { limit: 1, per: 60_000 };
+  assertEquals((await stores[1]!.limiter("Stream", "group").take(rate, { count: 1, ahead: 0 })).delays, [0]);
   const producer = { id: "p", sequence: 1, decided: 0, known: false };
   const revised = entries(2).map((fields) => ({ fields, subject: "s" }));
   const appended = await stores[0]!.appendRevised("Stream", revised, { producer });

@@ -285,7 +285,8 @@ Deno.test("ACL rules of a consumer allow consuming, retries, dead letters, recov
   await using second = await as(server, "consumer");
   const handled: number[] = [];
   const failed = new Set<number>();
-  const options = { group, lease: 400, retry: { minTimeout: 5, maxAttempts: 2 }, drainTimeout: 50 };
+  const rate = { limit: 1_000, per: 1_000 };
+  const options = { group, lease: 400, retry: { minTimeout: 5, maxAttempts: 2 }, drainTimeout: 50, rate };
   const handler = ({ detail: { n } }: Sold) => {
     if (n === 1) throw new PermanentError("not wanted");
     if (n === 2 && !failed.has(n)) {
@@ -308,6 +309,9 @@ Deno.test("ACL rules of a consumer allow consuming, retries, dead letters, recov
   await publisher.publish(new Sold({ n: 4 }));
   assertEquals((await dying.claim({ limit: 1, signal: AbortSignal.timeout(5_000) })).records.length, 1);
   await useState(store);
+  // As after failures in a row.
+  const control = store.admin("events:Sold").control(group);
+  assertEquals(await control.write('{"paused":{"since":1,"until":2}}', (await control.read()).version), true);
   const holder = await holdKey(store);
   await server.cli("XGROUP", "DESTROY", "events:Sold", "holder");
   await holder.renew([]);
