@@ -87,8 +87,6 @@ Deno.test("open() upgrades a file with an earlier schema, and keeps its entries"
      DROP TABLE schedule;
      DROP TABLE state;
      DROP TABLE rate;
-     ALTER TABLE consumer_group DROP COLUMN control;
-     ALTER TABLE consumer_group DROP COLUMN control_version;
      DROP INDEX entry_revision;
      DROP TABLE subject;
      ALTER TABLE entry DROP COLUMN subject;
