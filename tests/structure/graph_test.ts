@@ -34,8 +34,8 @@ Deno.test("telemetry loads no SDK of OpenTelemetry, except for Prometheus", () =
 });
 
 // Slightly above the present values, documentation included. `deno task bench --only=weight` counts packages too.
-const MOST_MODULES = 123;
-const MOST_BYTES = 679_000;
+const MOST_MODULES = 125;
+const MOST_BYTES = 690_000;
 
 Deno.test("mod.ts stays light", () => {
   const { modules } = staticGraph("mod.ts");
