@@ -27,6 +27,8 @@ export function withClock(connection: TimedConnection, now: () => number): Timed
     return source
       .replaceAll("redis.call('TIME')", `{'${seconds}', '${micros}'}`)
       .replaceAll("redis.call('HGET', meta, 'bell') or ''", `(redis.call('HGET', meta, 'bell') or '') .. '@${now()}'`)
+      .replaceAll("missing, reply, state[4] or ''", `missing, reply, (state[4] or '') .. '@${now()}'`)
+      .replaceAll("(is[5] or '') == ARGV[8]", `(is[5] or '') .. '@${now()}' == ARGV[8]`)
       .replaceAll("keeper, 0, id, 'JUSTID'", "keeper, 0, id, 'TIME', text(now), 'JUSTID'")
       .replaceAll("'IDLE', ARGV[8]", `'IDLE', ${IDLE}`)
       .replaceAll("local id = '*'", `${LAST_TIME} local id = string.format('%.0f-*', math.max(${now()}, lastTime()))`);

@@ -9,6 +9,7 @@ import { RedisStore } from "../../../src/redis/redis_store.ts";
 import { APPEND } from "../../../src/redis/scripts/entries/append.ts";
 import { PROMOTE } from "../../../src/redis/scripts/scheduling/promote.ts";
 import { CLAIM } from "../../../src/redis/scripts/consuming/claim.ts";
+import { CONFIRM_READ } from "../../../src/redis/scripts/consuming/confirm_read.ts";
 import { PRELUDE } from "../../../src/redis/scripts/parts/_prelude.ts";
 import { commands } from "../../store/_commands.ts";
 import { Run } from "../../store/_model_run.ts";
@@ -23,6 +24,8 @@ Deno.test("withClock() finds each use of the time in the scripts", () => {
   assertEquals(PRELUDE.split("redis.call('TIME')").length, 2);
   assertEquals(PRELUDE.split("keeper, 0, id, 'JUSTID'").length, 2);
   assertEquals(CLAIM.source.split("'IDLE', ARGV[8]").length, 2);
+  assertEquals(CLAIM.source.split("missing, reply, state[4] or ''").length, 2);
+  assertEquals(CONFIRM_READ.source.split("(is[5] or '') == ARGV[8]").length, 2);
   for (const { source } of [APPEND, PROMOTE]) assertEquals(source.split("local id = '*'").length, 2);
 });
 
