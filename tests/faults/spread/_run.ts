@@ -19,8 +19,8 @@ const PUBLISHERS = ["p1", "p2", "p3"];
 const REDRIVERS = ["r1"];
 /** The names of all slots for processes. */
 export const SLOTS: readonly string[] = [...CONSUMERS, ...PUBLISHERS, ...REDRIVERS];
-// After the faults: leases, then all retries, on a machine that does other work too.
-const DRAIN = 120_000;
+// After the faults: leases, all retries, and the backlog of a busy machine. The pulling consumers handle one event at a time.
+const DRAIN = 600_000;
 // After the last change: looks at the plan, drains and joins.
 const BALANCE = 20_000;
 
