@@ -62,8 +62,11 @@ export class Operator {
   async info({ stream, definition }: EventCodec): Promise<StreamInfo> {
     this.#options.assertUsable("inspect a stream");
     const admin = await this.#admin(stream);
-    const [{ streamInfo }, scheduled] = await Promise.all([import("./_stream_info.ts"), this.#scheduled()]);
-    const [state, waiting] = await Promise.all([admin.info(), scheduled.state(stream)]);
+    const [state, waiting, { streamInfo }] = await Promise.all([
+      admin.info(),
+      this.#scheduled().then((scheduled) => scheduled.state(stream)),
+      import("./_stream_info.ts"),
+    ]);
     return streamInfo(definition, stream, state, waiting, this.#options.retentionOf);
   }
 
