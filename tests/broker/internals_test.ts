@@ -1,14 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { backoff } from "../../src/broker/_store_retry.ts";
-import { Deadlines } from "../../src/broker/consuming/_deadlines.ts";
-import { errorRecord } from "../../src/broker/consuming/_outcomes.ts";
+import { Deadlines } from "../../src/broker/consuming/jobs/_deadlines.ts";
+import { errorRecord } from "../../src/broker/consuming/jobs/_outcomes.ts";
 import { Fifo } from "../../src/store/_fifo.ts";
-import { subscribeSettings } from "../../src/broker/consuming/_consumer_settings.ts";
+import { subscribeSettings } from "../../src/broker/consuming/jobs/_consumer_settings.ts";
 import { IdleWaits } from "../../src/broker/operating/_idle.ts";
 import type { StreamAdmin, StreamState } from "../../src/store/mod.ts";
-import { ByteWindow } from "../../src/broker/consuming/_byte_window.ts";
-import { PrefetchWindow } from "../../src/broker/consuming/_prefetch_window.ts";
-import { SharedWindow } from "../../src/broker/consuming/_shared_window.ts";
+import { ByteWindow } from "../../src/broker/consuming/windows/_byte_window.ts";
+import { PrefetchWindow } from "../../src/broker/consuming/windows/_prefetch_window.ts";
+import { SharedWindow } from "../../src/broker/consuming/windows/_shared_window.ts";
 
 const settings = (options: { concurrency?: number; prefetch?: number; key?: () => string }) =>
   subscribeSettings({ group: "group", ...options });

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { Job } from "../../src/broker/consuming/_job.ts";
-import { Settler } from "../../src/broker/consuming/_settler.ts";
+import type { Job } from "../../src/broker/consuming/jobs/_job.ts";
+import { Settler } from "../../src/broker/consuming/jobs/_settler.ts";
 import { type GroupMember, type Outcome, type Position, StoreError } from "../../src/store/mod.ts";
 
 /** A settler over a member whose replies the test chooses; it records batches and reports. */

@@ -12,7 +12,7 @@ import {
 } from "@tidings/broker";
 import { DecodingFailure } from "../../src/broker/codec/_detail_contract.ts";
 import { EventCodec } from "../../src/broker/codec/_event_codec.ts";
-import { errorRecord } from "../../src/broker/consuming/_outcomes.ts";
+import { errorRecord } from "../../src/broker/consuming/jobs/_outcomes.ts";
 import { reasonOf, show } from "../../src/events/_check.ts";
 import { errorChain, isInstance, MAX_TEXT, readText, reportable } from "../../src/events/_foreign.ts";
 import { encodeDetail } from "../../src/events/_lossless.ts";

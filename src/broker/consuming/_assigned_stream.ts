@@ -8,12 +8,12 @@ import { AssignedConsumer } from "./assignment/_assigned.ts";
 import { assertAssignment, SharedRoster } from "./assignment/_roster.ts";
 import { assignmentState } from "../partitions/_layout.ts";
 import type { StreamLayout } from "../partitions/_stream_layout.ts";
-import { bySubject, type Settings, startIn } from "./_consumer_settings.ts";
-import type { HeldKeys } from "./_held_keys.ts";
+import { bySubject, type Settings, startIn } from "./jobs/_consumer_settings.ts";
+import type { HeldKeys } from "./order/_held_keys.ts";
 import type { AssignedPartitions, GroupSubscription } from "./_group_subscription.ts";
-import type { JobSource } from "./_job.ts";
-import type { HoldBack } from "./_held_back.ts";
-import type { SharedWindows } from "./_shared_window.ts";
+import type { JobSource } from "./jobs/_job.ts";
+import type { HoldBack } from "./order/_held_back.ts";
+import type { SharedWindows } from "./windows/_shared_window.ts";
 import { StreamConsumer } from "./_stream_consumer.ts";
 
 /** How a subscription takes part in the assignment of a stream. */

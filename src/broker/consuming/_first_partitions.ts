@@ -4,7 +4,7 @@ import type { StreamLayout } from "../partitions/_stream_layout.ts";
 import type { AssignedStream } from "./_assigned_stream.ts";
 import type { PartitionedSource } from "./_partitioned_source.ts";
 import type { AssignedPartitions, GroupSubscription } from "./_group_subscription.ts";
-import type { JobSource } from "./_job.ts";
+import type { JobSource } from "./jobs/_job.ts";
 import type { StreamConsumer } from "./_stream_consumer.ts";
 
 // How often to look for the partitions of a stream that consumers of partitions have taken already, in milliseconds.

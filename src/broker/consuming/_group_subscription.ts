@@ -18,10 +18,10 @@ import {
 import type { IdleOptions } from "../options.ts";
 import type { Subscription, SubscriptionInfo } from "../subscription.ts";
 import type { EventListenerOf } from "../types.ts";
-import type { Settings } from "./_consumer_settings.ts";
-import type { Job, JobSource } from "./_job.ts";
-import { type Deliver, JobRunner } from "./_job_runner.ts";
-import type { SettlingEnd } from "./_settler.ts";
+import type { Settings } from "./jobs/_consumer_settings.ts";
+import type { Job, JobSource } from "./jobs/_job.ts";
+import { type Deliver, JobRunner } from "./jobs/_job_runner.ts";
+import type { SettlingEnd } from "./jobs/_settler.ts";
 import type { Breaker as FailureBreaker } from "./flow/_breaker.ts";
 import type { Pause } from "./flow/_pausing.ts";
 import type { RateGate } from "./flow/_rate_gate.ts";

@@ -1,7 +1,7 @@
 import type { GroupMember } from "../../store/mod.ts";
 import { backoff, isTransient, RECONNECT, sleep, untilReached } from "../_store_retry.ts";
-import type { HeldJobs } from "./_held_jobs.ts";
-import type { Job } from "./_job.ts";
+import type { HeldJobs } from "./jobs/_held_jobs.ts";
+import type { Job } from "./jobs/_job.ts";
 
 /** How a lease is kept, and for whom. */
 export interface LeaseOptions {

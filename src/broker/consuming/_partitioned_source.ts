@@ -6,9 +6,9 @@ import { followPartitions } from "./_added_partitions.ts";
 import { AssignedStream, isShared, shareAll } from "./_assigned_stream.ts";
 import { inheritControl } from "./flow/_change.ts";
 import type { GroupSubscription } from "./_group_subscription.ts";
-import { HeldBack, type HoldBack } from "./_held_back.ts";
-import type { HeldKeys } from "./_held_keys.ts";
-import { SharedWindows } from "./_shared_window.ts";
+import { HeldBack, type HoldBack } from "./order/_held_back.ts";
+import type { HeldKeys } from "./order/_held_keys.ts";
+import { SharedWindows } from "./windows/_shared_window.ts";
 import type { StreamConsumer } from "./_stream_consumer.ts";
 
 /** A subscription to a stream that has partitions, or may get some. */

@@ -13,22 +13,22 @@ import { backoff, isTransient, nextTurn, RECONNECT, sleep, unlessAborted, untilR
 import type { StreamCodec } from "../codec/_stream_codec.ts";
 import type { SubscriptionTypeInfo } from "../subscription.ts";
 import { LeaseLostError } from "../errors.ts";
-import { MAX_CLAIM, type Settings } from "./_consumer_settings.ts";
+import { MAX_CLAIM, type Settings } from "./jobs/_consumer_settings.ts";
 import { controlPoll } from "./flow/_control_poll.ts";
 import { type Pause, Pausing } from "./flow/_pausing.ts";
 import type { Breaker } from "./flow/_breaker.ts";
 import type { RateGate } from "./flow/_rate_gate.ts";
-import { DecodingQueue } from "./_decoding_queue.ts";
-import type { HeldBack, HoldBack } from "./_held_back.ts";
-import type { HeldKeys } from "./_held_keys.ts";
-import { HeldJobs } from "./_held_jobs.ts";
-import { Job, type JobSource } from "./_job.ts";
+import { DecodingQueue } from "./jobs/_decoding_queue.ts";
+import type { HeldBack, HoldBack } from "./order/_held_back.ts";
+import type { HeldKeys } from "./order/_held_keys.ts";
+import { HeldJobs } from "./jobs/_held_jobs.ts";
+import { Job, type JobSource } from "./jobs/_job.ts";
 import { Lease } from "./_lease.ts";
-import { LostKeys } from "./_lost_keys.ts";
-import { ByteWindow } from "./_byte_window.ts";
-import { PrefetchWindow } from "./_prefetch_window.ts";
-import type { SharedWindows } from "./_shared_window.ts";
-import { Settler, type SettlingEnd } from "./_settler.ts";
+import { LostKeys } from "./order/_lost_keys.ts";
+import { ByteWindow } from "./windows/_byte_window.ts";
+import { PrefetchWindow } from "./windows/_prefetch_window.ts";
+import type { SharedWindows } from "./windows/_shared_window.ts";
+import { Settler, type SettlingEnd } from "./jobs/_settler.ts";
 
 // After this many redeliveries in a row, new entries are claimed first: they need not wait for a large backlog, and the
 // deliveries of one dead consumer still come together.

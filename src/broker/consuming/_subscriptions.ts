@@ -9,10 +9,10 @@ import type { StreamLayouts } from "../partitions/_stream_layouts.ts";
 import { ConsumerWaitingEvent, WarningEvent } from "../lifecycle_events.ts";
 import type { IdleOptions } from "../options.ts";
 import type { AssignedStream } from "./_assigned_stream.ts";
-import { type Settings, startIn } from "./_consumer_settings.ts";
+import { type Settings, startIn } from "./jobs/_consumer_settings.ts";
 import type { FirstPartitions } from "./_first_partitions.ts";
 import { GroupSubscription } from "./_group_subscription.ts";
-import type { Deliver } from "./_job_runner.ts";
+import type { Deliver } from "./jobs/_job_runner.ts";
 import type { PartitionedSource } from "./_partitioned_source.ts";
 import { StreamConsumer } from "./_stream_consumer.ts";
 
@@ -119,7 +119,7 @@ export class Subscriptions {
       dispatch(new ConsumerWaitingEvent(settings.group, consumer, name, holder, expiresIn));
     const signal = eitherSignal(settings.signal, closing);
     // Loaded on demand, since few groups hold keys.
-    const Holds = settings.whenDead === "hold-key" ? (await import("./_held_keys.ts")).HeldKeys : undefined;
+    const Holds = settings.whenDead === "hold-key" ? (await import("./order/_held_keys.ts")).HeldKeys : undefined;
     const join = async (codec: StreamCodec, source?: PartitionedSource) => {
       const { stream, version, groupTypes: types } = codec;
       const joinedAt = Date.now();

@@ -4,10 +4,10 @@ import { comparePositions } from "../../../store/mod.ts";
 import type { BatchHandler } from "../../batch.ts";
 import { handling } from "../../_causation.ts";
 import type { Observers } from "../../observing/_observers.ts";
-import type { BatchSettings } from "../_consumer_settings.ts";
-import type { Job } from "../_job.ts";
-import type { Deliver, OnHandlerEnd } from "../_job_runner.ts";
-import type { JobScheduler, SchedulerTasks } from "../_scheduler.ts";
+import type { BatchSettings } from "../jobs/_consumer_settings.ts";
+import type { Job } from "../jobs/_job.ts";
+import type { Deliver, OnHandlerEnd } from "../jobs/_job_runner.ts";
+import type { JobScheduler, SchedulerTasks } from "../jobs/_scheduler.ts";
 import { RunningBatch } from "./_running_batch.ts";
 
 /** Gives jobs to the handler of a subscription in batches. */

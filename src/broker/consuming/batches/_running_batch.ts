@@ -3,8 +3,8 @@ import type { DomainEvent } from "../../../events/mod.ts";
 import type { Batch } from "../../batch.ts";
 import type { HandledDelivery } from "../../_causation.ts";
 import { failedEvents, LeaseLostError } from "../../errors.ts";
-import { type Job, JobDelivery, type JobSource } from "../_job.ts";
-import type { HandlerEnd, OnHandlerEnd } from "../_job_runner.ts";
+import { type Job, JobDelivery, type JobSource } from "../jobs/_job.ts";
+import type { HandlerEnd, OnHandlerEnd } from "../jobs/_job_runner.ts";
 
 const ACK: HandlerEnd = { kind: "ack" };
 

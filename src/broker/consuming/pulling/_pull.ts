@@ -4,7 +4,7 @@ import { Fifo } from "../../../store/_fifo.ts";
 import type { PulledDelivery } from "../../delivery.ts";
 import type { Observers } from "../../observing/_observers.ts";
 import type { GroupSubscription } from "../_group_subscription.ts";
-import type { Deliver } from "../_job_runner.ts";
+import type { Deliver } from "../jobs/_job_runner.ts";
 import { Pulled } from "./_pulled_delivery.ts";
 
 // A warning is dispatched when closing has waited this long for pulled deliveries, in milliseconds. The code that holds a

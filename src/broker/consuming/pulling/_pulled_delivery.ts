@@ -3,8 +3,8 @@ import type { DomainEvent } from "../../../events/mod.ts";
 import type { PulledDelivery } from "../../delivery.ts";
 import type { Observers } from "../../observing/_observers.ts";
 import { LeaseLostError } from "../../errors.ts";
-import { type Job, JobDelivery, type JobSource } from "../_job.ts";
-import type { HandlerEnd, OnHandlerEnd } from "../_job_runner.ts";
+import { type Job, JobDelivery, type JobSource } from "../jobs/_job.ts";
+import type { HandlerEnd, OnHandlerEnd } from "../jobs/_job_runner.ts";
 
 /** A delivery that its caller settles: pulling it starts a job, settling it ends the job. */
 export class Pulled<E extends DomainEvent> extends JobDelivery<E> implements PulledDelivery<E> {

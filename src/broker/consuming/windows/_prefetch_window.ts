@@ -1,4 +1,4 @@
-import { LARGEST_WINDOW as LARGEST, type Settings } from "./_consumer_settings.ts";
+import { LARGEST_WINDOW as LARGEST, type Settings } from "../jobs/_consumer_settings.ts";
 import type { Share } from "./_shared_window.ts";
 
 // A full window handled within this many milliseconds makes it grow; four times as long makes it shrink.

@@ -1,6 +1,6 @@
-import { show } from "../../events/_check.ts";
-import { encodeDetail } from "../../events/_lossless.ts";
-import { LeaseLostError } from "../errors.ts";
+import { show } from "../../../events/_check.ts";
+import { encodeDetail } from "../../../events/_lossless.ts";
+import { LeaseLostError } from "../../errors.ts";
 
 const MAX_NAME = 200;
 

@@ -1,4 +1,4 @@
-import { Fifo } from "../../store/_fifo.ts";
+import { Fifo } from "../../../store/_fifo.ts";
 
 /** Many timeouts of equal length with one timer: a timer for each event would cost more than to handle the event. */
 export class Deadlines<T> {

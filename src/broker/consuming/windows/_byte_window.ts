@@ -1,5 +1,5 @@
-import { sizeOf } from "../../store/_size.ts";
-import type { StoredRecord } from "../../store/mod.ts";
+import { sizeOf } from "../../../store/_size.ts";
+import type { StoredRecord } from "../../../store/mod.ts";
 import type { Share } from "./_shared_window.ts";
 
 // Assumed of each entry before the first claim, in bytes. With the default of `prefetchBytes`, the first claim may then be as

@@ -1,6 +1,6 @@
-import { Fifo } from "../../store/_fifo.ts";
-import { comparePositions } from "../../store/mod.ts";
-import type { RateGate } from "./flow/_rate_gate.ts";
+import { Fifo } from "../../../store/_fifo.ts";
+import { comparePositions } from "../../../store/mod.ts";
+import type { RateGate } from "../flow/_rate_gate.ts";
 import type { Job } from "./_job.ts";
 
 /** What a scheduler asks its owner to do. */

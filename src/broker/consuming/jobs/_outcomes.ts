@@ -1,11 +1,11 @@
-import { reasonOf } from "../../events/_check.ts";
-import { isErrorLike, isInstance, readProperty, readText } from "../../events/_foreign.ts";
-import { type DomainEvent, ValidationError } from "../../events/mod.ts";
-import type { DeadReason, DeliveryRef, ErrorRecord, Outcome } from "../../store/mod.ts";
-import { MAX_WAITING } from "../../store/mod.ts";
-import { backoff } from "../_store_retry.ts";
-import { isPermanent, NewerVersionError } from "../errors.ts";
-import type { RetryOptions } from "../options.ts";
+import { reasonOf } from "../../../events/_check.ts";
+import { isErrorLike, isInstance, readProperty, readText } from "../../../events/_foreign.ts";
+import { type DomainEvent, ValidationError } from "../../../events/mod.ts";
+import type { DeadReason, DeliveryRef, ErrorRecord, Outcome } from "../../../store/mod.ts";
+import { MAX_WAITING } from "../../../store/mod.ts";
+import { backoff } from "../../_store_retry.ts";
+import { isPermanent, NewerVersionError } from "../../errors.ts";
+import type { RetryOptions } from "../../options.ts";
 import type { Job } from "./_job.ts";
 
 // A long array may be invalid in every element: the first issues are enough.

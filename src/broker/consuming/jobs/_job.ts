@@ -1,17 +1,17 @@
-import { recordIn } from "../../events/_state.ts";
-import { DomainEvent } from "../../events/mod.ts";
-import { sizeOf } from "../../store/_size.ts";
-import type { ClaimedRecord, Outcome, Position } from "../../store/mod.ts";
-import type { DecodingFailure } from "../codec/_detail_contract.ts";
-import type { Decoded } from "../codec/_event_codec.ts";
-import type { OTHER_TYPE } from "../codec/_stream_codec.ts";
-import type { Call } from "../_causation.ts";
+import { recordIn } from "../../../events/_state.ts";
+import { DomainEvent } from "../../../events/mod.ts";
+import { sizeOf } from "../../../store/_size.ts";
+import type { ClaimedRecord, Outcome, Position } from "../../../store/mod.ts";
+import type { DecodingFailure } from "../../codec/_detail_contract.ts";
+import type { Decoded } from "../../codec/_event_codec.ts";
+import type { OTHER_TYPE } from "../../codec/_stream_codec.ts";
+import type { Call } from "../../_causation.ts";
 import type { SteppedDelivery, Steps } from "./_steps.ts";
-import type { ObservedAttempt } from "../observing/_observers.ts";
-import type { Delivery } from "../delivery.ts";
-import type { Breaker } from "./flow/_breaker.ts";
-import type { RateGate } from "./flow/_rate_gate.ts";
-import { UndecodableError } from "../errors.ts";
+import type { ObservedAttempt } from "../../observing/_observers.ts";
+import type { Delivery } from "../../delivery.ts";
+import type { Breaker } from "../flow/_breaker.ts";
+import type { RateGate } from "../flow/_rate_gate.ts";
+import { UndecodableError } from "../../errors.ts";
 
 // The longest delay of setTimeout, in milliseconds.
 const LONGEST_TIMER = 2 ** 31 - 1;

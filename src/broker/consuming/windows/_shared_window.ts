@@ -1,4 +1,4 @@
-import { LARGEST_WINDOW, type Settings } from "./_consumer_settings.ts";
+import { LARGEST_WINDOW, type Settings } from "../jobs/_consumer_settings.ts";
 
 // How many deliveries the consumer of each partition may hold without `prefetch`: claims of fewer entries are slow.
 const LEAST_EACH = 64;

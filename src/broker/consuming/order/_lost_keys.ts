@@ -1,6 +1,6 @@
-import type { DomainEvent } from "../../events/mod.ts";
-import { comparePositions, type Position } from "../../store/mod.ts";
-import type { Job } from "./_job.ts";
+import type { DomainEvent } from "../../../events/mod.ts";
+import { comparePositions, type Position } from "../../../store/mod.ts";
+import type { Job } from "../jobs/_job.ts";
 
 /** The part of a stream consumer that a {@linkcode LostKeys} uses. */
 export interface LostKeysOptions {

@@ -1,7 +1,7 @@
-import { reasonOf } from "../../events/_check.ts";
-import type { GroupMember, Outcome } from "../../store/mod.ts";
-import { backoff, isTransient, RECONNECT, sleep } from "../_store_retry.ts";
-import type { SettlingObservation } from "../observing/observer.ts";
+import { reasonOf } from "../../../events/_check.ts";
+import type { GroupMember, Outcome } from "../../../store/mod.ts";
+import { backoff, isTransient, RECONNECT, sleep } from "../../_store_retry.ts";
+import type { SettlingObservation } from "../../observing/observer.ts";
 import type { Job } from "./_job.ts";
 
 // A second batch may be in flight while this many outcomes wait: otherwise claims would wait for round trips.

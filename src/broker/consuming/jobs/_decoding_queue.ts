@@ -1,7 +1,7 @@
-import type { DomainEvent } from "../../events/mod.ts";
-import { Fifo } from "../../store/_fifo.ts";
-import { DecodingFailure } from "../codec/_detail_contract.ts";
-import type { Decoded } from "../codec/_event_codec.ts";
+import type { DomainEvent } from "../../../events/mod.ts";
+import { Fifo } from "../../../store/_fifo.ts";
+import { DecodingFailure } from "../../codec/_detail_contract.ts";
+import type { Decoded } from "../../codec/_event_codec.ts";
 import { Deadlines } from "./_deadlines.ts";
 import type { Content, Job } from "./_job.ts";
 

@@ -1,6 +1,6 @@
-import { type ClaimedRecord, comparePositions, type Position } from "../../store/mod.ts";
-import type { Barrier } from "../partitions/_barrier.ts";
-import type { Job } from "./_job.ts";
+import { type ClaimedRecord, comparePositions, type Position } from "../../../store/mod.ts";
+import type { Barrier } from "../../partitions/_barrier.ts";
+import type { Job } from "../jobs/_job.ts";
 
 /** The part of a stream consumer whose jobs are held back. */
 export interface HeldBackOptions {

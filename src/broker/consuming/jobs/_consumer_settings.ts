@@ -1,11 +1,11 @@
-import { assertName } from "../../events/_names.ts";
-import type { DomainEvent } from "../../events/mod.ts";
-import type { EventDefinition } from "../../events/_definition.ts";
-import type { Position, RateLimit, WhenDead } from "../../store/mod.ts";
-import { checkKeys, checkNumber, checkSignal, show } from "../../events/_check.ts";
-import { checkRate, checkWhenDead, startPoint } from "../_settings.ts";
-import type { BatchOptions } from "../batch.ts";
-import type { ConsumeOptions, RetryOptions, SubscribeOptions } from "../options.ts";
+import { assertName } from "../../../events/_names.ts";
+import type { DomainEvent } from "../../../events/mod.ts";
+import type { EventDefinition } from "../../../events/_definition.ts";
+import type { Position, RateLimit, WhenDead } from "../../../store/mod.ts";
+import { checkKeys, checkNumber, checkSignal, show } from "../../../events/_check.ts";
+import { checkRate, checkWhenDead, startPoint } from "../../_settings.ts";
+import type { BatchOptions } from "../../batch.ts";
+import type { ConsumeOptions, RetryOptions, SubscribeOptions } from "../../options.ts";
 
 /** The largest number of entries in one claim, and so of handlers that start in one turn of the event loop. */
 export const MAX_CLAIM = 500;

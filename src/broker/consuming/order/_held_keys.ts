@@ -1,4 +1,4 @@
-import { WakeUp } from "../../store/_wake_up.ts";
+import { WakeUp } from "../../../store/_wake_up.ts";
 import {
   type Claim,
   comparePositions,
@@ -6,12 +6,12 @@ import {
   type GroupMember,
   type HeldDeliveries,
   type KeyedDelivery,
-} from "../../store/mod.ts";
-import { untilReached } from "../_store_retry.ts";
-import { OTHER_TYPE } from "../codec/_stream_codec.ts";
-import { UndecodableError } from "../errors.ts";
-import { bySubject, MAX_KEY_LENGTH } from "./_consumer_settings.ts";
-import type { Job, JobSource, KeyHolds } from "./_job.ts";
+} from "../../../store/mod.ts";
+import { untilReached } from "../../_store_retry.ts";
+import { OTHER_TYPE } from "../../codec/_stream_codec.ts";
+import { UndecodableError } from "../../errors.ts";
+import { bySubject, MAX_KEY_LENGTH } from "../jobs/_consumer_settings.ts";
+import type { Job, JobSource, KeyHolds } from "../jobs/_job.ts";
 
 /** The part of a consumer that a gate uses. */
 export interface HeldKeysOptions {

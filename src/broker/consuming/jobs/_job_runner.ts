@@ -1,14 +1,20 @@
-import { show } from "../../events/_check.ts";
-import { thenable } from "../../events/_foreign.ts";
-import type { DomainEvent } from "../../events/mod.ts";
-import type { Outcome } from "../../store/mod.ts";
-import { handling } from "../_causation.ts";
-import type { Observers } from "../observing/_observers.ts";
-import type { Handler } from "../delivery.ts";
-import { LeaseLostError, type NewerVersionError, PermanentError, retryAfterOf, UndecodableError } from "../errors.ts";
-import { DeadLetterEvent, DeferredEvent, DeliveryEvent, HeldEvent, RetryEvent } from "../lifecycle_events.ts";
+import { show } from "../../../events/_check.ts";
+import { thenable } from "../../../events/_foreign.ts";
+import type { DomainEvent } from "../../../events/mod.ts";
+import type { Outcome } from "../../../store/mod.ts";
+import { handling } from "../../_causation.ts";
+import type { Observers } from "../../observing/_observers.ts";
+import type { Handler } from "../../delivery.ts";
+import {
+  LeaseLostError,
+  type NewerVersionError,
+  PermanentError,
+  retryAfterOf,
+  UndecodableError,
+} from "../../errors.ts";
+import { DeadLetterEvent, DeferredEvent, DeliveryEvent, HeldEvent, RetryEvent } from "../../lifecycle_events.ts";
 import { MAX_KEY_LENGTH, type Settings } from "./_consumer_settings.ts";
-import { OTHER_TYPE } from "../codec/_stream_codec.ts";
+import { OTHER_TYPE } from "../../codec/_stream_codec.ts";
 import { Deadlines } from "./_deadlines.ts";
 import { type Job, JobDelivery, type JobSource } from "./_job.ts";
 import { cannotWait, expired, failed, refOf, undecodable, usedUp } from "./_outcomes.ts";
