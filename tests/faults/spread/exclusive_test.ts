@@ -11,7 +11,13 @@ import { brokerOptions, CLASSES, SIZES, type SpreadRole } from "./_bids.ts";
 import { CHILD, drained } from "./_run.ts";
 import { type Stored, Verdict } from "./_verdict.ts";
 
-const SLOTS = ["consumer-1", "consumer-2", "consumer-3", "publisher"];
+const SLOTS = {
+  "consumer-1": "consume",
+  "consumer-2": "consume",
+  "consumer-3": "consume",
+  publisher: "publish",
+  redriver: "redrive",
+} as const;
 
 testFault(
   "each subject is handled in order when consumers of partitions are killed, and one is frozen beyond its lease",
@@ -34,9 +40,8 @@ testFault(
       chance,
       CHILD,
       () => log,
-      SLOTS.map((name) => {
-        const isConsumer = name !== "publisher";
-        return { name, role: { ...role, name: isConsumer ? "consume" : "publish" }, url: server.url.href, permissions };
+      Object.entries(SLOTS).map(([name, kind]) => {
+        return { name, role: { ...role, name: kind }, url: server.url.href, permissions };
       }),
     );
     const written = () => Deno.readTextFile(log).catch(() => "");
@@ -75,6 +80,7 @@ testFault(
     await fleet.calm();
     await fleet.end("publish");
     await drained(broker);
+    await fleet.end("redrive");
     const history = await Array.fromAsync(
       broker.history(CLASSES),
       ({ id, position, detail }): Stored => ({ id, position: position!, ...detail }),
