@@ -19,7 +19,9 @@ export interface ScheduledRecord {
 
 /** An entry that waits. */
 export interface WaitingRecord {
+  /** Its id, by which it can be cancelled or moved. */
   readonly id: string;
+  /** Its fields. */
   readonly fields: Fields;
   /** When it is due, in milliseconds since the epoch. */
   readonly due: number;
@@ -56,7 +58,9 @@ export interface Promoted extends ScheduleState {
 
 /** Which waiting entries to list, by their due times in milliseconds since the epoch; both bounds are inclusive. */
 export interface ScheduleRange {
+  /** The earliest due time. @default {no bound} */
   readonly from?: number;
+  /** The latest due time. @default {no bound} */
   readonly to?: number;
   /** The largest number of entries, counted over all pages. */
   readonly limit?: number;

@@ -4,8 +4,10 @@ import { sleep } from "../_store_retry.ts";
 import { cutKey, layoutAt, rewindState } from "./_layout.ts";
 import type { StreamLayout } from "./_stream_layout.ts";
 
-// How often the store is asked while entries are held back, in milliseconds.
+// How often the store is asked while entries are held back, in milliseconds. It describes all partitions each time, so a long
+// backlog, which takes its time in any case, makes the questions rarer.
 const INTERVAL = 100;
+const LONGEST_INTERVAL = 1_000;
 
 /** The part of a subscription that a barrier uses. */
 export interface BarrierOptions {
@@ -28,6 +30,7 @@ export class Barrier {
   #passed = -1;
   #updating: Promise<void> | undefined;
   #updatedAt = -Infinity;
+  #interval = INTERVAL;
   /** Streams with older entries that the group had not settled when the store was asked last. */
   #unsettled: ReadonlySet<string> = new Set();
   /** How often {@linkcode reset} was called. */
@@ -52,6 +55,7 @@ export class Barrier {
   /** The group may have been rewound: older entries may be unsettled again. */
   reset(): void {
     this.#passed = -1;
+    this.#interval = INTERVAL;
     this.#resets++;
   }
 
@@ -60,20 +64,22 @@ export class Barrier {
     return this.#unsettled.has(stream);
   }
 
-  /** Asks the store what may be handled by now, at most every 100 milliseconds. Never rejects. */
+  /** Asks the store what may be handled by now, at most every 100 milliseconds, and less often after a while. Never rejects. */
   update(): Promise<void> {
     return this.#updating ??= this.#update().finally(() => this.#updating = undefined);
   }
 
   async #update(): Promise<void> {
     const { layout, signal, retrying } = this.#options;
-    await sleep(this.#updatedAt + INTERVAL - performance.now(), signal);
+    await sleep(this.#updatedAt + this.#interval - performance.now(), signal);
+    const before = this.#passed;
     try {
       await layout.refresh();
       if (layout.layouts.length > 1) await this.#advance();
     } catch (error) {
-      if (!signal.aborted) retrying(error, INTERVAL);
+      if (!signal.aborted) retrying(error, this.#interval);
     }
+    this.#interval = this.#passed === before ? Math.min(this.#interval * 1.2, LONGEST_INTERVAL) : INTERVAL;
     this.#updatedAt = performance.now();
   }
 
