@@ -4,6 +4,7 @@ import type { EventClass } from "./events/mod.ts";
 import type { RedisOptions } from "./redis_options.ts";
 import { InMemoryStore } from "./memory/mod.ts";
 import type { EventStore } from "./store/mod.ts";
+import { load } from "./store/_load.ts";
 
 interface Options {
   readonly signal?: AbortSignal | undefined;
@@ -13,7 +14,7 @@ interface Options {
 type Open = (rest: string, url: string, options: Options) => EventStore | Promise<EventStore>;
 
 const openRedis: Open = async (_rest, url, options) => {
-  const { openRedisStore } = await import("./redis/mod.ts");
+  const { openRedisStore } = await load(() => import("./redis/mod.ts"));
   return await openRedisStore(url, options);
 };
 
@@ -24,7 +25,7 @@ const SCHEMES: ReadonlyMap<string, Open> = new Map<string, Open>([
     if (path === "") {
       throw new TypeError(`Cannot connect to "sqlite:": the path is missing; name the file, as in "sqlite:auction.db"`);
     }
-    const { SqliteStore } = await import("./sqlite/mod.ts");
+    const { SqliteStore } = await load(() => import("./sqlite/mod.ts"));
     return await SqliteStore.open(path);
   }],
   ...["redis", "rediss", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel"]

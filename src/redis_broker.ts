@@ -3,6 +3,7 @@ import { checkSignal } from "./events/_check.ts";
 import type { EventClass } from "./events/mod.ts";
 import type { RedisOptions } from "./redis_options.ts";
 import type { EventStore } from "./store/mod.ts";
+import { load } from "./store/_load.ts";
 
 /** How to make a broker over Redis Streams. */
 export interface RedisBrokerOptions<C extends EventClass> extends BrokerOptions<C> {
@@ -58,7 +59,7 @@ export class RedisBroker<C extends EventClass = EventClass> extends EventBroker<
     const { redis, client, ...others } = Object(options) as RedisBrokerOptions<C>;
     checkSignal(others.signal);
     // Loaded only here, so that a program on another store loads neither this module nor a client package.
-    const { openRedisStore } = await import("./redis/mod.ts");
+    const { openRedisStore } = await load(() => import("./redis/mod.ts"));
     const store = await openRedisStore(urlOrClient, {
       ...(client !== undefined && { client }),
       signal: others.signal,

@@ -19,6 +19,7 @@ import { Scheduling } from "./scheduling/_scheduling.ts";
 import { Subscriptions } from "./consuming/_subscriptions.ts";
 import { LiveTails } from "./reading/_live_tails.ts";
 import { BrokerErrorEvent, ReconnectEvent, WarningEvent } from "./lifecycle_events.ts";
+import { load } from "../store/_load.ts";
 
 // How long closing waits for replies to publishes, in milliseconds. A publish without a reply then rejects.
 const CLOSE_TIMEOUT = 10_000;
@@ -164,7 +165,7 @@ export class Engine {
 
   /** The schedules of the broker, which are loaded on first use. */
   repeater(): Promise<Repeater> {
-    return this.#repeater ??= import("./repeating/_repeater.ts").then(({ Repeater }) =>
+    return this.#repeater ??= load(() => import("./repeating/_repeater.ts")).then(({ Repeater }) =>
       new Repeater({
         store: this.#store,
         stream: `${this.#prefix}:schedules`,

@@ -37,6 +37,7 @@ import type {
 import type { DeadLetter, ScheduleInfo, StreamInfo } from "./operating/stream_info.ts";
 import type { Subscription } from "./subscription.ts";
 import type { EventListenerOf, EventOf, OneOrMore } from "./types.ts";
+import { load } from "../store/_load.ts";
 
 /** The events that a broker dispatches, by type: events of its classes, and lifecycle events. */
 export type EventMap<C extends EventClass> = { [K in C as K["type"]]: InstanceType<K> } & BrokerEventMap;
@@ -266,7 +267,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
   async #deliver(handler: unknown, { batch }: Settings): Promise<Deliver> {
     if (batch === undefined) return callHandler(handler as Handler<DomainEvent>, this.#engine.observers);
     // Loaded on demand, since few handlers take batches.
-    const { deliverBatches } = await import("./consuming/batches/_batches.ts");
+    const { deliverBatches } = await load(() => import("./consuming/batches/_batches.ts"));
     return deliverBatches(handler as BatchHandler<DomainEvent>, batch, this.#engine.observers);
   }
 
@@ -335,7 +336,7 @@ export class EventBroker<C extends EventClass = EventClass> extends EventTarget 
    */
   async request<R extends C>(event: EventOf<C>, options: RequestOptions<R>): Promise<EventOf<R>> {
     // Loaded on demand, since few programs ask.
-    const { request, requestTimeout } = await import("./reading/_request.ts");
+    const { request, requestTimeout } = await load(() => import("./reading/_request.ts"));
     const timeout = requestTimeout(options);
     this.#engine.codecs.ofClass(options.reply);
     const requesting = {

@@ -56,6 +56,19 @@ Deno.test("src/ imports one way, from layer to layer", () => {
   assertEquals(faults, []);
 });
 
+Deno.test("modules that a broker loads on demand are loaded outside of the contexts of handlers", () => {
+  const faults: string[] = [];
+  for (const file of modulesIn("src")) {
+    // The command line has no handlers, and a store of the tests none either.
+    if (/^src\/(contracts|testing)\//.test(pathOf(file))) continue;
+    for (const line of Deno.readTextFileSync(file).split("\n")) {
+      if (/^\s*(\*|\/\/)/.test(line) || !/(?<!typeof )\bimport\(/.test(line)) continue;
+      if (!/load\(\(\) => import\b/.test(line)) faults.push(`${pathOf(file)}: ${line.trim()}`);
+    }
+  }
+  assertEquals(faults, []);
+});
+
 /** Files that may import each other for types. Every other cycle is a fault. */
 const TYPE_CIRCLES: readonly (readonly string[])[] = [
   // A stream and its groups are one structure in memory.

@@ -27,6 +27,7 @@ import type { Pause } from "./flow/_pausing.ts";
 import type { RateGate } from "./flow/_rate_gate.ts";
 import { SubscriptionFlow } from "./flow/_subscription_flow.ts";
 import type { StreamConsumer, StreamConsumerOwner } from "./_stream_consumer.ts";
+import { load } from "../../store/_load.ts";
 
 // How long closing waits for a store that does not reply, in milliseconds. Leases have to expire after that.
 const SETTLE_TIMEOUT = 5_000;
@@ -236,7 +237,7 @@ export class GroupSubscription extends EventTarget implements Subscription, Stre
   }
 
   async #gate(stream: string): Promise<RateGate<Job>> {
-    const { RateGate } = await import("./flow/_rate_gate.ts");
+    const { RateGate } = await load(() => import("./flow/_rate_gate.ts"));
     const { group, rate } = this.settings;
     const by = rate?.by;
     return new RateGate<Job>({

@@ -15,6 +15,7 @@ import { GroupSubscription } from "./_group_subscription.ts";
 import type { Deliver } from "./jobs/_job_runner.ts";
 import type { PartitionedSource } from "./_partitioned_source.ts";
 import { StreamConsumer } from "./_stream_consumer.ts";
+import { load } from "../../store/_load.ts";
 
 // How long closing waits for consumers that are about to join while the store does not reply, in milliseconds.
 const JOIN_TIMEOUT = 5_000;
@@ -102,7 +103,7 @@ export class Subscriptions {
     const warn = (message: string) => dispatch(new WarningEvent(message));
     const limiter = (stream: string, group: string) => store.limiter(stream, group);
     // Loaded on demand, since few subscriptions use it.
-    const Breaker = settings.pauseAfter && (await import("./flow/_breaker.ts")).Breaker;
+    const Breaker = settings.pauseAfter && (await load(() => import("./flow/_breaker.ts"))).Breaker;
     const subscription = new GroupSubscription(
       { observers, report, consumed, unreachable, dispatch, pauseGroup, limiter, warn, ended, idle },
       codecs.map(({ stream }) => stream),
@@ -119,7 +120,9 @@ export class Subscriptions {
       dispatch(new ConsumerWaitingEvent(settings.group, consumer, name, holder, expiresIn));
     const signal = eitherSignal(settings.signal, closing);
     // Loaded on demand, since few groups hold keys.
-    const Holds = settings.whenDead === "hold-key" ? (await import("./order/_held_keys.ts")).HeldKeys : undefined;
+    const Holds = settings.whenDead === "hold-key"
+      ? (await load(() => import("./order/_held_keys.ts"))).HeldKeys
+      : undefined;
     const join = async (codec: StreamCodec, source?: PartitionedSource) => {
       const { stream, version, groupTypes: types } = codec;
       const joinedAt = Date.now();
@@ -145,7 +148,7 @@ export class Subscriptions {
         const { partitions, streams: known } = layout;
         // Loaded on demand, since few streams have partitions.
         const sourceOf = async () => {
-          const { PartitionedSource } = await import("./_partitioned_source.ts");
+          const { PartitionedSource } = await load(() => import("./_partitioned_source.ts"));
           return new PartitionedSource({ store, subscription, codec, layout, known, Holds, consumer, join });
         };
         if (settings.assignment === "shared") {
@@ -155,7 +158,7 @@ export class Subscriptions {
           parts.push(...source.codecs.map((codec) => ({ codec, source })));
         } else if (partitions > 0) assigned.push((await sourceOf()).assigned());
         else {
-          const { FirstPartitions } = await import("./_first_partitions.ts");
+          const { FirstPartitions } = await load(() => import("./_first_partitions.ts"));
           growing.push(new FirstPartitions({ layout, subscription, sourceOf }));
           parts.push({ codec });
         }

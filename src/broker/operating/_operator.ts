@@ -29,6 +29,7 @@ import type { StreamInfo } from "./stream_info.ts";
 import type { Place } from "../scheduling/_places.ts";
 import type { Scheduled } from "../scheduling/_scheduled.ts";
 import { contentOf, DeadLetter } from "./_dead_letter.ts";
+import { load } from "../../store/_load.ts";
 
 /** The part of a broker that an operator uses. */
 export interface OperatorOptions {
@@ -65,14 +66,14 @@ export class Operator {
     const [state, waiting, { streamInfo }] = await Promise.all([
       admin.info(),
       this.#scheduled().then((scheduled) => scheduled.state(stream)),
-      import("./_stream_info.ts"),
+      load(() => import("./_stream_info.ts")),
     ]);
     return streamInfo(definition, stream, state, waiting, this.#options.retentionOf);
   }
 
   // Loaded on first use.
   async #scheduled(): Promise<Scheduled> {
-    const { Scheduled } = await import("../scheduling/_scheduled.ts");
+    const { Scheduled } = await load(() => import("../scheduling/_scheduled.ts"));
     return new Scheduled(this.#options.store, this.#options.layouts);
   }
 
@@ -151,7 +152,7 @@ export class Operator {
       }
       await admin.alterGroup(group, { types, whenDead });
       if (assignment === undefined) return;
-      const { alterAssignment, SharedRoster } = await import("../consuming/assignment/_roster.ts");
+      const { alterAssignment, SharedRoster } = await load(() => import("../consuming/assignment/_roster.ts"));
       const roster = new SharedRoster(store.state(stream, assignmentState(group)), `group "${group}" of ${stream}`);
       await alterAssignment(roster, assignment, group, stream);
     };
@@ -164,7 +165,7 @@ export class Operator {
     const { group, reason } = options;
     assertName("group", group);
     checkReason(reason);
-    const { pausing } = await import("../consuming/flow/_change.ts");
+    const { pausing } = await load(() => import("../consuming/flow/_change.ts"));
     return await this.#control(codec, group, "pause", pausing(reason));
   }
 
@@ -173,7 +174,7 @@ export class Operator {
     checkKeys("resume a group", options, ["group"]);
     const { group } = options;
     assertName("group", group);
-    const { resuming } = await import("../consuming/flow/_change.ts");
+    const { resuming } = await load(() => import("../consuming/flow/_change.ts"));
     return await this.#control(codec, group, "resume", resuming);
   }
 
@@ -186,13 +187,13 @@ export class Operator {
     const { group, rate } = options;
     assertName("group", group);
     if (rate !== undefined) checkRate("set the rate of a group", rate);
-    const { limiting } = await import("../consuming/flow/_change.ts");
+    const { limiting } = await load(() => import("../consuming/flow/_change.ts"));
     return await this.#control(codec, group, "set_rate", limiting(rate && { ...rate }));
   }
 
   /** Pauses a group for so many milliseconds, unless it is paused. */
   async pauseFor(stream: string, group: string, reason: string, duration: number): Promise<void> {
-    const { changeControl, pausing } = await import("../consuming/flow/_change.ts");
+    const { changeControl, pausing } = await load(() => import("../consuming/flow/_change.ts"));
     const { store, layouts } = this.#options;
     const controlled = { store, stream, layout: layouts.of(stream), group };
     await changeControl(controlled, `pause group "${group}" of ${stream}`, pausing(reason, duration));
@@ -207,7 +208,7 @@ export class Operator {
     const action = name === "set_rate" ? "set the rate of" : name;
     this.#options.assertUsable(`${action} a group`);
     const { store, layouts } = this.#options;
-    const { changeControl } = await import("../consuming/flow/_change.ts");
+    const { changeControl } = await load(() => import("../consuming/flow/_change.ts"));
     const controlled = { store, stream, layout: layouts.of(stream), group };
     const act = () => changeControl(controlled, `${action} group "${group}" of ${stream}`, change);
     return await this.#observers.operate({ name, eventType, group }, act);

@@ -9,6 +9,7 @@ import type { KnownLayouts } from "./_agreement.ts";
 import { type Layout, layoutAt, streamsOf } from "./_layout.ts";
 import type { WholeAdmin } from "./_whole_admin.ts";
 import { partitionOf } from "../partition_of.ts";
+import { load } from "../../store/_load.ts";
 
 // `repartition` announces a layout this long before any entry of it is appended, in milliseconds by the store's clock.
 export const NOTICE = 1_500;
@@ -164,7 +165,7 @@ export class StreamLayout {
 
   async #refresh(): Promise<void> {
     const { store } = this.#options;
-    const { readLayouts, restoreLayouts } = await import("./_agreement.ts");
+    const { readLayouts, restoreLayouts } = await load(() => import("./_agreement.ts"));
     let known = await readLayouts(store, this.stream);
     if (this.#agreed && known.layouts.at(-1)!.id < this.newest.id) {
       await restoreLayouts(store, this.stream, this.#layouts);
@@ -179,7 +180,7 @@ export class StreamLayout {
   #finish(partitions: number): void {
     if (this.#finishing !== undefined || performance.now() < this.#finishFrom) return;
     const { store, ended } = this.#options;
-    this.#finishing = import("./_repartition.ts")
+    this.#finishing = load(() => import("./_repartition.ts"))
       .then(({ repartition }) => repartition(store, this.stream, partitions, ended))
       // The user of this broker may lack the permission. Another broker, or the next call of `repartition`, ends it then.
       .then(() => {}, () => void (this.#finishFrom = performance.now() + OVERDUE))
@@ -221,7 +222,7 @@ export class StreamLayout {
     await this.agree().catch((error) => {
       if (!isInstance(error, StoreError) || error.kind !== "partitions-differ") throw error;
     });
-    const { repartition } = await import("./_repartition.ts");
+    const { repartition } = await load(() => import("./_repartition.ts"));
     await repartition(this.#options.store, this.stream, partitions, signal);
     await this.refresh();
     this.#agreed = true;
@@ -256,7 +257,7 @@ export class StreamLayout {
 
   // Loaded on first use: most brokers have no partitions.
   async #learn(write: boolean): Promise<KnownLayouts> {
-    const { agreedLayouts } = await import("./_agreement.ts");
+    const { agreedLayouts } = await load(() => import("./_agreement.ts"));
     const { stream, name } = this;
     const { store, partitions } = this.#options;
     return await agreedLayouts(store, { stream, name, partitions }, write);
@@ -267,7 +268,7 @@ export class StreamLayout {
     await this.check();
     const { store } = this.#options;
     if (this.streams.length === 1 && this.partitions === 0) return store.admin(this.stream);
-    const { PartitionedAdmin } = await import("./_partitioned_admin.ts");
+    const { PartitionedAdmin } = await load(() => import("./_partitioned_admin.ts"));
     return new PartitionedAdmin(store, this);
   }
 

@@ -11,6 +11,7 @@ import type {
 import type { StreamLayout } from "../partitions/_stream_layout.ts";
 import type { Bases } from "./_bases.ts";
 import type { ExpectedRevision } from "./_expected_revision.ts";
+import { load } from "../../store/_load.ts";
 
 /** Events that are appended together, encoded. */
 export interface Appendable {
@@ -64,7 +65,7 @@ export function revisedAppend(
   let bases: Promise<Bases> | undefined;
   // Loaded on first use: the number of partitions hardly ever changes.
   const withBases = async <R extends RevisedRecord>(records: readonly R[]) => {
-    bases ??= import("./_bases.ts").then(({ Bases }) => new Bases(store, stream, layout));
+    bases ??= load(() => import("./_bases.ts")).then(({ Bases }) => new Bases(store, stream, layout));
     return await (await bases).add(records);
   };
   const numbered = async <R extends RevisedRecord>(records: readonly R[]) =>

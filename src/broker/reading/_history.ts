@@ -15,6 +15,7 @@ import { eitherSignal, unlessAborted } from "../_store_retry.ts";
 import { UndecodableError } from "../errors.ts";
 import type { ReadOptions } from "../options.ts";
 import { byPosition, interleave, merge, type Order } from "./_merge.ts";
+import { load } from "../../store/_load.ts";
 
 const KEYS = ["from", "after", "to", "subject", "fromRevision", "limit", "reverse", "follow", "signal"];
 
@@ -149,7 +150,7 @@ function readOfSubject<E extends DomainEvent>(
     );
   }
   const sources = codecs.map((codec) => ({ codec, layout: layouts.of(codec.stream)! }));
-  const reading = import("./_subject_history.ts").then(({ readSubject }) =>
+  const reading = load(() => import("./_subject_history.ts")).then(({ readSubject }) =>
     readSubject(store, subject, sources, range)
   );
   reading.catch(() => {});

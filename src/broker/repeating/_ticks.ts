@@ -1,5 +1,6 @@
 import { checkKeys, checkNumber, reasonOf, show } from "../../events/_check.ts";
 import type { ScheduleRule } from "../options.ts";
+import { load } from "../../store/_load.ts";
 
 /** The times of a schedule, in milliseconds since the epoch. */
 export interface Ticks {
@@ -61,7 +62,7 @@ export async function ticksOf(name: string, { cron, timezone, every }: ScheduleR
     };
   }
   // Loaded on first use: most brokers have no cron pattern.
-  const { Cron } = await import("croner");
+  const { Cron } = await load(() => import("croner"));
   try {
     const job = new Cron(cron!, { timezone: timezone ?? "UTC", paused: true });
     if (job.nextRun(new Date(start)) === null) throw new RangeError("it has no tick after now");

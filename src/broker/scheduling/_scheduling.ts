@@ -1,6 +1,7 @@
 import type { Place } from "./_places.ts";
 import type { Promoter, PromoterOptions } from "./_promoter.ts";
 import { startTimer, type Timer } from "./_timer.ts";
+import { load } from "../../store/_load.ts";
 
 // How long after a broker was made it looks for scheduled events, in milliseconds: random, so that brokers spread out.
 const START = 50;
@@ -35,7 +36,7 @@ export class Scheduling {
 
   async #load(): Promise<void> {
     this.#timer?.stop();
-    const { Promoter } = await import("./_promoter.ts");
+    const { Promoter } = await load(() => import("./_promoter.ts"));
     if (this.#closed) return;
     const promoter = this.#promoter = new Promoter(this.#options);
     for (const { place, dueAt } of this.#noted.splice(0)) promoter.note(place, dueAt - performance.now());

@@ -1,5 +1,6 @@
 import type { Address, Node } from "../connection/_address.ts";
 import type { RedisConnection } from "../connection/client.ts";
+import { load } from "../../store/_load.ts";
 
 /** The supported client packages. */
 export type ClientKind = "@db/redis" | "node-redis" | "ioredis";
@@ -33,11 +34,11 @@ export interface Fleet {
 export async function loadAdapter(kind: ClientKind): Promise<ClientAdapter> {
   switch (kind) {
     case "@db/redis": {
-      const { openDbRedis, adoptDbRedis } = await import("./db_redis.ts");
+      const { openDbRedis, adoptDbRedis } = await load(() => import("./db_redis.ts"));
       return { open: openDbRedis, adopt: adoptDbRedis, fleetOf: () => undefined };
     }
     case "node-redis": {
-      const { openNodeRedis, adoptNodeRedis, fleetOfNodeRedis } = await import("./node_redis.ts");
+      const { openNodeRedis, adoptNodeRedis, fleetOfNodeRedis } = await load(() => import("./node_redis.ts"));
       return {
         open: openNodeRedis,
         adopt: (client, options) => adoptNodeRedis(client as never, options),
@@ -45,7 +46,7 @@ export async function loadAdapter(kind: ClientKind): Promise<ClientAdapter> {
       };
     }
     case "ioredis": {
-      const { openIoRedis, adoptIoRedis, fleetOfIoRedis } = await import("./ioredis.ts");
+      const { openIoRedis, adoptIoRedis, fleetOfIoRedis } = await load(() => import("./ioredis.ts"));
       return {
         open: openIoRedis,
         adopt: (client, options) => adoptIoRedis(client as never, options),

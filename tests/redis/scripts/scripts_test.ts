@@ -236,10 +236,12 @@ test("CLAIM returns due retries and deliveries of dead consumers, with their cou
     ],
     "2",
     "",
+    0,
   ]);
   const more = await bench.group(CLAIM, "me.1", "life", LEASE, "2", "30000") as Reply[];
-  assertEquals(more.slice(4), [[], [[c, 2, 0, 1, ["id", "c", "payload", "{}"], 1, 0, 0]], "2", ""]);
-  assertEquals(await bench.group(CLAIM, "me.1", "life", LEASE, "2", "30000"), [2_000_000, 0, -1, -1, [], [], "2", ""]);
+  assertEquals(more.slice(4), [[], [[c, 2, 0, 1, ["id", "c", "payload", "{}"], 1, 0, 0]], "2", "", 0]);
+  const none = [2_000_000, 0, -1, -1, [], [], "2", "", 0];
+  assertEquals(await bench.group(CLAIM, "me.1", "life", LEASE, "2", "30000"), none);
   assertEquals(await bench.send("ZSCORE", KEYS.consumers, "dead.1"), null);
 });
 
@@ -371,13 +373,13 @@ test("SETTLE parks deferred deliveries by version, and CLAIM takes them when a c
   assertEquals(await bench.send("EXISTS", KEYS.work, KEYS.due, KEYS.redrive), 0);
   // It never counts as a dead consumer, however long it is idle.
   const nothing = await bench.group(CLAIM, "me.1", "life", LEASE, "9", "0", "1", "60000") as Reply[];
-  assertEquals([nothing.slice(4), await consumers()], [[[], [], "", ""], ["_held:2", "me.1"]]);
+  assertEquals([nothing.slice(4), await consumers()], [[[], [], "", "", 0], ["_held:2", "me.1"]]);
   await bench.group(JOIN, "you.1", "", LEASE, "0-0", "life", "");
   const claim = () => bench.group(CLAIM, "you.1", "life", LEASE, "1", "30000", "3", "60000") as Promise<Reply[]>;
   // More is left than this claim takes, so other consumers are woken.
-  assertEquals((await claim()).slice(4), [[], [[a, 2, 0, 0, ["id", "a", "payload", "{}"], 0, 0, 0]], "1", ""]);
-  assertEquals((await claim()).slice(4), [[], [[b, 2, 0, 0, ["id", "b", "payload", "{}"], 0, 0, 0]], "1", ""]);
-  assertEquals([(await claim()).slice(4), await consumers()], [[[], [], "1", ""], ["me.1", "you.1"]]);
+  assertEquals((await claim()).slice(4), [[], [[a, 2, 0, 0, ["id", "a", "payload", "{}"], 0, 0, 0]], "1", "", 0]);
+  assertEquals((await claim()).slice(4), [[], [[b, 2, 0, 0, ["id", "b", "payload", "{}"], 0, 0, 0]], "1", "", 0]);
+  assertEquals([(await claim()).slice(4), await consumers()], [[[], [], "1", "", 0], ["me.1", "you.1"]]);
   assertEquals(await defer(c, b), [1, [b], [], "1", "2"]);
   assertEquals((await bench.group(CLAIM, "me.1", "life", LEASE, "9", "30000", "1", "0") as Reply[])[5], [
     [c, 2, 0, 0, ["id", "c", "payload", "{}"], 0, 1, 0],

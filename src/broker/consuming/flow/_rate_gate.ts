@@ -61,6 +61,8 @@ export class RateGate<J extends RatedJob> {
 
   /** The limit that the group has been given. */
   set own(rate: RateLimit | undefined) {
+    // The control of the group is read again and again, mostly without a change.
+    if (isSame(rate, this.#own)) return;
     this.#own = rate;
     // What waits for the former limit asks about this one.
     for (const lane of this.#lanes.values()) {
@@ -179,4 +181,8 @@ export class RateGate<J extends RatedJob> {
     if (wait !== undefined) this.#wakeAfter(lane, wait);
     else this.#options.pump();
   }
+}
+
+function isSame(a: RateLimit | undefined, b: RateLimit | undefined): boolean {
+  return a?.limit === b?.limit && a?.per === b?.per && a?.burst === b?.burst;
 }

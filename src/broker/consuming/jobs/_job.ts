@@ -12,6 +12,7 @@ import type { Delivery } from "../../delivery.ts";
 import type { Breaker } from "../flow/_breaker.ts";
 import type { RateGate } from "../flow/_rate_gate.ts";
 import { UndecodableError } from "../../errors.ts";
+import { load } from "../../../store/_load.ts";
 
 // The longest delay of setTimeout, in milliseconds.
 const LONGEST_TIMER = 2 ** 31 - 1;
@@ -408,7 +409,7 @@ export class JobDelivery<E extends DomainEvent> implements Delivery<E> {
 
   async once<T>(name: string, step: () => T | PromiseLike<T>): Promise<T> {
     // Loaded on demand, since few handlers have steps.
-    const steps = this.#steps ??= import("./_steps.ts").then(({ Steps }) => new Steps(this.#stepped()));
+    const steps = this.#steps ??= load(() => import("./_steps.ts")).then(({ Steps }) => new Steps(this.#stepped()));
     return await (await steps).once(name, step);
   }
 

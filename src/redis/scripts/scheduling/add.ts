@@ -14,8 +14,8 @@ import { schedule } from "../parts/_schedule.ts";
  */
 export const ADD: Script = new Script(`
 ${schedule(3)}
-local function answer(_, dues)
-  local reply = {text(clock())}
+local function answer(_, dues, time)
+  local reply = {text(time or clock())}
   -- Equal due times are remembered once, with their number.
   for due, count in string.gmatch(dues, '(%d+)x(%d+)') do
     for _ = 1, tonumber(count) do reply[#reply + 1] = due end
@@ -53,5 +53,5 @@ runs[#runs + 1] = last .. 'x' .. count
 redis.call('HSET', records, '', text(added) .. ' ' .. leaving .. ' ' .. size)
 local dues = table.concat(runs, ' ')
 remember(total, dues)
-return answer(total, dues)
+return answer(total, dues, now)
 `);
