@@ -52,6 +52,8 @@ const UNTIMED = [
   "free_port_test.ts",
 ].map((file) => `tests/redis/${file}`);
 const LONG = "**/*_long_test.ts";
+/** How many files of tests run at once, where that is more than one: tests wait for most of their time. */
+const JOBS = String(2 * navigator.hardwareConcurrency);
 const root = new URL("../", import.meta.url);
 const path = (name: string): string => fileURLToPath(new URL(name, root));
 const source = await importSource();
@@ -136,7 +138,7 @@ async function run({ args, cwd, tests = false }: Step): Promise<Result> {
   const command = new Deno.Command(Deno.execPath(), {
     args: [...args],
     cwd: cwd ?? path("."),
-    env: { ...childEnv(source), TMPDIR: scratch, NO_COLOR: "1", REDIS_SERVER: server ?? "" },
+    env: { ...childEnv(source), TMPDIR: scratch, NO_COLOR: "1", DENO_JOBS: JOBS, REDIS_SERVER: server ?? "" },
     stdin: "null",
     signal: AbortSignal.any([stop.signal, AbortSignal.timeout(1_200_000)]),
   });
