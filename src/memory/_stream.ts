@@ -20,8 +20,8 @@ import type {
 } from "../store/mod.ts";
 import { comparePositions, firstPositionAt, StoreError } from "../store/mod.ts";
 import type { MemoryGroup } from "./_group.ts";
+import { load } from "../store/_load.ts";
 import { MemorySchedule, Waiting } from "./_schedule.ts";
-import { MemoryLimiter } from "./_limiter.ts";
 import { MemoryState } from "./_state.ts";
 import { Subjects } from "./_subjects.ts";
 
@@ -53,7 +53,7 @@ export class MemoryStream {
   /** Appends of lower layouts are refused. */
   #layout = 0;
   #states = new Map<string, SharedState>();
-  #limiters = new Map<string, Limiter>();
+  #limiters = new Map<string, Promise<Limiter>>();
   #subjects = new Subjects();
   /** By layout. */
   #schedules = new Map<number, Waiting>();
@@ -184,11 +184,17 @@ export class MemoryStream {
     if (layout !== undefined && layout < this.#layout) throw layoutChanged(this.name, layout);
   }
 
+  // Loaded on demand, since few groups have limits.
+  async #newLimiter(): Promise<Limiter> {
+    const { MemoryLimiter } = await load(() => import("./_limiter.ts"));
+    return new MemoryLimiter(this.now);
+  }
+
   /** The limiter of this name. */
   limiter(name: string): Limiter {
-    let limiter = this.#limiters.get(name);
-    if (limiter === undefined) this.#limiters.set(name, limiter = new MemoryLimiter(this.now));
-    return limiter;
+    const limiter = this.#limiters.get(name) ?? this.#newLimiter();
+    this.#limiters.set(name, limiter);
+    return { take: async (...args) => await (await limiter).take(...args) };
   }
 
   // Positions must rise even if the clock stands still or goes back.
