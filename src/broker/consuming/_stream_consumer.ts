@@ -28,6 +28,7 @@ import { LostKeys } from "./order/_lost_keys.ts";
 import { ByteWindow } from "./windows/_byte_window.ts";
 import { PrefetchWindow } from "./windows/_prefetch_window.ts";
 import type { SharedWindows } from "./windows/_shared_window.ts";
+import { RunningCount } from "./jobs/_running_count.ts";
 import { Settler, type SettlingEnd } from "./jobs/_settler.ts";
 
 // After this many redeliveries in a row, new entries are claimed first: they need not wait for a large backlog, and the
@@ -103,7 +104,7 @@ export class StreamConsumer implements JobSource {
   /** How many entries were claimed so far. */
   #claimed = 0;
   /** How many handlers run. */
-  #running = 0;
+  #running = new RunningCount();
   /** How many jobs take a place in the prefetch window. */
   #open = 0;
   /** Wakes the reader when there may be room for more entries. */
@@ -131,7 +132,6 @@ export class StreamConsumer implements JobSource {
   #lostKeys: LostKeys | undefined;
   #claiming = false;
   #draining = false;
-  #onIdle: (() => void)[] = [];
 
   /**
    * @param options.holdBack Given if the number of partitions may change, which holds entries back.
@@ -359,7 +359,7 @@ export class StreamConsumer implements JobSource {
 
   /** How many handlers run for all partitions of the stream. */
   get #allRunning(): number {
-    return this.#windows?.running ?? this.#running;
+    return this.#windows?.running ?? this.#running.count;
   }
 
   /** Waits until the store has later deliveries of lost keys, so that the next claim gets all of them in order. */
@@ -457,19 +457,18 @@ export class StreamConsumer implements JobSource {
   }
 
   handlerStarted(): void {
-    this.#running++;
+    this.#running.started();
     this.#windows?.handlerStarted();
   }
 
   handlerEnded(): void {
-    this.#running--;
     this.#windows?.handlerEnded();
-    if (this.#running === 0) { for (const resolve of this.#onIdle.splice(0)) resolve(); }
+    this.#running.ended();
   }
 
   /** Resolves when no handler of its deliveries runs. */
   idle(): Promise<void> {
-    return this.#running === 0 ? Promise.resolve() : new Promise((resolve) => this.#onIdle.push(resolve));
+    return this.#running.idle();
   }
 
   jobClosed({ size }: Job): void {
@@ -497,7 +496,7 @@ export class StreamConsumer implements JobSource {
       consumer: this.consumer,
       held: jobs.length,
       waiting,
-      running: this.#running,
+      running: this.#running.count,
       stalled: this.#stalled,
       paused: this.#pausing.pause,
       leaseRenewedAt: new Date(this.#lease.renewedAt),

@@ -4,8 +4,8 @@ import { sleep } from "../_store_retry.ts";
 import { cutKey, layoutAt, rewindState } from "./_layout.ts";
 import type { StreamLayout } from "./_stream_layout.ts";
 
-// How often the store is asked while entries are held back, in milliseconds. It describes all partitions each time, so a long
-// backlog, which takes its time in any case, makes the questions rarer.
+// How often the store is asked while entries are held back, in milliseconds. Each question is about all partitions, which costs
+// the store time. So the interval grows while the group has not settled the older entries.
 const INTERVAL = 100;
 const LONGEST_INTERVAL = 1_000;
 

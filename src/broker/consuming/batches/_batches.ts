@@ -7,6 +7,7 @@ import type { Observers } from "../../observing/_observers.ts";
 import type { BatchSettings } from "../jobs/_consumer_settings.ts";
 import type { Job } from "../jobs/_job.ts";
 import type { Deliver, OnHandlerEnd } from "../jobs/_job_runner.ts";
+import { RunningCount } from "../jobs/_running_count.ts";
 import type { JobScheduler, SchedulerTasks } from "../jobs/_scheduler.ts";
 import { RunningBatch } from "./_running_batch.ts";
 
@@ -44,7 +45,7 @@ class Batches implements JobScheduler {
   /** Jobs that wait, run, or hold the place of their key, in order. */
   #line: Job[] = [];
   #batchOf = new WeakMap<Job, RunningBatch<DomainEvent>>();
-  #running = 0;
+  #running = new RunningCount();
   /** Since when jobs gather, by `performance.now()`. */
   #since: number | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -53,7 +54,6 @@ class Batches implements JobScheduler {
   #pumping = false;
   #pumpScheduled = false;
   #stopped = false;
-  #onIdle: (() => void)[] = [];
 
   constructor(handler: BatchHandler<DomainEvent>, settings: BatchSettings, observers: Observers) {
     this.#handler = handler;
@@ -67,7 +67,7 @@ class Batches implements JobScheduler {
   }
 
   get running(): number {
-    return this.#running;
+    return this.#running.count;
   }
 
   admit(job: Job): void {
@@ -118,10 +118,10 @@ class Batches implements JobScheduler {
 
   #startNext(): boolean {
     if (this.#stopped || this.#exclusive !== undefined || this.#renewing) return false;
-    if (this.#running >= this.#settings.concurrency) return false;
+    if (this.#running.count >= this.#settings.concurrency) return false;
     const { jobs, full, suspect } = this.#gather();
     if (suspect !== undefined) {
-      if (this.#running === 0 && this.#isFresh([suspect])) void this.#startExclusively(suspect);
+      if (this.#running.count === 0 && this.#isFresh([suspect])) void this.#startExclusively(suspect);
       return false;
     }
     if (jobs.length === 0) {
@@ -187,7 +187,7 @@ class Batches implements JobScheduler {
   #start(jobs: readonly Job[]): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#running++;
+    this.#running.started();
     for (const job of jobs) {
       job.start();
       this.#tasks.run(job);
@@ -223,9 +223,8 @@ class Batches implements JobScheduler {
   }
 
   #over(): void {
-    this.#running--;
     this.#sweep();
-    if (this.#running === 0) { for (const resolve of this.#onIdle.splice(0)) resolve(); }
+    this.#running.ended();
     this.pump();
   }
 
@@ -246,7 +245,7 @@ class Batches implements JobScheduler {
   }
 
   idle(): Promise<void> {
-    return this.#running === 0 ? Promise.resolve() : new Promise((resolve) => this.#onIdle.push(resolve));
+    return this.#running.idle();
   }
 }
 

@@ -2,6 +2,7 @@ import { Fifo } from "../../../store/_fifo.ts";
 import { comparePositions } from "../../../store/mod.ts";
 import type { RateGate } from "../flow/_rate_gate.ts";
 import type { Job } from "./_job.ts";
+import { RunningCount } from "./_running_count.ts";
 
 /** What a scheduler asks its owner to do. */
 export interface SchedulerTasks {
@@ -69,12 +70,11 @@ export class Scheduler implements JobScheduler {
   #gates = new Set<RateGate<Job>>();
   #granted = new Set<Job>();
   #keys = new Map<string, KeyQueue>();
-  #running = 0;
+  #running = new RunningCount();
   #exclusive: Job | undefined;
   #pumping = false;
   #renewing = false;
   #stopped = false;
-  #onIdle: (() => void)[] = [];
 
   constructor(concurrency: number, tasks: SchedulerTasks) {
     this.#concurrency = concurrency;
@@ -112,7 +112,7 @@ export class Scheduler implements JobScheduler {
   }
 
   #startNext(): boolean {
-    if (this.#stopped || this.#exclusive !== undefined || this.#renewing || this.#running >= this.#concurrency) {
+    if (this.#stopped || this.#exclusive !== undefined || this.#renewing || this.#running.count >= this.#concurrency) {
       return false;
     }
     const queue = this.#suspects.length > 0 ? this.#suspects : this.#ready;
@@ -128,7 +128,7 @@ export class Scheduler implements JobScheduler {
       queue.shift();
       return true;
     }
-    if (queue === this.#suspects && this.#running > 0) return false;
+    if (queue === this.#suspects && this.#running.count > 0) return false;
     const { gate } = job.source;
     if (gate !== undefined && queue === this.#ready && !this.#granted.has(job)) {
       queue.shift();
@@ -176,14 +176,13 @@ export class Scheduler implements JobScheduler {
   }
 
   #start(job: Job): void {
-    this.#running++;
+    this.#running.started();
     job.start();
     this.#tasks.run(job);
   }
 
   handlerEnded(): void {
-    this.#running--;
-    if (this.#running === 0) { for (const resolve of this.#onIdle.splice(0)) resolve(); }
+    this.#running.ended();
     this.pump();
   }
 
@@ -231,10 +230,10 @@ export class Scheduler implements JobScheduler {
   }
 
   get running(): number {
-    return this.#running;
+    return this.#running.count;
   }
 
   idle(): Promise<void> {
-    return this.#running === 0 ? Promise.resolve() : new Promise((resolve) => this.#onIdle.push(resolve));
+    return this.#running.idle();
   }
 }
