@@ -17,8 +17,8 @@ import { brokerUnderTest, openConnection, SharedServer, storeUnderTest } from ".
 import { withClock } from "./_clock.ts";
 
 const server = new SharedServer();
-const open = async (url: URL, now: () => number) =>
-  new RedisStore(new SingleServer(withClock(await openConnection(url), now), url.host));
+const open = async (url: URL, now: () => number, set = now) =>
+  new RedisStore(new SingleServer(withClock(await openConnection(url), now, set), url.host));
 
 Deno.test("withClock() finds each use of the time in the scripts", () => {
   assertEquals(PRELUDE.split("redis.call('TIME')").length, 2);
@@ -43,7 +43,7 @@ const needClock: TestFunction = (name, run) => {
 };
 testBroker("RedisStore by the test's clock", () => {
   let ahead = 0;
-  const under = brokerUnderTest(server.keys(), (url) => open(url, () => Date.now() + ahead));
+  const under = brokerUnderTest(server.keys(), (url) => open(url, () => Date.now() + ahead, () => ahead));
   return Promise.resolve({ ...under, clock: { advance: (ms) => void (ahead += ms) } });
 }, { test: needClock });
 
